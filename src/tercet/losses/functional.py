@@ -1,0 +1,152 @@
+"""The triplet losses as pure functions of tensors, from one matrix of distances per batch.
+
+Shapes: embeddings `(batch, dim)`, labels `(batch,)`, the loss a scalar. `margin` is in units of the
+distance, which is `"euclidean"`, `"cosine"`, `"manhattan"` or a function (see `tercet.distances`).
+
+An anchor counts when the batch holds a positive (another sentence of its label) and a negative
+(a sentence of another label) for it; a batch with no such anchor has loss 0 and gradient 0. On
+batches in which every anchor counts, values and gradients are those of sentence-transformers.
+
+Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings.
+`tercet.losses.reference` has the same in plain loops.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tercet import distances
+from tercet.distances import Distance
+from tercet.errors import EmbeddingError, listed
+
+Labels = Tensor | Sequence[int] | Sequence[str]
+
+
+def triplet_loss(
+    anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: Distance = "euclidean"
+) -> Tensor:
+    """The mean of max(0, d(a,p) − d(a,n) + margin) over given triplets, `(batch, dim)` each.
+
+    Schroff et al. 2015 (FaceNet), section 3.1. Zeros count in the mean.
+    """
+    if not anchor.shape == positive.shape == negative.shape:
+        shapes = ", ".join(str(tuple(part.shape)) for part in (anchor, positive, negative))
+        raise EmbeddingError(f"anchor, positive and negative need the same shape (batch, dim), got {shapes}")
+    for name, part in (("anchor", anchor), ("positive", positive), ("negative", negative)):
+        check_embeddings(part, name)
+    hinge = F.relu(distances.pairs(anchor, positive, distance) - distances.pairs(anchor, negative, distance) + margin)
+    return hinge.mean()
+
+
+def batch_all_triplet_loss(
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+) -> Tensor:
+    """The mean hinge over all triplets of the batch whose hinge is above 0 (the active ones).
+
+    Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 advises.
+    """
+    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
+    anchors, positives = positive.nonzero(as_tuple=True)
+    hinge = F.relu(d[anchors, positives].unsqueeze(1) - d[anchors] + margin) * negative[anchors]
+    return hinge.sum() / (hinge > 0).sum().clamp(min=1)
+
+
+def batch_hard_triplet_loss(
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+) -> Tensor:
+    """The mean over anchors of the hinge of the farthest positive and the nearest negative.
+
+    Hermans et al. 2017, equation 5.
+    """
+    return _mean(F.relu(_hardest_gap(embeddings, labels, distance) + margin))
+
+
+def batch_hard_soft_margin_triplet_loss(
+    embeddings: Tensor, labels: Labels, *, distance: Distance = "euclidean"
+) -> Tensor:
+    """As `batch_hard_triplet_loss` with log(1 + exp(·)) in place of the hinge, so without a margin.
+
+    Hermans et al. 2017, section 3.1, "soft-margin".
+    """
+    return _mean(F.softplus(_hardest_gap(embeddings, labels, distance)))
+
+
+def batch_semi_hard_triplet_loss(
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+) -> Tensor:
+    """The mean over (anchor, positive) of the hinge with the nearest negative strictly farther than the positive.
+
+    Where no negative is farther, the farthest one is taken. Schroff et al. 2015, section 3.2.
+    """
+    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
+    anchors, positives = (positive & negative.any(1, keepdim=True)).nonzero(as_tuple=True)
+    d_ap = d[anchors, positives]
+    # Among the anchor's negatives, sorted, the first one past the positive; where none is, the last.
+    sorted_negatives, order = d.detach().masked_fill(~negative, torch.inf).sort(dim=1)
+    rank = torch.searchsorted(sorted_negatives, d.detach().contiguous(), right=True)[anchors, positives]
+    farthest = negative.sum(1)[anchors] - 1
+    chosen = order[anchors, torch.minimum(rank, farthest)]
+    return _mean(F.relu(d_ap - d[anchors, chosen] + margin))
+
+
+def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
+    """Labels as an int64 tensor `(batch,)`; strings are numbered by first appearance."""
+    if isinstance(labels, Tensor):
+        if labels.dtype.is_floating_point or labels.dtype.is_complex:
+            raise EmbeddingError(f"labels must be integers or strings, got a tensor of {labels.dtype}")
+        return labels.reshape(-1).to(device=device, dtype=torch.int64)
+    numbers: dict[object, int] = {}
+    codes = [numbers.setdefault(label, len(numbers)) for label in labels]
+    return torch.tensor(codes, dtype=torch.int64, device=device)
+
+
+def anchors_with_triplet(labels: Tensor) -> Tensor:
+    """Which rows have both a positive and a negative in the batch: labels `(batch,)` → bool `(batch,)`."""
+    _, group, counts = labels.unique(return_inverse=True, return_counts=True)
+    size = counts[group]
+    return (size > 1) & (size < len(labels))
+
+
+def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
+    """Raise `EmbeddingError` unless `embeddings` is a non-empty, finite floating-point `(batch, dim)`."""
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        raise EmbeddingError(
+            f"{name} must be a floating-point tensor (batch, dim), "
+            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
+        )
+    if len(embeddings) == 0:
+        raise EmbeddingError(f"{name} has no rows; a triplet loss needs a batch with at least one sentence")
+    finite = embeddings.detach().isfinite().all(dim=1)
+    if not finite.all():
+        rows = listed((~finite).nonzero().flatten().tolist())
+        raise EmbeddingError(
+            f"{name} holds NaN or infinite values in row(s) {rows} of the batch; "
+            "lower the learning rate, clip gradients, or train in float32 or bfloat16"
+        )
+
+
+def _distances_and_masks(embeddings: Tensor, labels: Labels, distance: Distance) -> tuple[Tensor, Tensor, Tensor]:
+    """The distances and the masks of positives and negatives, all `(batch, batch)`, row = anchor."""
+    check_embeddings(embeddings)
+    labels = as_label_tensor(labels, embeddings.device)
+    if len(labels) != len(embeddings):
+        raise EmbeddingError(f"{len(embeddings)} embeddings came with {len(labels)} labels; give one label a sentence")
+    same = labels.unsqueeze(1) == labels
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    return distances.matrix(embeddings, embeddings, distance), positive, ~same
+
+
+def _hardest_gap(embeddings: Tensor, labels: Labels, distance: Distance) -> Tensor:
+    """d(a, farthest positive) − d(a, nearest negative) for the anchors that have both: `(anchors,)`."""
+    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
+    counted = positive.any(1) & negative.any(1)
+    farthest = d.masked_fill(~positive, -torch.inf)[counted].max(dim=1).values
+    nearest = d.masked_fill(~negative, torch.inf)[counted].min(dim=1).values
+    return farthest - nearest
+
+
+def _mean(terms: Tensor) -> Tensor:
+    """The mean, and 0 (with a zero gradient) of no terms."""
+    return terms.sum() / max(len(terms), 1)

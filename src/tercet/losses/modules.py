@@ -1,0 +1,175 @@
+"""The losses as `nn.Module`s: what a trainer holds. The mathematics is in `tercet.losses.functional`.
+
+Names and order of the arguments are those of sentence-transformers, and the classes also run in its
+trainer with its models: `model` is the attribute that its trainer replaces by the wrapped model.
+Under several processes the embeddings and labels of all ranks are mined as one batch.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tercet import distances
+from tercet.distances import Distance
+from tercet.errors import EmbeddingError
+from tercet.losses import functional
+from tercet.losses.functional import Labels
+from tercet.losses.gathering import gather_rows
+
+logger = logging.getLogger(__name__)
+
+Features = dict[str, Tensor]
+
+
+class _Loss(nn.Module):
+    """What the losses share: the model, the distance and the word about a margin out of reach."""
+
+    def __init__(self, model: nn.Module | None, distance_metric: Distance, margin: float) -> None:
+        super().__init__()
+        self.model = model
+        self.distance_metric = distances.check_distance(distance_metric)
+        self.margin = _checked_margin(margin)
+        self._margin_checked = False
+
+    def _tell_margin_out_of_reach(self, embeddings: Tensor) -> None:
+        """Say once, at the first batch, that no triplet can ever satisfy this margin."""
+        if self._margin_checked:
+            return
+        self._margin_checked = True
+        lengths = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
+        unit_length = bool(((lengths - 1).abs() < 1e-2).all())
+        bound = distances.upper_bound(self.distance_metric, unit_length=unit_length, dim=embeddings.shape[1])
+        if self.margin >= bound:
+            logger.warning(
+                f"margin {self.margin:g} can never be met: the {self.distance_metric} distance of these embeddings"
+                f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
+                f"Take a margin well below it, such as {bound / 8:.2g}."
+            )
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The settings, for the model card."""
+        name = self.distance_metric
+        return {"distance_metric": name if isinstance(name, str) else getattr(name, "__name__", str(name))}
+
+
+class _BatchLoss(_Loss):
+    """A loss that mines its triplets in a batch of labelled sentences."""
+
+    def __init__(
+        self, model: nn.Module | None = None, distance_metric: Distance = "euclidean", margin: float = 5.0
+    ) -> None:
+        super().__init__(model, distance_metric, margin)
+        self.batches_without_triplet = 0
+
+    def forward(self, sentence_features: Iterable[Features], labels: Labels) -> Tensor:
+        """Embed one column of sentences with `model` and return the loss."""
+        columns = list(sentence_features)
+        if len(columns) != 1:
+            raise EmbeddingError(f"{type(self).__name__} takes one column of sentences, got {len(columns)}")
+        return self.compute_loss_from_embeddings([_embed(self.model, columns[0])], labels)
+
+    def compute_loss_from_embeddings(self, embeddings: Tensor | Sequence[Tensor], labels: Labels) -> Tensor:
+        """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`."""
+        if not isinstance(embeddings, Tensor):
+            (embeddings,) = embeddings
+        functional.check_embeddings(embeddings)
+        labels = functional.as_label_tensor(labels, embeddings.device)
+        embeddings, labels = gather_rows(embeddings, labels)
+        self._tell_margin_out_of_reach(embeddings)
+        self._tell_no_triplet(labels)
+        return self._loss(embeddings, labels)
+
+    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _tell_no_triplet(self, labels: Tensor) -> None:
+        """Count the batches that teach nothing, and say so at the first."""
+        if functional.anchors_with_triplet(labels).any():
+            return
+        self.batches_without_triplet += 1
+        if self.batches_without_triplet == 1:
+            logger.warning(
+                f"a batch of {len(labels)} sentences and {len(labels.unique())} label(s) holds no triplet "
+                "(two sentences of one label and one of another), so its loss is 0; later ones are counted in "
+                "batches_without_triplet. Take batch_sampler='group_by_label' or a larger batch."
+            )
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return {**super().get_config_dict(), "margin": self.margin}
+
+
+class BatchAllTripletLoss(_BatchLoss):
+    """All triplets of the batch: `functional.batch_all_triplet_loss`."""
+
+    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return functional.batch_all_triplet_loss(embeddings, labels, margin=self.margin, distance=self.distance_metric)
+
+
+class BatchHardTripletLoss(_BatchLoss):
+    """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
+
+    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return functional.batch_hard_triplet_loss(embeddings, labels, margin=self.margin, distance=self.distance_metric)
+
+
+class BatchSemiHardTripletLoss(_BatchLoss):
+    """The nearest negative beyond each positive: `functional.batch_semi_hard_triplet_loss`."""
+
+    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return functional.batch_semi_hard_triplet_loss(
+            embeddings, labels, margin=self.margin, distance=self.distance_metric
+        )
+
+
+class BatchHardSoftMarginTripletLoss(_BatchLoss):
+    """Hard mining without a margin: `functional.batch_hard_soft_margin_triplet_loss`."""
+
+    def __init__(self, model: nn.Module | None = None, distance_metric: Distance = "euclidean") -> None:
+        super().__init__(model, distance_metric, margin=0.0)
+
+    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return functional.batch_hard_soft_margin_triplet_loss(embeddings, labels, distance=self.distance_metric)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return _Loss.get_config_dict(self)
+
+
+class TripletLoss(_Loss):
+    """Given triplets, three columns of text: `functional.triplet_loss`."""
+
+    def __init__(
+        self, model: nn.Module | None = None, distance_metric: Distance = "euclidean", triplet_margin: float = 5.0
+    ) -> None:
+        super().__init__(model, distance_metric, triplet_margin)
+
+    def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:
+        """Embed the columns anchor, positive and negative with `model` and return the loss."""
+        return self.compute_loss_from_embeddings([_embed(self.model, column) for column in sentence_features])
+
+    def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Labels | None = None) -> Tensor:
+        """The loss of [anchor, positive, negative], each `(batch, dim)`; `labels` are not used."""
+        if len(embeddings) != 3:
+            raise EmbeddingError(f"TripletLoss takes anchor, positive and negative, got {len(embeddings)} column(s)")
+        anchor, positive, negative = embeddings
+        loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
+        self._tell_margin_out_of_reach(anchor)
+        return loss
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return {**super().get_config_dict(), "triplet_margin": self.margin}
+
+
+def _embed(model: nn.Module | None, features: Features) -> Tensor:
+    if model is None:
+        raise EmbeddingError("this loss has no model to embed with; give it one, or call compute_loss_from_embeddings")
+    return model(features)["sentence_embedding"]
+
+
+def _checked_margin(margin: float) -> float:
+    if not isinstance(margin, (int, float)) or not math.isfinite(margin) or margin < 0:
+        raise EmbeddingError(f"the margin must be a finite number of at least 0, got {margin!r}")
+    return float(margin)
