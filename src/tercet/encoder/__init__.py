@@ -1,0 +1,1 @@
+"""The model: tokens in, one embedding a sentence out; its modules and its directory."""

@@ -1,0 +1,288 @@
+"""The sentence-embedding model: sentences in, one vector each out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tercet.encoder.card import model_card
+from tercet.encoder.modules import Dense, Features, Pooling, Transformer
+from tercet.encoder.storage import ModelSettings, load_modules, save_modules
+from tercet.errors import EmbeddingError, ModelError, listed
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+
+
+class SentenceTransformer(nn.Module):
+    """A transformer encoder with pooling, read from and written to sentence-transformers directories.
+
+    Args:
+        model_name_or_path: a plain Hugging Face encoder (mean pooling is added) or a saved model; a
+            folder or a name on the hub.
+        modules: the modules themselves, in place of a name.
+        device: where to run; by default a GPU if there is one.
+        prompts: texts that go before every sentence, by name; `default_prompt_name` is used unasked.
+        similarity_fn_name: one of `SIMILARITIES`; by default cosine.
+        trust_remote_code: whether to run Python code that comes with the model.
+        hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs`, `config_kwargs`.
+
+    Raises:
+        ModelError: the model is missing, broken, or has a module that is not supported.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | Path | None = None,
+        modules: Sequence[nn.Module] | None = None,
+        device: str | torch.device | None = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        similarity_fn_name: str | None = None,
+        trust_remote_code: bool = False,
+        **hub: Any,
+    ) -> None:
+        super().__init__()
+        unknown = set(hub) - {
+            "revision", "token", "cache_folder", "model_kwargs", "tokenizer_kwargs", "config_kwargs"
+        }  # fmt: skip
+        if unknown:
+            raise TypeError(f"SentenceTransformer has no argument {listed(sorted(unknown))}")
+        if modules is not None:
+            loaded, settings = list(modules), ModelSettings()
+        elif model_name_or_path is not None:
+            loaded, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
+        else:
+            raise ModelError("name a model (a folder or a name on the hub), or pass modules")
+        self.parts = nn.ModuleList(loaded)
+        self.base_model_name = str(model_name_or_path) if model_name_or_path is not None else None
+        self.prompts = {**settings.prompts, **(prompts or {})}
+        self.default_prompt_name = default_prompt_name or settings.default_prompt_name
+        self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
+        self.label_names = settings.label_names
+        self.training_record = settings.training
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            raise ModelError(f"default prompt {self.default_prompt_name!r} is not among {listed(self.prompts)}")
+        if self.similarity_fn_name not in SIMILARITIES:
+            raise ModelError(f"similarity {self.similarity_fn_name!r} is not one of {listed(SIMILARITIES)}")
+        self.eval()
+        self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    @property
+    def transformer(self) -> Transformer:
+        """The first module."""
+        first = self.parts[0]
+        assert isinstance(first, Transformer)
+        return first
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.transformer.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """The most tokens of a sentence that count, special ones included."""
+        return self.transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int | None) -> None:
+        self.transformer.max_seq_length = value
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """The dimension of an embedding."""
+        for part in reversed(self.parts):
+            if isinstance(part, (Pooling, Dense)):
+                return part.output_size
+        raise ModelError("this model has no pooling, so it gives no sentence embedding")
+
+    get_embedding_dimension = get_sentence_embedding_dimension
+
+    def tokenize(self, texts: list[str]) -> Features:
+        """Texts → `input_ids` and `attention_mask` `(batch, tokens)` on the CPU."""
+        return self.transformer.tokenize(texts)
+
+    def forward(self, features: Features) -> Features:
+        """Run all modules; the result holds `sentence_embedding` `(batch, dim)`."""
+        for part in self.parts:
+            features = part(features)
+        return features
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Save memory in training by computing activations twice."""
+        self.transformer.auto_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        normalize_embeddings: bool = False,
+        device: str | torch.device | None = None,
+    ) -> np.ndarray | Tensor | list[Tensor]:
+        """Embed sentences, in the order given.
+
+        Args:
+            prompt_name: a name in `prompts` whose text goes before every sentence.
+            prompt: the text itself, in place of a name.
+            convert_to_tensor: return one tensor, in place of a NumPy array.
+            convert_to_numpy: if neither is asked for, return a list of tensors.
+            normalize_embeddings: scale embeddings to length 1.
+
+        Returns:
+            `(sentences, dim)` float32, or `(dim,)` for a single string.
+        """
+        if isinstance(sentences, str):
+            kept = {"convert_to_numpy": convert_to_numpy, "convert_to_tensor": convert_to_tensor}
+            options = {"normalize_embeddings": normalize_embeddings, "device": device, **kept}
+            return self.encode([sentences], prompt_name, prompt, batch_size, show_progress_bar, **options)[0]  # type: ignore[arg-type]
+        texts = list(sentences)
+        _check_texts(texts)
+        if batch_size < 1:
+            raise EmbeddingError(f"batch_size must be at least 1, got {batch_size}")
+        prefix = self._prompt(prompt_name, prompt)
+        if device is not None:
+            self.to(device)
+        embeddings = self._encode_sorted(texts, prefix, batch_size, show_progress_bar)
+        if normalize_embeddings:
+            embeddings = F.normalize(embeddings, dim=1)
+        if convert_to_tensor:
+            return embeddings
+        if convert_to_numpy:
+            return embeddings.float().cpu().numpy()
+        return list(embeddings)
+
+    def _encode_sorted(self, texts: list[str], prefix: str, batch_size: int, show_progress_bar: bool) -> Tensor:
+        """Embed in batches of similar length, the longest first, so that memory runs out at once or never."""
+        was_training = self.training
+        self.eval()
+        try:
+            embeddings = torch.zeros(len(texts), self.get_sentence_embedding_dimension(), device=self.device)
+            prompt_length = self._prompt_length(prefix) if prefix else 0
+            order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+            for start in _progress(range(0, len(order), batch_size), show_progress_bar):
+                rows = order[start : start + batch_size]
+                features = self.tokenize([prefix + texts[row] for row in rows])
+                features = {name: value.to(self.device) for name, value in features.items()}
+                output = self({**features, "prompt_length": prompt_length})
+                embeddings[rows] = output["sentence_embedding"].to(embeddings.dtype)
+        finally:
+            self.train(was_training)
+        return embeddings
+
+    def _prompt(self, name: str | None, text: str | None) -> str:
+        if text is not None:
+            return text
+        name = name or self.default_prompt_name
+        if name is None:
+            return ""
+        if name not in self.prompts:
+            raise ModelError(f"no prompt named {name!r}; this model has {listed(self.prompts) or 'none'}")
+        return self.prompts[name]
+
+    def _prompt_length(self, prefix: str) -> int:
+        """The tokens of a prompt, its leading special tokens included and the trailing one not."""
+        ids = self.tokenize([prefix])["input_ids"][0].tolist()
+        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
+        """All similarities by `similarity_fn_name`; larger is closer: `(n, dim), (m, dim) → (n, m)`."""
+        x, y = _as_rows(embeddings1), _as_rows(embeddings2)
+        if self.similarity_fn_name == "cosine":
+            return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
+        if self.similarity_fn_name == "dot":
+            return x @ y.T
+        return -torch.cdist(x, y, p=2.0 if self.similarity_fn_name == "euclidean" else 1.0)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
+        """The similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
+        x, y = _as_rows(embeddings1), _as_rows(embeddings2)
+        if self.similarity_fn_name == "cosine":
+            return F.cosine_similarity(x, y)
+        if self.similarity_fn_name == "dot":
+            return (x * y).sum(dim=1)
+        return -torch.linalg.vector_norm(x - y, ord=2 if self.similarity_fn_name == "euclidean" else 1, dim=1)
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write the model directory, card included; it is whole or absent at every moment.
+
+        Raises:
+            ModelError: the folder cannot be written.
+        """
+        settings = ModelSettings(
+            prompts=self.prompts,
+            default_prompt_name=self.default_prompt_name,
+            similarity_fn_name=self.similarity_fn_name,
+            label_names=self.label_names,
+            training=self.training_record,
+        )
+        card = model_card(
+            base_model=self.base_model_name,
+            dimension=self.get_sentence_embedding_dimension(),
+            max_seq_length=self.max_seq_length,
+            similarity=self.similarity_fn_name,
+            label_names=self.label_names,
+            training=self.training_record,
+        )
+        save_modules(list(self.parts), settings, card, Path(path))
+
+    save = save_pretrained
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        private: bool | None = None,
+        commit_message: str = "Add a model trained with Tercet",
+        revision: str | None = None,
+        create_pr: bool = False,
+    ) -> str:
+        """Upload the model directory to the hub and return the address of the commit."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        repo = api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "model")
+            commit = api.upload_folder(
+                repo_id=repo.repo_id,
+                folder_path=Path(folder) / "model",
+                commit_message=commit_message,
+                revision=revision,
+                create_pr=create_pr,
+            )
+        return str(commit.commit_url)
+
+
+def _check_texts(texts: list[Any]) -> None:
+    wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise EmbeddingError(f"sentence {wrong} is {texts[wrong]!r} ({type(texts[wrong]).__name__}), not a string")
+
+
+def _as_rows(embeddings: Any) -> Tensor:
+    if not isinstance(embeddings, Tensor):
+        embeddings = torch.as_tensor(np.asarray(embeddings))
+    rows = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
+    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
+
+
+def _progress(steps: range, show: bool) -> Any:
+    if not show:
+        return steps
+    from tqdm.auto import tqdm
+
+    return tqdm(steps, desc="Encode", unit="batch")
