@@ -1,0 +1,1 @@
+"""Sentences and labels: read from files, checked column by column, drawn in batches."""

@@ -1,0 +1,169 @@
+"""Tables of text from files or the hub: a name or path in, columns out.
+
+CSV, TSV, JSON Lines and Parquet are told apart by the ending of the name. Every complaint names the
+file and the line (counted from 1, the header included) or the row (counted from 0).
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tercet.errors import DataError, listed
+
+_CSV_FIELD_LIMIT = 2**24  # characters; Python's own limit of 131,072 is short for a document
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, by name, in order; `source` says where they came from."""
+
+    source: str
+    columns: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), []))
+
+
+def read_table(name: str | Path, split: str = "train") -> Table:
+    """Read a file, or a data set of the hub by its name.
+
+    Args:
+        split: which split to take of a data set on the hub; files have none.
+
+    Raises:
+        DataError: the file is missing, of another kind, not UTF-8, malformed or empty.
+    """
+    path = Path(name).expanduser()
+    reader = _READERS.get(path.suffix.lower())
+    if not path.exists():
+        if reader or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
+            raise DataError(f"no file {str(name)!r}")
+        return _read_hub(str(name), split)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file in it ({listed(_READERS)})")
+    if reader is None:
+        raise DataError(f"{path} is of no known kind; the name must end in one of {listed(_READERS, limit=9)}")
+    try:
+        columns = reader(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_bad_byte(path)}; "
+            "save it as UTF-8 (iconv -f LATIN1 -t UTF-8, for example)"
+        ) from None
+    table = Table(str(path), columns)
+    if len(table) == 0:
+        raise DataError(f"{path} has no rows")
+    return table
+
+
+def _read_separated(delimiter: str) -> Callable[[Path], dict[str, list[Any]]]:
+    def read(path: Path) -> dict[str, list[Any]]:
+        csv.field_size_limit(_CSV_FIELD_LIMIT)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, delimiter=delimiter, strict=True)
+            try:
+                header = next(rows, [])
+                _check_header(header, path)
+                columns: list[list[Any]] = [[] for _ in header]
+                for row in rows:
+                    if not row:
+                        continue
+                    if len(row) != len(header):
+                        raise DataError(
+                            f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; "
+                            f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
+                        )
+                    for column, value in zip(columns, row, strict=True):
+                        column.append(value)
+            except csv.Error as error:
+                raise DataError(f"{path}, line {rows.line_num}: {error}") from None
+        return dict(zip(header, columns, strict=True))
+
+    return read
+
+
+_DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
+
+
+def _read_json_lines(path: Path) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    with path.open(encoding="utf-8-sig") as file:
+        for number, row in _json_rows(file, path):
+            if not columns:
+                columns = {name: [] for name in row}
+            if row.keys() != columns.keys():
+                raise DataError(f"{path}, line {number}: keys {listed(row)}, but the first row has {listed(columns)}")
+            for name, value in row.items():
+                columns[name].append(value)
+    return columns
+
+
+def _json_rows(lines: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: not a JSON object; JSON Lines has one object a line")
+        yield number, row
+
+
+def _read_parquet(path: Path) -> dict[str, list[Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return dict(parquet.read_table(path).to_pydict())
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
+
+
+_READERS: dict[str, Callable[[Path], dict[str, list[Any]]]] = {
+    ".csv": _read_separated(","),
+    ".tsv": _read_separated("\t"),
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+}
+
+
+def _read_hub(name: str, split: str) -> Table:
+    from datasets import ClassLabel, load_dataset
+
+    try:
+        dataset = load_dataset(name, split=split)
+    except Exception as error:  # the hub's client raises its own, the network's and Python's
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"no file {name!r} here, and no data set of this name from the hub: {reason}") from error
+    columns = {column: list(dataset[column]) for column in dataset.column_names}
+    for column, feature in dataset.features.items():
+        if isinstance(feature, ClassLabel):
+            columns[column] = [None if code is None else feature.int2str(code) for code in columns[column]]
+    return Table(f"{name} ({split})", columns)
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    if not header:
+        raise DataError(f"{path} is empty; the first line must name the columns")
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise DataError(f"{path}, line 1: column {listed(sorted(twice))} is there twice")
+
+
+def _line_of_bad_byte(path: Path) -> int:
+    """The line of the first byte that is not UTF-8 (a decoder reads ahead, so the error does not know it)."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return number
