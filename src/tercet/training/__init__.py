@@ -1,0 +1,1 @@
+"""Training on `transformers.Trainer`: arguments, the step, and what is remembered of a run."""

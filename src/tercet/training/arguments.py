@@ -1,0 +1,48 @@
+"""The arguments of a training run: those of `transformers`, and how batches are drawn."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from transformers import TrainingArguments
+
+from tercet.errors import DataError
+
+
+class BatchSampler(str, Enum):
+    """How batches are drawn; the values are those of sentence-transformers.
+
+    Attributes:
+        BATCH_SAMPLER: at random.
+        GROUP_BY_LABEL: P labels × K sentences each, see `tercet.data.batches`.
+    """
+
+    BATCH_SAMPLER = "batch_sampler"
+    GROUP_BY_LABEL = "group_by_label"
+
+
+@dataclass
+class SentenceTransformerTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` with two more.
+
+    Args:
+        batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
+        samples_per_label: K, the sentences of each label in a P×K batch; P is the batch size by K.
+    """
+
+    output_dir: str | None = "tmp_trainer"
+    batch_sampler: BatchSampler | str = field(
+        default=BatchSampler.BATCH_SAMPLER, metadata={"help": "How batches are drawn."}
+    )
+    samples_per_label: int = field(default=4, metadata={"help": "Sentences of each label in a P×K batch."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Columns are chosen by the trainer, by what its loss wants, and not by the model's signature.
+        self.remove_unused_columns = False
+        self.label_names = ["labels"]
+        try:
+            value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
+            self.batch_sampler = BatchSampler(value)
+        except ValueError:
+            known = ", ".join(repr(sampler.value) for sampler in BatchSampler)
+            raise DataError(f"batch_sampler {self.batch_sampler!r} is not known; take one of {known}") from None

@@ -1,0 +1,92 @@
+"""Data sets as a trainer takes them: columns found and checked, labels made integers, batches made tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from datasets import ClassLabel, Dataset, Value
+
+from tercet.data.columns import (
+    check_texts,
+    encode_labels,
+    find_labelled_columns,
+    find_triplet_columns,
+)
+from tercet.errors import DataError, listed
+
+Features = dict[str, Any]
+
+
+def prepare_labelled(
+    dataset: Any, source: str, known_names: list[str] | None = None
+) -> tuple[Dataset, list[str] | None]:
+    """A data set with the columns `sentence` and `label` (int64), and the names of the labels, if they have any.
+
+    Args:
+        known_names: number the labels by these names (those of the training set) in place of new ones.
+
+    Raises:
+        DataError: the columns are others, or a row cannot be used.
+    """
+    text, label = find_labelled_columns(dataset.column_names, _kinds(dataset, source))
+    sentences = check_texts(dataset[text][:], source)
+    values, feature = dataset[label][:], dataset.features[label]
+    if isinstance(feature, ClassLabel):
+        values = [None if code is None or code < 0 else feature.int2str(code) for code in values]
+    codes, names = encode_labels(values, source)
+    if known_names is not None and names is not None:
+        unknown = [name for name in names if name not in known_names]
+        numbers = {name: code for code, name in enumerate([*known_names, *unknown])}
+        codes = [numbers[names[code]] for code in codes]  # type: ignore[assignment]
+    return Dataset.from_dict({"sentence": sentences, "label": codes}), names
+
+
+def prepare_triplets(dataset: Any, source: str) -> Dataset:
+    """A data set with the columns `anchor`, `positive` and `negative`.
+
+    Raises:
+        DataError: there are not three columns of text, or a row is empty.
+    """
+    columns = find_triplet_columns(dataset.column_names, _kinds(dataset, source))
+    roles = zip(("anchor", "positive", "negative"), columns, strict=True)
+    return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
+
+
+class Collator:
+    """Rows → `features` (token ids and mask of all sentences) and, for labelled data, `labels` `(batch,)`.
+
+    The three sentences of triplets are encoded as one batch: anchors, then positives, then negatives.
+    """
+
+    def __init__(self, tokenize: Callable[[list[str]], Features]) -> None:
+        self.tokenize = tokenize
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make one batch."""
+        import torch
+
+        columns = [name for name in ("sentence", "anchor", "positive", "negative") if name in rows[0]]
+        batch: dict[str, Any] = {"features": self.tokenize([row[name] for name in columns for row in rows])}
+        if "label" in rows[0]:
+            batch["labels"] = torch.tensor([row["label"] for row in rows])
+        return batch
+
+
+def _kinds(dataset: Any, source: str) -> dict[str, str]:
+    if not isinstance(dataset, Dataset):
+        raise DataError(
+            f"{source} is a {type(dataset).__name__}; give a datasets.Dataset "
+            "(one split of a DatasetDict; Dataset.from_dict, from_list or from_pandas make one)"
+        )
+    if len(dataset) == 0:
+        raise DataError(f"{source} has no rows; its columns are {listed(dataset.column_names)}")
+    return {name: _kind(feature) for name, feature in dataset.features.items()}
+
+
+def _kind(feature: Any) -> str:
+    if isinstance(feature, ClassLabel):
+        return "class"
+    if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):
+        return "text"
+    if isinstance(feature, Value) and "int" in feature.dtype:
+        return "integer"
+    return "other"

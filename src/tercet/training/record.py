@@ -1,0 +1,67 @@
+"""What a model remembers of its training, for its card: data, loss, settings, metrics before and after."""
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+_SETTINGS = {
+    "num_train_epochs": "Epochs",
+    "max_steps": "Steps",
+    "per_device_train_batch_size": "Batch size per device",
+    "gradient_accumulation_steps": "Gradient accumulation",
+    "batch_sampler": "Batches",
+    "samples_per_label": "Sentences per label",
+    "learning_rate": "Learning rate",
+    "lr_scheduler_type": "Schedule",
+    "warmup_steps": "Warm-up",
+    "weight_decay": "Weight decay",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "seed": "Seed",
+}
+
+
+def training_record(args: Any, loss: nn.Module, dataset: Any, log_history: list[dict[str, Any]]) -> dict[str, Any]:
+    """A record of JSON values; `before` and `after` are the first evaluation, if at step 0, and the last one."""
+    data: dict[str, Any] = {}
+    if dataset is not None:
+        data["Training sentences" if "label" in dataset.column_names else "Training triplets"] = len(dataset)
+        if "label" in dataset.column_names:
+            data["Training labels"] = len(np.unique(dataset["label"][:]))
+    settings = {name: _plain(getattr(args, field)) for field, name in _SETTINGS.items()}
+    if settings["Steps"] is not None and settings["Steps"] > 0:
+        settings["Epochs"] = None
+    else:
+        settings["Steps"] = None
+    if settings["Batches"] == "batch_sampler":
+        settings["Batches"], settings["Sentences per label"] = "random", None
+    evaluations = [entry for entry in log_history if any(name.startswith("eval_") for name in entry)]
+    at_start = [entry for entry in evaluations if entry.get("step") == 0]
+    return {
+        "loss": type(loss).__name__,
+        "loss_settings": _loss_settings(loss),
+        "data": data,
+        "settings": {name: value for name, value in settings.items() if value not in (None, False)},
+        "before": _metrics(at_start[0]) if at_start else None,
+        "after": _metrics(evaluations[-1]) if evaluations and evaluations[-1].get("step") else None,
+    }
+
+
+def _loss_settings(loss: nn.Module) -> dict[str, Any]:
+    settings = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
+    names = {"distance_metric": "Distance", "margin": "Margin", "triplet_margin": "Margin"}
+    return {names.get(name, name): value for name, value in settings.items()}
+
+
+def _metrics(entry: dict[str, Any]) -> dict[str, float]:
+    timing = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+    return {
+        name.removeprefix("eval_"): value
+        for name, value in entry.items()
+        if name.startswith("eval_") and name not in timing
+    }
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", value)

@@ -1,0 +1,233 @@
+"""One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
+
+import json
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from tqdm.auto import tqdm
+from transformers import TrainerCallback
+
+from tercet import __version__, losses
+from tercet.encoder.files import write_json
+from tercet.encoder.model import SentenceTransformer
+from tercet.errors import DataError, listed
+from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.training.trainer import SentenceTransformerTrainer
+
+LOSSES = {
+    "batch-all": losses.BatchAllTripletLoss,
+    "batch-hard": losses.BatchHardTripletLoss,
+    "batch-semi-hard": losses.BatchSemiHardTripletLoss,
+    "batch-hard-soft-margin": losses.BatchHardSoftMarginTripletLoss,
+    "triplet": losses.TripletLoss,
+}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run, by the names of the command line's options."""
+
+    loss: str = "batch-semi-hard"
+    margin: float = 0.3
+    distance: str = "euclidean"
+    epochs: float = 1.0
+    max_steps: int = -1
+    batch_size: int = 64
+    samples_per_label: int = 4
+    learning_rate: float = 5e-5
+    warmup_ratio: float = 0.1
+    seed: int = 0
+    bf16: bool = False
+
+
+class Interrupted(Exception):
+    """The user stopped the run; `checkpoint` is the last whole one, or None."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        super().__init__("interrupted")
+        self.checkpoint = checkpoint
+
+
+def train_and_measure(
+    model: SentenceTransformer,
+    train: Dataset,
+    evaluation: Dataset | None,
+    output: Path,
+    settings: RunSettings,
+    *,
+    resume: bool = False,
+    facts: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train `model`, save it as `output`, and return what stands in its metrics.json.
+
+    Checkpoints go to the folder `output` with `.checkpoints` appended, which is removed at the end.
+
+    Args:
+        train: columns `sentence` and `label`, or `anchor`, `positive` and `negative` for the triplet loss.
+        evaluation: the same columns, measured before and after; None measures nothing.
+        resume: go on from the last whole checkpoint.
+        facts: what else to write under `settings`.
+
+    Raises:
+        Interrupted: Ctrl-C; a checkpoint of the step it came in was written.
+        DataError: the settings or data do not fit.
+    """
+    checkpoints = checkpoint_folder(output)
+    last = last_whole_checkpoint(checkpoints)
+    if resume and last is None:
+        raise DataError(f"nothing to resume: no whole checkpoint in {checkpoints}; run without --resume")
+    if not resume and last is not None:
+        raise DataError(f"{checkpoints} holds {last.name} of an earlier run; add --resume to go on, or remove it")
+    stop = _StopOnInterrupt()
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=_arguments(settings, checkpoints, triplets="anchor" in train.column_names),
+        train_dataset=train,
+        loss=make_loss(settings, model),
+        callbacks=[_ProgressBar(), stop],
+    )
+    trainer.pop_callback(_default_progress(trainer))
+    evaluator = None if evaluation is None else make_evaluator(evaluation)
+    before = evaluator(model) if evaluator else None
+    with stop.listening():
+        trainer.train(resume_from_checkpoint=str(last) if resume else None)
+    if stop.asked:
+        raise Interrupted(last_whole_checkpoint(checkpoints))
+    after = evaluator(model) if evaluator else None
+    result: dict[str, Any] = {"before": before, "after": after}
+    result["settings"] = {**(facts or {}), **asdict(settings), "steps": trainer.state.global_step}
+    result["tercet_version"] = __version__
+    assert model.training_record is not None
+    model.training_record |= {"before": before, "after": after}
+    model.save_pretrained(output)
+    write_json(output / "metrics.json", result)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return result
+
+
+def make_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
+    """The loss by the name of the command line, with its margin where it has one."""
+    if settings.loss not in LOSSES:
+        raise DataError(f"loss {settings.loss!r} is not known; take one of {listed(LOSSES)}")
+    kind = LOSSES[settings.loss]
+    if kind is losses.BatchHardSoftMarginTripletLoss:
+        return kind(model, settings.distance)
+    return kind(model, settings.distance, settings.margin)  # type: ignore[call-arg]
+
+
+def make_evaluator(data: Dataset) -> LabelEvaluator | TripletEvaluator:
+    """The evaluator for labelled sentences or for triplets, with a progress bar."""
+    columns = data[:]
+    if "label" in columns:
+        return LabelEvaluator(columns["sentence"], columns["label"], show_progress_bar=True)
+    return TripletEvaluator(columns["anchor"], columns["positive"], columns["negative"], show_progress_bar=True)
+
+
+def checkpoint_folder(output: Path) -> Path:
+    """Where a run that ends in `output` keeps its checkpoints."""
+    return output.with_name(output.name + ".checkpoints")
+
+
+def last_whole_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint in which everything was written: the trainer's state is the last of its files."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def _arguments(settings: RunSettings, folder: Path, *, triplets: bool) -> SentenceTransformerTrainingArguments:
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        batch_sampler=BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
+        samples_per_label=settings.samples_per_label,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup_ratio,
+        seed=settings.seed,
+        bf16=settings.bf16,
+        save_strategy="epoch",
+        save_total_limit=2,
+        logging_steps=10,
+        report_to="none",
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _default_progress(trainer: SentenceTransformerTrainer) -> type[TrainerCallback]:
+    """The progress bar that the trainer adds by itself; it writes logs to standard output, which is for results."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    added = {type(callback) for callback in trainer.callback_handler.callbacks}
+    return ProgressCallback if ProgressCallback in added else PrinterCallback
+
+
+class _ProgressBar(TrainerCallback):
+    """A bar on standard error, with the latest loss."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="Train", unit="step")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if self.bar is not None and logs and "loss" in logs:
+            self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _StopOnInterrupt(TrainerCallback):
+    """At Ctrl-C, end the step, write a checkpoint and stop; at the second one, stop at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle Ctrl-C in this way while the block runs."""
+        before = signal.getsignal(signal.SIGINT)
+
+        def ask(number: int, frame: Any) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        try:
+            signal.signal(signal.SIGINT, ask)
+        except ValueError:  # not in the main thread, where no signal arrives
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.asked:
+            control.should_save = True
+            control.should_training_stop = True

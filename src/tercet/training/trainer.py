@@ -1,0 +1,215 @@
+"""The trainer: `transformers.Trainer` with a model that embeds and a loss that mines.
+
+From `transformers` come arguments, callbacks, checkpoints, resuming, logging, mixed precision, gradient
+accumulation, early stopping and several processes. Ours says how a batch is drawn, what a step
+computes, how a model is saved, and that an evaluator takes part in evaluation.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import RandomSampler, Sampler
+from transformers import Trainer, TrainerCallback
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_utils import EvalLoopOutput
+
+from tercet.data.batches import GroupByLabelSampler
+from tercet.encoder.model import SentenceTransformer
+from tercet.errors import DataError
+from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.losses.modules import TripletLoss
+from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.training.datasets import Collator, prepare_labelled, prepare_triplets
+from tercet.training.record import training_record
+
+logger = logging.getLogger(__name__)
+
+Evaluator = Callable[..., dict[str, float]]
+
+
+class SentenceTransformerTrainer(Trainer):
+    """Train a `SentenceTransformer` with a triplet loss.
+
+    Args:
+        model: the model, or None with `model_init`.
+        train_dataset: a `datasets.Dataset` with one text and one label column, or, for `TripletLoss`, with three
+            text columns. Labels may be integers, strings or a `ClassLabel`.
+        eval_dataset: the same for evaluation, or several by name. Without an `evaluator`, the retrieval metrics
+            of `LabelEvaluator` (or the accuracy of triplets) are measured on it beside the loss.
+        loss: a loss, or a function that makes one from a model. The trainer runs the model itself and hands
+            embeddings to `loss.compute_loss_from_embeddings`; the loss's own model is not used.
+        evaluator: one or several evaluators, called with the model.
+        model_init: makes a fresh model for each run of a hyper-parameter search.
+
+    Raises:
+        DataError: the data do not fit the loss; says which columns were found and wanted.
+    """
+
+    model: SentenceTransformer
+    args: SentenceTransformerTrainingArguments
+
+    def __init__(
+        self,
+        model: SentenceTransformer | None = None,
+        args: SentenceTransformerTrainingArguments | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        loss: nn.Module | Callable[[Any], nn.Module] | None = None,
+        evaluator: Evaluator | Sequence[Evaluator] | None = None,
+        data_collator: Any = None,
+        model_init: Callable[[], SentenceTransformer] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+    ) -> None:
+        if loss is None:
+            raise DataError(
+                "the trainer needs a loss, such as tercet.losses.BatchSemiHardTripletLoss(model, margin=0.3)"
+            )
+        args = args or SentenceTransformerTrainingArguments()
+        self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
+        self.loss = loss if isinstance(loss, nn.Module) else loss(model)
+        self.label_names_of_training: list[str] | None = None
+        train_dataset = self._prepare(train_dataset, "train_dataset")
+        if isinstance(eval_dataset, dict):
+            eval_dataset = {name: self._prepare(part, f"eval_dataset {name!r}") for name, part in eval_dataset.items()}
+        else:
+            eval_dataset = self._prepare(eval_dataset, "eval_dataset")
+        if eval_dataset is None and self.evaluators and train_dataset is not None:
+            eval_dataset = train_dataset.select(range(0))  # nothing for the loss, and the evaluators run
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            data_collator=data_collator or Collator(lambda texts: self.model.tokenize(texts)),
+            model_init=model_init,
+            callbacks=callbacks,
+            optimizers=optimizers,
+        )
+        self.loss.to(self.args.device)
+        if train_dataset is not None and self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
+            self._get_train_sampler()  # so that a refusal comes now and not after minutes of set-up
+
+    @property
+    def takes_triplets(self) -> bool:
+        """Whether the loss takes given triplets, in place of labelled sentences."""
+        return isinstance(self.loss, TripletLoss)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
+        if self.train_dataset is None:
+            raise DataError("the trainer has no train_dataset to train on")
+        self._remember()
+        result = super().train(*args, **kwargs)
+        self._remember()
+        return result
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Run the (wrapped) model once on all sentences of the batch and hand the embeddings to the loss."""
+        embeddings = model(inputs["features"])["sentence_embedding"]
+        parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
+        loss = self.loss.compute_loss_from_embeddings(parts, inputs.get("labels"))  # type: ignore[operator]
+        return (loss, {}) if return_outputs else loss
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[Tensor, None, None]:
+        """The loss of an evaluation batch; embeddings of different batches have nothing to be collected for."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs)
+        return loss.detach(), None, None
+
+    def evaluation_loop(self, dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """The loss over the batches, then the evaluators; their metrics get the same prefix."""
+        output: EvalLoopOutput = super().evaluation_loop(
+            dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+        )
+        metrics = output.metrics
+        assert metrics is not None
+        for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
+            measured = evaluator(
+                self.model, output_path=None, epoch=self.state.epoch or 0, steps=self.state.global_step
+            )
+            if not isinstance(measured, dict):
+                measured = {"evaluator": measured}
+            metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
+        return output
+
+    def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
+        if len(dataset) < 2:
+            return []
+        columns = dataset[:]
+        size = self.args.eval_batch_size
+        if self.takes_triplets:
+            texts = (columns["anchor"], columns["positive"], columns["negative"])
+            return [TripletEvaluator(*texts, batch_size=size)]
+        return [LabelEvaluator(columns["sentence"], columns["label"], batch_size=size)]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
+            return super()._get_train_sampler(train_dataset)
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return self._group_by_label(dataset, self.args.train_batch_size, "train_dataset")
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
+        """Evaluation batches are drawn as training batches are: in file order, a batch may hold a single label."""
+        if self.takes_triplets or len(eval_dataset) == 0:
+            return super()._get_eval_sampler(eval_dataset)
+        if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
+            return self._group_by_label(eval_dataset, self.args.eval_batch_size, "eval_dataset")
+        return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
+
+    def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
+        if self.takes_triplets:
+            raise DataError("batch_sampler='group_by_label' needs labels, and TripletLoss takes given triplets")
+        try:
+            return GroupByLabelSampler(dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    def _prepare(self, dataset: Any, name: str) -> Any:
+        if dataset is None:
+            return None
+        if isinstance(self.loss, TripletLoss):
+            return prepare_triplets(dataset, name)
+        prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
+        if self.label_names_of_training is None:
+            self.label_names_of_training = names
+        return prepared
+
+    def _remember(self) -> None:
+        self.model.label_names = self.label_names_of_training or self.model.label_names
+        self.model.training_record = training_record(self.args, self.loss, self.train_dataset, self.state.log_history)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Write a model directory, in place of the bare weights."""
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
+        self._remember()
+        self.model.save_pretrained(folder)
+        torch.save(self.args, os.path.join(folder, TRAINING_ARGS_NAME))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        saved = SentenceTransformer(resume_from_checkpoint, device="cpu")
+        (model or self.model).load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        logger.info(f"Loading the best model, {self.state.best_model_checkpoint} ({self.state.best_metric})")
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
