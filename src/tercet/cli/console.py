@@ -1,0 +1,114 @@
+"""What the commands share: errors as one line, quiet libraries, models by name, tables."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import typer
+
+from tercet.errors import DataError, TercetError
+
+if TYPE_CHECKING:
+    from tercet.encoder.model import SentenceTransformer
+
+P = ParamSpec("P")
+
+BUNDLED = "bundled"
+MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
+DATA_HELP = "A .csv, .tsv, .jsonl or .parquet file, or the name of a data set on the hub."
+
+
+def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn Tercet's errors into one line and exit code 2, and an interrupt into 130."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except TercetError as error:
+            _end(" ".join(str(error).split()), code=2)
+        except KeyboardInterrupt:
+            _end("interrupted", code=130)
+
+    return wrapped
+
+
+def _end(message: str, code: int) -> None:
+    typer.echo(f"tercet: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """A remark for the user, on standard error."""
+    typer.echo(message, err=True)
+
+
+def quiet_libraries() -> None:
+    """Keep the remarks of the libraries below off the screen, and ours on it."""
+    logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransformer":
+    """The model of a name that the user gave."""
+    from tercet.data.bundled import encoder_folder
+    from tercet.encoder.model import SentenceTransformer
+
+    quiet_libraries()
+    model = SentenceTransformer(encoder_folder() if name == BUNDLED else name, trust_remote_code=trust_remote_code)
+    if name == BUNDLED:
+        model.base_model_name = "sentence-transformers/all-MiniLM-L6-v2"
+    return model
+
+
+def check_free(output: Path, *, overwrite: bool) -> None:
+    """Raise `DataError` if there is something at `output` that the user did not say may go."""
+    taken = output.exists() and (output.is_file() or any(output.iterdir()))
+    if taken and not overwrite:
+        raise DataError(f"{output} is there already; take another --output, or add --overwrite")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a new file to write, which becomes `path` when the block ends without an error."""
+    partial = path.with_name(f".{path.name}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
+    """A table of metrics on standard output, a column for each set of them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tercet.encoder.card import METRIC_NAMES
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for metric in next(iter(columns.values())):
+        values = (measured.get(metric) for measured in columns.values())
+        table.add_row(
+            METRIC_NAMES.get(metric, metric), *(f"{value:.4f}" if value is not None else "–" for value in values)
+        )
+    Console().print(table)
+
+
+def before_and_after(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The columns of the table at the end of a run."""
+    before, after = result["before"], result["after"]
+    return {"before": before, "after": after, "change": {name: after[name] - before[name] for name in after}}

@@ -1,0 +1,85 @@
+"""`tercet demo`: the main job on data and a model that need no download."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tercet.cli.console import BUNDLED, before_and_after, load_model, one_line_errors, print_metrics, say
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    from tercet.encoder.model import SentenceTransformer
+
+_SEARCHES = (
+    "send a message to a mail server",
+    "run many things at the same time",
+    "check that a test case fails as it should",
+)
+
+
+@one_line_errors
+def demo(
+    output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
+) -> None:
+    """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
+    if output.exists() and not (output / "tercet.json").exists():
+        raise DataError(f"{output} is there and is no model of Tercet's; take another --output")
+    from tercet.cli.inputs import as_dataset, hold_out
+    from tercet.data.bundled import standard_library_docstrings
+    from tercet.data.columns import LabelledSentences, encode_labels
+    from tercet.training.run import Interrupted, RunSettings, checkpoint_folder, train_and_measure
+
+    sentences, modules = standard_library_docstrings()
+    data = LabelledSentences(sentences, *encode_labels(modules, "the standard library"))
+    say(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
+    train, held_out = hold_out(data, 0.2, seed)
+    model = load_model(BUNDLED)
+    before = _search(model, held_out)
+    _forget_checkpoints(checkpoint_folder(output))
+    try:
+        result = train_and_measure(
+            model, as_dataset(train), as_dataset(held_out), output, RunSettings(epochs=epochs, seed=seed),
+            facts={"model": BUNDLED, "data": "docstrings of the standard library", "eval_fraction": 0.2},
+        )  # fmt: skip
+    except Interrupted:
+        say("tercet: interrupted; run the demo again")
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    print_metrics("Sentences held out, before and after", before_and_after(result))
+    _print_searches(before, _search(model, held_out))
+    say(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
+
+
+def _search(model: "SentenceTransformer", data: Any) -> list[list[str]]:
+    """For each search the three nearest sentences, with their modules."""
+    found = model.similarity(model.encode(list(_SEARCHES)), model.encode(data.sentences)).topk(3).indices
+    labels = data.labels()
+    return [[f"{labels[row]}: {data.sentences[row]}" for row in rows] for rows in found.tolist()]
+
+
+def _print_searches(before: list[list[str]], after: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    for search, old, new in zip(_SEARCHES, before, after, strict=True):
+        table = Table(title=f"Search: {search}", title_justify="left", expand=True)
+        table.add_column("before", ratio=1)
+        table.add_column("after", ratio=1)
+        for left, right in zip(old, new, strict=True):
+            table.add_row(Text(left), Text(right))
+        Console().print(table)
+
+
+def _forget_checkpoints(folder: Path) -> None:
+    """Remove what an interrupted demo left behind."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

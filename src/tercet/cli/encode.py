@@ -1,0 +1,56 @@
+"""`tercet encode`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tercet.cli.console import DATA_HELP, MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.errors import DataError
+
+
+@one_line_errors
+def encode(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    output: Annotated[Path, typer.Option(help="A .npy file (float32) or a .parquet file (text and embedding).")],
+    batch_size: Annotated[int, typer.Option(help="Sentences to embed at a time.")] = 32,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale embeddings to length 1.")] = False,
+    prompt_name: Annotated[str | None, typer.Option(help="The model's prompt to put before each sentence.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
+    split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "train",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+) -> None:
+    """Embed the sentences of a file, in their order."""
+    if output.suffix not in (".npy", ".parquet"):
+        raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
+    check_free(output, overwrite=overwrite)
+    from tercet.data.columns import check_texts, guess_text_column
+    from tercet.data.reading import read_table
+
+    table = read_table(data, split)
+    column = guess_text_column(table.columns, text_column, table.source)
+    texts = check_texts(table.columns[column], table.source)
+    embeddings = load_model(model, trust_remote_code=trust_remote_code).encode(
+        texts, prompt_name, batch_size=batch_size, show_progress_bar=True, normalize_embeddings=normalize
+    )
+    with whole_file(output) as partial:
+        _write(partial, texts, embeddings)
+    say(f"{len(texts)} embeddings of {embeddings.shape[1]} numbers written to {output}")  # type: ignore[union-attr]
+
+
+def _write(path: Path, texts: list[str], embeddings: object) -> None:
+    import numpy as np
+
+    array = np.asarray(embeddings)
+    if path.suffix == ".npy":
+        np.save(path, array)
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
+    parquet.write_table(pa.table({"text": texts, "embedding": vectors}), path)

@@ -1,0 +1,48 @@
+"""`tercet evaluate`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from tercet.cli.console import DATA_HELP, MODEL_HELP, load_model, one_line_errors, print_metrics
+from tercet.cli.train import DistanceName
+
+
+@one_line_errors
+def evaluate(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    reference: Annotated[
+        str | None, typer.Option(help="Rank these sentences (the training data, say); else each ranks the others.")
+    ] = None,
+    distance: Annotated[DistanceName, typer.Option(help="The distance to rank by.")] = DistanceName.COSINE,
+    batch_size: Annotated[int, typer.Option(help="Sentences to embed at a time.")] = 32,
+    text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="The column of labels.")] = None,
+    split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "test",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+) -> None:
+    """Measure how well a model keeps labels together: recall@k, MAP@R, R-precision, kNN accuracy."""
+    from tercet.cli.inputs import read_labelled
+    from tercet.evaluation import LabelEvaluator
+
+    queries = read_labelled(data, text_column, label_column, split)
+    gallery = read_labelled(reference, text_column, label_column, "train") if reference else None
+    evaluator = LabelEvaluator(
+        queries.sentences,
+        queries.labels(),
+        gallery.sentences if gallery else None,
+        gallery.labels() if gallery else None,
+        distance=distance.value,
+        batch_size=batch_size,
+        show_progress_bar=True,
+    )
+    metrics = evaluator(load_model(model, trust_remote_code=trust_remote_code))
+    if as_json:
+        typer.echo(json.dumps(metrics, indent=2))
+    else:
+        print_metrics(f"{len(queries)} sentences", {model: metrics})

@@ -1,0 +1,125 @@
+"""`tercet train`."""
+
+import json
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tercet.cli.console import (
+    DATA_HELP,
+    MODEL_HELP,
+    before_and_after,
+    check_free,
+    load_model,
+    one_line_errors,
+    print_metrics,
+    say,
+)
+from tercet.errors import DataError
+
+
+class LossName(str, Enum):
+    """The losses by the names of the command line."""
+
+    BATCH_SEMI_HARD = "batch-semi-hard"
+    BATCH_ALL = "batch-all"
+    BATCH_HARD = "batch-hard"
+    BATCH_HARD_SOFT_MARGIN = "batch-hard-soft-margin"
+    TRIPLET = "triplet"
+
+
+class DistanceName(str, Enum):
+    """The distances by name."""
+
+    EUCLIDEAN = "euclidean"
+    COSINE = "cosine"
+    MANHATTAN = "manhattan"
+
+
+@one_line_errors
+def train(
+    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    output: Annotated[Path, typer.Option(help="Where to write the model.")],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "sentence-transformers/all-MiniLM-L6-v2",
+    loss: Annotated[LossName, typer.Option(help="Which triplets of a batch count.")] = LossName.BATCH_SEMI_HARD,
+    margin: Annotated[float, typer.Option(help="How much farther negatives should be, in units of distance.")] = 0.3,
+    distance: Annotated[DistanceName, typer.Option(help="The distance to train.")] = DistanceName.EUCLIDEAN,
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
+    max_steps: Annotated[int, typer.Option(help="Stop after so many steps, in place of epochs.")] = -1,
+    batch_size: Annotated[int, typer.Option(help="Sentences in a batch.")] = 64,
+    samples_per_label: Annotated[int, typer.Option(help="Sentences of each label in a batch.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="The highest learning rate.")] = 5e-5,
+    warmup_ratio: Annotated[float, typer.Option(help="Share of the steps to warm up; then linear decay.")] = 0.1,
+    eval_data: Annotated[str | None, typer.Option(help="Measure on this data.")] = None,
+    eval_fraction: Annotated[
+        float | None, typer.Option(help="Without --eval-data, hold out this share of each label. [default: 0.2]")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="The column of labels.")] = None,
+    split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "train",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Train in bfloat16 mixed precision.")] = False,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
+) -> None:
+    """Train a model on labelled sentences; show what it was worth before and after."""
+    check_free(output, overwrite=overwrite)
+    _check_numbers(epochs, max_steps, learning_rate, warmup_ratio, eval_data, eval_fraction)
+    from tercet.cli.inputs import labelled_data, triplet_data
+    from tercet.training.run import Interrupted, RunSettings, train_and_measure
+
+    fraction = 0.2 if eval_fraction is None else eval_fraction
+    if loss is LossName.TRIPLET:
+        train_set, eval_set = triplet_data(data, eval_data, fraction, split, seed)
+    else:
+        train_set, eval_set = labelled_data(data, eval_data, fraction, (text_column, label_column, split), seed)
+    settings = RunSettings(
+        loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
+        learning_rate, warmup_ratio, seed, bf16,
+    )  # fmt: skip
+    facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
+    encoder = load_model(model, trust_remote_code=trust_remote_code)
+    try:
+        result = train_and_measure(encoder, train_set, eval_set, output, settings, resume=resume, facts=facts)
+    except Interrupted as interrupt:
+        _say_how_to_resume(interrupt.checkpoint)
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    if eval_set is not None:
+        print_metrics(f"{len(eval_set)} rows to measure on", before_and_after(result))
+    say(f"model written to {output}")
+
+
+def _check_numbers(
+    epochs: float, max_steps: int, learning_rate: float, warmup: float, eval_data: str | None, fraction: float | None
+) -> None:
+    if eval_data is not None and fraction is not None:
+        raise DataError("--eval-data and --eval-fraction exclude each other; give one")
+    checks = [
+        ("--epochs", epochs, epochs > 0, "above 0"),
+        ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
+        ("--learning-rate", learning_rate, 0 < learning_rate < float("inf"), "above 0"),
+        ("--warmup-ratio", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
+        ("--eval-fraction", fraction, fraction is None or 0 <= fraction < 1, "at least 0 and below 1"),
+    ]
+    for name, value, fits, wanted in checks:
+        if not fits:
+            raise DataError(f"{name} must be {wanted}, got {value}")
+
+
+def _say_how_to_resume(checkpoint: Path | None) -> None:
+    if checkpoint is None:
+        say("tercet: interrupted before the first checkpoint; nothing was written")
+        return
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    say(f"tercet: interrupted; {checkpoint} is whole. Go on with:\n  tercet {shlex.join(words)} --resume")
