@@ -6,13 +6,14 @@ The public names are loaded when first used, so that `import tercet` and `tercet
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tercet.version import __version__
+
 if TYPE_CHECKING:
     from tercet import distances, evaluation, losses
     from tercet.encoder.model import SentenceTransformer
     from tercet.training.arguments import SentenceTransformerTrainingArguments
     from tercet.training.trainer import SentenceTransformerTrainer
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "SentenceTransformer": "tercet.encoder.model",
@@ -25,6 +26,7 @@ __all__ = [
     "SentenceTransformer",
     "SentenceTransformerTrainer",
     "SentenceTransformerTrainingArguments",
+    "__version__",
     "distances",
     "evaluation",
     "losses",

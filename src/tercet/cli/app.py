@@ -6,8 +6,8 @@ input (one line says what to do), 130 interrupted.
 
 import typer
 
-from tercet import __version__
 from tercet.cli import demo, encode, evaluate, train
+from tercet.version import __version__
 
 app = typer.Typer(
     name="tercet",

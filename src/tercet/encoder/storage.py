@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from tercet import __version__
 from tercet.encoder.files import read_json, whole_folder, write_json
 from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
 from tercet.errors import ModelError, listed
+from tercet.version import __version__
 
 _MODULES: dict[str, Any] = {
     "Transformer": Transformer,

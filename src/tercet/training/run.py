@@ -14,13 +14,14 @@ from datasets import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
-from tercet import __version__, losses
+from tercet import losses
 from tercet.encoder.files import write_json
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.trainer import SentenceTransformerTrainer
+from tercet.version import __version__
 
 LOSSES = {
     "batch-all": losses.BatchAllTripletLoss,
