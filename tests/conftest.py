@@ -1,0 +1,113 @@
+"""Tiny real encoders, built with random weights in a moment, and the labelled sentences to train them on."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    MPNetConfig,
+    MPNetModel,
+    MPNetTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
+
+torch.set_num_threads(1)
+
+TOPICS = {
+    "sport": ["the team won the game", "a great goal in the match", "they lost the final game", "the player scored"],
+    "money": ["the stock is up", "the bank cut the rate", "prices fell again", "the market closed lower"],
+    "food": ["the soup is hot", "bake the bread", "a fresh salad with oil", "the cake was sweet"],
+    "travel": ["the train is late", "we flew to the coast", "a room in the hotel", "the bus left early"],
+}
+WORDS = sorted({word for sentences in TOPICS.values() for sentence in sentences for word in sentence.split()})
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+def _save(folder: Path, model, tokenizer) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def build_bert(folder: Path, *, max_length: int = 32, seed: int = 0) -> Path:
+    """A BERT of 32 dimensions with a WordPiece tokenizer for the words above."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = [*letters, *(f"##{letter}" for letter in letters)]
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *pieces]
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocab)))
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=max_length)
+    torch.manual_seed(seed)
+    model = BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=max_length, **_SIZES))
+    return _save(folder, model, tokenizer)
+
+
+def build_mpnet(folder: Path) -> Path:
+    """A tiny MPNet, the architecture of the script in the README."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vocab = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", *WORDS, "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(vocab))
+    tokenizer = MPNetTokenizerFast(str(folder / "vocab.txt"), model_max_length=32)
+    torch.manual_seed(0)
+    model = MPNetModel(MPNetConfig(vocab_size=len(tokenizer), max_position_embeddings=34, **_SIZES))
+    return _save(folder, model, tokenizer)
+
+
+def build_roberta(folder: Path) -> Path:
+    """A tiny RoBERTa, whose positions begin after the padding index, with BERT's tokenizer."""
+    build_bert(folder)
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    tokenizer.model_max_length = int(1e30)
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=12, pad_token_id=tokenizer.pad_token_id, **_SIZES
+    )
+    return _save(folder, RobertaModel(config), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory) -> Path:
+    return build_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="session")
+def mpnet(tmp_path_factory) -> Path:
+    return build_mpnet(tmp_path_factory.mktemp("mpnet"))
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory) -> Path:
+    return build_roberta(tmp_path_factory.mktemp("roberta"))
+
+
+@pytest.fixture
+def sentences() -> list[str]:
+    return [sentence for topic in TOPICS.values() for sentence in topic]
+
+
+@pytest.fixture
+def labels() -> list[str]:
+    return [name for name, topic in TOPICS.items() for _ in topic]
+
+
+@pytest.fixture
+def labelled(sentences, labels):
+    from datasets import Dataset
+
+    return Dataset.from_dict({"text": sentences, "label": labels})
+
+
+@pytest.fixture
+def csv_file(tmp_path, sentences, labels) -> Path:
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + "".join(f"{s},{n}\n" for s, n in zip(sentences, labels, strict=True)))
+    return path

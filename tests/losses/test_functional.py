@@ -1,0 +1,138 @@
+"""The functions against the plain loops and against sentence-transformers, and where the two differ by design."""
+
+import pytest
+import torch
+from sentence_transformers.sentence_transformer import losses as peer
+
+from tercet.errors import EmbeddingError
+from tercet.losses import functional
+from tests.losses.helpers import VARIANTS, gradient, healthy_batch
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+
+
+@every_variant
+@pytest.mark.parametrize("distance", ["euclidean", "cosine", "manhattan"])
+@pytest.mark.parametrize("margin", [0.1, 1.0, 5.0])
+def test_equal_to_the_plain_loops(variant, distance, margin):
+    for seed in range(10):
+        x, labels = healthy_batch(seed)
+        labels = torch.where(torch.rand(len(labels)) < 0.2, 100 + torch.arange(len(labels)), labels)  # some singletons
+        ours, loops = (f(x, labels, distance, margin) for f in (variant.value, variant.reference))
+        torch.testing.assert_close(ours, loops, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(gradient(ours, x), gradient(loops, x), rtol=1e-8, atol=1e-11)
+
+
+@every_variant
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("margin", [0.2, 5.0])
+def test_equal_to_sentence_transformers_on_healthy_batches(variant, distance, margin):
+    for seed in range(50):
+        x, labels = healthy_batch(seed)
+        ours, theirs = (f(x, labels, distance, margin) for f in (variant.value, variant.peer_value))
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(gradient(ours, x), gradient(theirs, x), rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("distance", ["COSINE", "EUCLIDEAN", "MANHATTAN"])
+def test_triplet_loss_equal_to_sentence_transformers(distance):
+    x = torch.randn(3, 8, 5, dtype=torch.float64, requires_grad=True)
+    metric = getattr(peer.TripletDistanceMetric, distance)
+    theirs = peer.TripletLoss(None, distance_metric=metric, triplet_margin=0.7).compute_loss_from_embeddings(
+        list(x), None
+    )
+    ours = functional.triplet_loss(*x, margin=0.7, distance=distance.lower())
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(gradient(ours, x), gradient(theirs, x))
+
+
+@every_variant
+def test_gradcheck(variant):
+    for seed in (1, 2):
+        x, labels = healthy_batch(seed)
+        assert torch.autograd.gradcheck(lambda x, labels=labels: variant.value(x, labels), x)
+
+
+@every_variant
+@pytest.mark.parametrize(
+    "labels", [[3, 3, 3, 3], [0, 1, 2, 3], [7]], ids=["one label", "no positives", "one sentence"]
+)
+def test_a_batch_without_triplets_has_zero_loss_and_gradient(variant, labels):
+    x = torch.randn(len(labels), 4, requires_grad=True)
+    loss = variant.value(x, torch.tensor(labels), margin=5.0)
+    assert loss.item() == 0
+    assert torch.equal(gradient(loss, x), torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("name", ["all", "hard", "soft-margin"])
+def test_an_anchor_without_a_positive_gives_no_term(name):
+    """sentence-transformers takes d(a,p) = 0 for it in hard mining, which pushes its negatives away."""
+    x, labels = healthy_batch(3)
+    with_single = torch.cat([x.detach(), torch.full((1, 6), 100.0, dtype=x.dtype)]).requires_grad_()
+    loss = VARIANTS[name].value(with_single, torch.cat([labels, torch.tensor([99])]))
+    torch.testing.assert_close(loss, VARIANTS[name].value(x, labels))
+    assert torch.equal(gradient(loss, with_single)[-1], torch.zeros(6, dtype=x.dtype))
+
+
+@every_variant
+def test_near_collapse_there_is_a_gradient(variant):
+    """Four float32 unit vectors 1e-4 apart: the expanded square sees distance 0 and no gradient."""
+    base = torch.nn.functional.normalize(torch.randn(1, 384))
+    x = torch.nn.functional.normalize(base + 1e-4 * torch.nn.functional.normalize(torch.randn(4, 384)))
+    x = x.requires_grad_()
+    labels = torch.tensor([0, 0, 1, 1])
+    exact = variant.value(x.double(), labels)
+    ours = gradient(variant.value(x, labels), x).double()
+    assert ours.norm() > 0.1
+    torch.testing.assert_close(ours, gradient(exact, x).double(), rtol=1e-2, atol=2e-3)
+
+
+@every_variant
+def test_clear_errors(variant):
+    labels = torch.tensor([0, 0, 1, 1])
+    with pytest.raises(EmbeddingError, match="has no rows; a triplet loss needs a batch with at least one sentence"):
+        variant.value(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+    broken = torch.zeros(4, 3)
+    broken[1, 2], broken[3, 0] = torch.nan, torch.inf
+    with pytest.raises(EmbeddingError, match=r"NaN or infinite values in row\(s\) 1, 3 of the batch"):
+        variant.value(broken, labels)
+    with pytest.raises(EmbeddingError, match="4 embeddings came with 3 labels"):
+        variant.value(torch.zeros(4, 3), labels[:3])
+    with pytest.raises(EmbeddingError, match=r"must be a floating-point tensor \(batch, dim\)"):
+        variant.value(torch.zeros(4), labels)
+    with pytest.raises(EmbeddingError, match="labels must be integers or strings"):
+        variant.value(torch.zeros(4, 3), labels.float())
+
+
+@every_variant
+def test_labels_may_be_strings_or_any_integers(variant):
+    x, labels = healthy_batch(5)
+    expected = variant.value(x, labels)
+    assert variant.value(x, [f"label {label}" for label in labels.tolist()]) == expected
+    assert variant.value(x, labels.tolist()) == expected
+    for dtype in (torch.int32, torch.uint8, torch.int16):
+        assert variant.value(x, labels.to(dtype)) == expected
+    assert variant.value(x, labels * -(2**40)) == expected
+
+
+def test_semi_hard_takes_a_strictly_farther_negative():
+    """Both negatives are as far as the positive or nearer, so the farthest of them is taken."""
+    x = torch.tensor([[0.0], [1.0], [-1.0], [0.5]], dtype=torch.float64)
+    labels = torch.tensor([0, 0, 1, 2])
+    # Anchor 0, d(p) = 1: negatives at 1 and 0.5, none strictly farther → the farthest, 1. Hinge = margin.
+    # Anchor 1, d(p) = 1: negatives at 2 and 0.5 → 2. Hinge = max(0, 1 − 2 + 0.4) = 0.
+    loss = functional.batch_semi_hard_triplet_loss(x, labels, margin=0.4)
+    assert loss.item() == pytest.approx(0.2)
+
+
+def test_soft_margin_does_not_overflow():
+    x = torch.tensor([[0.0], [1e4], [1.0], [1e4 - 1]], requires_grad=True)
+    loss = functional.batch_hard_soft_margin_triplet_loss(x, torch.tensor([0, 0, 1, 1]))
+    assert loss.isfinite()
+    assert gradient(loss, x).isfinite().all()
+
+
+def test_triplet_loss_wants_one_shape():
+    x = torch.zeros(3, 2)
+    with pytest.raises(EmbeddingError, match=r"need the same shape \(batch, dim\), got \(3, 2\), \(3, 2\), \(2, 2\)"):
+        functional.triplet_loss(x, x, x[:2])
