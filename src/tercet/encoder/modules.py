@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -209,7 +210,10 @@ class Dense(nn.Module):
         weights = folder / _WEIGHTS
         if not weights.exists():
             raise ModelError(f"{folder} has no {_WEIGHTS}; only safetensors weights are read")
-        dense.load_state_dict(load_file(weights))
+        try:
+            dense.load_state_dict(load_file(weights))
+        except (SafetensorError, RuntimeError) as error:
+            raise ModelError(f"{weights} does not fit its config.json: {str(error).splitlines()[0]}") from error
         return dense
 
     @property

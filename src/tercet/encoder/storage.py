@@ -7,12 +7,14 @@ tercet.json                        label names and the record of the training, i
 README.md                          the model card
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from tercet.encoder.files import read_json, whole_folder, write_json
@@ -120,8 +122,6 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
 
 
 def _module_entries(folder: Path) -> list[dict[str, Any]]:
-    import json
-
     try:
         entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         entries = sorted(entries, key=lambda entry: entry["idx"])
@@ -151,7 +151,7 @@ def _load_transformer(folder: Path, settings_folder: Path | None, hub: dict[str,
         return Transformer.load(str(folder), settings_folder, **local)
     except ModelError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         hint = "" if list(folder.glob("*.safetensors")) else "; only safetensors weights are read, and it has none"
         raise ModelError(f"cannot load an encoder from {folder}{hint}: {lines[0]}") from error

@@ -1,0 +1,80 @@
+"""Columns found by what they are called and hold; labels made integers; rows that cannot be used named."""
+
+import numpy as np
+import pytest
+
+from tercet.data import columns
+from tercet.errors import DataError
+
+
+def test_labels_are_numbered():
+    codes, names = columns.encode_labels(["b", "a", "b"], "data")
+    assert codes.tolist() == [1, 0, 1]
+    assert codes.dtype == np.int64
+    assert names == ["a", "b"]
+    codes, names = columns.encode_labels([5, -2, 5], "data")
+    assert codes.tolist() == [5, -2, 5]
+    assert names is None
+    assert columns.encode_labels([True, False], "data")[1] == ["False", "True"]
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan")])
+def test_a_missing_label_is_named_by_its_row(missing):
+    with pytest.raises(DataError, match="data, row 2: the label is missing"):
+        columns.encode_labels(["a", "b", missing], "data")
+
+
+def test_labels_of_other_types_are_refused():
+    with pytest.raises(DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"):
+        columns.encode_labels(["a", 0.5], "data")
+    with pytest.raises(DataError, match=r"row 0: the label is 1 \(int\)"):
+        columns.encode_labels([1, "a"], "data")
+
+
+@pytest.mark.parametrize(("text", "what"), [("", "empty"), (" \t", "empty"), (None, "None"), (3, "not a string")])
+def test_a_text_that_is_none_is_named_by_its_row(text, what):
+    with pytest.raises(DataError, match=f"data, row 1: the text is .*{what}"):
+        columns.check_texts(["fine", text], "data")
+
+
+def test_labels_that_make_no_triplet_are_refused():
+    with pytest.raises(DataError, match=r"one label only \('spam'\)"):
+        columns.check_labels_teach(np.zeros(3, dtype=int), ["spam"], "data")
+    with pytest.raises(DataError, match=r"no label twice \(3 labels, 3 rows\)"):
+        columns.check_labels_teach(np.arange(3), None, "data")
+    columns.check_labels_teach(np.array([0, 0, 1]), None, "data")
+
+
+def test_usual_names_are_guessed_and_others_asked_for():
+    guess = columns.guess_columns
+    assert guess({"id": [], "Utterance": [], "intent": []}, None, None, "d") == ("Utterance", "intent")
+    assert guess({"a": [], "b": []}, "a", "b", "d") == ("a", "b")
+    with pytest.raises(DataError, match="which column is the text.*the columns are 'a', 'b'; say it with --text-column"):
+        guess({"a": [], "b": []}, None, "b", "d")
+    with pytest.raises(DataError, match="'text', 'title' could all be it; say it with --text-column"):
+        guess({"text": [], "title": [], "label": []}, None, None, "d")
+    with pytest.raises(DataError, match="d has no column 'c'; it has 'a', 'b'"):
+        guess({"a": [], "b": []}, "a", "c", "d")
+    with pytest.raises(DataError, match="cannot be both text and label"):
+        guess({"text": [], "label": []}, "label", None, "d")
+    assert columns.guess_text_column({"whatever": []}, None, "d") == "whatever"
+
+
+def test_columns_of_a_data_set():
+    find = columns.find_labelled_columns
+    assert find(["label", "t"], {"t": "text", "label": "text"}) == ("t", "label")
+    assert find(["t", "y"], {"t": "text", "y": "integer"}) == ("t", "y")
+    for found in (["t"], ["t", "u"], ["t", "u", "label"], ["t", "label", "labels"], ["label"]):
+        kinds = {name: "integer" if name.startswith("label") else "text" for name in found}
+        with pytest.raises(DataError, match="one column of text and one of labels") as caught:
+            find(found, kinds)
+        assert all(repr(name) in str(caught.value) for name in found)
+
+
+def test_columns_of_triplets():
+    find, text = columns.find_triplet_columns, "text"
+    named = ["negative", "anchor", "positive"]
+    assert find(named, dict.fromkeys(named, text)) == ("anchor", "positive", "negative")
+    assert find(["a", "b", "c"], dict.fromkeys("abc", text)) == ("a", "b", "c")
+    with pytest.raises(DataError, match=r"TripletLoss wants three columns of text.*'a' \(text\), 'b' \(integer\)"):
+        find(["a", "b"], {"a": "text", "b": "integer"})

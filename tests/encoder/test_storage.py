@@ -1,0 +1,207 @@
+"""Model directories: every layout read, the oldest one written, whole or absent, and clear about what is wrong."""
+
+import json
+import os
+import shutil
+import stat
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer as Peer
+
+from tercet import SentenceTransformer
+from tercet.encoder import files
+from tercet.errors import ModelError
+from tests.encoder.helpers import LAYOUTS, write_layout
+
+TEXTS = ["the team won the game", "a fresh salad with oil", "", "the bank cut the rate and the market closed lower", "x"]
+POOLINGS = ["mean", "cls", "max", "mean_sqrt_len_tokens", "lasttoken"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_layout_gives_the_embeddings_of_sentence_transformers(layout, pooling, bert, tmp_path):
+    folder = write_layout(bert, tmp_path / "model", layout, pooling)
+    ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
+    assert ours.max_seq_length == theirs.max_seq_length == 7
+    np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(ours.encode(TEXTS, "query"), theirs.encode(TEXTS, "query"), atol=1e-6)
+    assert ours.similarity_fn_name == "dot"
+    assert ours.get_sentence_embedding_dimension() == 8
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_we_write_is_the_oldest_layout_and_loads_everywhere(layout, bert, tmp_path):
+    ours = SentenceTransformer(write_layout(bert, tmp_path / "model", layout, "lasttoken"), device="cpu")
+    ours.save_pretrained(tmp_path / "saved")
+    entries = json.loads((tmp_path / "saved/modules.json").read_text())
+    kinds = ["Transformer", "Pooling", "Dense", "Normalize"]
+    assert [entry["type"] for entry in entries] == [f"sentence_transformers.models.{kind}" for kind in kinds]
+    assert json.loads((tmp_path / "saved/1_Pooling/config.json").read_text())["pooling_mode_lasttoken"] is True
+    assert json.loads((tmp_path / "saved/sentence_bert_config.json").read_text())["max_seq_length"] == 7
+    again, theirs = SentenceTransformer(tmp_path / "saved", device="cpu"), Peer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_array_equal(again.encode(TEXTS), ours.encode(TEXTS))
+    np.testing.assert_allclose(theirs.encode(TEXTS), ours.encode(TEXTS), atol=1e-6)
+    assert theirs.prompts["query"] == again.prompts["query"] == "the team: "
+    assert theirs.max_seq_length == 7
+    assert theirs.similarity_fn_name == again.similarity_fn_name == "dot"
+
+
+def test_what_the_installed_sentence_transformers_writes_loads_here(bert, tmp_path):
+    theirs = Peer(str(write_layout(bert, tmp_path / "model", "3.x to 5.3")), device="cpu")
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    ours = SentenceTransformer(tmp_path / "theirs", device="cpu")
+    np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
+    assert ours.max_seq_length == 7
+
+
+@pytest.mark.parametrize("encoder", ["bert", "mpnet", "roberta"])
+def test_a_plain_encoder_gets_mean_pooling(encoder, request):
+    folder = request.getfixturevalue(encoder)
+    ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
+    short = [text for text in TEXTS if len(text) < 30]
+    np.testing.assert_allclose(ours.encode(short), theirs.encode(short), atol=1e-6)
+
+
+def test_positions_that_begin_after_the_padding_index_bound_the_length(roberta):
+    """sentence-transformers sends 12 tokens through a table that ends at 11."""
+    model = SentenceTransformer(roberta, device="cpu")
+    assert model.max_seq_length == 11
+    assert np.isfinite(model.encode("the game " * 40)).all()
+
+
+def test_several_poolings_are_concatenated_in_order(bert, tmp_path):
+    folder = write_layout(bert, tmp_path / "model", "6.x", ["max", "cls"])  # type: ignore[arg-type]
+    dense = folder / "2_Dense"
+    entries = [entry for entry in json.loads((folder / "modules.json").read_text()) if entry["path"] != dense.name]
+    (folder / "modules.json").write_text(json.dumps(entries))
+    ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
+    np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
+    ours.save_pretrained(tmp_path / "saved")
+    np.testing.assert_array_equal(SentenceTransformer(tmp_path / "saved", device="cpu").encode(TEXTS), ours.encode(TEXTS))
+    np.testing.assert_allclose(Peer(str(tmp_path / "saved"), device="cpu").encode(TEXTS), ours.encode(TEXTS), atol=1e-6)
+
+
+def test_prompts_left_out_of_pooling(bert, tmp_path):
+    folder = write_layout(bert, tmp_path / "model", "3.x to 5.3")
+    pooling = json.loads((folder / "1_Pooling/config.json").read_text())
+    (folder / "1_Pooling/config.json").write_text(json.dumps({**pooling, "include_prompt": False}))
+    ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
+    np.testing.assert_allclose(ours.encode(TEXTS, "query"), theirs.encode(TEXTS, prompt_name="query"), atol=1e-6)
+    assert not np.allclose(ours.encode(TEXTS, "query"), ours.encode(TEXTS))
+
+
+def _edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def _replace_type(folder, kind):
+    entries = json.loads((folder / "modules.json").read_text())
+    entries[2]["type"] = kind
+    (folder / "modules.json").write_text(json.dumps(entries))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: _replace_type(f, "sentence_transformers.models.LSTM"), "module of type sentence_transformers.models.LSTM"),
+        (lambda f: _replace_type(f, "evil.code.Dense"), "module of type evil.code.Dense; supported are 'Transformer'"),
+        (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not a list of modules"),
+        (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
+        (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
+        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "pooling mode 'weightedmean'; known"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
+        (lambda f: (f / "2_Dense/model.safetensors").unlink(), "only safetensors weights are read"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "only safetensors weights are read"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"short"), "cannot load an encoder from"),
+    ],
+)  # fmt: skip
+def test_a_damaged_directory_is_refused_with_the_reason(damage, message, bert, tmp_path):
+    folder = write_layout(bert, tmp_path / "model", "3.x to 5.3")
+    damage(folder)
+    with pytest.raises(ModelError, match=message.replace(".", r"\.").replace("(", r"\(")):
+        SentenceTransformer(folder)
+
+
+def test_names_that_are_no_model(tmp_path, monkeypatch):
+    with pytest.raises(ModelError, match="no model directory at"):
+        SentenceTransformer("./nothing/here")
+    with pytest.raises(ModelError, match="holds no model: neither modules.json nor config.json"):
+        SentenceTransformer(tmp_path)
+    with pytest.raises(ModelError, match="no folder 'nobody/nothing' here, and the hub cannot be reached"):
+        SentenceTransformer("nobody/nothing")
+    with pytest.raises(ModelError, match="name a model"):
+        SentenceTransformer()
+
+
+def test_a_model_of_the_hub_comes_from_its_cache(bert, tmp_path):
+    """The real client, offline, with a cache as a download would have left it."""
+    cache, revision = tmp_path / "cache", "0" * 40
+    repository = cache / "models--someone--tiny"
+    shutil.copytree(bert, repository / "snapshots" / revision)
+    (repository / "refs").mkdir()
+    (repository / "refs/main").write_text(revision)
+    model = SentenceTransformer("someone/tiny", cache_folder=str(cache), device="cpu")
+    np.testing.assert_array_equal(model.encode("the game"), SentenceTransformer(bert, device="cpu").encode("the game"))
+    assert 'base_model: "someone/tiny"' in _card(model, tmp_path)
+
+
+def _card(model, tmp_path):
+    model.save_pretrained(tmp_path / "card")
+    return (tmp_path / "card/README.md").read_text()
+
+
+def test_the_card_tells_no_folder_of_this_machine(bert, tmp_path):
+    assert str(tmp_path) not in _card(SentenceTransformer(bert, device="cpu"), tmp_path)
+    assert str(bert.parent) not in _card(SentenceTransformer(bert, device="cpu"), tmp_path)
+
+
+def test_saving_over_a_model_keeps_other_files_and_file_modes(bert, tmp_path):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    model.save_pretrained(target)
+    (target / "notes.txt").write_text("mine")
+    (target / "more").mkdir()
+    (target / "more/data.bin").write_bytes(b"1")
+    with torch.no_grad():
+        model.transformer.auto_model.embeddings.word_embeddings.weight.add_(1)
+    model.save_pretrained(target)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert (target / "more/data.bin").exists()
+    np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), model.encode(TEXTS))
+    assert os.listdir(tmp_path) == ["model"]
+    (tmp_path / "plain").mkdir()
+    assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_save_that_fails_leaves_what_was_there(existing, bert, tmp_path, monkeypatch):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    if existing:
+        model.save_pretrained(target)
+    before = model.encode(TEXTS)
+
+    def full_disk(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tercet.encoder.storage.write_json", full_disk)
+    with pytest.raises(ModelError, match="cannot save to .*: No space left on device"):
+        model.save_pretrained(target)
+    assert os.listdir(tmp_path) == (["model"] if existing else [])
+    if existing:
+        np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), before)
+
+
+def test_a_file_in_the_way(bert, tmp_path):
+    (tmp_path / "model").write_text("")
+    with pytest.raises(ModelError, match="it is a file; name a folder"):
+        SentenceTransformer(bert, device="cpu").save_pretrained(tmp_path / "model")
+
+
+def test_a_whole_folder_appears_only_at_the_end(tmp_path):
+    target = tmp_path / "folder"
+    with files.whole_folder(target) as staging:
+        (staging / "part").write_text("1")
+        assert not target.exists()
+    assert (target / "part").read_text() == "1"

@@ -1,0 +1,130 @@
+"""Metrics against scikit-learn, pytorch-metric-learning and plain loops."""
+
+import numpy as np
+import pytest
+import torch
+from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from pytorch_metric_learning.utils.inference import CustomKNN
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from tercet.errors import EmbeddingError
+from tercet.evaluation import label_metrics, triplet_accuracy
+
+
+@pytest.fixture(params=[0, 1, 2])
+def data(request):
+    rng = np.random.default_rng(request.param)
+    labels = rng.integers(0, 8, 150)
+    labels[:3] = [100, 101, 102]  # singletons
+    centres = rng.normal(size=(103, 6))
+    return (centres[labels] + rng.normal(size=(150, 6))).astype(np.float32), labels
+
+
+def test_map_at_r_and_r_precision_are_those_of_pytorch_metric_learning(data):
+    from pytorch_metric_learning.distances import LpDistance
+
+    x, labels = data
+    tensors = torch.tensor(x), torch.tensor(labels)
+    calculator = AccuracyCalculator(
+        include=("mean_average_precision_at_r", "r_precision", "precision_at_1"),
+        k="max_bin_count",
+        knn_func=CustomKNN(LpDistance(normalize_embeddings=False)),
+    )
+    theirs = calculator.get_accuracy(*tensors)
+    ours = label_metrics(x, labels, distance="euclidean")
+    assert ours["map@r"] == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-9)
+    assert ours["r_precision"] == pytest.approx(theirs["r_precision"], abs=1e-9)
+    assert ours["recall@1"] == pytest.approx(theirs["precision_at_1"], abs=1e-9)
+    theirs = calculator.get_accuracy(tensors[0][:50], tensors[1][:50], tensors[0][50:], tensors[1][50:])
+    ours = label_metrics(
+        x[:50], labels[:50], reference_embeddings=x[50:], reference_labels=labels[50:], distance="euclidean"
+    )
+    assert ours["map@r"] == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-9)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine", "manhattan"])
+def test_recall_and_knn_accuracy_are_those_of_scikit_learn(data, distance):
+    x, labels = data
+    neighbours = NearestNeighbors(n_neighbors=11, metric=distance).fit(x).kneighbors(x, return_distance=False)
+    others = np.array([row[row != own][:10] for own, row in enumerate(neighbours)])
+    ours = label_metrics(x, labels, distance=distance)
+    counted = np.bincount(labels)[labels] > 1
+    for k in (1, 5, 10):
+        hit = (labels[others[:, :k]] == labels[:, None]).any(axis=1)
+        assert ours[f"recall@{k}"] == pytest.approx(hit[counted].mean())
+    # With one neighbour there is no tie to break.
+    ours = label_metrics(
+        x[:60], labels[:60], reference_embeddings=x[60:], reference_labels=labels[60:], distance=distance, neighbours=1
+    )
+    vote = KNeighborsClassifier(1, metric=distance).fit(x[60:], labels[60:])
+    assert ours["knn_accuracy"] == pytest.approx(vote.score(x[:60], labels[:60]))
+    two = (labels % 2).astype(int)  # nor with five and two labels
+    ours = label_metrics(x[:60], two[:60], reference_embeddings=x[60:], reference_labels=two[60:], distance=distance)
+    vote = KNeighborsClassifier(5, metric=distance).fit(x[60:], two[60:])
+    assert ours["knn_accuracy"] == pytest.approx(vote.score(x[:60], two[:60]))
+
+
+def test_a_tied_vote_goes_to_the_nearest():
+    x = np.array([[0.0], [1.0], [2.0], [3.0], [4.0]])
+    reference = {"reference_embeddings": x[1:], "reference_labels": ["b", "a", "a", "b"], "distance": "euclidean"}
+    assert label_metrics(x[:1], ["b"], **reference, neighbours=4)["knn_accuracy"] == 1
+    assert label_metrics(x[:1], ["a"], **reference, neighbours=4)["knn_accuracy"] == 0
+    assert label_metrics(x[:1], ["a"], **reference, neighbours=3)["knn_accuracy"] == 1
+
+
+def test_mean_distances_are_the_plain_means(data):
+    x, labels = data
+    ours = label_metrics(x, labels, distance="euclidean")
+    d = np.linalg.norm(x[:, None] - x[None], axis=2)
+    same, own = labels[:, None] == labels, np.eye(len(x), dtype=bool)
+    assert ours["mean_positive_distance"] == pytest.approx(d[same & ~own].mean(), rel=1e-4)
+    assert ours["mean_negative_distance"] == pytest.approx(d[~same].mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine", "manhattan"])
+def test_blocks_change_nothing(data, distance):
+    x, labels = data
+    whole = label_metrics(x, labels, distance=distance)
+    for block_bytes in (1, 20_000):
+        assert label_metrics(x, labels, distance=distance, block_bytes=block_bytes) == pytest.approx(whole, abs=1e-6)
+
+
+def test_labels_may_be_names_and_embeddings_tensors(data):
+    x, labels = data
+    names = [f"label {label}" for label in labels]
+    assert label_metrics(torch.tensor(x), names) == label_metrics(x, labels) == label_metrics(x, torch.tensor(labels))
+
+
+def test_perfect_and_hopeless_embeddings():
+    x = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 2, 2]]
+    perfect = label_metrics(x, [0, 0, 1, 1, 2, 2], neighbours=1)
+    assert [perfect[name] for name in ("map@r", "r_precision", "recall@1", "knn_accuracy")] == [1, 1, 1, 1]
+    assert label_metrics(x, [0, 1, 0, 2, 1, 2], neighbours=1)["recall@1"] == 0
+    unique = label_metrics(x, [0, 1, 2, 3, 4, 5])
+    assert unique["map@r"] == unique["knn_accuracy"] == 0
+
+
+def test_triplet_accuracy_counts_strictly_nearer_positives():
+    a = np.zeros((3, 1))
+    p, n = np.array([[1.0], [2.0], [1.0]]), np.array([[2.0], [1.0], [1.0]])
+    assert triplet_accuracy(a, p, n, distance="euclidean") == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": [0, 1]}, "3 embeddings came with labels of shape"),
+        ({"embeddings": np.zeros(3, np.float32)}, r"embeddings must be floating-point \(n, dim\)"),
+        ({"embeddings": np.zeros((3, 2), int)}, "must be floating-point"),
+        ({"embeddings": np.full((3, 2), np.nan)}, r"embeddings holds NaN or infinite values in row\(s\) 0, 1, 2"),
+        ({"embeddings": np.zeros((0, 2)), "labels": []}, "embeddings has no rows"),
+        ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "too few to rank"),
+        ({"distance": "l2"}, "unknown distance 'l2'"),
+        ({"reference_embeddings": np.zeros((2, 2))}, "without reference_labels"),
+        ({"reference_embeddings": np.zeros((2, 5)), "reference_labels": [0, 1]}, "dimensions differ: 2 and 5"),
+    ],
+)
+def test_bad_input(arguments, message):
+    defaults = {"embeddings": np.zeros((3, 2), np.float32), "labels": [0, 0, 1]}
+    with pytest.raises(EmbeddingError, match=message):
+        label_metrics(**{**defaults, **arguments})
