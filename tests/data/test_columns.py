@@ -25,7 +25,9 @@ def test_a_missing_label_is_named_by_its_row(missing):
 
 
 def test_labels_of_other_types_are_refused():
-    with pytest.raises(DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"):
+    with pytest.raises(
+        DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"
+    ):
         columns.encode_labels(["a", 0.5], "data")
     with pytest.raises(DataError, match=r"row 0: the label is 1 \(int\)"):
         columns.encode_labels([1, "a"], "data")
@@ -49,7 +51,9 @@ def test_usual_names_are_guessed_and_others_asked_for():
     guess = columns.guess_columns
     assert guess({"id": [], "Utterance": [], "intent": []}, None, None, "d") == ("Utterance", "intent")
     assert guess({"a": [], "b": []}, "a", "b", "d") == ("a", "b")
-    with pytest.raises(DataError, match="which column is the text.*the columns are 'a', 'b'; say it with --text-column"):
+    with pytest.raises(
+        DataError, match="which column is the text.*the columns are 'a', 'b'; say it with --text-column"
+    ):
         guess({"a": [], "b": []}, None, "b", "d")
     with pytest.raises(DataError, match="'text', 'title' could all be it; say it with --text-column"):
         guess({"text": [], "title": [], "label": []}, None, None, "d")

@@ -45,7 +45,11 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
     ("name", "content", "message"),
     [
         ("d.csv", "text,label\na,x\nb\n", "line 3: 1 fields, but the header has 2"),
-        ("d.csv", "text,label\na, and b,x\n", 'line 2: 3 fields, but the header has 2; put fields that contain a comma'),
+        (
+            "d.csv",
+            "text,label\na, and b,x\n",
+            "line 2: 3 fields, but the header has 2; put fields that contain a comma",
+        ),
         ("d.csv", "text,text\na,b\n", "line 1: column 'text' is there twice"),
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data"),
         ("d.csv", "", "is empty; the first line must name the columns"),

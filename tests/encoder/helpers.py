@@ -64,7 +64,9 @@ def write_layout(encoder: Path, folder: Path, layout: str, pooling: str = "mean"
         "activation_function": "torch.nn.modules.activation.Tanh",
     }  # fmt: skip
     torch.manual_seed(1)
-    save_file({"linear.weight": torch.randn(8, 32), "linear.bias": torch.randn(8)}, folder / "2_Dense/model.safetensors")
+    save_file(
+        {"linear.weight": torch.randn(8, 32), "linear.bias": torch.randn(8)}, folder / "2_Dense/model.safetensors"
+    )
     contents = {
         "modules.json": entries,
         "sentence_bert_config.json": settings,

@@ -106,7 +106,10 @@ class _Hub(BaseHTTPRequestHandler):
         if self.path.endswith("/repos/create"):
             answer = {"url": f"{host}/me/tiny", "name": "me/tiny"}
         elif "/preupload/" in self.path:
-            files = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
             answer = {"files": files}
         elif self.path == "/api/validate-yaml":
             answer = {"errors": [], "warnings": []}

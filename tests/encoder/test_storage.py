@@ -15,7 +15,13 @@ from tercet.encoder import files
 from tercet.errors import ModelError
 from tests.encoder.helpers import LAYOUTS, write_layout
 
-TEXTS = ["the team won the game", "a fresh salad with oil", "", "the bank cut the rate and the market closed lower", "x"]
+TEXTS = [
+    "the team won the game",
+    "a fresh salad with oil",
+    "",
+    "the bank cut the rate and the market closed lower",
+    "x",
+]
 POOLINGS = ["mean", "cls", "max", "mean_sqrt_len_tokens", "lasttoken"]
 
 
@@ -79,7 +85,9 @@ def test_several_poolings_are_concatenated_in_order(bert, tmp_path):
     ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
     np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
     ours.save_pretrained(tmp_path / "saved")
-    np.testing.assert_array_equal(SentenceTransformer(tmp_path / "saved", device="cpu").encode(TEXTS), ours.encode(TEXTS))
+    np.testing.assert_array_equal(
+        SentenceTransformer(tmp_path / "saved", device="cpu").encode(TEXTS), ours.encode(TEXTS)
+    )
     np.testing.assert_allclose(Peer(str(tmp_path / "saved"), device="cpu").encode(TEXTS), ours.encode(TEXTS), atol=1e-6)
 
 
@@ -105,12 +113,12 @@ def _replace_type(folder, kind):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: _replace_type(f, "sentence_transformers.models.LSTM"), "module of type sentence_transformers.models.LSTM"),
+        (lambda f: _replace_type(f, "sentence_transformers.models.LSTM"), "type sentence_transformers.models.LSTM"),
         (lambda f: _replace_type(f, "evil.code.Dense"), "module of type evil.code.Dense; supported are 'Transformer'"),
         (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not a list of modules"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
-        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "pooling mode 'weightedmean'; known"),
+        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; known"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
         (lambda f: (f / "2_Dense/model.safetensors").unlink(), "only safetensors weights are read"),

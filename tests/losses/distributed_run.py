@@ -32,8 +32,8 @@ def main(model_folder: str, output: Path, trainer_name: str, loss_name: str, bat
         codes = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
         data = Dataset.from_dict({"text": texts, "label": codes})
     args = library.SentenceTransformerTrainingArguments(
-        str(output), max_steps=3, per_device_train_batch_size=batch_size, report_to="none", learning_rate=0.1, optim="sgd",
-        save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, max_grad_norm=0,
+        str(output), max_steps=3, per_device_train_batch_size=batch_size, report_to="none", learning_rate=0.1,
+        optim="sgd", save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, max_grad_norm=0,
         train_sampling_strategy="sequential",
     )  # fmt: skip
     trainer = library.SentenceTransformerTrainer(

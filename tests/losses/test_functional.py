@@ -54,9 +54,7 @@ def test_gradcheck(variant):
 
 
 @every_variant
-@pytest.mark.parametrize(
-    "labels", [[3, 3, 3, 3], [0, 1, 2, 3], [7]], ids=["one label", "no positives", "one sentence"]
-)
+@pytest.mark.parametrize("labels", [[3, 3, 3, 3], [0, 1, 2, 3], [7]], ids=["one label", "no positives", "one sentence"])
 def test_a_batch_without_triplets_has_zero_loss_and_gradient(variant, labels):
     x = torch.randn(len(labels), 4, requires_grad=True)
     loss = variant.value(x, torch.tensor(labels), margin=5.0)

@@ -128,7 +128,7 @@ def test_triplet_loss_in_the_trainer_of_sentence_transformers(bert, sentences, t
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
 
-    data = Dataset.from_dict({"anchor": sentences, "positive": sentences[::-1], "negative": sentences[1:] + ["the"]})
+    data = Dataset.from_dict({"anchor": sentences, "positive": sentences[::-1], "negative": [*sentences[1:], "the"]})
     model = SentenceTransformer(str(bert), device="cpu")
     args = Arguments(
         str(tmp_path), max_steps=2, report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1

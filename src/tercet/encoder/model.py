@@ -114,9 +114,13 @@ class SentenceTransformer(nn.Module):
             features = part(features)
         return features
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
-        """Save memory in training by computing activations twice."""
-        self.transformer.auto_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Save memory in training by computing activations twice; the options are those of `transformers`."""
+        self.transformer.auto_model.activation_checkpointing_enable(**options)
+
+    def gradient_checkpointing_enable(self, **options: Any) -> None:
+        """The same by the name that it has before transformers 6."""
+        self.transformer.auto_model.gradient_checkpointing_enable(**options)
 
     @torch.no_grad()
     def encode(

@@ -1,0 +1,54 @@
+# make demo and make test need Python 3.11+ and a package index; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+
+.PHONY: demo test check format wheel bench-train bench-batches clean
+
+demo: $(VENV)/.demo
+	$(BIN)/tercet demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.check
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.check
+	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples
+
+wheel: $(VENV)/.check
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+bench-train: $(VENV)/.test
+	$(BIN)/python benchmarks/quality.py --data $(DATA)
+
+bench-batches: $(VENV)/.test
+	$(BIN)/python benchmarks/batches.py
+
+# The CPU build is one download; with an accelerator, install the torch that fits it into .venv first.
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Tercet needs Python 3.11 or newer"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,test]"
+	touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,test,check]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) dist build tercet-demo tercet-demo.checkpoints .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,216 @@
+"""The command line as a user meets it: real processes, real files, one line for what is wrong."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from tercet import SentenceTransformer
+
+
+def run(*arguments, cwd=None, expect=0):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "tercet", *map(str, arguments)],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == expect, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def _train(csv_file, bert, output, *more):
+    return (
+        "train", csv_file, "--model", bert, "--output", output, "--batch-size", 8, "--samples-per-label", 2,
+        "--learning-rate", 1e-3, *more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, bert):
+    from tests.conftest import TOPICS
+
+    folder = tmp_path_factory.mktemp("trained")
+    rows = "".join(f"{text},{name}\n" for name, topic in TOPICS.items() for text in topic)
+    (folder / "data.csv").write_text("text,label\n" + rows)
+    done = run(*_train(folder / "data.csv", bert, folder / "model", "--epochs", 8, "--eval-data", folder / "data.csv"))
+    return folder, done
+
+
+def test_train_prints_before_and_after_and_writes_a_model_with_its_metrics(trained):
+    folder, done = trained
+    assert re.search(r"MAP@R +│ +0\.\d{4} │ +0\.\d{4} │ +-?0\.\d{4}", done.stdout)
+    metrics = json.loads((folder / "model/metrics.json").read_text())
+    assert metrics["after"]["map@r"] > metrics["before"]["map@r"]
+    assert metrics["settings"]["loss"] == "batch-semi-hard"
+    assert metrics["settings"]["steps"] == 16
+    assert sorted(os.listdir(folder)) == ["data.csv", "model"]
+    model = SentenceTransformer(folder / "model", device="cpu")
+    assert model.label_names == ["food", "money", "sport", "travel"]
+    card = (folder / "model/README.md").read_text()
+    assert f"| MAP@R | {metrics['before']['map@r']:.4f} | {metrics['after']['map@r']:.4f} |" in card
+
+
+def test_evaluate_gives_the_numbers_of_the_training_run(trained):
+    folder, _ = trained
+    after = json.loads((folder / "model/metrics.json").read_text())["after"]
+    done = run("evaluate", folder / "model", folder / "data.csv", "--json")
+    assert json.loads(done.stdout) == pytest.approx(after, abs=1e-6)
+    done = run("evaluate", folder / "model", folder / "data.csv", "--reference", folder / "data.csv")
+    assert re.search(r"recall@1 +│ +1\.0000", done.stdout)
+
+
+def test_encode_writes_npy_and_parquet_in_order(trained):
+    folder, _ = trained
+    run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.npy")
+    run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.parquet", "--normalize")
+    array, table = np.load(folder / "e.npy"), parquet.read_table(folder / "e.parquet")
+    texts = table["text"].to_pylist()
+    np.testing.assert_allclose(array, SentenceTransformer(folder / "model", device="cpu").encode(texts), atol=1e-6)
+    vectors = np.array(table["embedding"].to_pylist())
+    np.testing.assert_allclose(vectors, array / np.linalg.norm(array, axis=1, keepdims=True), atol=1e-6)
+    done = run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.npy", expect=2)
+    assert "is there already; take another --output, or add --overwrite" in done.stderr
+    run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.npy", "--overwrite")
+    for name in ("e.npy", "e.parquet"):
+        (folder / name).unlink()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_json_stands_alone(csv_file, bert, tmp_path):
+    outputs = [
+        json.loads(
+            run(*_train(csv_file, bert, tmp_path / name, "--json", "--eval-fraction", 0.5, "--epochs", 4)).stdout
+        )
+        for name in ("one", "two")
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0] == json.loads((tmp_path / "one/metrics.json").read_text())
+    assert outputs[0]["after"] != outputs[0]["before"]
+
+
+def test_train_on_triplets(sentences, bert, tmp_path):
+    rows = zip(sentences, sentences[1:], sentences[5:], strict=False)
+    lines = "".join(json.dumps(dict(zip(("anchor", "positive", "negative"), row, strict=True))) + "\n" for row in rows)
+    (tmp_path / "t.jsonl").write_text(lines)
+    done = run(*_train(tmp_path / "t.jsonl", bert, tmp_path / "model", "--loss", "triplet"))
+    assert "held out 2 of 11 triplets" in done.stderr
+    assert "triplet accuracy (cosine)" in done.stdout
+
+
+def test_columns_that_are_not_used_are_told(csv_file, bert, tmp_path):
+    lines = csv_file.read_text().splitlines()
+    csv_file.write_text("\n".join(["id,utterance,intent", *(f"{n},{line}" for n, line in enumerate(lines[1:]))]))
+    done = run(*_train(csv_file, bert, tmp_path / "model", "--eval-fraction", 0))
+    assert "text from 'utterance', labels from 'intent'; not used: 'id'" in done.stderr
+    assert json.loads((tmp_path / "model/metrics.json").read_text())["after"] is None
+
+
+def _content(tmp_path, text, name="bad.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no file"),
+        ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; say it with --text-column"),
+        ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
+        ("text,label\na,x\nb,x\n", "has one label only ('x')"),
+        ("text,label\na,x\n,x\nc,y\n", "row 1: the text is empty"),
+        ("text,label\na,x\nb,\n", "row 1: the label is missing"),
+        (b"text,label\ncaf\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2"),
+        ("text,label\na,b,c\n", "line 2: 3 fields, but the header has 2"),
+    ],
+)
+def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
+    path = tmp_path / "missing.csv" if content is None else _content(tmp_path, content)
+    done = run(*_train(path, bert, tmp_path / "model"), expect=2)
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--model", "./nowhere"), "no model directory at nowhere"),
+        (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
+        (("--margin", "-1"), "the margin must be a finite number of at least 0, got -1.0"),
+        (("--epochs", "0"), "--epochs must be above 0, got 0.0"),
+        (("--batch-size", "9"), "a batch of 9 cannot hold labels with 2 sentences each"),
+        (("--eval-fraction", "1"), "--eval-fraction must be at least 0 and below 1"),
+        (("--eval-fraction", "0.1", "--eval-data", "x.csv"), "--eval-data and --eval-fraction exclude each other"),
+        (("--resume",), "nothing to resume"),
+    ],
+)
+def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
+    done = run(*_train(csv_file, bert, tmp_path / "model", *more), expect=2)
+    assert message in done.stderr
+    complaint = [line for line in done.stderr.splitlines() if line.startswith("tercet: ")]
+    assert len(complaint) == 1
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_that_is_there_is_not_overwritten_unasked(csv_file, bert, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/mine.txt").write_text("mine")
+    done = run(*_train(csv_file, bert, tmp_path / "model"), expect=2)
+    assert "is there already" in done.stderr
+    run(*_train(csv_file, bert, tmp_path / "model", "--overwrite"))
+    assert (tmp_path / "model/mine.txt").read_text() == "mine"
+    assert (tmp_path / "model/modules.json").exists()
+
+
+def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
+    arguments = _train(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tercet", *map(str, arguments)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    checkpoints = tmp_path / "model.checkpoints"
+    deadline = time.time() + 120
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, errors
+    assert "is whole. Go on with:" in errors
+    assert "--resume" in errors
+    assert not (tmp_path / "model").exists()
+    again = run(*arguments, expect=2)
+    assert "add --resume to go on, or remove it" in again.stderr
+    # The whole run, undisturbed, ends in the same weights.
+    run(*arguments, "--resume")
+    run(*_train(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))
+    texts = ["the team won", "the bank"]
+    resumed, whole = (SentenceTransformer(tmp_path / name, device="cpu").encode(texts) for name in ("model", "whole"))
+    np.testing.assert_array_equal(resumed, whole)
+    assert not checkpoints.exists()
+
+
+def test_help_and_version():
+    assert "labelled sentences in" in run("--help").stdout
+    assert run("--version").stdout.startswith("tercet 0.")
+    for command in ("train", "evaluate", "encode", "demo"):
+        assert "--help" in run(command, "--help").stdout
+    assert "No such option" in run("train", "x.csv", "--outptu", "y", expect=2).stderr
+
+
+def test_the_demo_on_the_real_encoder_makes_it_better(tmp_path):
+    done = run("demo", "--epochs", 0.3, "--output", tmp_path / "demo")
+    metrics = json.loads((tmp_path / "demo/metrics.json").read_text())
+    assert metrics["after"]["map@r"] > metrics["before"]["map@r"] + 0.01
+    assert "Search: send a message to a mail server" in done.stdout
+    assert "docstrings of 40 modules" in done.stderr
