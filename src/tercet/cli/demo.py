@@ -22,7 +22,7 @@ _SEARCHES = (
 @one_line_errors
 def demo(
     output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
-    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 2.0,
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:

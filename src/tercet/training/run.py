@@ -108,9 +108,13 @@ def train_and_measure(
     result["tercet_version"] = __version__
     assert model.training_record is not None
     model.training_record |= {"before": before, "after": after}
-    model.save_pretrained(output)
-    write_json(output / "metrics.json", result)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    source = (facts or {}).get("data")
+    if source:
+        model.training_record["data"] = {"Data": Path(source).name, **model.training_record["data"]}
+    if trainer.is_world_process_zero():
+        model.save_pretrained(output)
+        write_json(output / "metrics.json", result)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return result
 
 
