@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 .PHONY: demo test check format wheel bench-train bench-batches clean
 
 demo: $(VENV)/.demo
-	$(BIN)/tercet demo
+	$(BIN)/tercet demo --overwrite
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -31,7 +31,7 @@ bench-train: $(VENV)/.test
 bench-batches: $(VENV)/.test
 	$(BIN)/python benchmarks/batches.py
 
-# The CPU build is one download; with an accelerator, install the torch that fits it into .venv first.
+# torch first: for another build than the index gives, install it into .venv before the first make.
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Tercet needs Python 3.11 or newer"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

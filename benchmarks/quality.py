@@ -45,6 +45,9 @@ def main() -> None:
     if arguments.output:
         arguments.output.write_text(json.dumps({"results": results, "seconds": seconds, "alike": alike}, indent=2))
 
+    if not alike:
+        sys.exit("the same seed gave other numbers")
+
 
 if __name__ == "__main__":
     main()

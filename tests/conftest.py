@@ -74,6 +74,11 @@ def build_roberta(folder: Path) -> Path:
     return _save(folder, RobertaModel(config), tokenizer)
 
 
+@pytest.fixture(autouse=True)
+def _same_random_numbers():
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory) -> Path:
     return build_bert(tmp_path_factory.mktemp("bert"))

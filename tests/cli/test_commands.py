@@ -125,10 +125,13 @@ def _content(tmp_path, text, name="bad.csv"):
         ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; say it with --text-column"),
         ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
         ("text,label\na,x\nb,x\n", "has one label only ('x')"),
-        ("text,label\na,x\n,x\nc,y\n", "row 1: the text is empty"),
-        ("text,label\na,x\nb,\n", "row 1: the label is missing"),
+        ("text,label\na,x\n,x\nc,y\n", "line 3: the text is empty"),
+        ("text,label\na,x\nb,\n", "line 3: the label is missing"),
         (b"text,label\ncaf\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2"),
         ("text,label\na,b,c\n", "line 2: 3 fields, but the header has 2"),
+        ("text\tlabel\na\tx\n", "a .csv wants commas, a .tsv tabs"),
+        ("anchor,positive,negative\na,b,c\n", "holds triplets (anchor, positive, negative); add --loss triplet"),
+        ("text,label\na,0.5\nb,1.5\nc,0.5\n", "the labels are decimal numbers ('0.5', '1.5')"),
     ],
 )
 def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
@@ -147,10 +150,18 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
         (("--margin", "-1"), "the margin must be a finite number of at least 0, got -1.0"),
         (("--epochs", "0"), "--epochs must be above 0, got 0.0"),
-        (("--batch-size", "9"), "a batch of 9 cannot hold labels with 2 sentences each"),
+        (
+            ("--batch-size", "9"),
+            "--batch-size must be a multiple of --samples-per-label 2, and at least twice it; got 9",
+        ),
         (("--eval-fraction", "1"), "--eval-fraction must be at least 0 and below 1"),
         (("--eval-fraction", "0.1", "--eval-data", "x.csv"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume",), "nothing to resume"),
+        (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
+        (("--epochs", "inf"), "--epochs must be above 0, got inf"),
+        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--loss", "triplet"), "the triplet loss wants the columns 'anchor', 'positive', 'negative'"),
+        (("--output", "/proc/nowhere/model"), "cannot write to /proc/nowhere/model: "),
     ],
 )
 def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
@@ -158,7 +169,7 @@ def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_
     assert message in done.stderr
     complaint = [line for line in done.stderr.splitlines() if line.startswith("tercet: ")]
     assert len(complaint) == 1
-    assert not (tmp_path / "model").exists()
+    assert os.listdir(tmp_path) == ["data.csv"]
 
 
 def test_a_model_that_is_there_is_not_overwritten_unasked(csv_file, bert, tmp_path):

@@ -39,6 +39,18 @@ def test_a_text_that_is_none_is_named_by_its_row(text, what):
         columns.check_texts(["fine", text], "data")
 
 
+def test_what_does_not_fit_is_named_by_its_line_where_there_are_lines():
+    with pytest.raises(DataError, match="data, line 7: the text is empty"):
+        columns.check_texts(["a", ""], "data", [2, 7])
+    with pytest.raises(DataError, match="data, row 0: the text holds half of a character"):
+        columns.check_texts(["\ud800"], "data")
+    with pytest.raises(DataError, match="data, row 1: the label 9223372036854775808 does not fit in 64 bits"):
+        columns.encode_labels([0, 2**63], "data")
+    names = columns.encode_labels(["a", "a\0", "b" * 100_000], "data")[1]
+    assert names is not None
+    assert len(names) == 3
+
+
 def test_labels_that_make_no_triplet_are_refused():
     with pytest.raises(DataError, match=r"one label only \('spam'\)"):
         columns.check_labels_teach(np.zeros(3, dtype=int), ["spam"], "data")

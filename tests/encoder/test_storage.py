@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,8 @@ def _replace_type(folder, kind):
         (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; known"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "does not describe a Dense"),
+        (lambda f: (f / "2_Dense/config.json").write_text("{}"), "does not describe a Dense"),
         (lambda f: (f / "2_Dense/model.safetensors").unlink(), "only safetensors weights are read"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "only safetensors weights are read"),
         (lambda f: (f / "model.safetensors").write_bytes(b"short"), "cannot load an encoder from"),
@@ -181,6 +184,8 @@ def test_saving_over_a_model_keeps_other_files_and_file_modes(bert, tmp_path):
     assert os.listdir(tmp_path) == ["model"]
     (tmp_path / "plain").mkdir()
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in target.rglob("*.safetensors")}
+    assert modes == {stat.S_IMODE((target / "modules.json").stat().st_mode)}
 
 
 @pytest.mark.parametrize("existing", [False, True])
@@ -199,6 +204,23 @@ def test_a_save_that_fails_leaves_what_was_there(existing, bert, tmp_path, monke
     assert os.listdir(tmp_path) == (["model"] if existing else [])
     if existing:
         np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), before)
+
+
+def test_a_rename_that_fails_puts_the_old_model_back(bert, tmp_path, monkeypatch):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    model.save_pretrained(target)
+    rename = Path.rename
+
+    def busy(path, other):
+        if path.suffix == ".partial":
+            raise OSError(16, "Device or resource busy")
+        return rename(path, other)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    with pytest.raises(ModelError, match="cannot save to .*: Device or resource busy"):
+        model.save_pretrained(target)
+    assert os.listdir(tmp_path) == ["model"]
+    assert (target / "modules.json").exists()
 
 
 def test_a_file_in_the_way(bert, tmp_path):

@@ -100,8 +100,15 @@ def test_perfect_and_hopeless_embeddings():
     perfect = label_metrics(x, [0, 0, 1, 1, 2, 2], neighbours=1)
     assert [perfect[name] for name in ("map@r", "r_precision", "recall@1", "knn_accuracy")] == [1, 1, 1, 1]
     assert label_metrics(x, [0, 1, 0, 2, 1, 2], neighbours=1)["recall@1"] == 0
-    unique = label_metrics(x, [0, 1, 2, 3, 4, 5])
-    assert unique["map@r"] == unique["knn_accuracy"] == 0
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_ranking_is_right_near_collapse_and_far_from_the_origin(distance, data):
+    x, labels = data
+    exact = label_metrics(x.astype(np.float64), labels, distance="euclidean")["map@r"]
+    moved = (1000 + x) if distance == "euclidean" else np.hstack([np.full((len(x), 1), 1e4), x])
+    measured = label_metrics(moved.astype(np.float32), labels, distance=distance)
+    assert measured["map@r"] == pytest.approx(exact, abs=0.01)
 
 
 def test_triplet_accuracy_counts_strictly_nearer_positives():
@@ -120,6 +127,7 @@ def test_triplet_accuracy_counts_strictly_nearer_positives():
         ({"embeddings": np.zeros((0, 2)), "labels": []}, "embeddings has no rows"),
         ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "too few to rank"),
         ({"distance": "l2"}, "unknown distance 'l2'"),
+        ({"labels": [0, 1, 2]}, "no sentence shares its label with another to be found"),
         ({"reference_embeddings": np.zeros((2, 2))}, "without reference_labels"),
         ({"reference_embeddings": np.zeros((2, 5)), "reference_labels": [0, 1]}, "dimensions differ: 2 and 5"),
     ],

@@ -60,7 +60,7 @@ def test_a_loss_is_never_negative_and_equals_the_loops(variant, batch, margin):
 
 @given(batch=batches(), margin=st.floats(0, 3), more=st.floats(0, 3))
 @quick
-def test_a_larger_margin_never_lowers_the_mean_of_a_fixed_set_of_hinges(batch, margin, more):
+def test_a_larger_margin_never_lowers_hard_and_semi_hard_losses(batch, margin, more):
     x, labels = batch
     for loss in (functional.batch_hard_triplet_loss, functional.batch_semi_hard_triplet_loss):
         assert loss(x, labels, margin=margin + more) >= loss(x, labels, margin=margin) - 1e-12

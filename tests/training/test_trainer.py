@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -125,6 +126,8 @@ def test_columns_that_do_not_fit_are_named(columns, message, bert, tmp_path):
 def test_other_wrong_inputs(bert, labelled, tmp_path):
     with pytest.raises(DataError, match="train_dataset is a DatasetDict; give a datasets.Dataset"):
         _trainer(bert, tmp_path, DatasetDict(train=labelled))
+    with pytest.raises(DataError, match="train_dataset is a list; give a datasets.Dataset"):
+        _trainer(bert, tmp_path, [{"text": "a", "label": 0}])
     model = SentenceTransformer(bert, device="cpu")
     with pytest.raises(DataError, match="the trainer needs a loss"):
         SentenceTransformerTrainer(model=model, train_dataset=labelled)
@@ -159,12 +162,44 @@ def test_an_eval_dataset_gives_loss_and_metrics_and_the_best_model_is_loaded(ber
     assert "`food`, `money`, `sport`, `travel`" in card
 
 
+def test_the_card_tells_what_the_best_model_measured(bert, labelled, tmp_path):
+    values = iter([0.5, 0.9, 0.1])
+    changes = {
+        "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "max_steps": 2,
+        "load_best_model_at_end": True, "metric_for_best_model": "map@r", "eval_on_start": True,
+    }  # fmt: skip
+    trainer = _trainer(bert, tmp_path, labelled, evaluator=lambda model: {"map@r": next(values)}, changes=changes)
+    trainer.train()
+    trainer.model.save_pretrained(tmp_path / "model")
+    assert "| MAP@R | 0.5000 | 0.9000 |" in (tmp_path / "model/README.md").read_text()
+
+
+def test_class_labels_keep_their_numbers(bert, sentences, tmp_path):
+    names = ["zebra", "ape", "dog"]
+    data = Dataset.from_dict({"text": sentences[:6], "label": [0, 0, 1, 1, 2, 2]})
+    trainer = _trainer(bert, tmp_path, data.cast_column("label", ClassLabel(names=names)))
+    assert trainer.train_dataset["label"][:] == [0, 0, 1, 1, 2, 2]
+    assert trainer.label_names_of_training == names
+
+
+def test_eval_labels_are_numbered_as_in_training_and_leave_the_names_alone(bert, labelled, tmp_path):
+    other = Dataset.from_dict({"text": ["a", "b", "c", "d"], "label": ["zoo", "travel", "zoo", "ant"]})
+    trainer = _trainer(bert, tmp_path, labelled, eval_dataset=other)
+    assert trainer.label_names_of_training == ["food", "money", "sport", "travel"]
+    assert trainer.eval_dataset["label"][:] == [5, 3, 5, 4]
+
+
+def test_eval_data_that_make_no_batches_are_refused_at_once(bert, labelled, tmp_path):
+    with pytest.raises(DataError, match=r"eval_dataset \(per_device_eval_batch_size\): no batch can hold a triplet"):
+        _trainer(bert, tmp_path, labelled, eval_dataset=labelled.select([0, 4, 8]))
+
+
 def test_an_evaluator_alone_is_enough_and_stops_early(bert, labelled, tmp_path):
     calls = []
 
-    def evaluator(model, output_path, epoch, steps):
-        calls.append(steps)
-        return {"map@r": 1.0 / (1 + steps)}
+    def evaluator(model):
+        calls.append(len(calls) + 1)
+        return {"map@r": np.float32(1 / len(calls))}
 
     changes = {
         "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "max_steps": 50,

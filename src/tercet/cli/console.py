@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from tercet.errors import DataError, TercetError
+from tercet.errors import DataError, ModelError, TercetError
 
 if TYPE_CHECKING:
     from tercet.encoder.model import SentenceTransformer
@@ -33,6 +34,13 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
             _end(" ".join(str(error).split()), code=2)
         except KeyboardInterrupt:
             _end("interrupted", code=130)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get("TERCET_DEBUG"):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            _end(f"unexpected error, {' '.join(reason.split())} (TERCET_DEBUG=1 shows where)", code=1)
 
     return wrapped
 
@@ -50,6 +58,7 @@ def say(message: str) -> None:
 def quiet_libraries() -> None:
     """Keep the remarks of the libraries below off the screen, and ours on it."""
     logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("tercet").setLevel(logging.INFO)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
@@ -62,7 +71,11 @@ def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransf
     from tercet.encoder.model import SentenceTransformer
 
     quiet_libraries()
-    model = SentenceTransformer(encoder_folder() if name == BUNDLED else name, trust_remote_code=trust_remote_code)
+    try:
+        model = SentenceTransformer(encoder_folder() if name == BUNDLED else name, trust_remote_code=trust_remote_code)
+    except ModelError as error:
+        hint = f"; --model {BUNDLED} needs no hub" if "hub" in str(error) else ""
+        raise ModelError(f"{error}{hint}") from error
     if name == BUNDLED:
         model.base_model_name = "sentence-transformers/all-MiniLM-L6-v2"
     return model
@@ -70,6 +83,8 @@ def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransf
 
 def check_free(output: Path, *, overwrite: bool) -> None:
     """Raise `DataError` if there is something at `output` that the user did not say may go."""
+    if output.is_dir() and output.suffix in (".npy", ".parquet"):
+        raise DataError(f"{output} is a folder; name a file")
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
     if taken and not overwrite:
         raise DataError(f"{output} is there already; take another --output, or add --overwrite")

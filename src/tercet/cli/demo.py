@@ -1,13 +1,13 @@
 """`tercet demo`: the main job on data and a model that need no download."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet.cli.console import BUNDLED, before_and_after, load_model, one_line_errors, print_metrics, say
-from tercet.errors import DataError
+from tercet.cli.console import BUNDLED, before_and_after, check_free, load_model, one_line_errors, print_metrics, say
 
 if TYPE_CHECKING:
     from tercet.encoder.model import SentenceTransformer
@@ -24,11 +24,11 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of an earlier demo.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
-    if output.exists() and not (output / "tercet.json").exists():
-        raise DataError(f"{output} is there and is no model of Tercet's; take another --output")
+    check_free(output, overwrite=overwrite)
     from tercet.cli.inputs import as_dataset, hold_out
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.columns import LabelledSentences, encode_labels
@@ -40,7 +40,8 @@ def demo(
     train, held_out = hold_out(data, 0.2, seed)
     model = load_model(BUNDLED)
     before = _search(model, held_out)
-    _forget_checkpoints(checkpoint_folder(output))
+    if overwrite:
+        shutil.rmtree(checkpoint_folder(output), ignore_errors=True)
     try:
         result = train_and_measure(
             model, as_dataset(train), as_dataset(held_out), output, RunSettings(epochs=epochs, seed=seed),
@@ -76,10 +77,3 @@ def _print_searches(before: list[list[str]], after: list[list[str]]) -> None:
         for left, right in zip(old, new, strict=True):
             table.add_row(Text(left), Text(right))
         Console().print(table)
-
-
-def _forget_checkpoints(folder: Path) -> None:
-    """Remove what an interrupted demo left behind."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

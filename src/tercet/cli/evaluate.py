@@ -28,10 +28,11 @@ def evaluate(
 ) -> None:
     """Measure how well a model keeps labels together: recall@k, MAP@R, R-precision, kNN accuracy."""
     from tercet.cli.inputs import read_labelled
-    from tercet.evaluation import LabelEvaluator
 
     queries = read_labelled(data, text_column, label_column, split)
     gallery = read_labelled(reference, text_column, label_column, "train") if reference else None
+    from tercet.evaluation import LabelEvaluator  # slow, so after the data were read
+
     evaluator = LabelEvaluator(
         queries.sentences,
         queries.labels(),

@@ -27,8 +27,8 @@ def read_labelled(name: str, text_column: str | None, label_column: str | None, 
     left_out = [column for column in table.columns if column not in (text, label)]
     if left_out:
         say(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(left_out)}")
-    codes, names = encode_labels(table.columns[label], table.source)
-    return LabelledSentences(check_texts(table.columns[text], table.source), codes, names)
+    codes, names = encode_labels(table.columns[label], table.source, table.lines)
+    return LabelledSentences(check_texts(table.columns[text], table.source, table.lines), codes, names)
 
 
 def labelled_data(
@@ -41,6 +41,7 @@ def labelled_data(
         return as_dataset(train), as_dataset(read_labelled(eval_data, *columns))
     kept, held_out = hold_out(train, eval_fraction, seed)
     if len(held_out) == 0:
+        say("nothing is held out, so nothing will be measured; give --eval-data, or a larger --eval-fraction")
         return as_dataset(train), None
     check_labels_teach(kept.codes, kept.names, f"{data} without the {eval_fraction:.0%} held out")
     say(f"held out {len(held_out)} of {len(train)} sentences to measure on (--eval-fraction {eval_fraction:g})")
@@ -48,10 +49,13 @@ def labelled_data(
 
 
 def triplet_data(
-    data: str, eval_data: str | None, eval_fraction: float, split: str, seed: int
+    data: str, eval_data: str | None, eval_fraction: float, columns: tuple[str | None, str | None, str], seed: int
 ) -> tuple["Dataset", "Dataset | None"]:
     """Training and evaluation triplets, columns `anchor`, `positive` and `negative`."""
+    *text_columns, split = columns
     train = _triplets(read_table(data, split))
+    if text_columns != [None, None]:
+        raise DataError("--loss triplet takes the columns anchor, positive and negative, and no --text-column")
     if eval_data is not None:
         return train, _triplets(read_table(eval_data, split))
     count = round(len(train) * eval_fraction)
@@ -65,11 +69,17 @@ def triplet_data(
 
 
 def hold_out(data: LabelledSentences, fraction: float, seed: int) -> tuple[LabelledSentences, LabelledSentences]:
-    """What stays and what is held out: the fraction of each label, at random, and at least one row of it stays."""
+    """What stays and what is held out: the fraction of each label, at random.
+
+    A row that is alone with its label among those held out has nothing to be found by, so a label gives two
+    or more, and none if fewer than two would stay.
+    """
     order = np.random.default_rng(seed).permutation(len(data))
     order = order[np.argsort(data.codes[order], kind="stable")]
     _, starts, counts = np.unique(data.codes[order], return_index=True, return_counts=True)
-    quota = np.minimum(np.round(counts * fraction).astype(int), counts - 1)
+    quota = np.round(counts * fraction).astype(int)
+    quota[quota == 1] = 2
+    quota[quota > counts - 2] = 0
     out = np.zeros(len(data), dtype=bool)
     out[order] = np.arange(len(data)) - np.repeat(starts, counts) < np.repeat(quota, counts)
     return data.take(np.flatnonzero(~out)), data.take(np.flatnonzero(out))
@@ -89,8 +99,11 @@ def _triplets(table: Table) -> "Dataset":
     if missing:
         raise DataError(
             f"{table.source}: the triplet loss wants the columns {listed(TRIPLET_COLUMNS)}; "
-            f"{listed(missing)} missing among {listed(table.columns, limit=12)}"
+            f"{listed(missing)} is missing among {listed(table.columns, limit=12)}"
         )
+    left_out = [name for name in table.columns if name not in TRIPLET_COLUMNS]
+    if left_out:
+        say(f"{table.source}: not used: {listed(left_out)}")
     return Dataset.from_dict(
-        {name: check_texts(table.columns[name], f"{table.source}, {name}") for name in TRIPLET_COLUMNS}
+        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in TRIPLET_COLUMNS}
     )

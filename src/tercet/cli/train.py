@@ -1,6 +1,8 @@
 """`tercet train`."""
 
 import json
+import math
+import os
 import shlex
 import sys
 from enum import Enum
@@ -20,6 +22,8 @@ from tercet.cli.console import (
     say,
 )
 from tercet.errors import DataError
+
+_MARGIN = 0.3
 
 
 class LossName(str, Enum):
@@ -46,7 +50,9 @@ def train(
     output: Annotated[Path, typer.Option(help="Where to write the model.")],
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "sentence-transformers/all-MiniLM-L6-v2",
     loss: Annotated[LossName, typer.Option(help="Which triplets of a batch count.")] = LossName.BATCH_SEMI_HARD,
-    margin: Annotated[float, typer.Option(help="How much farther negatives should be, in units of distance.")] = 0.3,
+    margin: Annotated[
+        float, typer.Option(help="How much farther negatives should be, in units of distance.")
+    ] = _MARGIN,
     distance: Annotated[DistanceName, typer.Option(help="The distance to train.")] = DistanceName.EUCLIDEAN,
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     max_steps: Annotated[int, typer.Option(help="Stop after so many steps, in place of epochs.")] = -1,
@@ -72,15 +78,22 @@ def train(
 ) -> None:
     """Train a model on labelled sentences; show what it was worth before and after."""
     check_free(output, overwrite=overwrite)
-    _check_numbers(epochs, max_steps, learning_rate, warmup_ratio, eval_data, eval_fraction)
+    if output.is_file():
+        raise DataError(f"{output} is a file; a model is a folder")
+    _check_numbers(epochs, max_steps, learning_rate, warmup_ratio, eval_data, eval_fraction, seed)
+    _check_batch(batch_size, samples_per_label, triplets=loss is LossName.TRIPLET)
+    if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
+        say(f"--margin {margin:g} is not used: the soft margin has none")
     from tercet.cli.inputs import labelled_data, triplet_data
-    from tercet.training.run import Interrupted, RunSettings, train_and_measure
 
     fraction = 0.2 if eval_fraction is None else eval_fraction
+    columns = (text_column, label_column, split)
     if loss is LossName.TRIPLET:
-        train_set, eval_set = triplet_data(data, eval_data, fraction, split, seed)
+        train_set, eval_set = triplet_data(data, eval_data, fraction, columns, seed)
     else:
-        train_set, eval_set = labelled_data(data, eval_data, fraction, (text_column, label_column, split), seed)
+        train_set, eval_set = labelled_data(data, eval_data, fraction, columns, seed)
+    from tercet.training.run import Interrupted, RunSettings, train_and_measure  # slow, so after the data were checked
+
     settings = RunSettings(
         loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
         learning_rate, warmup_ratio, seed, bf16,
@@ -92,6 +105,8 @@ def train(
     except Interrupted as interrupt:
         _say_how_to_resume(interrupt.checkpoint)
         raise typer.Exit(130) from None
+    if os.environ.get("RANK", "0") != "0":
+        return
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return
@@ -100,16 +115,39 @@ def train(
     say(f"model written to {output}")
 
 
+def _check_batch(batch_size: int, samples_per_label: int, *, triplets: bool) -> None:
+    if triplets:
+        if batch_size < 1:
+            raise DataError(f"--batch-size must be at least 1, got {batch_size}")
+        return
+    if samples_per_label < 2:
+        raise DataError(
+            f"--samples-per-label must be at least 2, got {samples_per_label}: one sentence has no positive"
+        )
+    if batch_size % samples_per_label or batch_size < 2 * samples_per_label:
+        raise DataError(
+            f"--batch-size must be a multiple of --samples-per-label {samples_per_label}, and at least twice it; "
+            f"got {batch_size}"
+        )
+
+
 def _check_numbers(
-    epochs: float, max_steps: int, learning_rate: float, warmup: float, eval_data: str | None, fraction: float | None
+    epochs: float,
+    max_steps: int,
+    learning_rate: float,
+    warmup: float,
+    eval_data: str | None,
+    fraction: float | None,
+    seed: int,
 ) -> None:
     if eval_data is not None and fraction is not None:
         raise DataError("--eval-data and --eval-fraction exclude each other; give one")
     checks = [
-        ("--epochs", epochs, epochs > 0, "above 0"),
+        ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
         ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
-        ("--learning-rate", learning_rate, 0 < learning_rate < float("inf"), "above 0"),
+        ("--learning-rate", learning_rate, 0 < learning_rate < math.inf, "above 0"),
         ("--warmup-ratio", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
+        ("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"),
         ("--eval-fraction", fraction, fraction is None or 0 <= fraction < 1, "at least 0 and below 1"),
     ]
     for name, value, fits, wanted in checks:

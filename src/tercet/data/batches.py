@@ -80,6 +80,16 @@ class GroupByLabelSampler(Sampler[int]):
         for batch in self.batches():
             yield from batch.tolist()
 
+    def described(self) -> str:
+        """What an epoch holds, in a sentence."""
+        rows, drawn, k = len(self.codes), len(self), self.samples_per_label
+        if rows <= self.batch_size:
+            return f"an epoch is one batch of all {rows:,} sentences"
+        return (
+            f"an epoch is {self._plan.batches:,} batches of {self.batch_size // k} labels × {k} sentences: "
+            f"each of {rows:,} sentences, and {drawn - rows:,} drawn again"
+        )
+
     def batches(self) -> np.ndarray:
         """The row numbers of the epoch, `(batches, batch_size)`; each row of the result is one batch."""
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -202,10 +212,8 @@ def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndar
     """Which group goes where: labels of the groups in dealing order → `(batches, places)` positions in that order."""
     places = len(labels) // batches
     table = np.empty((batches, places), dtype=np.int64)
-    running, taken = (
-        -1,
-        np.empty(0, dtype=np.int64),
-    )  # the label across the row's start and its columns in its first row
+    # The label that runs on across the start of a row, and the columns that it has in its first row.
+    running, taken = -1, np.empty(0, dtype=np.int64)
     for row in range(places):
         start, end = row * batches, (row + 1) * batches
         columns = rng.permutation(batches)

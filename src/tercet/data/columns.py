@@ -6,6 +6,7 @@
 Anything else is an error that names the columns that were found and those that were wanted.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from tercet.errors import DataError, listed
 
 LABEL_COLUMNS = ("label", "labels")
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
+
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 
 # What a table's columns are usually called, for a command that was not told.
 _PLAIN_TEXT = (
@@ -58,34 +61,46 @@ class LabelledSentences:
         return [self.names[code] for code in self.codes] if self.names is not None else self.codes.tolist()
 
 
-def encode_labels(labels: Sequence[Any], source: str) -> tuple[np.ndarray, list[str] | None]:
+def encode_labels(
+    labels: Sequence[Any], source: str, lines: Sequence[int] | None = None
+) -> tuple[np.ndarray, list[str] | None]:
     """Labels as int64 codes, and the names of the codes in sorted order if the labels are strings.
+
+    Args:
+        lines: the line of each row in its file, for messages.
 
     Raises:
         DataError: a label is missing, or neither an integer nor a string.
     """
     for row, label in enumerate(labels):
         if label is None or label == "" or (isinstance(label, float) and label != label):
-            raise DataError(f"{source}, row {row}: the label is missing")
+            raise DataError(f"{_place(source, row, lines)}: the label is missing")
     if all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels):
+        outside = next((row for row, label in enumerate(labels) if not -(2**63) <= label < 2**63), None)
+        if outside is not None:
+            raise DataError(f"{_place(source, outside, lines)}: the label {labels[outside]} does not fit in 64 bits")
         return np.asarray(labels, dtype=np.int64), None
     if not all(isinstance(label, (str, bool)) for label in labels):
         row = next(row for row, label in enumerate(labels) if not isinstance(label, (str, bool)))
         raise DataError(
-            f"{source}, row {row}: the label is {labels[row]!r} ({type(labels[row]).__name__}); "
+            f"{_place(source, row, lines)}: the label is {labels[row]!r} ({type(labels[row]).__name__}); "
             "labels must be all integers or all strings"
         )
-    names, codes = np.unique(np.asarray([str(label) for label in labels]), return_inverse=True)
-    return codes.astype(np.int64), [str(name) for name in names]
+    strings = [str(label) for label in labels]
+    names = sorted(set(strings))
+    numbers = {name: code for code, name in enumerate(names)}
+    return np.array([numbers[label] for label in strings], dtype=np.int64), names
 
 
-def check_texts(texts: Sequence[Any], source: str) -> list[str]:
+def check_texts(texts: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> list[str]:
     """Return `texts` if all are non-empty strings; raise `DataError` with the first row that is not."""
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise DataError(f"{source}, row {row}: the text is {text!r} ({type(text).__name__}), not a string")
+            raise DataError(f"{_place(source, row, lines)}: the text is {text!r} ({type(text).__name__}), not a string")
         if not text or text.isspace():
-            raise DataError(f"{source}, row {row}: the text is empty; remove the row or fill it in")
+            raise DataError(f"{_place(source, row, lines)}: the text is empty; remove the row or fill it in")
+        if not text.isascii() and _HALF_CHARACTER.search(text):
+            raise DataError(f"{_place(source, row, lines)}: the text holds half of a character (a lone surrogate)")
     return list(texts)
 
 
@@ -95,6 +110,10 @@ def check_labels_teach(codes: np.ndarray, names: list[str] | None, source: str) 
     if len(labels) == 1:
         only = names[labels[0]] if names is not None else int(labels[0])
         raise DataError(f"{source} has one label only ({only!r}); a triplet needs a sentence of another label")
+    if names is not None and all(map(_is_decimal, names)):
+        raise DataError(
+            f"{source}: the labels are decimal numbers ({listed(names, 3)}); is the label column the right one?"
+        )
     if counts.max() == 1:
         raise DataError(
             f"{source} has no label twice ({len(labels)} labels, {len(codes)} rows); "
@@ -164,11 +183,27 @@ def find_triplet_columns(columns: Sequence[str], kinds: dict[str, str]) -> tuple
     )
 
 
+def _place(source: str, row: int, lines: Sequence[int] | None) -> str:
+    """Where a row is: its line where the source has lines, else its number, counted from 0."""
+    return f"{source}, row {row}" if lines is None else f"{source}, line {lines[row]}"
+
+
+def _is_decimal(name: str) -> bool:
+    try:
+        return float(name) % 1 != 0
+    except ValueError:
+        return False
+
+
 def _plain(columns: dict[str, Any], usual: Sequence[str], role: str, source: str) -> str:
-    found = [name for name in columns if name.lower() in usual]
+    found = [name for name in columns if name.strip().lower() in usual]
     if len(found) == 1:
         return found[0]
     what = f"columns {listed(found)} could all be it" if found else f"the columns are {listed(columns, limit=12)}"
+    if set(TRIPLET_COLUMNS) <= set(columns):
+        raise DataError(f"{source} holds triplets (anchor, positive, negative); add --loss triplet to tercet train")
+    if len(columns) == 1 and any(mark in next(iter(columns)) for mark in "\t;"):
+        raise DataError(f"{source} has one column, {next(iter(columns))!r}: a .csv wants commas, a .tsv tabs")
     raise DataError(f"{source}: which column is the {role}? {what}; say it with --{role}-column")
 
 

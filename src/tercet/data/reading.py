@@ -13,15 +13,23 @@ from typing import Any
 
 from tercet.errors import DataError, listed
 
+Content = tuple[dict[str, list[Any]], list[int] | None]  # columns by name; the line of each row
+
 _CSV_FIELD_LIMIT = 2**24  # characters; Python's own limit of 131,072 is short for a document
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, by name, in order; `source` says where they came from."""
+    """Columns of equal length, by name, in order.
+
+    Attributes:
+        source: where they came from.
+        lines: the line on which each row ends, in a file that has lines.
+    """
 
     source: str
     columns: dict[str, list[Any]]
+    lines: list[int] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -38,7 +46,11 @@ def read_table(name: str | Path, split: str = "train") -> Table:
     """
     path = Path(name).expanduser()
     reader = _READERS.get(path.suffix.lower())
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise DataError(f"{str(name)[:80]!r} cannot be the name of a file: {error.strerror}") from None
+    if not exists:
         if reader or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
             raise DataError(f"no file {str(name)!r}")
         return _read_hub(str(name), split)
@@ -47,22 +59,24 @@ def read_table(name: str | Path, split: str = "train") -> Table:
     if reader is None:
         raise DataError(f"{path} is of no known kind; the name must end in one of {listed(_READERS, limit=9)}")
     try:
-        columns = reader(path)
+        columns, lines = reader(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
+        if error.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{path} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)") from None
         raise DataError(
             f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_bad_byte(path)}; "
             "save it as UTF-8 (iconv -f LATIN1 -t UTF-8, for example)"
         ) from None
-    table = Table(str(path), columns)
+    table = Table(str(path), columns, lines)
     if len(table) == 0:
         raise DataError(f"{path} has no rows")
     return table
 
 
-def _read_separated(delimiter: str) -> Callable[[Path], dict[str, list[Any]]]:
-    def read(path: Path) -> dict[str, list[Any]]:
+def _read_separated(delimiter: str) -> Callable[[Path], Content]:
+    def read(path: Path) -> Content:
         csv.field_size_limit(_CSV_FIELD_LIMIT)
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter=delimiter, strict=True)
@@ -70,6 +84,7 @@ def _read_separated(delimiter: str) -> Callable[[Path], dict[str, list[Any]]]:
                 header = next(rows, [])
                 _check_header(header, path)
                 columns: list[list[Any]] = [[] for _ in header]
+                lines: list[int] = []
                 for row in rows:
                     if not row:
                         continue
@@ -78,11 +93,13 @@ def _read_separated(delimiter: str) -> Callable[[Path], dict[str, list[Any]]]:
                             f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; "
                             f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
                         )
+                    lines.append(rows.line_num)
                     for column, value in zip(columns, row, strict=True):
                         column.append(value)
             except csv.Error as error:
-                raise DataError(f"{path}, line {rows.line_num}: {error}") from None
-        return dict(zip(header, columns, strict=True))
+                hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
+                raise DataError(f"{path}, line {rows.line_num}: {error}{hint}") from None
+        return dict(zip(header, columns, strict=True)), lines
 
     return read
 
@@ -90,8 +107,9 @@ def _read_separated(delimiter: str) -> Callable[[Path], dict[str, list[Any]]]:
 _DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
 
 
-def _read_json_lines(path: Path) -> dict[str, list[Any]]:
+def _read_json_lines(path: Path) -> Content:
     columns: dict[str, list[Any]] = {}
+    lines: list[int] = []
     with path.open(encoding="utf-8-sig") as file:
         for number, row in _json_rows(file, path):
             if not columns:
@@ -100,7 +118,8 @@ def _read_json_lines(path: Path) -> dict[str, list[Any]]:
                 raise DataError(f"{path}, line {number}: keys {listed(row)}, but the first row has {listed(columns)}")
             for name, value in row.items():
                 columns[name].append(value)
-    return columns
+            lines.append(number)
+    return columns, lines
 
 
 def _json_rows(lines: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -109,24 +128,24 @@ def _json_rows(lines: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not valid JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: not a JSON object; JSON Lines has one object a line")
         yield number, row
 
 
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
+def _read_parquet(path: Path) -> Content:
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return dict(parquet.read_table(path).to_pydict())
+        return dict(parquet.read_table(path).to_pydict()), None
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
 
 
-_READERS: dict[str, Callable[[Path], dict[str, list[Any]]]] = {
+_READERS: dict[str, Callable[[Path], Content]] = {
     ".csv": _read_separated(","),
     ".tsv": _read_separated("\t"),
     ".jsonl": _read_json_lines,

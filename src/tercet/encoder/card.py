@@ -1,8 +1,9 @@
 """The model card: what the model was trained on, with which loss and settings, and what was measured."""
 
 import json
-from pathlib import Path
 from typing import Any
+
+_LABELS_SHOWN = 200
 
 METRIC_NAMES = {
     "map@r": "MAP@R",
@@ -51,7 +52,7 @@ def model_card(
     parts.append(
         _bullets(
             {
-                "Base model": base_model and _public_name(base_model),
+                "Base model": base_model,
                 "Embedding dimension": dimension,
                 "Longest input": f"{max_seq_length} tokens" if max_seq_length else None,
                 "Similarity": similarity,
@@ -61,7 +62,9 @@ def model_card(
     if training:
         parts += _training(training)
     if label_names:
-        parts += ["## Labels\n", ", ".join(_code(name) for name in label_names) + "\n"]
+        more = len(label_names) - _LABELS_SHOWN
+        shown = ", ".join(_code(name) for name in label_names[:_LABELS_SHOWN])
+        parts += ["## Labels\n", shown + (f" and {more} more" if more > 0 else "") + "\n"]
     return "\n".join(parts)
 
 
@@ -98,14 +101,9 @@ def _front_matter(base_model: str | None, training: dict[str, Any] | None) -> st
     ]
     if training and training.get("loss"):
         lines.append(f"- loss:{training['loss']}")
-    if base_model and base_model.count("/") == 1 and _public_name(base_model) == base_model:
+    if base_model and base_model.count("/") == 1:
         lines.append(f"base_model: {json.dumps(base_model)}")
     return "\n".join([*lines, "---", ""])
-
-
-def _public_name(base_model: str) -> str:
-    """A name on the hub as it is; of a folder its last part, since the rest tells about a machine."""
-    return base_model if base_model.count("/") <= 1 and base_model[0] not in "./~" else Path(base_model).name
 
 
 def _bullets(facts: dict[str, Any]) -> str:

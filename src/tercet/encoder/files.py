@@ -46,21 +46,37 @@ def whole_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise ModelError(f"cannot save to {target}: {error.strerror}") from error
     try:
-        # mkdtemp makes folders that only their owner can read; a model is as public as its parent allows.
-        staging.chmod(0o777 & ~_umask())
         yield staging
+        _open_to_readers(staging)
         if target.exists():
             _keep_other_files(target, staging)
-            replaced = staging.with_suffix(".replaced")
-            target.rename(replaced)
-            staging.rename(target)
-            shutil.rmtree(replaced)
+            _swap(staging, target)
         else:
             staging.rename(target)
     except OSError as error:
         raise ModelError(f"cannot save to {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Put `staging` in the place of `target`, or leave `target` where it was."""
+    replaced = staging.with_suffix(".replaced")
+    target.rename(replaced)
+    try:
+        staging.rename(target)
+    except BaseException:
+        replaced.rename(target)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give the usual permissions: what makes temporary folders and weights lets only their owner read."""
+    mask = _umask()
+    folder.chmod(0o777 & ~mask)
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def _keep_other_files(old: Path, new: Path) -> None:

@@ -58,7 +58,8 @@ class SentenceTransformer(nn.Module):
         else:
             raise ModelError("name a model (a folder or a name on the hub), or pass modules")
         self.parts = nn.ModuleList(loaded)
-        self.base_model_name = str(model_name_or_path) if model_name_or_path is not None else None
+        self.base_model_name = None if model_name_or_path is None else _public_name(str(model_name_or_path))
+        self.trust_remote_code = trust_remote_code
         self.prompts = {**settings.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
@@ -218,8 +219,11 @@ class SentenceTransformer(nn.Module):
             return (x * y).sum(dim=1)
         return -torch.linalg.vector_norm(x - y, ord=2 if self.similarity_fn_name == "euclidean" else 1, dim=1)
 
-    def save_pretrained(self, path: str | Path) -> None:
+    def save_pretrained(self, path: str | Path, *, more_json: dict[str, Any] | None = None) -> None:
         """Write the model directory, card included; it is whole or absent at every moment.
+
+        Args:
+            more_json: other files to write with it, by name.
 
         Raises:
             ModelError: the folder cannot be written.
@@ -239,7 +243,7 @@ class SentenceTransformer(nn.Module):
             label_names=self.label_names,
             training=self.training_record,
         )
-        save_modules(list(self.parts), settings, card, Path(path))
+        save_modules(list(self.parts), settings, card, Path(path), more_json or {})
 
     save = save_pretrained
 
@@ -281,7 +285,13 @@ def _as_rows(embeddings: Any) -> Tensor:
     if not isinstance(embeddings, Tensor):
         embeddings = torch.as_tensor(np.asarray(embeddings))
     rows = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
+    return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+
+
+def _public_name(name_or_path: str) -> str:
+    """A name on the hub as it is; of a folder its last part, since the rest tells about a machine."""
+    path = Path(name_or_path).expanduser()
+    return path.resolve().name if path.is_dir() else name_or_path
 
 
 def _progress(steps: range, show: bool) -> Any:

@@ -74,7 +74,8 @@ class Transformer(nn.Module):
             name_or_folder, config=config, use_safetensors=True, **shared, **model_kwargs
         )
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **shared, **(hub.get("tokenizer_kwargs") or {}))
-        settings = read_json(settings_folder / "sentence_bert_config.json") if settings_folder else {}
+        settings_file = settings_folder / "sentence_bert_config.json" if settings_folder else None
+        settings = read_json(settings_file) if settings_file is not None and settings_file.exists() else {}
         return cls(auto_model, tokenizer, settings.get("max_seq_length"), settings.get("do_lower_case", False))
 
     @property

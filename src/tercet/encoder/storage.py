@@ -56,13 +56,15 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], Mode
     """
     folder = find_folder(name_or_folder, **hub)
     if not (folder / "modules.json").exists():
-        transformer = _load_transformer(folder, None, hub)
+        transformer = _load_transformer(_with_weights(folder, name_or_folder), None, hub)
         return [transformer, Pooling(transformer.hidden_size, "mean")], ModelSettings()
     return [_load_module(folder, entry, hub) for entry in _module_entries(folder)], _load_settings(folder)
 
 
-def save_modules(modules: Sequence[nn.Module], settings: ModelSettings, card: str, folder: Path) -> None:
-    """Write a model directory, which is whole or absent at every moment."""
+def save_modules(
+    modules: Sequence[nn.Module], settings: ModelSettings, card: str, folder: Path, more_json: dict[str, Any]
+) -> None:
+    """Write a model directory and `more_json` by file name; it is whole or absent at every moment."""
     with whole_folder(folder) as staging:
         entries = []
         for index, module in enumerate(modules):
@@ -79,6 +81,8 @@ def save_modules(modules: Sequence[nn.Module], settings: ModelSettings, card: st
         write_json(staging / "config_sentence_transformers.json", {"__version__": versions, **kept})
         write_json(staging / "tercet.json", own)
         write_json(staging / "modules.json", entries)
+        for name, content in more_json.items():
+            write_json(staging / name, content)
         (staging / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -140,21 +144,33 @@ def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn
         raise ModelError(f"{folder} has a module of type {entry['type']}; supported are {listed(_MODULES)}")
     home = folder / entry["path"]
     if kind == "Transformer":
-        return _load_transformer(home, home, hub)
-    return _MODULES[kind].load(home)
-
-
-def _load_transformer(folder: Path, settings_folder: Path | None, hub: dict[str, Any]) -> Transformer:
-    # `revision` has done its work in `find_folder`; from here on everything is local.
-    local = {key: value for key, value in hub.items() if key not in ("revision", "token", "cache_folder")}
+        return _load_transformer(str(home), home, hub)
     try:
-        return Transformer.load(str(folder), settings_folder, **local)
+        return _MODULES[kind].load(home)
+    except (KeyError, TypeError, ImportError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ModelError(f"{home / 'config.json'} does not describe a {kind} ({reason})") from error
+
+
+def _with_weights(folder: Path, name: str) -> str:
+    """The folder; or the name, if it is one on the hub without safetensors, which may have a converted revision."""
+    remote = not Path(name).expanduser().is_dir()
+    return name if remote and not list(folder.glob("*.safetensors")) else str(folder)
+
+
+def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, Any]) -> Transformer:
+    folder = Path(source)
+    # In a folder everything is local: `revision` and the like did their work in `find_folder`.
+    remote = ("revision", "token", "cache_folder")
+    options = {key: value for key, value in hub.items() if not (folder.is_dir() and key in remote)}
+    try:
+        return Transformer.load(source, settings_folder, **options)
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         hint = "" if list(folder.glob("*.safetensors")) else "; only safetensors weights are read, and it has none"
-        raise ModelError(f"cannot load an encoder from {folder}{hint}: {lines[0]}") from error
+        raise ModelError(f"cannot load an encoder from {source}{hint}: {lines[0]}") from error
 
 
 def _load_settings(folder: Path) -> ModelSettings:

@@ -14,6 +14,7 @@ a time, so memory grows with the number of sentences, not with its square.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tercet import distances
 from tercet.errors import EmbeddingError, listed
 
 _BLOCK_BYTES = 128 * 2**20
+_BYTES_A_DISTANCE = 16  # a distance in float32, its match, and temporaries of both
 
 
 def label_metrics(
@@ -50,6 +52,8 @@ def label_metrics(
     Raises:
         EmbeddingError: shapes, labels or the distance do not fit.
     """
+    if distance not in distances.NAMES:
+        raise EmbeddingError(f"unknown distance {distance!r}; take one of {listed(distances.NAMES)}")
     queries = _as_rows(embeddings, "embeddings")
     leave_one_out = reference_embeddings is None
     if not leave_one_out and reference_labels is None:
@@ -65,12 +69,12 @@ def label_metrics(
     group_sizes = torch.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     relevant = group_sizes[query_labels] - int(leave_one_out)
     sums = _Sums(tuple(recall_at), neighbours)
-    block = max(1, block_bytes // (_bytes_per_query(distance) * len(references)))
-    prepared = _prepare(references, distance)
-    prepared_queries = prepared if leave_one_out else _prepare(queries, distance)
+    block = max(1, block_bytes // (_BYTES_A_DISTANCE * len(references)))
+    gallery = _Points.of(references, distance)
+    points = gallery if leave_one_out else _Points.of(queries, distance, gallery.centre)
     # Queries with alike numbers of relevant sentences share a block, since each block ranks to its largest.
     for rows in relevant.argsort().split(block):
-        d = _distance_block(prepared_queries[rows], prepared, distance)
+        d = _distance_block(points.take(rows), gallery, distance)
         same = query_labels[rows].unsqueeze(1) == gallery_labels
         sums.add_distances(d, same, rows if leave_one_out else None)
         if leave_one_out:
@@ -131,8 +135,12 @@ class _Sums:
         self.totals["map@r"] += float(((precision * hits).sum(dim=1, keepdim=True) / r).sum())
 
     def means(self) -> dict[str, float]:
-        """The metrics; 0 where no query had a relevant sentence."""
-        metrics = {name: total / max(self.ranked, 1) for name, total in self.totals.items()}
+        """The metrics over all blocks."""
+        if self.ranked == 0:
+            raise EmbeddingError(
+                "no sentence shares its label with another to be found, so there is nothing to measure"
+            )
+        metrics = {name: total / self.ranked for name, total in self.totals.items()}
         metrics["knn_accuracy"] = self.votes_won / self.queries
         for name, total, count in zip(("positive", "negative"), self.distance_sums, self.pair_counts, strict=True):
             metrics[f"mean_{name}_distance"] = total / max(count, 1)
@@ -146,24 +154,41 @@ def _vote(found: Tensor) -> Tensor:
     return found[torch.arange(len(found)), first_best]
 
 
-def _prepare(rows: Tensor, distance: str) -> Tensor:
-    return F.normalize(rows, dim=1) if distance == "cosine" else rows
+@dataclass(frozen=True)
+class _Points:
+    """Rows ready for the matrix product: centred, so that close ones do not drown in what all have in common.
+
+    Attributes:
+        rows: `(n, dim)` less the centre; of length 1 before that under the cosine distance.
+        offset: half the square of each row, `(n,)`, and half of 1 more for a row of zeros under the cosine distance.
+    """
+
+    rows: Tensor
+    offset: Tensor
+    centre: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, distance: str, centre: Tensor | None = None) -> "_Points":
+        if distance == "manhattan":
+            return cls(rows, rows[:, 0], rows[0])
+        missing = torch.zeros(len(rows), dtype=rows.dtype)
+        if distance == "cosine":
+            missing = (rows == 0).all(dim=1).to(rows.dtype)
+            rows = F.normalize(rows, dim=1)
+        centre = rows.mean(dim=0) if centre is None else centre
+        rows = rows - centre
+        return cls(rows, (rows.square().sum(dim=1) + missing) / 2, centre)
+
+    def take(self, rows: Tensor) -> "_Points":
+        return _Points(self.rows[rows], self.offset[rows], self.centre)
 
 
-def _distance_block(x: Tensor, y: Tensor, distance: str) -> Tensor:
-    """Distances of prepared rows. Ranking tolerates rounding near 0, so this takes the matrix product."""
-    if distance == "cosine":
-        return 1 - x @ y.T
-    if distance == "euclidean":
-        return torch.cdist(x, y, compute_mode="use_mm_for_euclid_dist")
+def _distance_block(x: _Points, y: _Points, distance: str) -> Tensor:
+    """The distances `(len(x), len(y))`; ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy is 1 − cos for rows of length 1."""
     if distance == "manhattan":
-        return torch.cdist(x, y, p=1.0)
-    raise EmbeddingError(f"unknown distance {distance!r}; take one of {listed(distances.NAMES)}")
-
-
-def _bytes_per_query(distance: str) -> int:
-    """Bytes a reference takes in a block: its distance, its match and temporaries of both."""
-    return 4 * (4 if distance == "euclidean" else 3)
+        return torch.cdist(x.rows, y.rows, p=1.0)
+    half_square = torch.addmm(x.offset.unsqueeze(1) + y.offset, x.rows, y.rows.T, alpha=-1).clamp_(min=0)
+    return half_square if distance == "cosine" else half_square.mul_(2).sqrt_()
 
 
 def _as_rows(embeddings: Any, name: str) -> Tensor:
@@ -181,12 +206,20 @@ def _as_rows(embeddings: Any, name: str) -> Tensor:
     return rows
 
 
+def _label_array(labels: Any) -> np.ndarray:
+    if isinstance(labels, Tensor):
+        return labels.cpu().numpy()
+    # NumPy's own strings are as wide as the longest of them; objects are not.
+    return labels if isinstance(labels, np.ndarray) else np.asarray(labels, dtype=object)
+
+
 def _shared_codes(first: Any, second: Any, sizes: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Number the labels of both sets by one numbering."""
-    arrays = [np.asarray(part.cpu() if isinstance(part, Tensor) else part) for part in (first, second)]
+    arrays = [_label_array(part) for part in (first, second)]
     for array, size in zip(arrays, sizes, strict=True):
         if array.shape != (size,):
             raise EmbeddingError(f"{size} embeddings came with labels of shape {array.shape}; give one a sentence")
-    _, numbers = np.unique(np.concatenate(arrays), return_inverse=True)
-    codes = torch.as_tensor(numbers.astype(np.int64))
+    labels = [label for array in arrays for label in array.tolist()]
+    numbers = {label: code for code, label in enumerate(dict.fromkeys(labels))}
+    codes = torch.tensor([numbers[label] for label in labels])
     return codes[: sizes[0]], codes[sizes[0] :]

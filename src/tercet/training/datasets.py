@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 from datasets import ClassLabel, Dataset, Value
 
 from tercet.data.columns import (
@@ -27,16 +29,18 @@ def prepare_labelled(
     Raises:
         DataError: the columns are others, or a row cannot be used.
     """
-    text, label = find_labelled_columns(dataset.column_names, _kinds(dataset, source))
+    text, label = find_labelled_columns(*_columns(dataset, source))
+    dataset = dataset.with_format(None)
     sentences = check_texts(dataset[text][:], source)
     values, feature = dataset[label][:], dataset.features[label]
     if isinstance(feature, ClassLabel):
-        values = [None if code is None or code < 0 else feature.int2str(code) for code in values]
+        values = [None if code is None or code < 0 else code for code in values]
     codes, names = encode_labels(values, source)
+    if isinstance(feature, ClassLabel):
+        names = list(feature.names)
     if known_names is not None and names is not None:
-        unknown = [name for name in names if name not in known_names]
-        numbers = {name: code for code, name in enumerate([*known_names, *unknown])}
-        codes = [numbers[names[code]] for code in codes]  # type: ignore[assignment]
+        numbers = {name: code for code, name in enumerate(dict.fromkeys([*known_names, *names]))}
+        codes = np.array([numbers[name] for name in names], dtype=np.int64)[codes]
     return Dataset.from_dict({"sentence": sentences, "label": codes}), names
 
 
@@ -46,7 +50,8 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     Raises:
         DataError: there are not three columns of text, or a row is empty.
     """
-    columns = find_triplet_columns(dataset.column_names, _kinds(dataset, source))
+    columns = find_triplet_columns(*_columns(dataset, source))
+    dataset = dataset.with_format(None)
     roles = zip(("anchor", "positive", "negative"), columns, strict=True)
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
@@ -62,8 +67,6 @@ class Collator:
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Make one batch."""
-        import torch
-
         columns = [name for name in ("sentence", "anchor", "positive", "negative") if name in rows[0]]
         batch: dict[str, Any] = {"features": self.tokenize([row[name] for name in columns for row in rows])}
         if "label" in rows[0]:
@@ -71,7 +74,8 @@ class Collator:
         return batch
 
 
-def _kinds(dataset: Any, source: str) -> dict[str, str]:
+def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, str]]:
+    """The names of the columns and what each holds."""
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"{source} is a {type(dataset).__name__}; give a datasets.Dataset "
@@ -79,7 +83,7 @@ def _kinds(dataset: Any, source: str) -> dict[str, str]:
         )
     if len(dataset) == 0:
         raise DataError(f"{source} has no rows; its columns are {listed(dataset.column_names)}")
-    return {name: _kind(feature) for name, feature in dataset.features.items()}
+    return dataset.column_names, {name: _kind(feature) for name, feature in dataset.features.items()}
 
 
 def _kind(feature: Any) -> str:

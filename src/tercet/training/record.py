@@ -22,8 +22,14 @@ _SETTINGS = {
 }
 
 
-def training_record(args: Any, loss: nn.Module, dataset: Any, log_history: list[dict[str, Any]]) -> dict[str, Any]:
-    """A record of JSON values; `before` and `after` are the first evaluation, if at step 0, and the last one."""
+def training_record(
+    args: Any, loss: nn.Module, dataset: Any, log_history: list[dict[str, Any]], measured_at: int | None = None
+) -> dict[str, Any]:
+    """A record of JSON values; `before` is what was measured at step 0, `after` at the last step.
+
+    Args:
+        measured_at: the step of the model that was kept, where that is not the last one.
+    """
     data: dict[str, Any] = {}
     if dataset is not None:
         data["Training sentences" if "label" in dataset.column_names else "Training triplets"] = len(dataset)
@@ -36,15 +42,18 @@ def training_record(args: Any, loss: nn.Module, dataset: Any, log_history: list[
         settings["Steps"] = None
     if settings["Batches"] == "batch_sampler":
         settings["Batches"], settings["Sentences per label"] = "random", None
-    evaluations = [entry for entry in log_history if any(name.startswith("eval_") for name in entry)]
-    at_start = [entry for entry in evaluations if entry.get("step") == 0]
+    measured: dict[int, dict[str, float]] = {}
+    for entry in log_history:
+        if metrics := _metrics(entry):
+            measured.setdefault(entry.get("step", 0), {}).update(metrics)
+    last = max(measured, default=0) if measured_at is None else measured_at
     return {
         "loss": type(loss).__name__,
         "loss_settings": _loss_settings(loss),
         "data": data,
         "settings": {name: value for name, value in settings.items() if value not in (None, False)},
-        "before": _metrics(at_start[0]) if at_start else None,
-        "after": _metrics(evaluations[-1]) if evaluations and evaluations[-1].get("step") else None,
+        "before": measured.get(0),
+        "after": measured.get(last) if last else None,
     }
 
 
@@ -55,11 +64,11 @@ def _loss_settings(loss: nn.Module) -> dict[str, Any]:
 
 
 def _metrics(entry: dict[str, Any]) -> dict[str, float]:
-    timing = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+    timing = ("_runtime", "_samples_per_second", "_steps_per_second")
     return {
         name.removeprefix("eval_"): value
         for name, value in entry.items()
-        if name.startswith("eval_") and name not in timing
+        if name.startswith("eval_") and not name.endswith(timing)
     }
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from datasets import Dataset
 from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import TrainerCallback
+from transformers.utils import is_torch_bf16_gpu_available
 
 from tercet import losses
-from tercet.encoder.files import write_json
 from tercet.encoder.model import SentenceTransformer
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, TercetError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.trainer import SentenceTransformerTrainer
@@ -82,38 +83,52 @@ def train_and_measure(
         DataError: the settings or data do not fit.
     """
     checkpoints = checkpoint_folder(output)
+    try:
+        checkpoints.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write to {output}: {error.strerror}") from error
     last = last_whole_checkpoint(checkpoints)
     if resume and last is None:
         raise DataError(f"nothing to resume: no whole checkpoint in {checkpoints}; run without --resume")
     if not resume and last is not None:
         raise DataError(f"{checkpoints} holds {last.name} of an earlier run; add --resume to go on, or remove it")
     stop = _StopOnInterrupt()
-    trainer = SentenceTransformerTrainer(
-        model=model,
-        args=_arguments(settings, checkpoints, triplets="anchor" in train.column_names),
-        train_dataset=train,
-        loss=make_loss(settings, model),
-        callbacks=[_ProgressBar(), stop],
-    )
+    try:
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=_arguments(settings, checkpoints, triplets="anchor" in train.column_names),
+            train_dataset=train,
+            loss=make_loss(settings, model),
+            callbacks=[_ProgressBar(), stop],
+        )
+    except TercetError:
+        _remove_if_empty(checkpoints)
+        raise
     trainer.pop_callback(_default_progress(trainer))
     evaluator = None if evaluation is None else make_evaluator(evaluation)
-    before = evaluator(model) if evaluator else None
-    with stop.listening():
-        trainer.train(resume_from_checkpoint=str(last) if resume else None)
-    if stop.asked:
-        raise Interrupted(last_whole_checkpoint(checkpoints))
-    after = evaluator(model) if evaluator else None
+    try:
+        before = evaluator(model) if evaluator else None
+        with stop.listening(), logging_redirect_tqdm():
+            trainer.train(resume_from_checkpoint=str(last) if resume else None)
+        if stop.asked:
+            raise KeyboardInterrupt
+        after = evaluator(model) if evaluator else None
+    except KeyboardInterrupt:
+        _remove_if_empty(checkpoints)
+        raise Interrupted(last_whole_checkpoint(checkpoints)) from None
     result: dict[str, Any] = {"before": before, "after": after}
     result["settings"] = {**(facts or {}), **asdict(settings), "steps": trainer.state.global_step}
+    if settings.max_steps > 0:
+        result["settings"]["epochs"] = trainer.state.epoch
     result["tercet_version"] = __version__
     assert model.training_record is not None
     model.training_record |= {"before": before, "after": after}
     source = (facts or {}).get("data")
     if source:
-        model.training_record["data"] = {"Data": Path(source).name, **model.training_record["data"]}
+        public = Path(source).name if Path(source).exists() else source
+        model.training_record["data"] = {"Data": public, **model.training_record["data"]}
     if trainer.is_world_process_zero():
-        model.save_pretrained(output)
-        write_json(output / "metrics.json", result)
+        model.save_pretrained(output, more_json={"metrics.json": result})
         shutil.rmtree(checkpoints, ignore_errors=True)
     return result
 
@@ -143,8 +158,13 @@ def checkpoint_folder(output: Path) -> Path:
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint in which everything was written: the trainer's state is the last of its files."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    whole = [path.parent for path in folder.glob("checkpoint-[0-9]*/trainer_state.json") if _is_json(path)]
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _is_json(path: Path) -> bool:
@@ -156,6 +176,10 @@ def _is_json(path: Path) -> bool:
 
 
 def _arguments(settings: RunSettings, folder: Path, *, triplets: bool) -> SentenceTransformerTrainingArguments:
+    # The rate of a warm-up's first step is 0, so a trial of a few steps would train nothing, or less.
+    warmup = 0 if 0 < settings.max_steps < 10 else settings.warmup_ratio
+    if settings.bf16 and not is_torch_bf16_gpu_available():
+        raise DataError("--bf16 needs a GPU that has bfloat16, and there is none here; leave it out")
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -164,7 +188,7 @@ def _arguments(settings: RunSettings, folder: Path, *, triplets: bool) -> Senten
         batch_sampler=BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
         samples_per_label=settings.samples_per_label,
         learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup_ratio,
+        warmup_steps=warmup,
         seed=settings.seed,
         bf16=settings.bf16,
         save_strategy="epoch",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
 from tercet.data.batches import GroupByLabelSampler
 from tercet.encoder.model import SentenceTransformer
@@ -43,7 +43,7 @@ class SentenceTransformerTrainer(Trainer):
             of `LabelEvaluator` (or the accuracy of triplets) are measured on it beside the loss.
         loss: a loss, or a function that makes one from a model. The trainer runs the model itself and hands
             embeddings to `loss.compute_loss_from_embeddings`; the loss's own model is not used.
-        evaluator: one or several evaluators, called with the model.
+        evaluator: one or several evaluators: functions of the model that return a dictionary of numbers.
         model_init: makes a fresh model for each run of a hyper-parameter search.
 
     Raises:
@@ -74,7 +74,7 @@ class SentenceTransformerTrainer(Trainer):
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
         self.loss = loss if isinstance(loss, nn.Module) else loss(model)
         self.label_names_of_training: list[str] | None = None
-        train_dataset = self._prepare(train_dataset, "train_dataset")
+        train_dataset = self._prepare(train_dataset, "train_dataset", keep_names=True)
         if isinstance(eval_dataset, dict):
             eval_dataset = {name: self._prepare(part, f"eval_dataset {name!r}") for name, part in eval_dataset.items()}
         else:
@@ -92,8 +92,21 @@ class SentenceTransformerTrainer(Trainer):
             optimizers=optimizers,
         )
         self.loss.to(self.args.device)
-        if train_dataset is not None and self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            self._get_train_sampler()  # so that a refusal comes now and not after minutes of set-up
+        self._best_was_loaded = False
+        self._check_samplers()
+
+    def _check_samplers(self) -> None:
+        """Refuse data that make no P×K batches now, and not after minutes of training; tell the figures."""
+        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
+            return
+        if self.train_dataset is not None:
+            sampler = self._get_train_sampler()
+            assert isinstance(sampler, GroupByLabelSampler)
+            logger.info(sampler.described())
+        parts = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
+        for part in parts.values():
+            if part is not None:
+                self._get_eval_sampler(part)
 
     @property
     def takes_triplets(self) -> bool:
@@ -139,11 +152,8 @@ class SentenceTransformerTrainer(Trainer):
         metrics = output.metrics
         assert metrics is not None
         for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
-            measured = evaluator(
-                self.model, output_path=None, epoch=self.state.epoch or 0, steps=self.state.global_step
-            )
-            if not isinstance(measured, dict):
-                measured = {"evaluator": measured}
+            measured = evaluator(self.model)
+            measured = denumpify_detensorize(measured if isinstance(measured, dict) else {"evaluator": measured})
             metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
         return output
 
@@ -161,14 +171,16 @@ class SentenceTransformerTrainer(Trainer):
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             return super()._get_train_sampler(train_dataset)
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        return self._group_by_label(dataset, self.args.train_batch_size, "train_dataset")
+        return self._group_by_label(dataset, self._train_batch_size, "train_dataset")
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
         """Evaluation batches are drawn as training batches are: in file order, a batch may hold a single label."""
         if self.takes_triplets or len(eval_dataset) == 0:
             return super()._get_eval_sampler(eval_dataset)
         if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            return self._group_by_label(eval_dataset, self.args.eval_batch_size, "eval_dataset")
+            return self._group_by_label(
+                eval_dataset, self.args.eval_batch_size, "eval_dataset (per_device_eval_batch_size)"
+            )
         return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
 
     def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
@@ -183,19 +195,25 @@ class SentenceTransformerTrainer(Trainer):
     def _data_seed(self) -> int:
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
-    def _prepare(self, dataset: Any, name: str) -> Any:
+    def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
         if dataset is None:
             return None
         if isinstance(self.loss, TripletLoss):
             return prepare_triplets(dataset, name)
         prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
-        if self.label_names_of_training is None:
+        if keep_names:
             self.label_names_of_training = names
         return prepared
 
     def _remember(self) -> None:
         self.model.label_names = self.label_names_of_training or self.model.label_names
-        self.model.training_record = training_record(self.args, self.loss, self.train_dataset, self.state.log_history)
+        self.model.training_record = training_record(
+            self.args,
+            self.loss,
+            self.train_dataset,
+            self.state.log_history,
+            measured_at=self.state.best_global_step if self._best_was_loaded else None,
+        )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write a model directory, in place of the bare weights."""
@@ -207,9 +225,11 @@ class SentenceTransformerTrainer(Trainer):
         torch.save(self.args, os.path.join(folder, TRAINING_ARGS_NAME))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        saved = SentenceTransformer(resume_from_checkpoint, device="cpu")
+        trusted = self.model.trust_remote_code
+        saved = SentenceTransformer(resume_from_checkpoint, device="cpu", trust_remote_code=trusted)
         (model or self.model).load_state_dict(saved.state_dict())
 
     def _load_best_model(self) -> None:
         logger.info(f"Loading the best model, {self.state.best_model_checkpoint} ({self.state.best_metric})")
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+        self._best_was_loaded = True
