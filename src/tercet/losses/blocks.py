@@ -1,0 +1,222 @@
+"""Blocks of distances, and the way back from weights of distances to the gradient of embeddings.
+
+Both geometries answer the same calls: `distances` gives the block of some anchors, for the caller to
+overwrite; `add_weights` takes the derivative by the distances of that block; `gradients` gives the sum.
+
+`PointGeometry` computes distances from embeddings. Euclidean and cosine distances take one matrix
+product a block; what ‖x‖² − 2xy + ‖y‖² loses to cancellation is avoided by centring the points, and by
+computing anew the few pairs that are close compared to their distance from the centre.
+`MatrixGeometry` reads distances from a matrix, for a distance that is the user's own function.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tercet.losses.rules import Weighed
+
+# Pairs with d² ≤ CLOSE · ‖x‖² (x centred) are computed anew; the others are right to about 1e-5 in float32.
+CLOSE = 0.02
+# Where more than this share of a block is close, differences of coordinates for all of it are quicker.
+MOSTLY_CLOSE = 1 / 8
+# Products with a mostly empty matrix of weights are quicker as sums of listed rows, up to this share of cells.
+SPARSE = 1 / 16
+PAIRS_OF_DIFFERENCES = 1 << 13
+PAIRS_KEPT = 1 << 20
+
+
+class PointGeometry:
+    """Distances between anchors `(A, dim)` and candidates `(C, dim)`, and the gradient of both.
+
+    Centred points are kept with two more columns, `[x, ‖x‖², 1]`: one product gives squared distances, and
+    a product with weights V gives their sums too. The gradient of x is (Σ V) x − Σ V y with V = weight / d
+    (V = weight for half the square), so the accumulators hold `[Σ V y, ·, Σ V]`.
+
+    Args:
+        candidates: the rows that the anchors are compared with.
+        anchors: the anchors, or None where they are the candidates.
+        power: 2.0 for the Euclidean norm of differences, 1.0 for the Manhattan norm.
+        half_square: take half the squared Euclidean norm, which is 1 − cos for rows of length 1 …
+        missing: … once 1 is added for each row without direction: 1 for those and 0 for the others,
+            of candidates `(C,)` and of anchors `(A,)` where they are others.
+    """
+
+    signed = False
+
+    def __init__(
+        self,
+        candidates: Tensor,
+        anchors: Tensor | None = None,
+        *,
+        power: float = 2.0,
+        half_square: bool = False,
+        missing: Sequence[Tensor] = (),
+    ) -> None:
+        self._power, self._half_square, self._missing = power, half_square, missing
+        self.candidates, self.anchors = candidates, candidates if anchors is None else anchors
+        centre = candidates.mean(0)
+        self._right = _with_square_and_one(candidates - centre, missing[:1])
+        self._to_right = torch.zeros_like(self._right)
+        self._left, self._to_left = self._right, self._to_right
+        if anchors is not None:
+            self._left = _with_square_and_one(anchors - centre, missing[1:])
+            self._to_left = torch.zeros_like(self._left)
+        self._listed: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._close: tuple[Tensor, Tensor] | None = None
+        self._graph: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the distances."""
+        return self.candidates.dtype
+
+    def distances(self, rows: Tensor, own: Tensor) -> Tensor:
+        """The distances of the anchors `rows` `(m,)` to all candidates, `(m, C)`, but to their `own` `(m, 1)`."""
+        self._close = self._graph = None
+        if self._power != 2.0:
+            return self._by_differences(rows)
+        left = self._left[rows]
+        limit = CLOSE * left[:, -2:-1]
+        square = torch.cat([left[:, :-2] * -2, left[:, -1:], left[:, -2:-1]], 1) @ self._right.T
+        square.scatter_(1, own, torch.finfo(square.dtype).max)
+        if (square.amin(1, keepdim=True) <= limit).any():
+            close = (square <= limit).nonzero(as_tuple=True)
+            if len(close[0]) > max(MOSTLY_CLOSE * square.numel(), PAIRS_OF_DIFFERENCES):
+                return self._by_differences(rows)
+            norms = [difference.square().sum(1) for _, difference in self._differences(rows[close[0]], close[1])]
+            square[close] = torch.cat(norms)
+            self._close = close[0], close[1]
+        return square.mul_(0.5) if self._half_square else square.sqrt_()
+
+    def add_weights(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+        """Add what a rule says of the block of `rows`; the block itself, `negatives` `(m, C)`, is used up."""
+        if self._graph is not None:
+            self._add_by_differences(rows, negatives, weighed)
+            return
+        listed = self._take_close_ones(rows, weighed)
+        if weighed.push is None and listed.shape[1] <= SPARSE * negatives.shape[1]:
+            self._add_listed(rows, weighed.columns, listed)
+            return
+        if weighed.push is None:
+            dense = negatives.zero_()
+        else:
+            dense = weighed.push.neg_() if self._half_square else weighed.push.neg_().div_(negatives)
+            if self._close is not None:
+                self._add_differences(rows[self._close[0]], self._close[1], dense[self._close])
+                dense[self._close] = 0
+        dense.scatter_add_(1, weighed.columns, listed)
+        self._to_left.index_add_(0, rows, dense @ self._right)
+        self._to_right.addmm_(dense.T, self._left[rows])
+
+    def gradients(self) -> tuple[Tensor, ...]:
+        """The gradient of the candidates, and of the anchors where they are others."""
+        self._sum_listed()
+        to_candidates = _gradient(self._to_right, self._right)
+        if self._to_left is self._to_right:
+            return (to_candidates,)
+        return to_candidates, _gradient(self._to_left, self._left)
+
+    def _take_close_ones(self, rows: Tensor, weighed: Weighed) -> Tensor:
+        """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
+        d = weighed.distances
+        v = weighed.weights if self._half_square else weighed.weights / d
+        close = (2 * d if self._half_square else d.square()) <= CLOSE * self._left[rows, -2].unsqueeze(1)
+        if close.any():
+            i, j = close.nonzero(as_tuple=True)
+            self._add_differences(rows[i], weighed.columns[i, j], v[i, j])
+            v = v.masked_fill(close, 0)
+        return v
+
+    def _add_differences(self, rows: Tensor, columns: Tensor, v: Tensor) -> None:
+        """Add V (x − y) of pairs `(n,)`, exactly where (Σ V) x − Σ V y would cancel; 0 at distance 0."""
+        v = torch.where(v.isfinite(), v, 0)
+        for part, difference in self._differences(rows, columns):
+            pull = difference * v[part].unsqueeze(1)
+            self._to_left[:, :-2].index_add_(0, rows[part], pull, alpha=-1)
+            self._to_right[:, :-2].index_add_(0, columns[part], pull)
+
+    def _differences(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """x − y for pairs `(n,)`, some pairs at a time."""
+        for start in range(0, len(rows), PAIRS_OF_DIFFERENCES):
+            part = slice(start, start + PAIRS_OF_DIFFERENCES)
+            yield part, self.anchors[rows[part]] - self.candidates[columns[part]]
+
+    def _add_listed(self, rows: Tensor, columns: Tensor, v: Tensor) -> None:
+        """Add V `(m, S)` at `columns`: for the anchors now, for the candidates when many have come together."""
+        sums = F.embedding_bag(columns, self._right, per_sample_weights=v, mode="sum")
+        self._to_left.index_add_(0, rows, sums)
+        self._listed.append((columns.flatten(), rows.repeat_interleave(columns.shape[1]), v.flatten()))
+        if sum(len(part[0]) for part in self._listed) > PAIRS_KEPT:
+            self._sum_listed()
+
+    def _sum_listed(self) -> None:
+        if not self._listed:
+            return
+        columns, rows, v = (torch.cat(parts) for parts in zip(*self._listed, strict=True))
+        self._listed = []
+        columns, order = columns.sort(stable=True)
+        first = torch.searchsorted(columns, torch.arange(len(self._right), device=columns.device))
+        self._to_right += F.embedding_bag(rows[order], self._left, first, per_sample_weights=v[order], mode="sum")
+
+    def _by_differences(self, rows: Tensor) -> Tensor:
+        """A block from differences of coordinates, with the graph that leads back from it."""
+        with torch.enable_grad():
+            leaves = self.anchors[rows].detach().requires_grad_(), self.candidates.detach().requires_grad_()
+            norms = torch.cdist(*leaves, p=self._power, compute_mode="donot_use_mm_for_euclid_dist")
+            if self._half_square:
+                norms = norms.square() / 2
+        self._graph = (norms, *leaves)
+        block = norms.detach().clone()
+        if self._missing:
+            block += (self._missing[-1][rows].unsqueeze(1) + self._missing[0]) / 2
+        return block
+
+    def _add_by_differences(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+        assert self._graph is not None
+        norms, *leaves = self._graph
+        weights = negatives.zero_() if weighed.push is None else weighed.push.neg()
+        weights.scatter_add_(1, weighed.columns, weighed.weights)
+        of_anchors, of_candidates = torch.autograd.grad(norms, leaves, weights)
+        self._to_left[:, :-2].index_add_(0, rows, of_anchors, alpha=-1)
+        self._to_right[:, :-2] -= of_candidates
+
+
+class MatrixGeometry:
+    """Distances from a square matrix `(B, B)`, and the gradient of that matrix."""
+
+    signed = True
+
+    def __init__(self, matrix: Tensor) -> None:
+        self._matrix, self._weights = matrix, torch.zeros_like(matrix)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the distances."""
+        return self._matrix.dtype
+
+    def distances(self, rows: Tensor, own: Tensor) -> Tensor:
+        """The rows `rows` of the matrix, `(m, B)`."""
+        return self._matrix[rows]
+
+    def add_weights(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+        """Add what a rule says of the block of `rows`."""
+        weights = torch.zeros_like(negatives) if weighed.push is None else weighed.push.neg()
+        self._weights[rows] = weights.scatter_add_(1, weighed.columns, weighed.weights)
+
+    def gradients(self) -> tuple[Tensor, ...]:
+        """The gradient of the matrix."""
+        return (self._weights,)
+
+
+def _with_square_and_one(x: Tensor, missing: Sequence[Tensor]) -> Tensor:
+    square = x.square().sum(1, keepdim=True)
+    if missing:
+        square += missing[0].unsqueeze(1)
+    return torch.cat([x, square, torch.ones_like(square)], 1)
+
+
+def _gradient(sums: Tensor, points: Tensor) -> Tensor:
+    """(Σ V) x − Σ V y of the accumulators `[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
+    return torch.addcmul(-sums[:, :-2], sums[:, -1:], points[:, :-2])
