@@ -25,6 +25,8 @@ MOSTLY_CLOSE = 1 / 8
 SPARSE = 1 / 16
 PAIRS_OF_DIFFERENCES = 1 << 13
 PAIRS_KEPT = 1 << 20
+# … but not in batches so small that a product costs no more than setting it up.
+FEW_CANDIDATES = 128
 
 
 class PointGeometry:
@@ -54,10 +56,12 @@ class PointGeometry:
         half_square: bool = False,
         missing: Sequence[Tensor] = (),
     ) -> None:
+        self.dtype = candidates.dtype
         self._power, self._half_square, self._missing = power, half_square, missing
         self.candidates, self.anchors = candidates, candidates if anchors is None else anchors
         centre = candidates.mean(0)
         self._right = _with_square_and_one(candidates - centre, missing[:1])
+        self._copies = _copies(self._right)
         self._to_right = torch.zeros_like(self._right)
         self._left, self._to_left = self._right, self._to_right
         if anchors is not None:
@@ -67,12 +71,7 @@ class PointGeometry:
         self._close: tuple[Tensor, Tensor] | None = None
         self._graph: tuple[Tensor, Tensor, Tensor] | None = None
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the distances."""
-        return self.candidates.dtype
-
-    def distances(self, rows: Tensor, own: Tensor) -> Tensor:
+    def distances(self, rows: slice, own: Tensor) -> Tensor:
         """The distances of the anchors `rows` `(m,)` to all candidates, `(m, C)`, but to their `own` `(m, 1)`."""
         self._close = self._graph = None
         if self._power != 2.0:
@@ -80,23 +79,26 @@ class PointGeometry:
         left = self._left[rows]
         limit = CLOSE * left[:, -2:-1]
         square = torch.cat([left[:, :-2] * -2, left[:, -1:], left[:, -2:-1]], 1) @ self._right.T
+        if self._copies is not None:
+            square[:, self._copies[0]] = square[:, self._copies[1]]
         square.scatter_(1, own, torch.finfo(square.dtype).max)
         if (square.amin(1, keepdim=True) <= limit).any():
             close = (square <= limit).nonzero(as_tuple=True)
             if len(close[0]) > max(MOSTLY_CLOSE * square.numel(), PAIRS_OF_DIFFERENCES):
                 return self._by_differences(rows)
-            norms = [difference.square().sum(1) for _, difference in self._differences(rows[close[0]], close[1])]
+            norms = [difference.square().sum(1) for _, difference in self._differences(close[0] + rows.start, close[1])]
             square[close] = torch.cat(norms)
             self._close = close[0], close[1]
         return square.mul_(0.5) if self._half_square else square.sqrt_()
 
-    def add_weights(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+    def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         """Add what a rule says of the block of `rows`; the block itself, `negatives` `(m, C)`, is used up."""
         if self._graph is not None:
             self._add_by_differences(rows, negatives, weighed)
             return
         listed = self._take_close_ones(rows, weighed)
-        if weighed.push is None and listed.shape[1] <= SPARSE * negatives.shape[1]:
+        few = negatives.shape[1] > FEW_CANDIDATES and listed.shape[1] <= SPARSE * negatives.shape[1]
+        if weighed.push is None and few:
             self._add_listed(rows, weighed.columns, listed)
             return
         if weighed.push is None:
@@ -104,28 +106,26 @@ class PointGeometry:
         else:
             dense = weighed.push.neg_() if self._half_square else weighed.push.neg_().div_(negatives)
             if self._close is not None:
-                self._add_differences(rows[self._close[0]], self._close[1], dense[self._close])
+                self._add_differences(self._close[0] + rows.start, self._close[1], dense[self._close])
                 dense[self._close] = 0
         dense.scatter_add_(1, weighed.columns, listed)
-        self._to_left.index_add_(0, rows, dense @ self._right)
+        self._to_left[rows].addmm_(dense, self._right)
         self._to_right.addmm_(dense.T, self._left[rows])
 
-    def gradients(self) -> tuple[Tensor, ...]:
+    def gradients(self) -> tuple[Tensor, Tensor | None]:
         """The gradient of the candidates, and of the anchors where they are others."""
         self._sum_listed()
-        to_candidates = _gradient(self._to_right, self._right)
-        if self._to_left is self._to_right:
-            return (to_candidates,)
-        return to_candidates, _gradient(self._to_left, self._left)
+        to_anchors = None if self._to_left is self._to_right else _gradient(self._to_left, self._left)
+        return _gradient(self._to_right, self._right), to_anchors
 
-    def _take_close_ones(self, rows: Tensor, weighed: Weighed) -> Tensor:
+    def _take_close_ones(self, rows: slice, weighed: Weighed) -> Tensor:
         """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
         d = weighed.distances
         v = weighed.weights if self._half_square else weighed.weights / d
-        close = (2 * d if self._half_square else d.square()) <= CLOSE * self._left[rows, -2].unsqueeze(1)
+        close = (2 * d if self._half_square else d.square()) <= CLOSE * self._left[rows, -2:-1]
         if close.any():
             i, j = close.nonzero(as_tuple=True)
-            self._add_differences(rows[i], weighed.columns[i, j], v[i, j])
+            self._add_differences(i + rows.start, weighed.columns[i, j], v[i, j])
             v = v.masked_fill(close, 0)
         return v
 
@@ -143,24 +143,27 @@ class PointGeometry:
             part = slice(start, start + PAIRS_OF_DIFFERENCES)
             yield part, self.anchors[rows[part]] - self.candidates[columns[part]]
 
-    def _add_listed(self, rows: Tensor, columns: Tensor, v: Tensor) -> None:
+    def _add_listed(self, rows: slice, columns: Tensor, v: Tensor) -> None:
         """Add V `(m, S)` at `columns`: for the anchors now, for the candidates when many have come together."""
         sums = F.embedding_bag(columns, self._right, per_sample_weights=v, mode="sum")
-        self._to_left.index_add_(0, rows, sums)
-        self._listed.append((columns.flatten(), rows.repeat_interleave(columns.shape[1]), v.flatten()))
+        self._to_left[rows] += sums
+        of_rows = torch.arange(rows.start, rows.start + len(v), device=v.device).unsqueeze(1).expand_as(columns)
+        self._listed.append((columns.flatten(), of_rows.flatten(), v.flatten()))
         if sum(len(part[0]) for part in self._listed) > PAIRS_KEPT:
             self._sum_listed()
 
     def _sum_listed(self) -> None:
         if not self._listed:
             return
-        columns, rows, v = (torch.cat(parts) for parts in zip(*self._listed, strict=True))
+        columns, rows, v = (
+            self._listed[0] if len(self._listed) == 1 else map(torch.cat, zip(*self._listed, strict=True))
+        )
         self._listed = []
         columns, order = columns.sort(stable=True)
         first = torch.searchsorted(columns, torch.arange(len(self._right), device=columns.device))
         self._to_right += F.embedding_bag(rows[order], self._left, first, per_sample_weights=v[order], mode="sum")
 
-    def _by_differences(self, rows: Tensor) -> Tensor:
+    def _by_differences(self, rows: slice) -> Tensor:
         """A block from differences of coordinates, with the graph that leads back from it."""
         with torch.enable_grad():
             leaves = self.anchors[rows].detach().requires_grad_(), self.candidates.detach().requires_grad_()
@@ -173,41 +176,40 @@ class PointGeometry:
             block += (self._missing[-1][rows].unsqueeze(1) + self._missing[0]) / 2
         return block
 
-    def _add_by_differences(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+    def _add_by_differences(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         assert self._graph is not None
         norms, *leaves = self._graph
-        weights = negatives.zero_() if weighed.push is None else weighed.push.neg()
-        weights.scatter_add_(1, weighed.columns, weighed.weights)
-        of_anchors, of_candidates = torch.autograd.grad(norms, leaves, weights)
-        self._to_left[:, :-2].index_add_(0, rows, of_anchors, alpha=-1)
+        of_anchors, of_candidates = torch.autograd.grad(norms, leaves, _dense(weighed, negatives))
+        self._to_left[rows, :-2] -= of_anchors
         self._to_right[:, :-2] -= of_candidates
 
 
 class MatrixGeometry:
-    """Distances from a square matrix `(B, B)`, and the gradient of that matrix."""
+    """Distances from a matrix `(A, C)`, and the gradient of that matrix."""
 
     signed = True
 
     def __init__(self, matrix: Tensor) -> None:
+        self.dtype = matrix.dtype
         self._matrix, self._weights = matrix, torch.zeros_like(matrix)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the distances."""
-        return self._matrix.dtype
+    def distances(self, rows: slice, own: Tensor) -> Tensor:
+        """Some rows of the matrix, `(m, C)`."""
+        return self._matrix[rows].clone()
 
-    def distances(self, rows: Tensor, own: Tensor) -> Tensor:
-        """The rows `rows` of the matrix, `(m, B)`."""
-        return self._matrix[rows]
-
-    def add_weights(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+    def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         """Add what a rule says of the block of `rows`."""
-        weights = torch.zeros_like(negatives) if weighed.push is None else weighed.push.neg()
-        self._weights[rows] = weights.scatter_add_(1, weighed.columns, weighed.weights)
+        self._weights[rows] = _dense(weighed, negatives)
 
-    def gradients(self) -> tuple[Tensor, ...]:
+    def gradients(self) -> tuple[Tensor, Tensor | None]:
         """The gradient of the matrix."""
-        return (self._weights,)
+        return self._weights, None
+
+
+def _dense(weighed: Weighed, negatives: Tensor) -> Tensor:
+    """The derivative by each distance of a block `(m, C)`, in the memory of what is used up."""
+    weights = negatives.zero_() if weighed.push is None else weighed.push.neg_()
+    return weights.scatter_add_(1, weighed.columns, weighed.weights)
 
 
 def _with_square_and_one(x: Tensor, missing: Sequence[Tensor]) -> Tensor:
@@ -215,6 +217,23 @@ def _with_square_and_one(x: Tensor, missing: Sequence[Tensor]) -> Tensor:
     if missing:
         square += missing[0].unsqueeze(1)
     return torch.cat([x, square, torch.ones_like(square)], 1)
+
+
+def _copies(points: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Rows that repeat an earlier one, and the rows they repeat; None where all differ.
+
+    A matrix product may round equal columns differently, and then a tie would not be one. Equal rows have
+    equal squares, so they are neighbours once sorted by these.
+    """
+    square, order = points[:, -2].sort(stable=True)
+    suspects = (square[1:] == square[:-1]).nonzero().flatten() + 1
+    if len(suspects) == 0:
+        return None
+    suspects = suspects[(points[order[suspects]] == points[order[suspects - 1]]).all(1)]
+    start = torch.arange(len(order), device=order.device)
+    start[suspects] = 0
+    start = start.cummax(0).values
+    return order[suspects], order[start[suspects]]
 
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ size beyond rounding. The backward pass only scales the gradient that the forwar
 `docs/losses.md` derives the algorithm and its costs; `tercet.losses.reference` is its specification.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -33,19 +33,16 @@ class Geometry(Protocol):
     """Where blocks of distances come from, and where their weights go: see `tercet.losses.blocks`."""
 
     signed: bool
+    dtype: torch.dtype
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The type of the distances."""
+    def distances(self, rows: slice, own: Tensor) -> Tensor:
+        """The block of some anchors `(m, C)`, for the caller to overwrite."""
 
-    def distances(self, rows: Tensor, own: Tensor) -> Tensor:
-        """The block of some anchors `(m,)`, `(m, C)`, for the caller to overwrite."""
-
-    def add_weights(self, rows: Tensor, negatives: Tensor, weighed: Weighed) -> None:
+    def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         """Take the weights of the block that was given last."""
 
-    def gradients(self) -> tuple[Tensor, ...]:
-        """What came together, for each input."""
+    def gradients(self) -> tuple[Tensor, Tensor | None]:
+        """What came together for the candidates, and for the anchors where they are others."""
 
 
 @dataclass(frozen=True)
@@ -87,35 +84,47 @@ def batch_loss(
     if callable(distance):
         if anchors is not None:
             raise EmbeddingError("a distance function takes one set of embeddings; name one to mine other anchors")
-        matrix = at_least_float32(distances.matrix(embeddings, embeddings, distance))
-        inputs: tuple[Tensor, ...] = (matrix,)
-        geometry: Geometry = MatrixGeometry(matrix.detach())
+        inputs = [at_least_float32(distances.matrix(embeddings, embeddings, distance))]
     else:
+        sides = [embeddings] if anchors is None else [embeddings, anchors.embeddings]
         with torch.autocast(embeddings.device.type, enabled=False):
-            sides = [embeddings] if anchors is None else [embeddings, anchors.embeddings]
-            inputs = tuple(distances.measured_points(side, distance) for side in sides)
-        geometry = _point_geometry(distance, *(points.detach() for points in inputs))
-    if anchors is None:
-        groups = Groups.of(labels, labels, torch.arange(len(labels), device=labels.device))
-    else:
-        groups = Groups.of(anchors.labels, labels, anchors.own)
-    needs_gradient = torch.is_grad_enabled() and any(points.requires_grad for points in inputs)
+            inputs = [distances.measured_points(side, distance) for side in sides]
+    needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
     rows = min(block_rows, max(1, block_bytes // (COPIES_OF_A_BLOCK * inputs[0].element_size() * len(labels))))
     with torch.no_grad(), torch.autocast(embeddings.device.type, enabled=False), full_precision():
-        totals = _mine(geometry, groups, rule, rows, needs_gradient=needs_gradient, with_statistics=with_statistics)
-        number = (totals.active if rule.mean_of_active else totals.chosen).clamp(min=1)
-        loss = totals.terms / number
-        gradients = [part.div_(number) for part in geometry.gradients()] if needs_gradient else []
-    if gradients:
+        groups = Groups.of(labels) if anchors is None else Groups.of(labels, anchors.labels, anchors.own)
+        geometry = _geometry(distance, groups, *(part.detach() for part in inputs))
+        sums = _mine(geometry, groups, rule, rows, needs_gradient=needs_gradient, with_statistics=with_statistics)
+        number = _number_of_terms(rule, groups, sums)
+        loss = sums.terms / number
+        gradients = _gradients(geometry, groups, inputs, number) if needs_gradient else []
+    if needs_gradient:
         loss = _LossWithGradient.apply(loss, *gradients, *inputs)
-    return loss, totals.statistics(groups) if with_statistics else None
+    return loss, _statistics(rule, groups, sums) if with_statistics else None
 
 
-def _point_geometry(distance: str, candidates: Tensor, anchors: Tensor | None = None) -> PointGeometry:
+def _geometry(distance: Distance, groups: Groups, candidates: Tensor, anchors: Tensor | None = None) -> Geometry:
+    """The anchors that count against the candidates; a matrix for a distance function."""
+    if groups.anchors is not None:
+        anchors = (candidates if anchors is None else anchors)[groups.anchors]
+    if callable(distance):
+        return MatrixGeometry(candidates if anchors is None else anchors)
     if distance != "cosine":
         return PointGeometry(candidates, anchors, power=1.0 if distance == "manhattan" else 2.0)
     missing = [distances.no_direction(side) for side in (candidates, anchors) if side is not None]
     return PointGeometry(candidates, anchors, half_square=True, missing=missing)
+
+
+def _gradients(geometry: Geometry, groups: Groups, inputs: Sequence[Tensor], number: Tensor | int) -> list[Tensor]:
+    """The gradient of each input, divided by the number of terms."""
+    to_candidates, to_anchors = geometry.gradients()
+    if isinstance(geometry, MatrixGeometry):
+        to_candidates, to_anchors = torch.zeros_like(inputs[0]), to_candidates
+    gradients = [to_candidates] if len(inputs) == 1 else [to_candidates, torch.zeros_like(inputs[1])]
+    if to_anchors is not None:
+        where = slice(None) if groups.anchors is None else groups.anchors
+        gradients[-1][where] += to_anchors  # an anchor comes once
+    return [gradient.div_(number) for gradient in gradients]
 
 
 class _LossWithGradient(torch.autograd.Function):
@@ -137,51 +146,67 @@ class _LossWithGradient(torch.autograd.Function):
         return (None, *(None for _ in gradients), *(gradient * scale for gradient in gradients))
 
 
-class _Totals(NamedTuple):
-    """Sums over all anchors: of terms, of chosen and active triplets, and of the figures of the statistics."""
+class _Sums(NamedTuple):
+    """Sums over all anchors: of terms, of active triplets, and of the figures of the statistics.
+
+    Active triplets and figures are counted where they are asked for, and are 0 otherwise.
+    """
 
     terms: Tensor
-    chosen: Tensor
-    active: Tensor
-    figures: Tensor
-
-    def statistics(self, groups: Groups) -> LossStatistics:
-        anchors = len(groups.anchors)
-        sums = torch.stack([groups.counts.sum(), groups.others.sum(), (groups.counts * groups.others).sum()])
-        positives, negatives, triplets, chosen, active = *sums.tolist(), int(self.chosen), int(self.active)
-        numbers = (positives, negatives, anchors, anchors)
-        means = [mean(total, number) for total, number in zip(self.figures.tolist(), numbers, strict=True)]
-        return LossStatistics(anchors, triplets, chosen, active, *means)
+    active: Tensor | int = 0
+    figures: Tensor | int = 0
 
 
 def _mine(
     geometry: Geometry, groups: Groups, rule: Rule, most_rows: int, *, needs_gradient: bool, with_statistics: bool
-) -> _Totals:
+) -> _Sums:
     """Go over the anchors block by block; the gradient comes together in `geometry`."""
-    number = len(groups.anchors)
-    terms = torch.zeros(number, dtype=geometry.dtype, device=groups.order.device)
-    chosen, active = torch.zeros_like(groups.counts), torch.zeros_like(groups.counts)
-    seen = terms.new_zeros(4)
-    for start in range(0, number, most_rows):
-        rows = slice(start, min(start + most_rows, number))
+    terms: list[Tensor] = []
+    active: Tensor | int = 0
+    seen: Tensor | int = 0
+    for start in range(0, len(groups), most_rows):
+        rows = slice(start, min(start + most_rows, len(groups)))
         block = _block(geometry, groups, rows)
         weighed = rule.weigh(block)
-        terms[rows], chosen[rows], active[rows] = weighed.terms, weighed.chosen, weighed.active
+        terms.append(weighed.terms)
+        if rule.mean_over == "active":  # positives weigh as many triplets as they are in
+            active = active + weighed.weights.sum(dtype=torch.int64)
+        elif with_statistics:
+            active = active + (weighed.weights > 0).sum()
         if with_statistics:
-            seen += figures(block)
+            seen = seen + figures(block)
         if needs_gradient:
-            geometry.add_weights(groups.anchors[rows], block.negatives, weighed)
-    return _Totals(terms.sum(), chosen.sum(), active.sum(), seen)
+            geometry.add_weights(rows, block.negatives, weighed)
+    if not terms:
+        terms = [groups.order.new_zeros(1, dtype=geometry.dtype)]
+    return _Sums(torch.cat(terms).sum(), active, seen)
+
+
+def _number_of_terms(rule: Rule, groups: Groups, sums: _Sums) -> Tensor | int:
+    """What the loss is a mean over, at least 1."""
+    if rule.mean_over == "active":
+        return sums.active.clamp(min=1) if isinstance(sums.active, Tensor) else 1
+    return max(1, groups.pairs if rule.mean_over == "positives" else len(groups))
+
+
+def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:
+    anchors, pairs, others = len(groups), groups.pairs, groups.others
+    triplets = int((groups.counts * others).sum())
+    numbers = (pairs, int(others.sum()), anchors, anchors)
+    totals = sums.figures.tolist() if isinstance(sums.figures, Tensor) else [0.0] * 4
+    chosen = {"active": triplets, "positives": pairs, "anchors": anchors}[rule.mean_over]
+    means = [mean(total, number) for total, number in zip(totals, numbers, strict=True)]
+    return LossStatistics(anchors, triplets, chosen, int(sums.active), *means)
 
 
 def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:
     own = groups.own[rows].unsqueeze(1)
     columns, empty = groups.positives(rows)
-    d = geometry.distances(groups.anchors[rows], own)
+    d = geometry.distances(rows, own)
     positives = d.gather(1, columns)
     far = torch.finfo(d.dtype).max
     d.scatter_(1, columns, far).scatter_(1, own, far)
-    return Block(d, positives, columns, empty, groups.counts[rows], groups.others[rows], geometry.signed)
+    return Block(d, positives, columns, empty, geometry.signed)
 
 
 @contextmanager

@@ -13,50 +13,75 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Groups:
-    """Who is whose positive: candidates in the order of their labels, and each counted anchor's place there.
-
-    Anchors that have a positive and a negative, in ascending order of the number of positives, so that the
-    rows of a block have about the same number of them.
+    """Candidates in the order of their labels, and where each counted anchor finds its positives there.
 
     Attributes:
         order: candidates `(C,)` sorted by label.
-        anchors: which anchors count `(A,)`.
-        own: the candidate that is the anchor itself `(A,)`; a positive where there is none.
+        anchors: which anchors count `(A,)`: those with a positive and a negative, in ascending order of the
+            number of positives. None where all count in the order in which they came.
+        own: the candidate that is the anchor itself `(A,)`; a positive of it where there is none.
         first: where the anchor's label begins in `order` `(A,)`.
         place: where the anchor itself stands in `order` `(A,)`, or C.
         counts: the number of positives `(A,)`, ascending.
-        others: the number of negatives `(A,)`.
+        alike: the number of positives of every anchor, where it is the same for all.
     """
 
     order: Tensor
-    anchors: Tensor
+    anchors: Tensor | None
     own: Tensor
     first: Tensor
     place: Tensor
     counts: Tensor
-    others: Tensor
+    alike: int | None
 
     @classmethod
-    def of(cls, anchor_labels: Tensor, labels: Tensor, own: Tensor) -> "Groups":
-        """Groups of anchors `(A,)` among candidates `(C,)`; `own` `(A,)` is −1 where the anchor is not one of them."""
+    def of(cls, labels: Tensor, anchor_labels: Tensor | None = None, own: Tensor | None = None) -> "Groups":
+        """Groups of candidates `(C,)`, which are the anchors too unless there are `anchor_labels` `(A,)`.
+
+        Then `own` `(A,)` says which candidate the anchor itself is, −1 where it is none.
+        """
+        number = len(labels)
         ascending, order = labels.sort(stable=True)
-        first = torch.searchsorted(ascending, anchor_labels)
-        size = torch.searchsorted(ascending, anchor_labels, right=True) - first
-        is_candidate = own >= 0
-        counts, others = size - is_candidate.long(), len(labels) - size
-        places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-        place = torch.where(is_candidate, places[own], len(labels))
-        anchors = ((counts > 0) & (others > 0)).nonzero().flatten()
+        each = torch.arange(number, device=labels.device)
+        place = torch.empty_like(order).scatter_(0, order, each)
+        sought = labels if anchor_labels is None else anchor_labels
+        first = torch.searchsorted(ascending, sought)
+        counts = torch.searchsorted(ascending, sought, right=True) - first
+        negatives = number - counts
+        if anchor_labels is None or own is None:
+            own, counts = each, counts - 1
+        else:
+            inside = own >= 0
+            own, place = own.where(inside, order[first.clamp(max=number - 1)]), place[own].where(inside, number)
+            counts = counts - inside.long()
+        fewest, most = (int(bound) for bound in counts.aminmax()) if len(counts) else (0, 0)
+        if fewest == most and fewest > 0 and bool((negatives > 0).all()):
+            return cls(order, None, own, first, place, counts, alike=most)
+        anchors = ((counts > 0) & (negatives > 0)).nonzero().flatten()
         anchors = anchors[counts[anchors].argsort(stable=True)]
-        own = torch.where(is_candidate, own, order[first.clamp(max=len(order) - 1)])
-        return cls(order, anchors, *(part[anchors] for part in (own, first, place, counts, others)))
+        own, first, place, counts = (part[anchors] for part in (own, first, place, counts))
+        return cls(order, anchors, own, first, place, counts, alike=None)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def others(self) -> Tensor:
+        """The number of negatives of each anchor `(A,)`."""
+        return len(self.order) - self.counts - (self.place < len(self.order)).long()
+
+    @property
+    def pairs(self) -> int:
+        """The number of pairs of anchor and positive."""
+        return int(self.counts.sum()) if self.alike is None else self.alike * len(self)
 
     def positives(self, rows: slice) -> tuple[Tensor, Tensor | None]:
-        """The candidates `(m, P)` that are positives of some anchors, and which places are empty."""
+        """The candidates `(m, P)` that are positives of some anchors, and which places are empty, if any."""
         counts = self.counts[rows].unsqueeze(1)
-        fewest, most = torch.stack([counts[0, 0], counts[-1, 0]]).tolist()
-        step = torch.arange(most, device=self.order.device)
-        empty = None if fewest == most else step >= counts
-        step = step.expand(len(counts), -1) if empty is None else step.masked_fill(empty, 0)
+        fewest, most = (self.alike, self.alike) if self.alike else (int(counts[0]), int(counts[-1]))
+        step, empty = torch.arange(most, device=counts.device), None
+        if fewest != most:
+            empty = step >= counts
+            step = step.expand_as(empty).masked_fill(empty, 0)
         place = self.first[rows].unsqueeze(1) + step
         return self.order[place + (place >= self.place[rows].unsqueeze(1))], empty

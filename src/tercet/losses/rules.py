@@ -1,9 +1,9 @@
 """The four ways to choose triplets, as functions of one block of distances.
 
 A block holds the distances of m anchors to all C candidates. A rule gives, for each anchor, the sum of
-its terms, how many triplets it chose and how many of those are active, and the weight of each distance:
-the derivative of the sum of terms. It knows no embeddings; `tercet.losses.engine` turns the weights of
-distances into the gradient of the embeddings. `docs/losses.md` derives the counting.
+its terms, and the weight of each distance: the derivative of that sum. It knows no embeddings;
+`tercet.losses.engine` turns the weights of distances into the gradient of the embeddings.
+`docs/losses.md` derives the counting.
 
 Every rule depends on differences of distances only. Sources: Schroff et al. 2015 (semi-hard),
 Hermans et al. 2017 (all, hard, soft margin).
@@ -12,6 +12,7 @@ Hermans et al. 2017 (all, hard, soft margin).
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,8 +36,6 @@ class Block:
         positives: distances `(m, P)`, with any finite value in empty places.
         columns: which candidates the positives are, `(m, P)`.
         empty: the places `(m, P)` that hold no positive, or None where all rows have P of them.
-        counts: the number of positives of each anchor, `(m,)`, at least 1.
-        others: the number of negatives of each anchor, `(m,)`, at least 1.
         signed: whether distances may be below 0 (a distance of the user's own).
     """
 
@@ -44,8 +43,6 @@ class Block:
     positives: Tensor
     columns: Tensor
     empty: Tensor | None
-    counts: Tensor
-    others: Tensor
     signed: bool = False
 
     @property
@@ -60,8 +57,6 @@ class Weighed:
 
     Attributes:
         terms: the sum of each anchor's terms `(m,)`.
-        chosen: how many triplets it chose for each anchor `(m,)`.
-        active: how many of them have a gradient `(m,)`.
         columns: candidates `(m, S)` with a weight of their own: positives, chosen negatives.
         distances: the distances of those `(m, S)`.
         weights: the derivative of `terms` by those `(m, S)`, below 0 for negatives.
@@ -69,8 +64,6 @@ class Weighed:
     """
 
     terms: Tensor
-    chosen: Tensor
-    active: Tensor
     columns: Tensor
     distances: Tensor
     weights: Tensor
@@ -79,20 +72,20 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to choose triplets, and whether the loss is the mean of its active triplets or of all it chose."""
+    """A way to choose triplets, and what its loss is a mean over: active triplets, positives or anchors."""
 
     weigh: Callable[[Block], Weighed]
-    mean_of_active: bool = False
+    mean_over: Literal["active", "positives", "anchors"]
 
 
 def all_triplets(margin: float) -> Rule:
     """Every triplet; the mean is over those with a hinge above 0."""
-    return Rule(partial(_weigh_all, margin=margin), mean_of_active=True)
+    return Rule(partial(_weigh_all, margin=margin), mean_over="active")
 
 
 def semi_hard(margin: float) -> Rule:
     """For every positive the nearest negative strictly farther than it, or else the farthest negative."""
-    return Rule(partial(_weigh_semi_hard, margin=margin))
+    return Rule(partial(_weigh_semi_hard, margin=margin), mean_over="positives")
 
 
 def hard(margin: float) -> Rule:
@@ -102,12 +95,12 @@ def hard(margin: float) -> Rule:
         value = F.relu(gap + margin)
         return value, (value > 0).to(gap.dtype)
 
-    return Rule(partial(_weigh_hardest, penalty=hinge))
+    return Rule(partial(_weigh_hardest, penalty=hinge), mean_over="anchors")
 
 
 def hard_soft_margin() -> Rule:
     """As `hard`, with log(1 + exp(·)) in place of the hinge."""
-    return Rule(partial(_weigh_hardest, penalty=lambda gap: (F.softplus(gap), torch.sigmoid(gap))))
+    return Rule(partial(_weigh_hardest, penalty=lambda gap: (F.softplus(gap), torch.sigmoid(gap))), mean_over="anchors")
 
 
 def _weigh_all(block: Block, margin: float) -> Weighed:
@@ -124,8 +117,7 @@ def _weigh_all(block: Block, margin: float) -> Weighed:
     top = thresholds.amax(1, keepdim=True)
     below_top = (top - thresholds).clamp(max=block.far)  # an empty place counts 0 times its finite distance
     terms = _row_dot(beyond, top - block.negatives) - _row_dot(nearer, below_top)
-    active = nearer.sum(1, dtype=torch.int64)
-    return Weighed(terms, block.counts * block.others, active, block.columns, block.positives, nearer, push=beyond)
+    return Weighed(terms, block.columns, block.positives, nearer, push=beyond)
 
 
 def _weigh_semi_hard(block: Block, margin: float) -> Weighed:
@@ -146,8 +138,6 @@ def _weigh_semi_hard(block: Block, margin: float) -> Weighed:
     active = (hinge > 0).to(hinge.dtype)
     return Weighed(
         terms=hinge.sum(1),
-        chosen=block.counts,
-        active=active.sum(1, dtype=torch.int64),
         columns=torch.cat([block.columns, columns], 1),
         distances=torch.cat([block.positives, nearest], 1),
         weights=torch.cat([active, -active], 1),
@@ -163,8 +153,6 @@ def _weigh_hardest(block: Block, penalty: Callable[[Tensor], tuple[Tensor, Tenso
     terms, slope = penalty(farthest - nearest)
     return Weighed(
         terms=terms.flatten(),
-        chosen=torch.ones_like(block.counts),
-        active=(slope > 0).flatten().long(),
         columns=torch.cat([block.columns.gather(1, place), column], 1),
         distances=torch.cat([farthest, nearest], 1),
         weights=torch.cat([slope, -slope], 1),
