@@ -104,7 +104,7 @@ def test_equals_sentence_transformers_on_healthy_batches():
         "soft": peer.BatchHardSoftMarginTripletLoss(model).batch_hard_triplet_soft_margin_loss,
     }
     random = torch.Generator().manual_seed(0)
-    for trial in range(500):
+    for trial in range(300):
         per_label = 2 + trial % 4
         labels = torch.arange(2 + trial % 5).repeat_interleave(per_label)
         labels = labels[torch.randperm(len(labels), generator=random)]
@@ -113,7 +113,7 @@ def test_equals_sentence_transformers_on_healthy_batches():
         x = torch.nn.functional.normalize(x, dim=1)
         for name, loss in cases.items():
             wanted = with_gradient(partial(loss, labels), x)
-            got = with_gradient(lambda e, n=name: engine.batch_loss(e, labels, rule_of(n, margin))[0], x)
+            got = with_gradient(lambda e, n=name, y=labels: engine.batch_loss(e, y, rule_of(n, margin))[0], x)
             assert_same(got, wanted, 1e-10 if double else 1e-5)
 
 
@@ -133,7 +133,9 @@ def test_ragged_groups_at_every_block_size(labels, name, distance):
     x = torch.randn(len(labels), 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, distance), x)
     for rows in (1, 7, 1000):
-        got = with_gradient(lambda e, r=rows: engine.batch_loss(e, labels, rule_of(name, 0.4), distance, block_rows=r)[0], x)
+        got = with_gradient(
+            lambda e, r=rows: engine.batch_loss(e, labels, rule_of(name, 0.4), distance, block_rows=r)[0], x
+        )
         assert_same(got, wanted, 1e-10)
 
 
@@ -204,7 +206,9 @@ def test_anchors_apart_from_candidates(name, distance):
 @pytest.mark.parametrize("labels", [[0], [0, 0, 0], [0, 1, 2], [5, 9]])
 def test_no_triplet_is_zero_loss_and_zero_gradient(name, distance, labels):
     x = torch.randn(len(labels), 3)
-    value, gradient = with_gradient(lambda e: engine.batch_loss(e, torch.tensor(labels), rule_of(name, 1.0), distance)[0], x)
+    value, gradient = with_gradient(
+        lambda e: engine.batch_loss(e, torch.tensor(labels), rule_of(name, 1.0), distance)[0], x
+    )
     assert value == 0
     assert not gradient.any()
 
@@ -220,11 +224,13 @@ def test_gradcheck_away_from_kinks(name, distance):
 def test_distances_are_right_near_collapse():
     """Unit vectors 1e-4 apart around points far from each other, and all around one point."""
     random = torch.Generator().manual_seed(0)
+    labels = torch.arange(32) % 4  # the close ones are negatives
     for spread in (1.0, 0.0):
         base = torch.nn.functional.normalize(torch.randn(8, 64, dtype=torch.float64, generator=random), dim=1)
         base = base[:1] + spread * (base - base[:1])
-        x = (base.repeat_interleave(4, 0) + 1e-4 / 8 * torch.randn(32, 64, dtype=torch.float64, generator=random)).float()
-        labels = torch.arange(32) % 4  # the close ones are negatives
+        x = (
+            base.repeat_interleave(4, 0) + 1e-4 / 8 * torch.randn(32, 64, dtype=torch.float64, generator=random)
+        ).float()
         for distance in ("euclidean", "cosine"):
             got = with_gradient(lambda e, d=distance: engine.batch_loss(e, labels, rules.hard_soft_margin(), d)[0], x)
             exact = with_gradient(lambda e, d=distance: dense("soft", e, labels, 0, d), x.double())
@@ -265,7 +271,10 @@ def test_low_precision_errs_no_more_than_the_plain_formula(dtype, name):
         d = (e.square().sum(1, keepdim=True) + e.square().sum(1) - 2 * e @ e.T).clamp(min=1e-3).sqrt()
         return dense(name, d, labels, 0.3, lambda matrix: matrix)
 
-    got, naive = with_gradient(lambda e: engine.batch_loss(e, labels, rule_of(name, 0.3))[0], x), with_gradient(plain, x)
+    got, naive = (
+        with_gradient(lambda e: engine.batch_loss(e, labels, rule_of(name, 0.3))[0], x),
+        with_gradient(plain, x),
+    )
     assert got[0].dtype == torch.float32
     assert got[1].dtype == dtype
     for ours, theirs, truth in zip(got, naive, exact, strict=True):

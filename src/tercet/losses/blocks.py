@@ -10,6 +10,7 @@ computing anew the few pairs that are close compared to their distance from the 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -61,7 +62,6 @@ class PointGeometry:
         self.candidates, self.anchors = candidates, candidates if anchors is None else anchors
         centre = candidates.mean(0)
         self._right = _with_square_and_one(candidates - centre, missing[:1])
-        self._copies = _copies(self._right)
         self._to_right = torch.zeros_like(self._right)
         self._left, self._to_left = self._right, self._to_right
         if anchors is not None:
@@ -71,25 +71,37 @@ class PointGeometry:
         self._close: tuple[Tensor, Tensor] | None = None
         self._graph: tuple[Tensor, Tensor, Tensor] | None = None
 
+    @cached_property
+    def copies(self) -> tuple[Tensor, Tensor] | None:
+        """Candidates that repeat an earlier one, and those they repeat; None where all differ."""
+        return _copies(self._right)
+
     def distances(self, rows: slice, own: Tensor) -> Tensor:
-        """The distances of the anchors `rows` `(m,)` to all candidates, `(m, C)`, but to their `own` `(m, 1)`."""
+        """The distances of the anchors `rows` to all candidates, `(m, C)`; those to their `own` `(m, 1)` hold the largest float."""
         self._close = self._graph = None
+        far = torch.finfo(self.dtype).max
         if self._power != 2.0:
-            return self._by_differences(rows)
+            return self._by_differences(rows).scatter_(1, own, far)
         left = self._left[rows]
         limit = CLOSE * left[:, -2:-1]
         square = torch.cat([left[:, :-2] * -2, left[:, -1:], left[:, -2:-1]], 1) @ self._right.T
-        if self._copies is not None:
-            square[:, self._copies[0]] = square[:, self._copies[1]]
-        square.scatter_(1, own, torch.finfo(square.dtype).max)
-        if (square.amin(1, keepdim=True) <= limit).any():
+        square.scatter_(1, own, far)
+        whole_batch = self._left is self._right and len(left) == len(self._right)
+        some_close = bool((square.amin(1, keepdim=True) <= limit).any())
+        # Where the block is the whole batch, copies would have shown as close pairs.
+        if (some_close or not whole_batch) and self.copies is not None:
+            square.scatter_(1, own, 0)  # what a copy of the anchor itself takes over
+            square[:, self.copies[0]] = square[:, self.copies[1]]
+            square.scatter_(1, own, far)
+        if some_close:
             close = (square <= limit).nonzero(as_tuple=True)
             if len(close[0]) > max(MOSTLY_CLOSE * square.numel(), PAIRS_OF_DIFFERENCES):
-                return self._by_differences(rows)
+                return self._by_differences(rows).scatter_(1, own, far)
             norms = [difference.square().sum(1) for _, difference in self._differences(close[0] + rows.start, close[1])]
             square[close] = torch.cat(norms)
             self._close = close[0], close[1]
-        return square.mul_(0.5) if self._half_square else square.sqrt_()
+        square = square.mul_(0.5) if self._half_square else square.sqrt_()
+        return square.scatter_(1, own, far)
 
     def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         """Add what a rule says of the block of `rows`; the block itself, `negatives` `(m, C)`, is used up."""
@@ -122,6 +134,8 @@ class PointGeometry:
         """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
         d = weighed.distances
         v = weighed.weights if self._half_square else weighed.weights / d
+        if self._close is None:
+            return v
         close = (2 * d if self._half_square else d.square()) <= CLOSE * self._left[rows, -2:-1]
         if close.any():
             i, j = close.nonzero(as_tuple=True)
@@ -195,7 +209,7 @@ class MatrixGeometry:
 
     def distances(self, rows: slice, own: Tensor) -> Tensor:
         """Some rows of the matrix, `(m, C)`."""
-        return self._matrix[rows].clone()
+        return self._matrix[rows].scatter(1, own, torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
         """Add what a rule says of the block of `rows`."""
@@ -238,4 +252,4 @@ def _copies(points: Tensor) -> tuple[Tensor, Tensor] | None:
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:
     """(Σ V) x − Σ V y of the accumulators `[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
-    return torch.addcmul(-sums[:, :-2], sums[:, -1:], points[:, :-2])
+    return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1).neg_()

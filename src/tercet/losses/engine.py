@@ -205,7 +205,7 @@ def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:
     d = geometry.distances(rows, own)
     positives = d.gather(1, columns)
     far = torch.finfo(d.dtype).max
-    d.scatter_(1, columns, far).scatter_(1, own, far)
+    d.scatter_(1, columns, far)
     return Block(d, positives, columns, empty, geometry.signed)
 
 

@@ -46,18 +46,17 @@ class Groups:
         place = torch.empty_like(order).scatter_(0, order, each)
         sought = labels if anchor_labels is None else anchor_labels
         first = torch.searchsorted(ascending, sought)
-        counts = torch.searchsorted(ascending, sought, right=True) - first
-        negatives = number - counts
+        size = torch.searchsorted(ascending, sought, right=True) - first
         if anchor_labels is None or own is None:
-            own, counts = each, counts - 1
+            own, counts = each, size - 1
         else:
             inside = own >= 0
             own, place = own.where(inside, order[first.clamp(max=number - 1)]), place[own].where(inside, number)
-            counts = counts - inside.long()
-        fewest, most = (int(bound) for bound in counts.aminmax()) if len(counts) else (0, 0)
-        if fewest == most and fewest > 0 and bool((negatives > 0).all()):
+            counts = size - inside.long()
+        most = int(counts[0]) if len(counts) else 0
+        if anchor_labels is None and 0 < most < number - 1 and bool((counts == most).all()):
             return cls(order, None, own, first, place, counts, alike=most)
-        anchors = ((counts > 0) & (negatives > 0)).nonzero().flatten()
+        anchors = ((counts > 0) & (size < number)).nonzero().flatten()
         anchors = anchors[counts[anchors].argsort(stable=True)]
         own, first, place, counts = (part[anchors] for part in (own, first, place, counts))
         return cls(order, anchors, own, first, place, counts, alike=None)
