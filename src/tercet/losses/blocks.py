@@ -77,7 +77,10 @@ class PointGeometry:
         return _copies(self._right)
 
     def distances(self, rows: slice, own: Tensor) -> Tensor:
-        """The distances of the anchors `rows` to all candidates, `(m, C)`; those to their `own` `(m, 1)` hold the largest float."""
+        """The distances of the anchors `rows` to all candidates, `(m, C)`.
+
+        Those to their `own` candidates `(m, 1)`, themselves, hold the largest float.
+        """
         self._close = self._graph = None
         far = torch.finfo(self.dtype).max
         if self._power != 2.0:
