@@ -89,10 +89,9 @@ class PointGeometry:
         limit = CLOSE * left[:, -2:-1]
         square = torch.cat([left[:, :-2] * -2, left[:, -1:], left[:, -2:-1]], 1) @ self._right.T
         square.scatter_(1, own, far)
-        whole_batch = self._left is self._right and len(left) == len(self._right)
         some_close = bool((square.amin(1, keepdim=True) <= limit).any())
         # Where the block is the whole batch, copies would have shown as close pairs.
-        if (some_close or not whole_batch) and self.copies is not None:
+        if (some_close or not self._holds_all(rows)) and self.copies is not None:
             square.scatter_(1, own, 0)  # what a copy of the anchor itself takes over
             square[:, self.copies[0]] = square[:, self.copies[1]]
             square.scatter_(1, own, far)
@@ -124,6 +123,9 @@ class PointGeometry:
                 self._add_differences(self._close[0] + rows.start, self._close[1], dense[self._close])
                 dense[self._close] = 0
         dense.scatter_add_(1, weighed.columns, listed)
+        if self._holds_all(rows):  # every pair is here in both roles
+            self._to_right.addmm_(dense + dense.T, self._right)
+            return
         self._to_left[rows].addmm_(dense, self._right)
         self._to_right.addmm_(dense.T, self._left[rows])
 
@@ -132,6 +134,10 @@ class PointGeometry:
         self._sum_listed()
         to_anchors = None if self._to_left is self._to_right else _gradient(self._to_left, self._left)
         return _gradient(self._to_right, self._right), to_anchors
+
+    def _holds_all(self, rows: slice) -> bool:
+        """Whether the block is the whole batch: all candidates are its anchors."""
+        return self._left is self._right and rows.stop - rows.start == len(self._right)
 
     def _take_close_ones(self, rows: slice, weighed: Weighed) -> Tensor:
         """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
