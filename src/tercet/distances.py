@@ -40,12 +40,12 @@ def matrix(x: Tensor, y: Tensor, distance: Distance = "euclidean") -> Tensor:
             )
         return _checked_shape(distance(x), (len(x), len(x)))
     with torch.autocast(x.device.type, enabled=False):
-        x, y = _at_least_float32(x), _at_least_float32(y)
+        x, y = at_least_float32(x), at_least_float32(y)
         if distance == "manhattan":
             return torch.cdist(x, y, p=1.0)
         if distance == "euclidean":
             return _euclidean_matrix(x, y)
-        missing = _no_direction(x).unsqueeze(1) + _no_direction(y)
+        missing = no_direction(x).unsqueeze(1) + no_direction(y)
         return (_euclidean_matrix(_unit(x), _unit(y)).square() + missing) / 2
 
 
@@ -58,9 +58,9 @@ def pairs(x: Tensor, y: Tensor, distance: Distance = "euclidean") -> Tensor:
     if callable(distance):
         return _checked_shape(distance(x, y), (len(x),))
     with torch.autocast(x.device.type, enabled=False):
-        x, y = _at_least_float32(x), _at_least_float32(y)
+        x, y = at_least_float32(x), at_least_float32(y)
         if distance == "cosine":
-            missing = _no_direction(x) + _no_direction(y)
+            missing = no_direction(x) + no_direction(y)
             return ((_unit(x) - _unit(y)).square().sum(1) + missing) / 2
         return torch.linalg.vector_norm(x - y, ord=1 if distance == "manhattan" else 2, dim=1)
 
@@ -81,6 +81,12 @@ def upper_bound(distance: Distance, *, unit_length: bool, dim: int) -> float:
     return math.inf
 
 
+def measured_points(x: Tensor, distance: str) -> Tensor:
+    """The points `(n, dim)` whose differences give the distance: in float32 or better, of unit length for cosine."""
+    x = at_least_float32(x)
+    return _unit(x) if distance == "cosine" else x
+
+
 def _euclidean_matrix(x: Tensor, y: Tensor) -> Tensor:
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
@@ -91,12 +97,13 @@ def _unit(x: Tensor) -> Tensor:
     return x / length.masked_fill(length == 0, 1)
 
 
-def _no_direction(x: Tensor) -> Tensor:
+def no_direction(x: Tensor) -> Tensor:
     """1 for rows of zeros, which have cosine similarity 0 to everything, and 0 for the others."""
     return (x == 0).all(dim=1).to(x.dtype)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x`, in float32 where it has half precision."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 

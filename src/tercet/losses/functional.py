@@ -1,4 +1,4 @@
-"""The triplet losses as pure functions of tensors, from one matrix of distances per batch.
+"""The triplet losses as pure functions of tensors, exact at any batch size.
 
 Shapes: embeddings `(batch, dim)`, labels `(batch,)`, the loss a scalar. `margin` is in units of the
 distance, which is `"euclidean"`, `"cosine"`, `"manhattan"` or a function (see `tercet.distances`).
@@ -8,7 +8,9 @@ An anchor counts when the batch holds a positive (another sentence of its label)
 batches in which every anchor counts, values and gradients are those of sentence-transformers.
 
 Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings.
-`tercet.losses.reference` has the same in plain loops.
+The batch losses run in `tercet.losses.engine`, in blocks of anchors: the memory grows with the batch, not
+with its square, except under a distance of your own, which needs its square matrix and autograd through it.
+Their gradient cannot be differentiated again. `tercet.losses.reference` has the same in plain loops.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,9 @@ from torch.nn import functional as F
 from tercet import distances
 from tercet.distances import Distance
 from tercet.errors import EmbeddingError, listed
+from tercet.losses import engine, rules
+from tercet.losses.rules import Rule
+from tercet.losses.statistics import LossStatistics
 
 Labels = Tensor | Sequence[int] | Sequence[str]
 
@@ -47,10 +52,7 @@ def batch_all_triplet_loss(
 
     Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 advises.
     """
-    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
-    anchors, positives = positive.nonzero(as_tuple=True)
-    hinge = F.relu(d[anchors, positives].unsqueeze(1) - d[anchors] + margin) * negative[anchors]
-    return hinge.sum() / (hinge > 0).sum().clamp(min=1)
+    return loss_with_rule(embeddings, labels, rules.all_triplets(margin), distance)
 
 
 def batch_hard_triplet_loss(
@@ -60,7 +62,7 @@ def batch_hard_triplet_loss(
 
     Hermans et al. 2017, equation 5.
     """
-    return _mean(F.relu(_hardest_gap(embeddings, labels, distance) + margin))
+    return loss_with_rule(embeddings, labels, rules.hard(margin), distance)
 
 
 def batch_hard_soft_margin_triplet_loss(
@@ -70,7 +72,7 @@ def batch_hard_soft_margin_triplet_loss(
 
     Hermans et al. 2017, section 3.1, "soft-margin".
     """
-    return _mean(F.softplus(_hardest_gap(embeddings, labels, distance)))
+    return loss_with_rule(embeddings, labels, rules.hard_soft_margin(), distance)
 
 
 def batch_semi_hard_triplet_loss(
@@ -80,15 +82,31 @@ def batch_semi_hard_triplet_loss(
 
     Where no negative is farther, the farthest one is taken. Schroff et al. 2015, section 3.2.
     """
-    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
-    anchors, positives = (positive & negative.any(1, keepdim=True)).nonzero(as_tuple=True)
-    d_ap = d[anchors, positives]
-    # Among the anchor's negatives, sorted, the first one past the positive; where none is, the last.
-    sorted_negatives, order = d.detach().masked_fill(~negative, torch.inf).sort(dim=1)
-    rank = torch.searchsorted(sorted_negatives, d.detach().contiguous(), right=True)[anchors, positives]
-    farthest = negative.sum(1)[anchors] - 1
-    chosen = order[anchors, torch.minimum(rank, farthest)]
-    return _mean(F.relu(d_ap - d[anchors, chosen] + margin))
+    return loss_with_rule(embeddings, labels, rules.semi_hard(margin), distance)
+
+
+def loss_with_rule(embeddings: Tensor, labels: Labels, rule: Rule, distance: Distance = "euclidean") -> Tensor:
+    """The loss of a batch under a rule of `tercet.losses.rules`; the functions above each name one."""
+    return engine.batch_loss(embeddings, checked_labels(embeddings, labels), rule, distance)[0]
+
+
+def batch_loss_with_statistics(
+    embeddings: Tensor, labels: Labels, rule: Rule, distance: Distance = "euclidean"
+) -> tuple[Tensor, LossStatistics]:
+    """The loss of a batch, and what it saw: `batch_loss_with_statistics(x, y, rules.semi_hard(margin=0.3))`."""
+    labels = checked_labels(embeddings, labels)
+    loss, statistics = engine.batch_loss(embeddings, labels, rule, distance, with_statistics=True)
+    assert statistics is not None
+    return loss, statistics
+
+
+def checked_labels(embeddings: Tensor, labels: Labels) -> Tensor:
+    """Labels as a tensor, once the embeddings are sound and there is one label for each."""
+    check_embeddings(embeddings)
+    labels = as_label_tensor(labels, embeddings.device)
+    if len(labels) != len(embeddings):
+        raise EmbeddingError(f"{len(embeddings)} embeddings came with {len(labels)} labels; give one label a sentence")
+    return labels
 
 
 def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
@@ -125,28 +143,3 @@ def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
             f"{name} holds NaN or infinite values in row(s) {rows} of the batch; "
             "lower the learning rate, clip gradients, or train in float32 or bfloat16"
         )
-
-
-def _distances_and_masks(embeddings: Tensor, labels: Labels, distance: Distance) -> tuple[Tensor, Tensor, Tensor]:
-    """The distances and the masks of positives and negatives, all `(batch, batch)`, row = anchor."""
-    check_embeddings(embeddings)
-    labels = as_label_tensor(labels, embeddings.device)
-    if len(labels) != len(embeddings):
-        raise EmbeddingError(f"{len(embeddings)} embeddings came with {len(labels)} labels; give one label a sentence")
-    same = labels.unsqueeze(1) == labels
-    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    return distances.matrix(embeddings, embeddings, distance), positive, ~same
-
-
-def _hardest_gap(embeddings: Tensor, labels: Labels, distance: Distance) -> Tensor:
-    """d(a, farthest positive) − d(a, nearest negative) for the anchors that have both: `(anchors,)`."""
-    d, positive, negative = _distances_and_masks(embeddings, labels, distance)
-    counted = positive.any(1) & negative.any(1)
-    farthest = d.masked_fill(~positive, -torch.inf)[counted].max(dim=1).values
-    nearest = d.masked_fill(~negative, torch.inf)[counted].min(dim=1).values
-    return farthest - nearest
-
-
-def _mean(terms: Tensor) -> Tensor:
-    """The mean, and 0 (with a zero gradient) of no terms."""
-    return terms.sum() / max(len(terms), 1)

@@ -1,0 +1,234 @@
+"""Exact triplet losses over blocks of anchors, with the gradient formed on the way.
+
+One block at a time: distances of some anchors to all candidates, a rule that weighs them, and the weights
+turned into gradient. Nothing of size batch × batch is kept, and the result does not depend on the block
+size beyond rounding. The backward pass only scales the gradient that the forward pass formed.
+`docs/losses.md` derives the algorithm and its costs; `tercet.losses.reference` is its specification.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from tercet import distances
+from tercet.distances import Distance, at_least_float32, check_distance
+from tercet.errors import EmbeddingError
+from tercet.losses.blocks import MatrixGeometry, PointGeometry
+from tercet.losses.groups import Groups
+from tercet.losses.rules import Block, Rule, Weighed
+from tercet.losses.statistics import LossStatistics, figures, mean
+
+# A block and what a rule makes of it take about this many times the memory of its distances.
+COPIES_OF_A_BLOCK = 6
+BLOCK_BYTES = 128 << 20
+# More rows than this do not make the matrix products quicker, and leave the cache.
+BLOCK_ROWS = 256
+
+
+class Geometry(Protocol):
+    """Where blocks of distances come from, and where their weights go: see `tercet.losses.blocks`."""
+
+    signed: bool
+    dtype: torch.dtype
+
+    def distances(self, rows: slice, own: Tensor) -> Tensor:
+        """The block of some anchors `(m, C)`, for the caller to overwrite."""
+
+    def add_weights(self, rows: slice, negatives: Tensor, weighed: Weighed) -> None:
+        """Take the weights of the block that was given last."""
+
+    def gradients(self) -> tuple[Tensor, Tensor | None]:
+        """What came together for the candidates, and for the anchors where they are others."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Rows to mine for that need not be rows of the batch: a share of it, or against a memory of past ones.
+
+    Attributes:
+        embeddings: `(A, dim)`.
+        labels: `(A,)`, numbered as the candidates' are.
+        own: the candidate that is the anchor itself, which is no positive, or −1 where none is: `(A,)`.
+    """
+
+    embeddings: Tensor
+    labels: Tensor
+    own: Tensor
+
+
+def batch_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    rule: Rule,
+    distance: Distance = "euclidean",
+    *,
+    anchors: Anchors | None = None,
+    with_statistics: bool = False,
+    block_bytes: int = BLOCK_BYTES,
+    block_rows: int = BLOCK_ROWS,
+) -> tuple[Tensor, LossStatistics | None]:
+    """The loss `()` of candidates `(C, dim)` with labels `(C,)`, which are the anchors too unless `anchors` says else.
+
+    A callable `distance` takes the dense path: its square matrix, and autograd through it.
+
+    Args:
+        with_statistics: also return `LossStatistics`, from the same blocks.
+        block_bytes: the memory that a block may take; with `block_rows`, this decides speed and nothing else.
+        block_rows: the most anchors of a block.
+    """
+    check_distance(distance)
+    if callable(distance):
+        if anchors is not None:
+            raise EmbeddingError("a distance function takes one set of embeddings; name one to mine other anchors")
+        inputs = [at_least_float32(distances.matrix(embeddings, embeddings, distance))]
+    else:
+        sides = [embeddings] if anchors is None else [embeddings, anchors.embeddings]
+        with torch.autocast(embeddings.device.type, enabled=False):
+            inputs = [distances.measured_points(side, distance) for side in sides]
+    needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
+    rows = min(block_rows, max(1, block_bytes // (COPIES_OF_A_BLOCK * inputs[0].element_size() * len(labels))))
+    with torch.no_grad(), torch.autocast(embeddings.device.type, enabled=False), full_precision():
+        groups = Groups.of(labels) if anchors is None else Groups.of(labels, anchors.labels, anchors.own)
+        geometry = _geometry(distance, groups, *(part.detach() for part in inputs))
+        sums = _mine(geometry, groups, rule, rows, needs_gradient=needs_gradient, with_statistics=with_statistics)
+        number = _number_of_terms(rule, groups, sums)
+        loss = sums.terms / number
+        gradients = _gradients(geometry, groups, inputs, number) if needs_gradient else []
+    if needs_gradient:
+        loss = _LossWithGradient.apply(loss, *gradients, *inputs)
+    return loss, _statistics(rule, groups, sums) if with_statistics else None
+
+
+def _geometry(distance: Distance, groups: Groups, candidates: Tensor, anchors: Tensor | None = None) -> Geometry:
+    """The anchors that count against the candidates; a matrix for a distance function."""
+    if groups.anchors is not None:
+        anchors = (candidates if anchors is None else anchors)[groups.anchors]
+    if callable(distance):
+        return MatrixGeometry(candidates if anchors is None else anchors)
+    if distance != "cosine":
+        return PointGeometry(candidates, anchors, power=1.0 if distance == "manhattan" else 2.0)
+    missing = [distances.no_direction(side) for side in (candidates, anchors) if side is not None]
+    return PointGeometry(candidates, anchors, half_square=True, missing=missing)
+
+
+def _gradients(geometry: Geometry, groups: Groups, inputs: Sequence[Tensor], number: Tensor | int) -> list[Tensor]:
+    """The gradient of each input, divided by the number of terms."""
+    to_candidates, to_anchors = geometry.gradients()
+    if isinstance(geometry, MatrixGeometry):
+        to_candidates, to_anchors = torch.zeros_like(inputs[0]), to_candidates
+    gradients = [to_candidates] if len(inputs) == 1 else [to_candidates, torch.zeros_like(inputs[1])]
+    if to_anchors is not None:
+        where = slice(None) if groups.anchors is None else groups.anchors
+        gradients[-1][where] += to_anchors  # an anchor comes once
+    return [gradient.div_(number) for gradient in gradients]
+
+
+class _LossWithGradient(torch.autograd.Function):
+    """Ties a loss to its inputs by their gradients, which are known already: backward only scales them."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, *gradients_and_inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*gradients_and_inputs[: len(gradients_and_inputs) // 2])
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph=True; otherwise a second derivative would silently be 0
+            raise EmbeddingError(
+                "the batch losses cannot be differentiated twice (create_graph=True): their gradient is formed "
+                "together with the loss; for second derivatives take tercet.losses.reference"
+            )
+        gradients = ctx.saved_tensors
+        return (None, *(None for _ in gradients), *(gradient * scale for gradient in gradients))
+
+
+class _Sums(NamedTuple):
+    """Sums over all anchors: of terms, of active triplets, and of the figures of the statistics.
+
+    Active triplets and figures are counted where they are asked for, and are 0 otherwise.
+    """
+
+    terms: Tensor
+    active: Tensor | int = 0
+    figures: Tensor | int = 0
+
+
+def _mine(
+    geometry: Geometry, groups: Groups, rule: Rule, most_rows: int, *, needs_gradient: bool, with_statistics: bool
+) -> _Sums:
+    """Go over the anchors block by block; the gradient comes together in `geometry`."""
+    terms: list[Tensor] = []
+    active: Tensor | int = 0
+    seen: Tensor | int = 0
+    for start in range(0, len(groups), most_rows):
+        rows = slice(start, min(start + most_rows, len(groups)))
+        block = _block(geometry, groups, rows)
+        weighed = rule.weigh(block)
+        terms.append(weighed.terms)
+        if rule.mean_over == "active":  # positives weigh as many triplets as they are in
+            active = active + weighed.weights.sum(dtype=torch.int64)
+        elif with_statistics:
+            active = active + (weighed.weights > 0).sum()
+        if with_statistics:
+            seen = seen + figures(block)
+        if needs_gradient:
+            geometry.add_weights(rows, block.negatives, weighed)
+    if not terms:
+        terms = [groups.order.new_zeros(1, dtype=geometry.dtype)]
+    return _Sums(torch.cat(terms).sum(), active, seen)
+
+
+def _number_of_terms(rule: Rule, groups: Groups, sums: _Sums) -> Tensor | int:
+    """What the loss is a mean over, at least 1."""
+    if rule.mean_over == "active":
+        return sums.active.clamp(min=1) if isinstance(sums.active, Tensor) else 1
+    return max(1, groups.pairs if rule.mean_over == "positives" else len(groups))
+
+
+def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:
+    anchors, pairs, others = len(groups), groups.pairs, groups.others
+    triplets = int((groups.counts * others).sum())
+    numbers = (pairs, int(others.sum()), anchors, anchors)
+    totals = sums.figures.tolist() if isinstance(sums.figures, Tensor) else [0.0] * 4
+    chosen = {"active": triplets, "positives": pairs, "anchors": anchors}[rule.mean_over]
+    means = [mean(total, number) for total, number in zip(totals, numbers, strict=True)]
+    return LossStatistics(anchors, triplets, chosen, int(sums.active), *means)
+
+
+def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:
+    own = groups.own[rows].unsqueeze(1)
+    columns, empty = groups.positives(rows)
+    d = geometry.distances(rows, own)
+    positives = d.gather(1, columns)
+    far = torch.finfo(d.dtype).max
+    d.scatter_(1, columns, far)
+    return Block(d, positives, columns, empty, geometry.signed)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Matrix products of float32 in float32, whatever the user chose for the model.
+
+    Squared distances are differences of products: with the 10 bits of TF32 they would be noise.
+    """
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and later
+        settings = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+        before = [setting.fp32_precision for setting in settings]
+        try:
+            for setting in settings:
+                setting.fp32_precision = "ieee"
+            yield
+        finally:
+            for setting, value in zip(settings, before, strict=True):
+                setting.fp32_precision = value
+    else:
+        chosen = torch.get_float32_matmul_precision()
+        try:
+            torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            torch.set_float32_matmul_precision(chosen)
