@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
-.PHONY: demo test check format wheel bench-train bench-batches clean
+.PHONY: demo test check format wheel bench-train bench-batches bench-losses clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -27,6 +27,9 @@ wheel: $(VENV)/.check
 
 bench-train: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py --data $(DATA)
+
+bench-losses: $(VENV)/.test
+	$(BIN)/python benchmarks/losses.py --output losses.json
 
 bench-batches: $(VENV)/.test
 	$(BIN)/python benchmarks/batches.py

@@ -17,7 +17,7 @@ from tests.conftest import TOPICS
 
 def main(model_folder: str, output: Path, trainer_name: str, loss_name: str, batch_size: int) -> None:
     torch.set_num_threads(1)
-    if trainer_name == "ours":
+    if trainer_name.startswith("ours"):
         import tercet as library
     else:
         import sentence_transformers as library
@@ -35,6 +35,7 @@ def main(model_folder: str, output: Path, trainer_name: str, loss_name: str, bat
         str(output), max_steps=3, per_device_train_batch_size=batch_size, report_to="none", learning_rate=0.1,
         optim="sgd", save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, max_grad_norm=0,
         train_sampling_strategy="sequential",
+        **({"batch_sampler": "group_by_label", "samples_per_label": 2} if trainer_name == "ours, P×K" else {}),
     )  # fmt: skip
     trainer = library.SentenceTransformerTrainer(
         model=model, args=args, train_dataset=data, loss=getattr(losses, loss_name)(model)

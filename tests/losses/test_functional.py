@@ -111,6 +111,11 @@ def test_labels_may_be_strings_or_any_integers(variant):
     for dtype in (torch.int32, torch.uint8, torch.int16):
         assert variant.value(x, labels.to(dtype)) == expected
     assert variant.value(x, labels * -(2**40)) == expected
+    assert variant.value(x, list(labels)) == variant.value(x, labels.numpy()) == expected
+    with pytest.raises(EmbeddingError, match="labels must be integers or strings, one a sentence; got 'NoneType'"):
+        variant.value(x, [None] * len(x))
+    with pytest.raises(EmbeddingError, match="one a sentence; got 'int', 'str'"):
+        variant.value(x, [0, *["a"] * (len(x) - 1)])
 
 
 def test_semi_hard_takes_a_strictly_farther_negative():

@@ -89,6 +89,15 @@ def test_wrong_columns_and_missing_models_are_refused():
         losses.TripletLoss(None, "l2")
 
 
+def test_distances_by_the_names_of_sentence_transformers():
+    x, labels = healthy_batch(4)
+    batch, given = losses.BatchHardTripletLossDistanceFunction, losses.TripletDistanceMetric
+    for name, distance in (("cosine", batch.cosine_distance), ("euclidean", batch.euclidean_distance)):
+        expected = losses.BatchAllTripletLoss(None, name).compute_loss_from_embeddings(x, labels)
+        assert losses.BatchAllTripletLoss(None, distance).compute_loss_from_embeddings(x, labels) == expected
+    assert losses.TripletLoss(None, given.MANHATTAN).get_config_dict()["distance_metric"] == "manhattan"
+
+
 def test_settings_for_the_card():
     assert losses.BatchAllTripletLoss(None, "cosine", 0.2).get_config_dict() == {
         "distance_metric": "cosine",

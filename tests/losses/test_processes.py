@@ -39,6 +39,12 @@ def test_triplets_under_two_processes(bert, tmp_path):
     assert torch.equal(both[0]["weights"], both[1]["weights"])
 
 
+def test_p_by_k_batches_under_two_processes(bert, tmp_path):
+    both = _run(2, bert, tmp_path / "two", "ours, P×K", "BatchHardSoftMarginTripletLoss", 8)
+    assert torch.equal(both[0]["weights"], both[1]["weights"])
+    assert len(both[0]["losses"]) == 3
+
+
 def test_our_loss_in_the_trainer_of_sentence_transformers_keeps_replicas_identical(bert, tmp_path):
     """Its own batch losses keep the bare model there, so that gradients are never averaged."""
     both = _run(2, bert, tmp_path / "two", "theirs", "BatchSemiHardTripletLoss", 8)

@@ -9,7 +9,9 @@ from tercet.losses.modules import (
     BatchAllTripletLoss,
     BatchHardSoftMarginTripletLoss,
     BatchHardTripletLoss,
+    BatchHardTripletLossDistanceFunction,
     BatchSemiHardTripletLoss,
+    TripletDistanceMetric,
     TripletLoss,
 )
 
@@ -17,7 +19,9 @@ __all__ = [
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
+    "BatchHardTripletLossDistanceFunction",
     "BatchSemiHardTripletLoss",
+    "TripletDistanceMetric",
     "TripletLoss",
     "functional",
 ]

@@ -13,8 +13,11 @@ with its square, except under a distance of your own, which needs its square mat
 Their gradient cannot be differentiated again. `tercet.losses.reference` has the same in plain loops.
 """
 
+import operator
 from collections.abc import Sequence
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -110,14 +113,22 @@ def checked_labels(embeddings: Tensor, labels: Labels) -> Tensor:
 
 
 def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
-    """Labels as an int64 tensor `(batch,)`; strings are numbered by first appearance."""
-    if isinstance(labels, Tensor):
-        if labels.dtype.is_floating_point or labels.dtype.is_complex:
-            raise EmbeddingError(f"labels must be integers or strings, got a tensor of {labels.dtype}")
-        return labels.reshape(-1).to(device=device, dtype=torch.int64)
-    numbers: dict[object, int] = {}
-    codes = [numbers.setdefault(label, len(numbers)) for label in labels]
-    return torch.tensor(codes, dtype=torch.int64, device=device)
+    """Labels as an int64 tensor `(batch,)`; integers keep their value, strings are numbered by first appearance."""
+    if not isinstance(labels, Tensor):
+        values = list(labels)
+        if values and all(isinstance(label, str) for label in values):
+            numbers = {label: code for code, label in enumerate(dict.fromkeys(values))}
+            values = [numbers[label] for label in values]
+        try:
+            labels = torch.as_tensor(
+                np.asarray([int(operator.index(cast(Any, label))) for label in values], dtype=np.int64)
+            )
+        except (TypeError, ValueError, OverflowError):
+            kinds = listed(sorted({type(label).__name__ for label in values}))
+            raise EmbeddingError(f"labels must be integers or strings, one a sentence; got {kinds}") from None
+    if labels.dtype.is_floating_point or labels.dtype.is_complex:
+        raise EmbeddingError(f"labels must be integers or strings, got a tensor of {labels.dtype}")
+    return labels.reshape(-1).to(device=device, dtype=torch.int64)
 
 
 def anchors_with_triplet(labels: Tensor) -> Tensor:
@@ -136,6 +147,9 @@ def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
         )
     if len(embeddings) == 0:
         raise EmbeddingError(f"{name} has no rows; a triplet loss needs a batch with at least one sentence")
+    # One sum tells in most cases, at a tenth of the cost; it may also overflow, so the rows decide.
+    if embeddings.detach().sum().isfinite():
+        return
     finite = embeddings.detach().isfinite().all(dim=1)
     if not finite.all():
         rows = listed((~finite).nonzero().flatten().tolist())

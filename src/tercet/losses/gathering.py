@@ -7,6 +7,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+def is_shared(embeddings: Tensor) -> bool:
+    """Whether these embeddings are a rank's share of a batch in training."""
+    return embeddings.requires_grad and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
 def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The embeddings and labels of all ranks, in rank order; the same ones where there is one process.
 
@@ -19,7 +24,7 @@ def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         embeddings: `(rows, dim)` of this rank.
         labels: `(rows,)` int64, numbered alike on all ranks.
     """
-    if not (embeddings.requires_grad and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if not is_shared(embeddings):
         return embeddings, labels
     sizes = _all_gather(torch.tensor([len(embeddings)], device=embeddings.device))
     counts = [int(size) for size in sizes]

@@ -7,7 +7,9 @@ Under several processes the embeddings and labels of all ranks are mined as one 
 
 import logging
 import math
+import numbers
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from typing import Any
 
 import torch
@@ -18,11 +20,26 @@ from tercet.distances import Distance
 from tercet.errors import EmbeddingError
 from tercet.losses import functional
 from tercet.losses.functional import Labels
-from tercet.losses.gathering import gather_rows
+from tercet.losses.gathering import gather_rows, is_shared
 
 logger = logging.getLogger(__name__)
 
 Features = dict[str, Tensor]
+
+
+class TripletDistanceMetric(str, Enum):
+    """The distances by the names that `TripletLoss` has for them in sentence-transformers."""
+
+    COSINE = "cosine"
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+
+
+class BatchHardTripletLossDistanceFunction:
+    """The distances by the names that the batch losses have for them in sentence-transformers."""
+
+    cosine_distance = "cosine"
+    euclidean_distance = eucledian_distance = "euclidean"
 
 
 class _Loss(nn.Module):
@@ -31,7 +48,8 @@ class _Loss(nn.Module):
     def __init__(self, model: nn.Module | None, distance_metric: Distance, margin: float) -> None:
         super().__init__()
         self.model = model
-        self.distance_metric = distances.check_distance(distance_metric)
+        distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
+        self.distance_metric: Distance = distances.check_distance(distance)
         self.margin = _checked_margin(margin)
         self._margin_checked = False
 
@@ -76,12 +94,16 @@ class _BatchLoss(_Loss):
         """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`."""
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
-        functional.check_embeddings(embeddings)
-        labels = functional.as_label_tensor(labels, embeddings.device)
+        if isinstance(labels, Tensor) or not is_shared(embeddings):
+            labels = functional.as_label_tensor(labels, embeddings.device)
+        else:
+            raise EmbeddingError("under several processes labels must be a tensor of integers, numbered alike on all")
         embeddings, labels = gather_rows(embeddings, labels)
+        loss = self._loss(embeddings, labels)
         self._tell_margin_out_of_reach(embeddings)
-        self._tell_no_triplet(labels)
-        return self._loss(embeddings, labels)
+        if not loss.detach():
+            self._tell_no_triplet(labels)
+        return loss
 
     def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         raise NotImplementedError
@@ -170,6 +192,6 @@ def _embed(model: nn.Module | None, features: Features) -> Tensor:
 
 
 def _checked_margin(margin: float) -> float:
-    if not isinstance(margin, (int, float)) or not math.isfinite(margin) or margin < 0:
+    if not isinstance(margin, numbers.Real) or not math.isfinite(margin) or margin < 0:
         raise EmbeddingError(f"the margin must be a finite number of at least 0, got {margin!r}")
     return float(margin)
