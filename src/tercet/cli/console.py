@@ -83,8 +83,6 @@ def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransf
 
 def check_free(output: Path, *, overwrite: bool) -> None:
     """Raise `DataError` if there is something at `output` that the user did not say may go."""
-    if output.is_dir() and output.suffix in (".npy", ".parquet"):
-        raise DataError(f"{output} is a folder; name a file")
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
     if taken and not overwrite:
         raise DataError(f"{output} is there already; take another --output, or add --overwrite")

@@ -27,6 +27,8 @@ def encode(
     """Embed the sentences of a file, in their order."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
+    if output.is_dir():
+        raise DataError(f"{output} is a folder; name a file")
     check_free(output, overwrite=overwrite)
     if output.exists() and Path(data).exists() and output.samefile(data):
         raise DataError(f"--output {output} is the data itself; take another")

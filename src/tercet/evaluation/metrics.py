@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tercet import distances
 from tercet.errors import EmbeddingError, listed
@@ -110,8 +109,8 @@ class _Sums:
         total, positive = d.sum(dtype=torch.float64), (d * same).sum(dtype=torch.float64)
         alike, others = int(same.sum()), int((~same).sum())
         if own is not None:
-            positive = positive - d[torch.arange(len(own)), own].sum(dtype=torch.float64)
-            total = total - d[torch.arange(len(own)), own].sum(dtype=torch.float64)
+            to_itself = d[torch.arange(len(own)), own].sum(dtype=torch.float64)
+            total, positive = total - to_itself, positive - to_itself
             alike -= len(own)
         self.distance_sums[0] += float(positive)
         self.distance_sums[1] += float(total - positive)
@@ -173,8 +172,8 @@ class _Points:
             return cls(rows, rows[:, 0], rows[0])
         missing = torch.zeros(len(rows), dtype=rows.dtype)
         if distance == "cosine":
-            missing = (rows == 0).all(dim=1).to(rows.dtype)
-            rows = F.normalize(rows, dim=1)
+            missing = distances.no_direction(rows)
+            rows = distances.measured_points(rows, distance)
         centre = rows.mean(dim=0) if centre is None else centre
         rows = rows - centre
         return cls(rows, (rows.square().sum(dim=1) + missing) / 2, centre)

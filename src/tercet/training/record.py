@@ -23,18 +23,18 @@ _SETTINGS = {
 
 
 def training_record(
-    args: Any, loss: nn.Module, dataset: Any, log_history: list[dict[str, Any]], measured_at: int | None = None
+    args: Any,
+    loss: nn.Module,
+    data: dict[str, Any],
+    log_history: list[dict[str, Any]],
+    measured_at: int | None = None,
 ) -> dict[str, Any]:
     """A record of JSON values; `before` is what was measured at step 0, `after` at the last step.
 
     Args:
+        data: what `data_facts` says of the training data.
         measured_at: the step of the model that was kept, where that is not the last one.
     """
-    data: dict[str, Any] = {}
-    if dataset is not None:
-        data["Training sentences" if "label" in dataset.column_names else "Training triplets"] = len(dataset)
-        if "label" in dataset.column_names:
-            data["Training labels"] = len(np.unique(dataset["label"][:]))
     settings = {name: _plain(getattr(args, field)) for field, name in _SETTINGS.items()}
     if settings["Steps"] is not None and settings["Steps"] > 0:
         settings["Epochs"] = None
@@ -55,6 +55,15 @@ def training_record(
         "before": measured.get(0),
         "after": measured.get(last) if last else None,
     }
+
+
+def data_facts(dataset: Any) -> dict[str, Any]:
+    """How much there is to train on; it reads all labels, so a trainer asks once and not at each save."""
+    if dataset is None:
+        return {}
+    if "label" not in dataset.column_names:
+        return {"Training triplets": len(dataset)}
+    return {"Training sentences": len(dataset), "Training labels": len(np.unique(dataset["label"][:]))}
 
 
 def _loss_settings(loss: nn.Module) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.modules import TripletLoss
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.datasets import Collator, prepare_labelled, prepare_triplets
-from tercet.training.record import training_record
+from tercet.training.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +93,7 @@ class SentenceTransformerTrainer(Trainer):
         )
         self.loss.to(self.args.device)
         self._best_was_loaded = False
+        self._data_facts = data_facts(train_dataset)
         self._check_samplers()
 
     def _check_samplers(self) -> None:
@@ -117,7 +118,6 @@ class SentenceTransformerTrainer(Trainer):
         """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
         if self.train_dataset is None:
             raise DataError("the trainer has no train_dataset to train on")
-        self._remember()
         result = super().train(*args, **kwargs)
         self._remember()
         return result
@@ -210,7 +210,7 @@ class SentenceTransformerTrainer(Trainer):
         self.model.training_record = training_record(
             self.args,
             self.loss,
-            self.train_dataset,
+            self._data_facts,
             self.state.log_history,
             measured_at=self.state.best_global_step if self._best_was_loaded else None,
         )
