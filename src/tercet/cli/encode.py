@@ -14,7 +14,9 @@ def encode(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     data: Annotated[str, typer.Argument(help=DATA_HELP)],
     output: Annotated[Path, typer.Option(help="A .npy file (float32) or a .parquet file (text and embedding).")],
-    batch_size: Annotated[int, typer.Option(help="Sentences to embed at a time.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(help="The most sentences to embed at a time. [default: by their length]")
+    ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale embeddings to length 1.")] = False,
     prompt_name: Annotated[str | None, typer.Option(help="The model's prompt to put before each sentence.")] = None,
     text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,

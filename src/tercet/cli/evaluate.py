@@ -17,7 +17,9 @@ def evaluate(
         str | None, typer.Option(help="Rank these sentences (the training data, say); else each ranks the others.")
     ] = None,
     distance: Annotated[DistanceName, typer.Option(help="The distance to rank by.")] = DistanceName.COSINE,
-    batch_size: Annotated[int, typer.Option(help="Sentences to embed at a time.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(help="The most sentences to embed at a time. [default: by their length]")
+    ] = None,
     text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
     label_column: Annotated[str | None, typer.Option(help="The column of labels.")] = None,
     split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "test",

@@ -69,6 +69,9 @@ def train(
     split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "train",
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
     bf16: Annotated[bool, typer.Option("--bf16", help="Train in bfloat16 mixed precision.")] = False,
+    no_packing: Annotated[
+        bool, typer.Option("--no-packing", help="Pad batches, in place of laying sentences end to end.")
+    ] = False,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
     ] = False,
@@ -100,6 +103,7 @@ def train(
     )  # fmt: skip
     facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
     encoder = load_model(model, trust_remote_code=trust_remote_code)
+    encoder.packing = not no_packing
     try:
         result = train_and_measure(encoder, train_set, eval_set, output, settings, resume=resume, facts=facts)
     except Interrupted as interrupt:

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tercet.encoder import similarity
 from tercet.encoder.card import model_card
-from tercet.encoder.modules import Dense, Features, Pooling, Transformer
+from tercet.encoder.embed import embed
+from tercet.encoder.modules import Dense, Pooling
+from tercet.encoder.packing import Features
 from tercet.encoder.storage import ModelSettings, load_modules, save_modules
+from tercet.encoder.transformer import Transformer
 from tercet.errors import EmbeddingError, ModelError, listed
-
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 class SentenceTransformer(nn.Module):
@@ -26,7 +28,9 @@ class SentenceTransformer(nn.Module):
         modules: the modules themselves, in place of a name.
         device: where to run; by default a GPU if there is one.
         prompts: texts that go before every sentence, by name; `default_prompt_name` is used unasked.
-        similarity_fn_name: one of `SIMILARITIES`; by default cosine.
+        similarity_fn_name: one of `tercet.encoder.similarity.NAMES`; by default cosine.
+        packing: lay the sentences of a batch end to end, without padding, where the architecture can
+            (see `tercet.encoder.architectures`); False pads batches.
         trust_remote_code: whether to run Python code that comes with the model.
         hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs`, `config_kwargs`.
 
@@ -42,6 +46,7 @@ class SentenceTransformer(nn.Module):
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity_fn_name: str | None = None,
+        packing: bool = True,
         trust_remote_code: bool = False,
         **hub: Any,
     ) -> None:
@@ -58,6 +63,7 @@ class SentenceTransformer(nn.Module):
         else:
             raise ModelError("name a model (a folder or a name on the hub), or pass modules")
         self.parts = nn.ModuleList(loaded)
+        self.packing = packing
         self.base_model_name = None if model_name_or_path is None else _public_name(str(model_name_or_path))
         self.trust_remote_code = trust_remote_code
         self.prompts = {**settings.prompts, **(prompts or {})}
@@ -67,8 +73,8 @@ class SentenceTransformer(nn.Module):
         self.training_record = settings.training
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             raise ModelError(f"default prompt {self.default_prompt_name!r} is not among {listed(self.prompts)}")
-        if self.similarity_fn_name not in SIMILARITIES:
-            raise ModelError(f"similarity {self.similarity_fn_name!r} is not one of {listed(SIMILARITIES)}")
+        if self.similarity_fn_name not in similarity.NAMES:
+            raise ModelError(f"similarity {self.similarity_fn_name!r} is not one of {listed(similarity.NAMES)}")
         self.eval()
         self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
@@ -96,6 +102,15 @@ class SentenceTransformer(nn.Module):
     def max_seq_length(self, value: int | None) -> None:
         self.transformer.max_seq_length = value
 
+    @property
+    def packing(self) -> bool:
+        """Whether batches are computed without padding where the architecture can."""
+        return self.transformer.packing
+
+    @packing.setter
+    def packing(self, value: bool) -> None:
+        self.transformer.packing = value
+
     def get_sentence_embedding_dimension(self) -> int:
         """The dimension of an embedding."""
         for part in reversed(self.parts):
@@ -109,6 +124,10 @@ class SentenceTransformer(nn.Module):
         """Texts → `input_ids` and `attention_mask` `(batch, tokens)` on the CPU."""
         return self.transformer.tokenize(texts)
 
+    def token_ids(self, texts: list[str]) -> list[list[int]]:
+        """Texts → the token ids of each, cut to `max_seq_length`, as `tercet.encoder.packing.pack` takes them."""
+        return self.transformer.token_ids(texts)
+
     def forward(self, features: Features) -> Features:
         """Run all modules; the result holds `sentence_embedding` `(batch, dim)`."""
         for part in self.parts:
@@ -118,6 +137,10 @@ class SentenceTransformer(nn.Module):
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Save memory in training by computing activations twice; the options are those of `transformers`."""
         self.transformer.auto_model.activation_checkpointing_enable(**options)
+
+    def add_adapter(self, peft_config: Any, adapter_name: str | None = None) -> None:
+        """Train adapters (`peft.LoraConfig`) in place of all weights; saving then writes the adapters alone."""
+        self.transformer.auto_model.add_adapter(peft_config, adapter_name)
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         """The same by the name that it has before transformers 6."""
@@ -129,21 +152,25 @@ class SentenceTransformer(nn.Module):
         sentences: str | Sequence[str],
         prompt_name: str | None = None,
         prompt: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         show_progress_bar: bool = False,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         normalize_embeddings: bool = False,
         device: str | torch.device | None = None,
+        batch_tokens: int | None = None,
     ) -> np.ndarray | Tensor | list[Tensor]:
         """Embed sentences, in the order given.
 
         Args:
             prompt_name: a name in `prompts` whose text goes before every sentence.
             prompt: the text itself, in place of a name.
+            batch_size: the most sentences at a time, besides `batch_tokens`.
             convert_to_tensor: return one tensor, in place of a NumPy array.
             convert_to_numpy: if neither is asked for, return a list of tensors.
             normalize_embeddings: scale embeddings to length 1.
+            batch_tokens: the most tokens at a time (a longer sentence goes alone); by default 4,096 on a CPU
+                and 32,768 elsewhere. Less takes less memory.
 
         Returns:
             `(sentences, dim)` float32, or `(dim,)` for a single string.
@@ -154,12 +181,21 @@ class SentenceTransformer(nn.Module):
             return self.encode([sentences], prompt_name, prompt, batch_size, show_progress_bar, **options)[0]  # type: ignore[arg-type]
         texts = list(sentences)
         _check_texts(texts)
-        if batch_size < 1:
-            raise EmbeddingError(f"batch_size must be at least 1, got {batch_size}")
+        for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
+            if value is not None and value < 1:
+                raise EmbeddingError(f"{name} must be at least 1, got {value}")
         prefix = self._prompt(prompt_name, prompt)
         if device is not None:
             self.to(device)
-        embeddings = self._encode_sorted(texts, prefix, batch_size, show_progress_bar)
+        was_training = self.training
+        self.eval()
+        try:
+            prompt_length = self._prompt_length(prefix) if prefix else 0
+            embeddings = embed(
+                self, texts, prefix, prompt_length, batch_tokens, most=batch_size, show_progress_bar=show_progress_bar
+            )
+        finally:
+            self.train(was_training)
         if normalize_embeddings:
             embeddings = F.normalize(embeddings, dim=1)
         if convert_to_tensor:
@@ -167,24 +203,6 @@ class SentenceTransformer(nn.Module):
         if convert_to_numpy:
             return embeddings.float().cpu().numpy()
         return list(embeddings)
-
-    def _encode_sorted(self, texts: list[str], prefix: str, batch_size: int, show_progress_bar: bool) -> Tensor:
-        """Embed in batches of similar length, the longest first, so that memory runs out at once or never."""
-        was_training = self.training
-        self.eval()
-        try:
-            embeddings = torch.zeros(len(texts), self.get_sentence_embedding_dimension(), device=self.device)
-            prompt_length = self._prompt_length(prefix) if prefix else 0
-            order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-            for start in _progress(range(0, len(order), batch_size), show_progress_bar):
-                rows = order[start : start + batch_size]
-                features = self.tokenize([prefix + texts[row] for row in rows])
-                features = {name: value.to(self.device) for name, value in features.items()}
-                output = self({**features, "prompt_length": prompt_length})
-                embeddings[rows] = output["sentence_embedding"].to(embeddings.dtype)
-        finally:
-            self.train(was_training)
-        return embeddings
 
     def _prompt(self, name: str | None, text: str | None) -> str:
         if text is not None:
@@ -203,21 +221,11 @@ class SentenceTransformer(nn.Module):
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """All similarities by `similarity_fn_name`; larger is closer: `(n, dim), (m, dim) → (n, m)`."""
-        x, y = _as_rows(embeddings1), _as_rows(embeddings2)
-        if self.similarity_fn_name == "cosine":
-            return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
-        if self.similarity_fn_name == "dot":
-            return x @ y.T
-        return -torch.cdist(x, y, p=2.0 if self.similarity_fn_name == "euclidean" else 1.0)
+        return similarity.matrix(embeddings1, embeddings2, self.similarity_fn_name)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """The similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
-        x, y = _as_rows(embeddings1), _as_rows(embeddings2)
-        if self.similarity_fn_name == "cosine":
-            return F.cosine_similarity(x, y)
-        if self.similarity_fn_name == "dot":
-            return (x * y).sum(dim=1)
-        return -torch.linalg.vector_norm(x - y, ord=2 if self.similarity_fn_name == "euclidean" else 1, dim=1)
+        return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
     def save_pretrained(self, path: str | Path, *, more_json: dict[str, Any] | None = None) -> None:
         """Write the model directory, card included; it is whole or absent at every moment.
@@ -281,22 +289,7 @@ def _check_texts(texts: list[Any]) -> None:
         raise EmbeddingError(f"sentence {wrong} is {texts[wrong]!r} ({type(texts[wrong]).__name__}), not a string")
 
 
-def _as_rows(embeddings: Any) -> Tensor:
-    if not isinstance(embeddings, Tensor):
-        embeddings = torch.as_tensor(np.asarray(embeddings))
-    rows = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
-    return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
-
-
 def _public_name(name_or_path: str) -> str:
     """A name on the hub as it is; of a folder its last part, since the rest tells about a machine."""
     path = Path(name_or_path).expanduser()
     return path.resolve().name if path.is_dir() else name_or_path
-
-
-def _progress(steps: range, show: bool) -> Any:
-    if not show:
-        return steps
-    from tqdm.auto import tqdm
-
-    return tqdm(steps, desc="Encode", unit="batch")

@@ -1,6 +1,7 @@
 """The parts of a model: each takes and returns a dictionary of features, and reads and writes one folder.
 
-    Transformer   token ids → token_embeddings (batch, tokens, hidden)
+    Transformer   token ids → token_embeddings (batch, tokens, hidden), or (tokens, hidden) of a packed row;
+                  in tercet.encoder.transformer
     Pooling       token_embeddings → sentence_embedding (batch, dim)
     Dense         sentence_embedding (batch, in) → (batch, out)
     Normalize     sentence_embedding to length 1
@@ -10,7 +11,6 @@ read in all layouts from 3.x to 6.x.
 """
 
 import importlib
-import inspect
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,95 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from tercet.distances import at_least_float32
 from tercet.encoder.files import read_json, write_json
+from tercet.encoder.packing import Features, Packing
 from tercet.errors import ModelError, listed
 
-Features = dict[str, Any]
-
 _WEIGHTS = "model.safetensors"
-_MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_NO_LIMIT = 100_000  # tokenizers without a maximum report absurd ones
-
-
-class Transformer(nn.Module):
-    """A `transformers` encoder with its tokenizer.
-
-    Args:
-        auto_model: gives `last_hidden_state` `(batch, tokens, hidden)`.
-        max_seq_length: the most tokens of a sentence, special ones included; longer ones are cut.
-            None takes what tokenizer and position table allow.
-    """
-
-    def __init__(
-        self, auto_model: Any, tokenizer: Any, max_seq_length: int | None = None, do_lower_case: bool = False
-    ) -> None:
-        super().__init__()
-        self.auto_model: Any = auto_model
-        self.tokenizer = tokenizer
-        self.do_lower_case = do_lower_case
-        limits = [max_seq_length, tokenizer.model_max_length] if max_seq_length is None else [max_seq_length]
-        limits.append(_position_limit(auto_model.config))
-        known = [limit for limit in limits if limit is not None and limit < _NO_LIMIT]
-        self.max_seq_length: int | None = min(known) if known else None
-        accepted = inspect.signature(auto_model.forward).parameters
-        self._inputs = [name for name in _MODEL_INPUTS if name in accepted]
-
-    @classmethod
-    def load(
-        cls, name_or_folder: str, settings_folder: Path | None = None, *, trust_remote_code: bool = False, **hub: Any
-    ) -> "Transformer":
-        """Load an encoder from a folder or the hub; weights must be safetensors.
-
-        Args:
-            settings_folder: where a saved model keeps `sentence_bert_config.json`.
-            hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
-        """
-        shared: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-        shared |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
-        model_kwargs = {"dtype": torch.float32, **(hub.get("model_kwargs") or {})}
-        config = AutoConfig.from_pretrained(name_or_folder, **shared, **(hub.get("config_kwargs") or {}))
-        if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(f"{name_or_folder} is an encoder-decoder ({config.model_type}); take an encoder")
-        auto_model = AutoModel.from_pretrained(
-            name_or_folder, config=config, use_safetensors=True, **shared, **model_kwargs
-        )
-        tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **shared, **(hub.get("tokenizer_kwargs") or {}))
-        settings_file = settings_folder / "sentence_bert_config.json" if settings_folder else None
-        settings = read_json(settings_file) if settings_file is not None and settings_file.exists() else {}
-        return cls(auto_model, tokenizer, settings.get("max_seq_length"), settings.get("do_lower_case", False))
-
-    @property
-    def hidden_size(self) -> int:
-        """The size of a token embedding."""
-        return int(self.auto_model.config.hidden_size)
-
-    def tokenize(self, texts: list[str]) -> Features:
-        """Texts → `input_ids` and `attention_mask` `(batch, tokens)`, padded to the longest."""
-        if self.do_lower_case:
-            texts = [text.lower() for text in texts]
-        features = self.tokenizer(
-            texts,
-            padding=True,
-            truncation=self.max_seq_length is not None,
-            max_length=self.max_seq_length,
-            return_tensors="pt",
-        )
-        return dict(features)
-
-    def forward(self, features: Features) -> Features:
-        inputs = {name: features[name] for name in self._inputs if name in features}
-        return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
-
-    def save(self, folder: Path) -> None:
-        """Write encoder, tokenizer and settings."""
-        self.auto_model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        write_json(
-            folder / "sentence_bert_config.json",
-            {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case},
-        )
 
 
 class Pooling(nn.Module):
@@ -155,30 +73,18 @@ class Pooling(nn.Module):
         return self.hidden_size * len(self.modes)
 
     def forward(self, features: Features) -> Features:
+        prompt_length = 0 if self.include_prompt else features.get("prompt_length") or 0
         tokens: Tensor = features["token_embeddings"]
+        if "packing" in features:
+            packing: Packing = features["packing"]
+            pooled = [_pool_row(mode, tokens, packing, prompt_length) for mode in self.modes]
+            back = torch.from_numpy(packing.back).to(tokens.device)
+            return {**features, "sentence_embedding": torch.cat(pooled, dim=1).index_select(0, back)}
         mask: Tensor = features["attention_mask"]
-        if not self.include_prompt and features.get("prompt_length"):
-            mask = _without_prompt(mask, features["prompt_length"])
-        pooled = [self._pool(mode, tokens, mask) for mode in self.modes]
+        if prompt_length:
+            mask = _without_prompt(mask, prompt_length)
+        pooled = [_pool_batch(mode, tokens, mask) for mode in self.modes]
         return {**features, "sentence_embedding": torch.cat(pooled, dim=1)}
-
-    def _pool(self, mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
-        if mode in ("cls", "lasttoken"):
-            positions = torch.arange(mask.shape[1], device=mask.device)
-            found = mask.bool()
-            place = (
-                positions.masked_fill(~found, mask.shape[1]).amin(1).clamp(max=mask.shape[1] - 1)
-                if mode == "cls"
-                else positions.masked_fill(~found, -1).amax(1).clamp(min=0)
-            )
-            return tokens[torch.arange(len(tokens), device=tokens.device), place]
-        spread = mask.unsqueeze(2)
-        if mode == "max":
-            return tokens.masked_fill(spread == 0, -torch.inf).amax(dim=1)
-        wide = tokens.float() if tokens.dtype in (torch.float16, torch.bfloat16) else tokens
-        total = (wide * spread).sum(dim=1)
-        count = spread.sum(dim=1).clamp(min=1).to(wide.dtype)
-        return (total / (count if mode == "mean" else count.sqrt())).to(tokens.dtype)
 
     def save(self, folder: Path) -> None:
         switches = {switch: mode in self.modes for mode, switch in self.MODES.items()}
@@ -254,25 +160,47 @@ class Normalize(nn.Module):
         """Nothing to write: the module has no settings."""
 
 
-def _position_limit(config: Any) -> int | None:
-    """How many tokens the position table holds; RoBERTa-like tables begin after the padding index."""
-    size = getattr(config, "max_position_embeddings", None)
-    if size is None or size < 1:
-        return None
-    offset = (config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_POSITIONS else 0
-    return int(size) - offset
+def _pool_batch(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
+    """A padded batch `(batch, tokens, hidden)` → `(batch, hidden)`."""
+    if mode in ("cls", "lasttoken"):
+        positions = torch.arange(mask.shape[1], device=mask.device)
+        found = mask.bool()
+        place = (
+            positions.masked_fill(~found, mask.shape[1]).amin(1).clamp(max=mask.shape[1] - 1)
+            if mode == "cls"
+            else positions.masked_fill(~found, -1).amax(1).clamp(min=0)
+        )
+        return tokens[torch.arange(len(tokens), device=tokens.device), place]
+    spread = mask.unsqueeze(2)
+    if mode == "max":
+        return tokens.masked_fill(spread == 0, -torch.inf).amax(dim=1)
+    wide = at_least_float32(tokens)
+    return _mean(mode, (wide * spread).sum(dim=1), spread.sum(dim=1)).to(tokens.dtype)
 
 
-_OFFSET_POSITIONS = (
-    "roberta",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "camembert",
-    "mpnet",
-    "longformer",
-    "xmod",
-    "data2vec-text",
-)
+def _pool_row(mode: str, tokens: Tensor, packing: Packing, prompt_length: int) -> Tensor:
+    """A packed row `(tokens, hidden)` → `(batch, hidden)` in the order of the row."""
+    first = torch.from_numpy(packing.starts[:-1]).to(tokens.device)
+    lengths = torch.from_numpy(packing.lengths).to(tokens.device)
+    if prompt_length:
+        kept = torch.from_numpy(packing.positions >= prompt_length).to(tokens.device)
+        first, lengths = first + lengths.clamp(max=prompt_length), (lengths - prompt_length).clamp(min=0)
+    if mode in ("cls", "lasttoken"):
+        place = first if mode == "cls" else first + lengths - 1
+        return tokens.index_select(0, place.clamp(0, len(tokens) - 1))
+    if prompt_length:
+        tokens = tokens[kept]
+    if mode == "max":
+        return torch.segment_reduce(tokens, "max", lengths=lengths, axis=0)
+    wide = at_least_float32(tokens)
+    total = torch.segment_reduce(wide, "sum", lengths=lengths, axis=0)
+    return _mean(mode, total, lengths.unsqueeze(1)).to(tokens.dtype)
+
+
+def _mean(mode: str, total: Tensor, count: Tensor) -> Tensor:
+    """Sums by their number of tokens, or by its root; 0 where there is none."""
+    count = count.clamp(min=1).to(total.dtype)
+    return total / (count if mode == "mean" else count.sqrt())
 
 
 def _without_prompt(mask: Tensor, prompt_length: int) -> Tensor:

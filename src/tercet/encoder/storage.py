@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from tercet.encoder.files import read_json, whole_folder, write_json
-from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
+from tercet.encoder.modules import Dense, Normalize, Pooling
+from tercet.encoder.transformer import Transformer
 from tercet.errors import ModelError, listed
 from tercet.version import __version__
 

@@ -14,7 +14,7 @@ from tercet.evaluation.metrics import label_metrics, triplet_accuracy
 class Encoder(Protocol):
     """What an evaluator needs of a model."""
 
-    def encode(self, sentences: Any, *, batch_size: int, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
+    def encode(self, *sentences: Any, **options: Any) -> Any: ...
 
 
 class LabelEvaluator:
@@ -24,6 +24,7 @@ class LabelEvaluator:
         reference_sentences: with `reference_labels`, the sentences to rank (such as the training set);
             without them every sentence ranks the others.
         distance: the distance to rank by.
+        batch_size: sentences to embed at a time; by default as many as the model finds good.
 
     The metrics are those of `tercet.evaluation.metrics.label_metrics`.
     """
@@ -38,7 +39,7 @@ class LabelEvaluator:
         reference_labels: Sequence[Any] | None = None,
         *,
         distance: str = "cosine",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         show_progress_bar: bool = False,
         **metric_options: Any,
     ) -> None:
@@ -67,9 +68,7 @@ class LabelEvaluator:
         )
 
     def _embed(self, model: Encoder, sentences: list[str]) -> Any:
-        return model.encode(
-            sentences, batch_size=self.batch_size, show_progress_bar=self.show_progress_bar, convert_to_tensor=True
-        )
+        return _embed(model, sentences, self.batch_size, self.show_progress_bar)
 
 
 class TripletEvaluator:
@@ -82,7 +81,7 @@ class TripletEvaluator:
         negatives: Sequence[str],
         *,
         distance: str = "cosine",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         show_progress_bar: bool = False,
     ) -> None:
         if not len(anchors) == len(positives) == len(negatives) > 0:
@@ -100,11 +99,14 @@ class TripletEvaluator:
     ) -> dict[str, float]:
         """Embed the triplets and measure."""
         texts = [text for column in self.columns for text in column]
-        embeddings = model.encode(
-            texts, batch_size=self.batch_size, show_progress_bar=self.show_progress_bar, convert_to_tensor=True
-        )
-        anchors, positives, negatives = embeddings.chunk(3)
+        anchors, positives, negatives = _embed(model, texts, self.batch_size, self.show_progress_bar).chunk(3)
         return {self.primary_metric: triplet_accuracy(anchors, positives, negatives, distance=self.distance)}
+
+
+def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
+    """The embeddings, in batches of the model's own choice unless a size is given."""
+    options = {} if batch_size is None else {"batch_size": batch_size}
+    return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 
 
 def _check_pairs(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:

@@ -1,0 +1,62 @@
+"""Batches without padding: sentences laid end to end in one row of tokens, the shortest first.
+
+Whatever works on single tokens (embeddings, linear layers, normalization) sees a row `(1, tokens, hidden)`
+and computes nothing for padding. `tercet.encoder.attention` alone must know where a sentence ends.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+Features = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the sentences of a batch lie in its row of tokens.
+
+    Attributes:
+        lengths: tokens of each sentence, ascending `(batch,)`.
+        order: which sentence of the caller's batch each of them is `(batch,)`.
+    """
+
+    lengths: np.ndarray
+    order: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The first token of each sentence, and after the last the number of all tokens `(batch + 1,)`."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """Each token's place in its sentence, from 0 `(tokens,)`."""
+        return np.arange(self.starts[-1]) - np.repeat(self.starts[:-1], self.lengths)
+
+    @cached_property
+    def back(self) -> np.ndarray:
+        """Where among the packed each sentence of the caller's batch is `(batch,)`."""
+        return np.argsort(self.order)
+
+    def parts(self, ratio: float) -> Iterator[slice]:
+        """Runs of sentences, the longest of each at most `ratio` times as long as the shortest."""
+        start = 0
+        while start < len(self):
+            stop = int(np.searchsorted(self.lengths, ratio * max(1, self.lengths[start]), side="right"))
+            yield slice(start, stop)
+            start = stop
+
+
+def pack(token_ids: Sequence[Sequence[int]]) -> Features:
+    """Token ids of sentences → features: `input_ids` `(1, tokens)` and the `packing`."""
+    lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
+    order = np.argsort(lengths, kind="stable")
+    row = np.fromiter((token for place in order for token in token_ids[place]), np.int64, int(lengths.sum()))
+    return {"input_ids": torch.from_numpy(row).unsqueeze(0), "packing": Packing(lengths[order], order)}
