@@ -28,9 +28,15 @@ def _weights(model):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
+def _sentences(features):
+    """The token ids of each sentence of a packed batch."""
+    return [tuple(ids.tolist()) for ids in features["input_ids"][0].split(features["packing"].lengths.tolist())]
+
+
 def _trainer(bert, folder, data, loss=losses.BatchSemiHardTripletLoss, **options):
     model = SentenceTransformer(bert, device="cpu")
-    margin = {} if loss is losses.BatchHardSoftMarginTripletLoss else {"margin": 0.3}
+    margins = {losses.BatchHardSoftMarginTripletLoss: {}, losses.TripletLoss: {"triplet_margin": 0.3}}
+    margin = margins.get(loss, {"margin": 0.3})
     changes = options.pop("changes", {})
     return SentenceTransformerTrainer(
         model=model, args=_arguments(folder, **changes), train_dataset=data, loss=loss(model, **margin), **options
@@ -255,14 +261,30 @@ def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
 
 def test_every_epoch_draws_every_sentence_in_another_order(bert, labelled, tmp_path):
     trainer = _trainer(bert, tmp_path, labelled, changes={"num_train_epochs": 2, "max_steps": -1})
-    seen: list[list[int]] = []
-    tokenize = trainer.model.tokenize
-    trainer.model.tokenize = lambda texts: seen.append(texts) or tokenize(texts)
+    batches: list[list[tuple[int, ...]]] = []
+    trainer.model.register_forward_pre_hook(lambda _, arguments: batches.append(_sentences(*arguments)))
     trainer.train()
-    half = len(seen) // 2
-    epochs = [[text for batch in part for text in batch] for part in (seen[:half], seen[half:])]
-    assert set(epochs[0]) == set(epochs[1]) == set(labelled["text"])
+    half = len(batches) // 2
+    epochs = [[ids for batch in part for ids in batch] for part in (batches[:half], batches[half:])]
+    assert set(epochs[0]) == set(epochs[1]) == set(map(tuple, trainer.model.token_ids(labelled["text"][:])))
     assert epochs[0] != epochs[1]
+
+
+def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
+    changes = {"num_train_epochs": 3, "max_steps": -1, "eval_strategy": "epoch"}
+    model = SentenceTransformer(bert, device="cpu")
+    tokenized: list[str] = []
+    token_ids = model.transformer.token_ids
+    model.transformer.token_ids = lambda texts: tokenized.extend(texts) or token_ids(texts)
+    trainer = SentenceTransformerTrainer(
+        model=model, args=_arguments(tmp_path, **changes), train_dataset=labelled,
+        eval_dataset=labelled.select(range(8)), evaluator=lambda model: {"nothing": 0.0},
+        loss=losses.BatchHardTripletLoss(model, margin=0.3),
+    )  # fmt: skip
+    trainer.train()
+    assert sorted(text for text in tokenized if text in set(labelled["text"])) == sorted(
+        [*labelled["text"], *labelled["text"][:8]]
+    )
 
 
 def test_model_init_trains_the_model_that_it_made(bert, labelled, tmp_path):
@@ -311,3 +333,50 @@ def test_checkpoints_are_models(bert, labelled, tmp_path):
     assert torch.equal(_weights(saved), _weights(trainer.model))
     record = json.loads((tmp_path / "checkpoint-4/tercet.json").read_text())
     assert record["training"]["settings"]["Steps"] == 4
+
+
+def test_adapters_are_trained_saved_loaded_and_resumed(bert, labelled, tmp_path):
+    peft = pytest.importorskip("peft")
+
+    def train(changes, **resume):
+        torch.manual_seed(0)
+        trainer = _trainer(
+            bert, tmp_path / "run", labelled, changes={"save_strategy": "steps", "save_steps": 2, **changes}
+        )
+        trainer.model.add_adapter(peft.LoraConfig(r=2, target_modules=["query", "value"]))
+        start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        trainer.train(**resume)
+        return start, trainer.model
+
+    start, model = train({})
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, start[name])}
+    assert changed
+    assert all("lora" in name for name in changed)
+    model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved/model.safetensors").exists()
+    loaded = SentenceTransformer(tmp_path / "saved", device="cpu")
+    np.testing.assert_allclose(loaded.encode(["the game"]), model.encode(["the game"]), atol=1e-6)
+    _, resumed = train({}, resume_from_checkpoint=str(tmp_path / "run/checkpoint-2"))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize("loss", [losses.BatchAllTripletLoss, losses.TripletLoss])
+def test_a_packed_run_is_a_padded_run(loss, mpnet, labelled, sentences, tmp_path):
+    """Without dropout, the same batches give the same losses."""
+    if loss is losses.TripletLoss:
+        labelled = Dataset.from_dict(
+            {"anchor": sentences, "positive": sentences[::-1], "negative": sentences[3:] + sentences[:3]}
+        )
+    found = []
+    for packing in (True, False):
+        sampler = {"batch_sampler": "batch_sampler"} if loss is losses.TripletLoss else {}
+        trainer = _trainer(mpnet, tmp_path, labelled, loss, changes={"max_steps": 8, **sampler})
+        trainer.model.packing = packing
+        for module in trainer.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        trainer.train()
+        found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert len(set(found[0])) > 1

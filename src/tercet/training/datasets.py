@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, Value
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from tercet.data.columns import (
     check_texts,
@@ -13,9 +15,12 @@ from tercet.data.columns import (
     find_labelled_columns,
     find_triplet_columns,
 )
+from tercet.encoder.packing import pack
 from tercet.errors import DataError, listed
 
-Features = dict[str, Any]
+_TEXTS = ("sentence", "anchor", "positive", "negative")
+_IDS = "{}_input_ids"
+_WORTH_A_BAR = 50_000  # rows; fewer take less than a few seconds
 
 
 def prepare_labelled(
@@ -56,22 +61,34 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
 
-class Collator:
-    """Rows → `features` (token ids and mask of all sentences) and, for labelled data, `labels` `(batch,)`.
+def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]) -> Dataset:
+    """Add a column of token ids for each column of text, and show rows without their texts.
+
+    Sentences are tokenized here once, and not in every epoch. `dataset.with_format(None)` shows the texts again.
+    """
+
+    def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return {_IDS.format(column): token_ids(rows[column]) for column in _TEXTS if column in rows}
+
+    progress = are_progress_bars_disabled()
+    if len(dataset) < _WORTH_A_BAR:
+        disable_progress_bars()
+    try:
+        added = dataset.map(add, batched=True, keep_in_memory=True, new_fingerprint=uuid4().hex, desc="Tokenize")
+    finally:
+        if not progress:
+            enable_progress_bars()
+    return added.with_format(columns=[name for name in added.column_names if name not in _TEXTS])
+
+
+def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rows of a tokenized data set → `features` (all sentences, packed) and, for labelled data, `labels` `(batch,)`.
 
     The three sentences of triplets are encoded as one batch: anchors, then positives, then negatives.
     """
-
-    def __init__(self, tokenize: Callable[[list[str]], Features]) -> None:
-        self.tokenize = tokenize
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Make one batch."""
-        columns = [name for name in ("sentence", "anchor", "positive", "negative") if name in rows[0]]
-        batch: dict[str, Any] = {"features": self.tokenize([row[name] for name in columns for row in rows])}
-        if "label" in rows[0]:
-            batch["labels"] = torch.tensor([row["label"] for row in rows])
-        return batch
+    batch: dict[str, Any] = {"labels": torch.tensor([row["label"] for row in rows])} if "label" in rows[0] else {}
+    columns = [name for name in map(_IDS.format, _TEXTS) if name in rows[0]]
+    return {**batch, "features": pack([row[column] for column in columns for row in rows])}
 
 
 def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, str]]:

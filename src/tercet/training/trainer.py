@@ -24,7 +24,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.modules import TripletLoss
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
-from tercet.training.datasets import Collator, prepare_labelled, prepare_triplets
+from tercet.training.datasets import collate, prepare_labelled, prepare_triplets, tokenize
 from tercet.training.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
@@ -86,12 +86,13 @@ class SentenceTransformerTrainer(Trainer):
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=data_collator or Collator(lambda texts: self.model.tokenize(texts)),
+            data_collator=data_collator or collate,
             model_init=model_init,
             callbacks=callbacks,
             optimizers=optimizers,
         )
         self.loss.to(self.args.device)
+        self._tokenized: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._best_was_loaded = False
         self._data_facts = data_facts(train_dataset)
         self._check_samplers()
@@ -160,12 +161,23 @@ class SentenceTransformerTrainer(Trainer):
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:
             return []
-        columns = dataset[:]
-        size = self.args.eval_batch_size
+        columns = dataset.with_format(None)[:]
         if self.takes_triplets:
-            texts = (columns["anchor"], columns["positive"], columns["negative"])
-            return [TripletEvaluator(*texts, batch_size=size)]
-        return [LabelEvaluator(columns["sentence"], columns["label"], batch_size=size)]
+            return [TripletEvaluator(columns["anchor"], columns["positive"], columns["negative"])]
+        return [LabelEvaluator(columns["sentence"], columns["label"])]
+
+    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """The loader over a data set tokenized once for the present model; one's own collator gets the texts."""
+        if self.data_collator is collate:
+            dataset = self._with_token_ids(dataset)
+        return super()._get_dataloader(dataset, *args, **kwargs)
+
+    def _with_token_ids(self, dataset: Any) -> Any:
+        encoder = self.model.transformer
+        key = (id(dataset), id(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
+        if key not in self._tokenized:
+            self._tokenized[key] = (dataset, tokenize(dataset, encoder.token_ids))  # keeps what the key is the id of
+        return self._tokenized[key][1]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
