@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-train bench-batches bench-losses clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -25,7 +25,14 @@ format: $(VENV)/.check
 wheel: $(VENV)/.check
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
+# MPNET=folder with all-mpnet-base-v2 measures that model too.
 bench-train: $(VENV)/.test
+	$(BIN)/python benchmarks/train.py --data $(DATA) $(if $(MPNET),--mpnet $(MPNET)) --output train.json
+
+bench-encode: $(VENV)/.test
+	$(BIN)/python benchmarks/encode.py --data $(DATA) --output encode.json
+
+bench-quality: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py --data $(DATA)
 
 bench-losses: $(VENV)/.test

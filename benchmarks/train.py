@@ -1,0 +1,218 @@
+"""Training steps against sentence-transformers' own trainer: time, peak memory, losses, and where a step goes.
+
+    python benchmarks/train.py --data DIR [--mpnet FOLDER] [--steps 12] [--rounds 2] [--output FILE.json]
+
+The same model, data, batches (P×K, K = 4), loss (SemiHard, margin 0.3), optimizer and precision for both libraries.
+Each run is a process of its own; libraries take turns. Times are medians over the steps after the first three.
+DIR holds a folder a data set with train.csv (columns text, label). On a GPU: bfloat16 and batches of 256.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import alone, labelled, model_folder, peak_mib
+
+WARM_UP = 3
+CASES = [("banking77", "bundled", 64), ("clinc150", "bundled", 64), ("banking77", "mpnet", 32)]
+
+
+def trainer_of(options: dict[str, Any], output: str) -> Any:
+    """The trainer of one library over the first batches that our sampler draws, in that order."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+
+    from tercet.data.batches import GroupByLabelSampler
+
+    ours = options["library"] == "tercet"
+    if ours:
+        import tercet as library
+        from tercet import losses
+    else:
+        import sentence_transformers as library
+        from sentence_transformers.sentence_transformer import losses
+    model = library.SentenceTransformer(options["model"])
+    if not options["dropout"]:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    texts, labels = labelled(Path(options["data"]), options["set"])
+    size, steps = options["batch_size"], options["steps"]
+    rows = GroupByLabelSampler(labels, size, samples_per_label=4).batches()[:steps].flatten()
+    data = Dataset.from_dict({"sentence": [texts[row] for row in rows], "label": [labels[row] for row in rows]})
+    sampler = {"train_sampling_strategy": "sequential"} if ours else {"batch_sampler": _in_order}
+    arguments = library.SentenceTransformerTrainingArguments(
+        output, max_steps=steps, per_device_train_batch_size=size, learning_rate=5e-5, warmup_steps=0.1,
+        report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1, bf16=torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(), **sampler,
+    )  # fmt: skip
+
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    loss = losses.BatchSemiHardTripletLoss(model, margin=0.3)
+    return library.SentenceTransformerTrainer(
+        model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[Clock()]
+    ), ends
+
+
+def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
+    from sentence_transformers.base.sampler import DefaultBatchSampler
+    from torch.utils.data import SequentialSampler
+
+    return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)
+
+
+def one(options: dict[str, Any]) -> dict[str, Any]:
+    """Train some steps; seconds of each step, its loss, and the peak memory of this process."""
+    torch.set_num_threads(options["threads"])
+    with tempfile.TemporaryDirectory() as output:
+        trainer, ends = trainer_of(options, output)
+        spent, shapes = _watched(trainer) if options["watch"] else ({}, [])
+        trainer.train()
+    seconds = [after - before for before, after in pairwise(ends)]
+    result: dict[str, Any] = {
+        "seconds": seconds[WARM_UP - 1 :],
+        "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        "peak_mib": peak_mib(),
+        "gpu_peak_mib": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
+    }
+    if options["watch"]:
+        step = statistics.median(result["seconds"])
+        parts = {name: statistics.median(times[WARM_UP:]) for name, times in spent.items()}
+        parts["rest"] = step - sum(parts.values())
+        result |= {"step": step, "parts": parts, "bare_products": _bare_products(shapes)}
+    return result
+
+
+def _watched(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int, int, int]]]]:
+    """Seconds of the parts of each step, and the shapes (rows, in, out) that linear layers see in each."""
+    from tercet.training import datasets
+
+    spent: dict[str, list[float]] = defaultdict(list)
+    shapes: list[list[tuple[int, int, int]]] = []
+
+    def timed(name: str, function: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            spent[name].append(time.perf_counter() - start)
+            return result
+
+        return run
+
+    datasets.pack = timed("collate", datasets.pack)  # type: ignore[attr-defined]
+    trainer.model.forward = timed("encode", trainer.model.forward)
+    trainer.loss.compute_loss_from_embeddings = timed("loss", trainer.loss.compute_loss_from_embeddings)
+    trainer.accelerator.backward = timed("backward", trainer.accelerator.backward)
+    trainer.accelerator.clip_grad_norm_ = timed("clip gradients", trainer.accelerator.clip_grad_norm_)
+    create = trainer.create_optimizer
+
+    def create_optimizer(*args: Any, **kwargs: Any) -> Any:
+        optimizer = create(*args, **kwargs)
+        optimizer.step = timed("optimizer", optimizer.step)
+        return optimizer
+
+    trainer.create_optimizer = create_optimizer
+    trainer.model.register_forward_pre_hook(lambda *_: shapes.append([]))
+    for module in trainer.model.transformer.auto_model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(
+                lambda layer, inputs, _: (
+                    shapes[-1].append((inputs[0].shape[:-1].numel(), layer.in_features, layer.out_features))
+                    if shapes
+                    else None
+                )
+            )
+    return spent, shapes
+
+
+def _bare_products(shapes: list[list[tuple[int, int, int]]]) -> float:
+    """Seconds of the linear layers' matrix products of a step, forward and backward, and nothing else."""
+    seconds = []
+    for step in shapes[-5:]:
+        total = 0.0
+        for rows, size_in, size_out in step:
+            x, w, g = torch.randn(rows, size_in), torch.randn(size_out, size_in), torch.randn(rows, size_out)
+            start = time.perf_counter()
+            for left, right in ((x, w.T), (g, w), (g.T, x)):
+                torch.mm(left, right)
+            total += time.perf_counter() - start
+        seconds.append(total)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2; without it that case is left out")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--loss-steps", type=int, default=50, help="steps without dropout, to compare losses; 0 for none"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(json.loads(arguments.one))))
+        return
+    report: dict[str, Any] = {"torch": torch.__version__, "threads": arguments.threads, "cases": []}
+    for name, model, size in CASES:
+        if model == "mpnet" and not arguments.mpnet:
+            print(f"{name}, all-mpnet-base-v2: left out, since --mpnet names no folder")
+            continue
+        options = {
+            "data": str(arguments.data), "set": name, "dropout": True, "watch": False, "threads": arguments.threads,
+            "model": model_folder(arguments.mpnet if model == "mpnet" else model), "steps": arguments.steps + WARM_UP,
+            "batch_size": 256 if torch.cuda.is_available() else size,
+        }  # fmt: skip
+        report["cases"].append(_case(options, arguments.rounds))
+    if arguments.loss_steps:
+        options |= {"set": "banking77", "model": model_folder("bundled"), "batch_size": 64, "dropout": False}
+        options |= {"steps": arguments.loss_steps}
+        ours, theirs = (alone(__file__, options | {"library": name})["losses"] for name in ("tercet", "peer"))
+        report["largest_difference_of_losses"] = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+        print(f"losses of {len(ours)} steps without dropout differ by {report['largest_difference_of_losses']:.1e}")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=1))
+
+
+def _case(options: dict[str, Any], rounds: int) -> dict[str, Any]:
+    runs: dict[str, list[dict[str, Any]]] = {"tercet": [], "peer": []}
+    for _ in range(rounds):
+        for library in runs:
+            runs[library].append(alone(__file__, options | {"library": library}))
+    seconds = {name: statistics.median([s for run in group for s in run["seconds"]]) for name, group in runs.items()}
+    peaks = {name: statistics.median(run["peak_mib"] for run in group) for name, group in runs.items()}
+    watched = alone(__file__, options | {"library": "tercet", "watch": True})
+    share = watched["bare_products"] / watched["step"]
+    case = {
+        "set": options["set"], "model": Path(options["model"]).name, "batch_size": options["batch_size"],
+        "seconds": seconds, "peak_mib": peaks, "parts": watched["parts"], "share_of_bare_products": share, "runs": runs,
+    }  # fmt: skip
+    print(f"{case['set']}, {case['model']}, batch {case['batch_size']}")
+    ratio = seconds["peer"] / seconds["tercet"]
+    print(f"  a step {seconds['tercet']:.2f} s against {seconds['peer']:.2f} s: × {ratio:.2f}")
+    print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
+    for part, time_of_part in watched["parts"].items():
+        print(f"  {part:16s} {time_of_part * 1e3:8.1f} ms  {time_of_part / watched['step']:6.1%}")
+    print(f"  bare products of the linear layers: {share:.0%} of a step", flush=True)
+    return case
+
+
+if __name__ == "__main__":
+    main()
