@@ -45,6 +45,11 @@ class Packing:
         """Where among the packed each sentence of the caller's batch is `(batch,)`."""
         return np.argsort(self.order)
 
+    def part(self, sentences: slice) -> "Packing":
+        """Some of the sentences as a row of their own, in the order in which they stand here."""
+        lengths = self.lengths[sentences]
+        return Packing(lengths, np.arange(len(lengths)))
+
     def parts(self, ratio: float) -> Iterator[slice]:
         """Runs of sentences, the longest of each at most `ratio` times as long as the shortest."""
         start = 0
@@ -60,3 +65,19 @@ def pack(token_ids: Sequence[Sequence[int]]) -> Features:
     order = np.argsort(lengths, kind="stable")
     row = np.fromiter((token for place in order for token in token_ids[place]), np.int64, int(lengths.sum()))
     return {"input_ids": torch.from_numpy(row).unsqueeze(0), "packing": Packing(lengths[order], order)}
+
+
+def cut(features: Features, tokens: int) -> Iterator[tuple[Features, torch.Tensor]]:
+    """A packed batch in packed parts of at most `tokens`, each with the places of its sentences in the batch.
+
+    A longer sentence is a part of its own.
+    """
+    packing: Packing = features["packing"]
+    start = 0
+    while start < len(packing):
+        stop = int(np.searchsorted(packing.starts, packing.starts[start] + tokens, side="right")) - 1
+        part = slice(start, max(stop, start + 1))
+        row = features["input_ids"][:, packing.starts[part.start] : packing.starts[part.stop]]
+        places = torch.from_numpy(packing.order[part])
+        yield {**features, "input_ids": row, "packing": packing.part(part)}, places
+        start = part.stop

@@ -22,11 +22,13 @@ class BatchSampler(str, Enum):
 
 @dataclass
 class SentenceTransformerTrainingArguments(TrainingArguments):
-    """`transformers.TrainingArguments` with two more.
+    """`transformers.TrainingArguments` with a few more.
 
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
         samples_per_label: K, the sentences of each label in a P×K batch; P is the batch size by K.
+        mini_batch_tokens: embed a batch in parts of at most so many tokens, and mine it whole all the same; for
+            batches larger than memory (see `tercet.training.gradient_cache`). None embeds it at once.
     """
 
     output_dir: str | None = "tmp_trainer"
@@ -34,12 +36,15 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         default=BatchSampler.BATCH_SAMPLER, metadata={"help": "How batches are drawn."}
     )
     samples_per_label: int = field(default=4, metadata={"help": "Sentences of each label in a P×K batch."})
+    mini_batch_tokens: int | None = field(default=None, metadata={"help": "Embed a batch in parts of so many tokens."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         # Columns are chosen by the trainer, by what its loss wants, and not by the model's signature.
         self.remove_unused_columns = False
         self.label_names = ["labels"]
+        if self.mini_batch_tokens is not None and self.mini_batch_tokens < 1:
+            raise DataError(f"mini_batch_tokens must be at least 1, got {self.mini_batch_tokens}")
         try:
             value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
             self.batch_sampler = BatchSampler(value)

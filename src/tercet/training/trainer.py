@@ -25,6 +25,7 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.modules import TripletLoss
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.datasets import collate, prepare_labelled, prepare_triplets, tokenize
+from tercet.training.gradient_cache import cached_step
 from tercet.training.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,9 @@ class SentenceTransformerTrainer(Trainer):
         self.loss.to(self.args.device)
         self._tokenized: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._best_was_loaded = False
+        self._parts = self._parts_with_gradient = 0
+        if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
+            raise DataError("mini_batch_tokens cuts the batches that the trainer packs itself; leave out data_collator")
         self._data_facts = data_facts(train_dataset)
         self._check_samplers()
 
@@ -131,10 +135,41 @@ class SentenceTransformerTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Run the (wrapped) model once on all sentences of the batch and hand the embeddings to the loss."""
-        embeddings = model(inputs["features"])["sentence_embedding"]
-        parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
-        loss = self.loss.compute_loss_from_embeddings(parts, inputs.get("labels"))  # type: ignore[operator]
+        loss = self._loss_of(model(inputs["features"])["sentence_embedding"], inputs)
         return (loss, {}) if return_outputs else loss
+
+    def _loss_of(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
+        parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
+        return self.loss.compute_loss_from_embeddings(parts, inputs.get("labels"))  # type: ignore[operator]
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """One batch forward and backward: at once, or in parts of `mini_batch_tokens`."""
+        if self.args.mini_batch_tokens is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        share = 1 / self.current_gradient_accumulation_steps
+        step = cached_step(
+            model,
+            inputs["features"],
+            lambda embeddings: self._loss_of(embeddings, inputs),
+            self.accelerator.backward,
+            tokens=self.args.mini_batch_tokens,
+            scale=share,
+            autocast=self.compute_loss_context_manager,
+        )
+        self._parts += step.parts
+        self._parts_with_gradient += step.parts_with_gradient
+        return step.loss * share
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """As `transformers.Trainer.log`; with `mini_batch_tokens`, also the share of parts without a gradient."""
+        if self._parts and "loss" in logs:
+            logs["parts_skipped"] = round(1 - self._parts_with_gradient / self._parts, 4)
+            self._parts = self._parts_with_gradient = 0
+        super().log(logs, *args, **kwargs)
 
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
