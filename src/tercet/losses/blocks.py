@@ -95,7 +95,7 @@ class PointGeometry:
         number = left.shape[0]
         if self._cells is None:
             self._cells = left.new_empty(number, self._right.shape[0])
-        # One block of memory for all: fresh memory costs as much as a pass over it.
+        # The same memory for every block.
         square = torch.addmm(
             self._right[:, -2], left[:, :-2], self._right[:, :-2].T, alpha=-2, out=self._cells[:number]
         )
