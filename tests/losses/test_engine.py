@@ -104,7 +104,7 @@ def test_equals_sentence_transformers_on_healthy_batches():
         "soft": peer.BatchHardSoftMarginTripletLoss(model).batch_hard_triplet_soft_margin_loss,
     }
     random = torch.Generator().manual_seed(0)
-    for trial in range(300):
+    for trial in range(2000):
         per_label = 2 + trial % 4
         labels = torch.arange(2 + trial % 5).repeat_interleave(per_label)
         labels = labels[torch.randperm(len(labels), generator=random)]
@@ -115,6 +115,37 @@ def test_equals_sentence_transformers_on_healthy_batches():
             wanted = with_gradient(partial(loss, labels), x)
             got = with_gradient(lambda e, n=name, y=labels: engine.batch_loss(e, y, rule_of(n, margin))[0], x)
             assert_same(got, wanted, 1e-10 if double else 1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("few", [0, 1000])
+def test_blocks_close_and_far_in_one_batch_of_many_blocks(name, few, monkeypatch):
+    """A block that comes from differences leaves nothing for the blocks of products, and the other way round."""
+    labels = torch.arange(24) // 3
+    x = torch.randn(24, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    x[6:12] = x[6:7] + 1e-3 * x[6:12]
+    wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, "euclidean"), x)
+    monkeypatch.setattr(blocks, "PAIRS_OF_DIFFERENCES", 8)
+    monkeypatch.setattr(blocks, "FEW_CANDIDATES", few)
+    for mirror in (0, blocks.MIRROR_BYTES):
+        monkeypatch.setattr(blocks, "MIRROR_BYTES", mirror)
+        for rows in (3, 5, 6, 24):
+            rule = rule_of(name, 0.4)
+            got = with_gradient(lambda e, r=rows, f=rule: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
+            assert_same(got, wanted, 1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_more_candidates_than_a_few(name):
+    """Sizes at which lists, sorts and minima of runs take over from what is quicker for a few."""
+    for number in (126, 130, 270):
+        labels = torch.arange(number) % (number // 2)
+        x = torch.randn(number, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+        wanted = with_gradient(lambda e, y=labels: dense(name, e, y, 0.4, "euclidean"), x)
+        for rows in (32, 256):
+            rule = rule_of(name, 0.4)
+            got = with_gradient(lambda e, y=labels, r=rows, f=rule: engine.batch_loss(e, y, f, block_rows=r)[0], x)
+            assert_same(got, wanted, 1e-10)
 
 
 RAGGED = {

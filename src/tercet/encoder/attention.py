@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tercet.encoder.dropout import dropout as drop
 from tercet.encoder.packing import Packing
 
 try:
@@ -124,9 +125,17 @@ def attend(
         layout.parts, masks, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
     ):
         q, k, v = map(part.spread, inputs)
-        cells = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
-        outputs.append(part.gather(cells))
+        run = _with_dropout if dropout and q.device.type == "cpu" else F.scaled_dot_product_attention
+        outputs.append(part.gather(run(q, k, v, mask, dropout, scale=scale)))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _with_dropout(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, *, scale: float | None) -> Tensor:
+    """`scaled_dot_product_attention` as torch computes it on a CPU where there is dropout, but for the drawing."""
+    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return drop(scores.softmax(-1), p) @ v
 
 
 def _rows(lengths: np.ndarray, width: int, device: torch.device) -> Rows:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import is_peft_available
 
 from tercet.encoder.architectures import position_limit, run_packed, runs_packed
+from tercet.encoder.dropout import draw_by_the_four
 from tercet.encoder.files import read_json, write_json
 from tercet.encoder.packing import Features, Packing, pack
 from tercet.errors import ModelError
@@ -51,6 +52,7 @@ class Transformer(nn.Module):
         self, auto_model: Any, tokenizer: Any, max_seq_length: int | None = None, do_lower_case: bool = False
     ) -> None:
         super().__init__()
+        draw_by_the_four(auto_model)
         self.auto_model: Any = auto_model
         self.tokenizer = tokenizer
         self.do_lower_case = do_lower_case

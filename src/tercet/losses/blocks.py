@@ -25,6 +25,8 @@ MOSTLY_CLOSE = 1 / 8
 # Products with a mostly empty matrix of weights are quicker as sums of listed rows, up to this share of cells.
 SPARSE = 1 / 16
 PAIRS_OF_DIFFERENCES = 1 << 13
+# Weights are kept until those of the pair in the other direction are there, where all of them fit in this.
+MIRROR_BYTES = 64 << 20
 PAIRS_KEPT = 1 << 20
 # … but not in batches so small that a product costs no more than setting it up.
 FEW_CANDIDATES = 128
@@ -33,9 +35,9 @@ FEW_CANDIDATES = 128
 class PointGeometry:
     """Distances between anchors `(A, dim)` and candidates `(C, dim)`, and the gradient of both.
 
-    Centred points are kept with two more columns, `[x, ‖x‖², 1]`: one product gives squared distances, and
-    a product with weights V gives their sums too. The gradient of x is (Σ V) x − Σ V y with V = weight / d
-    (V = weight for half the square), so the accumulators hold `[Σ V y, ·, Σ V]`.
+    Centred points are kept with two more columns, `[x, ‖x‖², 1]`, so a product with weights V gives the sums
+    of these too. The gradient of x is (Σ V) x − Σ V y with V = weight / d (V = weight for half the square),
+    so the accumulators hold `−[Σ V y, ·, Σ V]`.
 
     Args:
         candidates: the rows that the anchors are compared with.
@@ -62,6 +64,8 @@ class PointGeometry:
         self.candidates, self.anchors = candidates, candidates if anchors is None else anchors
         centre = candidates.mean(0)
         self._right = _with_square_and_one(candidates - centre, missing[:1])
+        self._cells: Tensor | None = None
+        self._mirror: Tensor | None = None
         self._to_right = torch.zeros_like(self._right)
         self._left, self._to_left = self._right, self._to_right
         if anchors is not None:
@@ -86,9 +90,16 @@ class PointGeometry:
         if self._power != 2.0:
             return self._by_differences(rows).scatter_(1, own, far)
         left = self._left[rows]
-        limit = CLOSE * left[:, -2:-1]
-        square = torch.cat([left[:, :-2] * -2, left[:, -1:], left[:, -2:-1]], 1) @ self._right.T
-        square.scatter_(1, own, far)
+        square_of_row = left[:, -2:-1]
+        limit = CLOSE * square_of_row
+        number = left.shape[0]
+        if self._cells is None:
+            self._cells = left.new_empty(number, self._right.shape[0])
+        # The same memory for every block.
+        square = torch.addmm(
+            self._right[:, -2], left[:, :-2], self._right[:, :-2].T, alpha=-2, out=self._cells[:number]
+        )
+        square.add_(square_of_row).scatter_(1, own, far)
         some_close = bool((square.amin(1, keepdim=True) <= limit).any())
         # Where the block is the whole batch, copies would have shown as close pairs.
         if (some_close or not self._holds_all(rows)) and self.copies is not None:
@@ -109,6 +120,8 @@ class PointGeometry:
         """Add what a rule says of the block of `rows`; the block itself, `negatives` `(m, C)`, is used up."""
         if self._graph is not None:
             self._add_by_differences(rows, negatives, weighed)
+            if self._mirror is not None:  # blocks before this one left weights for it
+                self._add_products(rows, negatives.zero_())
             return
         listed = self._take_close_ones(rows, weighed)
         few = negatives.shape[1] > FEW_CANDIDATES and listed.shape[1] <= SPARSE * negatives.shape[1]
@@ -118,16 +131,28 @@ class PointGeometry:
         if weighed.push is None:
             dense = negatives.zero_()
         else:
-            dense = weighed.push.neg_() if self._half_square else weighed.push.neg_().div_(negatives)
+            dense = weighed.push if self._half_square else weighed.push.div_(negatives)
             if self._close is not None:
-                self._add_differences(self._close[0] + rows.start, self._close[1], dense[self._close])
+                self._add_differences(self._close[0] + rows.start, self._close[1], -dense[self._close])
                 dense[self._close] = 0
-        dense.scatter_add_(1, weighed.columns, listed)
+        self._add_products(rows, dense.scatter_add_(1, weighed.columns, -listed))
+
+    def _add_products(self, rows: slice, dense: Tensor) -> None:
+        """Add −V `(m, C)` of a block, which is used up."""
         if self._holds_all(rows):  # every pair is here in both roles
             self._to_right.addmm_(dense + dense.T, self._right)
             return
-        self._to_left[rows].addmm_(dense, self._right)
-        self._to_right.addmm_(dense.T, self._left[rows])
+        if self._left is self._right and self._to_right.shape[0] ** 2 * dense.element_size() <= MIRROR_BYTES:
+            # Each pair of anchors comes twice. What comes first waits for the other: one product for both.
+            if self._mirror is None:
+                # Zeros, as a block that came from differences leaves none here.
+                self._mirror = dense.new_zeros(dense.shape[1], dense.shape[1])
+            dense[:, : rows.start] += self._mirror[: rows.start, rows].T
+            self._mirror[rows, rows.stop :] = dense[:, rows.stop :]
+            dense = dense[:, : rows.stop]
+        seen = slice(dense.shape[1])
+        self._to_left[rows].addmm_(dense, self._right[seen])
+        self._to_right[seen].addmm_(dense.T, self._left[rows])
 
     def gradients(self) -> tuple[Tensor, Tensor | None]:
         """The gradient of the candidates, and of the anchors where they are others."""
@@ -137,7 +162,7 @@ class PointGeometry:
 
     def _holds_all(self, rows: slice) -> bool:
         """Whether the block is the whole batch: all candidates are its anchors."""
-        return self._left is self._right and rows.stop - rows.start == len(self._right)
+        return self._left is self._right and rows.stop - rows.start == self._right.shape[0]
 
     def _take_close_ones(self, rows: slice, weighed: Weighed) -> Tensor:
         """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
@@ -157,8 +182,8 @@ class PointGeometry:
         v = torch.where(v.isfinite(), v, 0)
         for part, difference in self._differences(rows, columns):
             pull = difference * v[part].unsqueeze(1)
-            self._to_left[:, :-2].index_add_(0, rows[part], pull, alpha=-1)
-            self._to_right[:, :-2].index_add_(0, columns[part], pull)
+            self._to_left[:, :-2].index_add_(0, rows[part], pull)
+            self._to_right[:, :-2].index_add_(0, columns[part], pull, alpha=-1)
 
     def _differences(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """x − y for pairs `(n,)`, some pairs at a time."""
@@ -169,7 +194,7 @@ class PointGeometry:
     def _add_listed(self, rows: slice, columns: Tensor, v: Tensor) -> None:
         """Add V `(m, S)` at `columns`: for the anchors now, for the candidates when many have come together."""
         sums = F.embedding_bag(columns, self._right, per_sample_weights=v, mode="sum")
-        self._to_left[rows] += sums
+        self._to_left[rows] -= sums
         of_rows = torch.arange(rows.start, rows.start + len(v), device=v.device).unsqueeze(1).expand_as(columns)
         self._listed.append((columns.flatten(), of_rows.flatten(), v.flatten()))
         if sum(len(part[0]) for part in self._listed) > PAIRS_KEPT:
@@ -184,7 +209,7 @@ class PointGeometry:
         self._listed = []
         columns, order = columns.sort(stable=True)
         first = torch.searchsorted(columns, torch.arange(len(self._right), device=columns.device))
-        self._to_right += F.embedding_bag(rows[order], self._left, first, per_sample_weights=v[order], mode="sum")
+        self._to_right -= F.embedding_bag(rows[order], self._left, first, per_sample_weights=v[order], mode="sum")
 
     def _by_differences(self, rows: slice) -> Tensor:
         """A block from differences of coordinates, with the graph that leads back from it."""
@@ -203,8 +228,8 @@ class PointGeometry:
         assert self._graph is not None
         norms, *leaves = self._graph
         of_anchors, of_candidates = torch.autograd.grad(norms, leaves, _dense(weighed, negatives))
-        self._to_left[rows, :-2] -= of_anchors
-        self._to_right[:, :-2] -= of_candidates
+        self._to_left[rows, :-2] += of_anchors
+        self._to_right[:, :-2] += of_candidates
 
 
 class MatrixGeometry:
@@ -260,5 +285,5 @@ def _copies(points: Tensor) -> tuple[Tensor, Tensor] | None:
 
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:
-    """(Σ V) x − Σ V y of the accumulators `[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
-    return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1).neg_()
+    """(Σ V) x − Σ V y of the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
+    return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1)

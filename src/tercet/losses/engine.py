@@ -7,7 +7,7 @@ size beyond rounding. The backward pass only scales the gradient that the forwar
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -81,25 +81,24 @@ def batch_loss(
         block_rows: the most anchors of a block.
     """
     check_distance(distance)
+    kind = embeddings.device.type
     if callable(distance):
         if anchors is not None:
             raise EmbeddingError("a distance function takes one set of embeddings; name one to mine other anchors")
         inputs = [at_least_float32(distances.matrix(embeddings, embeddings, distance))]
     else:
         sides = [embeddings] if anchors is None else [embeddings, anchors.embeddings]
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with no_autocast(kind):
             inputs = [distances.measured_points(side, distance) for side in sides]
     needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-    rows = min(block_rows, max(1, block_bytes // (COPIES_OF_A_BLOCK * inputs[0].element_size() * len(labels))))
-    with torch.no_grad(), torch.autocast(embeddings.device.type, enabled=False), full_precision():
+    rows = min(block_rows, max(1, block_bytes // (COPIES_OF_A_BLOCK * inputs[0].element_size() * labels.shape[0])))
+    with torch.no_grad(), no_autocast(kind), full_precision(kind):
         groups = Groups.of(labels) if anchors is None else Groups.of(labels, anchors.labels, anchors.own)
         geometry = _geometry(distance, groups, *(part.detach() for part in inputs))
         sums = _mine(geometry, groups, rule, rows, needs_gradient=needs_gradient, with_statistics=with_statistics)
         number = _number_of_terms(rule, groups, sums)
-        loss = sums.terms / number
-        gradients = _gradients(geometry, groups, inputs, number) if needs_gradient else []
-    if needs_gradient:
-        loss = _LossWithGradient.apply(loss, *gradients, *inputs)
+        gradients = _gradients(geometry, groups, inputs) if needs_gradient else []
+    loss = _LossWithGradient.apply(sums.terms, number, *gradients, *inputs) if needs_gradient else sums.terms / number
     return loss, _statistics(rule, groups, sums) if with_statistics else None
 
 
@@ -115,8 +114,8 @@ def _geometry(distance: Distance, groups: Groups, candidates: Tensor, anchors: T
     return PointGeometry(candidates, anchors, half_square=True, missing=missing)
 
 
-def _gradients(geometry: Geometry, groups: Groups, inputs: Sequence[Tensor], number: Tensor | int) -> list[Tensor]:
-    """The gradient of each input, divided by the number of terms."""
+def _gradients(geometry: Geometry, groups: Groups, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of the sum of the terms by each input."""
     to_candidates, to_anchors = geometry.gradients()
     if isinstance(geometry, MatrixGeometry):
         to_candidates, to_anchors = torch.zeros_like(inputs[0]), to_candidates
@@ -124,16 +123,17 @@ def _gradients(geometry: Geometry, groups: Groups, inputs: Sequence[Tensor], num
     if to_anchors is not None:
         where = slice(None) if groups.anchors is None else groups.anchors
         gradients[-1][where] += to_anchors  # an anchor comes once
-    return [gradient.div_(number) for gradient in gradients]
+    return gradients
 
 
 class _LossWithGradient(torch.autograd.Function):
-    """Ties a loss to its inputs by their gradients, which are known already: backward only scales them."""
+    """Ties a mean of terms to its inputs by the gradients of their sum, which are known: backward only scales them."""
 
     @staticmethod
-    def forward(ctx: Any, loss: Tensor, *gradients_and_inputs: Tensor) -> Tensor:
+    def forward(ctx: Any, total: Tensor, number: Tensor | int, *gradients_and_inputs: Tensor) -> Tensor:
         ctx.save_for_backward(*gradients_and_inputs[: len(gradients_and_inputs) // 2])
-        return loss.clone()
+        ctx.number = number
+        return total / number
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
@@ -142,8 +142,8 @@ class _LossWithGradient(torch.autograd.Function):
                 "the batch losses cannot be differentiated twice (create_graph=True): their gradient is formed "
                 "together with the loss; for second derivatives take tercet.losses.reference"
             )
-        gradients = ctx.saved_tensors
-        return (None, *(None for _ in gradients), *(gradient * scale for gradient in gradients))
+        gradients, scale = ctx.saved_tensors, scale / ctx.number
+        return (None, None, *(None for _ in gradients), *(gradient * scale for gradient in gradients))
 
 
 class _Sums(NamedTuple):
@@ -168,7 +168,7 @@ def _mine(
         rows = slice(start, min(start + most_rows, len(groups)))
         block = _block(geometry, groups, rows)
         weighed = rule.weigh(block)
-        terms.append(weighed.terms)
+        terms.append(weighed.terms.sum())
         if rule.mean_over == "active":  # positives weigh as many triplets as they are in
             active = active + weighed.weights.sum(dtype=torch.int64)
         elif with_statistics:
@@ -178,8 +178,8 @@ def _mine(
         if needs_gradient:
             geometry.add_weights(rows, block.negatives, weighed)
     if not terms:
-        terms = [groups.order.new_zeros(1, dtype=geometry.dtype)]
-    return _Sums(torch.cat(terms).sum(), active, seen)
+        terms = [groups.order.new_zeros((), dtype=geometry.dtype)]
+    return _Sums(terms[0] if len(terms) == 1 else torch.stack(terms).sum(), active, seen)
 
 
 def _number_of_terms(rule: Rule, groups: Groups, sums: _Sums) -> Tensor | int:
@@ -200,7 +200,7 @@ def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:
 
 
 def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:
-    own = groups.own[rows].unsqueeze(1)
+    own = groups.own[rows, None]
     columns, empty = groups.positives(rows)
     d = geometry.distances(rows, own)
     positives = d.gather(1, columns)
@@ -209,22 +209,25 @@ def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:
     return Block(d, positives, columns, empty, geometry.signed)
 
 
+def no_autocast(kind: str) -> AbstractContextManager[object]:
+    """Autocast off on a kind of device; nothing to enter where it is off already, as that takes its time."""
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
 @contextmanager
-def full_precision() -> Iterator[None]:
-    """Matrix products of float32 in float32, whatever the user chose for the model.
+def full_precision(kind: str) -> Iterator[None]:
+    """Matrix products of float32 in float32 on a kind of device, whatever the user chose for the model.
 
     Squared distances are differences of products: with the 10 bits of TF32 they would be noise.
     """
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and later
-        settings = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-        before = [setting.fp32_precision for setting in settings]
+        backend: Any = torch.backends.mkldnn if kind == "cpu" else torch.backends.cuda
+        before = backend.matmul.fp32_precision
         try:
-            for setting in settings:
-                setting.fp32_precision = "ieee"
+            backend.matmul.fp32_precision = "ieee"
             yield
         finally:
-            for setting, value in zip(settings, before, strict=True):
-                setting.fp32_precision = value
+            backend.matmul.fp32_precision = before
     else:
         chosen = torch.get_float32_matmul_precision()
         try:

@@ -13,6 +13,7 @@ with its square, except under a distance of your own, which needs its square mat
 Their gradient cannot be differentiated again. `tercet.losses.reference` has the same in plain loops.
 """
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any, cast
@@ -107,7 +108,7 @@ def checked_labels(embeddings: Tensor, labels: Labels) -> Tensor:
     """Labels as a tensor, once the embeddings are sound and there is one label for each."""
     check_embeddings(embeddings)
     labels = as_label_tensor(labels, embeddings.device)
-    if len(labels) != len(embeddings):
+    if labels.shape[0] != embeddings.shape[0]:
         raise EmbeddingError(f"{len(embeddings)} embeddings came with {len(labels)} labels; give one label a sentence")
     return labels
 
@@ -145,10 +146,10 @@ def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
             f"{name} must be a floating-point tensor (batch, dim), "
             f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
         )
-    if len(embeddings) == 0:
+    if embeddings.shape[0] == 0:
         raise EmbeddingError(f"{name} has no rows; a triplet loss needs a batch with at least one sentence")
     # One sum tells in most cases, at a tenth of the cost; it may also overflow, so the rows decide.
-    if embeddings.detach().sum().isfinite():
+    if math.isfinite(embeddings.detach().sum()):
         return
     finite = embeddings.detach().isfinite().all(dim=1)
     if not finite.all():

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# In batches up to this size comparing all labels with all takes fewer operations than sorting them.
+FEW_CANDIDATES = 128
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -24,6 +27,8 @@ class Groups:
         place: where the anchor itself stands in `order` `(A,)`, or C.
         counts: the number of positives `(A,)`, ascending.
         alike: the number of positives of every anchor, where it is the same for all.
+        listed: the positives of every anchor `(A, P)`, where the batch is so small that they are listed at once;
+            then `order`, `first` and `place` only count candidates.
     """
 
     order: Tensor
@@ -33,6 +38,7 @@ class Groups:
     place: Tensor
     counts: Tensor
     alike: int | None
+    listed: Tensor | None = None
 
     @classmethod
     def of(cls, labels: Tensor, anchor_labels: Tensor | None = None, own: Tensor | None = None) -> "Groups":
@@ -40,7 +46,10 @@ class Groups:
 
         Then `own` `(A,)` says which candidate the anchor itself is, −1 where it is none.
         """
-        number = len(labels)
+        number = labels.shape[0]
+        small = _of_small_batch(labels) if anchor_labels is None and number <= FEW_CANDIDATES else None
+        if small is not None:
+            return small
         ascending, order = labels.sort(stable=True)
         each = torch.arange(number, device=labels.device)
         place = torch.empty_like(order).scatter_(0, order, each)
@@ -53,16 +62,17 @@ class Groups:
             inside = own >= 0
             own, place = own.where(inside, order[first.clamp(max=number - 1)]), place[own].where(inside, number)
             counts = size - inside.long()
-        most = int(counts[0]) if len(counts) else 0
-        if anchor_labels is None and 0 < most < number - 1 and bool((counts == most).all()):
-            return cls(order, None, own, first, place, counts, alike=most)
+        if anchor_labels is None:
+            fewest, most = (int(bound) for bound in counts.aminmax())
+            if 0 < fewest == most < number - 1:
+                return cls(order, None, own, first, place, counts, alike=most)
         anchors = ((counts > 0) & (size < number)).nonzero().flatten()
         anchors = anchors[counts[anchors].argsort(stable=True)]
         own, first, place, counts = (part[anchors] for part in (own, first, place, counts))
         return cls(order, anchors, own, first, place, counts, alike=None)
 
     def __len__(self) -> int:
-        return len(self.counts)
+        return self.counts.shape[0]
 
     @property
     def others(self) -> Tensor:
@@ -76,11 +86,24 @@ class Groups:
 
     def positives(self, rows: slice) -> tuple[Tensor, Tensor | None]:
         """The candidates `(m, P)` that are positives of some anchors, and which places are empty, if any."""
-        counts = self.counts[rows].unsqueeze(1)
-        fewest, most = (self.alike, self.alike) if self.alike else (int(counts[0]), int(counts[-1]))
-        step, empty = torch.arange(most, device=counts.device), None
-        if fewest != most:
-            empty = step >= counts
+        if self.listed is not None:
+            return self.listed[rows], None
+        most = self.alike or int(self.counts[rows][-1])
+        step, empty = torch.arange(most, device=self.order.device), None
+        if not self.alike and int(self.counts[rows][0]) != most:
+            empty = step >= self.counts[rows, None]
             step = step.expand_as(empty).masked_fill(empty, 0)
-        place = self.first[rows].unsqueeze(1) + step
-        return self.order[place + (place >= self.place[rows].unsqueeze(1))], empty
+        place = self.first[rows, None] + step
+        return self.order[place + (place >= self.place[rows, None])], empty
+
+
+def _of_small_batch(labels: Tensor) -> Groups | None:
+    """The groups of a small batch `(C,)` from comparisons of all pairs, if all have the same size."""
+    same = labels.unsqueeze(1) == labels
+    size = same.sum(1)
+    fewest, most = (int(bound) for bound in size.aminmax())
+    if not 1 < fewest == most < labels.shape[0]:
+        return None
+    columns = same.fill_diagonal_(False).nonzero()[:, 1].view(-1, most - 1)
+    each = torch.arange(labels.shape[0], device=labels.device)
+    return Groups(each, None, each, each, each, size - 1, alike=most - 1, listed=columns)

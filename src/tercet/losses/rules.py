@@ -12,7 +12,7 @@ Hermans et al. 2017 (all, hard, soft margin).
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +27,7 @@ CELLS_IN_CACHE = 1 << 19
 RUN = 16
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """What a rule sees of m anchors, P of whose positives are listed, and C candidates.
 
     Attributes:
@@ -51,8 +50,7 @@ class Block:
         return torch.finfo(self.negatives.dtype).max
 
 
-@dataclass(frozen=True)
-class Weighed:
+class Weighed(NamedTuple):
     """What a rule makes of a block.
 
     Attributes:
@@ -93,7 +91,7 @@ def hard(margin: float) -> Rule:
 
     def hinge(gap: Tensor) -> tuple[Tensor, Tensor]:
         value = F.relu(gap + margin)
-        return value, (value > 0).to(gap.dtype)
+        return value, value.sign()
 
     return Rule(partial(_weigh_hardest, penalty=hinge), mean_over="anchors")
 
@@ -135,7 +133,7 @@ def _weigh_semi_hard(block: Block, margin: float) -> Weighed:
     hinge = F.relu(block.positives - nearest + margin)
     if block.empty is not None:
         hinge = hinge.masked_fill(block.empty, 0)
-    active = (hinge > 0).to(hinge.dtype)
+    active = hinge.sign()
     return Weighed(
         terms=hinge.sum(1),
         columns=torch.cat([block.columns, columns], 1),
@@ -149,10 +147,11 @@ def _weigh_hardest(block: Block, penalty: Callable[[Tensor], tuple[Tensor, Tenso
     if block.empty is not None:
         positives = positives.masked_fill(block.empty, -torch.inf)
     farthest, place = positives.max(1, keepdim=True)
-    nearest, column = block.negatives.min(1, keepdim=True)
+    column = _lowest(block.negatives)
+    nearest = block.negatives.gather(1, column)
     terms, slope = penalty(farthest - nearest)
     return Weighed(
-        terms=terms.flatten(),
+        terms=terms.squeeze(1),
         columns=torch.cat([block.columns.gather(1, place), column], 1),
         distances=torch.cat([farthest, nearest], 1),
         weights=torch.cat([slope, -slope], 1),
@@ -197,12 +196,26 @@ def _next_farther_by_passes(negatives: Tensor, positives: Tensor) -> Tensor:
     Bits of non-negative floats order like the floats. As integers that wrap around, d − (p + 1 bit) + minimum
     puts all that are farther than p below all that are not, in order, so a pass is a subtraction and a minimum.
     """
-    spare = -negatives.shape[1] % RUN
-    padded = F.pad(negatives, (0, spare), value=torch.finfo(negatives.dtype).max) if spare else negatives
     bits = torch.int64 if negatives.dtype == torch.float64 else torch.int32
-    keys = padded.view(bits)
+    keys = _whole_runs(negatives).view(bits)
     origin = (positives.contiguous().view(bits) + 1).bitwise_xor(torch.iinfo(bits).min)
     return torch.cat([_lowest_past(keys[rows], origin[rows]) for rows in _rows_in_cache(keys)])
+
+
+def _whole_runs(negatives: Tensor) -> Tensor:
+    spare = -negatives.shape[1] % RUN
+    return F.pad(negatives, (0, spare), value=torch.finfo(negatives.dtype).max) if spare else negatives
+
+
+def _lowest(negatives: Tensor) -> Tensor:
+    """The column of a nearest negative of each row: `(m, C) → (m, 1)`, in two steps as in `_lowest_past`."""
+    if negatives.shape[1] < RUN**2:
+        return negatives.argmin(1, keepdim=True)
+    padded = _whole_runs(negatives)
+    runs = padded.shape[1] // RUN
+    run = padded.view(len(padded), RUN, runs).amin(1).argmin(1, keepdim=True)
+    columns = run + runs * torch.arange(RUN, device=run.device)
+    return columns.gather(1, padded.gather(1, columns).argmin(1, keepdim=True))
 
 
 def _lowest_past(keys: Tensor, origin: Tensor) -> Tensor:
@@ -213,11 +226,11 @@ def _lowest_past(keys: Tensor, origin: Tensor) -> Tensor:
     """
     runs = keys.shape[1] // RUN
     past = torch.empty_like(keys)
-    lowest = keys.new_empty(len(keys), origin.shape[1], runs)
+    lowest = keys.new_empty(origin.shape[1], len(keys), runs)
     for k in range(origin.shape[1]):
         torch.sub(keys, origin[:, k : k + 1], out=past)
-        torch.amin(past.view(-1, RUN, runs), 1, out=lowest[:, k])
-    columns = lowest.argmin(2, keepdim=True) + runs * torch.arange(RUN, device=keys.device)
+        torch.amin(past.view(-1, RUN, runs), 1, out=lowest[k])
+    columns = lowest.argmin(2).T.unsqueeze(2) + runs * torch.arange(RUN, device=keys.device)
     inside = keys.gather(1, columns.flatten(1)).view_as(columns) - origin.unsqueeze(2)
     return columns.gather(2, inside.argmin(2, keepdim=True)).squeeze(2)
 
