@@ -75,6 +75,14 @@ def train(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
     ] = False,
+    mini_batch_tokens: Annotated[
+        int | None, typer.Option(help="Embed a batch in parts of so many tokens, for batches larger than memory.")
+    ] = None,
+    memory_size: Annotated[int, typer.Option(help="Embeddings of past batches to mine too.")] = 0,
+    save_every: Annotated[
+        int | None, typer.Option(help="Write a checkpoint every so many steps. [default: every epoch]")
+    ] = None,
+    keep: Annotated[int, typer.Option(help="Checkpoints to keep.")] = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
@@ -83,6 +91,12 @@ def train(
     check_free(output, overwrite=overwrite)
     if output.is_file():
         raise DataError(f"{output} is a file; a model is a folder")
+    for name, value, least in (
+        ("--mini-batch-tokens", mini_batch_tokens, 1), ("--memory-size", memory_size, 0),
+        ("--save-every", save_every, 1), ("--keep", keep, 1),
+    ):  # fmt: skip
+        if value is not None and value < least:
+            raise DataError(f"{name} must be at least {least}, got {value}")
     _check_numbers(epochs, max_steps, learning_rate, warmup_ratio, eval_data, eval_fraction, seed)
     _check_batch(batch_size, samples_per_label, triplets=loss is LossName.TRIPLET)
     if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
@@ -99,7 +113,7 @@ def train(
 
     settings = RunSettings(
         loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
-        learning_rate, warmup_ratio, seed, bf16,
+        learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, memory_size, save_every, keep,
     )  # fmt: skip
     facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
     encoder = load_model(model, trust_remote_code=trust_remote_code)

@@ -6,7 +6,7 @@ size beyond rounding. The backward pass only scales the gradient that the forwar
 `docs/losses.md` derives the algorithm and its costs; `tercet.losses.reference` is its specification.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -67,6 +67,7 @@ def batch_loss(
     distance: Distance = "euclidean",
     *,
     anchors: Anchors | None = None,
+    over_all: Callable[[Tensor], Tensor] | None = None,
     with_statistics: bool = False,
     block_bytes: int = BLOCK_BYTES,
     block_rows: int = BLOCK_ROWS,
@@ -76,6 +77,8 @@ def batch_loss(
     A callable `distance` takes the dense path: its square matrix, and autograd through it.
 
     Args:
+        over_all: makes of the number of terms of these anchors that of all anchors, where others are mined
+            elsewhere; the loss is then the share of these anchors in the loss of all.
         with_statistics: also return `LossStatistics`, from the same blocks.
         block_bytes: the memory that a block may take; with `block_rows`, this decides speed and nothing else.
         block_rows: the most anchors of a block.
@@ -97,6 +100,9 @@ def batch_loss(
         geometry = _geometry(distance, groups, *(part.detach() for part in inputs))
         sums = _mine(geometry, groups, rule, rows, needs_gradient=needs_gradient, with_statistics=with_statistics)
         number = _number_of_terms(rule, groups, sums)
+        if over_all is not None:
+            number = over_all(torch.as_tensor(number, device=labels.device))
+        number = number.clamp(min=1) if isinstance(number, Tensor) else max(1, number)
         gradients = _gradients(geometry, groups, inputs) if needs_gradient else []
     loss = _LossWithGradient.apply(sums.terms, number, *gradients, *inputs) if needs_gradient else sums.terms / number
     return loss, _statistics(rule, groups, sums) if with_statistics else None
@@ -183,10 +189,10 @@ def _mine(
 
 
 def _number_of_terms(rule: Rule, groups: Groups, sums: _Sums) -> Tensor | int:
-    """What the loss is a mean over, at least 1."""
+    """What the loss is a mean over."""
     if rule.mean_over == "active":
-        return sums.active.clamp(min=1) if isinstance(sums.active, Tensor) else 1
-    return max(1, groups.pairs if rule.mean_over == "positives" else len(groups))
+        return sums.active
+    return groups.pairs if rule.mean_over == "positives" else len(groups)
 
 
 def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:

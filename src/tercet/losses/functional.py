@@ -15,7 +15,7 @@ Their gradient cannot be differentiated again. `tercet.losses.reference` has the
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -89,9 +89,27 @@ def batch_semi_hard_triplet_loss(
     return loss_with_rule(embeddings, labels, rules.semi_hard(margin), distance)
 
 
-def loss_with_rule(embeddings: Tensor, labels: Labels, rule: Rule, distance: Distance = "euclidean") -> Tensor:
-    """The loss of a batch under a rule of `tercet.losses.rules`; the functions above each name one."""
-    return engine.batch_loss(embeddings, checked_labels(embeddings, labels), rule, distance)[0]
+def loss_with_rule(
+    embeddings: Tensor,
+    labels: Labels,
+    rule: Rule,
+    distance: Distance = "euclidean",
+    *,
+    anchors: slice | None = None,
+    over_all: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The loss of a batch under a rule of `tercet.losses.rules`; the functions above each name one.
+
+    Args:
+        anchors: which rows are anchors, by default all; the others are candidates only.
+        over_all: see `engine.batch_loss`.
+    """
+    labels = checked_labels(embeddings, labels)
+    some = None
+    if anchors is not None:
+        own = torch.arange(len(labels), device=labels.device)[anchors]
+        some = engine.Anchors(embeddings[anchors], labels[anchors], own)
+    return engine.batch_loss(embeddings, labels, rule, distance, anchors=some, over_all=over_all)[0]
 
 
 def batch_loss_with_statistics(

@@ -1,4 +1,9 @@
-"""One batch across processes: the rows of all ranks, with the gradient that data-parallel training needs."""
+"""One batch across processes: the rows of all ranks, with the gradient that data-parallel training needs.
+
+Each rank mines for its own rows as anchors, against the rows of all ranks as candidates. Its loss is its
+anchors' share in the loss of the whole batch, so what flows back to a row is the sum over the ranks; it is
+multiplied by the number of ranks because `DistributedDataParallel` divides by it.
+"""
 
 from typing import Any
 
@@ -8,39 +13,55 @@ from torch import Tensor
 
 
 def is_shared(embeddings: Tensor) -> bool:
-    """Whether these embeddings are a rank's share of a batch in training."""
-    return embeddings.requires_grad and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    """Whether these embeddings are a rank's share of a batch in training: an evaluation may run on one rank alone."""
+    return embeddings.requires_grad and number_of_processes() > 1
 
 
-def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The embeddings and labels of all ranks, in rank order; the same ones where there is one process.
+def number_of_processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
-    Only while training (embeddings that require a gradient): an evaluation may run on one rank alone.
-    Ranks may hold different numbers of rows. Every rank computes the loss of the whole batch, so the
-    gradient of its own rows is complete without further communication; it is multiplied by the number
-    of ranks because `DistributedDataParallel` divides by it.
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all."""
+    return number_of_processes() == 1 or dist.get_rank() == 0
+
+
+def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, slice]:
+    """The embeddings and labels of all ranks, in rank order, and which rows are this rank's.
+
+    Ranks may hold different numbers of rows, or none.
 
     Args:
         embeddings: `(rows, dim)` of this rank.
         labels: `(rows,)` int64, numbered alike on all ranks.
     """
-    if not is_shared(embeddings):
-        return embeddings, labels
+    if number_of_processes() == 1:
+        return embeddings, labels, slice(0, len(labels))
     sizes = _all_gather(torch.tensor([len(embeddings)], device=embeddings.device))
     counts = [int(size) for size in sizes]
-    return _GatherRows.apply(embeddings, counts), torch.cat(_all_gather_ragged(labels, counts))
+    start = sum(counts[: dist.get_rank()])
+    rows = slice(start, start + len(labels))
+    return _GatherRows.apply(embeddings, counts, rows), torch.cat(_all_gather_ragged(labels, counts)), rows
+
+
+def sum_over_processes(value: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, without a gradient."""
+    total = value.detach().clone()
+    if number_of_processes() > 1:
+        dist.all_reduce(total)
+    return total
 
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
-        ctx.counts = counts
-        return torch.cat(_all_gather_ragged(rows, counts))
+    def forward(ctx: Any, embeddings: Tensor, counts: list[int], rows: slice) -> Tensor:
+        ctx.rows = rows
+        return torch.cat(_all_gather_ragged(embeddings, counts))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        own = gradient.split(ctx.counts)[dist.get_rank()]
-        return own * dist.get_world_size(), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return sum_over_processes(gradient)[ctx.rows] * number_of_processes(), None, None
 
 
 def _all_gather_ragged(rows: Tensor, counts: list[int]) -> list[Tensor]:

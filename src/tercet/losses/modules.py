@@ -18,9 +18,17 @@ from torch import Tensor, nn
 from tercet import distances
 from tercet.distances import Distance
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
+from tercet.losses import functional, rules
 from tercet.losses.functional import Labels
-from tercet.losses.gathering import gather_rows, is_shared
+from tercet.losses.gathering import (
+    gather_rows,
+    is_first_process,
+    is_shared,
+    number_of_processes,
+    sum_over_processes,
+)
+from tercet.losses.memory import EmbeddingMemory
+from tercet.losses.rules import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +69,7 @@ class _Loss(nn.Module):
         lengths = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
         unit_length = bool(((lengths - 1).abs() < 1e-2).all())
         bound = distances.upper_bound(self.distance_metric, unit_length=unit_length, dim=embeddings.shape[1])
-        if self.margin >= bound:
+        if self.margin >= bound and is_first_process():
             logger.warning(
                 f"margin {self.margin:g} can never be met: the {self.distance_metric} distance of these embeddings"
                 f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
@@ -90,22 +98,48 @@ class _BatchLoss(_Loss):
             raise EmbeddingError(f"{type(self).__name__} takes one column of sentences, got {len(columns)}")
         return self.compute_loss_from_embeddings([_embed(self.model, columns[0])], labels)
 
-    def compute_loss_from_embeddings(self, embeddings: Tensor | Sequence[Tensor], labels: Labels) -> Tensor:
-        """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`."""
+    def compute_loss_from_embeddings(
+        self, embeddings: Tensor | Sequence[Tensor], labels: Labels, memory: EmbeddingMemory | None = None
+    ) -> Tensor:
+        """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`.
+
+        Args:
+            memory: embeddings of past batches, which are candidates too.
+        """
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
-        if isinstance(labels, Tensor) or not is_shared(embeddings):
-            labels = functional.as_label_tensor(labels, embeddings.device)
-        else:
+        shared = is_shared(embeddings)
+        if shared and not isinstance(labels, Tensor):
             raise EmbeddingError("under several processes labels must be a tensor of integers, numbered alike on all")
-        embeddings, labels = gather_rows(embeddings, labels)
-        loss = self._loss(embeddings, labels)
+        labels = functional.as_label_tensor(labels, embeddings.device)
+        rows = slice(0, len(labels))
+        if shared:
+            embeddings, labels, rows = gather_rows(embeddings, labels)
         self._tell_margin_out_of_reach(embeddings)
+        if memory is not None and len(memory):
+            past, labels_of_past = memory.contents()
+            embeddings, labels = torch.cat([embeddings, past.to(embeddings)]), torch.cat([labels, labels_of_past])
+        loss = self._loss(embeddings, labels, rows, shared=shared)
         if not loss.detach():
             self._tell_no_triplet(labels)
         return loss
 
-    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, embeddings: Tensor, labels: Tensor, rows: slice, *, shared: bool) -> Tensor:
+        """The loss of all anchors; where they are shared, its gradient is that of this rank's own, the `rows`."""
+        rule, distance = self._rule(), self.distance_metric
+        if callable(distance) and len(labels) != rows.stop - rows.start:
+            if not shared:
+                raise EmbeddingError("a distance function takes one set of embeddings; name one to use a memory")
+            # It gives one square matrix, so every rank mines the whole batch, and its share is one of so many.
+            whole = functional.loss_with_rule(embeddings, labels, rule, distance)
+            return whole.detach() + (whole - whole.detach()) / number_of_processes()
+        anchors = None if len(labels) == rows.stop - rows.start else rows
+        if not shared:
+            return functional.loss_with_rule(embeddings, labels, rule, distance, anchors=anchors)
+        own = functional.loss_with_rule(embeddings, labels, rule, distance, anchors=rows, over_all=sum_over_processes)
+        return own + (sum_over_processes(own) - own.detach())
+
+    def _rule(self) -> Rule:
         raise NotImplementedError
 
     def _tell_no_triplet(self, labels: Tensor) -> None:
@@ -113,7 +147,7 @@ class _BatchLoss(_Loss):
         if functional.anchors_with_triplet(labels).any():
             return
         self.batches_without_triplet += 1
-        if self.batches_without_triplet == 1:
+        if self.batches_without_triplet == 1 and is_first_process():
             logger.warning(
                 f"a batch of {len(labels)} sentences and {len(labels.unique())} label(s) holds no triplet "
                 "(two sentences of one label and one of another), so its loss is 0; later ones are counted in "
@@ -127,24 +161,22 @@ class _BatchLoss(_Loss):
 class BatchAllTripletLoss(_BatchLoss):
     """All triplets of the batch: `functional.batch_all_triplet_loss`."""
 
-    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        return functional.batch_all_triplet_loss(embeddings, labels, margin=self.margin, distance=self.distance_metric)
+    def _rule(self) -> Rule:
+        return rules.all_triplets(self.margin)
 
 
 class BatchHardTripletLoss(_BatchLoss):
     """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
 
-    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        return functional.batch_hard_triplet_loss(embeddings, labels, margin=self.margin, distance=self.distance_metric)
+    def _rule(self) -> Rule:
+        return rules.hard(self.margin)
 
 
 class BatchSemiHardTripletLoss(_BatchLoss):
     """The nearest negative beyond each positive: `functional.batch_semi_hard_triplet_loss`."""
 
-    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        return functional.batch_semi_hard_triplet_loss(
-            embeddings, labels, margin=self.margin, distance=self.distance_metric
-        )
+    def _rule(self) -> Rule:
+        return rules.semi_hard(self.margin)
 
 
 class BatchHardSoftMarginTripletLoss(_BatchLoss):
@@ -153,8 +185,8 @@ class BatchHardSoftMarginTripletLoss(_BatchLoss):
     def __init__(self, model: nn.Module | None = None, distance_metric: Distance = "euclidean") -> None:
         super().__init__(model, distance_metric, margin=0.0)
 
-    def _loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        return functional.batch_hard_soft_margin_triplet_loss(embeddings, labels, distance=self.distance_metric)
+    def _rule(self) -> Rule:
+        return rules.hard_soft_margin()
 
     def get_config_dict(self) -> dict[str, Any]:
         return _Loss.get_config_dict(self)
@@ -179,7 +211,12 @@ class TripletLoss(_Loss):
         anchor, positive, negative = embeddings
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
         self._tell_margin_out_of_reach(anchor)
-        return loss
+        if not is_shared(anchor):
+            return loss
+        # The mean over the triplets of all ranks, which may hold different numbers of them.
+        number = torch.tensor(float(len(anchor)), device=anchor.device)
+        own = loss * len(anchor) / sum_over_processes(number)
+        return own * number_of_processes() + (sum_over_processes(own) - own.detach() * number_of_processes())
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "triplet_margin": self.margin}

@@ -29,6 +29,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         samples_per_label: K, the sentences of each label in a P×K batch; P is the batch size by K.
         mini_batch_tokens: embed a batch in parts of at most so many tokens, and mine it whole all the same; for
             batches larger than memory (see `tercet.training.gradient_cache`). None embeds it at once.
+        memory_size: how many embeddings of past batches are candidates of a batch too (see `tercet.losses.memory`).
+        memory_warmup_steps: before so many steps, or such a share of them below 1, the memory is only filled.
     """
 
     output_dir: str | None = "tmp_trainer"
@@ -37,6 +39,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
     samples_per_label: int = field(default=4, metadata={"help": "Sentences of each label in a P×K batch."})
     mini_batch_tokens: int | None = field(default=None, metadata={"help": "Embed a batch in parts of so many tokens."})
+    memory_size: int = field(default=0, metadata={"help": "Embeddings of past batches to mine too."})
+    memory_warmup_steps: float = field(default=0.1, metadata={"help": "Steps, or their share, that only fill it."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +49,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.label_names = ["labels"]
         if self.mini_batch_tokens is not None and self.mini_batch_tokens < 1:
             raise DataError(f"mini_batch_tokens must be at least 1, got {self.mini_batch_tokens}")
+        if self.memory_size < 0 or self.memory_warmup_steps < 0:
+            raise DataError("memory_size and memory_warmup_steps must be at least 0")
         try:
             value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
             self.batch_sampler = BatchSampler(value)

@@ -70,12 +70,17 @@ def cached_step(
     for number in due:
         states[number].restore()
         last = number == due[-1]
-        with nullcontext() if last or not hasattr(model, "no_sync") else model.no_sync():
+        with nullcontext() if last else _without_communication(model):
             with autocast():
                 again = model(parts[number][0])["sentence_embedding"]
             backward((again * gradients[number]).sum())
     after.restore()
     return CachedStep(loss.detach(), len(parts), len(due))
+
+
+def _without_communication(model: nn.Module) -> AbstractContextManager[Any]:
+    wrapped: Any = model
+    return wrapped.no_sync() if hasattr(model, "no_sync") else nullcontext()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
 
-import json
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -20,7 +20,10 @@ from tercet import losses
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError, TercetError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.losses.gathering import number_of_processes, sum_over_processes
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.training.checkpoints import last_whole
+from tercet.training.processes import SharedEncoder
 from tercet.training.trainer import SentenceTransformerTrainer
 from tercet.version import __version__
 
@@ -48,6 +51,10 @@ class RunSettings:
     warmup_ratio: float = 0.1
     seed: int = 0
     bf16: bool = False
+    mini_batch_tokens: int | None = None
+    memory_size: int = 0
+    save_every: int | None = None
+    keep: int = 2
 
 
 class Interrupted(Exception):
@@ -87,7 +94,7 @@ def train_and_measure(
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write to {output}: {error.strerror}") from error
-    last = last_whole_checkpoint(checkpoints)
+    last = last_whole(checkpoints)
     if resume and last is None:
         raise DataError(f"nothing to resume: no whole checkpoint in {checkpoints}; run without --resume")
     if not resume and last is not None:
@@ -107,15 +114,15 @@ def train_and_measure(
     trainer.pop_callback(_default_progress(trainer))
     evaluator = None if evaluation is None else make_evaluator(evaluation)
     try:
-        before = evaluator(model) if evaluator else None
+        before = evaluator(SharedEncoder(model)) if evaluator else None
         with stop.listening(), logging_redirect_tqdm():
             trainer.train(resume_from_checkpoint=str(last) if resume else None)
         if stop.asked:
             raise KeyboardInterrupt
-        after = evaluator(model) if evaluator else None
+        after = evaluator(SharedEncoder(model)) if evaluator else None
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
-        raise Interrupted(last_whole_checkpoint(checkpoints)) from None
+        raise Interrupted(last_whole(checkpoints)) from None
     result: dict[str, Any] = {"before": before, "after": after}
     result["settings"] = {**(facts or {}), **asdict(settings), "steps": trainer.state.global_step}
     if settings.max_steps > 0:
@@ -156,23 +163,9 @@ def checkpoint_folder(output: Path) -> Path:
     return output.with_name(output.name + ".checkpoints")
 
 
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint in which everything was written: the trainer's state is the last of its files."""
-    whole = [path.parent for path in folder.glob("checkpoint-[0-9]*/trainer_state.json") if _is_json(path)]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
 
 
 def _arguments(settings: RunSettings, folder: Path, *, triplets: bool) -> SentenceTransformerTrainingArguments:
@@ -180,19 +173,27 @@ def _arguments(settings: RunSettings, folder: Path, *, triplets: bool) -> Senten
     warmup = 0 if 0 < settings.max_steps < 10 else settings.warmup_ratio
     if settings.bf16 and not is_torch_bf16_gpu_available():
         raise DataError("--bf16 needs a GPU that has bfloat16, and there is none here; leave it out")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch_size % processes:
+        raise DataError(
+            f"--batch-size {settings.batch_size} is that of all {processes} processes together; take a multiple of them"
+        )
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=settings.batch_size // processes,
         batch_sampler=BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
         samples_per_label=settings.samples_per_label,
         learning_rate=settings.learning_rate,
         warmup_steps=warmup,
         seed=settings.seed,
         bf16=settings.bf16,
-        save_strategy="epoch",
-        save_total_limit=2,
+        mini_batch_tokens=settings.mini_batch_tokens,
+        memory_size=settings.memory_size,
+        save_strategy="epoch" if settings.save_every is None else "steps",
+        save_steps=settings.save_every or 500,
+        save_total_limit=settings.keep,
         logging_steps=10,
         report_to="none",
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -257,6 +258,8 @@ class _StopOnInterrupt(TrainerCallback):
             signal.signal(signal.SIGINT, before)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if number_of_processes() > 1:  # the signal reaches them in different steps, and they must stop after the same
+            self.asked = bool(sum_over_processes(torch.tensor(float(self.asked), device=args.device)))
         if self.asked:
             control.should_save = True
             control.should_training_stop = True

@@ -22,15 +22,20 @@ from tercet.data.batches import GroupByLabelSampler
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.losses.gathering import gather_rows
+from tercet.losses.memory import EmbeddingMemory
 from tercet.losses.modules import TripletLoss
+from tercet.training import checkpoints
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.datasets import collate, prepare_labelled, prepare_triplets, tokenize
 from tercet.training.gradient_cache import cached_step
+from tercet.training.processes import EvenShares, SharedEncoder
 from tercet.training.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
 
 Evaluator = Callable[..., dict[str, float]]
+_OURS = (LabelEvaluator, TripletEvaluator)
 
 
 class SentenceTransformerTrainer(Trainer):
@@ -96,6 +101,15 @@ class SentenceTransformerTrainer(Trainer):
         self._tokenized: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._best_was_loaded = False
         self._parts = self._parts_with_gradient = 0
+        self._unfinished: str | None = None
+        self.memory: EmbeddingMemory | None = None
+        if self.args.memory_size and self.takes_triplets:
+            raise DataError(
+                "memory_size needs a loss that mines labelled sentences, and TripletLoss takes given triplets"
+            )
+        if self.args.memory_size:
+            dimension = self.model.get_sentence_embedding_dimension()
+            self.memory = EmbeddingMemory(self.args.memory_size, dimension).to(self.args.device)
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
             raise DataError("mini_batch_tokens cuts the batches that the trainer packs itself; leave out data_collator")
         self._data_facts = data_facts(train_dataset)
@@ -140,7 +154,15 @@ class SentenceTransformerTrainer(Trainer):
 
     def _loss_of(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
         parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
-        return self.loss.compute_loss_from_embeddings(parts, inputs.get("labels"))  # type: ignore[operator]
+        labels = inputs.get("labels")
+        if self.memory is None or not self.model.training:
+            return self.loss.compute_loss_from_embeddings(parts, labels)  # type: ignore[operator]
+        warm_up = self.args.memory_warmup_steps
+        warm_up = warm_up * self.state.max_steps if warm_up < 1 else warm_up
+        memory = self.memory if self.state.global_step >= warm_up else None
+        loss = self.loss.compute_loss_from_embeddings(parts, labels, memory)  # type: ignore[operator]
+        self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        return loss
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
@@ -188,7 +210,7 @@ class SentenceTransformerTrainer(Trainer):
         metrics = output.metrics
         assert metrics is not None
         for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
-            measured = evaluator(self.model)
+            measured = evaluator(SharedEncoder(self.model) if isinstance(evaluator, _OURS) else self.model)
             measured = denumpify_detensorize(measured if isinstance(measured, dict) else {"evaluator": measured})
             metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
         return output
@@ -205,7 +227,8 @@ class SentenceTransformerTrainer(Trainer):
         """The loader over a data set tokenized once for the present model; one's own collator gets the texts."""
         if self.data_collator is collate:
             dataset = self._with_token_ids(dataset)
-        return super()._get_dataloader(dataset, *args, **kwargs)
+        loader = super()._get_dataloader(dataset, *args, **kwargs)
+        return EvenShares.replace(loader) if kwargs.get("is_training") else loader
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder = self.model.transformer
@@ -218,7 +241,7 @@ class SentenceTransformerTrainer(Trainer):
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             return super()._get_train_sampler(train_dataset)
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        return self._group_by_label(dataset, self._train_batch_size, "train_dataset")
+        return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
         """Evaluation batches are drawn as training batches are: in file order, a batch may hold a single label."""
@@ -271,12 +294,33 @@ class SentenceTransformerTrainer(Trainer):
         self.model.save_pretrained(folder)
         torch.save(self.args, os.path.join(folder, TRAINING_ARGS_NAME))
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """As in `transformers`, but whole or absent."""
+        folder = Path(self._get_output_dir(trial))
+
+        def write(unfinished: Path) -> None:
+            self._unfinished = str(unfinished)
+            try:
+                super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
+            finally:
+                self._unfinished = None
+
+        checkpoints.write_whole(folder, self.state, write, self.memory, self.args.save_total_limit)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return self._unfinished or super()._get_output_dir(trial)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self._load_weights(resume_from_checkpoint, model)
+        if self.memory is not None:
+            checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
+
+    def _load_weights(self, folder: str, model: Any = None) -> None:
         trusted = self.model.trust_remote_code
-        saved = SentenceTransformer(resume_from_checkpoint, device="cpu", trust_remote_code=trusted)
+        saved = SentenceTransformer(folder, device="cpu", trust_remote_code=trusted)
         (model or self.model).load_state_dict(saved.state_dict())
 
     def _load_best_model(self) -> None:
         logger.info(f"Loading the best model, {self.state.best_model_checkpoint} ({self.state.best_metric})")
-        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+        self._load_weights(str(self.state.best_model_checkpoint))
         self._best_was_loaded = True

@@ -1,0 +1,125 @@
+"""Time and memory of a training step as batches grow, at once and with cached gradients, and over two processes.
+
+    python benchmarks/scaling.py --data DIR [--largest 8192] [--tokens 1024] [--output FILE.json]
+
+All-MiniLM-L6-v2, BANKING77, BatchSemiHard, P×K with K = 4, two threads; each case in a process of its own. A case that
+would take more than `--limit` seconds a step is not run further. Strong scaling: one thread a process, the same batch.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import alone, labelled, model_folder, peak_mib
+
+
+def one(options: dict[str, Any]) -> dict[str, Any]:
+    """Some training steps: median seconds of those after the first, peak memory, the share of parts skipped."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+
+    if options["library"] == "tercet":
+        import tercet as library
+        from tercet import losses
+    else:
+        import sentence_transformers as library
+        from sentence_transformers.sentence_transformer import losses
+    from tercet.data.batches import GroupByLabelSampler
+
+    torch.set_num_threads(options["threads"])
+    texts, labels = labelled(Path(options["data"]), "banking77")
+    size, steps = options["batch_size"], options["steps"]
+    order = GroupByLabelSampler(labels, size, samples_per_label=4).batches().flatten()
+    order = [int(row) for _ in range(1 + size * steps // len(order)) for row in order][: size * steps]
+    data = Dataset.from_dict({"sentence": [texts[row] for row in order], "label": [labels[row] for row in order]})
+    model = library.SentenceTransformer(options["model"], device="cpu")
+    ends: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            ends.append(time.perf_counter())
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            ends.append(time.perf_counter())
+
+    ours = {"mini_batch_tokens": options["tokens"], "train_sampling_strategy": "sequential"}
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    with tempfile.TemporaryDirectory() as output:
+        arguments = library.SentenceTransformerTrainingArguments(
+            output, max_steps=steps, per_device_train_batch_size=size // processes, report_to="none", save_strategy="no",
+            disable_tqdm=True, logging_steps=steps, use_cpu=True, dataloader_pin_memory=False,
+            **(ours if options["library"] == "tercet" else {}),
+        )  # fmt: skip
+        trainer = library.SentenceTransformerTrainer(
+            model, arguments, data, loss=losses.BatchSemiHardTripletLoss(model, margin=0.3), callbacks=[Clock()]
+        )
+        trainer.train()
+    seconds = [after - before for before, after in pairwise(ends)][::2]
+    skipped = [entry["parts_skipped"] for entry in trainer.state.log_history if "parts_skipped" in entry]
+    return {"seconds": statistics.median(seconds[1:]), "peak_mib": peak_mib(), "parts_skipped": skipped[-1:]}
+
+
+def several(processes: int, options: dict[str, Any]) -> dict[str, Any]:
+    """The same under torchrun; the figures of the first process."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += [__file__, "--one", json.dumps(options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads([line for line in done.stdout.splitlines() if line.startswith('{"seconds"')][0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--largest", type=int, default=8192)
+    parser.add_argument("--tokens", type=int, default=1024, help="mini_batch_tokens of the cached runs")
+    parser.add_argument("--limit", type=float, default=120, help="seconds a step beyond which no larger batch is run")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        result = one(json.loads(arguments.one))
+        if os.environ.get("RANK", "0") == "0":
+            print(json.dumps(result), flush=True)
+        return
+    shared = {"data": str(arguments.data), "model": model_folder("bundled"), "threads": 2, "tokens": None}
+    kinds = {
+        "at once": {"library": "tercet"},
+        "cached": {"library": "tercet", "tokens": arguments.tokens},
+        "sentence-transformers": {"library": "peer"},
+    }
+    rows: list[dict[str, Any]] = []
+    for name, kind in kinds.items():
+        size = 64
+        while size <= arguments.largest:
+            steps = 6 if size <= 256 else 3
+            row = alone(__file__, shared | kind | {"batch_size": size, "steps": steps})
+            rows.append({"kind": name, "batch_size": size, **row})
+            print(
+                f"{name:22s} batch {size:5d}  {row['seconds']:8.2f} s  {1e3 * row['seconds'] / size:6.1f} ms a sentence"
+                f"  {row['peak_mib']:7.0f} MiB  parts skipped {row['parts_skipped']}",
+                flush=True,
+            )
+            if row["seconds"] > arguments.limit:
+                break
+            size *= 2 if size < 256 else 4
+    for processes in (1, 2):
+        options = shared | {"library": "tercet", "batch_size": 256, "steps": 5, "threads": 1}
+        row = several(processes, options)
+        rows.append({"kind": f"{processes} process(es)", "batch_size": 256, **row})
+        print(f"{processes} process(es), one thread each, batch 256: {row['seconds']:.2f} s a step", flush=True)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

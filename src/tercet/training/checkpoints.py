@@ -1,0 +1,96 @@
+"""Checkpoints that are whole or absent: written under another name, and renamed when all processes are done."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from safetensors.torch import load_model, save_model
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import rotate_checkpoints
+
+from tercet.errors import DataError
+from tercet.losses.gathering import is_first_process, number_of_processes
+from tercet.losses.memory import EmbeddingMemory
+
+_MEMORY = "memory.safetensors"
+
+
+def write_whole(
+    folder: Path, state: TrainerState, write: Callable[[Path], None], memory: EmbeddingMemory | None, keep: int | None
+) -> None:
+    """Write `folder`/checkpoint-STEP by `write`, which is given another folder to write it in; then remove old ones.
+
+    Raises:
+        DataError: it cannot be written; earlier checkpoints are as they were.
+    """
+    name = f"checkpoint-{state.global_step}"
+    unfinished = folder / ".unfinished"
+    if is_first_process():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _wait_for_all()
+    try:
+        write(unfinished)
+        if memory is not None and is_first_process():
+            save_model(memory, str(unfinished / name / _MEMORY))
+        _wait_for_all()
+        if is_first_process():
+            _name_best(state, unfinished, folder)
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (unfinished / name).rename(folder / name)
+            unfinished.rmdir()
+            rotate_checkpoints(
+                output_dir=str(folder), save_total_limit=keep, best_model_checkpoint=state.best_model_checkpoint
+            )
+    except Exception as error:  # each library that writes a part of it has errors of its own for a full disk
+        shutil.rmtree(unfinished, ignore_errors=True)
+        last = last_whole(folder)
+        whole = f"the last whole one is {last}" if last else "there is none before it"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"cannot write the checkpoint {folder / name}: {reason}; {whole}") from error
+    _wait_for_all()
+
+
+def last_whole(folder: Path) -> Path | None:
+    """The newest whole checkpoint in a folder."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def load_memory(memory: EmbeddingMemory, checkpoint: Path) -> None:
+    """Fill a memory with what a checkpoint holds of it.
+
+    Raises:
+        DataError: the checkpoint has none, or one of another size.
+    """
+    path = checkpoint / _MEMORY
+    if not path.exists():
+        raise DataError(f"{checkpoint} was written without a memory; resume it with memory_size=0")
+    try:
+        load_model(memory, path)
+    except RuntimeError as error:
+        raise DataError(f"{path} is a memory of another size; resume it with the memory_size it was written with") from error
+
+
+def _name_best(state: TrainerState, unfinished: Path, folder: Path) -> None:
+    """The best checkpoint by the name that it will have."""
+    best = state.best_model_checkpoint
+    if best is not None and Path(best).parent == unfinished:
+        state.best_model_checkpoint = str(folder / Path(best).name)
+        state.save_to_json(str(Path(best) / TRAINER_STATE_NAME))
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def _wait_for_all() -> None:
+    if number_of_processes() > 1:
+        dist.barrier()

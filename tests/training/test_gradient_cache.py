@@ -1,0 +1,106 @@
+"""Cached gradients against the graph of the whole batch: same masks of dropout, same loss, same gradients."""
+
+import pytest
+import torch
+from torch import nn
+
+from tercet import SentenceTransformer, losses
+from tercet.encoder.packing import cut, pack
+from tercet.training.gradient_cache import cached_step
+from tests.losses.helpers import VARIANTS
+from tests.training.test_trainer import _trainer, _weights
+
+TOKENS = 20
+
+
+@pytest.fixture
+def model(bert):
+    return SentenceTransformer(bert, device="cpu").train()
+
+
+def _direct(model, features, loss_of):
+    """The same parts in the same order, with the graphs of all of them at once."""
+    parts = list(cut(features, TOKENS))
+    embedded = torch.cat([model(part)["sentence_embedding"] for part, _ in parts])
+    places = torch.cat([places for _, places in parts])
+    loss = loss_of(embedded[places.argsort()])
+    loss.backward()
+    return loss.detach()
+
+
+def _gradients(model):
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+@pytest.mark.parametrize("loss", [*(variant.module for variant in VARIANTS.values()), losses.TripletLoss])
+def test_cached_is_direct_with_dropout(loss, model, sentences, labels):
+    features = pack(model.token_ids(sentences[:15]))
+    assert not torch.equal(model(features)["sentence_embedding"], model(features)["sentence_embedding"])  # dropout
+    codes = torch.tensor([sorted(set(labels)).index(label) for label in labels[:15]])
+    module = loss(model)
+    parts = (lambda x: list(x.chunk(3))) if loss is losses.TripletLoss else (lambda x: [x])
+
+    def loss_of(embeddings):
+        return module.compute_loss_from_embeddings(parts(embeddings), codes)
+
+    torch.manual_seed(5)
+    wanted = _direct(model, features, loss_of)
+    gradients, after = _gradients(model), torch.get_rng_state()
+    model.zero_grad()
+    torch.manual_seed(5)
+    step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS)
+    assert step.parts > 3
+    assert step.loss == pytest.approx(float(wanted), rel=1e-6)
+    for name, gradient in _gradients(model).items():
+        scale = float(gradients[name].abs().max())
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-5, atol=1e-5 * scale + 1e-9, msg=name)
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_parts_without_gradient_are_left_out(model, sentences):
+    """Half of the sentences take part in no active triplet."""
+    features = pack(model.token_ids(sentences))
+    model.eval()
+    weight = torch.zeros(len(sentences), 1)
+    shortest = features["packing"].order[: len(sentences) // 2].copy()
+    weight[shortest] = 1
+
+    def loss_of(embeddings):
+        return (embeddings * weight).square().sum()
+
+    _direct(model, features, loss_of)
+    wanted = _gradients(model)
+    model.zero_grad()
+    runs = []
+    model.register_forward_hook(lambda *_: runs.append(torch.is_grad_enabled()))
+    step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS)
+    assert runs.count(True) == step.parts_with_gradient < step.parts == runs.count(False)
+    for name, gradient in _gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_no_gradient_at_all_still_gives_every_parameter_one(model, sentences):
+    """Several processes wait for each other there."""
+    step = cached_step(
+        model, pack(model.token_ids(sentences)), lambda x: (x * 0).sum(), torch.Tensor.backward, tokens=TOKENS
+    )
+    assert step.parts_with_gradient == 1
+    assert all(not gradient.any() for gradient in _gradients(model).values())
+
+
+@pytest.mark.parametrize("changes", [{}, {"gradient_accumulation_steps": 2}, {"bf16": True, "use_cpu": True}])
+def test_the_trainer_in_parts_trains_as_at_once(changes, bert, labelled, tmp_path):
+    weights, recorded = [], []
+    for tokens in (None, TOKENS):
+        options = {"mini_batch_tokens": tokens, "optim": "sgd", "learning_rate": 0.1, **changes}
+        trainer = _trainer(bert, tmp_path, labelled, losses.BatchAllTripletLoss, changes=options)
+        for module in trainer.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        trainer.train()
+        weights.append(_weights(trainer.model))
+        recorded.append([entry for entry in trainer.state.log_history if "loss" in entry])
+    tolerance = 2e-2 if "bf16" in changes else 1e-5
+    torch.testing.assert_close(weights[0], weights[1], rtol=tolerance, atol=tolerance)
+    assert [entry["loss"] for entry in recorded[0]] == pytest.approx([e["loss"] for e in recorded[1]], rel=tolerance)
+    assert all("parts_skipped" in entry for entry in recorded[1])
