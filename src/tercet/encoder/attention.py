@@ -1,14 +1,16 @@
 """Attention within the sentences of a packed row, for every model that uses `transformers`' attention interface.
 
 The row of tokens is looked at as short rows of equal width, several short sentences to a row, with a mask that keeps
-them apart: one call of `scaled_dot_product_attention` for each class of lengths. What it computes for masked pairs
-is little: attention over short rows is a few percent of the work of the linear layers. On CUDA, in half precision
+them apart: one call of attention for each class of lengths. What it computes for masked pairs is little: attention
+over short rows is a few percent of the work of the linear layers. Many sentences of one length are full rows and need
+no mask. On CUDA, in half precision
 and without dropout, torch's variable-length attention takes the row of tokens as it is.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,10 @@ NAME = "tercet_packed"
 # Sentences of up to so many tokens share rows. Wider rows compute more that is masked, narrower ones hold fewer
 # sentences and leave more cells unused.
 SHORT = 32
+# Sentences of one length with so many tokens together are rows of that width, full and without a mask.
+ALIKE = 256
+# On a CPU and up to this width products and a softmax are quicker than torch's fused attention (docs/log.md).
+PLAIN = 64
 
 
 @dataclass(frozen=True)
@@ -78,13 +84,14 @@ class Layout:
     def __init__(self, packing: Packing, device: torch.device) -> None:
         self.device = device
         self.parts: list[Rows] = []
-        lengths = packing.lengths[packing.lengths > 0]
-        width = SHORT
-        while len(lengths):
-            number = int(np.searchsorted(lengths, width, side="right"))
-            if number:
-                self.parts.append(_rows(lengths[:number], width, device))
-            lengths, width = lengths[number:], 2 * width
+        values, counts = np.unique(packing.lengths[packing.lengths > 0], return_counts=True)
+        alike = values * counts >= ALIKE
+        for first, last in pairwise([0, *(np.flatnonzero(alike[1:] != alike[:-1]) + 1), len(alike)]):
+            if alike[first]:
+                runs = zip(counts[first:last].tolist(), values[first:last].tolist(), strict=True)
+                self.parts += [Rows(count * length, (count, length)) for count, length in runs]
+            else:
+                self.parts += _classes(np.repeat(values[first:last], counts[first:last]), device)
         self.starts = torch.from_numpy(packing.starts).to(device, torch.int32)
         self.longest = int(packing.lengths[-1])
         self._masks: dict[int | None, list[Tensor | None]] = {}
@@ -125,17 +132,29 @@ def attend(
         layout.parts, masks, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
     ):
         q, k, v = map(part.spread, inputs)
-        run = _with_dropout if dropout and q.device.type == "cpu" else F.scaled_dot_product_attention
+        plain = q.device.type == "cpu" and (dropout or part.shape[1] <= PLAIN)
+        run = _plain_attention if plain else F.scaled_dot_product_attention
         outputs.append(part.gather(run(q, k, v, mask, dropout, scale=scale)))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def _with_dropout(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, *, scale: float | None) -> Tensor:
-    """`scaled_dot_product_attention` as torch computes it on a CPU where there is dropout, but for the drawing."""
+def _plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, *, scale: float | None) -> Tensor:
+    """`scaled_dot_product_attention` by its formula, with our own dropout."""
     scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    return drop(scores.softmax(-1), p) @ v
+    weights = scores.softmax(-1)
+    return (drop(weights, p) if p else weights) @ v
+
+
+def _classes(lengths: np.ndarray, device: torch.device) -> Iterator[Rows]:
+    """Sentences of up to `SHORT` tokens, of up to twice as many, and so on."""
+    width = SHORT
+    while len(lengths):
+        number = int(np.searchsorted(lengths, width, side="right"))
+        if number:
+            yield _rows(lengths[:number], width, device)
+        lengths, width = lengths[number:], 2 * width
 
 
 def _rows(lengths: np.ndarray, width: int, device: torch.device) -> Rows:

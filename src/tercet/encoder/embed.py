@@ -12,7 +12,7 @@ from tercet.encoder.packing import pack
 # Sentences are tokenized and sorted so many at a time, so that memory does not grow with their number.
 _WINDOW = 4096
 # More tokens at a time are not quicker: on a CPU the states of a layer should stay in the cache.
-_TOKENS_ON_CPU, _TOKENS_ON_GPU = 4096, 32768
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 1024, 32768
 
 
 def embed(

@@ -169,7 +169,7 @@ class SentenceTransformer(nn.Module):
             convert_to_tensor: return one tensor, in place of a NumPy array.
             convert_to_numpy: if neither is asked for, return a list of tensors.
             normalize_embeddings: scale embeddings to length 1.
-            batch_tokens: the most tokens at a time (a longer sentence goes alone); by default 4,096 on a CPU
+            batch_tokens: the most tokens at a time (a longer sentence goes alone); by default 1,024 on a CPU
                 and 32,768 elsewhere. Less takes less memory.
 
         Returns:
