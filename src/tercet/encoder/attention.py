@@ -3,8 +3,7 @@
 The row of tokens is looked at as short rows of equal width, several short sentences to a row, with a mask that keeps
 them apart: one call of attention for each class of lengths. What it computes for masked pairs is little: attention
 over short rows is a few percent of the work of the linear layers. Many sentences of one length are full rows and need
-no mask. On CUDA, in half precision
-and without dropout, torch's variable-length attention takes the row of tokens as it is.
+no mask. On CUDA, in half precision and without dropout, torch's variable-length attention takes the row as it is.
 """
 
 import inspect
