@@ -15,7 +15,8 @@ TOKENS = 20
 
 @pytest.fixture
 def model(bert):
-    return SentenceTransformer(bert, device="cpu").train()
+    """In float64: some gradients are 0 but for rounding, as that of a bias that shifts all embeddings alike."""
+    return SentenceTransformer(bert, device="cpu").double().train()
 
 
 def _direct(model, features, loss_of):
@@ -51,9 +52,9 @@ def test_cached_is_direct_with_dropout(loss, model, sentences, labels):
     step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS)
     assert step.parts > 3
     assert step.loss == pytest.approx(float(wanted), rel=1e-6)
+    assert max(float(gradient.abs().max()) for gradient in gradients.values()) > 1e-3
     for name, gradient in _gradients(model).items():
-        scale = float(gradients[name].abs().max())
-        torch.testing.assert_close(gradient, gradients[name], rtol=1e-5, atol=1e-5 * scale + 1e-9, msg=name)
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-7, atol=1e-12, msg=name)
     assert torch.equal(torch.get_rng_state(), after)
 
 
@@ -76,7 +77,7 @@ def test_parts_without_gradient_are_left_out(model, sentences):
     step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS)
     assert runs.count(True) == step.parts_with_gradient < step.parts == runs.count(False)
     for name, gradient in _gradients(model).items():
-        torch.testing.assert_close(gradient, wanted[name], rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-7, atol=1e-12, msg=name)
 
 
 def test_no_gradient_at_all_still_gives_every_parameter_one(model, sentences):
