@@ -1,17 +1,13 @@
 """One, two and four real gloo processes: replicas are identical, and train as one process on the same global batches."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.child import ENVIRONMENT, ROOT
 from tests.training.processes_run import RUNS
-
-_ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
@@ -23,8 +19,7 @@ def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [*launcher, "-m", "tests.training.processes_run", str(bert), str(output), str(8 // processes)]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{_ROOT / 'src'}{os.pathsep}{_ROOT}"}
-        done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         found[processes] = [torch.load(output / f"rank{rank}.pt") for rank in range(processes)]
     return found

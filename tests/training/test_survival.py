@@ -15,16 +15,15 @@ from safetensors.torch import load_file
 from tercet import SentenceTransformer
 from tercet.training.checkpoints import last_whole
 from tercet.training.run import checkpoint_folder
+from tests.child import ENVIRONMENT, ROOT
 
-_ROOT = Path(__file__).parents[2]
 # More can be asked for: TERCET_KILLS=20 pytest tests/training/test_survival.py
 _KILLS = int(os.environ.get("TERCET_KILLS", "4"))
 
 
 def _start(bert: Path, output: Path, memory: int, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.training.survival_run", str(bert), str(output), str(memory)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_ROOT)}
-    return subprocess.Popen(command, cwd=_ROOT, env=environment, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, **options)
 
 
 def _finish(process: subprocess.Popen) -> None:
