@@ -55,8 +55,8 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     with tempfile.TemporaryDirectory() as output:
         arguments = library.SentenceTransformerTrainingArguments(
-            output, max_steps=steps, per_device_train_batch_size=size // processes, report_to="none", save_strategy="no",
-            disable_tqdm=True, logging_steps=steps, use_cpu=True, dataloader_pin_memory=False,
+            output, max_steps=steps, per_device_train_batch_size=size // processes, report_to="none",
+            save_strategy="no", disable_tqdm=True, logging_steps=steps, use_cpu=True, dataloader_pin_memory=False,
             **(ours if options["library"] == "tercet" else {}),
         )  # fmt: skip
         trainer = library.SentenceTransformerTrainer(
@@ -74,7 +74,7 @@ def several(processes: int, options: dict[str, Any]) -> dict[str, Any]:
     command += [__file__, "--one", json.dumps(options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return json.loads([line for line in done.stdout.splitlines() if line.startswith('{"seconds"')][0])
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"seconds"')))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Past batches as candidates: what the memory holds, and the losses against loops over candidates that are no anchors."""
+"""Past batches as candidates: what the memory holds, and losses against loops over candidates that are no anchors."""
 
 import pytest
 import torch
@@ -44,17 +44,21 @@ def _by_loops(kind, x, y, candidates, labels, margin):
     return sum(terms) / max(1, len(terms))
 
 
-@pytest.mark.parametrize("kind", [losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.BatchSemiHardTripletLoss])
+@pytest.mark.parametrize(
+    "kind", [losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.BatchSemiHardTripletLoss]
+)
 def test_candidates_of_the_past_are_mined_and_get_no_gradient(kind):
     for seed in range(20):
         random = torch.Generator().manual_seed(seed)
         x = torch.randn(8, 4, generator=random, dtype=torch.float64, requires_grad=True)
         y = torch.randint(0, 4, (8,), generator=random)
         memory = EmbeddingMemory(10, 4).double()
-        memory.add(torch.randn(10, 4, generator=random, dtype=torch.float64), torch.randint(0, 5, (10,), generator=random))
+        memory.add(
+            torch.randn(10, 4, generator=random, dtype=torch.float64), torch.randint(0, 5, (10,), generator=random)
+        )
         loss = kind(margin=0.7).compute_loss_from_embeddings(x, y, memory)
         candidates, labels = torch.cat([x, memory.contents()[0]]), torch.cat([y, memory.contents()[1]]).tolist()
-        assert float(loss) == pytest.approx(_by_loops(kind, x, y.tolist(), candidates, labels, 0.7), rel=1e-9)
+        assert float(loss.detach()) == pytest.approx(_by_loops(kind, x, y.tolist(), candidates, labels, 0.7), rel=1e-9)
         loss.backward()
         assert x.grad.abs().sum() > 0
         assert memory.embeddings.grad is None

@@ -45,7 +45,9 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
             save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, batch_sampler=sampler,
             samples_per_label=2, mini_batch_tokens=tokens, memory_size=memory,
         )  # fmt: skip
-        margin = {"TripletLoss": {"triplet_margin": 0.5}, "BatchHardSoftMarginTripletLoss": {}}.get(name, {"margin": 0.5})
+        margin = {"TripletLoss": {"triplet_margin": 0.5}, "BatchHardSoftMarginTripletLoss": {}}.get(
+            name, {"margin": 0.5}
+        )
         trainer = SentenceTransformerTrainer(
             model, arguments, Dataset.from_dict(columns), loss=getattr(losses, name)(model, **margin)
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 BUNDLED = "bundled"
+# Under a launcher of several processes one speaks for all; errors come from each.
+IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 DATA_HELP = "A .csv, .tsv, .jsonl or .parquet file, or the name of a data set on the hub."
 
@@ -52,13 +54,14 @@ def _end(message: str, code: int) -> None:
 
 def say(message: str) -> None:
     """A remark for the user, on standard error."""
-    typer.echo(message, err=True)
+    if IS_FIRST_PROCESS:
+        typer.echo(message, err=True)
 
 
 def quiet_libraries() -> None:
     """Keep the remarks of the libraries below off the screen, and ours on it."""
     logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("tercet").setLevel(logging.INFO)
+    logging.getLogger("tercet").setLevel(logging.INFO if IS_FIRST_PROCESS else logging.ERROR)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shlex
 import sys
 from enum import Enum
@@ -13,6 +12,7 @@ import typer
 
 from tercet.cli.console import (
     DATA_HELP,
+    IS_FIRST_PROCESS,
     MODEL_HELP,
     before_and_after,
     check_free,
@@ -91,13 +91,20 @@ def train(
     check_free(output, overwrite=overwrite)
     if output.is_file():
         raise DataError(f"{output} is a file; a model is a folder")
-    for name, value, least in (
-        ("--mini-batch-tokens", mini_batch_tokens, 1), ("--memory-size", memory_size, 0),
-        ("--save-every", save_every, 1), ("--keep", keep, 1),
-    ):  # fmt: skip
-        if value is not None and value < least:
-            raise DataError(f"{name} must be at least {least}, got {value}")
-    _check_numbers(epochs, max_steps, learning_rate, warmup_ratio, eval_data, eval_fraction, seed)
+    if eval_data is not None and eval_fraction is not None:
+        raise DataError("--eval-data and --eval-fraction exclude each other; give one")
+    _check_numbers(
+        ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
+        ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
+        ("--learning-rate", learning_rate, 0 < learning_rate < math.inf, "above 0"),
+        ("--warmup-ratio", warmup_ratio, 0 <= warmup_ratio < 1, "at least 0 and below 1"),
+        ("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"),
+        ("--eval-fraction", eval_fraction, eval_fraction is None or 0 <= eval_fraction < 1, "at least 0 and below 1"),
+        ("--mini-batch-tokens", mini_batch_tokens, mini_batch_tokens is None or mini_batch_tokens > 0, "at least 1"),
+        ("--memory-size", memory_size, memory_size >= 0, "at least 0"),
+        ("--save-every", save_every, save_every is None or save_every > 0, "at least 1"),
+        ("--keep", keep, keep > 0, "at least 1"),
+    )
     _check_batch(batch_size, samples_per_label, triplets=loss is LossName.TRIPLET)
     if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
         say(f"--margin {margin:g} is not used: the soft margin has none")
@@ -123,7 +130,7 @@ def train(
     except Interrupted as interrupt:
         _say_how_to_resume(interrupt.checkpoint)
         raise typer.Exit(130) from None
-    if os.environ.get("RANK", "0") != "0":
+    if not IS_FIRST_PROCESS:
         return
     if as_json:
         typer.echo(json.dumps(result, indent=2))
@@ -149,25 +156,8 @@ def _check_batch(batch_size: int, samples_per_label: int, *, triplets: bool) -> 
         )
 
 
-def _check_numbers(
-    epochs: float,
-    max_steps: int,
-    learning_rate: float,
-    warmup: float,
-    eval_data: str | None,
-    fraction: float | None,
-    seed: int,
-) -> None:
-    if eval_data is not None and fraction is not None:
-        raise DataError("--eval-data and --eval-fraction exclude each other; give one")
-    checks = [
-        ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
-        ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
-        ("--learning-rate", learning_rate, 0 < learning_rate < math.inf, "above 0"),
-        ("--warmup-ratio", warmup, 0 <= warmup < 1, "at least 0 and below 1"),
-        ("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"),
-        ("--eval-fraction", fraction, fraction is None or 0 <= fraction < 1, "at least 0 and below 1"),
-    ]
+def _check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
+    """Of each option: its name, its value, whether it fits, and what would."""
     for name, value, fits, wanted in checks:
         if not fits:
             raise DataError(f"{name} must be {wanted}, got {value}")

@@ -1,8 +1,10 @@
 """The arguments of a training run: those of `transformers`, and how batches are drawn."""
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 
+import torch
 from transformers import TrainingArguments
 
 from tercet.errors import DataError
@@ -43,7 +45,12 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     memory_warmup_steps: float = field(default=0.1, metadata={"help": "Steps, or their share, that only fill it."})
 
     def __post_init__(self) -> None:
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if launched > 1 and not torch.accelerator.is_available():
+            self.use_cpu = True  # or each process of torchrun would train alone, without a word
         super().__post_init__()
+        if self.world_size != launched:
+            raise DataError(f"{launched} processes were launched, but they train as {self.world_size}; use torchrun")
         # Columns are chosen by the trainer, by what its loss wants, and not by the model's signature.
         self.remove_unused_columns = False
         self.label_names = ["labels"]

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch.distributed as dist
 from safetensors.torch import load_model, save_model
@@ -72,7 +71,9 @@ def load_memory(memory: EmbeddingMemory, checkpoint: Path) -> None:
     try:
         load_model(memory, path)
     except RuntimeError as error:
-        raise DataError(f"{path} is a memory of another size; resume it with the memory_size it was written with") from error
+        raise DataError(
+            f"{path} is a memory of another size; resume it with the memory_size it was written with"
+        ) from error
 
 
 def _name_best(state: TrainerState, unfinished: Path, folder: Path) -> None:
