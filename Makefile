@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -34,6 +34,9 @@ bench-encode: $(VENV)/.test
 
 bench-quality: $(VENV)/.test
 	$(BIN)/python benchmarks/quality.py --data $(DATA)
+
+bench-scaling: $(VENV)/.test
+	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json

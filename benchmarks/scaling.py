@@ -2,12 +2,14 @@
 
     python benchmarks/scaling.py --data DIR [--largest 8192] [--tokens 1024] [--output FILE.json]
 
-All-MiniLM-L6-v2, BANKING77, BatchSemiHard, P×K with K = 4, two threads; each case in a process of its own. A case that
-would take more than `--limit` seconds a step is not run further. Strong scaling: one thread a process, the same batch.
+All-MiniLM-L6-v2, BANKING77, BatchSemiHard, P×K with P = 64 labels from batches of 256 on, two threads; each case in a
+process of its own. Larger batches are left out where they would need more memory than the machine has, or more than
+`--limit` seconds a step. Strong scaling: one thread a process, the same batch.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -20,6 +22,8 @@ from typing import Any
 
 import torch
 from common import alone, labelled, model_folder, peak_mib
+
+SIZES = [64, 256, 1024, 2048, 8192]
 
 
 def one(options: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(options["threads"])
     texts, labels = labelled(Path(options["data"]), "banking77")
     size, steps = options["batch_size"], options["steps"]
-    order = GroupByLabelSampler(labels, size, samples_per_label=4).batches().flatten()
+    order = GroupByLabelSampler(labels, size, samples_per_label=max(4, size // 64)).batches().flatten()
     order = [int(row) for _ in range(1 + size * steps // len(order)) for row in order][: size * steps]
     data = Dataset.from_dict({"sentence": [texts[row] for row in order], "label": [labels[row] for row in order]})
     model = library.SentenceTransformer(options["model"], device="cpu")
@@ -82,7 +86,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--largest", type=int, default=8192)
     parser.add_argument("--tokens", type=int, default=1024, help="mini_batch_tokens of the cached runs")
-    parser.add_argument("--limit", type=float, default=120, help="seconds a step beyond which no larger batch is run")
+    parser.add_argument("--limit", type=float, default=150, help="seconds a step beyond which no larger batch is run")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -98,20 +102,24 @@ def main() -> None:
         "sentence-transformers": {"library": "peer"},
     }
     rows: list[dict[str, Any]] = []
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     for name, kind in kinds.items():
-        size = 64
-        while size <= arguments.largest:
-            steps = 6 if size <= 256 else 3
-            row = alone(__file__, shared | kind | {"batch_size": size, "steps": steps})
+        for size, larger in pairwise([*(size for size in SIZES if size <= arguments.largest), math.inf]):
+            row = alone(__file__, shared | kind | {"batch_size": size, "steps": 5 if size <= 256 else 3})
             rows.append({"kind": name, "batch_size": size, **row})
             print(
                 f"{name:22s} batch {size:5d}  {row['seconds']:8.2f} s  {1e3 * row['seconds'] / size:6.1f} ms a sentence"
                 f"  {row['peak_mib']:7.0f} MiB  parts skipped {row['parts_skipped']}",
                 flush=True,
             )
-            if row["seconds"] > arguments.limit:
+            growth = larger / size
+            if larger < math.inf and row["seconds"] * growth > arguments.limit:
+                print(f"{name:22s} batch {larger:5d}  left out: more than {arguments.limit} s a step")
                 break
-            size *= 2 if size < 256 else 4
+            # Of the peak, about 600 MiB are there at any size.
+            if larger < math.inf and (row["peak_mib"] - 600) * growth > 0.8 * memory and name != "cached":
+                print(f"{name:22s} batch {larger:5d}  left out: more memory than there is", flush=True)
+                break
     for processes in (1, 2):
         options = shared | {"library": "tercet", "batch_size": 256, "steps": 5, "threads": 1}
         row = several(processes, options)

@@ -13,23 +13,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import RandomSampler, Sampler
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
-from tercet.data.batches import GroupByLabelSampler
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.gathering import gather_rows
 from tercet.losses.memory import EmbeddingMemory
-from tercet.losses.modules import TripletLoss
 from tercet.training import checkpoints
-from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
-from tercet.training.datasets import collate, prepare_labelled, prepare_triplets, tokenize
+from tercet.training.arguments import SentenceTransformerTrainingArguments
+from tercet.training.datasets import collate
 from tercet.training.gradient_cache import cached_step
-from tercet.training.processes import EvenShares, SharedEncoder
+from tercet.training.loading import LoadingTrainer
+from tercet.training.processes import SharedEncoder
 from tercet.training.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ Evaluator = Callable[..., dict[str, float]]
 _OURS = (LabelEvaluator, TripletEvaluator)
 
 
-class SentenceTransformerTrainer(Trainer):
+class SentenceTransformerTrainer(LoadingTrainer):
     """Train a `SentenceTransformer` with a triplet loss.
 
     Args:
@@ -55,9 +53,6 @@ class SentenceTransformerTrainer(Trainer):
     Raises:
         DataError: the data do not fit the loss; says which columns were found and wanted.
     """
-
-    model: SentenceTransformer
-    args: SentenceTransformerTrainingArguments
 
     def __init__(
         self,
@@ -98,7 +93,6 @@ class SentenceTransformerTrainer(Trainer):
             optimizers=optimizers,
         )
         self.loss.to(self.args.device)
-        self._tokenized: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._best_was_loaded = False
         self._parts = self._parts_with_gradient = 0
         self._unfinished: str | None = None
@@ -114,24 +108,6 @@ class SentenceTransformerTrainer(Trainer):
             raise DataError("mini_batch_tokens cuts the batches that the trainer packs itself; leave out data_collator")
         self._data_facts = data_facts(train_dataset)
         self._check_samplers()
-
-    def _check_samplers(self) -> None:
-        """Refuse data that make no P×K batches now, and not after minutes of training; tell the figures."""
-        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
-            return
-        if self.train_dataset is not None:
-            sampler = self._get_train_sampler()
-            assert isinstance(sampler, GroupByLabelSampler)
-            logger.info(sampler.described())
-        parts = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
-        for part in parts.values():
-            if part is not None:
-                self._get_eval_sampler(part)
-
-    @property
-    def takes_triplets(self) -> bool:
-        """Whether the loss takes given triplets, in place of labelled sentences."""
-        return isinstance(self.loss, TripletLoss)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
@@ -222,58 +198,6 @@ class SentenceTransformerTrainer(Trainer):
         if self.takes_triplets:
             return [TripletEvaluator(columns["anchor"], columns["positive"], columns["negative"])]
         return [LabelEvaluator(columns["sentence"], columns["label"])]
-
-    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """The loader over a data set tokenized once for the present model; one's own collator gets the texts."""
-        if self.data_collator is collate:
-            dataset = self._with_token_ids(dataset)
-        loader = super()._get_dataloader(dataset, *args, **kwargs)
-        return EvenShares.replace(loader) if kwargs.get("is_training") else loader
-
-    def _with_token_ids(self, dataset: Any) -> Any:
-        encoder = self.model.transformer
-        key = (id(dataset), id(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
-        if key not in self._tokenized:
-            self._tokenized[key] = (dataset, tokenize(dataset, encoder.token_ids))  # keeps what the key is the id of
-        return self._tokenized[key][1]
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
-            return super()._get_train_sampler(train_dataset)
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
-        """Evaluation batches are drawn as training batches are: in file order, a batch may hold a single label."""
-        if self.takes_triplets or len(eval_dataset) == 0:
-            return super()._get_eval_sampler(eval_dataset)
-        if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            return self._group_by_label(
-                eval_dataset, self.args.eval_batch_size, "eval_dataset (per_device_eval_batch_size)"
-            )
-        return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
-
-    def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
-        if self.takes_triplets:
-            raise DataError("batch_sampler='group_by_label' needs labels, and TripletLoss takes given triplets")
-        try:
-            return GroupByLabelSampler(dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed)
-        except DataError as error:
-            raise DataError(f"{name}: {error}") from None
-
-    @property
-    def _data_seed(self) -> int:
-        return self.args.seed if self.args.data_seed is None else self.args.data_seed
-
-    def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
-        if dataset is None:
-            return None
-        if isinstance(self.loss, TripletLoss):
-            return prepare_triplets(dataset, name)
-        prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
-        if keep_names:
-            self.label_names_of_training = names
-        return prepared
 
     def _remember(self) -> None:
         self.model.label_names = self.label_names_of_training or self.model.label_names
