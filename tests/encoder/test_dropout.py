@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tercet.encoder.dropout import Dropout, draw_by_the_four, dropout
+from tercet.encoder.dropout import Dropout, dropout, replace_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
@@ -49,7 +49,7 @@ def test_the_same_seed_draws_the_same_mask():
 
 def test_layers_are_swapped_and_do_nothing_in_evaluation():
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.Dropout(0.5, inplace=True))
-    draw_by_the_four(model)
+    replace_dropout(model)
     assert [type(layer) for layer in model] == [nn.Linear, Dropout, nn.Dropout]
     assert (model[1](torch.ones(1000)) == 0).sum() > 300
     model.eval()

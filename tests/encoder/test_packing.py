@@ -14,8 +14,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tercet import SentenceTransformer
+from tercet.encoder import modules
 from tercet.encoder.attention import Layout, attend
-from tercet.encoder.modules import Pooling
+from tercet.encoder.modules import Pooling, _reduce_parts
 from tercet.encoder.packing import Packing, pack
 from tercet.encoder.transformer import Transformer
 
@@ -27,7 +28,7 @@ IN_PARTS = ["deberta-v2", "xlnet", "gpt2"]
 LENGTHS = [7, 3, 33, 1, 3, 60, 12, 32, 3]
 
 
-def _config(kind: str, dropout: float):
+def _config(kind: str, dropout: float, **changes):
     sizes = {
         "vocab_size": 120, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
         "max_position_embeddings": 140, "pad_token_id": 1 if kind == "mpnet" else 0, "bos_token_id": 2,
@@ -43,13 +44,13 @@ def _config(kind: str, dropout: float):
         sizes = {"vocab_size": 120, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48, "pad_token_id": 0}
     if kind == "gpt2":
         sizes |= {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 140}
-    return AutoConfig.for_model(kind, **sizes, **dict.fromkeys(rates, dropout))
+    return AutoConfig.for_model(kind, **sizes, **dict.fromkeys(rates, dropout), **changes)
 
 
-def tiny(kind: str, folder, dropout: float = 0.0, dtype=torch.float64) -> Transformer:
+def tiny(kind: str, folder, dropout: float = 0.0, dtype=torch.float64, **changes) -> Transformer:
     """A random encoder with weights large enough for attention to matter."""
     torch.manual_seed(0)
-    model = AutoModel.from_config(_config(kind, dropout))
+    model = AutoModel.from_config(_config(kind, dropout, **changes))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.3)
@@ -79,6 +80,10 @@ def _packed(transformer: Transformer, ids: list[list[int]]) -> list[torch.Tensor
     return [parts[place] for place in packing.back]
 
 
+def _runs_packed(transformer: Transformer) -> bool:
+    return transformer._runs_packed(torch.device("cpu"))
+
+
 def _gradients(transformer: Transformer, hidden: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     transformer.zero_grad()
     weight = torch.randn(hidden[0].shape[1], generator=torch.Generator().manual_seed(1), dtype=hidden[0].dtype)
@@ -92,7 +97,7 @@ def test_hidden_states_and_gradients_are_those_of_a_padded_batch(kind, bert, cap
     transformer, ids = tiny(kind, bert), _ids()
     with caplog.at_level(logging.INFO, "tercet"):
         packed = _packed(transformer, ids)
-    assert transformer._runs_packed() == (kind in PACKED)
+    assert _runs_packed(transformer) == (kind in PACKED)
     assert ("in parts" in caplog.text) == (kind in IN_PARTS)
     padded = _padded(transformer, ids)
     for ours, theirs in zip(packed, padded, strict=True):
@@ -114,7 +119,7 @@ def test_in_float32_to_1e_5(kind, bert):
 def test_no_padding_is_computed(kind, bert):
     """What a linear layer sees: all tokens of the batch, and not one more."""
     transformer = tiny(kind, bert)
-    transformer._runs_packed()
+    _runs_packed(transformer)
     seen = []
     for module in transformer.auto_model.modules():
         if isinstance(module, nn.Linear):
@@ -134,6 +139,53 @@ def test_a_padding_token_in_a_text_keeps_the_position_that_the_model_gives_it(ki
     ids[1][3] = ids[2][0] = transformer.auto_model.config.pad_token_id
     for ours, theirs in zip(_packed(transformer, ids), _padded(transformer, ids), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_queries_that_share_a_key(bert):
+    transformer, ids = tiny("eurobert", bert, num_key_value_heads=2), _ids()
+    assert _runs_packed(transformer)
+    for ours, theirs in zip(_packed(transformer, ids), _padded(transformer, ids), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_model_that_fails_packed_falls_back_and_says_so(bert, caplog):
+    transformer = tiny("bert", bert)
+
+    def one_row_fails(_, inputs):
+        if inputs[0].shape[0] == 1:
+            raise ValueError("cannot take a single row")
+
+    transformer.auto_model.encoder.layer[0].intermediate.register_forward_pre_hook(one_row_fails)
+    with caplog.at_level(logging.WARNING, "tercet"):
+        _packed(transformer, _ids([4] * 6))
+    assert "bert does not run packed (cannot take a single row)" in caplog.text
+    assert transformer.auto_model.config._attn_implementation == "sdpa"
+
+
+def test_chunks_of_a_feed_forward_layer_are_left_to_padding(bert):
+    transformer = tiny("bert", bert, chunk_size_feed_forward=2)
+    assert not _runs_packed(transformer)
+    _packed(transformer, _ids([4, 4, 2]))
+
+
+def test_hooks_on_layers_of_mpnet_are_called(bert):
+    transformer = tiny("mpnet", bert)
+    assert _runs_packed(transformer)
+    seen = []
+    transformer.auto_model.encoder.layer[0].register_forward_hook(lambda *_: seen.append(1))
+    _packed(transformer, _ids())
+    assert seen
+
+
+def test_a_trial_for_each_precision(bert):
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    _packed(transformer, _ids())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _packed(transformer, _ids())
+    assert len(transformer._trials[1]) == 2
+    copied = copy.deepcopy(transformer)
+    _packed(copied, _ids())
+    assert len(copied._trials[1]) == 2
 
 
 def test_a_model_that_disagrees_falls_back_and_says_so(bert, caplog):
@@ -164,14 +216,15 @@ def test_the_trial_finds_mistakes(kind, mistake, bert, monkeypatch):
     else:
         masks = Layout.masks
         monkeypatch.setattr(Layout, "masks", lambda self, window=None: masks(self))
-    assert not transformer._runs_packed()
+    assert not _runs_packed(transformer)
 
 
 def test_an_attention_of_the_users_choice_is_left_alone(bert):
     transformer = tiny("bert", bert)
+    assert _runs_packed(transformer)
     transformer.auto_model.set_attn_implementation("eager")
     packed = _packed(transformer, _ids())
-    assert not transformer._runs_packed()
+    assert not _runs_packed(transformer)
     assert transformer.auto_model.config._attn_implementation == "eager"
     torch.testing.assert_close(packed[0], _padded(transformer, _ids())[0])
 
@@ -189,13 +242,30 @@ def test_poolings_of_a_row_are_those_of_a_batch(mode, include_prompt, bert):
     torch.testing.assert_close(row, pooling(batch)["sentence_embedding"])
 
 
-def test_sentences_without_tokens(bert):
-    """Some tokenizers add no special tokens, so an empty text has no token at all: its mean is 0."""
-    transformer, pooling = tiny("bert", bert), Pooling(32)
-    some = pooling(transformer(pack([[], [5, 6], []])))["sentence_embedding"]
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("mode", Pooling.MODES)
+@pytest.mark.parametrize("prompt_length", [0, 2])
+def test_sentences_without_tokens(kind, mode, prompt_length, bert):
+    """Some tokenizers add no special tokens, so an empty text has no token at all, or none but those of a prompt."""
+    transformer, pooling = tiny(kind, bert), Pooling(32, mode, include_prompt=not prompt_length)
+
+    def embed(ids):
+        return pooling({**transformer(pack(ids)), "prompt_length": prompt_length})["sentence_embedding"]
+
+    prompt = [8, 9][:prompt_length]
+    some = embed([prompt, [*prompt, 5, 6], prompt])
     assert some[0].abs().sum() == some[2].abs().sum() == 0
-    torch.testing.assert_close(some[1], pooling(transformer(pack([[5, 6]])))["sentence_embedding"][0])
-    assert pooling(transformer(pack([[], []])))["sentence_embedding"].abs().sum() == 0
+    torch.testing.assert_close(some[1], embed([[*prompt, 5, 6]])[0])
+    assert embed([prompt, prompt]).abs().sum() == 0
+
+
+@pytest.mark.parametrize("how", ["sum", "max"])
+def test_parts_of_a_row_are_reduced_alike_on_every_device(how, monkeypatch):
+    x = torch.randn(9, 4)
+    lengths = torch.tensor([2, 3, 4])
+    wanted = _reduce_parts(x, lengths, how)
+    monkeypatch.setattr(modules, "_HAVE_SEGMENT_REDUCE", ())
+    torch.testing.assert_close(_reduce_parts(x, lengths, how), wanted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -222,7 +292,7 @@ def test_attention_is_that_of_each_sentence_alone(lengths, window, seed):
 def test_dropout_draws_from_the_same_distribution(bert):
     """The means of the loss over seeds agree within their errors, and so do the spreads."""
     transformer, ids = tiny("bert", bert, dropout=0.2, dtype=torch.float32), _ids([4, 9, 6, 6])
-    transformer._runs_packed()
+    _runs_packed(transformer)
     transformer.train()
     values: dict[str, list[float]] = {"packed": [], "padded": []}
     for seed in range(400):
@@ -273,7 +343,7 @@ def test_variable_length_attention_on_a_gpu_errs_no_more_than_padded(kind, bert)
         parts = transformer({**features, "input_ids": features["input_ids"].cuda()})["token_embeddings"].float().cpu()
         parts = parts.split(features["packing"].lengths.tolist())
         errors.append((torch.cat([parts[place] for place in features["packing"].back]) - exact).abs().mean())
-    assert transformer._runs_packed()
+    assert _runs_packed(transformer)
     assert errors[0] <= 1.3 * errors[1]
 
 
@@ -285,7 +355,7 @@ def test_low_rank_adapters(kind, bert):
     config = peft.LoraConfig(r=2, target_modules=targets, init_lora_weights=False)
     transformer.auto_model = peft.get_peft_model(transformer.auto_model, config)
     packed, padded = _packed(transformer, _ids()), _padded(transformer, _ids())
-    assert transformer._runs_packed()
+    assert _runs_packed(transformer)
     torch.testing.assert_close(torch.cat(packed), torch.cat(padded), rtol=1e-4, atol=1e-4)
     ours, theirs = _gradients(transformer, packed), _gradients(transformer, padded)
     assert ours.keys() == theirs.keys()
@@ -295,15 +365,13 @@ def test_low_rank_adapters(kind, bert):
 
 
 def test_compiled(bert):
-    """Traced by torch's compiler; a backend that compiles nothing keeps the test short."""
-    transformer = tiny("bert", bert)
-    wanted = _packed(transformer, _ids())
-    transformer.auto_model = torch.compile(transformer.auto_model, backend="eager", dynamic=True)
-    for seed in range(3):
-        ids = _ids(np.random.default_rng(seed).permutation(LENGTHS)[: 5 + seed].tolist(), seed)
-        for ours, theirs in zip(_packed(transformer, ids), _padded(transformer, ids), strict=True):
-            torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(_packed(transformer, _ids())[0], wanted[0])
+    """The whole model traced by torch's compiler; a backend that compiles nothing keeps the test short."""
+    model = SentenceTransformer(modules=[tiny("bert", bert), Pooling(32)], device="cpu")
+    features = [pack(_ids(lengths, seed)) for seed, lengths in enumerate([LENGTHS, [4, 4, 9], [2, 40, 7, 7]])]
+    wanted = [model(part)["sentence_embedding"] for part in features]
+    compiled = torch.compile(model, backend="eager", dynamic=True)
+    for part, embeddings in zip(features, wanted, strict=True):
+        torch.testing.assert_close(compiled(part)["sentence_embedding"], embeddings)
 
 
 def test_what_is_saved_does_not_name_our_attention(bert, tmp_path):

@@ -2,9 +2,10 @@
 
 Most hand unknown arguments on to `transformers`' attention interface and take position ids, so they run as they
 are. MPNet has an attention of its own, with a learned bias by distance; its layers are walked through here.
-`Transformer` compares each model once with itself on a padded batch before it trusts any of this.
+`Transformer` compares each model with itself on a padded batch, once for each precision, before it trusts any of this.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ _ON_THE_INTERFACE = frozenset({
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert", "modernbert",
     "nomic_bert", "roberta", "xlm-roberta", "xlm-roberta-xl",
 })  # fmt: skip
+# Some of them never run packed; the limit of their positions depends on it all the same.
 _POSITIONS_AFTER_PADDING = frozenset({
     "camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod",
 })  # fmt: skip
@@ -35,14 +37,18 @@ def runs_packed(auto_model: Any) -> bool:
     """Whether `run_packed` knows the architecture; its attention must not have been chosen by the user."""
     if any(config.is_prompt_learning for config in getattr(auto_model, "peft_config", {}).values()):
         return False  # prompts of peft are tokens that the model adds itself
-    if isinstance(_without_adapters(auto_model), MPNetModel):
-        return True
+    base = _without_adapters(auto_model)
+    if isinstance(base, MPNetModel):
+        return not any(map(_is_hooked, _passed_over(base)))
     config = auto_model.config
     if config.model_type not in _ON_THE_INTERFACE or getattr(config, "is_decoder", False):
         return False
+    if getattr(config, "chunk_size_feed_forward", 0):
+        return False  # chunks are cut along the row
     return config._attn_implementation in ("sdpa", NAME)
 
 
+@torch.compiler.disable(recursive=False)
 def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
     """The last hidden states of a packed row: ids `(1, tokens)` → `(tokens, hidden)`."""
     positions = torch.from_numpy(packing.positions).to(input_ids.device).unsqueeze(0)
@@ -75,6 +81,17 @@ def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: Layout)
         states = layer.attention.LayerNorm(layer.attention.dropout(mixed) + states)
         states = layer.output(layer.intermediate(states), states)
     return states.squeeze(0)
+
+
+def _passed_over(model: Any) -> Iterator[torch.nn.Module]:
+    """The modules whose `forward` is not called in `_run_mpnet`."""
+    yield from (model, model.encoder)
+    for layer in model.encoder.layer:
+        yield from (layer, layer.attention, layer.attention.attn)
+
+
+def _is_hooked(module: torch.nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or hasattr(module, "_hf_hook"))
 
 
 def _biased(encoder: MPNetEncoder, width: int, same: Tensor | None) -> Tensor:

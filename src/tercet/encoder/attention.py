@@ -30,7 +30,7 @@ try:
 except ImportError:  # an older torch
     _VARLEN_HAS_SCALE_AND_WINDOW = False
 
-# What models with this attention call it. Without a packed row it is "sdpa" and nothing else.
+# What models with this attention call it, in their configuration too. Without a packed row it does what "sdpa" does.
 NAME = "tercet_packed"
 # Sentences of up to so many tokens share rows. Wider rows compute more that is masked, narrower ones hold fewer
 # sentences and leave more cells unused.
@@ -41,7 +41,7 @@ ALIKE = 256
 PLAIN = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The sentences of one class of lengths as rows of cells.
 
@@ -80,6 +80,7 @@ class Layout:
         longest: tokens of the longest sentence.
     """
 
+    @torch.compiler.disable
     def __init__(self, packing: Packing, device: torch.device) -> None:
         self.device = device
         self.parts: list[Rows] = []
@@ -157,7 +158,7 @@ def _classes(lengths: np.ndarray, device: torch.device) -> Iterator[Rows]:
 
 
 def _rows(lengths: np.ndarray, width: int, device: torch.device) -> Rows:
-    """Sentences of more than half of `width` tokens get a row each, shorter ones share rows as they come."""
+    """Sentences share rows as they come, as far as they fit; where not even the two shortest do, each has its own."""
     tokens, longest = int(lengths.sum()), int(lengths[-1])
     width = min(width, tokens) if len(lengths) > 1 and lengths[0] + lengths[1] <= width else longest
     row, offset = np.zeros(len(lengths), np.int64), np.zeros(len(lengths), np.int64)
@@ -206,8 +207,10 @@ def _packed_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, scale: float | None, window: int | None
 ) -> Tensor:
     """A row `(1, heads, tokens, size)` → `(1, tokens, heads, size)`."""
+    if key.shape[1] != query.shape[1]:  # queries in groups that share a key
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
-    if not dropout and _varlen_runs_on(q):
+    if not dropout and _varlen_runs_on(q, k, v):
         reach = -1 if window is None else window - 1
         ends, longest = layout.starts, layout.longest
         output: Any = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(reach, reach))
@@ -216,11 +219,12 @@ def _packed_attention(
     return output.unsqueeze(0)
 
 
-def _varlen_runs_on(x: Tensor) -> bool:
+def _varlen_runs_on(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether torch's variable-length attention takes such tensors: half precision, on Ampere or later."""
-    if not x.is_cuda or x.dtype not in (torch.float16, torch.bfloat16) or not _VARLEN_HAS_SCALE_AND_WINDOW:
+    if not q.is_cuda or not _VARLEN_HAS_SCALE_AND_WINDOW or q.shape[-1] % 8 or q.shape[-1] > 256:
         return False
-    return torch.version.hip is None and torch.cuda.get_device_capability(x.device) >= (8, 0)
+    half = q.dtype in (torch.float16, torch.bfloat16) and q.dtype == k.dtype == v.dtype
+    return half and torch.version.hip is None and torch.cuda.get_device_capability(q.device) >= (8, 0)
 
 
 AttentionInterface.register(NAME, _attention)

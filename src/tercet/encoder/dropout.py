@@ -1,7 +1,7 @@
 """Dropout with random numbers by the four: on a CPU drawing them was a tenth of a training step.
 
 torch draws one 64-bit number for each element of a mask. Here one gives four elements, 16 bits each, so the
-probability is rounded to 1/65536; what is kept is scaled by the rounded one, so that the mean is exact.
+probability is rounded to 1/65536; what is kept is scaled by the rounded one, so that the mean stays.
 """
 
 import torch
@@ -16,7 +16,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     zeros = round(p * _STEPS)
     if x.device.type != "cpu" or not 0 < zeros < _STEPS:
         return F.dropout(x, p)
-    numbers = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
+    numbers = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(1 << 63), None)
     drawn = numbers.view(torch.int16)[: x.numel()].view(x.shape)
     kept = torch.empty_like(x, requires_grad=False, memory_format=torch.contiguous_format)
     torch.ge(drawn, zeros - _STEPS // 2, out=kept)
@@ -31,8 +31,8 @@ class Dropout(nn.Dropout):
         return dropout(x, self.p) if self.training else x
 
 
-def draw_by_the_four(model: nn.Module) -> None:
-    """Let the dropout layers of a model be those above; they have no weights, so nothing else changes."""
+def replace_dropout(model: nn.Module) -> None:
+    """Make the dropout layers of a model those above, in place; they have no weights, so nothing else changes."""
     for module in model.modules():
         if type(module) is nn.Dropout and not module.inplace:
             module.__class__ = Dropout

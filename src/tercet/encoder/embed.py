@@ -31,7 +31,8 @@ def embed(
 
     Args:
         prompt_length: tokens of the prefix, for poolings that leave them out.
-        tokens: the most tokens at a time, counting each text as long as the longest with it.
+        tokens: the most tokens at a time, counting each text as long as the longest with it, as a model that cannot
+            run packed may pad it so far.
         most: the most texts at a time.
     """
     device = model.device

@@ -30,7 +30,7 @@ class SentenceTransformer(nn.Module):
         prompts: texts that go before every sentence, by name; `default_prompt_name` is used unasked.
         similarity_fn_name: one of `tercet.encoder.similarity.NAMES`; by default cosine.
         packing: lay the sentences of a batch end to end, without padding, where the architecture can
-            (see `tercet.encoder.architectures`); False pads batches.
+            (see `tercet.encoder.architectures`), which is the default; False pads batches.
         trust_remote_code: whether to run Python code that comes with the model.
         hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs`, `config_kwargs`.
 
@@ -46,7 +46,7 @@ class SentenceTransformer(nn.Module):
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity_fn_name: str | None = None,
-        packing: bool = True,
+        packing: bool | None = None,
         trust_remote_code: bool = False,
         **hub: Any,
     ) -> None:
@@ -63,7 +63,8 @@ class SentenceTransformer(nn.Module):
         else:
             raise ModelError("name a model (a folder or a name on the hub), or pass modules")
         self.parts = nn.ModuleList(loaded)
-        self.packing = packing
+        if packing is not None:
+            self.packing = packing
         self.base_model_name = None if model_name_or_path is None else _public_name(str(model_name_or_path))
         self.trust_remote_code = trust_remote_code
         self.prompts = {**settings.prompts, **(prompts or {})}
@@ -143,7 +144,7 @@ class SentenceTransformer(nn.Module):
         self.transformer.auto_model.add_adapter(peft_config, adapter_name)
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """The same by the name that it has before transformers 6."""
+        """`activation_checkpointing_enable` by the name that it has before transformers 6."""
         self.transformer.auto_model.gradient_checkpointing_enable(**options)
 
     @torch.no_grad()
@@ -177,7 +178,12 @@ class SentenceTransformer(nn.Module):
         """
         if isinstance(sentences, str):
             kept = {"convert_to_numpy": convert_to_numpy, "convert_to_tensor": convert_to_tensor}
-            options = {"normalize_embeddings": normalize_embeddings, "device": device, **kept}
+            options = {
+                "normalize_embeddings": normalize_embeddings,
+                "device": device,
+                "batch_tokens": batch_tokens,
+                **kept,
+            }
             return self.encode([sentences], prompt_name, prompt, batch_size, show_progress_bar, **options)[0]  # type: ignore[arg-type]
         texts = list(sentences)
         _check_texts(texts)

@@ -14,6 +14,7 @@ import importlib
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -26,6 +27,7 @@ from tercet.encoder.packing import Features, Packing
 from tercet.errors import ModelError, listed
 
 _WEIGHTS = "model.safetensors"
+_HAVE_SEGMENT_REDUCE = ("cpu", "cuda")
 
 
 class Pooling(nn.Module):
@@ -76,10 +78,7 @@ class Pooling(nn.Module):
         prompt_length = 0 if self.include_prompt else features.get("prompt_length") or 0
         tokens: Tensor = features["token_embeddings"]
         if "packing" in features:
-            packing: Packing = features["packing"]
-            pooled = [_pool_row(mode, tokens, packing, prompt_length) for mode in self.modes]
-            back = torch.from_numpy(packing.back).to(tokens.device)
-            return {**features, "sentence_embedding": torch.cat(pooled, dim=1).index_select(0, back)}
+            return {**features, "sentence_embedding": _pool_row(self.modes, tokens, features["packing"], prompt_length)}
         mask: Tensor = features["attention_mask"]
         if prompt_length:
             mask = _without_prompt(mask, prompt_length)
@@ -161,7 +160,11 @@ class Normalize(nn.Module):
 
 
 def _pool_batch(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
-    """A padded batch `(batch, tokens, hidden)` → `(batch, hidden)`."""
+    """A padded batch `(batch, tokens, hidden)` → `(batch, hidden)`, 0 for sentences without tokens."""
+    return _pool_some(mode, tokens, mask).masked_fill(~mask.any(1, keepdim=True), 0)
+
+
+def _pool_some(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
     if mode in ("cls", "lasttoken"):
         positions = torch.arange(mask.shape[1], device=mask.device)
         found = mask.bool()
@@ -178,23 +181,36 @@ def _pool_batch(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
     return _mean(mode, (wide * spread).sum(dim=1), spread.sum(dim=1)).to(tokens.dtype)
 
 
-def _pool_row(mode: str, tokens: Tensor, packing: Packing, prompt_length: int) -> Tensor:
-    """A packed row `(tokens, hidden)` → `(batch, hidden)` in the order of the row."""
-    first = torch.from_numpy(packing.starts[:-1]).to(tokens.device)
-    lengths = torch.from_numpy(packing.lengths).to(tokens.device)
-    if prompt_length:
-        kept = torch.from_numpy(packing.positions >= prompt_length).to(tokens.device)
-        first, lengths = first + lengths.clamp(max=prompt_length), (lengths - prompt_length).clamp(min=0)
-    if mode in ("cls", "lasttoken"):
-        place = first if mode == "cls" else first + lengths - 1
-        return tokens.index_select(0, place.clamp(0, len(tokens) - 1))
-    if prompt_length:
-        tokens = tokens[kept]
-    if mode == "max":
-        return torch.segment_reduce(tokens, "max", lengths=lengths, axis=0)
-    wide = at_least_float32(tokens)
-    total = torch.segment_reduce(wide, "sum", lengths=lengths, axis=0)
-    return _mean(mode, total, lengths.unsqueeze(1)).to(tokens.dtype)
+@torch.compiler.disable  # the compiler would trace numpy, and anew for each batch
+def _pool_row(modes: list[str], tokens: Tensor, packing: Packing, prompt_length: int) -> Tensor:
+    """A packed row `(tokens, hidden)` → `(batch, hidden)` for each mode, side by side, in the caller's order."""
+    if len(tokens) == 0:
+        return tokens.new_zeros(len(packing), tokens.shape[1] * len(modes))
+    left_out = np.minimum(packing.lengths, prompt_length)
+    first, counts = packing.starts[:-1] + left_out, packing.lengths - left_out
+    within = tokens[torch.from_numpy(packing.positions >= prompt_length)] if prompt_length else tokens
+    lengths = torch.from_numpy(counts).to(tokens.device)
+    pooled = []
+    for mode in modes:
+        if mode in ("cls", "lasttoken"):
+            place = first if mode == "cls" else first + counts - 1
+            pooled.append(tokens.index_select(0, torch.from_numpy(place.clip(0, len(tokens) - 1)).to(tokens.device)))
+        elif mode == "max":
+            pooled.append(_reduce_parts(within, lengths, "max"))
+        else:
+            total = _reduce_parts(at_least_float32(within), lengths, "sum")
+            pooled.append(_mean(mode, total, lengths.unsqueeze(1)).to(tokens.dtype))
+    of_row = torch.cat(pooled, dim=1).masked_fill((lengths == 0).unsqueeze(1), 0)
+    return of_row.index_select(0, torch.from_numpy(packing.back).to(tokens.device))
+
+
+def _reduce_parts(x: Tensor, lengths: Tensor, how: str) -> Tensor:
+    """The sum or maximum of each run of so many rows `(n, hidden)` → `(batch, hidden)`."""
+    if x.device.type in _HAVE_SEGMENT_REDUCE:
+        return torch.segment_reduce(x, how, lengths=lengths, axis=0, unsafe=True)
+    run = torch.repeat_interleave(lengths).unsqueeze(1).expand_as(x)
+    result = x.new_zeros(len(lengths), x.shape[1])
+    return result.scatter_reduce(0, run, x, {"max": "amax"}.get(how, how), include_self=False)
 
 
 def _mean(mode: str, total: Tensor, count: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ and computes nothing for padding. `tercet.encoder.attention` alone must know whe
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 Features = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Packing:
     """Where the sentences of a batch lie in its row of tokens.
 
@@ -51,10 +52,10 @@ class Packing:
         return Packing(lengths, np.arange(len(lengths)))
 
     def parts(self, ratio: float) -> Iterator[slice]:
-        """Runs of sentences, the longest of each at most `ratio` times as long as the shortest."""
-        start = 0
+        """Runs of sentences with tokens, the longest of each at most `ratio` times as long as the shortest."""
+        start = int(np.searchsorted(self.lengths, 0, side="right"))
         while start < len(self):
-            stop = int(np.searchsorted(self.lengths, ratio * max(1, self.lengths[start]), side="right"))
+            stop = int(np.searchsorted(self.lengths, ratio * self.lengths[start], side="right"))
             yield slice(start, stop)
             start = stop
 
@@ -63,7 +64,7 @@ def pack(token_ids: Sequence[Sequence[int]]) -> Features:
     """Token ids of sentences → features: `input_ids` `(1, tokens)` and the `packing`."""
     lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
     order = np.argsort(lengths, kind="stable")
-    row = np.fromiter((token for place in order for token in token_ids[place]), np.int64, int(lengths.sum()))
+    row = np.fromiter(chain.from_iterable(token_ids[place] for place in order), np.int64, int(lengths.sum()))
     return {"input_ids": torch.from_numpy(row).unsqueeze(0), "packing": Packing(lengths[order], order)}
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import is_peft_available
 
 from tercet.encoder.architectures import position_limit, run_packed, runs_packed
-from tercet.encoder.dropout import draw_by_the_four
+from tercet.encoder.dropout import replace_dropout
 from tercet.encoder.files import read_json, write_json
 from tercet.encoder.packing import Features, Packing, pack
 from tercet.errors import ModelError
@@ -25,11 +26,12 @@ logger = logging.getLogger(__name__)
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _NO_LIMIT = 100_000  # tokenizers without a maximum report absurd ones
 # An architecture that cannot run packed gets sentences in parts, each padded to its own longest sentence.
-_LONGEST_BY_SHORTEST = 1.5
+_LENGTH_RATIO = 1.5
 _PROBES = [" ".join(["a quick test of one sentence"] * times) for times in (0, 1, 2, 4, 30)]
 # Of the largest number, between two orders of summation; an attention that saw the wrong tokens is farther off.
 _TOLERANCE = {torch.float16: 0.03, torch.bfloat16: 0.1}
 _TOLERANCE_OF_FLOAT32 = 2e-3
+_ONE_TRIAL_AT_A_TIME = threading.RLock()  # it switches dropout off
 
 
 class Transformer(nn.Module):
@@ -52,16 +54,16 @@ class Transformer(nn.Module):
         self, auto_model: Any, tokenizer: Any, max_seq_length: int | None = None, do_lower_case: bool = False
     ) -> None:
         super().__init__()
-        draw_by_the_four(auto_model)
+        replace_dropout(auto_model)
         self.auto_model: Any = auto_model
         self.tokenizer = tokenizer
         self.do_lower_case = do_lower_case
-        limits = [max_seq_length, tokenizer.model_max_length] if max_seq_length is None else [max_seq_length]
-        limits.append(position_limit(auto_model.config))
+        chosen = tokenizer.model_max_length if max_seq_length is None else max_seq_length
+        limits = [chosen, position_limit(auto_model.config)]
         known = [limit for limit in limits if limit is not None and limit < _NO_LIMIT]
         self.max_seq_length: int | None = min(known) if known else None
         self.packing = True
-        self._trusted: tuple[int, bool] | None = None
+        self._trials: tuple[Any, dict[Any, bool]] = (auto_model, {})
         accepted = inspect.signature(auto_model.forward).parameters
         self._inputs = [name for name in _MODEL_INPUTS if name in accepted]
 
@@ -118,12 +120,13 @@ class Transformer(nn.Module):
         inputs = {name: features[name] for name in self._inputs if name in features}
         return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
 
+    @torch.compiler.disable(recursive=False)  # the compiler gets the layers, and not what is done in numpy
     def _run_row(self, input_ids: Tensor, packing: Packing) -> Tensor:
         if input_ids.shape[1] == 0:  # empty sentences, from a tokenizer without special tokens
-            return torch.zeros(0, self.hidden_size, device=input_ids.device)
-        if self.packing and self._runs_packed():
+            return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
+        if self.packing and self._runs_packed(input_ids.device):
             return run_packed(self.auto_model, input_ids, packing)
-        return self._run_in_parts(input_ids, packing, _LONGEST_BY_SHORTEST if self.packing else np.inf)
+        return self._run_in_parts(input_ids, packing, _LENGTH_RATIO if self.packing else np.inf)
 
     def _run_in_parts(self, input_ids: Tensor, packing: Packing, ratio: float) -> Tensor:
         """The same by padding: sentences in parts of similar length."""
@@ -156,30 +159,48 @@ class Transformer(nn.Module):
         types = zip(encoded["input_ids"][0], encoded["token_type_ids"][0], strict=True)
         return {token: kind for token, kind in types if kind}
 
-    def _runs_packed(self) -> bool:
-        """Whether this model gives on a packed row what it gives on a padded batch: tried once, and told if not."""
-        if self._trusted is None or self._trusted[0] != id(self.auto_model):
-            self._trusted = (id(self.auto_model), self._try_packed())
-        return self._trusted[1]
+    @torch.compiler.disable
+    def _runs_packed(self, device: torch.device) -> bool:
+        """Whether this model gives on a packed row what it gives on a padded batch.
 
-    def _try_packed(self) -> bool:
-        kind = self.auto_model.config.model_type
-        if not runs_packed(self.auto_model):
-            logger.info(f"{kind} does not run packed: batches go in parts of similar length, each padded")
-            return False
+        Tried once for each kind of device and precision, and told if not.
+        """
+        precision = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+        known = runs_packed(self.auto_model)
+        key = (known, device.type, self.auto_model.dtype, precision, self.max_seq_length)
+        with _ONE_TRIAL_AT_A_TIME:
+            if self._trials[0] is not self.auto_model:
+                self._trials = (self.auto_model, {})
+            if key not in self._trials[1]:
+                kind = self.auto_model.config.model_type
+                problem = self._try_packed(device) if known else None
+                if not known:
+                    logger.info(f"{kind} does not run packed: batches go in parts of similar length, each padded")
+                elif problem:
+                    logger.warning(f"{kind} {problem}, so batches go in parts of similar length, each padded")
+                self._trials[1][key] = known and problem is None
+            return self._trials[1][key]
+
+    def _try_packed(self, device: torch.device) -> str | None:
+        """What is wrong with packed rows under the present precision, or None."""
         features = pack(self.token_ids(_PROBES))
-        ids, packing = features["input_ids"].to(next(self.auto_model.parameters()).device), features["packing"]
-        with torch.no_grad(), torch.autocast(ids.device.type, enabled=False), _evaluating(self.auto_model):
+        ids, packing = features["input_ids"].to(device), features["packing"]
+        before = self.auto_model.config._attn_implementation
+        with torch.no_grad(), _evaluating(self.auto_model):
             padded = self._run_in_parts(ids, packing, np.inf).double()
-            packed = run_packed(self.auto_model, ids, packing)
+            try:
+                packed = run_packed(self.auto_model, ids, packing)
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, ValueError, TypeError, IndexError) as reason:
+                if self.auto_model.config._attn_implementation != before:
+                    self.auto_model.set_attn_implementation(before)
+                return f"does not run packed ({str(reason).splitlines()[0]})"
+        computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else packed.dtype
         error = float((packed - padded).abs().max() / padded.abs().max())
-        if error <= _TOLERANCE.get(packed.dtype, _TOLERANCE_OF_FLOAT32):
-            return True
-        logger.warning(
-            f"{kind} gives other numbers packed than padded (by {error:.0e} of the largest), "
-            "so batches go in parts of similar length, each padded"
-        )
-        return False
+        if error <= _TOLERANCE.get(computed_in, _TOLERANCE_OF_FLOAT32):
+            return None
+        return f"gives other numbers packed than padded (by {error:.0e} of the largest)"
 
     def save(self, folder: Path) -> None:
         """Write encoder, tokenizer and settings."""

@@ -14,7 +14,7 @@ from tercet.evaluation.metrics import label_metrics, triplet_accuracy
 class Encoder(Protocol):
     """What an evaluator needs of a model."""
 
-    def encode(self, *sentences: Any, **options: Any) -> Any: ...
+    def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
 
 
 class LabelEvaluator:
@@ -58,17 +58,15 @@ class LabelEvaluator:
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         """Embed the sentences and measure; the other arguments are those a trainer passes, and not used."""
-        reference = None if self.reference_sentences is None else self._embed(model, self.reference_sentences)
+        options = (self.batch_size, self.show_progress_bar)
+        others = self.reference_sentences
         return label_metrics(
-            self._embed(model, self.sentences),
+            _embed(model, self.sentences, *options),
             self.labels,
-            reference_embeddings=reference,
+            reference_embeddings=None if others is None else _embed(model, others, *options),
             reference_labels=self.reference_labels,
             **self.metric_options,
         )
-
-    def _embed(self, model: Encoder, sentences: list[str]) -> Any:
-        return _embed(model, sentences, self.batch_size, self.show_progress_bar)
 
 
 class TripletEvaluator:
@@ -105,7 +103,7 @@ class TripletEvaluator:
 
 def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
     """The embeddings, in batches of the model's own choice unless a size is given."""
-    options = {} if batch_size is None else {"batch_size": batch_size}
+    options: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 
 
