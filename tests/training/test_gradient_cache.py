@@ -29,6 +29,10 @@ def _direct(model, features, loss_of):
     return loss.detach()
 
 
+def _words(model):
+    return model.transformer.auto_model.get_input_embeddings()
+
+
 def _gradients(model):
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
 
@@ -49,7 +53,7 @@ def test_cached_is_direct_with_dropout(loss, model, sentences, labels):
     gradients, after = _gradients(model), torch.get_rng_state()
     model.zero_grad()
     torch.manual_seed(5)
-    step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS)
+    step = cached_step(model, features, loss_of, torch.Tensor.backward, tokens=TOKENS, words=_words(model))
     assert step.parts > 3
     assert step.loss == pytest.approx(float(wanted), rel=1e-6)
     assert max(float(gradient.abs().max()) for gradient in gradients.values()) > 1e-3

@@ -1,5 +1,6 @@
 """The arguments of a training run: those of `transformers`, and how batches are drawn."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from enum import Enum
@@ -8,6 +9,8 @@ import torch
 from transformers import TrainingArguments
 
 from tercet.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 class BatchSampler(str, Enum):
@@ -51,6 +54,15 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.world_size != launched:
             raise DataError(f"{launched} processes were launched, but they train as {self.world_size}; use torchrun")
+        if self.n_gpu > 1:
+            logger.warning(
+                f"one of {self.n_gpu} GPUs is used; torchrun --nproc-per-node {self.n_gpu} … uses all of them"
+            )
+            self._n_gpu = 1
+        if self.accelerator_config.dispatch_batches or self.accelerator_config.split_batches:
+            raise DataError(
+                "accelerator_config: a batch is one row of tokens; leave out dispatch_batches, split_batches"
+            )
         # Columns are chosen by the trainer, by what its loss wants, and not by the model's signature.
         self.remove_unused_columns = False
         self.label_names = ["labels"]

@@ -28,7 +28,8 @@ class LoadingTrainer(Trainer):
     label_names_of_training: list[str] | None
 
     def __init__(self, **options: Any) -> None:
-        self._tokenized: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+        self._tokenized: dict[int, tuple[Any, Any]] = {}
+        self._tokenized_by: tuple[Any, ...] = ()
         super().__init__(**options)
 
     @property
@@ -58,10 +59,12 @@ class LoadingTrainer(Trainer):
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder = self.model.transformer
-        key = (id(dataset), id(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
-        if key not in self._tokenized:
-            self._tokenized[key] = (dataset, tokenize(dataset, encoder.token_ids))  # keeps what the key is the id of
-        return self._tokenized[key][1]
+        way = (encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
+        if self._tokenized_by != way:
+            self._tokenized, self._tokenized_by = {}, way
+        if id(dataset) not in self._tokenized:
+            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids))  # keeps what the id is of
+        return self._tokenized[id(dataset)][1]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:

@@ -157,6 +157,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
             tokens=self.args.mini_batch_tokens,
             scale=share,
             autocast=self.compute_loss_context_manager,
+            words=self.model.transformer.auto_model.get_input_embeddings(),
         )
         self._parts += step.parts
         self._parts_with_gradient += step.parts_with_gradient
@@ -194,10 +195,10 @@ class SentenceTransformerTrainer(LoadingTrainer):
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:
             return []
-        columns = dataset.with_format(None)[:]
+        plain = dataset.with_format(None)
         if self.takes_triplets:
-            return [TripletEvaluator(columns["anchor"], columns["positive"], columns["negative"])]
-        return [LabelEvaluator(columns["sentence"], columns["label"])]
+            return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
+        return [LabelEvaluator(plain["sentence"][:], plain["label"][:])]
 
     def _remember(self) -> None:
         self.model.label_names = self.label_names_of_training or self.model.label_names
