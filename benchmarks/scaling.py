@@ -105,7 +105,9 @@ def main() -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     for name, kind in kinds.items():
         for size, larger in pairwise([*(size for size in SIZES if size <= arguments.largest), math.inf]):
-            row = alone(__file__, shared | kind | {"batch_size": size, "steps": 5 if size <= 256 else 3})
+            row = alone(
+                __file__, shared | kind | {"batch_size": size, "steps": 5 if size <= 256 else 3 if size <= 2048 else 2}
+            )
             rows.append({"kind": name, "batch_size": size, **row})
             print(
                 f"{name:22s} batch {size:5d}  {row['seconds']:8.2f} s  {1e3 * row['seconds'] / size:6.1f} ms a sentence"
