@@ -10,6 +10,8 @@ _SETTINGS = {
     "max_steps": "Steps",
     "per_device_train_batch_size": "Batch size per device",
     "gradient_accumulation_steps": "Gradient accumulation",
+    "mini_batch_tokens": "Tokens embedded at a time",
+    "memory_size": "Past embeddings mined",
     "batch_sampler": "Batches",
     "samples_per_label": "Sentences per label",
     "learning_rate": "Learning rate",
@@ -36,6 +38,7 @@ def training_record(
         measured_at: the step of the model that was kept, where that is not the last one.
     """
     settings = {name: _plain(getattr(args, field)) for field, name in _SETTINGS.items()}
+    settings["Processes"] = args.world_size if args.world_size > 1 else None
     if settings["Steps"] is not None and settings["Steps"] > 0:
         settings["Epochs"] = None
     else:
