@@ -202,7 +202,7 @@ def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:
     totals = sums.figures.tolist() if isinstance(sums.figures, Tensor) else [0.0] * 4
     chosen = {"active": triplets, "positives": pairs, "anchors": anchors}[rule.mean_over]
     means = [mean(total, number) for total, number in zip(totals, numbers, strict=True)]
-    return LossStatistics(anchors, triplets, chosen, int(sums.active), *means)
+    return LossStatistics(anchors, triplets, chosen, int(sums.active), *means, *numbers[:2])
 
 
 def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:

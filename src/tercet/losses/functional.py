@@ -56,7 +56,7 @@ def batch_all_triplet_loss(
 
     Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 advises.
     """
-    return loss_with_rule(embeddings, labels, rules.all_triplets(margin), distance)
+    return loss_with_rule(embeddings, labels, rules.all_triplets(margin), distance)[0]
 
 
 def batch_hard_triplet_loss(
@@ -66,7 +66,7 @@ def batch_hard_triplet_loss(
 
     Hermans et al. 2017, equation 5.
     """
-    return loss_with_rule(embeddings, labels, rules.hard(margin), distance)
+    return loss_with_rule(embeddings, labels, rules.hard(margin), distance)[0]
 
 
 def batch_hard_soft_margin_triplet_loss(
@@ -76,7 +76,7 @@ def batch_hard_soft_margin_triplet_loss(
 
     Hermans et al. 2017, section 3.1, "soft-margin".
     """
-    return loss_with_rule(embeddings, labels, rules.hard_soft_margin(), distance)
+    return loss_with_rule(embeddings, labels, rules.hard_soft_margin(), distance)[0]
 
 
 def batch_semi_hard_triplet_loss(
@@ -86,7 +86,7 @@ def batch_semi_hard_triplet_loss(
 
     Where no negative is farther, the farthest one is taken. Schroff et al. 2015, section 3.2.
     """
-    return loss_with_rule(embeddings, labels, rules.semi_hard(margin), distance)
+    return loss_with_rule(embeddings, labels, rules.semi_hard(margin), distance)[0]
 
 
 def loss_with_rule(
@@ -97,27 +97,29 @@ def loss_with_rule(
     *,
     anchors: slice | None = None,
     over_all: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:
+    with_statistics: bool = False,
+) -> tuple[Tensor, LossStatistics | None]:
     """The loss of a batch under a rule of `tercet.losses.rules`; the functions above each name one.
 
     Args:
         anchors: which rows are anchors, by default all; the others are candidates only.
-        over_all: see `engine.batch_loss`.
+        over_all, with_statistics: see `engine.batch_loss`.
     """
     labels = checked_labels(embeddings, labels)
     some = None
     if anchors is not None:
         own = torch.arange(len(labels), device=labels.device)[anchors]
         some = engine.Anchors(embeddings[anchors], labels[anchors], own)
-    return engine.batch_loss(embeddings, labels, rule, distance, anchors=some, over_all=over_all)[0]
+    return engine.batch_loss(
+        embeddings, labels, rule, distance, anchors=some, over_all=over_all, with_statistics=with_statistics
+    )
 
 
 def batch_loss_with_statistics(
     embeddings: Tensor, labels: Labels, rule: Rule, distance: Distance = "euclidean"
 ) -> tuple[Tensor, LossStatistics]:
     """The loss of a batch, and what it saw: `batch_loss_with_statistics(x, y, rules.semi_hard(margin=0.3))`."""
-    labels = checked_labels(embeddings, labels)
-    loss, statistics = engine.batch_loss(embeddings, labels, rule, distance, with_statistics=True)
+    loss, statistics = loss_with_rule(embeddings, labels, rule, distance, with_statistics=True)
     assert statistics is not None
     return loss, statistics
 

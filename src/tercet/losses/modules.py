@@ -29,6 +29,7 @@ from tercet.losses.gathering import (
 )
 from tercet.losses.memory import EmbeddingMemory
 from tercet.losses.rules import Rule
+from tercet.losses.statistics import LossStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +52,17 @@ class BatchHardTripletLossDistanceFunction:
 
 
 class _Loss(nn.Module):
-    """What the losses share: the model, the distance and the word about a margin out of reach."""
+    """What the losses share: the model, the distance and the word about a margin out of reach.
+
+    Attributes:
+        keep_statistics: whether `statistics` is to say what the last batch held; a trainer asks for it.
+        statistics: under several processes, of this one's anchors.
+    """
 
     def __init__(self, model: nn.Module | None, distance_metric: Distance, margin: float) -> None:
         super().__init__()
+        self.keep_statistics = False
+        self.statistics: LossStatistics | None = None
         self.model = model
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
         self.distance_metric: Distance = distances.check_distance(distance)
@@ -126,18 +134,23 @@ class _BatchLoss(_Loss):
 
     def _loss(self, embeddings: Tensor, labels: Tensor, rows: slice, *, shared: bool) -> Tensor:
         """The loss of all anchors; where they are shared, its gradient is that of this rank's own, the `rows`."""
-        rule, distance = self._rule(), self.distance_metric
-        if callable(distance) and len(labels) != rows.stop - rows.start:
+        if callable(self.distance_metric) and len(labels) != rows.stop - rows.start:
             if not shared:
                 raise EmbeddingError("a distance function takes one set of embeddings; name one to use a memory")
             # It gives one square matrix, so every rank mines the whole batch, and its share is one of so many.
-            whole = functional.loss_with_rule(embeddings, labels, rule, distance)
+            whole = self._mine(embeddings, labels)
             return whole.detach() + (whole - whole.detach()) / number_of_processes()
         anchors = None if len(labels) == rows.stop - rows.start else rows
         if not shared:
-            return functional.loss_with_rule(embeddings, labels, rule, distance, anchors=anchors)
-        own = functional.loss_with_rule(embeddings, labels, rule, distance, anchors=rows, over_all=sum_over_processes)
+            return self._mine(embeddings, labels, anchors=anchors)
+        own = self._mine(embeddings, labels, anchors=rows, over_all=sum_over_processes)
         return own + (sum_over_processes(own) - own.detach())
+
+    def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
+        loss, self.statistics = functional.loss_with_rule(
+            embeddings, labels, self._rule(), self.distance_metric, with_statistics=self.keep_statistics, **options
+        )
+        return loss
 
     def _rule(self) -> Rule:
         raise NotImplementedError
@@ -211,12 +224,20 @@ class TripletLoss(_Loss):
         anchor, positive, negative = embeddings
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
         self._tell_margin_out_of_reach(anchor)
+        if self.keep_statistics:
+            self.statistics = self._seen(anchor.detach(), positive.detach(), negative.detach())
         if not is_shared(anchor):
             return loss
         # The mean over the triplets of all ranks, which may hold different numbers of them.
         number = torch.tensor(float(len(anchor)), device=anchor.device)
         own = loss * len(anchor) / sum_over_processes(number)
         return own * number_of_processes() + (sum_over_processes(own) - own.detach() * number_of_processes())
+
+    def _seen(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStatistics:
+        near, far = (distances.pairs(anchor, other, self.distance_metric) for other in (positive, negative))
+        number, active = len(anchor), int((near - far + self.margin > 0).sum())
+        means = float(near.mean()), float(far.mean())
+        return LossStatistics(number, number, number, active, *means, *means, number, number)
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "triplet_margin": self.margin}

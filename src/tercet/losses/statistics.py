@@ -1,6 +1,7 @@
 """What a loss saw in its batch, counted block by block while the distances are at hand."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ class LossStatistics:
         mean_negative: … to their negatives.
         mean_hardest_positive: the mean over anchors of the distance to the farthest positive.
         mean_hardest_negative: … to the nearest negative.
+        positive_pairs: pairs of an anchor and a positive, which `mean_positive` is over.
+        negative_pairs: pairs of an anchor and a negative.
     """
 
     anchors: int
@@ -32,6 +35,30 @@ class LossStatistics:
     mean_negative: float
     mean_hardest_positive: float
     mean_hardest_negative: float
+    positive_pairs: int
+    negative_pairs: int
+
+    @property
+    def active_share(self) -> float:
+        """Of the chosen triplets, the share that has a gradient."""
+        return mean(self.active_triplets, self.chosen_triplets)
+
+    def sums(self) -> list[float]:
+        """Numbers that add up over batches and processes; `of_sums` is the way back."""
+        counts = (self.anchors, self.valid_triplets, self.chosen_triplets, self.active_triplets)
+        pairs = (self.positive_pairs, self.negative_pairs)
+        means = (self.mean_positive, self.mean_negative, self.mean_hardest_positive, self.mean_hardest_negative)
+        numbers = (*pairs, self.anchors, self.anchors)
+        totals = (value * number if number else 0.0 for value, number in zip(means, numbers, strict=True))
+        return [*map(float, counts + pairs), *totals]
+
+    @classmethod
+    def of_sums(cls, sums: Sequence[float]) -> "LossStatistics":
+        """The statistics of all batches whose `sums` were added."""
+        anchors, valid, chosen, active, positives, negatives = (round(number) for number in sums[:6])
+        numbers = (positives, negatives, anchors, anchors)
+        means = (mean(total, number) for total, number in zip(sums[6:], numbers, strict=True))
+        return cls(anchors, valid, chosen, active, *means, positives, negatives)
 
 
 def figures(block: Block) -> Tensor:

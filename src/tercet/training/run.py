@@ -224,7 +224,8 @@ class _ProgressBar(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if self.bar is not None and logs and "loss" in logs:
-            self.bar.set_postfix(loss=f"{logs['loss']:.4f}")
+            active = {"active": f"{logs['active_share']:.0%}"} if "active_share" in logs else {}
+            self.bar.set_postfix(loss=f"{logs['loss']:.4f}", **active)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:

@@ -25,6 +25,7 @@ from tercet.losses.memory import EmbeddingMemory
 from tercet.training import checkpoints
 from tercet.training.arguments import SentenceTransformerTrainingArguments
 from tercet.training.datasets import collate
+from tercet.training.diagnostics import BatchFigures, Watch
 from tercet.training.gradient_cache import cached_step
 from tercet.training.loading import LoadingTrainer
 from tercet.training.processes import SharedEncoder
@@ -93,6 +94,8 @@ class SentenceTransformerTrainer(LoadingTrainer):
             optimizers=optimizers,
         )
         self.loss.to(self.args.device)
+        self.loss.keep_statistics = True  # type: ignore[assignment]
+        self._figures, self._watch = BatchFigures(self.args.device), Watch()
         self._best_was_loaded = False
         self._parts = self._parts_with_gradient = 0
         self._unfinished: str | None = None
@@ -131,13 +134,20 @@ class SentenceTransformerTrainer(LoadingTrainer):
     def _loss_of(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
         parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
         labels = inputs.get("labels")
-        if self.memory is None or not self.model.training:
-            return self.loss.compute_loss_from_embeddings(parts, labels)  # type: ignore[operator]
-        warm_up = self.args.memory_warmup_steps
-        warm_up = warm_up * self.state.max_steps if warm_up < 1 else warm_up
-        memory = self.memory if self.state.global_step >= warm_up else None
-        loss = self.loss.compute_loss_from_embeddings(parts, labels, memory)  # type: ignore[operator]
-        self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        loss_of: Any = self.loss.compute_loss_from_embeddings
+        if not self.model.training:
+            return loss_of(parts, labels)
+        if self.memory is None:
+            loss = loss_of(parts, labels)
+        else:
+            warm_up = self.args.memory_warmup_steps
+            warm_up = warm_up * self.state.max_steps if warm_up < 1 else warm_up
+            loss = loss_of(parts, labels, self.memory if self.state.global_step >= warm_up else None)
+            self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        statistics = getattr(self.loss, "statistics", None)  # a loss of the user's own need not have any
+        if statistics is not None:
+            self._figures.add(statistics, embeddings)
+            self._watch.see(statistics)
         return loss
 
     def training_step(
@@ -164,7 +174,9 @@ class SentenceTransformerTrainer(LoadingTrainer):
         return step.loss * share
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As `transformers.Trainer.log`; with `mini_batch_tokens`, also the share of parts without a gradient."""
+        """As `transformers.Trainer.log`, with what the batches held since the last time (docs/diagnostics.md)."""
+        if "loss" in logs:
+            logs.update(self._figures.take())
         if self._parts and "loss" in logs:
             logs["parts_skipped"] = round(1 - self._parts_with_gradient / self._parts, 4)
             self._parts = self._parts_with_gradient = 0

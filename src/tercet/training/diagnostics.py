@@ -1,0 +1,119 @@
+"""What a run tells about itself: figures of its batches for the log, and a word when it has gone wrong.
+
+Both come from what the loss counted on its way, so they cost no pass of their own.
+"""
+
+import logging
+import math
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from tercet.losses.gathering import is_first_process, sum_over_processes
+from tercet.losses.statistics import LossStatistics
+
+logger = logging.getLogger(__name__)
+
+# So many batches must agree before anything is said.
+BATCHES = 30
+# Embeddings have collapsed when sentences of different labels are this much nearer than in the first batch.
+COLLAPSED = 0.05
+# Labels do not fit the text when positives are on average at least so far away, compared to negatives.
+ALIKE = 0.97
+
+
+class BatchFigures:
+    """Figures of all batches since they were last taken, over all processes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(13, dtype=torch.float64, device=device)
+
+    def add(self, statistics: LossStatistics, embeddings: Tensor) -> None:
+        """Put in a batch of this process: embeddings `(batch, dim)`."""
+        norms = torch.linalg.vector_norm(embeddings.detach().double(), dim=1)
+        self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64, device=norms.device)
+        self._sums[10:] += torch.stack([torch.ones_like(norms).sum(), norms.sum(), norms.square().sum()])
+
+    def take(self) -> dict[str, float]:
+        """The figures by the names that they have in the log, and start anew; nothing where there was no batch."""
+        sums = sum_over_processes(self._sums).tolist()
+        self._sums.zero_()
+        seen, (rows, total, squares) = LossStatistics.of_sums(sums[:10]), sums[10:]
+        if not rows:
+            return {}
+        norm = total / rows
+        figures = {
+            "active_share": seen.active_share,
+            "anchors_without_triplet": 1 - seen.anchors / rows,
+            "positive_distance": seen.mean_positive,
+            "negative_distance": seen.mean_negative,
+            "hardest_positive_distance": seen.mean_hardest_positive,
+            "hardest_negative_distance": seen.mean_hardest_negative,
+            "norm": norm,
+            "norm_spread": math.sqrt(max(0.0, squares / rows - norm**2)),
+        }
+        return {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
+
+
+class Watch:
+    """Notices runs that have gone wrong, and says each thing once, with what usually helps."""
+
+    def __init__(self) -> None:
+        self._first: LossStatistics | None = None
+        self._last: deque[LossStatistics] = deque(maxlen=BATCHES)
+        self._told: set[str] = set()
+        self._labels_checked = False
+
+    def see(self, batch: LossStatistics) -> None:
+        """Look at the next batch of this process."""
+        self._last.append(batch)
+        if batch.anchors and self._first is None:
+            self._first = batch
+        last = list(self._last)
+        self._tell_collapse(last[-BATCHES // 3 :])
+        if len(last) < BATCHES:
+            return
+        if sum(seen.anchors > 0 for seen in last) < BATCHES / 2:
+            self._tell(
+                "no triplet",
+                f"of the last {BATCHES} batches {sum(seen.anchors == 0 for seen in last)} held no triplet (two sentences "
+                "of one label and one of another): take batch_sampler='group_by_label', or a larger batch",
+            )
+        elif not any(seen.active_triplets for seen in last):
+            self._tell(
+                "inactive",
+                f"no triplet of the last {BATCHES} batches has a loss, so nothing is learnt any more: stop here, or take "
+                "a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
+            )
+        self._tell_alike(LossStatistics.of_sums([sum(parts) for parts in zip(*(s.sums() for s in last), strict=True)]))
+
+    def _tell_collapse(self, last: list[LossStatistics]) -> None:
+        if self._first is None or len(last) < BATCHES // 3:
+            return
+        before, now = self._first.mean_negative, max((s.mean_negative for s in last if s.anchors), default=math.inf)
+        if now < COLLAPSED * before:
+            self._tell(
+                "collapse",
+                f"the embeddings have collapsed: sentences of different labels were {before:.3g} apart in the first batch "
+                f"and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower learning rate or "
+                "a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
+            )
+
+    def _tell_alike(self, seen: LossStatistics) -> None:
+        """Only from the first batches: later ones may have been driven together by the loss."""
+        if self._labels_checked:
+            return
+        self._labels_checked = True
+        if seen.mean_positive > ALIKE * seen.mean_negative > 0 and "collapse" not in self._told:
+            self._tell(
+                "alike",
+                f"sentences of one label are as far apart ({seen.mean_positive:.3g}) as those of different labels "
+                f"({seen.mean_negative:.3g}) over {BATCHES} batches: see whether labels and texts belong together "
+                "(shuffled rows, a wrong column)",
+            )
+
+    def _tell(self, what: str, message: str) -> None:
+        if what not in self._told and is_first_process():
+            logger.warning(message)
+        self._told.add(what)
