@@ -77,14 +77,14 @@ class Watch:
         if sum(seen.anchors > 0 for seen in last) < BATCHES / 2:
             self._tell(
                 "no triplet",
-                f"of the last {BATCHES} batches {sum(seen.anchors == 0 for seen in last)} held no triplet (two sentences "
-                "of one label and one of another): take batch_sampler='group_by_label', or a larger batch",
+                f"of the last {BATCHES} batches {sum(seen.anchors == 0 for seen in last)} held no triplet (two "
+                "sentences of one label and one of another): take batch_sampler='group_by_label', or a larger batch",
             )
         elif not any(seen.active_triplets for seen in last):
             self._tell(
                 "inactive",
-                f"no triplet of the last {BATCHES} batches has a loss, so nothing is learnt any more: stop here, or take "
-                "a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
+                f"no triplet of the last {BATCHES} batches has a loss, so nothing is learnt any more: stop here, or "
+                "take a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
             )
         self._tell_alike(LossStatistics.of_sums([sum(parts) for parts in zip(*(s.sums() for s in last), strict=True)]))
 
@@ -95,9 +95,9 @@ class Watch:
         if now < COLLAPSED * before:
             self._tell(
                 "collapse",
-                f"the embeddings have collapsed: sentences of different labels were {before:.3g} apart in the first batch "
-                f"and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower learning rate or "
-                "a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
+                f"the embeddings have collapsed: sentences of different labels were {before:.3g} apart in the first "
+                f"batch and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower learning "
+                "rate or a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
             )
 
     def _tell_alike(self, seen: LossStatistics) -> None:
