@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ def quiet_libraries() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransformer":
+def load_model(name: str, *, trust_remote_code: bool = False, packing: bool = True) -> "SentenceTransformer":
     """The model of a name that the user gave."""
     from tercet.data.bundled import encoder_folder
     from tercet.encoder.model import SentenceTransformer
@@ -79,6 +80,7 @@ def load_model(name: str, *, trust_remote_code: bool = False) -> "SentenceTransf
     except ModelError as error:
         hint = f"; --model {BUNDLED} needs no hub" if "hub" in str(error) else ""
         raise ModelError(f"{error}{hint}") from error
+    model.packing = packing
     if name == BUNDLED:
         model.base_model_name = "sentence-transformers/all-MiniLM-L6-v2"
     return model
@@ -89,6 +91,12 @@ def check_free(output: Path, *, overwrite: bool) -> None:
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
     if taken and not overwrite:
         raise DataError(f"{output} is there already; take another --output, or add --overwrite")
+
+
+def resume_command() -> str:
+    """The command that goes on with what this one began."""
+    words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"tercet {shlex.join(words)} --resume"
 
 
 @contextmanager

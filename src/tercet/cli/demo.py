@@ -32,7 +32,8 @@ def demo(
     from tercet.cli.inputs import as_dataset, hold_out
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.columns import LabelledSentences, encode_labels
-    from tercet.training.run import Interrupted, RunSettings, checkpoint_folder, train_and_measure
+    from tercet.training.run import Interrupted, checkpoint_folder, train_and_measure
+    from tercet.training.settings import RunSettings
 
     sentences, modules = standard_library_docstrings()
     data = LabelledSentences(sentences, *encode_labels(modules, "the standard library"))

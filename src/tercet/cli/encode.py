@@ -5,25 +5,24 @@ from typing import Annotated
 
 import typer
 
-from tercet.cli.console import DATA_HELP, MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.cli import options as opt
+from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
 from tercet.errors import DataError
 
 
 @one_line_errors
 def encode(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    data: opt.Data,
     output: Annotated[Path, typer.Option(help="A .npy file (float32) or a .parquet file (text and embedding).")],
     batch_size: Annotated[
         int | None, typer.Option(help="The most sentences to embed at a time. [default: by their length]")
     ] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale embeddings to length 1.")] = False,
     prompt_name: Annotated[str | None, typer.Option(help="The model's prompt to put before each sentence.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
-    split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "train",
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
-    ] = False,
+    text_column: opt.TextColumn = None,
+    split: opt.Split = "train",
+    trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
 ) -> None:
     """Embed the sentences of a file, in their order."""

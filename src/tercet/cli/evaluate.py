@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from tercet.cli.console import DATA_HELP, MODEL_HELP, load_model, one_line_errors, print_metrics
-from tercet.cli.train import DistanceName
+from tercet.cli import options as opt
+from tercet.cli.console import MODEL_HELP, load_model, one_line_errors, print_metrics
+from tercet.cli.options import DistanceName
 
 
 @one_line_errors
 def evaluate(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    data: Annotated[str, typer.Argument(help=DATA_HELP)],
+    data: opt.Data,
     reference: Annotated[
         str | None, typer.Option(help="Rank these sentences (the training data, say); else each ranks the others.")
     ] = None,
@@ -20,12 +21,10 @@ def evaluate(
     batch_size: Annotated[
         int | None, typer.Option(help="The most sentences to embed at a time. [default: by their length]")
     ] = None,
-    text_column: Annotated[str | None, typer.Option(help="The column of sentences.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="The column of labels.")] = None,
-    split: Annotated[str, typer.Option(help="The split of a data set on the hub.")] = "test",
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
-    ] = False,
+    text_column: opt.TextColumn = None,
+    label_column: opt.LabelColumn = None,
+    split: opt.Split = "test",
+    trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Measure how well a model keeps labels together: recall@k, MAP@R, R-precision, kNN accuracy."""
