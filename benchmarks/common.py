@@ -2,20 +2,12 @@
 
 import csv
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-
-def peak_mib() -> float:
-    """The peak resident set of this process alone; `ru_maxrss` also remembers the process that started it."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
-    except FileNotFoundError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+from tercet.training.peak_memory import peak_mib as peak_mib
 
 
 def labelled(folder: Path, name: str) -> tuple[list[str], list[int]]:

@@ -6,7 +6,7 @@ input (one line says what to do), 130 interrupted.
 
 import typer
 
-from tercet.cli import demo, encode, evaluate, train
+from tercet.cli import compare, demo, encode, evaluate, train
 from tercet.version import __version__
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("train")(train.train)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("encode")(encode.encode)
 app.command("demo")(demo.demo)

@@ -93,9 +93,9 @@ def check_free(output: Path, *, overwrite: bool) -> None:
         raise DataError(f"{output} is there already; take another --output, or add --overwrite")
 
 
-def resume_command() -> str:
-    """The command that goes on with what this one began."""
-    words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+def resume_command(without: str = "") -> str:
+    """The command that goes on with what this one began, without an option that would get in its way."""
+    words = [word for word in sys.argv[1:] if word not in ("--resume", without)]
     return f"tercet {shlex.join(words)} --resume"
 
 

@@ -47,7 +47,7 @@ def training_record(
         settings["Batches"], settings["Sentences per label"] = "random", None
     measured: dict[int, dict[str, float]] = {}
     for entry in log_history:
-        if metrics := _metrics(entry):
+        if metrics := measured_metrics(entry):
             measured.setdefault(entry.get("step", 0), {}).update(metrics)
     last = max(measured, default=0) if measured_at is None else measured_at
     return {
@@ -75,7 +75,8 @@ def _loss_settings(loss: nn.Module) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in settings.items()}
 
 
-def _metrics(entry: dict[str, Any]) -> dict[str, float]:
+def measured_metrics(entry: dict[str, Any]) -> dict[str, float]:
+    """What a log entry holds of an evaluation, without its timing."""
     timing = ("_runtime", "_samples_per_second", "_steps_per_second")
     return {
         name.removeprefix("eval_"): value
