@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -37,6 +37,9 @@ bench-quality: $(VENV)/.test
 
 bench-scaling: $(VENV)/.test
 	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json
+
+bench-variants: $(VENV)/.test
+	$(BIN)/python benchmarks/variants.py --data $(DATA)
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json

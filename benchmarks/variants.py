@@ -1,0 +1,72 @@
+"""Which loss? Four losses, three seeds, one epoch, on real labelled sentences, by `tercet compare`; a markdown table.
+
+    python benchmarks/variants.py --data DIR [--sets banking77,clinc150,hwu64] [--output FOLDER] [--steps N] [--seeds 3]
+
+DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
+all-MiniLM-L6-v2. A benchmark that was stopped goes on where it stopped: FOLDER keeps what was run.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_COLUMNS = {
+    "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),
+    "active_share": ("share active", 2), "seconds_per_step": ("s a step", 3), "peak_memory_mib": ("peak MiB", 0),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", default="banking77,clinc150,hwu64")
+    parser.add_argument("--output", type=Path, default=Path("variants"))
+    parser.add_argument("--steps", type=int, help="a trial of so many steps, in place of one epoch")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    names = arguments.sets.split(",")
+    for name in names:
+        if not (arguments.data / name / "train.csv").exists():
+            sys.exit(
+                f"no data set at {arguments.data / name}: it needs train.csv and test.csv (columns text and label)"
+            )
+    for name in names:
+        output = arguments.output / name
+        command = [
+            sys.executable, "-m", "tercet", "compare", arguments.data / name / "train.csv",
+            "--eval-data", arguments.data / name / "test.csv", "--model", "bundled", "--output", output,
+            "--seeds", str(arguments.seeds), "--json", *(["--steps", str(arguments.steps)] if arguments.steps else []),
+            *(["--resume"] if (output / "compare.json").exists() else []),
+        ]  # fmt: skip
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(done.returncode)
+        print(markdown(name, json.loads(done.stdout)), flush=True)
+
+
+def markdown(name: str, results: dict[str, Any]) -> str:
+    """The table of a comparison, and its recommendation."""
+    before = next(run["before"] for run in results["runs"] if not run.get("failed"))
+    rows = [f"| {name} | {' | '.join(title for title, _ in _COLUMNS.values())} |", "|---" * (len(_COLUMNS) + 1) + "|"]
+    cells = (f"{before[key]:.{digits}f}" if key in before else "–" for key, (_, digits) in _COLUMNS.items())
+    rows.append(f"| before training | {' | '.join(cells)} |")
+    for line in results["summary"]:
+        cells = (_cell(line[key], digits) for key, (_, digits) in _COLUMNS.items())
+        rows.append(f"| {line['variant']} | {' | '.join(cells)} |")
+        rows += [f"| {line['variant']}, seed {seed} | failed: {reason} |" for seed, reason in line["failed"].items()]
+    recommendation = results["recommendation"]
+    return "\n".join([*rows, "", f"Take {recommendation['variant']}: {recommendation['because']}", ""])
+
+
+def _cell(figure: dict[str, float | None], digits: int) -> str:
+    mean, spread = figure["mean"], figure["spread"]
+    if mean is None:
+        return "–"
+    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""`tercet compare` as a user meets it: real processes, a table, one line for what is wrong."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tercet.version import __version__
+from tests.child import ENVIRONMENT
+from tests.cli.test_commands import run
+
+
+def _compare(csv_file, bert, output, *more):
+    return (
+        "compare", csv_file, "--model", bert, "--output", output, "--eval-data", csv_file, "--batch-size", 8,
+        "--samples-per-label", 2, "--learning-rate", 1e-3, "--grid", "loss=batch-all,batch-hard-soft-margin", *more,
+    )  # fmt: skip
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
+    arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tercet", *map(str, arguments)],
+        env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    file = tmp_path / "out/compare.json"
+    deadline = time.time() + 200
+    while not file.exists() or not json.loads(file.read_text())["runs"]:
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert re.search(r"interrupted; \d run\(s\) are done\. Go on with:\n  tercet compare .* --resume", errors)
+    refused = run(*arguments, expect=2)
+    assert "runs so far; add --resume to go on, or --overwrite to start anew" in refused.stderr
+    done = run(*arguments, "--resume")
+    assert re.search(r"batch-all, margin 0.3 +0\.\d{4}", done.stdout)
+    assert "before training" in done.stdout
+    assert "±" in done.stdout
+    assert re.search(r"Take batch-", done.stdout)
+    assert "model of batch-" in done.stderr
+    again = json.loads(run(*arguments, "--resume", "--json").stdout)
+    assert again == json.loads(file.read_text())
+    assert again["environment"]["tercet"] == __version__
+    assert len(again["runs"]) == 4
+    assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]
+    assert run("evaluate", tmp_path / "out/model", csv_file).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--grid", "loss=x"), "--grid loss=… is there twice"),
+        (("--grid", "margin=x"), "--grid margin: 'x' is not a number of at least 0"),
+        (("--seeds", "0"), "--seeds must be at least 1, got 0"),
+        (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
+        (("--minutes", "0"), "--minutes must be above 0, got 0.0"),
+        (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
+        (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
+        (("--resume",), "nothing to resume: no compare.json"),
+        (("--model", "./nowhere"), "no model directory at nowhere"),
+        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
+    ],
+)
+def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
+    done = run(*_compare(csv_file, bert, tmp_path / "out", *more), expect=2)
+    assert message in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: ")]) == 1
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(csv_file, bert, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    assert "is there already" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr
+    (tmp_path / "out/compare.json").write_text("{}")
+    refused = run(*_compare(csv_file, bert, tmp_path / "out", "--resume"), expect=2)
+    assert "is not the file of a comparison; --overwrite starts anew" in refused.stderr
