@@ -1,7 +1,6 @@
 """One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from tercet.errors import DataError, TercetError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.gathering import number_of_processes, sum_over_processes
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
-from tercet.training.checkpoints import last_whole
+from tercet.training.checkpoints import discard, last_whole
 from tercet.training.processes import SharedEncoder
 from tercet.training.trainer import SentenceTransformerTrainer
 from tercet.version import __version__
@@ -136,7 +135,8 @@ def train_and_measure(
         model.training_record["data"] = {"Data": public, **model.training_record["data"]}
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={"metrics.json": result})
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints.exists():
+            discard(checkpoints)
     return result
 
 
