@@ -198,11 +198,14 @@ def _number_of_terms(rule: Rule, groups: Groups, sums: _Sums) -> Tensor | int:
 def _statistics(rule: Rule, groups: Groups, sums: _Sums) -> LossStatistics:
     anchors, pairs, others = len(groups), groups.pairs, groups.others
     triplets = int((groups.counts * others).sum())
-    numbers = (pairs, int(others.sum()), anchors, anchors)
+    negative_pairs = int(others.sum())
+    numbers = (pairs, negative_pairs, anchors, anchors)
     totals = sums.figures.tolist() if isinstance(sums.figures, Tensor) else [0.0] * 4
     chosen = {"active": triplets, "positives": pairs, "anchors": anchors}[rule.mean_over]
-    means = [mean(total, number) for total, number in zip(totals, numbers, strict=True)]
-    return LossStatistics(anchors, triplets, chosen, int(sums.active), *means, *numbers[:2])
+    near, far, farthest, nearest = (mean(total, number) for total, number in zip(totals, numbers, strict=True))
+    return LossStatistics(
+        anchors, triplets, chosen, int(sums.active), near, far, farthest, nearest, pairs, negative_pairs
+    )
 
 
 def _block(geometry: Geometry, groups: Groups, rows: slice) -> Block:

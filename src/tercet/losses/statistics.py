@@ -57,8 +57,8 @@ class LossStatistics:
         """The statistics of all batches whose `sums` were added."""
         anchors, valid, chosen, active, positives, negatives = (round(number) for number in sums[:6])
         numbers = (positives, negatives, anchors, anchors)
-        means = (mean(total, number) for total, number in zip(sums[6:], numbers, strict=True))
-        return cls(anchors, valid, chosen, active, *means, positives, negatives)
+        near, far, farthest, nearest = (mean(total, number) for total, number in zip(sums[6:], numbers, strict=True))
+        return cls(anchors, valid, chosen, active, near, far, farthest, nearest, positives, negatives)
 
 
 def figures(block: Block) -> Tensor:

@@ -146,8 +146,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
             self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
         statistics = getattr(self.loss, "statistics", None)  # a loss of the user's own need not have any
         if statistics is not None:
-            self._figures.add(statistics, embeddings)
-            self._watch.see(statistics)
+            self._watch.see(statistics, self._figures.add(statistics, parts[0]))
         return loss
 
     def training_step(
