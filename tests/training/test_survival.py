@@ -18,7 +18,7 @@ from tercet.training.run import checkpoint_folder
 from tests.child import ENVIRONMENT, ROOT
 
 # More can be asked for: TERCET_KILLS=20 pytest tests/training/test_survival.py
-_KILLS = int(os.environ.get("TERCET_KILLS", "4"))
+_KILLS = int(os.environ.get("TERCET_KILLS", "2"))
 
 
 def _start(bert: Path, output: Path, memory: int, **options) -> subprocess.Popen:

@@ -60,13 +60,19 @@ def last_whole(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def load_memory(memory: EmbeddingMemory, checkpoint: Path) -> None:
+def load_memory(memory: EmbeddingMemory | None, checkpoint: Path) -> None:
     """Fill a memory with what a checkpoint holds of it.
 
     Raises:
-        DataError: the checkpoint has none, or one of another size.
+        DataError: the checkpoint has none, or one of another size, or one where the run has none.
     """
     path = checkpoint / _MEMORY
+    if memory is None:
+        if path.exists():
+            raise DataError(
+                f"{checkpoint} was written with a memory; resume it with the memory_size it was written with"
+            )
+        return
     if not path.exists():
         raise DataError(f"{checkpoint} was written without a memory; resume it with memory_size=0")
     try:

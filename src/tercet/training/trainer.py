@@ -248,8 +248,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._load_weights(resume_from_checkpoint, model)
-        if self.memory is not None:
-            checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
+        checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
 
     def _load_weights(self, folder: str, model: Any = None) -> None:
         trusted = self.model.trust_remote_code
