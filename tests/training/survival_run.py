@@ -1,6 +1,6 @@
 """One run of `train_and_measure` on a tiny model, resumed if there is something to resume; killed from outside.
 
-Usage: survival_run.py MODEL OUTPUT [MEMORY_SIZE]
+Usage: survival_run.py MODEL OUTPUT MEMORY_SIZE EPOCHS
 """
 
 import sys
@@ -15,13 +15,13 @@ from tercet.training.run import RunSettings, checkpoint_folder, train_and_measur
 from tests.conftest import TOPICS
 
 
-def main(model_folder: str, output: Path, memory_size: int = 0) -> None:
+def main(model_folder: str, output: Path, memory_size: int, epochs: int) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     texts = [text for topic in TOPICS.values() for text in topic]
     codes = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
     settings = RunSettings(
-        loss="batch-all", epochs=15, batch_size=8, samples_per_label=2, learning_rate=1e-3, save_every=1,
+        loss="batch-all", epochs=epochs, batch_size=8, samples_per_label=2, learning_rate=1e-3, save_every=1,
         mini_batch_tokens=30, memory_size=memory_size,
     )  # fmt: skip
     resume = last_whole(checkpoint_folder(output)) is not None

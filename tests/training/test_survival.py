@@ -18,11 +18,12 @@ from tercet.training.run import checkpoint_folder
 from tests.child import ENVIRONMENT, ROOT
 
 # More can be asked for: TERCET_KILLS=20 pytest tests/training/test_survival.py
-_KILLS = int(os.environ.get("TERCET_KILLS", "4"))
+_KILLS = int(os.environ.get("TERCET_KILLS", "2"))
 
 
 def _start(bert: Path, output: Path, memory: int, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.training.survival_run", str(bert), str(output), str(memory)]
+    command.append(str(4 * _KILLS))  # epochs of three steps: a kill comes every few steps
     return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -37,7 +38,7 @@ def test_killed_at_random_moments(memory, bert, tmp_path):
     wanted = load_file(tmp_path / "undisturbed/model.safetensors")
     output, chance = tmp_path / "killed", random.Random(memory)
     folder = checkpoint_folder(output)
-    killed = 0
+    killed = in_a_save = 0
     while killed < _KILLS // (2 if memory else 1):
         before = last_whole(folder)
         process = _start(bert, output, memory)
@@ -49,18 +50,20 @@ def test_killed_at_random_moments(memory, bert, tmp_path):
         process.kill()
         process.communicate()
         killed += 1
+        in_a_save += (folder / ".unfinished").exists()
         for checkpoint in folder.glob("checkpoint-*"):  # each that has its name is whole
             SentenceTransformer(checkpoint, device="cpu")
             for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
                 torch.load(checkpoint / name, weights_only=False)
             assert (checkpoint / "trainer_state.json").exists()
+    print(f"killed {killed} times, {in_a_save} of them during a save")
     assert killed > 0
     if not output.exists():
         _finish(_start(bert, output, memory))
+        assert not folder.exists()
     found = load_file(output / "model.safetensors")
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    assert not folder.exists()
 
 
 def test_a_disk_that_is_full_leaves_the_last_checkpoint_whole(bert, tmp_path):

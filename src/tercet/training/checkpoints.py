@@ -9,13 +9,14 @@ import torch.distributed as dist
 from safetensors.torch import load_model, save_model
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import rotate_checkpoints
+from transformers.trainer_utils import sort_checkpoints
 
 from tercet.errors import DataError
 from tercet.losses.gathering import is_first_process, number_of_processes
 from tercet.losses.memory import EmbeddingMemory
 
 _MEMORY = "memory.safetensors"
+_REMOVED = ".removed-"
 
 
 def write_whole(
@@ -29,7 +30,8 @@ def write_whole(
     name = f"checkpoint-{state.global_step}"
     unfinished = folder / ".unfinished"
     if is_first_process():
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in (unfinished, *folder.glob(f"{_REMOVED}*")):
+            shutil.rmtree(left, ignore_errors=True)
     _wait_for_all()
     try:
         write(unfinished)
@@ -38,12 +40,11 @@ def write_whole(
         _wait_for_all()
         if is_first_process():
             _name_best(state, unfinished, folder)
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if (folder / name).exists():
+                discard(folder / name)
             (unfinished / name).rename(folder / name)
             unfinished.rmdir()
-            rotate_checkpoints(
-                output_dir=str(folder), save_total_limit=keep, best_model_checkpoint=state.best_model_checkpoint
-            )
+            _remove_old(folder, keep, state.best_model_checkpoint)
     except Exception as error:  # each library that writes a part of it has errors of its own for a full disk
         shutil.rmtree(unfinished, ignore_errors=True)
         last = last_whole(folder)
@@ -59,13 +60,19 @@ def last_whole(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def load_memory(memory: EmbeddingMemory, checkpoint: Path) -> None:
+def load_memory(memory: EmbeddingMemory | None, checkpoint: Path) -> None:
     """Fill a memory with what a checkpoint holds of it.
 
     Raises:
-        DataError: the checkpoint has none, or one of another size.
+        DataError: the checkpoint has none, or one of another size, or one where the run has none.
     """
     path = checkpoint / _MEMORY
+    if memory is None:
+        if path.exists():
+            raise DataError(
+                f"{checkpoint} was written with a memory; resume it with the memory_size it was written with"
+            )
+        return
     if not path.exists():
         raise DataError(f"{checkpoint} was written without a memory; resume it with memory_size=0")
     try:
@@ -74,6 +81,24 @@ def load_memory(memory: EmbeddingMemory, checkpoint: Path) -> None:
         raise DataError(
             f"{path} is a memory of another size; resume it with the memory_size it was written with"
         ) from error
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; under another name first, so that it is never there in part."""
+    removed = folder.with_name(f"{_REMOVED}{folder.name}")
+    shutil.rmtree(removed, ignore_errors=True)
+    folder.rename(removed)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def _remove_old(folder: Path, keep: int | None, best: str | None) -> None:
+    """All but the last `keep` checkpoints; the best one stays, in place of an older one."""
+    checkpoints = [Path(path) for path in sort_checkpoints(str(folder))]
+    kept = {checkpoints[-1], *([Path(best)] if best else [])}
+    others = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
+    surplus = len(checkpoints) - max(keep or len(checkpoints), len(kept))
+    for checkpoint in others[: max(0, surplus)]:
+        discard(checkpoint)
 
 
 def _name_best(state: TrainerState, unfinished: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ Both come from what the loss counted on its way, so they cost no pass of their o
 import logging
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 # So many batches must agree before anything is said.
 BATCHES = 30
-# Embeddings have collapsed when sentences of different labels are this much nearer than in the first batch.
-COLLAPSED = 0.05
-# Labels do not fit the text when positives are on average at least so far away, compared to negatives.
+# Positives that are on average at least so far away, compared to negatives, are not told apart from them.
 ALIKE = 0.97
+# Embeddings that are not told apart have collapsed where they are so much nearer than in the first batch, compared to
+# their length. Dropout alone keeps sentences some distance apart.
+SHRUNK = 0.25
 
 
 class BatchFigures:
@@ -29,11 +31,12 @@ class BatchFigures:
     def __init__(self, device: torch.device) -> None:
         self._sums = torch.zeros(13, dtype=torch.float64, device=device)
 
-    def add(self, statistics: LossStatistics, embeddings: Tensor) -> None:
-        """Put in a batch of this process: embeddings `(batch, dim)`."""
+    def add(self, statistics: LossStatistics, embeddings: Tensor) -> float:
+        """Put in a batch of this process, embeddings `(batch, dim)`; returns their mean length."""
         norms = torch.linalg.vector_norm(embeddings.detach().double(), dim=1)
         self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64, device=norms.device)
         self._sums[10:] += torch.stack([torch.ones_like(norms).sum(), norms.sum(), norms.square().sum()])
+        return float(norms.mean())
 
     def take(self) -> dict[str, float]:
         """The figures by the names that they have in the log, and start anew; nothing where there was no batch."""
@@ -56,22 +59,34 @@ class BatchFigures:
         return {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
 
 
+def _together(batches: Sequence[LossStatistics]) -> LossStatistics:
+    return LossStatistics.of_sums([sum(parts) for parts in zip(*(batch.sums() for batch in batches), strict=True)])
+
+
+def _alike(seen: LossStatistics) -> bool:
+    """Whether sentences of one label are about as far apart as those of different labels."""
+    return seen.mean_positive > ALIKE * seen.mean_negative > 0
+
+
 class Watch:
     """Notices runs that have gone wrong, and says each thing once, with what usually helps."""
 
     def __init__(self) -> None:
         self._first: LossStatistics | None = None
         self._last: deque[LossStatistics] = deque(maxlen=BATCHES)
+        self._norms: deque[float] = deque(maxlen=BATCHES // 3)
+        self._first_norm = 0.0
         self._told: set[str] = set()
         self._labels_checked = False
 
-    def see(self, batch: LossStatistics) -> None:
-        """Look at the next batch of this process."""
+    def see(self, batch: LossStatistics, norm: float) -> None:
+        """Look at the next batch of this process, and the mean length of its embeddings."""
         self._last.append(batch)
+        self._norms.append(norm)
         if batch.anchors and self._first is None:
-            self._first = batch
+            self._first, self._first_norm = batch, norm
         last = list(self._last)
-        self._tell_collapse(last[-BATCHES // 3 :])
+        self._tell_collapse(_together(last[-BATCHES // 3 :]))
         if len(last) < BATCHES:
             return
         if sum(seen.anchors > 0 for seen in last) < BATCHES / 2:
@@ -86,13 +101,14 @@ class Watch:
                 f"no triplet of the last {BATCHES} batches has a loss, so nothing is learnt any more: stop here, or "
                 "take a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
             )
-        self._tell_alike(LossStatistics.of_sums([sum(parts) for parts in zip(*(s.sums() for s in last), strict=True)]))
+        self._tell_alike(_together(last))
 
-    def _tell_collapse(self, last: list[LossStatistics]) -> None:
-        if self._first is None or len(last) < BATCHES // 3:
+    def _tell_collapse(self, last: LossStatistics) -> None:
+        if self._first is None or len(self._norms) < BATCHES // 3 or not _alike(last):
             return
-        before, now = self._first.mean_negative, max((s.mean_negative for s in last if s.anchors), default=math.inf)
-        if now < COLLAPSED * before:
+        before, now = self._first.mean_negative, last.mean_negative
+        norm = sum(self._norms) / len(self._norms)
+        if now * self._first_norm < SHRUNK * before * norm:
             self._tell(
                 "collapse",
                 f"the embeddings have collapsed: sentences of different labels were {before:.3g} apart in the first "
@@ -105,12 +121,12 @@ class Watch:
         if self._labels_checked:
             return
         self._labels_checked = True
-        if seen.mean_positive > ALIKE * seen.mean_negative > 0 and "collapse" not in self._told:
+        if _alike(seen) and "collapse" not in self._told:
             self._tell(
                 "alike",
                 f"sentences of one label are as far apart ({seen.mean_positive:.3g}) as those of different labels "
                 f"({seen.mean_negative:.3g}) over {BATCHES} batches: see whether labels and texts belong together "
-                "(shuffled rows, a wrong column)",
+                "(shuffled rows, a wrong column) and whether the learning rate is too high",
             )
 
     def _tell(self, what: str, message: str) -> None:

@@ -1,6 +1,5 @@
 """One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError, TercetError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.training.callbacks import ProgressBar, StopOnInterrupt, default_progress
-from tercet.training.checkpoints import last_whole
+from tercet.training.checkpoints import discard, last_whole
 from tercet.training.processes import SharedEncoder
 from tercet.training.settings import RunSettings, make_loss, training_arguments
 from tercet.training.trainer import SentenceTransformerTrainer
@@ -82,7 +81,8 @@ def train_and_measure(
     result = metrics_file(trainer, settings, before, after, facts or {})
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={"metrics.json": result})
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints.exists():
+            discard(checkpoints)
     return result
 
 

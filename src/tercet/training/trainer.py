@@ -146,8 +146,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
             self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
         statistics = getattr(self.loss, "statistics", None)  # a loss of the user's own need not have any
         if statistics is not None:
-            self._figures.add(statistics, embeddings)
-            self._watch.see(statistics)
+            self._watch.see(statistics, self._figures.add(statistics, parts[0]))
         return loss
 
     def training_step(
@@ -249,8 +248,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._load_weights(resume_from_checkpoint, model)
-        if self.memory is not None:
-            checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
+        checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
 
     def _load_weights(self, folder: str, model: Any = None) -> None:
         trusted = self.model.trust_remote_code
