@@ -93,7 +93,7 @@ def train(
         raise DataError(f"{output} is a file; a model is a folder")
     if eval_data is not None and eval_fraction is not None:
         raise DataError("--eval-data and --eval-fraction exclude each other; give one")
-    _check_numbers(
+    check_numbers(
         ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
         ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
         ("--learning-rate", learning_rate, 0 < learning_rate < math.inf, "above 0"),
@@ -105,7 +105,7 @@ def train(
         ("--save-every", save_every, save_every is None or save_every > 0, "at least 1"),
         ("--keep", keep, keep > 0, "at least 1"),
     )
-    _check_batch(batch_size, samples_per_label, triplets=loss is LossName.TRIPLET)
+    check_batch(batch_size, samples_per_label, triplets=loss is LossName.TRIPLET)
     if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
         say(f"--margin {margin:g} is not used: the soft margin has none")
     from tercet.cli.inputs import labelled_data, triplet_data
@@ -140,7 +140,8 @@ def train(
     say(f"model written to {output}")
 
 
-def _check_batch(batch_size: int, samples_per_label: int, *, triplets: bool) -> None:
+def check_batch(batch_size: int, samples_per_label: int, *, triplets: bool) -> None:
+    """Raise `DataError` unless a batch can be P×K, or, of triplets, is one."""
     if triplets:
         if batch_size < 1:
             raise DataError(f"--batch-size must be at least 1, got {batch_size}")
@@ -156,8 +157,8 @@ def _check_batch(batch_size: int, samples_per_label: int, *, triplets: bool) -> 
         )
 
 
-def _check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
-    """Of each option: its name, its value, whether it fits, and what would."""
+def check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
+    """Raise `DataError` for an option that does not fit; each is a name, a value, whether it fits, and what would."""
     for name, value, fits, wanted in checks:
         if not fits:
             raise DataError(f"{name} must be {wanted}, got {value}")
