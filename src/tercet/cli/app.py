@@ -6,7 +6,7 @@ input (one line says what to do), 130 interrupted.
 
 import typer
 
-from tercet.cli import compare, demo, encode, evaluate, train
+from tercet.cli import compare, demo, encode, evaluate, inspect, train
 from tercet.version import __version__
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)

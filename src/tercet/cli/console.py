@@ -86,11 +86,11 @@ def load_model(name: str, *, trust_remote_code: bool = False, packing: bool = Tr
     return model
 
 
-def check_free(output: Path, *, overwrite: bool) -> None:
+def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> None:
     """Raise `DataError` if there is something at `output` that the user did not say may go."""
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
     if taken and not overwrite:
-        raise DataError(f"{output} is there already; take another --output, or add --overwrite")
+        raise DataError(f"{output} is there already; take another {option}, or add --overwrite")
 
 
 def resume_command(without: str = "") -> str:

@@ -20,15 +20,27 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def read_labelled(name: str, text_column: str | None, label_column: str | None, split: str) -> LabelledSentences:
-    """Read labelled sentences, guessing columns that were not named, and say so where others are left out."""
+def read_labelled(
+    name: str, text_column: str | None, label_column: str | None, split: str, *, empty_texts: bool = False
+) -> LabelledSentences:
+    """Read labelled sentences, guessing columns that were not named, and say so where others are left out.
+
+    Args:
+        empty_texts: whether a text may be missing or blank; it is then the empty string.
+    """
     table = read_table(name, split)
     text, label = guess_columns(table.columns, text_column, label_column, table.source)
     left_out = [column for column in table.columns if column not in (text, label)]
     if left_out:
         say(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(left_out)}")
     codes, names = encode_labels(table.columns[label], table.source, table.lines)
-    return LabelledSentences(check_texts(table.columns[text], table.source, table.lines), codes, names)
+    texts = table.columns[text]
+    if not empty_texts:
+        return LabelledSentences(check_texts(texts, table.source, table.lines), codes, names)
+    empty = [value is None or (isinstance(value, str) and not value.strip()) for value in texts]
+    filled = ["-" if gap else value for gap, value in zip(empty, texts, strict=True)]
+    checked = check_texts(filled, table.source, table.lines)
+    return LabelledSentences(["" if gap else value for gap, value in zip(empty, checked, strict=True)], codes, names)
 
 
 def labelled_data(

@@ -129,6 +129,11 @@ class SentenceTransformer(nn.Module):
         """Texts → the token ids of each, cut to `max_seq_length`, as `tercet.encoder.packing.pack` takes them."""
         return self.transformer.token_ids(texts)
 
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """How many tokens each text has with the default prompt, special ones included, before it is cut."""
+        prefix = self._prompt(None, None)
+        return self.transformer.token_counts([prefix + text for text in texts])
+
     def forward(self, features: Features) -> Features:
         """Run all modules; the result holds `sentence_embedding` `(batch, dim)`."""
         for part in self.parts:

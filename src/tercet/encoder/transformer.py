@@ -105,6 +105,12 @@ class Transformer(nn.Module):
         ids: list[list[int]] = self._tokenized(texts, return_attention_mask=False)["input_ids"] if texts else []
         return ids
 
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """How many tokens each text has, special ones included, before it is cut."""
+        if self.do_lower_case:
+            texts = [text.lower() for text in texts]
+        return [len(ids) for ids in self.tokenizer(texts, return_attention_mask=False)["input_ids"]] if texts else []
+
     def _tokenized(self, texts: list[str], **options: Any) -> Any:
         if self.do_lower_case:
             texts = [text.lower() for text in texts]

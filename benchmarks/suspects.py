@@ -1,0 +1,107 @@
+"""Wrong labels, found: of as many suspects as labels were changed, how many are changed ones.
+
+    python benchmarks/suspects.py --data DIR [--set banking77 clinc150] [--output FILE.json]
+
+DIR holds a folder a data set with train.csv (columns text, label). 5 % of the labels are changed, to any other label
+or to one of the three whose centroids are nearest. Beside it plain voting: of the 10 nearest sentences by cosine
+similarity, those of the label with most votes less those of the given label. The encoder is the packaged
+all-MiniLM-L6-v2; labels that are wrong in the data themselves count as mistakes of both.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import labelled, model_folder
+from torch.nn import functional as F
+
+from tercet import SentenceTransformer
+from tercet.diagnosis.folds import deal_folds
+from tercet.diagnosis.suspects import FOLDS, judge_labels
+from tercet.diagnosis.texts import text_keys
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--set", nargs="+", default=["banking77", "clinc150", "hwu64"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--share", type=float, default=0.05)
+    parser.add_argument("--cache", type=Path, help="Keep embeddings in this folder.")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    results = []
+    print("data set    changed to   plain    ours   by seed (plain → ours)   seconds")
+    for name in arguments.set:
+        texts, codes = labelled(arguments.data, name)
+        embeddings = _embed(name, texts, arguments.cache)
+        for nearest in (0, 3):
+            runs = [_run(texts, embeddings, np.array(codes), nearest, arguments.share, s) for s in arguments.seeds]
+            plain, ours, seconds = (float(np.mean([run[key] for run in runs])) for key in ("plain", "ours", "seconds"))
+            each = ", ".join(f"{run['plain']:.1%} → {run['ours']:.1%}" for run in runs)
+            kind = "near" if nearest else "any"
+            print(f"{name:12}{kind:11}{plain:6.1%}  {ours:6.1%}   {each}   {seconds:.0f}", flush=True)
+            results.append({"set": name, "changed_to": kind, "plain": plain, "ours": ours, "runs": runs})
+    if arguments.output:
+        arguments.output.write_text(json.dumps(results, indent=2))
+
+
+def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dict[str, float]:
+    given = _change(codes, embeddings, nearest, share, seed)
+    changed = given != codes
+    plain = _found(_plain_votes(embeddings, torch.from_numpy(given)), changed)
+    start = time.perf_counter()
+    folds = torch.from_numpy(deal_folds(text_keys(texts), given, FOLDS, seed))
+    score = judge_labels(embeddings, torch.from_numpy(given), folds).score
+    seconds = time.perf_counter() - start
+    return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
+
+
+def _change(codes: np.ndarray, embeddings: torch.Tensor, nearest: int, share: float, seed: int) -> np.ndarray:
+    """Labels of which a share was changed: to any other, or to one of the `nearest` by centroid."""
+    rng = np.random.default_rng(seed)
+    labels = codes.max() + 1
+    rows = rng.choice(len(codes), round(share * len(codes)), replace=False)
+    given = codes.copy()
+    if not nearest:
+        given[rows] = (codes[rows] + rng.integers(1, labels, len(rows))) % labels
+        return given
+    centroids = F.normalize(torch.stack([embeddings[torch.from_numpy(codes == c)].mean(0) for c in range(labels)]))
+    similarity = (centroids @ centroids.T).fill_diagonal_(-2)
+    given[rows] = similarity.topk(nearest).indices.numpy()[codes[rows], rng.integers(0, nearest, len(rows))]
+    return given
+
+
+def _plain_votes(embeddings: torch.Tensor, codes: torch.Tensor, neighbours: int = 10) -> torch.Tensor:
+    scores = []
+    for rows in torch.arange(len(codes)).split(1024):
+        similarity = embeddings[rows] @ embeddings.T
+        similarity[torch.arange(len(rows)), rows] = -2
+        found = codes[similarity.topk(neighbours).indices]
+        votes = torch.zeros(len(rows), int(codes.max()) + 1).scatter_add_(1, found, torch.ones(found.shape))
+        own = codes[rows].unsqueeze(1)
+        scores.append(votes.scatter(1, own, -1).amax(1) - votes.gather(1, own).squeeze(1))
+    return torch.cat(scores)
+
+
+def _found(score: torch.Tensor, changed: np.ndarray) -> float:
+    """The share of changed labels among as many of the highest scores."""
+    return float(changed[score.argsort(descending=True, stable=True)[: changed.sum()].numpy()].mean())
+
+
+def _embed(name: str, texts: list[str], cache: Path | None) -> torch.Tensor:
+    kept = cache / f"{name}.npy" if cache else None
+    if kept is not None and kept.exists():
+        return torch.from_numpy(np.load(kept))
+    embeddings = SentenceTransformer(model_folder("bundled"), device="cpu").encode(texts, normalize_embeddings=True)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.save(kept, embeddings)
+    return torch.from_numpy(embeddings)
+
+
+if __name__ == "__main__":
+    main()

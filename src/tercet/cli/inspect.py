@@ -1,0 +1,89 @@
+"""`tercet inspect`."""
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tercet.cli import options as opt
+from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    from tercet.diagnosis.inspection import Inspection
+
+SUSPECT_COLUMNS = ("row", "text", "label", "suggested_label", "score")
+
+
+@one_line_errors
+def inspect(
+    data: opt.Data,
+    model: Annotated[
+        str | None, typer.Option(help=f"{MODEL_HELP} Without one, only texts and labels are looked at.")
+    ] = None,
+    suspects: Annotated[
+        Path | None, typer.Option(help="Write the sentences with a disputed label to this .csv file, ranked.")
+    ] = None,
+    batch_size: opt.BatchSize = 64,
+    samples_per_label: opt.SamplesPerLabel = 4,
+    text_column: opt.TextColumn = None,
+    label_column: opt.LabelColumn = None,
+    split: opt.Split = "train",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --suspects.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON alone on standard output.")] = False,
+) -> None:
+    """Tell whether labelled data are fit to train on: sizes, copies, doubtful labels, what batches would hold."""
+    opt.check_batch(batch_size, samples_per_label)
+    opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
+    if suspects is not None:
+        _check_suspects(suspects, data, model, overwrite=overwrite)
+    from tercet.cli.inputs import read_labelled
+
+    labelled = read_labelled(data, text_column, label_column, split, empty_texts=True)
+    from tercet.diagnosis.inspection import inspect_data  # slow, so after the data were read
+
+    inspection = inspect_data(
+        labelled,
+        load_model(model, trust_remote_code=trust_remote_code) if model else None,
+        source=data,
+        model_name=model or "",
+        batch_size=batch_size,
+        samples_per_label=samples_per_label,
+        seed=seed,
+        show_progress_bar=True,
+    )
+    if suspects is not None:
+        with whole_file(suspects) as partial:
+            number = _write_suspects(partial, inspection)
+        say(f"{number} sentences with a disputed label written to {suspects}")
+    if as_json:
+        typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
+    else:
+        from tercet.cli.inspect_tables import print_inspection
+
+        print_inspection(inspection)
+
+
+def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool) -> None:
+    if model is None:
+        raise DataError("--suspects needs --model: labels are disputed by sentences that a model finds similar")
+    if path.suffix != ".csv":
+        raise DataError(f"--suspects must end in .csv, got {str(path)!r}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file")
+    check_free(path, overwrite=overwrite, option="--suspects")
+    if path.exists() and Path(data).exists() and path.samefile(data):
+        raise DataError(f"--suspects {path} is the data itself; take another")
+
+
+def _write_suspects(path: Path, inspection: "Inspection") -> int:
+    rows = inspection.with_model.suspects if inspection.with_model else []
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SUSPECT_COLUMNS)
+        writer.writerows((s.row, s.text, s.label, s.suggested_label, f"{s.score:.4f}") for s in rows)
+    return len(rows)
