@@ -10,11 +10,11 @@ from typing import Any
 from tercet.training.peak_memory import peak_mib as peak_mib
 
 
-def labelled(folder: Path, name: str) -> tuple[list[str], list[int]]:
+def labelled(folder: Path, name: str, part: str = "train") -> tuple[list[str], list[int]]:
     """The texts and label numbers of `folder/name/train.csv`; ends the program if there are none."""
-    path = folder / name / "train.csv"
+    path = folder / name / f"{part}.csv"
     if not path.exists():
-        sys.exit(f"no data set at {path.parent}: it needs train.csv with the columns text and label (--data DIR)")
+        sys.exit(f"no data set at {path.parent}: it needs {path.name} with the columns text and label (--data DIR)")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     numbers = {label: code for code, label in enumerate(sorted({row["label"] for row in rows}))}
