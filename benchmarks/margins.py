@@ -10,19 +10,15 @@ run, and runs that stand in it are not repeated.
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import labelled, model_folder
-from datasets import Dataset
-from transformers import set_seed
+from trained import map_at_r
 
 from tercet import SentenceTransformer
 from tercet.diagnosis.batches import batch_facts, suggestions
-from tercet.evaluation import LabelEvaluator
-from tercet.training.run import make_trainer
 from tercet.training.settings import RunSettings
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
@@ -45,7 +41,7 @@ def main() -> None:
             scores = found.setdefault(loss, {})
             for margin in MARGINS:
                 if str(margin) not in scores:
-                    scores[str(margin)] = _map_at_r(train, test, loss, margin)
+                    scores[str(margin)] = map_at_r(train, test, RunSettings(loss, margin))
                     arguments.output.write_text(json.dumps(results, indent=2))
             print(_line(name, loss, scores, found["suggested"]), flush=True)
 
@@ -55,15 +51,6 @@ def _suggested(texts: list[str], codes: list[int]) -> float:
     facts = batch_facts(embeddings, np.array(codes), 64, 4)
     (margin,) = (s.value for s in suggestions(facts, embeddings, np.array(codes)) if s.option == "--margin")
     return margin
-
-
-def _map_at_r(train: tuple, test: tuple, loss: str, margin: float) -> float:
-    set_seed(0)
-    model = SentenceTransformer(model_folder("bundled"), device="cpu")
-    data = Dataset.from_dict({"sentence": train[0], "label": train[1]})
-    with tempfile.TemporaryDirectory() as folder:
-        make_trainer(model, data, RunSettings(loss, margin), Path(folder), [], save_strategy="no").train()
-    return LabelEvaluator(*test)(model)["map@r"]
 
 
 def _line(name: str, loss: str, scores: dict[str, float], suggested: float) -> str:

@@ -37,7 +37,7 @@ def main() -> None:
     print("data set    changed to   plain    ours   by seed (plain → ours)   seconds")
     for name in arguments.set:
         texts, codes = labelled(arguments.data, name)
-        embeddings = _embed(name, texts, arguments.cache)
+        embeddings = embed(name, texts, arguments.cache)
         for nearest in (0, 3):
             runs = [_run(texts, embeddings, np.array(codes), nearest, arguments.share, s) for s in arguments.seeds]
             plain, ours, seconds = (float(np.mean([run[key] for run in runs])) for key in ("plain", "ours", "seconds"))
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dict[str, float]:
-    given = _change(codes, embeddings, nearest, share, seed)
+    given = change_labels(codes, embeddings, nearest, share, seed)
     changed = given != codes
     plain = _found(_plain_votes(embeddings, torch.from_numpy(given)), changed)
     start = time.perf_counter()
@@ -60,7 +60,7 @@ def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dic
     return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
 
 
-def _change(codes: np.ndarray, embeddings: torch.Tensor, nearest: int, share: float, seed: int) -> np.ndarray:
+def change_labels(codes: np.ndarray, embeddings: torch.Tensor, nearest: int, share: float, seed: int) -> np.ndarray:
     """Labels of which a share was changed: to any other, or to one of the `nearest` by centroid."""
     rng = np.random.default_rng(seed)
     labels = codes.max() + 1
@@ -92,7 +92,7 @@ def _found(score: torch.Tensor, changed: np.ndarray) -> float:
     return float(changed[score.argsort(descending=True, stable=True)[: changed.sum()].numpy()].mean())
 
 
-def _embed(name: str, texts: list[str], cache: Path | None) -> torch.Tensor:
+def embed(name: str, texts: list[str], cache: Path | None) -> torch.Tensor:
     kept = cache / f"{name}.npy" if cache else None
     if kept is not None and kept.exists():
         return torch.from_numpy(np.load(kept))

@@ -1,0 +1,23 @@
+"""What one epoch on some sentences is worth on others; apart from common.py, as it takes imports that memory shows."""
+
+import tempfile
+from pathlib import Path
+
+from common import model_folder
+from datasets import Dataset
+from transformers import set_seed
+
+from tercet import SentenceTransformer
+from tercet.evaluation import LabelEvaluator
+from tercet.training.run import make_trainer
+from tercet.training.settings import RunSettings
+
+
+def map_at_r(train: tuple[list[str], list[int]], test: tuple[list[str], list[int]], settings: RunSettings) -> float:
+    """MAP@R on `test` of the packaged encoder, trained on `train`; both are texts and label numbers."""
+    set_seed(settings.seed)
+    model = SentenceTransformer(model_folder("bundled"), device="cpu")
+    data = Dataset.from_dict({"sentence": train[0], "label": train[1]})
+    with tempfile.TemporaryDirectory() as folder:
+        make_trainer(model, data, settings, Path(folder), [], save_strategy="no").train()
+    return LabelEvaluator(*test)(model)["map@r"]
