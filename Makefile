@@ -67,4 +67,4 @@ $(VENV)/.check: $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build tercet-demo tercet-demo.checkpoints .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercet.cli.console import BUNDLED, before_and_after, check_free, load_model, one_line_errors, print_metrics, say
+from tercet.cli.reports import check_report, write_report
 
 if TYPE_CHECKING:
     from tercet.encoder.model import SentenceTransformer
@@ -24,11 +25,16 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write the report. [default: OUTPUT-report.html]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of an earlier demo.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
     check_free(output, overwrite=overwrite)
+    report = report or output.with_name(f"{output.name}-report.html")
+    check_report(report, "--report", overwrite=overwrite)
     from tercet.cli.inputs import as_dataset, hold_out
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.columns import LabelledSentences, encode_labels
@@ -44,18 +50,21 @@ def demo(
     if overwrite:
         shutil.rmtree(checkpoint_folder(output), ignore_errors=True)
     try:
-        result = train_and_measure(
+        run = train_and_measure(
             model, as_dataset(train), as_dataset(held_out), output, RunSettings(epochs=epochs, seed=seed),
             facts={"model": BUNDLED, "data": "docstrings of the standard library", "eval_fraction": 0.2},
+            keep_embeddings=True,
         )  # fmt: skip
     except Interrupted:
         say("tercet: interrupted; run the demo again")
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        typer.echo(json.dumps(run.metrics, indent=2))
+        write_report(report, run, as_dataset(held_out))
         return
-    print_metrics("Sentences held out, before and after", before_and_after(result))
+    print_metrics("Sentences held out, before and after", before_and_after(run.metrics))
     _print_searches(before, _search(model, held_out))
+    write_report(report, run, as_dataset(held_out))
     say(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
 
 

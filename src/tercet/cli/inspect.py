@@ -9,6 +9,7 @@ import typer
 
 from tercet.cli import options as opt
 from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.cli.reports import check_report
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def inspect(
     suspects: Annotated[
         Path | None, typer.Option(help="Write the sentences with a disputed label to this .csv file, ranked.")
     ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write all of it to this .html file.")] = None,
     batch_size: opt.BatchSize = 64,
     samples_per_label: opt.SamplesPerLabel = 4,
     text_column: opt.TextColumn = None,
@@ -33,12 +35,15 @@ def inspect(
     split: opt.Split = "train",
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
     trust_remote_code: opt.TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --suspects.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files at --suspects and --output.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON alone on standard output.")] = False,
 ) -> None:
     """Tell whether labelled data are fit to train on: sizes, copies, doubtful labels, what batches would hold."""
     opt.check_batch(batch_size, samples_per_label)
     opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
+    check_report(output, "--output", overwrite=overwrite)
     if suspects is not None:
         _check_suspects(suspects, data, model, overwrite=overwrite)
     from tercet.cli.inputs import read_labelled
@@ -60,6 +65,12 @@ def inspect(
         with whole_file(suspects) as partial:
             number = _write_suspects(partial, inspection)
         say(f"{number} sentences with a disputed label written to {suspects}")
+    if output is not None:
+        from tercet.report.inspection_report import write_inspection_report
+
+        with whole_file(output) as partial:
+            write_inspection_report(partial, inspection)
+        say(f"report written to {output}")
     if as_json:
         typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
     else:

@@ -19,6 +19,7 @@ from tercet.cli.console import (
     say,
 )
 from tercet.cli.options import DistanceName, LossName
+from tercet.cli.reports import check_report, write_report
 from tercet.errors import DataError
 
 _MARGIN = 0.3
@@ -55,6 +56,7 @@ def train(
         int | None, typer.Option(help="Write a checkpoint every so many steps. [default: every epoch]")
     ] = None,
     keep: Annotated[int, typer.Option(help="Checkpoints to keep.")] = 2,
+    report: Annotated[Path | None, typer.Option(help="Write what the run did to this .html file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
@@ -63,6 +65,7 @@ def train(
     check_free(output, overwrite=overwrite)
     if output.is_file():
         raise DataError(f"{output} is a file; a model is a folder")
+    check_report(report, "--report", overwrite=overwrite)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_numbers(
         ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
@@ -96,18 +99,22 @@ def train(
     facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
     encoder = load_model(model, trust_remote_code=trust_remote_code, packing=not no_packing)
     try:
-        result = train_and_measure(encoder, train_set, eval_set, output, settings, resume=resume, facts=facts)
+        run = train_and_measure(
+            encoder, train_set, eval_set, output, settings,
+            resume=resume, facts=facts, keep_embeddings=report is not None,
+        )  # fmt: skip
     except Interrupted as interrupt:
         _say_how_to_resume(interrupt.checkpoint)
         raise typer.Exit(130) from None
     if not IS_FIRST_PROCESS:
         return
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
-        return
-    if eval_set is not None:
-        print_metrics(f"{len(eval_set)} rows to measure on", before_and_after(result))
+        typer.echo(json.dumps(run.metrics, indent=2))
+    elif eval_set is not None:
+        print_metrics(f"{len(eval_set)} rows to measure on", before_and_after(run.metrics))
     say(f"model written to {output}")
+    if report is not None:
+        write_report(report, run, eval_set)
 
 
 def _say_how_to_resume(checkpoint: Path | None) -> None:

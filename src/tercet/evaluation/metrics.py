@@ -14,7 +14,6 @@ a time, so memory grows with the number of sentences, not with its square.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.errors import EmbeddingError, listed
+from tercet.evaluation.points import Points, distance_block
 
 _BLOCK_BYTES = 128 * 2**20
 _BYTES_A_DISTANCE = 16  # a distance in float32, its match, and temporaries of both
@@ -69,11 +69,11 @@ def label_metrics(
     relevant = group_sizes[query_labels] - int(leave_one_out)
     sums = _Sums(tuple(recall_at), neighbours)
     block = max(1, block_bytes // (_BYTES_A_DISTANCE * len(references)))
-    gallery = _Points.of(references, distance)
-    points = gallery if leave_one_out else _Points.of(queries, distance, gallery.centre)
+    gallery = Points.of(references, distance)
+    points = gallery if leave_one_out else Points.of(queries, distance, gallery.centre)
     # Queries with alike numbers of relevant sentences share a block, since each block ranks to its largest.
     for rows in relevant.argsort().split(block):
-        d = _distance_block(points.take(rows), gallery, distance)
+        d = distance_block(points.take(rows), gallery, distance)
         same = query_labels[rows].unsqueeze(1) == gallery_labels
         sums.add_distances(d, same, rows if leave_one_out else None)
         if leave_one_out:
@@ -151,43 +151,6 @@ def _vote(found: Tensor) -> Tensor:
     votes = (found.unsqueeze(2) == found.unsqueeze(1)).sum(dim=2)
     first_best = (votes == votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
     return found[torch.arange(len(found)), first_best]
-
-
-@dataclass(frozen=True)
-class _Points:
-    """Rows ready for the matrix product: centred, so that close ones do not drown in what all have in common.
-
-    Attributes:
-        rows: `(n, dim)` less the centre; of length 1 before that under the cosine distance.
-        offset: half the square of each row, `(n,)`, and half of 1 more for a row of zeros under the cosine distance.
-    """
-
-    rows: Tensor
-    offset: Tensor
-    centre: Tensor
-
-    @classmethod
-    def of(cls, rows: Tensor, distance: str, centre: Tensor | None = None) -> "_Points":
-        if distance == "manhattan":
-            return cls(rows, rows[:, 0], rows[0])
-        missing = torch.zeros(len(rows), dtype=rows.dtype)
-        if distance == "cosine":
-            missing = distances.no_direction(rows)
-            rows = distances.measured_points(rows, distance)
-        centre = rows.mean(dim=0) if centre is None else centre
-        rows = rows - centre
-        return cls(rows, (rows.square().sum(dim=1) + missing) / 2, centre)
-
-    def take(self, rows: Tensor) -> "_Points":
-        return _Points(self.rows[rows], self.offset[rows], self.centre)
-
-
-def _distance_block(x: _Points, y: _Points, distance: str) -> Tensor:
-    """The distances `(len(x), len(y))`; ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy is 1 − cos for rows of length 1."""
-    if distance == "manhattan":
-        return torch.cdist(x.rows, y.rows, p=1.0)
-    half_square = torch.addmm(x.offset.unsqueeze(1) + y.offset, x.rows, y.rows.T, alpha=-1).clamp_(min=0)
-    return half_square if distance == "cosine" else half_square.mul_(2).sqrt_()
 
 
 def _as_rows(embeddings: Any, name: str) -> Tensor:

@@ -48,20 +48,33 @@ class EvenShares(BatchSamplerShard):
 
 
 class SharedEncoder:
-    """A model whose `encode` embeds this process's share of the sentences and gathers those of all."""
+    """A model whose `encode` embeds this process's share of the sentences and gathers those of all.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        keep: leave what `encode` gave last in `kept`, on the CPU.
+    """
+
+    def __init__(self, model: Any, *, keep: bool = False) -> None:
         self.model = model
+        self.kept: Tensor | None = None
+        self._keep = keep
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
     def encode(self, sentences: list[str], *, convert_to_tensor: bool, **options: Any) -> Tensor:
         """As the model's `encode`, on every process with the same result; called by all of them."""
+        embeddings = self._encode(sentences, **options)
+        if self._keep:
+            self.kept = embeddings.detach().cpu()
+        return embeddings
+
+    def _encode(self, sentences: list[str], **options: Any) -> Tensor:
         options["show_progress_bar"] = options.get("show_progress_bar", False) and is_first_process()
         processes = number_of_processes()
         if processes == 1:
-            return self.model.encode(sentences, convert_to_tensor=True, **options)
+            whole: Tensor = self.model.encode(sentences, convert_to_tensor=True, **options)
+            return whole
         rank = torch.distributed.get_rank()
         mine = torch.arange(rank, len(sentences), processes, device=self.model.device)
         embeddings = self.model.encode([sentences[row] for row in mine.tolist()], convert_to_tensor=True, **options)

@@ -1,10 +1,11 @@
 """One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import TrainerCallback
 
@@ -27,6 +28,21 @@ class Interrupted(Exception):
         self.checkpoint = checkpoint
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run leaves behind.
+
+    Attributes:
+        metrics: what stands in metrics.json.
+        log: the trainer's history.
+        embeddings: of the sentences that were measured, `(sentences, dim)` before and after, where they were kept.
+    """
+
+    metrics: dict[str, Any]
+    log: list[dict[str, Any]]
+    embeddings: tuple[Tensor, Tensor] | None
+
+
 def train_and_measure(
     model: SentenceTransformer,
     train: Dataset,
@@ -36,8 +52,9 @@ def train_and_measure(
     *,
     resume: bool = False,
     facts: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Train `model`, save it as `output`, and return what stands in its metrics.json.
+    keep_embeddings: bool = False,
+) -> Run:
+    """Train `model`, save it as `output` with its metrics.json, and return what there is to tell.
 
     Checkpoints go to the folder `output` with `.checkpoints` appended, which is removed at the end.
 
@@ -46,6 +63,7 @@ def train_and_measure(
         evaluation: the same columns, measured before and after; None measures nothing.
         resume: go on from the last whole checkpoint.
         facts: what else to write under `settings`.
+        keep_embeddings: return those of labelled `evaluation` sentences.
 
     Raises:
         Interrupted: Ctrl-C; a checkpoint of the step it came in was written.
@@ -68,13 +86,14 @@ def train_and_measure(
         _remove_if_empty(checkpoints)
         raise
     evaluator = None if evaluation is None else make_evaluator(evaluation)
+    encoders = [SharedEncoder(model, keep=keep_embeddings and isinstance(evaluator, LabelEvaluator)) for _ in range(2)]
     try:
-        before = evaluator(SharedEncoder(model)) if evaluator else None
+        before = evaluator(encoders[0]) if evaluator else None
         with stop.listening(), logging_redirect_tqdm():
             trainer.train(resume_from_checkpoint=str(last) if resume else None)
         if stop.asked:
             raise KeyboardInterrupt
-        after = evaluator(SharedEncoder(model)) if evaluator else None
+        after = evaluator(encoders[1]) if evaluator else None
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise Interrupted(last_whole(checkpoints)) from None
@@ -83,7 +102,8 @@ def train_and_measure(
         model.save_pretrained(output, more_json={"metrics.json": result})
         if checkpoints.exists():
             discard(checkpoints)
-    return result
+    kept = [encoder.kept for encoder in encoders if encoder.kept is not None]
+    return Run(result, trainer.state.log_history, (kept[0], kept[1]) if kept else None)
 
 
 def make_trainer(

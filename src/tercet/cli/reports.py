@@ -1,0 +1,49 @@
+"""Reports from the command line: checked before the work that they are about, written whole after it."""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tercet.cli.console import check_free, say, whole_file
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tercet.training.run import Run
+
+_NEEDED = ("plotly", "sklearn")
+
+
+def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
+    """Raise `DataError` if a report could not be written to `path`; None is none."""
+    if path is None:
+        return
+    if path.suffix != ".html":
+        raise DataError(f"{option} must end in .html, got {str(path)!r}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a file")
+    check_free(path, overwrite=overwrite, option=option)
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise DataError(
+            f"{option} needs {' and '.join(missing)}, which are not installed: pip install 'tercet[report]'"
+        )
+
+
+def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:
+    """Write the report of a run and say where it is."""
+    from tercet.report.run_report import Measured, write_run_report
+
+    measured, missing = None, "Nothing was held out to measure on."
+    if evaluation is not None and run.embeddings is None:
+        missing = "The run was measured on triplets, which have no labels."
+    if evaluation is not None and run.embeddings is not None:
+        columns: dict[str, list[Any]] = evaluation[:]
+        labels = [str(label) for label in columns["label"]]
+        measured = Measured(columns["sentence"], labels, *run.embeddings)
+    command = shlex.join(["tercet", *sys.argv[1:]])
+    with whole_file(path) as partial:
+        write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
+    say(f"report written to {path}")

@@ -1,0 +1,136 @@
+"""One HTML file from sections: plotly inside, nothing fetched, whatever the data contain shown as text."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import plotly.graph_objects as go
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+from tercet.report.text import for_html
+
+# Inline code and style only: should anything get past the escaping, it still could not reach a network.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text; columns of numbers are set to the right."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[int] = frozenset()
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Figures of one set of labels side by side, under a list of the labels from which one can be picked."""
+
+    figures: Sequence[go.Figure]
+    labels: Sequence[str]
+
+
+Part: TypeAlias = str | Table | Maps | go.Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, and what stands under it: sentences, tables, figures."""
+
+    title: str
+    parts: Sequence[Part]
+
+
+def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write a page that needs no other file and no network."""
+    figures: list[str] = []
+    body = "\n".join(_section(number, section, figures) for number, section in enumerate(sections))
+    links = "\n".join(
+        f'<li><a href="#section-{number}">{for_html(section.title)}</a></li>' for number, section in enumerate(sections)
+    )
+    files = resources.files("tercet.report")
+    text = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{for_html(title)}</title>
+<style>{(files / "page.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<header><h1>{for_html(title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>
+<main>{body}</main>
+<script>{get_plotlyjs()}</script>
+<script>const FIGURES = [{",".join(figures)}];
+{(files / "page.js").read_text(encoding="utf-8")}</script>
+</body>
+</html>
+"""
+    path.write_text(text, encoding="utf-8")
+
+
+def _section(number: int, section: Section, figures: list[str]) -> str:
+    parts = "\n".join(_part(part, section.title, figures) for part in section.parts)
+    heading = f"heading-{number}"
+    return (
+        f'<section id="section-{number}" aria-labelledby="{heading}">'
+        f'<h2 id="{heading}">{for_html(section.title)}</h2>{parts}</section>'
+    )
+
+
+def _part(part: Part, title: str, figures: list[str]) -> str:
+    if isinstance(part, str):
+        return f"<p>{for_html(part, 2000)}</p>"
+    if isinstance(part, Table):
+        return _table(part)
+    if isinstance(part, Maps):
+        options = "".join(
+            f'<option value="{at}">{for_html(label, 60)}</option>' for at, label in enumerate(part.labels)
+        )
+        drawn = "".join(_figure(figure, title, figures) for figure in part.figures)
+        return (
+            f'<div class="maps"><label>Label to show <select class="label"><option value="">all</option>{options}'
+            f'</select></label><div class="side-by-side">{drawn}</div></div>'
+        )
+    return _figure(part, title, figures)
+
+
+def _figure(figure: go.Figure, title: str, figures: list[str]) -> str:
+    figures.append(_json(json.loads(plotly.io.to_json(figure))))
+    height = figure.layout.height
+    name = for_html(figure.layout.title.text or title)
+    return f'<div class="figure" role="img" aria-label="{name}" style="height:{height}px"></div>'
+
+
+def _table(table: Table) -> str:
+    def cells(row: Sequence[str], tag: str) -> str:
+        number = ' class="number"'
+        scope = ' scope="col"' if tag == "th" else ""
+        return "".join(
+            f"<{tag}{scope}{number if at in table.numbers else ''}>{for_html(cell)}</{tag}>"
+            for at, cell in enumerate(row)
+        )
+
+    rows = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
+    head = f"<thead><tr>{cells(table.columns, 'th')}</tr></thead>" if any(table.columns) else ""
+    # A box that scrolls must take the focus, or a keyboard cannot reach what is outside of it.
+    label = for_html(table.caption)
+    drawn = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><caption>{label}</caption>{head}'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+    return f"<details><summary>{label}</summary>{drawn}</details>" if table.folded else drawn
+
+
+def _json(value: Any) -> str:
+    """JSON that cannot end the script it stands in."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,228 @@
+"""The report of a training run: what was learnt, where it helped, and where not.
+
+history of the trainer, embeddings before and after, sentences and labels  →  sections  →  one HTML file
+"""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet.encoder.card import METRIC_NAMES
+from tercet.report import figures
+from tercet.report.neighbours import (
+    Neighbourhood,
+    confused_pairs,
+    hardest_triplets,
+    neighbourhood,
+    numbered,
+    recall_per_label,
+    sample_distances,
+)
+from tercet.report.page import Maps, Part, Section, Table, write_page
+from tercet.report.projection import lay_out
+
+_ON_MAP = 2000
+_PAIRS = 20_000
+_CONFUSED = 20
+_HARDEST = 20
+_LABELS_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The sentences that a run was measured on, with their embeddings before and after, `(sentences, dim)` each."""
+
+    sentences: Sequence[str]
+    labels: Sequence[str]
+    before: Tensor
+    after: Tensor
+
+
+def write_run_report(
+    path: Path,
+    metrics: Mapping[str, Any],
+    log: Sequence[Mapping[str, Any]],
+    measured: Measured | None,
+    *,
+    command: str = "",
+    missing: str = "",
+    title: str = "Training report",
+) -> None:
+    """Write the report of a run as one HTML file.
+
+    Args:
+        metrics: what stands in metrics.json.
+        log: `trainer.state.log_history`.
+        measured: None leaves out what needs labelled sentences.
+        command: what repeats the run.
+        missing: why `measured` is None.
+    """
+    sections = [Section("Did it help?", _verdict(metrics, log)), Section("Training", _curves(log))]
+    if measured is None:
+        sections.append(Section("Sentences and labels", [missing or "Nothing was held out to measure on."]))
+    else:
+        sections += _sections_of(measured, metrics["settings"])
+    sections.append(Section("To repeat the run", _settings(metrics, command)))
+    write_page(path, title, sections)
+
+
+def _verdict(metrics: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[Part]:
+    before, after = metrics["before"], metrics["after"]
+    if not before or not after:
+        return ["Nothing was held out to measure on, so there is no saying."]
+    rows = [
+        [
+            METRIC_NAMES.get(name, name),
+            f"{before[name]:.4f}",
+            f"{after[name]:.4f}",
+            f"{after[name] - before[name]:+.4f}",
+        ]
+        for name in after
+    ]
+    shares = {name: METRIC_NAMES.get(name, name) for name in after if "mean_" not in name}
+    return [
+        Table(
+            "Held-out sentences, before and after", ["metric", "before", "after", "change"], rows, frozenset({1, 2, 3})
+        ),
+        figures.metric_curves(log, before, after, shares),
+    ]
+
+
+def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
+    if not any("loss" in entry for entry in log):
+        return ["The run was too short for an entry in the log."]
+    return [
+        "Of the triplets that the loss chose, the share active is those that still have a loss: near 0 there is "
+        "nothing left to learn, near 1 throughout the margin is out of reach. Distances to positives and to negatives "
+        "should move apart.",
+        figures.training_curves(log),
+    ]
+
+
+def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Section]:
+    codes, names = numbered(measured.labels)
+    distance = settings["distance"]
+    margin = None if settings["loss"] == "batch-hard-soft-margin" else settings["margin"]
+    before, after = (neighbourhood(x, codes, distance) for x in (measured.before, measured.after))
+    return [
+        Section("Distances", _distances(measured, codes, distance, margin)),
+        Section("Map", _maps(measured)),
+        Section("Recall per label", _recall(before, after, codes, names)),
+        Section("Labels taken for each other", _confused(after, codes, names, measured.sentences)),
+        Section("The hardest triplets at the end", _hardest(after, measured, distance, margin)),
+    ]
+
+
+def _distances(measured: Measured, codes: np.ndarray, distance: str, margin: float | None) -> list[Part]:
+    before, after = (sample_distances(x, codes, distance, _PAIRS) for x in (measured.before, measured.after))
+    drawn = (
+        "The grey band is the margin, from the mean positive distance on: negatives beyond it are far enough."
+        if margin is not None else "The soft margin has no fixed width, so none is drawn."
+    )  # fmt: skip
+    return [
+        f"{_PAIRS:,} random pairs of held-out sentences of one label, and as many of two. {drawn}",
+        figures.distance_histograms(before, after, margin=margin, distance=distance),
+    ]
+
+
+def _maps(measured: Measured) -> list[Part]:
+    total = len(measured.sentences)
+    rows = np.arange(total)
+    if total > _ON_MAP:
+        rows = np.sort(np.random.default_rng(0).choice(total, _ON_MAP, replace=False))
+    shown = f"{total:,} sentences" if len(rows) == total else f"{len(rows):,} of {total:,} sentences, drawn at random"
+    sentences, labels = ([part[row] for row in rows.tolist()] for part in (measured.sentences, measured.labels))
+    start = lay_out(measured.before[rows])
+    end = lay_out(measured.after[rows], like=start)
+    maps = [figures.embedding_map(p, labels, sentences, title) for p, title in ((start, "Before"), (end, "After"))]
+    maps[0].update_layout(showlegend=False)
+    return [
+        f"t-SNE of {shown}; the second map starts from the first. Nearness means something here, distances between far "
+        "groups do not. Point at a sentence to read it; pick a label in the legend or in the list to see it alone.",
+        Maps(maps, sorted(set(labels))),
+    ]
+
+
+def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, names: Sequence[str]) -> list[Part]:
+    earlier = {found.label: found.recall for found in recall_per_label(before, codes)}
+    found = recall_per_label(after, codes)
+    if not found:
+        return ["No label has two held-out sentences."]
+    labels = [names[label.label] for label in found]
+    rows = [
+        [name, f"{label.sentences:,}", f"{earlier[label.label]:.1%}", f"{label.recall:.1%}"]
+        for name, label in zip(labels, found, strict=True)
+    ]
+    most = f"the {_LABELS_SHOWN} worst of {len(found)} labels" if len(found) > _LABELS_SHOWN else "all labels"
+    return [
+        f"The share of sentences whose nearest other sentence has their label; {most}, the worst first.",
+        figures.recall_of_labels(
+            labels, [label.recall for label in found], [earlier[label.label] for label in found], _LABELS_SHOWN
+        ),
+        Table(f"All {len(found)} labels", ["label", "sentences", "before", "after"], rows, frozenset({1, 2, 3}), True),
+    ]
+
+
+def _confused(after: Neighbourhood, codes: np.ndarray, names: Sequence[str], sentences: Sequence[str]) -> list[Part]:
+    pairs = confused_pairs(after, codes)
+    if not pairs:
+        return ["After training no sentence has its nearest neighbour under another label."]
+    rows = []
+    for (a, b), found in pairs[:_CONFUSED]:
+        for at, (row, other) in enumerate(found[:3]):
+            pair = [f"{names[a]} / {names[b]}", f"{len(found):,}"] if at == 0 else ["", ""]
+            rows.append(
+                [*pair, f"{sentences[row]} [{names[codes[row]]}]", f"{sentences[other]} [{names[codes[other]]}]"]
+            )
+    caption = f"{min(_CONFUSED, len(pairs))} of {len(pairs):,} pairs of labels, up to three sentences each"
+    columns = ["labels", "sentences", "sentence", "its nearest"]
+    return [
+        "Sentences whose nearest neighbour after training has another label. Labels that people cannot tell apart "
+        "either are best merged.",
+        Table(caption, columns, rows, frozenset({1})),
+    ]
+
+
+def _hardest(after: Neighbourhood, measured: Measured, distance: str, margin: float | None) -> list[Part]:
+    triplets = hardest_triplets(after, _HARDEST)
+    if not triplets:
+        return ["There is no triplet: it takes two sentences of one label and one of another."]
+    rows = []
+    for found in triplets:
+        texts = (f"{measured.sentences[row]} [{measured.labels[row]}]"
+                 for row in (found.anchor, found.positive, found.negative))  # fmt: skip
+        rows.append([f"{found.gap + (margin or 0.0):.3f}", *texts,
+                     f"{found.positive_distance:.3f}", f"{found.negative_distance:.3f}"])  # fmt: skip
+    loss = "d(a,p) − d(a,n)" if margin is None else f"loss at margin {margin:g}"
+    columns = [loss, "anchor", "farthest of its label", "nearest of another", "d(a,p)", "d(a,n)"]
+    return [
+        f"Among all held-out sentences, by {distance} distance. Wrong labels gather here, so read these first.",
+        Table(f"The {len(rows)} hardest, one an anchor", columns, rows, frozenset({0, 4, 5})),
+    ]
+
+
+def _settings(metrics: Mapping[str, Any], command: str) -> list[Part]:
+    settings = [[name, str(value)] for name, value in metrics["settings"].items() if value is not None]
+    parts: list[Part] = [f"Command: {command}"] if command else []
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return [
+        *parts,
+        Table("Settings", ["setting", "value"], settings),
+        Table("Environment", ["", "version"], [
+            ["tercet", str(metrics["tercet_version"])], ["torch", torch.__version__],
+            ["transformers", _version_of("transformers")], ["Python", platform.python_version()],
+            ["platform", platform.platform()], ["device", f"{device}, {torch.get_num_threads()} threads"],
+        ]),
+    ]  # fmt: skip
+
+
+def _version_of(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
