@@ -1,6 +1,6 @@
 """Pairs of labels and near copies, against loops over all pairs."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -59,5 +59,5 @@ def test_near_copies_are_the_nearest_to_one_of_the_two():
     }
     assert {copy.rows for copy in copies} == expected
     assert len(copies) == len(expected) > 5
-    assert all(a.similarity >= b.similarity for a, b in zip(copies, copies[1:], strict=False))
+    assert all(a.similarity >= b.similarity for a, b in pairwise(copies))
     assert all(copy.similarity <= 1 for copy in copies)

@@ -129,6 +129,6 @@ def test_a_model_that_tells_nothing_apart_sees_the_frequent_label():
 def test_shapes_that_do_not_fit_are_told():
     with pytest.raises(EmbeddingError, match=r"got \(3, 2\) embeddings, \(2,\) labels and \(3,\) folds"):
         judge_labels(torch.randn(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
+    nothing = torch.zeros(0, dtype=torch.long)
     with pytest.raises(EmbeddingError, match="one label and one fold an embedding"):
-        nothing = torch.zeros(0, dtype=torch.long)
         judge_labels(torch.randn(0, 2), nothing, nothing)

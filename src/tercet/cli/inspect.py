@@ -39,6 +39,8 @@ def inspect(
     """Tell whether labelled data are fit to train on: sizes, copies, doubtful labels, what batches would hold."""
     opt.check_batch(batch_size, samples_per_label)
     opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
+    if model == "":
+        raise DataError("--model is empty; name a model, or leave the option out")
     if suspects is not None:
         _check_suspects(suspects, data, model, overwrite=overwrite)
     from tercet.cli.inputs import read_labelled
@@ -48,7 +50,7 @@ def inspect(
 
     inspection = inspect_data(
         labelled,
-        load_model(model, trust_remote_code=trust_remote_code) if model else None,
+        None if model is None else load_model(model, trust_remote_code=trust_remote_code),
         source=data,
         model_name=model or "",
         batch_size=batch_size,
