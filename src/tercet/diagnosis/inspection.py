@@ -135,7 +135,9 @@ def inspect_data(
     embeddings = model.encode(sentences, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
     lengths = length_facts(count_tokens(model, sentences), model.max_seq_length)
-    found = _model_facts(data.sentences, codes, names, kept, embeddings, lengths, model_name, seed)
+    found = _model_facts(
+        data.sentences, codes, names, kept, embeddings, lengths, model_name, seed, show_progress_bar=show_progress_bar
+    )
     if inspection.obstacle is None:
         batches = batch_facts(embeddings, codes[kept], batch_size, samples_per_label, seed)
         found = replace(found, batches=batches, suggestions=suggestions(batches, embeddings, codes[kept]))
@@ -151,13 +153,17 @@ def _model_facts(
     lengths: Lengths,
     model_name: str,
     seed: int,
+    *,
+    show_progress_bar: bool,
 ) -> ModelFacts:
     """What embeddings of the `kept` rows tell of their labels."""
     keys = text_keys([texts[row] for row in kept])
     folds, text_numbers = deal_folds(keys, codes[kept], FOLDS, seed), np.unique(keys, return_inverse=True)[1]
     device = embeddings.device
     judgements = judge_labels(
-        embeddings, *(torch.from_numpy(part).to(device) for part in (codes[kept], folds, text_numbers))
+        embeddings,
+        *(torch.from_numpy(part).to(device) for part in (codes[kept], folds, text_numbers)),
+        show_progress_bar=show_progress_bar,
     )
 
     def example(place: int) -> Example:
