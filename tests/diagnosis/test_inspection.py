@@ -9,6 +9,7 @@ import torch
 from tercet import SentenceTransformer
 from tercet.data.columns import LabelledSentences, encode_labels
 from tercet.diagnosis.inspection import inspect_data
+from tercet.errors import DataError, ModelError
 
 
 class Blobs:
@@ -130,6 +131,22 @@ def test_data_that_teach_nothing_are_told_and_inspected_as_far_as_can_be(texts, 
     assert (found.with_model.batches, found.with_model.suggestions) == (None, [])
     assert found.with_model.lengths.longest > 0
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_no_rows():
+    with pytest.raises(DataError, match="the file has no rows"):
+        inspect_data(_labelled([], []), source="the file")
+
+
+@pytest.mark.parametrize("labels", [["x", "x", "y"], ["x", "x", "x"]])
+def test_a_broken_model_is_told(labels):
+    class Broken(Blobs):
+        def encode(self, sentences, **_):
+            return super().encode(sentences).index_fill(0, torch.tensor([1]), torch.nan)
+
+    # The second sentence with a text is the third row.
+    with pytest.raises(ModelError, match=r"m gives NaN or infinite values for 1 of 2 sentences \(row 2 for one\)"):
+        inspect_data(_labelled(["one a", "", "two b"], labels), Broken(), model_name="m")
 
 
 def test_empty_texts_alone():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say, whole_file
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool
         raise DataError("--suspects needs --model: labels are disputed by sentences that a model finds similar")
     if path.suffix != ".csv":
         raise DataError(f"--suspects must end in .csv, got {str(path)!r}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file")
-    check_free(path, overwrite=overwrite, option="--suspects")
-    if path.exists() and Path(data).exists() and path.samefile(data):
-        raise DataError(f"--suspects {path} is the data itself; take another")
+    check_file(path, data, overwrite=overwrite, option="--suspects")
 
 
 def _write_suspects(path: Path, inspection: "Inspection") -> int:
