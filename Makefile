@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-suspects clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -40,6 +40,9 @@ bench-scaling: $(VENV)/.test
 
 bench-variants: $(VENV)/.test
 	$(BIN)/python benchmarks/variants.py --data $(DATA)
+
+bench-suspects: $(VENV)/.test
+	$(BIN)/python benchmarks/suspects.py --data $(DATA) --output suspects.json
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json

@@ -1,4 +1,4 @@
-"""Does it help to leave suspects out? Test MAP@R after one epoch with and without them, as they are and with 5 % changed.
+"""Does it help to leave suspects out? Test MAP@R after one epoch with and without them, clean and with 5 % changed.
 
     python benchmarks/without_suspects.py --data DIR [--sets banking77 clinc150 hwu64] [--output FILE.json]
 

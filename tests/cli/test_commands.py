@@ -214,7 +214,7 @@ def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert,
 def test_help_and_version():
     assert "labelled sentences in" in run("--help").stdout
     assert run("--version").stdout.startswith("tercet 0.")
-    for command in ("train", "evaluate", "encode", "demo"):
+    for command in ("inspect", "train", "evaluate", "encode", "demo"):
         assert "--help" in run(command, "--help").stdout
     assert "No such option" in run("train", "x.csv", "--outptu", "y", expect=2).stderr
 

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -93,6 +93,18 @@ def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> No
         raise DataError(f"{output} is there already; take another {option}, or add --overwrite")
 
 
+def check_file(output: Path, data: str | None, *, overwrite: bool, option: str = "--output") -> None:
+    """Raise `DataError` unless a file can come to `output` without a loss: of what is there, or of the data."""
+    try:
+        if output.is_dir():
+            raise DataError(f"{output} is a folder; name a file")
+        check_free(output, overwrite=overwrite, option=option)
+        if data is not None and output.exists() and Path(data).exists() and output.samefile(data):
+            raise DataError(f"{option} {output} is the data itself; take another")
+    except OSError as error:
+        raise DataError(f"{option} {str(output)[:80]!r} cannot be the name of a file: {error.strerror}") from None
+
+
 def resume_command(without: str = "") -> str:
     """The command that goes on with what this one began, without an option that would get in its way."""
     words = [word for word in sys.argv[1:] if word not in ("--resume", without)]
@@ -110,7 +122,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it need not be removed
+            partial.unlink(missing_ok=True)
 
 
 def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:

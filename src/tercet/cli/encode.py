@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say, whole_file
 from tercet.errors import DataError
 
 
@@ -28,11 +28,7 @@ def encode(
     """Embed the sentences of a file, in their order."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
-    if output.is_dir():
-        raise DataError(f"{output} is a folder; name a file")
-    check_free(output, overwrite=overwrite)
-    if output.exists() and Path(data).exists() and output.samefile(data):
-        raise DataError(f"--output {output} is the data itself; take another")
+    check_file(output, data, overwrite=overwrite)
     from tercet.data.columns import check_texts, guess_text_column
     from tercet.data.reading import read_table
 

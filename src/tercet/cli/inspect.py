@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_free, load_model, one_line_errors, say, whole_file
+from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say, whole_file
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
 
@@ -43,6 +43,8 @@ def inspect(
     """Tell whether labelled data are fit to train on: sizes, copies, doubtful labels, what batches would hold."""
     opt.check_batch(batch_size, samples_per_label)
     opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
+    if model == "":
+        raise DataError("--model is empty; name a model, or leave the option out")
     check_report(output, "--output", overwrite=overwrite)
     if suspects is not None:
         _check_suspects(suspects, data, model, overwrite=overwrite)
@@ -53,7 +55,7 @@ def inspect(
 
     inspection = inspect_data(
         labelled,
-        load_model(model, trust_remote_code=trust_remote_code) if model else None,
+        None if model is None else load_model(model, trust_remote_code=trust_remote_code),
         source=data,
         model_name=model or "",
         batch_size=batch_size,
@@ -84,11 +86,7 @@ def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool
         raise DataError("--suspects needs --model: labels are disputed by sentences that a model finds similar")
     if path.suffix != ".csv":
         raise DataError(f"--suspects must end in .csv, got {str(path)!r}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file")
-    check_free(path, overwrite=overwrite, option="--suspects")
-    if path.exists() and Path(data).exists() and path.samefile(data):
-        raise DataError(f"--suspects {path} is the data itself; take another")
+    check_file(path, data, overwrite=overwrite, option="--suspects")
 
 
 def _write_suspects(path: Path, inspection: "Inspection") -> int:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.cli.console import check_free, say, whole_file
+from tercet.cli.console import check_file, say, whole_file
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         return
     if path.suffix != ".html":
         raise DataError(f"{option} must end in .html, got {str(path)!r}")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file")
-    check_free(path, overwrite=overwrite, option=option)
+    check_file(path, None, overwrite=overwrite, option=option)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise DataError(
             f"{option} needs {' and '.join(missing)}, which are not installed: pip install 'tercet[report]'"

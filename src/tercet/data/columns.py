@@ -70,7 +70,7 @@ def encode_labels(
         lines: the line of each row in its file, for messages.
 
     Raises:
-        DataError: a label is missing, or neither an integer nor a string.
+        DataError: a label is missing, or neither an integer nor a string, or cannot be written as UTF-8.
     """
     for row, label in enumerate(labels):
         if label is None or label == "" or (isinstance(label, float) and label != label):
@@ -88,6 +88,10 @@ def encode_labels(
         )
     strings = [str(label) for label in labels]
     names = sorted(set(strings))
+    broken = {name for name in names if _HALF_CHARACTER.search(name)}
+    if broken:
+        row = next(row for row, label in enumerate(strings) if label in broken)
+        raise DataError(f"{_place(source, row, lines)}: the label holds half of a character (a lone surrogate)")
     numbers = {name: code for code, name in enumerate(names)}
     return np.array([numbers[label] for label in strings], dtype=np.int64), names
 

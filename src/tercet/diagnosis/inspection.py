@@ -13,7 +13,7 @@ from tercet.diagnosis.folds import deal_folds
 from tercet.diagnosis.lengths import Lengths, count_tokens, length_facts
 from tercet.diagnosis.suspects import FOLDS, judge_labels
 from tercet.diagnosis.texts import TextFacts, text_facts, text_keys
-from tercet.errors import DataError
+from tercet.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from tercet.encoder.model import SentenceTransformer
@@ -124,7 +124,13 @@ def inspect_data(
     Args:
         source: what to call the data in messages.
         batch_size: P × K of the batches to measure.
+
+    Raises:
+        DataError: there is no row.
+        ModelError: the model gives embeddings that are not finite.
     """
+    if len(data) == 0:
+        raise DataError(f"{source} has no rows")
     codes, names = _numbered(data)
     facts = text_facts(data.sentences, codes, names)
     kept = np.setdiff1d(np.arange(len(data)), facts.empty)
@@ -134,8 +140,16 @@ def inspect_data(
     sentences = [data.sentences[row] for row in kept]
     embeddings = model.encode(sentences, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
+    broken = (~embeddings.isfinite().all(1)).nonzero().flatten()
+    if len(broken):
+        raise ModelError(
+            f"{model_name} gives NaN or infinite values for {len(broken)} of {len(kept)} sentences (row "
+            f"{kept[int(broken[0])]} for one); nothing can be told from those"
+        )
     lengths = length_facts(count_tokens(model, sentences), model.max_seq_length)
-    found = _model_facts(data.sentences, codes, names, kept, embeddings, lengths, model_name, seed)
+    found = _model_facts(
+        data.sentences, codes, names, kept, embeddings, lengths, model_name, seed, show_progress_bar=show_progress_bar
+    )
     if inspection.obstacle is None:
         batches = batch_facts(embeddings, codes[kept], batch_size, samples_per_label, seed)
         found = replace(found, batches=batches, suggestions=suggestions(batches, embeddings, codes[kept]))
@@ -151,13 +165,17 @@ def _model_facts(
     lengths: Lengths,
     model_name: str,
     seed: int,
+    *,
+    show_progress_bar: bool,
 ) -> ModelFacts:
     """What embeddings of the `kept` rows tell of their labels."""
     keys = text_keys([texts[row] for row in kept])
     folds, text_numbers = deal_folds(keys, codes[kept], FOLDS, seed), np.unique(keys, return_inverse=True)[1]
     device = embeddings.device
     judgements = judge_labels(
-        embeddings, *(torch.from_numpy(part).to(device) for part in (codes[kept], folds, text_numbers))
+        embeddings,
+        *(torch.from_numpy(part).to(device) for part in (codes[kept], folds, text_numbers)),
+        show_progress_bar=show_progress_bar,
     )
 
     def example(place: int) -> Example:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from tercet.diagnosis.logistic import Logistic, fit_logistic
 from tercet.diagnosis.neighbours import Neighbours, centred, find_neighbours, vote
@@ -54,7 +55,9 @@ class Judgements:
 
 
 @torch.no_grad()
-def judge_labels(embeddings: Tensor, codes: Tensor, folds: Tensor, texts: Tensor | None = None) -> Judgements:
+def judge_labels(
+    embeddings: Tensor, codes: Tensor, folds: Tensor, texts: Tensor | None = None, *, show_progress_bar: bool = False
+) -> Judgements:
     """Judge the labels `(n,)` of embeddings `(n, dim)` by those of other folds.
 
     Args:
@@ -73,7 +76,8 @@ def judge_labels(embeddings: Tensor, codes: Tensor, folds: Tensor, texts: Tensor
     x = centred(embeddings)
     neighbours = find_neighbours(x, codes, folds, texts, NEIGHBOURS)
     score, suggested = torch.full((n,), torch.nan, device=x.device), torch.full_like(codes, -1)
-    for fold in folds.unique().tolist():
+    # The time grows with rows × labels: with thousands of labels it is minutes.
+    for fold in tqdm(folds.unique().tolist(), desc="Judge", unit="fold", disable=not show_progress_bar):
         inside, outside = (folds == fold).nonzero().flatten(), (folds != fold).nonzero().flatten()
         known = torch.bincount(codes[outside], minlength=labels) > 0
         rows = inside[known[codes[inside]]]

@@ -106,7 +106,7 @@ def distance_histograms(
             figure.add_vrect(start, start + margin, row=row, col=1, fillcolor="#767676", opacity=0.25, line_width=0)
             figure.add_annotation(x=start, y=0.98, yref="y domain" if row == 1 else "y2 domain", yanchor="top",
                                   xanchor="left", row=row, col=1, showarrow=False,
-                                  text=f"margin {margin:g}, from the mean positive on")  # fmt: skip
+                                  text=f"margin {margin:g}")  # fmt: skip
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(title=f"{distance} distance", row=2, col=1)
     return _laid_out(figure, height=520)
@@ -119,16 +119,17 @@ def embedding_map(points: np.ndarray, labels: Sequence[str], sentences: Sequence
     for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code).tolist()
         figure.add_scatter(
-            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=for_figure(str(name), 40),
+            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=for_figure(str(name), 24),
             mode="markers", marker={**_marker(code), "size": 7, "opacity": 0.8},
             text=[wrapped_for_figure(sentences[row]) for row in rows],
-            hovertemplate="%{text}<extra>" + for_figure(str(name), 40) + "</extra>",
+            meta=wrapped_for_figure(str(name), 30), hovertemplate="%{text}<extra>%{meta}</extra>",
         )  # fmt: skip
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     figure.update_layout(
-        title=for_figure(title), hovermode="closest", legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle"}
-    )
+        title=for_figure(title), hovermode="closest",
+        legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle", "font": {"size": 11}},
+    )  # fmt: skip
     return _laid_out(figure, height=520)
 
 

@@ -7,11 +7,10 @@ function draw(box, figure) {
   if (NARROW.matches) {
     layout.showlegend = layout.showlegend !== false && figure.data.length <= 8;
     layout.legend = { ...layout.legend, orientation: "h", y: -0.2 };
-    layout.margin = { ...layout.margin, l: 40, r: 10 };
+    layout.margin = { ...layout.margin, l: 40, r: 10, t: 40 };
   }
   delete layout.width;
-  return Plotly.react(box, figure.data, layout, { responsive: true, displaylogo: false, displayModeBar: !NARROW.matches,
-    modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+  return Plotly.react(box, figure.data, layout, { responsive: true, displayModeBar: false });
 }
 
 const boxes = [...document.querySelectorAll(".figure")];

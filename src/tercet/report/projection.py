@@ -30,5 +30,7 @@ def _principal(x: Tensor) -> np.ndarray:
     x = x - x.mean(0)
     u, s, _ = torch.linalg.svd(x, full_matrices=False)
     points = (u * s)[:, :2]
-    points = points * torch.where(points.sum(0) < 0, -1.0, 1.0)  # a direction and its opposite are one
+    # A direction and its opposite are one; the sign of its largest part decides.
+    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
+    points = points * torch.where(largest < 0, -1.0, 1.0)
     return torch.nn.functional.pad(points, (0, 2 - points.shape[1])).numpy()

@@ -1,0 +1,184 @@
+"""`tercet inspect` as a user meets it: what it prints, what it writes, what it refuses."""
+
+import csv
+import json
+import os
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.cli.test_commands import run
+from tests.conftest import TOPICS
+
+_SMALL = ("--batch-size", 8, "--samples-per-label", 2)
+_AWKWARD = ['=SUM(A1), "quoted"', "two\nlines, and\r\nthree", "-1+1 [red]mark[/red]", "@home 'single'", "ü 漢字 🎉\tx"]
+
+
+def _suspects(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    """A file in which the label of every third sentence is that of another topic, and two texts are empty."""
+    rows = [("", "sport")]
+    for number, (name, topic) in enumerate(TOPICS.items()):
+        other = list(TOPICS)[number - 1]
+        rows += [(text, other if place == 2 else name) for place, text in enumerate(topic)]
+    rows.insert(5, ("  ", "food"))
+    path = tmp_path / "wrong.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path, rows
+
+
+def test_without_a_model_texts_and_labels_are_told(wrong):
+    path, _ = wrong
+    with path.open("a", newline="") as file:
+        csv.writer(file).writerows([("The  team won the GAME", "sport"), ("the soup is hot", "sport")])
+    done = run("inspect", path)
+    assert "│ sentences                      │ 20" in done.stdout
+    assert "│ labels                         │ 4" in done.stdout
+    assert "│ empty texts                    │ 2 (row 0, 5)" in done.stdout
+    assert "│ copies under the same label    │ 1 (row 18)" in done.stdout
+    assert "│ texts under two labels or more │ 1" in done.stdout
+    assert "the soup is hot │ food, sport" in done.stdout
+    assert "With" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_rows_of_the_suspects_count_from_the_first_row_of_the_file(wrong, bert, tmp_path):
+    path, rows = wrong
+    done = run("inspect", path, "--model", bert, "--suspects", tmp_path / "s.csv", "--json", *_SMALL)
+    result = json.loads(done.stdout)
+    found = _suspects(tmp_path / "s.csv")
+    assert f"{len(found)} sentences with a disputed label written to {tmp_path / 's.csv'}" in done.stderr
+    assert len(found) > 3
+    assert list(found[0]) == ["row", "text", "label", "suggested_label", "score"]
+    for suspect, same in zip(found, result["with_model"]["suspects"], strict=True):
+        assert (suspect["text"], suspect["label"]) == rows[int(suspect["row"])]
+        assert suspect["suggested_label"] in set(TOPICS) - {suspect["label"]}
+        assert float(suspect["score"]) == pytest.approx(same["score"], abs=1e-4)
+        assert int(suspect["row"]) == same["row"]
+    scores = [float(suspect["score"]) for suspect in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] >= 0
+    assert result["texts"]["empty"] == [0, 5]
+    assert result["with_model"]["judged"] == 16
+    assert result["counts"]["suspects"] == len(found)
+
+
+def test_the_tables_with_a_model(wrong, bert):
+    path, _ = wrong
+    done = run("inspect", path, "--model", bert, *_SMALL)
+    for title in (
+        "Most doubtful labels", "Labels taken for each other", "A batch of 8: 4.0 labels, 48 triplets", "To begin with",
+        "sentences that are cut", "semi-hard", "--samples-per-label",
+    ):  # fmt: skip
+        assert title in done.stdout
+    assert "0 (limit 32)" in done.stdout
+
+
+def test_texts_come_back_as_they_are(bert, tmp_path):
+    rows = [(text, 'a,"b"' if place % 2 else "=x\ny") for place, text in enumerate(_AWKWARD * 6)]
+    rows = [(f"{text} {place}", label) for place, (text, label) in enumerate(rows)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    run("inspect", path, "--model", bert, "--suspects", tmp_path / "s.csv", *_SMALL)
+    found = _suspects(tmp_path / "s.csv")
+    assert len(found) > 5
+    assert {text.rsplit(" ", 1)[0] for text in (suspect["text"] for suspect in found)} == set(_AWKWARD)
+    for suspect in found:
+        assert (suspect["text"], suspect["label"]) == rows[int(suspect["row"])]
+
+
+def test_all_kinds_of_files_give_the_same(sentences, labels, bert, tmp_path):
+    numbers = [sorted(TOPICS).index(label) - 1 for label in labels]
+    table = pa.table({"text": sentences, "label": numbers})
+    parquet.write_table(table, tmp_path / "d.parquet")
+    rows = [{"text": text, "label": number} for text, number in zip(sentences, numbers, strict=True)]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    results = []
+    for name in ("d.parquet", "d.jsonl", "d.csv"):
+        done = run("inspect", name, "--model", bert, "--json", *_SMALL, cwd=tmp_path)
+        results.append(json.loads(done.stdout) | {"source": ""})
+    assert results[0] == results[1] == results[2]
+    assert {name for name, _ in results[0]["texts"]["labels"]["sizes"]} == {"-1", "0", "1", "2"}
+    (tmp_path / "set").mkdir()
+    done = run("inspect", "set", cwd=tmp_path, expect=2)
+    assert "set is a folder; name a file in it" in done.stderr
+
+
+def test_json_without_a_model(csv_file):
+    done = run("inspect", csv_file, "--json")
+    result = json.loads(done.stdout)
+    assert result["with_model"] is None
+    assert result["obstacle"] is None
+    assert result["texts"]["labels"]["smallest"][1] == 4
+    assert result["counts"] == {"empty": 0, "duplicates": 0, "contradictions": 0}
+
+
+def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
+    (tmp_path / "d.csv").write_text("text,label\nthe team won,x\nthe bank,x\n")
+    done = run("inspect", tmp_path / "d.csv", "--model", bert)
+    assert "Not fit to train on:" in done.stdout
+    assert "one label only ('x')" in " ".join(done.stdout.split())
+    assert "0 of 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--suspects", "s.csv"), "--suspects needs --model: labels are disputed by sentences that a model finds"),
+        (("--model", "BERT", "--suspects", "s.txt"), "--suspects must end in .csv, got 's.txt'"),
+        (("--model", "BERT", "--suspects", "folder.csv"), "folder.csv is a folder; name a file"),
+        (("--model", "BERT", "--suspects", "there.csv"), "there.csv is there already; take another --suspects, or add"),
+        (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the data itself; take another"),
+        (("--model", "BERT", "--suspects", "/proc/nowhere/s.csv"), "cannot write /proc/nowhere/s.csv: "),
+        (("--model", "BERT", "--suspects", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
+        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "cannot be the name of a file: File name too long"),
+        (("--model", "./nowhere"), "no model directory at nowhere"),
+        (("--model", ""), "--model is empty"),
+        (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
+        (("--label-column", "class"), "has no column 'class'; it has 'text', 'label'"),
+        (("--batch-size", "9"), "--batch-size must be a multiple of --samples-per-label 4, and at least twice it; got"),
+        (("--samples-per-label", "1"), "--samples-per-label must be at least 2, got 1"),
+        (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
+    ],
+)
+def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "there.csv").write_text("mine")
+    before = csv_file.read_text()
+    done = run("inspect", "data.csv", *(bert if word == "BERT" else word for word in more), cwd=tmp_path, expect=2)
+    assert message in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: ")]) == 1
+    assert done.stdout == ""
+    assert sorted(os.listdir(tmp_path)) == ["data.csv", "folder.csv", "there.csv"]
+    assert ((tmp_path / "there.csv").read_text(), csv_file.read_text()) == ("mine", before)
+
+
+def test_suspects_are_replaced_when_asked(csv_file, bert, tmp_path):
+    (tmp_path / "s.csv").write_text("mine")
+    run("inspect", csv_file, "--model", bert, "--suspects", tmp_path / "s.csv", "--overwrite", *_SMALL)
+    assert (tmp_path / "s.csv").read_text().startswith("row,text,label,suggested_label,score\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": 3, "label": "x"}\n', "line 1: the text is 3 (int), not a string"),
+        ('{"text": "a", "label": NaN}\n', "line 1: the label is missing"),
+        ('{"text": "\\ud800", "label": "x"}\n', "line 1: the text holds half of a character"),
+        ('{"text": "a", "label": "x"}\n{"text": "a", "label": "\\ud800"}\n', "line 2: the label holds half of a char"),
+    ],
+)
+def test_bad_data_is_one_line_and_code_2(content, message, tmp_path):
+    (tmp_path / "d.jsonl").write_text(content)
+    done = run("inspect", tmp_path / "d.jsonl", expect=2)
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
