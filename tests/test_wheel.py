@@ -16,7 +16,8 @@ def test_a_wheel_is_whole_and_runs_from_another_folder(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     names = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*") if path.is_file()}
-    sources = {str(path.relative_to(_ROOT / "src")) for path in (_ROOT / "src/tercet").rglob("*.py")}
+    inside = [path for path in (_ROOT / "src/tercet").rglob("*") if path.suffix in {".py", ".css", ".js"}]
+    sources = {str(path.relative_to(_ROOT / "src")) for path in inside}
     assert sources <= names
     assert "tercet/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]

@@ -122,10 +122,10 @@ def embedding_map(points: np.ndarray, labels: Sequence[str], sentences: Sequence
             x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=for_figure(str(name), 24),
             mode="markers", marker={**_marker(code), "size": 7, "opacity": 0.8},
             text=[wrapped_for_figure(sentences[row]) for row in rows],
-            meta=wrapped_for_figure(str(name), 30), hovertemplate="%{text}<extra>%{meta}</extra>",
+            meta=wrapped_for_figure(str(name), 30, 60), hovertemplate="%{text}<extra>%{meta}</extra>",
         )  # fmt: skip
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
+    figure.update_yaxes(visible=False)
     figure.update_layout(
         title=for_figure(title), hovermode="closest",
         legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle", "font": {"size": 11}},

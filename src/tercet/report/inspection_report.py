@@ -8,6 +8,7 @@ from tercet.diagnosis.inspection import Example, Inspection, ModelFacts
 from tercet.diagnosis.texts import TextFacts
 from tercet.report import figures
 from tercet.report.page import Part, Section, Table, write_page
+from tercet.report.text import labelled
 
 _LABELS_SHOWN = 30
 _ROWS_SHOWN = 200
@@ -128,7 +129,7 @@ def _suggestions(facts: ModelFacts) -> Table:
 
 
 def _example(example: Example) -> str:
-    return f"{example.row}: {example.text} [{example.label}]"
+    return f"{example.row}: {labelled(example.text, example.label)}"
 
 
 def _counted(rows: Sequence[int]) -> str:

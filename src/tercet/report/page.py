@@ -74,7 +74,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
 </body>
 </html>
 """
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="replace")
 
 
 def _section(number: int, section: Section, figures: list[str]) -> str:
@@ -132,5 +132,5 @@ def _table(table: Table) -> str:
 
 def _json(value: Any) -> str:
     """JSON that cannot end the script it stands in."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -8,10 +8,10 @@ _FEWEST = 8  # for less there is no neighbourhood to keep
 
 
 def lay_out(embeddings: Tensor, *, like: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-    """Points `(n, 2)` for embeddings `(n, dim)`: t-SNE on directions, started from the principal components.
+    """Points `(n, 2)` for embeddings `(n, dim)`: t-SNE on directions, begun at the principal components.
 
     Args:
-        like: an earlier layout of the same sentences to start from, so that they stay about where they were.
+        like: an earlier layout of the same sentences to start from, and to turn the new one to.
 
     Van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
     """
@@ -23,7 +23,16 @@ def lay_out(embeddings: Tensor, *, like: np.ndarray | None = None, seed: int = 0
 
     start = (start / start.std(axis=0).max() * 1e-4).astype(np.float32)
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
-    return np.asarray(TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(directions.numpy()))
+    points = TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(directions.numpy())
+    if like is not None:
+        points = points @ _turn(points, like)
+    return np.asarray(points)
+
+
+def _turn(points: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The rotation or reflection of `points` nearest to `like`: t-SNE sees none of them (orthogonal Procrustes)."""
+    u, _, v = np.linalg.svd(points.T @ like)
+    return np.asarray(u @ v)
 
 
 def _principal(x: Tensor) -> np.ndarray:

@@ -26,12 +26,15 @@ from tercet.report.neighbours import (
 )
 from tercet.report.page import Maps, Part, Section, Table, write_page
 from tercet.report.projection import lay_out
+from tercet.report.text import labelled
 
 _ON_MAP = 2000
+_LABELS_ON_MAP = 200
 _PAIRS = 20_000
 _CONFUSED = 20
 _HARDEST = 20
 _LABELS_SHOWN = 30
+_LABELS_LISTED = 500
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Sectio
     before, after = (neighbourhood(x, codes, distance) for x in (measured.before, measured.after))
     return [
         Section("Distances", _distances(measured, codes, distance, margin)),
-        Section("Map", _maps(measured)),
+        Section("Map", _maps(measured, codes)),
         Section("Recall per label", _recall(before, after, codes, names)),
         Section("Labels taken for each other", _confused(after, codes, names, measured.sentences)),
         Section("The hardest triplets at the end", _hardest(after, measured, distance, margin)),
@@ -131,12 +134,20 @@ def _distances(measured: Measured, codes: np.ndarray, distance: str, margin: flo
     ]
 
 
-def _maps(measured: Measured) -> list[Part]:
-    total = len(measured.sentences)
-    rows = np.arange(total)
-    if total > _ON_MAP:
-        rows = np.sort(np.random.default_rng(0).choice(total, _ON_MAP, replace=False))
-    shown = f"{total:,} sentences" if len(rows) == total else f"{len(rows):,} of {total:,} sentences, drawn at random"
+def _sample(codes: np.ndarray) -> tuple[np.ndarray, str]:
+    """The rows to draw on a map, and what they are: more labels or sentences than some hundreds no eye can follow."""
+    sizes = np.bincount(codes)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[:_LABELS_ON_MAP])
+    rows = np.flatnonzero(np.isin(codes, largest))
+    of_labels = f" of the {_LABELS_ON_MAP} largest of {len(sizes):,} labels" if len(sizes) > _LABELS_ON_MAP else ""
+    if len(rows) <= _ON_MAP:
+        return rows, f"{len(rows):,} sentences{of_labels}"
+    drawn = np.sort(np.random.default_rng(0).choice(rows, _ON_MAP, replace=False))
+    return drawn, f"{_ON_MAP:,} of {len(codes):,} sentences{of_labels}, drawn at random"
+
+
+def _maps(measured: Measured, codes: np.ndarray) -> list[Part]:
+    rows, shown = _sample(codes)
     sentences, labels = ([part[row] for row in rows.tolist()] for part in (measured.sentences, measured.labels))
     start = lay_out(measured.before[rows])
     end = lay_out(measured.after[rows], like=start)
@@ -157,15 +168,16 @@ def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, name
     labels = [names[label.label] for label in found]
     rows = [
         [name, f"{label.sentences:,}", f"{earlier[label.label]:.1%}", f"{label.recall:.1%}"]
-        for name, label in zip(labels, found, strict=True)
+        for name, label in zip(labels[:_LABELS_LISTED], found, strict=False)
     ]
+    title = f"All {len(found)} labels" if len(rows) == len(found) else f"The {len(rows)} worst of {len(found):,} labels"
     most = f"the {_LABELS_SHOWN} worst of {len(found)} labels" if len(found) > _LABELS_SHOWN else "all labels"
     return [
         f"The share of sentences whose nearest other sentence has their label; {most}, the worst first.",
         figures.recall_of_labels(
             labels, [label.recall for label in found], [earlier[label.label] for label in found], _LABELS_SHOWN
         ),
-        Table(f"All {len(found)} labels", ["label", "sentences", "before", "after"], rows, frozenset({1, 2, 3}), True),
+        Table(title, ["label", "sentences", "before", "after"], rows, frozenset({1, 2, 3}), True),
     ]
 
 
@@ -177,9 +189,7 @@ def _confused(after: Neighbourhood, codes: np.ndarray, names: Sequence[str], sen
     for (a, b), found in pairs[:_CONFUSED]:
         for at, (row, other) in enumerate(found[:3]):
             pair = [f"{names[a]} / {names[b]}", f"{len(found):,}"] if at == 0 else ["", ""]
-            rows.append(
-                [*pair, f"{sentences[row]} [{names[codes[row]]}]", f"{sentences[other]} [{names[codes[other]]}]"]
-            )
+            rows.append([*pair, *(labelled(sentences[i], names[codes[i]]) for i in (row, other))])
     caption = f"{min(_CONFUSED, len(pairs))} of {len(pairs):,} pairs of labels, up to three sentences each"
     columns = ["labels", "sentences", "sentence", "its nearest"]
     return [
@@ -195,8 +205,10 @@ def _hardest(after: Neighbourhood, measured: Measured, distance: str, margin: fl
         return ["There is no triplet: it takes two sentences of one label and one of another."]
     rows = []
     for found in triplets:
-        texts = (f"{measured.sentences[row]} [{measured.labels[row]}]"
-                 for row in (found.anchor, found.positive, found.negative))  # fmt: skip
+        texts = (
+            labelled(measured.sentences[row], measured.labels[row])
+            for row in (found.anchor, found.positive, found.negative)
+        )
         rows.append([f"{found.gap + (margin or 0.0):.3f}", *texts,
                      f"{found.positive_distance:.3f}", f"{found.negative_distance:.3f}"])  # fmt: skip
     loss = "d(a,p) − d(a,n)" if margin is None else f"loss at margin {margin:g}"

@@ -12,6 +12,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def labelled(sentence: str, label: str) -> str:
+    """A sentence and its label, each cut for itself, so that a long sentence does not push its label out."""
+    return f"{cut(sentence, 130)} [{cut(label, 50)}]"
+
+
 def for_html(text: str, longest: int = LONGEST) -> str:
     """Text between tags or in a quoted attribute."""
     return html.escape(cut(text, longest))
@@ -22,6 +27,6 @@ def for_figure(text: str, longest: int = LONGEST) -> str:
     return html.escape(cut(text, longest), quote=False)
 
 
-def wrapped_for_figure(text: str, width: int = 50) -> str:
+def wrapped_for_figure(text: str, width: int = 50, longest: int = 150) -> str:
     """The same in lines of some length, for the box that a pointer opens."""
-    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(cut(text), width)) or "(empty)"
+    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(cut(text, longest), width)) or "(empty)"

@@ -1,0 +1,178 @@
+"""The report in a real Chromium: silent, alone with its file, usable by pointer, keyboard and on a phone."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from tercet.report.inspection_report import write_inspection_report
+from tercet.report.run_report import write_run_report
+from tests.conftest import TOPICS
+from tests.report.made_up import LOG, METRICS, measured
+
+_BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+_DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (_BROWSER and _DRIVER), reason="needs Chromium and chromedriver")
+
+_EVIL = "<script>document.title='run'</script><b>bold</b> & </script><!-- %{x}"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "r.html"
+    sentences = [s for topic in TOPICS.values() for s in topic] * 3
+    labels = [name for name, topic in TOPICS.items() for _ in topic] * 3
+    sentences[0], labels = _EVIL, [label.replace("food", "<i>food</i>") for label in labels]
+    found = measured(sentences, labels)
+    found.after[0] *= -1  # far from its label, so among the hardest triplets
+    write_run_report(path, METRICS, LOG, found)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chrome():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = _BROWSER
+    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run"):
+        options.add_argument(f"--{word}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(_DRIVER))
+    yield driver
+    driver.quit()
+
+
+def opened(chrome, path, width=1280, height=900):
+    for log in ("browser", "performance"):
+        chrome.get_log(log)
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    chrome.get(path.as_uri())
+    until(lambda: chrome.execute_script(
+        "return [...document.querySelectorAll('.figure')].every((box) => box.querySelector('.main-svg'))"
+    ))  # fmt: skip
+    return chrome
+
+
+def until(found, seconds=60):
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return value
+
+
+def requests(chrome):
+    entries = [json.loads(entry["message"])["message"] for entry in chrome.get_log("performance")]
+    return [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_silent_asks_for_nothing_and_fits(chrome, report, width):
+    page = opened(chrome, report, width)
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    asked = requests(page)
+    assert report.as_uri() in asked
+    assert [url for url in asked if url != report.as_uri() and not url.startswith("data:")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    figures = page.execute_script(
+        "return [...document.querySelectorAll('.figure')].map((b) => b.querySelector('.main-svg').clientWidth)"
+    )
+    assert len(figures) == 6
+    assert all(100 < drawn <= width for drawn in figures)
+
+
+def test_a_script_in_the_data_stays_text(chrome, report):
+    page = opened(chrome, report)
+    assert page.title == "Training report"
+    assert "<script>document.title='run'</script><b>bold</b> & </script><!--" in page.execute_script(
+        "return document.body.innerText"
+    )
+    assert page.execute_script("return document.querySelectorAll('main b, main i').length") == 0
+    legend = page.execute_script("return [...document.querySelectorAll('.legendtext')].map((t) => t.textContent)")
+    assert "<i>food</i>" in legend
+
+
+_PLACE = """
+const box = document.querySelectorAll('.maps .figure')[arguments[0]];
+const at = box._fullLayout, frame = box.getBoundingClientRect(), trace = box.data[arguments[1]];
+return [frame.left + at.xaxis._offset + at.xaxis.d2p(trace.x[arguments[2]]),
+        frame.top + at.yaxis._offset + at.yaxis.d2p(trace.y[arguments[2]])];
+"""
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_pointing_at_a_sentence_shows_it_and_its_label(chrome, report, which):
+    page = opened(chrome, report)
+    page.execute_script("document.querySelector('.maps').scrollIntoView()")
+    traces = page.execute_script("return document.querySelector('.maps .figure').data.map((t) => [t.name, t.text])")
+    (trace,) = [at for at, (_, texts) in enumerate(traces) if any("script" in text for text in texts)]
+    (point,) = [at for at, text in enumerate(traces[trace][1]) if "script" in text]
+    x, y = page.execute_script(_PLACE, which, trace, point)
+
+    def shown():
+        page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x - 1, "y": y})
+        page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+        texts = page.execute_script(
+            "return [...document.querySelectorAll('.maps .figure')[arguments[0]]"
+            ".querySelectorAll('.hoverlayer .hovertext')].map((t) => t.textContent)", which,
+        )  # fmt: skip
+        return " ".join(texts)
+
+    text = until(shown)
+    assert "<script>document.title='run'</script>" in text
+    assert "<!-- %{x}" in text
+    assert "sport" in text
+
+
+def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def opacities():
+        return page.execute_script(
+            "return [...document.querySelectorAll('.maps .figure')].map((b) => b.data.map((t) => t.marker.opacity))"
+        )
+
+    page = opened(chrome, report)
+    body = page.find_element(By.TAG_NAME, "body")
+    for _ in range(40):
+        body.send_keys(Keys.TAB)
+        if page.switch_to.active_element.tag_name == "select":
+            break
+    active = page.switch_to.active_element
+    assert active.tag_name == "select"
+    active.send_keys(Keys.ARROW_DOWN)
+    until(lambda: opacities() == [[1, 0.06, 0.06, 0.06]] * 2)
+    label = page.find_element(By.CSS_SELECTOR, ".maps .figure:last-child .legendtoggle")
+    page.execute_script("document.querySelector('.maps').scrollIntoView()")
+    x, y, w, h = page.execute_script(
+        "const r = arguments[0].getBoundingClientRect(); return [r.x, r.y, r.width, r.height]", label
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        page.execute_cdp_cmd("Input.dispatchMouseEvent", {
+            "type": kind, "x": x + w / 2, "y": y + h / 2, "button": "left", "clickCount": 1,
+        })  # fmt: skip
+    until(lambda: opacities() == [[0.8] * 4] * 2)  # picked again: all are shown
+
+
+def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
+    from tercet import SentenceTransformer
+    from tercet.data.columns import LabelledSentences, encode_labels
+    from tercet.diagnosis.inspection import inspect_data
+
+    sentences = [s for topic in TOPICS.values() for s in topic] * 2
+    names = [name for name, topic in TOPICS.items() for _ in topic] * 2
+    sentences[0], names[1] = _EVIL, _EVIL
+    data = LabelledSentences(sentences, *encode_labels(names, "x"))
+    model = SentenceTransformer(str(bert))
+    found = inspect_data(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
+    write_inspection_report(tmp_path / "i.html", found)
+    for width in (1280, 390):
+        page = opened(chrome, tmp_path / "i.html", width)
+        assert [entry["message"] for entry in page.get_log("browser")] == []
+        assert [url for url in requests(page) if url.startswith("http")] == []
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        assert page.title.startswith("Inspection of <script>")

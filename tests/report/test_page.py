@@ -1,0 +1,145 @@
+"""The page as a whole: its structure, its size, and that data stay data."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tercet.report.inspection_report import write_inspection_report
+from tercet.report.run_report import write_run_report
+from tests.conftest import TOPICS
+from tests.report.made_up import LOG, METRICS, measured
+from tests.report.test_text import NASTY
+
+
+class Tags(HTMLParser):
+    """Counts tags, and keeps the text outside of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.attributes, self._script = {}, [], [], False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.attributes += attrs
+        self._script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._script = self._script and tag != "script"
+
+    def handle_data(self, data):
+        if not self._script:
+            self.words.append(data)
+
+
+def written(tmp_path, found, metrics=METRICS, **more):
+    path = tmp_path / "r.html"
+    write_run_report(path, metrics, LOG, found, **more)
+    return path.read_text(encoding="utf-8")
+
+
+def titles(text):
+    return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+
+
+ALL = ["Did it help?", "Training", "Distances", "Map", "Recall per label", "Labels taken for each other",
+       "The hardest triplets at the end", "To repeat the run"]  # fmt: skip
+
+
+def test_whatever_the_data_contain_no_tag_comes_of_it(tmp_path):
+    labels = [f"{nasty} {number % 2}" for number, nasty in enumerate(NASTY * 4)]
+    sentences = NASTY * 4
+    evil = {**METRICS, "settings": {**METRICS["settings"], "data": "<script>alert(3)</script>"}}
+    tame = Tags(written(tmp_path, measured(["x"] * len(labels), labels)))
+    page = Tags(written(tmp_path, measured(sentences, labels), evil, command="tercet train '<img src=x onerror=a>'"))
+    assert page.tags["script"] == tame.tags["script"] == 2
+    assert set(page.tags) == set(tame.tags)
+    words = "".join(page.words)
+    assert "<script>alert(1)</script>" in words
+    assert "<img src=x onerror=a>" in words
+    assert "<script>alert(3)</script>" in words
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert not [
+        value for name, value in page.attributes if name in ("src", "href") and not value.startswith(("#", "data:,"))
+    ]
+
+
+def test_it_has_all_parts(tmp_path):
+    sentences = [s for topic in TOPICS.values() for s in topic]
+    text = written(tmp_path, measured(sentences, [n for n, topic in TOPICS.items() for _ in topic]))
+    assert titles(text) == ALL
+    assert "<title>Training report</title>" in text
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    nothing = {**METRICS, "before": {}, "after": {}}
+    text = written(tmp_path, None, nothing, missing="It was measured on triplets.")
+    assert titles(text) == ["Did it help?", "Training", "Sentences and labels", "To repeat the run"]
+    assert "It was measured on triplets." in text
+    assert "Nothing was held out" in text
+
+
+def test_a_short_log_and_a_soft_margin(tmp_path):
+    soft = {**METRICS, "settings": {**METRICS["settings"], "loss": "batch-hard-soft-margin"}}
+    path = tmp_path / "r.html"
+    write_run_report(path, soft, [], measured(list("abcdefgh"), list("xxyyxxyy")))
+    text = path.read_text()
+    assert "too short for an entry" in text
+    assert "no fixed width" in text
+
+
+@pytest.mark.parametrize("labels", ["aaaa", "abcd", "aabb", "ab"])
+def test_small_and_degenerate_measurements(tmp_path, labels):
+    text = written(tmp_path, measured([f"s{i}" for i in range(len(labels))], list(labels)))
+    assert titles(text) == ALL
+
+
+@pytest.mark.parametrize("distance", ["cosine", "manhattan"])
+def test_distances_are_those_of_the_loss(tmp_path, distance):
+    settings = {**METRICS["settings"], "distance": distance}
+    text = written(tmp_path, measured(list("abcdefgh"), list("xxyyxxyy")), {**METRICS, "settings": settings})
+    assert f"{distance} distance" in text
+
+
+def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    sentences = [f"{number} {'句子很长' * 50}" for number in range(20_000)]
+    labels = [f"{code} {'标签也长' * 50}" for code in (10_000 * rng.random(20_000) ** 2).astype(int)]
+    text = written(tmp_path, measured(sentences, labels))
+    assert len(text.encode()) < 8_000_000
+    assert re.search(r"2,000 of 20,000 sentences of the 200 largest of \d,\d{3} labels, drawn at random", text)
+    assert "The 500 worst of" in text
+
+
+def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
+    from tercet import SentenceTransformer
+    from tercet.data.columns import LabelledSentences, encode_labels
+    from tercet.diagnosis.inspection import inspect_data
+
+    sentences = [f"{s} {nasty}" for topic in TOPICS.values() for s in topic for nasty in NASTY[:4]]
+    names = [f"<b>{name}</b>" for name, topic in TOPICS.items() for _ in topic for _ in range(4)]
+    names[3], names[9] = "<b>money</b>", "<b>food</b>"
+    data = LabelledSentences(sentences, *encode_labels(names, "x"))
+    found = inspect_data(data, SentenceTransformer(str(bert)), source="<i>x.csv</i>", batch_size=8, samples_per_label=2)
+    write_inspection_report(tmp_path / "i.html", found)
+    page = Tags((tmp_path / "i.html").read_text())
+    assert page.tags["script"] == 2
+    assert not {"b", "i"} & set(page.tags)
+    assert "Inspection of <i>x.csv</i>" in "".join(page.words)
+    headings = titles((tmp_path / "i.html").read_text())
+    assert headings == ["Texts and labels", "Lengths", "Doubtful labels", "Labels taken for each other",
+                        "Near copies under two labels", "What batches would hold", "To begin with"]  # fmt: skip
+    for suspect in found.with_model.suspects[:3]:
+        assert f"{suspect.score:.2f}" in page.words
+
+
+def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
+    from tercet.data.columns import LabelledSentences, encode_labels
+    from tercet.diagnosis.inspection import inspect_data
+
+    found = inspect_data(LabelledSentences(["a", "b", "a", ""], *encode_labels(["x", "x", "y", "y"], "x")))
+    write_inspection_report(tmp_path / "i.html", found)
+    assert titles((tmp_path / "i.html").read_text()) == ["Texts and labels"]
