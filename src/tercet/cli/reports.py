@@ -25,9 +25,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         raise DataError(f"{option} must end in .html, got {str(path)!r}")
     check_file(path, None, overwrite=overwrite, option=option)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        raise DataError(
-            f"{option} needs {' and '.join(missing)}, which are not installed: pip install 'tercet[report]'"
-        )
+        raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
 def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:

@@ -1,0 +1,84 @@
+"""`--report` and `inspect --output` as a user meets them: refused before the work, written whole after it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.test_commands import _train, run
+
+
+def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
+    report = tmp_path / "new folder" / "report.html"
+    options = ("--epochs", 4, "--eval-data", csv_file, "--report", report)
+    done = run(*_train(csv_file, bert, tmp_path / "m", *options))
+    assert f"report written to {report}" in done.stderr
+    text = report.read_text(encoding="utf-8")
+    for part in ("Did it help?", "Distances", "The hardest triplets at the end", "the soup is hot", "batch-semi-hard"):
+        assert part in text
+    metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
+    assert f"{metrics['after']['map@r']:.4f}" in text
+    assert f"Command: tercet train {csv_file}" in text
+    assert os.listdir(report.parent) == ["report.html"]
+    again = run(*_train(csv_file, bert, tmp_path / "n", *options), expect=2)
+    assert "is there already; take another --report, or add --overwrite" in again.stderr
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_report_leaves_the_metrics_as_they_are(csv_file, bert, tmp_path):
+    for name, more in (("a", ()), ("b", ("--report", tmp_path / "r.html"))):
+        run(*_train(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+    a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
+    assert a["before"] == b["before"]
+    assert a["after"] == b["after"]
+
+
+def test_triplets_and_no_evaluation_are_told_in_the_report(csv_file, bert, tmp_path):
+    rows = "the team won the game,the player scored,the soup is hot\n" * 8
+    (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows)
+    triplets = ("train", tmp_path / "t.csv", "--model", bert, "--output", tmp_path / "t", "--loss", "triplet")
+    run(*triplets, "--batch-size", 4, "--eval-data", tmp_path / "t.csv", "--report", tmp_path / "t.html")
+    assert "measured on triplets, which have no labels" in (tmp_path / "t.html").read_text()
+    nothing = ("--eval-fraction", 0, "--report", tmp_path / "n.html")
+    run(*_train(csv_file, bert, tmp_path / "n", *nothing))
+    assert "Nothing was held out to measure on." in (tmp_path / "n.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("r.htm", "must end in .html"), ("folder.html", "is a folder; name a file"), ("x" * 300 + ".html", "too long")],
+)
+def test_a_path_that_cannot_be_a_report_is_refused_before_training(csv_file, bert, tmp_path, path, reason):
+    (tmp_path / "folder.html").mkdir()
+    done = run(*_train(csv_file, bert, tmp_path / "m", "--report", tmp_path / path), expect=2)
+    assert reason in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+    assert reason in run("inspect", csv_file, "--output", tmp_path / path, expect=2).stderr
+
+
+def test_without_plotly_a_report_is_refused_before_training(csv_file, bert, tmp_path):
+    code = (
+        "import importlib.util as u, sys; find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'plotly' else find(name, *more)\n"
+        "from tercet.cli.app import app; app()"
+    )
+    command = [sys.executable, "-c", code, *map(str, _train(csv_file, bert, tmp_path / "m", "--report", "r.html"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "--report needs plotly: pip install 'tercet[report]'" in done.stderr
+    assert os.listdir(tmp_path) == ["data.csv"]
+
+
+def test_an_inspection_writes_its_report(csv_file, bert, tmp_path):
+    done = run("inspect", csv_file, "--model", bert, "--batch-size", 8, "--samples-per-label", 2,
+               "--output", tmp_path / "i.html")  # fmt: skip
+    assert f"report written to {tmp_path / 'i.html'}" in done.stderr
+    text = (tmp_path / "i.html").read_text()
+    assert "Doubtful labels" in text
+    assert "To begin with" in text
+    plain = run("inspect", csv_file, "--output", tmp_path / "p.html")
+    assert "Texts and labels" in plain.stdout
+    assert "Doubtful labels" not in (tmp_path / "p.html").read_text()
