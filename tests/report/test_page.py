@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 
 from tercet.report.inspection_report import write_inspection_report
-from tercet.report.run_report import write_run_report
+from tercet.report.run_report import Measured, write_run_report
 from tests.conftest import TOPICS
 from tests.report.made_up import LOG, METRICS, measured
 from tests.report.test_text import NASTY
@@ -72,6 +73,15 @@ def test_it_has_all_parts(tmp_path):
     text = written(tmp_path, measured(sentences, [n for n, topic in TOPICS.items() for _ in topic]))
     assert titles(text) == ALL
     assert "<title>Training report</title>" in text
+    assert "MAP@R rose, from 0.2500 to 0.5000" in text
+
+
+def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
+    before = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [1, 0.05]])  # the last lies among a
+    after = torch.tensor([[1.0, 0], [0, 1], [0.1, 1], [0.2, 1], [-1, 0], [-1, 0.1]])  # one of a lies among b
+    text = written(tmp_path, Measured(list("123456"), list("aabbcc"), before, after))
+    assert "it rose for 1 labels and fell for 1." in text
+    assert '<td>a</td><td class="number">2</td><td class="number">50.0%</td>' not in text
 
 
 def test_what_was_not_measured_is_said(tmp_path):

@@ -6,6 +6,7 @@ history of the trainer, embeddings before and after, sentences and labels  →  
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ _CONFUSED = 20
 _HARDEST = 20
 _LABELS_SHOWN = 30
 _LABELS_LISTED = 500
+_FIGURES = frozenset({1, 2, 3})
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,28 @@ def _verdict(metrics: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
     before, after = metrics["before"], metrics["after"]
     if not before or not after:
         return ["Nothing was held out to measure on, so there is no saying."]
+    titles = {name: METRIC_NAMES.get(name, name) for name in after}
     rows = [
-        [
-            METRIC_NAMES.get(name, name),
-            f"{before[name]:.4f}",
-            f"{after[name]:.4f}",
-            f"{after[name] - before[name]:+.4f}",
-        ]
-        for name in after
+        [title, f"{before[name]:.4f}", f"{after[name]:.4f}", f"{after[name] - before[name]:+.4f}"]
+        for name, title in titles.items()
     ]
-    shares = {name: METRIC_NAMES.get(name, name) for name in after if "mean_" not in name}
+    shares = {name: title for name, title in titles.items() if "mean_" not in name}
     return [
-        Table(
-            "Held-out sentences, before and after", ["metric", "before", "after", "change"], rows, frozenset({1, 2, 3})
-        ),
+        _headline(before, after),
+        Table("Held-out sentences, by cosine similarity", ["metric", "before", "after", "change"], rows, _FIGURES),
         figures.metric_curves(log, before, after, shares),
     ]
+
+
+def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    name = "map@r" if "map@r" in after else next(iter(after))
+    change = after[name] - before[name]
+    verb = "rose" if change > 0 else "fell" if change < 0 else "stayed as it was"
+    values = f"from {before[name]:.4f} to {after[name]:.4f}" if change else f"at {after[name]:.4f}"
+    return (
+        f"{METRIC_NAMES.get(name, name)} {verb}, {values}. One run cannot tell how much of that is chance; "
+        "tercet compare can."
+    )
 
 
 def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -112,13 +120,17 @@ def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Sectio
     codes, names = numbered(measured.labels)
     distance = settings["distance"]
     margin = None if settings["loss"] == "batch-hard-soft-margin" else settings["margin"]
-    before, after = (neighbourhood(x, codes, distance) for x in (measured.before, measured.after))
+    # By cosine, as the metrics are, so that recall per label is recall@1 taken apart.
+    before, after = (neighbourhood(x, codes, "cosine") for x in (measured.before, measured.after))
     return [
         Section("Distances", _distances(measured, codes, distance, margin)),
         Section("Map", _maps(measured, codes)),
         Section("Recall per label", _recall(before, after, codes, names)),
         Section("Labels taken for each other", _confused(after, codes, names, measured.sentences)),
-        Section("The hardest triplets at the end", _hardest(after, measured, distance, margin)),
+        Section(
+            "The hardest triplets at the end",
+            _hardest(neighbourhood(measured.after, codes, distance), measured, distance, margin),
+        ),
     ]
 
 
@@ -172,12 +184,15 @@ def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, name
     ]
     title = f"All {len(found)} labels" if len(rows) == len(found) else f"The {len(rows)} worst of {len(found):,} labels"
     most = f"the {_LABELS_SHOWN} worst of {len(found)} labels" if len(found) > _LABELS_SHOWN else "all labels"
+    changes = [label.recall - earlier[label.label] for label in found]
+    up, down = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return [
-        f"The share of sentences whose nearest other sentence has their label; {most}, the worst first.",
+        f"The share of sentences whose nearest other sentence has their label; it rose for {up:,} labels and fell for "
+        f"{down:,}. Shown: {most}, the worst first.",
         figures.recall_of_labels(
             labels, [label.recall for label in found], [earlier[label.label] for label in found], _LABELS_SHOWN
         ),
-        Table(title, ["label", "sentences", "before", "after"], rows, frozenset({1, 2, 3}), True),
+        Table(title, ["label", "sentences", "before", "after"], rows, _FIGURES, True),
     ]
 
 
@@ -228,13 +243,7 @@ def _settings(metrics: Mapping[str, Any], command: str) -> list[Part]:
         Table("Settings", ["setting", "value"], settings),
         Table("Environment", ["", "version"], [
             ["tercet", str(metrics["tercet_version"])], ["torch", torch.__version__],
-            ["transformers", _version_of("transformers")], ["Python", platform.python_version()],
+            ["transformers", version("transformers")], ["Python", platform.python_version()],
             ["platform", platform.platform()], ["device", f"{device}, {torch.get_num_threads()} threads"],
         ]),
     ]  # fmt: skip
-
-
-def _version_of(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
