@@ -187,8 +187,8 @@ def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, name
     changes = [label.recall - earlier[label.label] for label in found]
     up, down = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return [
-        f"The share of sentences whose nearest other sentence has their label; it rose for {up:,} labels and fell for "
-        f"{down:,}. Shown: {most}, the worst first.",
+        f"The share of sentences whose nearest other sentence has their label; it rose for {up:,} and fell for "
+        f"{down:,} of {len(found):,} labels. Shown: {most}, the worst first.",
         figures.recall_of_labels(
             labels, [label.recall for label in found], [earlier[label.label] for label in found], _LABELS_SHOWN
         ),
