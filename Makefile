@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-suspects clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-suspects bench-margins clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -43,6 +43,10 @@ bench-variants: $(VENV)/.test
 
 bench-suspects: $(VENV)/.test
 	$(BIN)/python benchmarks/suspects.py --data $(DATA) --output suspects.json
+	$(BIN)/python benchmarks/without_suspects.py --data $(DATA) --output without_suspects.json
+
+bench-margins: $(VENV)/.test
+	$(BIN)/python benchmarks/margins.py --data $(DATA) --output margins.json
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json
