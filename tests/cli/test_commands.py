@@ -13,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from tercet import SentenceTransformer
+from tests.child import start_tercet
 
 
 def run(*arguments, cwd=None, expect=0):
@@ -184,10 +185,7 @@ def test_a_model_that_is_there_is_not_overwritten_unasked(csv_file, bert, tmp_pa
 
 def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
     arguments = _train(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tercet", *map(str, arguments)], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    process = start_tercet(*arguments)
     checkpoints = tmp_path / "model.checkpoints"
     deadline = time.time() + 120
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):

@@ -4,14 +4,12 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from tercet.version import __version__
-from tests.child import ENVIRONMENT
+from tests.child import start_tercet
 from tests.cli.test_commands import run
 
 
@@ -24,10 +22,7 @@ def _compare(csv_file, bert, output, *more):
 
 def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tercet", *map(str, arguments)],
-        env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    process = start_tercet(*arguments, start_new_session=True)
     file = tmp_path / "out/compare.json"
     deadline = time.time() + 200
     while not file.exists() or not json.loads(file.read_text())["runs"]:

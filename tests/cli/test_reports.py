@@ -1,5 +1,6 @@
 """`--report` and `inspect --output` as a user meets them: refused before the work, written whole after it."""
 
+import html
 import json
 import os
 import subprocess
@@ -82,3 +83,12 @@ def test_an_inspection_writes_its_report(csv_file, bert, tmp_path):
     plain = run("inspect", csv_file, "--output", tmp_path / "p.html")
     assert "Texts and labels" in plain.stdout
     assert "Doubtful labels" not in (tmp_path / "p.html").read_text()
+
+
+def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, bert, tmp_path):
+    options = ("--distance", "cosine", "--margin", 5, "--max-steps", 2, "--report", tmp_path / "r.html")
+    done = run(*_train(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
+    (warning,) = json.loads((tmp_path / "m/metrics.json").read_text())["warnings"]
+    assert "margin" in warning
+    assert warning in " ".join(done.stderr.split())
+    assert f"<p>Warning: {html.escape(warning)}" in (tmp_path / "r.html").read_text()

@@ -7,6 +7,7 @@ from tercet.report.run_report import Measured
 
 METRICS = {
     "tercet_version": "0.0",
+    "warnings": [],
     "settings": {"loss": "batch-semi-hard", "margin": 0.3, "distance": "euclidean", "data": "x.csv", "seed": None},
     "before": {"recall@1": 0.5, "map@r": 0.25},
     "after": {"recall@1": 0.75, "map@r": 0.5},

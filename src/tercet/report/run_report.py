@@ -68,7 +68,7 @@ def write_run_report(
         command: what repeats the run.
         missing: why `measured` is None.
     """
-    sections = [Section("Did it help?", _verdict(metrics, log)), Section("Training", _curves(log))]
+    sections = [Section("Did it help?", _verdict(metrics, log)), Section("Training", _curves(log, metrics["warnings"]))]
     if measured is None:
         sections.append(Section("Sentences and labels", [missing or "Nothing was held out to measure on."]))
     else:
@@ -105,10 +105,12 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     )
 
 
-def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[Part]:
+    warned: list[Part] = [f"Warning: {warning}" for warning in warnings]
     if not any("loss" in entry for entry in log):
-        return ["The run was too short for an entry in the log."]
+        return [*warned, "The run was too short for an entry in the log."]
     return [
+        *warned,
         "Of the triplets that the loss chose, the share active is those that still have a loss: near 0 there is "
         "nothing left to learn, near 1 throughout the margin is out of reach. Distances to positives and to negatives "
         "should move apart.",

@@ -58,6 +58,9 @@ class StopOnInterrupt(TrainerCallback):
     def listening(self) -> Iterator[None]:
         """Handle Ctrl-C in this way while the block runs."""
         before = signal.getsignal(signal.SIGINT)
+        if before is signal.SIG_IGN:  # as `nohup` and a shell's `&` ask
+            yield
+            return
 
         def ask(number: int, frame: Any) -> None:
             if self.asked:

@@ -6,7 +6,8 @@ Both come from what the loss counted on its way, so they cost no pass of their o
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -57,6 +58,20 @@ class BatchFigures:
             "norm_spread": math.sqrt(max(0.0, squares / rows - norm**2)),
         }
         return {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
+
+
+@contextmanager
+def warnings_kept() -> Iterator[list[str]]:
+    """The warnings of this library in the block, a collapse for one, as they come; they are logged all the same."""
+    told: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    library = logging.getLogger("tercet")
+    library.addHandler(handler)
+    try:
+        yield told
+    finally:
+        library.removeHandler(handler)
 
 
 def _together(batches: Sequence[LossStatistics]) -> LossStatistics:

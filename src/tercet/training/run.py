@@ -14,6 +14,7 @@ from tercet.errors import DataError, TercetError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.training.callbacks import ProgressBar, StopOnInterrupt, default_progress
 from tercet.training.checkpoints import discard, last_whole
+from tercet.training.diagnostics import warnings_kept
 from tercet.training.processes import SharedEncoder
 from tercet.training.settings import RunSettings, make_loss, training_arguments
 from tercet.training.trainer import SentenceTransformerTrainer
@@ -81,7 +82,8 @@ def train_and_measure(
         raise DataError(f"{checkpoints} holds {last.name} of an earlier run; add --resume to go on, or remove it")
     stop = StopOnInterrupt()
     try:
-        trainer = make_trainer(model, train, settings, checkpoints, [ProgressBar(), stop])
+        with warnings_kept() as told:
+            trainer = make_trainer(model, train, settings, checkpoints, [ProgressBar(), stop])
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
@@ -89,7 +91,7 @@ def train_and_measure(
     encoders = [SharedEncoder(model, keep=keep_embeddings and isinstance(evaluator, LabelEvaluator)) for _ in range(2)]
     try:
         before = evaluator(encoders[0]) if evaluator else None
-        with stop.listening(), logging_redirect_tqdm():
+        with stop.listening(), logging_redirect_tqdm(), warnings_kept() as told_in_training:
             trainer.train(resume_from_checkpoint=str(last) if resume else None)
         if stop.asked:
             raise KeyboardInterrupt
@@ -97,7 +99,7 @@ def train_and_measure(
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise Interrupted(last_whole(checkpoints)) from None
-    result = metrics_file(trainer, settings, before, after, facts or {})
+    result = metrics_file(trainer, settings, before, after, facts or {}, told + told_in_training)
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={"metrics.json": result})
         if checkpoints.exists():
@@ -134,11 +136,13 @@ def metrics_file(
     before: dict[str, float] | None,
     after: dict[str, float] | None,
     facts: dict[str, Any],
+    warnings: list[str],
     steps: int | None = None,
 ) -> dict[str, Any]:
     """What stands in metrics.json after a run; the trained model's record, for its card, says the same.
 
     Args:
+        warnings: what the user was told while it trained.
         steps: those of the model that is kept, where it is not the last one.
     """
     state, model = trainer.state, trainer.model
@@ -147,6 +151,7 @@ def metrics_file(
     result["settings"] = {**facts, **asdict(settings), "steps": steps}
     if settings.max_steps > 0:
         result["settings"]["epochs"] = state.epoch * steps / state.global_step
+    result["warnings"] = warnings
     result["tercet_version"] = __version__
     assert model.training_record is not None
     model.training_record |= {"before": before, "after": after}

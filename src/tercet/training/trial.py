@@ -3,8 +3,7 @@
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tercet.encoder.model import SentenceTransformer
 from tercet.errors import TercetError
 from tercet.evaluation import LabelEvaluator
 from tercet.training.callbacks import MeasureOverBudget, ProgressBar, StepClock
+from tercet.training.diagnostics import warnings_kept
 from tercet.training.peak_memory import peak_gpu_mib, peak_mib
 from tercet.training.record import measured_metrics
 from tercet.training.run import checkpoint_folder, make_trainer, metrics_file
@@ -84,7 +84,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
             "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": "map@r",
             "save_strategy": "best", "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
         }  # fmt: skip
-    with _warnings() as told, logging_redirect_tqdm():
+    with warnings_kept() as told, logging_redirect_tqdm():
         trainer = make_trainer(model, trial.train, trial.settings, checkpoints, callbacks, evaluator, **options)
         before = evaluator(model) if evaluator and trial.before is None else trial.before
         trainer.train()
@@ -94,7 +94,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         return facts
     best = trainer.state.best_global_step
     measured = {entry["step"]: measured_metrics(entry) for entry in log if "eval_map@r" in entry}
-    result = metrics_file(trainer, trial.settings, before, measured[best], trial.facts, steps=best)
+    result = metrics_file(trainer, trial.settings, before, measured[best], trial.facts, told, steps=best)
     model.save_pretrained(trial.output, more_json={"metrics.json": result})
     shutil.rmtree(checkpoints, ignore_errors=True)
     gpu = peak_gpu_mib()
@@ -111,20 +111,6 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "peak_memory_of": "process" if gpu is None else "GPU",
         "warnings": told,
     }
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """What is warned of in the block: a collapse, a margin out of reach."""
-    told: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("tercet")
-    logger.addHandler(handler)
-    try:
-        yield told
-    finally:
-        logger.removeHandler(handler)
 
 
 def _active_share(log: list[dict[str, Any]]) -> float | None:
