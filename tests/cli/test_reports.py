@@ -92,3 +92,22 @@ def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, 
     assert "margin" in warning
     assert warning in " ".join(done.stderr.split())
     assert f"<p>Warning: {html.escape(warning)}" in (tmp_path / "r.html").read_text()
+
+
+def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_file, bert, tmp_path):
+    for name, more in (("a", ()), ("b", ("--eval-steps", 3, "--report", tmp_path / "r.html"))):
+        run(*_train(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+    a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
+    assert a["before"] == b["before"]
+    assert a["after"] == b["after"]
+    assert "by_step" not in a
+    assert list(b["by_step"]) == ["3", "4"]  # the last step too
+    assert b["by_step"]["3"] != b["by_step"]["4"] == b["after"]
+    assert f"{b['by_step']['3']['map@r']}" in (tmp_path / "r.html").read_text()
+
+
+def test_measuring_along_the_way_wants_something_to_measure_on(csv_file, bert, tmp_path):
+    options = ("--eval-fraction", 0, "--eval-steps", 3)
+    done = run(*_train(csv_file, bert, tmp_path / "m", *options), expect=2)
+    assert "--eval-steps has nothing to measure on; give --eval-data" in done.stderr
+    assert not (tmp_path / "m").exists()

@@ -51,7 +51,8 @@ def demo(
         shutil.rmtree(checkpoint_folder(output), ignore_errors=True)
     try:
         run = train_and_measure(
-            model, as_dataset(train), as_dataset(held_out), output, RunSettings(epochs=epochs, seed=seed),
+            model, as_dataset(train), as_dataset(held_out), output,
+            RunSettings(epochs=epochs, seed=seed, eval_steps=10),
             facts={"model": BUNDLED, "data": "docstrings of the standard library", "eval_fraction": 0.2},
             keep_embeddings=True,
         )  # fmt: skip

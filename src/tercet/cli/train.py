@@ -56,6 +56,9 @@ def train(
         int | None, typer.Option(help="Write a checkpoint every so many steps. [default: every epoch]")
     ] = None,
     keep: Annotated[int, typer.Option(help="Checkpoints to keep.")] = 2,
+    eval_steps: Annotated[
+        int | None, typer.Option(help="Measure every so many steps too. [default: before and after]")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write what the run did to this .html file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
@@ -73,6 +76,7 @@ def train(
         ("--memory-size", memory_size, memory_size >= 0, "at least 0"),
         ("--save-every", save_every, save_every is None or save_every > 0, "at least 1"),
         ("--keep", keep, keep > 0, "at least 1"),
+        ("--eval-steps", eval_steps, eval_steps is None or eval_steps > 0, "at least 1"),
     )
     opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
     if loss is LossName.TRIPLET:
@@ -89,12 +93,14 @@ def train(
         train_set, eval_set = triplet_data(data, eval_data, fraction, columns, seed)
     else:
         train_set, eval_set = labelled_data(data, eval_data, fraction, columns, seed)
+    if eval_steps is not None and eval_set is None:
+        raise DataError("--eval-steps has nothing to measure on; give --eval-data, or an --eval-fraction above 0")
     from tercet.training.run import Interrupted, train_and_measure  # slow, so after the data were checked
     from tercet.training.settings import RunSettings
 
     settings = RunSettings(
         loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
-        learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, memory_size, save_every, keep,
+        learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, memory_size, save_every, keep, eval_steps,
     )  # fmt: skip
     facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
     encoder = load_model(model, trust_remote_code=trust_remote_code, packing=not no_packing)

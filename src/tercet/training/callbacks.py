@@ -23,10 +23,13 @@ def default_progress(trainer: Trainer) -> type[TrainerCallback]:
 
 
 class ProgressBar(TrainerCallback):
-    """A bar on standard error, with the latest loss and share of active triplets."""
+    """A bar on standard error, with the latest loss, share of active triplets and MAP@R."""
+
+    _SHOWN = (("loss", "loss", ".4f"), ("active_share", "active", ".0%"), ("eval_map@r", "MAP@R", ".4f"))
 
     def __init__(self, title: str = "Train", *, leave: bool = True) -> None:
         self.bar: Any = None
+        self._latest: dict[str, str] = {}
         self._title, self._leave = title, leave
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -39,9 +42,12 @@ class ProgressBar(TrainerCallback):
             self.bar.update(state.global_step - self.bar.n)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if self.bar is not None and logs and "loss" in logs:
-            active = {"active": f"{logs['active_share']:.0%}"} if "active_share" in logs else {}
-            self.bar.set_postfix(loss=f"{logs['loss']:.4f}", **active)
+        if self.bar is None or not logs:
+            return
+        for key, name, form in self._SHOWN:
+            if key in logs:
+                self._latest[name] = format(logs[key], form)
+        self.bar.set_postfix(self._latest)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:

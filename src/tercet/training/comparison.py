@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 # Steps to learn how long one takes; the clock leaves out the first of them.
 _TIMED = 15
-_NOT_SHARED = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep")
+_NOT_SHARED = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
 
 @dataclass(frozen=True)

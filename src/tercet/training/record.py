@@ -45,10 +45,7 @@ def training_record(
         settings["Steps"] = None
     if settings["Batches"] == "batch_sampler":
         settings["Batches"], settings["Sentences per label"] = "random", None
-    measured: dict[int, dict[str, float]] = {}
-    for entry in log_history:
-        if metrics := measured_metrics(entry):
-            measured.setdefault(entry.get("step", 0), {}).update(metrics)
+    measured = metrics_by_step(log_history)
     last = max(measured, default=0) if measured_at is None else measured_at
     return {
         "loss": type(loss).__name__,
@@ -75,14 +72,19 @@ def _loss_settings(loss: nn.Module) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in settings.items()}
 
 
-def measured_metrics(entry: dict[str, Any]) -> dict[str, float]:
-    """What a log entry holds of an evaluation, without its timing."""
+def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """What the evaluations of a run measured, without their timing."""
     timing = ("_runtime", "_samples_per_second", "_steps_per_second")
-    return {
-        name.removeprefix("eval_"): value
-        for name, value in entry.items()
-        if name.startswith("eval_") and not name.endswith(timing)
-    }
+    measured: dict[int, dict[str, float]] = {}
+    for entry in log_history:
+        metrics = {
+            name.removeprefix("eval_"): value
+            for name, value in entry.items()
+            if name.startswith("eval_") and not name.endswith(timing)
+        }
+        if metrics:
+            measured.setdefault(entry.get("step", 0), {}).update(metrics)
+    return measured
 
 
 def _plain(value: Any) -> Any:

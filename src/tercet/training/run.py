@@ -16,6 +16,7 @@ from tercet.training.callbacks import ProgressBar, StopOnInterrupt, default_prog
 from tercet.training.checkpoints import discard, last_whole
 from tercet.training.diagnostics import warnings_kept
 from tercet.training.processes import SharedEncoder
+from tercet.training.record import metrics_by_step
 from tercet.training.settings import RunSettings, make_loss, training_arguments
 from tercet.training.trainer import SentenceTransformerTrainer
 from tercet.version import __version__
@@ -81,13 +82,16 @@ def train_and_measure(
     if not resume and last is not None:
         raise DataError(f"{checkpoints} holds {last.name} of an earlier run; add --resume to go on, or remove it")
     stop = StopOnInterrupt()
+    if settings.eval_steps is not None and evaluation is None:
+        raise DataError("nothing is held out, so there is nothing to measure every eval_steps")
+    along = None if evaluation is None else make_evaluator(evaluation, show_progress_bar=False)
     try:
         with warnings_kept() as told:
-            trainer = make_trainer(model, train, settings, checkpoints, [ProgressBar(), stop])
+            trainer = make_trainer(model, train, settings, checkpoints, [ProgressBar(), stop], along)
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
-    evaluator = None if evaluation is None else make_evaluator(evaluation)
+    evaluator = None if evaluation is None else make_evaluator(evaluation, show_progress_bar=True)
     encoders = [SharedEncoder(model, keep=keep_embeddings and isinstance(evaluator, LabelEvaluator)) for _ in range(2)]
     try:
         before = evaluator(encoders[0]) if evaluator else None
@@ -114,7 +118,7 @@ def make_trainer(
     settings: RunSettings,
     checkpoints: Path,
     callbacks: list[TrainerCallback],
-    evaluator: LabelEvaluator | None = None,
+    evaluator: LabelEvaluator | TripletEvaluator | None = None,
     **changes: Any,
 ) -> SentenceTransformerTrainer:
     """A trainer that is silent but for its callbacks; `changes` are arguments of the trainer by name."""
@@ -148,6 +152,8 @@ def metrics_file(
     state, model = trainer.state, trainer.model
     steps = state.global_step if steps is None else steps
     result: dict[str, Any] = {"before": before, "after": after}
+    if along := metrics_by_step(state.log_history):
+        result["by_step"] = {str(step): metrics for step, metrics in along.items()}
     result["settings"] = {**facts, **asdict(settings), "steps": steps}
     if settings.max_steps > 0:
         result["settings"]["epochs"] = state.epoch * steps / state.global_step
@@ -161,12 +167,12 @@ def metrics_file(
     return result
 
 
-def make_evaluator(data: Dataset) -> LabelEvaluator | TripletEvaluator:
-    """The evaluator for labelled sentences or for triplets, with a progress bar."""
+def make_evaluator(data: Dataset, *, show_progress_bar: bool) -> LabelEvaluator | TripletEvaluator:
+    """The evaluator for labelled sentences or for triplets."""
     columns = data[:]
-    if "label" in columns:
-        return LabelEvaluator(columns["sentence"], columns["label"], show_progress_bar=True)
-    return TripletEvaluator(columns["anchor"], columns["positive"], columns["negative"], show_progress_bar=True)
+    names = ("sentence", "label") if "label" in columns else ("anchor", "positive", "negative")
+    kind: Any = LabelEvaluator if "label" in columns else TripletEvaluator
+    return kind(*(columns[name] for name in names), show_progress_bar=show_progress_bar)
 
 
 def checkpoint_folder(output: Path) -> Path:

@@ -41,6 +41,7 @@ class RunSettings:
     memory_size: int = 0
     save_every: int | None = None
     keep: int = 2
+    eval_steps: int | None = None
 
 
 def make_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
@@ -82,6 +83,8 @@ def training_arguments(
         "save_strategy": "epoch" if settings.save_every is None else "steps",
         "save_steps": settings.save_every or 500,
         "save_total_limit": settings.keep,
+        "eval_strategy": "no" if settings.eval_steps is None else "steps",
+        "eval_steps": settings.eval_steps,
         "logging_steps": 10,
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),

@@ -192,9 +192,11 @@ class SentenceTransformerTrainer(LoadingTrainer):
 
     def evaluation_loop(self, dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """The loss over the batches, then the evaluators; their metrics get the same prefix."""
-        output: EvalLoopOutput = super().evaluation_loop(
-            dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
-        )
+        # A data loader draws a seed, and with another one the dropout of all later steps would be another.
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
+            output: EvalLoopOutput = super().evaluation_loop(
+                dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+            )
         metrics = output.metrics
         assert metrics is not None
         for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):

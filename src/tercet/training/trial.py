@@ -20,7 +20,7 @@ from tercet.evaluation import LabelEvaluator
 from tercet.training.callbacks import MeasureOverBudget, ProgressBar, StepClock
 from tercet.training.diagnostics import warnings_kept
 from tercet.training.peak_memory import peak_gpu_mib, peak_mib
-from tercet.training.record import measured_metrics
+from tercet.training.record import metrics_by_step
 from tercet.training.run import checkpoint_folder, make_trainer, metrics_file
 from tercet.training.settings import RunSettings
 
@@ -93,7 +93,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     if evaluator is None:
         return facts
     best = trainer.state.best_global_step
-    measured = {entry["step"]: measured_metrics(entry) for entry in log if "eval_map@r" in entry}
+    measured = metrics_by_step(log)
     result = metrics_file(trainer, trial.settings, before, measured[best], trial.facts, told, steps=best)
     model.save_pretrained(trial.output, more_json={"metrics.json": result})
     shutil.rmtree(checkpoints, ignore_errors=True)
