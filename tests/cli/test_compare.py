@@ -35,9 +35,11 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
     assert "Traceback" not in errors
     assert re.search(r"interrupted; \d run\(s\) are done\. Go on with:\n  tercet compare .* --resume", errors)
     refused = run(*arguments, expect=2)
-    assert "runs so far; add --resume to go on, or --overwrite to start anew" in refused.stderr
+    assert "run(s) so far; add --resume to go on, or --overwrite to start anew" in refused.stderr
     done = run(*arguments, "--resume")
     assert re.search(r"batch-all, margin 0.3 +0\.\d{4}", done.stdout)
+    for title in ("MAP@R", "recall@1", "kNN accuracy", "share active", "s a step", "peak MiB"):
+        assert title in done.stdout
     assert "before training" in done.stdout
     assert "±" in done.stdout
     assert re.search(r"Take batch-", done.stdout)
@@ -57,6 +59,10 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
         (("--grid", "margin=x"), "--grid margin: 'x' is not a number of at least 0"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
+        (("--minutes", "1", "--model", "./nowhere"), "no model directory at nowhere"),
+        (("--seed", "4294967295", "--seeds", "2"), "--seeds must be at most 1 with --seed 4294967295, got 2"),
+        (("--output", "x" * 300), "cannot be the name of a file: File name too long"),
+        (("--output", "."), "--output . is the folder that you are in; name one inside it"),
         (("--minutes", "0"), "--minutes must be above 0, got 0.0"),
         (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),

@@ -17,7 +17,7 @@ from tercet.evaluation import LabelEvaluator
 from tercet.training import comparison
 from tercet.training.comparison import compare
 from tercet.training.own_process import _reason, in_own_process
-from tercet.training.variants import Variant, variants_of
+from tercet.training.variants import Variant
 from tests.child import ENVIRONMENT, ROOT
 from tests.training.comparison_run import PLAN, Load, labelled
 
@@ -199,7 +199,9 @@ def test_what_resume_refuses(here, bert, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         _compare(bert, out, tell=stop)
-    with pytest.raises(DataError, match="holds a comparison of 1 runs so far; add --resume to go on, or --overwrite"):
+    with pytest.raises(
+        DataError, match=r"a comparison with 1 run\(s\) so far; add --resume to go on, or --overwrite"
+    ):
         _compare(bert, out)
     with pytest.raises(DataError, match=r"was begun with seeds \[3, 4\], and now it is \[3, 4, 5\]; give the same"):
         _compare(bert, out, replace(PLAN, seeds=(3, 4, 5)), resume=True)
@@ -230,7 +232,39 @@ def test_a_model_that_is_another_or_is_not_there_ends_it(here, bert, tmp_path):
         _compare(bert, tmp_path / "out", load=Changing)
     with pytest.raises(DataError, match="no model directory at"):
         _compare("./nowhere", tmp_path / "none")
-    assert json.loads((tmp_path / "none/compare.json").read_text())["runs"] == []
+    with pytest.raises(DataError, match="no model directory at"):
+        _compare("./nowhere", tmp_path / "none", replace(PLAN, minutes=1.0))  # nothing is left that is in the way
+    assert len(_compare(bert, tmp_path / "none")["runs"]) == 4
+
+
+def test_a_seed_that_is_tried_again_may_be_as_good_and_the_model_is_there(here, bert, tmp_path, monkeypatch):
+    """Runs come in another order then, and of equals the first seed is kept and recommended."""
+    calls, run = [], comparison.run_trial
+
+    def failing_first(trial):
+        calls.append(trial.settings.seed)
+        found = {"failed": "for once"} if len(calls) == 1 else run(trial)
+        if "metrics" in found:
+            found["metrics"]["map@r"] = 0.5
+        return found
+
+    def stop(_):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "run_trial", failing_first)
+    with pytest.raises(KeyboardInterrupt):
+        _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), tell=stop)
+    found = _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), resume=True)["recommendation"]
+    assert (tmp_path / "out/model/modules.json").exists()
+    assert json.loads((tmp_path / "out/model/metrics.json").read_text())["settings"]["seed"] == found["seed"] == 3
+
+
+def test_starting_anew_leaves_no_model_of_the_earlier_comparison(here, bert, tmp_path):
+    _compare(bert, tmp_path / "out")
+    with pytest.raises(DataError, match="every run failed"):
+        _compare(bert, tmp_path / "out", load=Damaged, overwrite=True)
+    assert os.listdir(tmp_path / "out") == ["compare.json"]
 
 
 def test_a_budget_of_minutes_or_epochs_becomes_steps(here, bert, tmp_path, monkeypatch):
@@ -254,4 +288,3 @@ def test_data_that_nothing_can_be_learnt_from_are_refused_before_anything_runs(b
     with pytest.raises(DataError, match="a batch of 9 cannot hold labels"):
         _compare(bert, tmp_path / "out", replace(PLAN, settings=replace(PLAN.settings, batch_size=9)))
     assert not (tmp_path / "out").exists()
-    assert len(variants_of()) == 4

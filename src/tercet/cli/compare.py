@@ -5,14 +5,18 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tercet.cli import options as opt
-from tercet.cli.console import check_free, load_model, one_line_errors, resume_command, say
+from tercet.cli.console import check_folder, load_model, one_line_errors, resume_command, say
 from tercet.errors import DataError
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDE = 120
 _COLUMNS = (
     ("map@r", "MAP@R", 4), ("recall@1", "recall@1", 4), ("knn_accuracy", "kNN accuracy", 4),
     ("active_share", "share active", 2), ("seconds_per_step", "s a step", 3), ("peak_memory_mib", "peak MiB", 0),
@@ -62,19 +66,17 @@ def compare(
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
-    if output.is_file():
-        raise DataError(f"{output} is a file; name a folder")
-    if not (output / "compare.json").exists() and not resume:
-        check_free(output, overwrite=overwrite)
+    check_folder(output, overwrite=overwrite or resume or os.path.exists(output / "compare.json"))
     opt.check_evaluation(eval_data, eval_fraction)
+    opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
     opt.check_numbers(
         ("--seeds", seeds, seeds > 0, "at least 1"),
+        ("--seeds", seeds, seeds <= 2**32 - seed, f"at most {2**32 - seed} with --seed {seed}"),
         ("--steps", steps, steps is None or steps > 0, "at least 1"),
         ("--minutes", minutes, minutes is None or 0 < minutes < math.inf, "above 0"),
         ("--epochs", epochs, epochs is None or 0 < epochs < math.inf, "above 0"),
         ("--eval-fraction", eval_fraction, eval_fraction is None or eval_fraction > 0, "above 0 for a comparison"),
     )
-    opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
     opt.check_batch(batch_size, samples_per_label)
     from tercet.cli.inputs import labelled_data
 
@@ -112,8 +114,22 @@ def compare(
 
 def print_comparison(results: dict[str, Any]) -> None:
     """A line for each variant, mean ± standard deviation over its seeds; what failed; what to take."""
-    from rich import box
     from rich.console import Console
+
+    console = Console()
+    # A table that is wider than the window loses columns; two do not.
+    parts = [_COLUMNS] if console.width >= _WIDE else [_COLUMNS[:3], _COLUMNS[3:]]
+    for part in parts:
+        console.print(_table(results, part))
+    for line in results["summary"]:
+        for seed, reason in line["failed"].items():
+            console.print(f"{line['variant']}, seed {seed} failed: {reason}", highlight=False, markup=False)
+    recommendation = results["recommendation"]
+    console.print(f"Take {recommendation['variant']}: {recommendation['because']}", highlight=False, markup=False)
+
+
+def _table(results: dict[str, Any], columns: tuple[tuple[str, str, int], ...]) -> "Table":
+    from rich import box
     from rich.table import Table
 
     held_out = results["data"]["held_out"]["sentences"]
@@ -122,24 +138,18 @@ def print_comparison(results: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
     )  # fmt: skip
     table.add_column("variant", min_width=22)
-    for _, title, _ in _COLUMNS:
+    for _, title, _ in columns:
         table.add_column(title, justify="right")
     before = next(run["before"] for run in results["runs"] if not run.get("failed"))
     table.add_row(
-        "before training", *(f"{before[name]:.{digits}f}" if name in before else "–" for name, _, digits in _COLUMNS)
+        "before training", *(f"{before[name]:.{digits}f}" if name in before else "–" for name, _, digits in columns)
     )
     for line in results["summary"]:
         if line["seeds"]:
-            table.add_row(line["variant"], *(_cell(line[name], digits) for name, _, digits in _COLUMNS))
+            table.add_row(line["variant"], *(_cell(line[name], digits) for name, _, digits in columns))
         for seed in line["failed"]:
-            table.add_row(f"{line['variant']}, seed {seed}", "failed", *("–" for _ in _COLUMNS[1:]))
-    console = Console()
-    console.print(table)
-    for line in results["summary"]:
-        for seed, reason in line["failed"].items():
-            console.print(f"{line['variant']}, seed {seed} failed: {reason}", highlight=False, markup=False)
-    recommendation = results["recommendation"]
-    console.print(f"Take {recommendation['variant']}: {recommendation['because']}", highlight=False, markup=False)
+            table.add_row(f"{line['variant']}, seed {seed}", "failed", *("–" for _ in columns[1:]))
+    return table
 
 
 def _cell(figure: dict[str, float | None], digits: int) -> str:

@@ -86,6 +86,28 @@ def load_model(name: str, *, trust_remote_code: bool = False, packing: bool = Tr
     return model
 
 
+def check_folder(output: Path, *, overwrite: bool) -> None:
+    """Raise `DataError` unless a folder can come to `output` without a loss of what is there."""
+    with _a_name_that_fits(output, "--output"):
+        if output.is_file():
+            raise DataError(f"{output} is a file; name a folder")
+        if output.resolve() == Path.cwd():
+            raise DataError(f"--output {output} is the folder that you are in; name one inside it")
+        check_free(output, overwrite=overwrite)
+        _check_parent(output)
+
+
+def check_file(output: Path, data: str | None, *, overwrite: bool, option: str = "--output") -> None:
+    """Raise `DataError` unless a file can come to `output` without a loss: of what is there, or of the data."""
+    with _a_name_that_fits(output, option):
+        if output.is_dir():
+            raise DataError(f"{output} is a folder; name a file")
+        check_free(output, overwrite=overwrite, option=option)
+        if data is not None and output.exists() and Path(data).exists() and output.samefile(data):
+            raise DataError(f"{option} {output} is the data itself; take another")
+        _check_parent(output)
+
+
 def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> None:
     """Raise `DataError` if there is something at `output` that the user did not say may go."""
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
@@ -93,14 +115,19 @@ def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> No
         raise DataError(f"{output} is there already; take another {option}, or add --overwrite")
 
 
-def check_file(output: Path, data: str | None, *, overwrite: bool, option: str = "--output") -> None:
-    """Raise `DataError` unless a file can come to `output` without a loss: of what is there, or of the data."""
+def _check_parent(output: Path) -> None:
+    """Folders are made as they are needed, below one that takes them."""
+    parent = next(folder for folder in output.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise DataError(f"cannot write {output}: {parent} is a file, and no folder")
+    if not os.access(parent, os.W_OK):
+        raise DataError(f"cannot write {output}: {parent} is not yours to write to")
+
+
+@contextmanager
+def _a_name_that_fits(output: Path, option: str) -> Iterator[None]:
     try:
-        if output.is_dir():
-            raise DataError(f"{output} is a folder; name a file")
-        check_free(output, overwrite=overwrite, option=option)
-        if data is not None and output.exists() and Path(data).exists() and output.samefile(data):
-            raise DataError(f"{option} {output} is the data itself; take another")
+        yield
     except OSError as error:
         raise DataError(f"{option} {str(output)[:80]!r} cannot be the name of a file: {error.strerror}") from None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet.cli.console import BUNDLED, before_and_after, check_free, load_model, one_line_errors, print_metrics, say
+from tercet.cli.console import BUNDLED, before_and_after, check_folder, load_model, one_line_errors, print_metrics, say
 from tercet.cli.reports import check_report, write_report
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
-    check_free(output, overwrite=overwrite)
+    check_folder(output, overwrite=overwrite)
     report = report or output.with_name(f"{output.name}-report.html")
     check_report(report, "--report", overwrite=overwrite)
     from tercet.cli.inputs import as_dataset, hold_out

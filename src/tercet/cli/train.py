@@ -11,7 +11,7 @@ from tercet.cli import options as opt
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
     before_and_after,
-    check_free,
+    check_folder,
     load_model,
     one_line_errors,
     print_metrics,
@@ -65,9 +65,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train a model on labelled sentences; show what it was worth before and after."""
-    check_free(output, overwrite=overwrite)
-    if output.is_file():
-        raise DataError(f"{output} is a file; a model is a folder")
+    check_folder(output, overwrite=overwrite)
     check_report(report, "--report", overwrite=overwrite)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_numbers(
@@ -102,7 +100,10 @@ def train(
         loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
         learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, memory_size, save_every, keep, eval_steps,
     )  # fmt: skip
-    facts = {"model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction}
+    facts = {
+        "model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction,
+        "text_column": text_column, "label_column": label_column, "packing": not no_packing,
+    }  # fmt: skip
     encoder = load_model(model, trust_remote_code=trust_remote_code, packing=not no_packing)
     try:
         run = train_and_measure(

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+# Of a few sentences a metric takes few values, and seeds may differ by the same; nothing is known more finely than so.
+RESOLUTION = 1e-4
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def paired_difference(
     if spread is None:
         return Difference(mean, math.inf, 1)
     n = len(differences)
-    return Difference(mean, student_quantile(confidence, n - 1) * spread / math.sqrt(n), n)
+    half_width = student_quantile(confidence, n - 1) * spread / math.sqrt(n)
+    return Difference(mean, max(half_width, RESOLUTION), n)
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:

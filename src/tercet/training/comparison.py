@@ -28,7 +28,7 @@ from tercet.training.results import environment, fingerprint, open_results, writ
 from tercet.training.settings import RunSettings, training_arguments
 from tercet.training.trial import Trial, run_trial
 from tercet.training.variants import DEFAULT, Variant
-from tercet.training.verdict import METRIC, recommend, summarise
+from tercet.training.verdict import METRIC, best_seed, recommend, summarise
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +86,13 @@ def compare(
     data = {"train": fingerprint(train), "held_out": fingerprint(evaluation)}
     results = open_results(output, settings, data, resume=resume, overwrite=overwrite)
     if results["finished"]:
+        shutil.rmtree(work, ignore_errors=True)  # still there if it was killed after its last word
         return results
     if results["environment"] != environment():
         tell("the runs before this one had another machine or other versions, so times, at least, do not compare")
-    if not results["runs"]:
+    if not results["runs"]:  # a new one, so what an earlier one left is of other runs
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(output / "model", ignore_errors=True)
     results["runs"] = [run for run in results["runs"] if not run.get("failed")]
     write_results(output, results)
     bare = Trial(
@@ -101,7 +103,7 @@ def compare(
         title = f"run {number} of {len(plan.seeds) * len(plan.variants)} ({variant.name}, seed {seed})"
         run: dict[str, Any] = {"variant": variant.name, **asdict(variant), "seed": seed}
         run |= {"budget_steps": steps} if plan.minutes is None else _timed(plan.minutes, variant, results, bare)
-        if "failed" not in run:
+        if "budget_steps" in run:
             trial = replace(
                 bare, settings=replace(variant.of(plan.settings), seed=seed, max_steps=run["budget_steps"]),
                 evaluation=evaluation, output=work / _folder(plan, run), before=_before(results["runs"]), title=title,
@@ -128,9 +130,11 @@ def _finish(output: Path, plan: Plan, results: dict[str, Any]) -> dict[str, Any]
         reason = results["runs"][0]["failed"]
         raise DataError(f"every run failed, the first with: {reason}; see {output / 'compare.json'}")
     best = work / _folder(plan, results["recommendation"])
-    if best.exists():  # or it was moved already, and the process ended before it could say so
+    if best.exists():
         shutil.rmtree(output / "model", ignore_errors=True)
         best.rename(output / "model")
+    elif not (output / "model").exists():  # or it was moved already, and the process ended before it could say so
+        raise DataError(f"{best}, the best model, was removed by something else; --overwrite starts anew")
     results["finished"] = True
     write_results(output, results)
     shutil.rmtree(work, ignore_errors=True)
@@ -191,12 +195,8 @@ def _check_start(run: dict[str, Any], runs: list[dict[str, Any]], output: Path) 
 
 def _keep_best(work: Path, plan: Plan, runs: list[dict[str, Any]]) -> None:
     """Remove all models but that of the best seed of each variant, and what a run that failed has left."""
-    best: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        name = run["variant"]
-        if not run.get("failed") and (name not in best or run["metrics"][METRIC] > best[name]["metrics"][METRIC]):
-            best[name] = run
-    kept = {_folder(plan, run) for run in best.values()}
+    names = {run["variant"] for run in runs if not run.get("failed")}
+    kept = {_folder(plan, {"variant": name, "seed": best_seed(runs, name)}) for name in names}
     for folder in work.glob("*") if work.exists() else ():
         if folder.name not in kept:
             shutil.rmtree(folder, ignore_errors=True)

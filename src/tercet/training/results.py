@@ -40,9 +40,13 @@ def open_results(
     if overwrite:
         return fresh
     results = _read(path)
+    if not results["runs"]:  # it ended before there was anything to go on with
+        return fresh
     if not resume:
         state = (
-            "a finished comparison" if results["finished"] else f"a comparison of {len(results['runs'])} runs so far"
+            "a finished comparison"
+            if results["finished"]
+            else f"a comparison with {len(results['runs'])} run(s) so far"
         )
         way = "take another --output" if results["finished"] else "add --resume to go on"
         raise DataError(f"{folder} holds {state}; {way}, or --overwrite to start anew")
@@ -95,6 +99,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError
     except (ValueError, AttributeError, TypeError):
         raise DataError(f"{path} is not the file of a comparison; --overwrite starts anew") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; take another --output") from None
     return results
 
 

@@ -30,7 +30,7 @@ class Variant:
     @property
     def name(self) -> str:
         """What it is called in tables and files; the usual distance goes without saying."""
-        margin = [] if self.margin is None else [f"margin {self.margin:g}"]
+        margin = [] if self.margin is None else [f"margin {_short(self.margin)}"]
         distance = [] if self.distance == _USUAL.distance else [self.distance]
         return ", ".join([self.loss, *margin, *distance])
 
@@ -77,6 +77,11 @@ def _known(values: Sequence[str], known: Sequence[str], key: str) -> Sequence[st
         if value not in known:
             raise DataError(f"--grid {key}: {value!r} is not one of {listed(known)}")
     return values
+
+
+def _short(number: float) -> str:
+    """As few digits as tell it from every other number, and no `.0`."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def _margin(value: str) -> float:

@@ -34,23 +34,25 @@ def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str
     `verdict` is "better" (than each other one, beyond noise), "no difference" (beyond noise, to at least one
     other), "one seed" (nothing is known of the noise) or "alone" (the others failed). `because` says it in words.
     """
-    measured = {name: _by_seed(runs, name) for name in names}
-    failed = {run["variant"] for run in runs if run.get("failed")}
-    able = [name for name in names if measured[name] and name not in failed] or [n for n in names if measured[n]]
-    if not able:
+    measured, all_ended = _comparable(runs, names)
+    if not measured:
         return None
-    mean = {name: statistics.fmean(measured[name].values()) for name in able}
-    best, *others = sorted(able, key=lambda name: -mean[name])
+    mean = {name: statistics.fmean(scores.values()) for name, scores in measured.items()}
+    best, *others = sorted(measured, key=lambda name: -mean[name])
     differences = {name: _difference(measured, best, name) for name in others}
     equals = [best, *(name for name, difference in differences.items() if not difference.beyond_noise)]
+    start = next(run["before"][METRIC] for run in runs if not run.get("failed"))
     if not others:
-        verdict, chosen, because = "alone", best, f"{best} is the only variant whose runs all ended well."
+        verdict, chosen = "alone", best
+        because = f"{best} is the only variant " + (
+            "whose runs all ended well." if all_ended else "with a run that ended well; others of its runs failed."
+        )
     elif all(difference.seeds == 1 for difference in differences.values()):
         verdict, chosen = "one seed", best
         because = (
             f"{best} has the highest MAP@R, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}), but one seed tells "
-            "nothing about noise: another seed may turn it round. --seeds 3 tells more."
-        )
+            "nothing about noise: another seed may turn it round. "
+        ) + ("--seeds 3 tells more." if all_ended else "The other runs failed.")
     elif len(equals) == 1:
         verdict, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - differences[name].half_width)
@@ -59,20 +61,17 @@ def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str
             f"{_worded(differences[nearest])} above {nearest}, which comes nearest."
         )
     else:
-        verdict, (chosen, why) = "no difference", _among(equals, runs, mean, default)
+        verdict, (chosen, why) = "no difference", _among(equals, measured, runs, start, default)
         widest = equals[-1]
         because = (
             f"no difference beyond noise between {_and(equals)}: {best} has the highest MAP@R, {mean[best]:.4f}, "
             f"{_worded(differences[widest])} above {widest}. {chosen} is {why}."
         )
-    before = next(run["before"][METRIC] for run in runs if run["variant"] == chosen and not run.get("failed"))
-    if mean[chosen] <= before:
-        because += f" But it is no better than the model before training (MAP@R {before:.4f})."
     return {
         "variant": chosen,
-        "seed": max(measured[chosen], key=lambda seed: measured[chosen][seed]),
+        "seed": best_seed(runs, chosen),
         "verdict": verdict,
-        "because": because,
+        "because": because + _against_start(measured[chosen], start),
         "metric": METRIC,
         "confidence": CONFIDENCE,
         "highest": best,
@@ -88,22 +87,70 @@ def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str
     }
 
 
+def best_seed(runs: Sequence[dict[str, Any]], name: str) -> int:
+    """The seed of the variant's run with the highest MAP@R; of several the first."""
+    scores = _by_seed(runs, name)
+    return max(sorted(scores), key=lambda seed: scores[seed])
+
+
+def _comparable(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], bool]:
+    """MAP@R by variant and seed, on the seeds that all variants have, and whether all of their runs ended well.
+
+    Variants with a run that failed are left out unless all have one; if those share no seed each keeps its own.
+    """
+    measured = {name: scores for name in names if (scores := _by_seed(runs, name))}
+    failed = {run["variant"] for run in runs if run.get("failed")}
+    if ended := {name: scores for name, scores in measured.items() if name not in failed}:
+        return ended, True
+    shared = set.intersection(*(set(scores) for scores in measured.values())) if measured else set()
+    if not shared:
+        return measured, False
+    return {name: {seed: scores[seed] for seed in shared} for name, scores in measured.items()}, False
+
+
+def _against_start(scores: Mapping[int, float], start: float) -> str:
+    """A word where it is not sure that training helped at all."""
+    difference = paired_difference(scores, dict.fromkeys(scores, start))
+    if difference.mean <= 0:
+        return f" But it is no better than the model before training (MAP@R {start:.4f})."
+    if difference.seeds > 1 and not difference.beyond_noise:
+        return f" But it is not better, beyond noise, than the model before training (MAP@R {start:.4f})."
+    return ""
+
+
 def _among(
-    equals: Sequence[str], runs: Sequence[dict[str, Any]], mean: Mapping[str, float], default: str
+    equals: Sequence[str],
+    measured: Mapping[str, Mapping[int, float]],
+    runs: Sequence[dict[str, Any]],
+    start: float,
+    default: str,
 ) -> tuple[str, str]:
-    """One of several that are equally good, and what speaks for it: it is quick, or the default."""
-    seconds = {line["variant"]: line["seconds_per_step"]["mean"] for line in summarise(runs, equals)}
+    """One of several that cannot be told apart, the highest first, and what speaks for it.
+
+    A seed that collapsed widens the interval, so those that rose with every seed come first, then those that rose on
+    average; of these the default where it is quick, or else the quickest.
+    """
+    for of_seeds, how in ((min, "with every seed"), (statistics.fmean, "on average")):
+        rose = [name for name in equals if of_seeds(measured[name].values()) > start]
+        if len(rose) == 1:
+            return rose[0], f"the only one of them that rose {how}"
+        if rose:
+            return _quick(rose, runs, default)
+    return equals[0], "the highest of them"
+
+
+def _quick(names: Sequence[str], runs: Sequence[dict[str, Any]], default: str) -> tuple[str, str]:
+    seconds = {line["variant"]: line["seconds_per_step"]["mean"] for line in summarise(runs, names)}
     known = {name: value for name, value in seconds.items() if value is not None}
     if not known:
-        return (default, "the default") if default in equals else (equals[0], "the highest of them")
-    quickest = min(known, key=lambda name: known[name])
-    quick = [name for name in known if known[name] <= ALIKE * known[quickest]]
+        return (default, "the default") if default in names else (names[0], "the highest of them")
+    quick = [name for name in known if known[name] <= ALIKE * min(known.values())]
     if default in quick:
-        than = "as quick as any of them" if len(known) > 1 else "quick"
-        return default, f"the default, and {than} ({known[default]:.3g} s a step)"
-    chosen = max(quick, key=lambda name: mean[name])
-    slowest = max(known.values())
-    return chosen, f"the quickest of them ({known[chosen]:.3g} s a step, where others take up to {slowest:.3g} s)"
+        return default, f"the default, and as quick as any of them ({known[default]:.3g} s a step)"
+    if len(quick) == len(known):
+        return quick[0], f"the highest of them, and all are about as quick ({known[quick[0]]:.3g} s a step)"
+    what = "quickest" if len(quick) == 1 else "highest of the quickest"
+    return quick[0], f"the {what} ({known[quick[0]]:.3g} s a step, where others take up to {max(known.values()):.3g} s)"
 
 
 def _by_seed(runs: Sequence[dict[str, Any]], name: str) -> dict[int, float]:
@@ -111,8 +158,8 @@ def _by_seed(runs: Sequence[dict[str, Any]], name: str) -> dict[int, float]:
 
 
 def _difference(measured: Mapping[str, Mapping[int, float]], first: str, second: str) -> Difference:
-    """Where failures left them no seed in common, nothing is known."""
-    if measured[first].keys() & measured[second].keys():
+    """Where failures left them other seeds, nothing is known."""
+    if measured[first].keys() == measured[second].keys():
         return paired_difference(measured[first], measured[second])
     gap = statistics.fmean(measured[first].values()) - statistics.fmean(measured[second].values())
     return Difference(gap, float("inf"), 1)
