@@ -23,7 +23,13 @@ RUNS = [
     ("BatchSemiHardTripletLoss", "group_by_label", 12, True, 10),  # with a memory
     ("TripletLoss", "batch_sampler", None, True, 0),
     ("TripletLoss", "batch_sampler", 12, True, 0),
+    ("BatchAllTripletLoss of an own distance", "batch_sampler", None, True, 0),  # mined whole on every rank
 ]
+FIGURES = ("active_share", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
+
+
+def _own_distance(embeddings: torch.Tensor) -> torch.Tensor:
+    return torch.cdist(embeddings, embeddings) ** 2
 
 
 def main(model_folder: str, output: Path, batch_size: int) -> None:
@@ -45,18 +51,19 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
             save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, batch_sampler=sampler,
             samples_per_label=2, mini_batch_tokens=tokens, memory_size=memory,
         )  # fmt: skip
+        name, _, own = name.partition(" of an own ")
         margin = {"TripletLoss": {"triplet_margin": 0.5}, "BatchHardSoftMarginTripletLoss": {}}.get(
             name, {"margin": 0.5}
         )
-        trainer = SentenceTransformerTrainer(
-            model, arguments, Dataset.from_dict(columns), loss=getattr(losses, name)(model, **margin)
-        )
+        loss = getattr(losses, name)(model, **margin, **({"distance_metric": _own_distance} if own else {}))
+        trainer = SentenceTransformerTrainer(model, arguments, Dataset.from_dict(columns), loss=loss)
         trainer.train()
         evaluated = {}
         if name == "BatchHardTripletLoss":
             evaluated = trainer.evaluate(trainer.train_dataset)
         results[str(run)] = {
             "weights": torch.cat([parameter.detach().flatten() for parameter in model.parameters()]),
+            "figures": [entry[name] for entry in trainer.state.log_history for name in FIGURES if name in entry],
             "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
             "map": evaluated.get("eval_map@r"),
         }

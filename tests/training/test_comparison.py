@@ -199,9 +199,7 @@ def test_what_resume_refuses(here, bert, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         _compare(bert, out, tell=stop)
-    with pytest.raises(
-        DataError, match=r"a comparison with 1 run\(s\) so far; add --resume to go on, or --overwrite"
-    ):
+    with pytest.raises(DataError, match=r"a comparison with 1 run\(s\) so far; add --resume to go on, or --overwrite"):
         _compare(bert, out)
     with pytest.raises(DataError, match=r"was begun with seeds \[3, 4\], and now it is \[3, 4, 5\]; give the same"):
         _compare(bert, out, replace(PLAN, seeds=(3, 4, 5)), resume=True)

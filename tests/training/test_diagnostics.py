@@ -10,9 +10,10 @@ from torch import nn
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.encoder.modules import Normalize
+from tercet.errors import DataError
 from tercet.losses import functional, rules
 from tercet.losses.statistics import LossStatistics
-from tercet.training.diagnostics import BATCHES, BatchFigures, Watch
+from tercet.training.diagnostics import BATCHES, ENOUGH, BatchFigures, Watch
 from tests.training.test_trainer import _arguments, _trainer
 
 
@@ -20,21 +21,24 @@ def _batch(positive=0.5, negative=1.0, anchors=8, active=10):
     return LossStatistics(anchors, 100, 20, active, positive, negative, positive, negative, 16, 48)
 
 
-def _told(caplog, batches):
-    watch = Watch()
+def _told(caplog, batches, norms=None, finish=False, **kind):
+    watch = Watch(**kind)
     with caplog.at_level(logging.WARNING, "tercet"):
-        for batch in batches:
-            watch.see(batch, 1.0)
+        for at, batch in enumerate(batches):
+            watch.see(batch, norms[at] if norms else 1.0)
+        if finish:
+            watch.finish()
     return [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(
     ("batches", "words"),
     [
-        ([_batch()] + [_batch(0.1, 0.1)] * BATCHES, "collapsed"),
+        ([_batch()] + [_batch(0.1, 0.1)] * BATCHES, "collapsed: sentences of different labels were, as a share of"),
+        ([_batch()] + [_batch(0.0, 0.0)] * BATCHES, "and are 0 apart now"),
         ([_batch(active=0)] * BATCHES, "nothing is learnt"),
-        ([_batch(anchors=0)] * 20 + [_batch()] * 10, "held no triplet"),
-        ([_batch(0.99, 1.0)] * BATCHES, "labels and texts belong together"),
+        ([_batch(1.01, 1.0)] * BATCHES, "labels and texts belong together"),
+        ([_batch(0.98, 1.0), _batch(1.0, 0.98)] * (BATCHES // 2), "labels and texts belong together"),
     ],
 )
 def test_a_failure_is_told_once(batches, words, caplog):
@@ -49,16 +53,47 @@ def test_a_failure_is_told_once(batches, words, caplog):
         [_batch(0.5 - step / 200, 1.0, active=40 - step // 2) for step in range(80)],
         [_batch(active=0)] * (BATCHES - 1) + [_batch()],
         [_batch()] * BATCHES + [_batch(0.99, 1.0)] * BATCHES,
+        [_batch(0.98, 1.0)] * BATCHES,  # hard to learn, but nearer in every batch
+        [_batch()] * 15 + [_batch(0.2, 0.2)] + [_batch()] * 15,  # one batch is no collapse
+        [_batch(anchors=0, active=0)] * BATCHES,  # the loss tells of it
     ],
 )
 def test_a_healthy_run_is_not_disturbed(batches, caplog):
     assert _told(caplog, batches) == []
 
 
+def test_a_collapse_is_measured_by_the_length_of_the_embeddings_where_the_distance_grows_with_it(caplog):
+    grown = [_batch()] + [_batch(10.0, 10.0)] * BATCHES
+    (message,) = [m for m in _told(caplog, grown, [1.0] + [100.0] * BATCHES) if "collapsed" in m]
+    assert "were, as a share of their length, 1 apart in the first batch and are 0.19 apart now" in message
+    caplog.clear()
+    longer = [1.0] + [10.0] * BATCHES  # the cosine is what it was, however long they are
+    assert not [m for m in _told(caplog, [_batch()] + [_batch(1.0, 1.0)] * BATCHES, longer, scales=False)
+                if "collapsed" in m]  # fmt: skip
+    caplog.clear()
+    shorter = [1.0] + [0.03] * BATCHES
+    assert "were 1 apart" in _told(caplog, [_batch()] + [_batch(0.01, 0.01)] * BATCHES, shorter, scales=False)[0]
+
+
+def test_what_is_collapsing_says_nothing_of_the_labels(caplog):
+    assert _told(caplog, [_batch()] + [_batch(0.4, 0.4)] * (BATCHES - 1)) == []
+
+
+def test_a_short_run_is_looked_at_when_it_ends(caplog):
+    assert _told(caplog, [_batch(active=0)] * ENOUGH) == []
+    assert "nothing is learnt" in _told(caplog, [_batch(active=0)] * ENOUGH, finish=True)[0]
+    caplog.clear()
+    assert _told(caplog, [_batch(active=0)] * (ENOUGH - 1), finish=True) == []
+
+
+def test_a_soft_margin_always_has_a_loss(caplog):
+    assert _told(caplog, [_batch(active=0)] * BATCHES, hinge=False) == []
+
+
 def test_figures_of_several_batches_are_those_of_all_triplets():
     """Counts add up, and means are weighted by what they are means of."""
     torch.manual_seed(0)
-    figures, pairs = BatchFigures(torch.device("cpu")), []
+    figures, pairs = BatchFigures(), []
     for size in (6, 9):
         x, y = torch.randn(size, 4, dtype=torch.float64), torch.arange(size) % 3
         figures.add(functional.batch_loss_with_statistics(x, y, rules.all_triplets(0.1))[1], x)
@@ -66,13 +101,20 @@ def test_figures_of_several_batches_are_those_of_all_triplets():
         same = (y == y.unsqueeze(1)) & ~torch.eye(size, dtype=torch.bool)
         pairs.append((apart[same], apart[y != y.unsqueeze(1)], x.norm(dim=1)))
     positives, negatives, norms = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    taken = figures.take()
+    taken = figures.take(torch.device("cpu"))
     assert taken["positive_distance"] == pytest.approx(float(positives.mean()), abs=1e-5)
     assert taken["negative_distance"] == pytest.approx(float(negatives.mean()), abs=1e-5)
     assert taken["norm"] == pytest.approx(float(norms.mean()), abs=1e-5)
     assert taken["norm_spread"] == pytest.approx(float(norms.std(correction=0)), abs=1e-5)
     assert taken["anchors_without_triplet"] == 0
-    assert figures.take() == {}
+    assert figures.take(torch.device("cpu")) == {}
+
+
+def test_anchors_without_a_triplet_are_a_share_of_all_sentences():
+    figures = BatchFigures()
+    x, y = torch.eye(5), torch.tensor([0, 0, 1, 1, 2])
+    figures.add(functional.batch_loss_with_statistics(x, y, rules.all_triplets(0.1))[1], x)
+    assert figures.take(torch.device("cpu"))["anchors_without_triplet"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("loss", [losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.TripletLoss])
@@ -113,19 +155,60 @@ def test_a_learning_rate_of_10_is_told(bert, labelled, tmp_path, caplog):
     assert "collapsed" in caplog.text
 
 
-def test_labels_at_random_are_told(bert, labelled, tmp_path, caplog):
-    labels = labelled["label"][:]
-    random.Random(0).shuffle(labels)
-    data = Dataset.from_dict({"text": labelled["text"][:], "label": labels})
-    options = {"learning_rate": 1e-5}
+@pytest.mark.parametrize("steps", [20, 40])
+def test_labels_at_random_are_told_and_right_ones_are_not(bert, labelled, tmp_path, caplog, steps):
+    """On an encoder that was trained to tell the labels apart; 20 steps are too few to be looked at but at the end."""
+    settings = {"max_steps": 30, "learning_rate": 3e-3}
+    trained = _trainer(bert, tmp_path, labelled, losses.BatchAllTripletLoss, changes=settings)
+    trained.train()
+    trained.model.save_pretrained(tmp_path / "trained")
+    shuffled = labelled["label"][:]
+    random.Random(1).shuffle(shuffled)
+    for labels, told in ((labelled["label"][:], False), (shuffled, True)):
+        caplog.clear()
+        data = Dataset.from_dict({"text": labelled["text"][:], "label": labels})
+        options = {"learning_rate": 1e-6, "max_steps": steps}
+        text = _run(tmp_path / "trained", tmp_path, data, losses.BatchAllTripletLoss, caplog, **options)
+        assert ("labels and texts belong together" in text) == told
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(range(16), "train_dataset has no label twice"), (["a"] * 16, "one label only .'a'.")]
+)
+def test_labels_that_make_no_triplet_are_refused(bert, sentences, tmp_path, labels, message):
+    data = Dataset.from_dict({"text": sentences, "label": list(labels)})
+    with pytest.raises(DataError, match=message):
+        _trainer(bert, tmp_path, data, losses.BatchAllTripletLoss, changes={"batch_sampler": "batch_sampler"})
+
+
+def test_a_batch_without_positives_is_told_once(bert, sentences, tmp_path, caplog):
+    """Of 16 sentences two share a label, and batches hold four."""
+    data = Dataset.from_dict({"text": sentences, "label": [0, *range(15)]})
+    options = {"batch_sampler": "batch_sampler", "per_device_train_batch_size": 4}
     text = _run(bert, tmp_path, data, losses.BatchAllTripletLoss, caplog, **options)
-    assert "labels and texts belong together" in text
+    assert text.count("holds no triplet") == 1
+    assert "batch_sampler='group_by_label'" in text
 
 
-def test_labels_that_are_all_unique_are_told(bert, sentences, tmp_path, caplog):
-    data = Dataset.from_dict({"text": sentences, "label": list(range(len(sentences)))})
-    text = _run(bert, tmp_path, data, losses.BatchAllTripletLoss, caplog, batch_sampler="batch_sampler")
-    assert "held no triplet" in text
+def test_each_run_of_a_trainer_is_told_of_what_goes_wrong_in_it(bert, labelled, tmp_path, caplog):
+    trainer = _trainer(bert, tmp_path, labelled, losses.BatchHardTripletLoss, changes={"max_steps": 3})
+    trainer.loss.distance_metric = "cosine"
+    trainer.loss.margin = 5.0
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "tercet"):
+            trainer.train()
+        assert caplog.text.count("can never be met") == 1
+        logged = [entry for entry in trainer.state.log_history if "loss" in entry]
+        assert len(logged) == 3
+
+
+def test_of_a_soft_margin_those_triplets_are_active_that_are_in_the_wrong_order():
+    x, y = torch.tensor([[0.0], [1.0], [3.0], [3.5]]), torch.tensor([0, 0, 1, 1])
+    assert functional.batch_loss_with_statistics(x, y, rules.hard_soft_margin())[1].active_share == 0
+    x[1] = 2.8  # nearer to both of the others than to its own
+    seen = functional.batch_loss_with_statistics(x, y, rules.hard_soft_margin())[1]
+    assert seen.active_triplets == 2
 
 
 def test_a_margin_that_is_met_everywhere_is_told(bert, labelled, tmp_path, caplog):

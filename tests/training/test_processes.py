@@ -41,6 +41,8 @@ def test_processes_train_as_one(run, processes, results):
     for rank in ranks[1:]:
         assert torch.equal(rank["weights"], ranks[0]["weights"])
     torch.testing.assert_close(ranks[0]["weights"], alone["weights"], rtol=1e-5, atol=1e-7)
+    assert ranks[0]["figures"] == pytest.approx(alone["figures"], abs=1e-4)
+    assert len(alone["figures"]) == 50
     assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
     assert ranks[0]["map"] == alone["map"]
 

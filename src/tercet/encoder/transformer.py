@@ -193,7 +193,7 @@ class Transformer(nn.Module):
         ids, packing = features["input_ids"].to(device), features["packing"]
         before = self.auto_model.config._attn_implementation
         with torch.no_grad(), _evaluating(self.auto_model):
-            padded = self._run_in_parts(ids, packing, np.inf).double()
+            padded = self._run_in_parts(ids, packing, np.inf).cpu().double()
             try:
                 packed = run_packed(self.auto_model, ids, packing)
             except torch.OutOfMemoryError:
@@ -203,7 +203,7 @@ class Transformer(nn.Module):
                     self.auto_model.set_attn_implementation(before)
                 return f"does not run packed ({str(reason).splitlines()[0]})"
         computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else packed.dtype
-        error = float((packed - padded).abs().max() / padded.abs().max())
+        error = float((packed.cpu() - padded).abs().max() / padded.abs().max())
         if error <= _TOLERANCE.get(computed_in, _TOLERANCE_OF_FLOAT32):
             return None
         return f"gives other numbers packed than padded (by {error:.0e} of the largest)"

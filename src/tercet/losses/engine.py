@@ -178,7 +178,7 @@ def _mine(
         if rule.mean_over == "active":  # positives weigh as many triplets as they are in
             active = active + weighed.weights.sum(dtype=torch.int64)
         elif with_statistics:
-            active = active + (weighed.weights > 0).sum()
+            active = active + (weighed.weights > rule.active_above).sum()
         if with_statistics:
             seen = seen + figures(block)
         if needs_gradient:

@@ -57,7 +57,10 @@ class _Loss(nn.Module):
     Attributes:
         keep_statistics: whether `statistics` is to say what the last batch held; a trainer asks for it.
         statistics: under several processes, of this one's anchors.
+        has_margin: whether a triplet is without a loss where the margin is met.
     """
+
+    has_margin = True
 
     def __init__(self, model: nn.Module | None, distance_metric: Distance, margin: float) -> None:
         super().__init__()
@@ -67,6 +70,10 @@ class _Loss(nn.Module):
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
         self.distance_metric: Distance = distances.check_distance(distance)
         self.margin = _checked_margin(margin)
+        self._margin_checked = False
+
+    def tell_anew(self) -> None:
+        """Say again in the next run what is said once in a run."""
         self._margin_checked = False
 
     def _tell_margin_out_of_reach(self, embeddings: Tensor) -> None:
@@ -90,13 +97,17 @@ class _Loss(nn.Module):
         return {"distance_metric": name if isinstance(name, str) else getattr(name, "__name__", str(name))}
 
 
-class _BatchLoss(_Loss):
+class BatchLoss(_Loss):
     """A loss that mines its triplets in a batch of labelled sentences."""
 
     def __init__(
         self, model: nn.Module | None = None, distance_metric: Distance = "euclidean", margin: float = 5.0
     ) -> None:
         super().__init__(model, distance_metric, margin)
+        self.batches_without_triplet = 0
+
+    def tell_anew(self) -> None:
+        super().tell_anew()
         self.batches_without_triplet = 0
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels) -> Tensor:
@@ -139,6 +150,8 @@ class _BatchLoss(_Loss):
                 raise EmbeddingError("a distance function takes one set of embeddings; name one to use a memory")
             # It gives one square matrix, so every rank mines the whole batch, and its share is one of so many.
             whole = self._mine(embeddings, labels)
+            if self.statistics is not None and not is_first_process():  # those of the whole batch, so one has them
+                self.statistics = LossStatistics.of_nothing()
             return whole.detach() + (whole - whole.detach()) / number_of_processes()
         anchors = None if len(labels) == rows.stop - rows.start else rows
         if not shared:
@@ -171,29 +184,31 @@ class _BatchLoss(_Loss):
         return {**super().get_config_dict(), "margin": self.margin}
 
 
-class BatchAllTripletLoss(_BatchLoss):
+class BatchAllTripletLoss(BatchLoss):
     """All triplets of the batch: `functional.batch_all_triplet_loss`."""
 
     def _rule(self) -> Rule:
         return rules.all_triplets(self.margin)
 
 
-class BatchHardTripletLoss(_BatchLoss):
+class BatchHardTripletLoss(BatchLoss):
     """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
 
     def _rule(self) -> Rule:
         return rules.hard(self.margin)
 
 
-class BatchSemiHardTripletLoss(_BatchLoss):
+class BatchSemiHardTripletLoss(BatchLoss):
     """The nearest negative beyond each positive: `functional.batch_semi_hard_triplet_loss`."""
 
     def _rule(self) -> Rule:
         return rules.semi_hard(self.margin)
 
 
-class BatchHardSoftMarginTripletLoss(_BatchLoss):
+class BatchHardSoftMarginTripletLoss(BatchLoss):
     """Hard mining without a margin: `functional.batch_hard_soft_margin_triplet_loss`."""
+
+    has_margin = False
 
     def __init__(self, model: nn.Module | None = None, distance_metric: Distance = "euclidean") -> None:
         super().__init__(model, distance_metric, margin=0.0)

@@ -70,10 +70,15 @@ class Weighed(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to choose triplets, and what its loss is a mean over: active triplets, positives or anchors."""
+    """A way to choose triplets, and what its loss is a mean over: active triplets, positives or anchors.
+
+    Attributes:
+        active_above: a chosen triplet of a larger weight counts as active.
+    """
 
     weigh: Callable[[Block], Weighed]
     mean_over: Literal["active", "positives", "anchors"]
+    active_above: float = 0.0
 
 
 def all_triplets(margin: float) -> Rule:
@@ -97,8 +102,12 @@ def hard(margin: float) -> Rule:
 
 
 def hard_soft_margin() -> Rule:
-    """As `hard`, with log(1 + exp(·)) in place of the hinge."""
-    return Rule(partial(_weigh_hardest, penalty=lambda gap: (F.softplus(gap), torch.sigmoid(gap))), mean_over="anchors")
+    """As `hard`, with log(1 + exp(·)) in place of the hinge; its weight is 0.5 where both are equally far."""
+
+    def soft(gap: Tensor) -> tuple[Tensor, Tensor]:
+        return F.softplus(gap), torch.sigmoid(gap)
+
+    return Rule(partial(_weigh_hardest, penalty=soft), mean_over="anchors", active_above=0.5)
 
 
 def _weigh_all(block: Block, margin: float) -> Weighed:

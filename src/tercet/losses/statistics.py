@@ -18,7 +18,8 @@ class LossStatistics:
         anchors: anchors that have a positive and a negative.
         valid_triplets: all triplets of the batch.
         chosen_triplets: those that the rule chose (all of them, one an anchor, or one a positive).
-        active_triplets: the chosen ones that have a gradient.
+        active_triplets: the chosen ones that have a loss; of the soft margin, where all have, those whose negative is
+            no farther than the positive.
         mean_positive: the mean distance of these anchors to their positives.
         mean_negative: … to their negatives.
         mean_hardest_positive: the mean over anchors of the distance to the farthest positive.
@@ -40,7 +41,7 @@ class LossStatistics:
 
     @property
     def active_share(self) -> float:
-        """Of the chosen triplets, the share that has a gradient."""
+        """Of the chosen triplets, the share that is active."""
         return mean(self.active_triplets, self.chosen_triplets)
 
     def sums(self) -> list[float]:
@@ -59,6 +60,11 @@ class LossStatistics:
         numbers = (positives, negatives, anchors, anchors)
         near, far, farthest, nearest = (mean(total, number) for total, number in zip(sums[6:], numbers, strict=True))
         return cls(anchors, valid, chosen, active, near, far, farthest, nearest, positives, negatives)
+
+    @classmethod
+    def of_nothing(cls) -> "LossStatistics":
+        """The statistics of no batch, which change no sum."""
+        return cls.of_sums([0.0] * 10)
 
 
 def figures(block: Block) -> Tensor:

@@ -10,38 +10,49 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tercet.losses.gathering import is_first_process, sum_over_processes
+from tercet.losses.gathering import is_first_process, number_of_processes, sum_over_processes
 from tercet.losses.statistics import LossStatistics
 
 logger = logging.getLogger(__name__)
 
-# So many batches must agree before anything is said.
+# So many batches are looked at together; at the end of a shorter run, as many as there were, if they are enough.
 BATCHES = 30
-# Positives that are on average at least so far away, compared to negatives, are not told apart from them.
+ENOUGH = 8
+# Positives that are on average at least so far away, compared to negatives, are not told apart from them …
 ALIKE = 0.97
+# … if they are not nearer in so many batches either: labels that are hard to learn make a small difference, but always.
+MOSTLY = 0.8
 # Embeddings that are not told apart have collapsed where they are so much nearer than in the first batch, compared to
 # their length. Dropout alone keeps sentences some distance apart.
 SHRUNK = 0.25
+# What has shrunk by so much is on its way there, which says nothing of the labels.
+SHRINKING = 0.5
 
 
 class BatchFigures:
     """Figures of all batches since they were last taken, over all processes."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(13, dtype=torch.float64, device=device)
+    def __init__(self) -> None:
+        self._sums = torch.zeros(13, dtype=torch.float64)
 
     def add(self, statistics: LossStatistics, embeddings: Tensor) -> float:
         """Put in a batch of this process, embeddings `(batch, dim)`; returns their mean length."""
-        norms = torch.linalg.vector_norm(embeddings.detach().double(), dim=1)
-        self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64, device=norms.device)
+        # To the CPU first: some devices have no float64, and float32 would make a spread of its rounding.
+        norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1).cpu().double()
+        self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64)
         self._sums[10:] += torch.stack([torch.ones_like(norms).sum(), norms.sum(), norms.square().sum()])
         return float(norms.mean())
 
-    def take(self) -> dict[str, float]:
-        """The figures by the names that they have in the log, and start anew; nothing where there was no batch."""
-        sums = sum_over_processes(self._sums).tolist()
+    def take(self, device: torch.device) -> dict[str, float]:
+        """The figures by the names that they have in the log, and start anew; nothing where there was no batch.
+
+        Args:
+            device: where processes add up.
+        """
+        shared = number_of_processes() > 1
+        sums = (sum_over_processes(self._sums.to(device)) if shared else self._sums).tolist()
         self._sums.zero_()
         seen, (rows, total, squares) = LossStatistics.of_sums(sums[:10]), sums[10:]
         if not rows:
@@ -79,70 +90,90 @@ def _together(batches: Sequence[LossStatistics]) -> LossStatistics:
 
 
 def _alike(seen: LossStatistics) -> bool:
-    """Whether sentences of one label are about as far apart as those of different labels."""
-    return seen.mean_positive > ALIKE * seen.mean_negative > 0
+    """Whether sentences of one label are about as far apart as those of different labels; all at one point are."""
+    return seen.mean_positive >= ALIKE * seen.mean_negative
 
 
 class Watch:
-    """Notices runs that have gone wrong, and says each thing once, with what usually helps."""
+    """Notices runs that have gone wrong, and says each thing once, with what usually helps.
 
-    def __init__(self) -> None:
-        self._first: LossStatistics | None = None
+    Args:
+        scales: whether distances grow with the length of the embeddings, as the cosine does not.
+        hinge: whether a triplet can be without a loss.
+    """
+
+    def __init__(self, *, scales: bool = True, hinge: bool = True) -> None:
+        self._scales, self._hinge = scales, hinge
+        self._first = math.nan
         self._last: deque[LossStatistics] = deque(maxlen=BATCHES)
-        self._norms: deque[float] = deque(maxlen=BATCHES // 3)
-        self._first_norm = 0.0
+        self._apart: deque[float] = deque(maxlen=BATCHES)
         self._told: set[str] = set()
         self._labels_checked = False
+
+    @classmethod
+    def of(cls, loss: nn.Module) -> "Watch":
+        """One for this loss; of a distance of the user's own it is not known whether it scales."""
+        distance = getattr(loss, "distance_metric", None)
+        return cls(scales=distance in ("euclidean", "manhattan"), hinge=getattr(loss, "has_margin", True))
 
     def see(self, batch: LossStatistics, norm: float) -> None:
         """Look at the next batch of this process, and the mean length of its embeddings."""
         self._last.append(batch)
-        self._norms.append(norm)
-        if batch.anchors and self._first is None:
-            self._first, self._first_norm = batch, norm
-        last = list(self._last)
-        self._tell_collapse(_together(last[-BATCHES // 3 :]))
-        if len(last) < BATCHES:
+        if batch.anchors:
+            apart = batch.mean_negative / norm if self._scales and norm else batch.mean_negative
+            self._apart.append(apart)
+            self._first = apart if math.isnan(self._first) else self._first
+        recent = BATCHES // 3
+        if len(self._last) >= recent:
+            self._tell_collapse(_together(list(self._last)[-recent:]), list(self._apart)[-recent:])
+        if len(self._last) == BATCHES:
+            self._look_back()
+
+    def finish(self) -> None:
+        """Look at a run that has ended, if it was too short to be looked at before."""
+        if ENOUGH <= len(self._last) < BATCHES:
+            self._look_back()
+
+    def _look_back(self) -> None:
+        last = [seen for seen in self._last if seen.anchors]
+        if len(last) < len(self._last) / 2:  # of which the loss has told
             return
-        if sum(seen.anchors > 0 for seen in last) < BATCHES / 2:
-            self._tell(
-                "no triplet",
-                f"of the last {BATCHES} batches {sum(seen.anchors == 0 for seen in last)} held no triplet (two "
-                "sentences of one label and one of another): take batch_sampler='group_by_label', or a larger batch",
-            )
-        elif not any(seen.active_triplets for seen in last):
+        if self._hinge and not any(seen.active_triplets for seen in last):
             self._tell(
                 "inactive",
-                f"no triplet of the last {BATCHES} batches has a loss, so nothing is learnt any more: stop here, or "
+                f"no triplet of the last {len(last)} batches has a loss, so nothing is learnt any more: stop here, or "
                 "take a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
             )
-        self._tell_alike(_together(last))
+        self._tell_alike(last)
 
-    def _tell_collapse(self, last: LossStatistics) -> None:
-        if self._first is None or len(self._norms) < BATCHES // 3 or not _alike(last):
+    def _tell_collapse(self, seen: LossStatistics, apart: list[float]) -> None:
+        if not apart or not _alike(seen):
             return
-        before, now = self._first.mean_negative, last.mean_negative
-        norm = sum(self._norms) / len(self._norms)
-        if now * self._first_norm < SHRUNK * before * norm:
+        now = sum(apart) / len(apart)
+        if now < SHRUNK * self._first:
+            share = ", as a share of their length," if self._scales else ""
             self._tell(
                 "collapse",
-                f"the embeddings have collapsed: sentences of different labels were {before:.3g} apart in the first "
-                f"batch and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower learning "
-                "rate or a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
+                f"the embeddings have collapsed: sentences of different labels were{share} {self._first:.3g} apart in "
+                f"the first batch and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower "
+                "learning rate or a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
             )
 
-    def _tell_alike(self, seen: LossStatistics) -> None:
+    def _tell_alike(self, last: list[LossStatistics]) -> None:
         """Only from the first batches: later ones may have been driven together by the loss."""
         if self._labels_checked:
             return
         self._labels_checked = True
-        if _alike(seen) and "collapse" not in self._told:
-            self._tell(
-                "alike",
-                f"sentences of one label are as far apart ({seen.mean_positive:.3g}) as those of different labels "
-                f"({seen.mean_negative:.3g}) over {BATCHES} batches: see whether labels and texts belong together "
-                "(shuffled rows, a wrong column) and whether the learning rate is too high",
-            )
+        seen = _together(last)
+        nearer = sum(batch.mean_positive < batch.mean_negative for batch in last)
+        if not _alike(seen) or nearer >= MOSTLY * len(last) or self._apart[-1] < SHRINKING * self._first:
+            return
+        self._tell(
+            "alike",
+            f"sentences of one label are as far apart ({seen.mean_positive:.3g}) as those of different labels "
+            f"({seen.mean_negative:.3g}) over {len(last)} batches: see whether labels and texts belong together "
+            "(shuffled rows, a wrong column) and whether the learning rate is too high",
+        )
 
     def _tell(self, what: str, message: str) -> None:
         if what not in self._told and is_first_process():

@@ -3,15 +3,17 @@
 import logging
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer
 
 from tercet.data.batches import GroupByLabelSampler
+from tercet.data.columns import check_labels_teach
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError
-from tercet.losses.modules import TripletLoss
+from tercet.losses.modules import BatchLoss, TripletLoss
 from tercet.training.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.training.datasets import collate, prepare_labelled, prepare_triplets, tokenize
 from tercet.training.processes import EvenShares
@@ -38,8 +40,11 @@ class LoadingTrainer(Trainer):
         return isinstance(self.loss, TripletLoss)
 
     def _check_samplers(self) -> None:
-        """Refuse data that make no P×K batches now, and not after minutes of training; tell the figures."""
+        """Refuse data that make no triplet or P×K batch now, and not after minutes of training; tell the figures."""
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
+            if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
+                codes = np.asarray(self.train_dataset["label"][:])
+                check_labels_teach(codes, self.label_names_of_training, "train_dataset")
             return
         if self.train_dataset is not None:
             sampler = self._get_train_sampler()

@@ -95,7 +95,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
         )
         self.loss.to(self.args.device)
         self.loss.keep_statistics = True  # type: ignore[assignment]
-        self._figures, self._watch = BatchFigures(self.args.device), Watch()
+        self._watch_anew()
         self._best_was_loaded = False
         self._parts = self._parts_with_gradient = 0
         self._unfinished: str | None = None
@@ -116,9 +116,17 @@ class SentenceTransformerTrainer(LoadingTrainer):
         """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
         if self.train_dataset is None:
             raise DataError("the trainer has no train_dataset to train on")
+        self._watch_anew()
         result = super().train(*args, **kwargs)
+        self._watch.finish()
         self._remember()
         return result
+
+    def _watch_anew(self) -> None:
+        """Each run is told of what goes wrong in it, also the later ones of a search for settings."""
+        self._figures, self._watch = BatchFigures(), Watch.of(self.loss)
+        if hasattr(self.loss, "tell_anew"):
+            self.loss.tell_anew()
 
     def compute_loss(
         self,
@@ -175,7 +183,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As `transformers.Trainer.log`, with what the batches held since the last time (docs/diagnostics.md)."""
         if "loss" in logs:
-            logs.update(self._figures.take())
+            logs.update(self._figures.take(self.args.device))
         if self._parts and "loss" in logs:
             logs["parts_skipped"] = round(1 - self._parts_with_gradient / self._parts, 4)
             self._parts = self._parts_with_gradient = 0
