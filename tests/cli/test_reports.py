@@ -21,7 +21,7 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
         assert part in text
     metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
     assert f"{metrics['after']['map@r']:.4f}" in text
-    assert f"Command: tercet train {csv_file}" in text
+    assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
     again = run(*_train(csv_file, bert, tmp_path / "n", *options), expect=2)
     assert "is there already; take another --report, or add --overwrite" in again.stderr

@@ -127,6 +127,31 @@ def test_pointing_at_a_sentence_shows_it_and_its_label(chrome, report, which):
     assert "sport" in text
 
 
+def test_on_a_phone_the_sentence_is_read_below_the_maps_and_all_curves_are_named(chrome, report):
+    page = opened(chrome, report, 390)
+    page.execute_script("document.querySelector('.maps').scrollIntoView()")
+    x, y = page.execute_script(_PLACE, 0, 0, 0)
+    page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x - 1, "y": y})
+    page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    read = until(lambda: page.execute_script("return document.querySelector('.pointed').textContent"))
+    assert any(sentence in read for topic in TOPICS.values() for sentence in topic)
+    assert page.execute_script("return document.querySelectorAll('.maps .hovertext').length") == 0
+    box = page.execute_script(
+        "const r = document.querySelector('.pointed').getBoundingClientRect(); return [r.x, r.right]"
+    )
+    assert 0 <= box[0] < box[1] <= 390
+    recall = "return document.querySelectorAll('.figure')[5].querySelectorAll('.legendtext').length"
+    assert page.execute_script(recall) == 2
+
+
+def test_a_label_that_looks_like_a_template_stays_as_it_is(chrome, tmp_path):
+    names = ["%{y}", "%{meta}", "%{customdata}", "plain"]
+    write_run_report(tmp_path / "t.html", METRICS, LOG, measured(list("abcdefghijkl"), names * 3))
+    page = opened(chrome, tmp_path / "t.html")
+    legend = page.execute_script("return [...document.querySelectorAll('.maps .legendtext')].map((t) => t.textContent)")
+    assert legend == sorted(names)
+
+
 def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -146,6 +171,9 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
     assert active.tag_name == "select"
     active.send_keys(Keys.ARROW_DOWN)
     until(lambda: opacities() == [[1, 0.06, 0.06, 0.06]] * 2)
+    body.send_keys(Keys.TAB)  # and its sentences can be reached and read
+    listed = page.execute_script("return [...document.querySelectorAll('.picked li')].map((item) => item.textContent)")
+    assert sorted(listed) == sorted(TOPICS["food"] * 3)
     label = page.find_element(By.CSS_SELECTOR, ".maps .figure:last-child .legendtoggle")
     page.execute_script("document.querySelector('.maps').scrollIntoView()")
     x, y, w, h = page.execute_script(

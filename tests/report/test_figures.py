@@ -15,6 +15,15 @@ def test_training_curves_hold_the_log():
     assert lines["share active"] == ([10, 20], [0.9, 0.4])
     assert lines["to negatives"] == ([10, 20], [1.0, 1.2])
     assert "to the nearest negative" not in lines  # not in this log
+    looks = [(line.line.color, line.line.dash, line.marker.symbol) for line in figure.data]
+    assert len(set(looks)) == len(looks) == 5
+
+
+def test_a_long_log_is_thinned_and_keeps_its_last_entry():
+    log = [{"loss": 1 / step, "step": step} for step in range(1, 20_000)]
+    (line,) = figures.training_curves(log).data
+    assert len(line.x) <= 1000
+    assert line.x[-1] == 19_999
 
 
 def test_metric_curves_go_from_before_through_the_evaluations_to_after():
@@ -57,23 +66,27 @@ def test_72_labels_have_72_looks_and_each_its_own_sentences():
 
 def test_recall_shows_the_first_labels_before_and_after():
     figure = figures.recall_of_labels(["a", "b", "c"], [0.1, 0.5, 1.0], [0.2, 0.2, 0.2], most=2)
+    (link,) = (line for line in figure.data if line.mode == "lines")
+    assert (list(link.x), list(link.y)) == ([0.2, 0.1, None, 0.2, 0.5, None], [0, 0, None, 1, 1, None])
     points = {line.name: list(line.x) for line in figure.data if line.mode == "markers"}
     assert points == {"before": [0.2, 0.2], "after": [0.1, 0.5]}
     assert list(figure.layout.yaxis.ticktext) == ["a", "b"]
 
 
 def test_the_colours_are_told_apart_by_people_who_see_fewer():
-    """Machado, Oliveira and Fernandes 2009, severity 1: pairs of the first six stay apart in linear light."""
+    """Machado, Oliveira and Fernandes 2009, severity 1: all pairs stay apart in linear light."""
     kinds = {
         "all": np.eye(3),
         "no red": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
                             [-0.003882, -0.048116, 1.051998]]),
         "no green": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
                               [-0.011820, 0.042940, 0.968881]]),
+        "no blue": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                             [0.004733, 0.691367, 0.303900]]),
     }  # fmt: skip
-    channels = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in figures.COLOURS[:6]])
+    channels = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in figures.COLOURS])
     light = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     for seen in kinds.values():
         colours = light @ seen.T
         d = np.linalg.norm(colours[:, None] - colours[None], axis=2)
-        assert d[np.triu_indices(6, 1)].min() > 0.05
+        assert d[np.triu_indices(len(colours), 1)].min() > 0.05

@@ -54,7 +54,7 @@ def test_whatever_the_data_contain_no_tag_comes_of_it(tmp_path):
     labels = [f"{nasty} {number % 2}" for number, nasty in enumerate(NASTY * 4)]
     sentences = NASTY * 4
     evil = {**METRICS, "settings": {**METRICS["settings"], "data": "<script>alert(3)</script>"}}
-    tame = Tags(written(tmp_path, measured(["x"] * len(labels), labels)))
+    tame = Tags(written(tmp_path, measured(["x"] * len(labels), labels), command="tercet train"))
     page = Tags(written(tmp_path, measured(sentences, labels), evil, command="tercet train '<img src=x onerror=a>'"))
     assert page.tags["script"] == tame.tags["script"] == 2
     assert set(page.tags) == set(tame.tags)
@@ -74,6 +74,14 @@ def test_it_has_all_parts(tmp_path):
     assert titles(text) == ALL
     assert "<title>Training report</title>" in text
     assert "MAP@R rose, from 0.2500 to 0.5000" in text
+
+
+def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
+    command = f"tercet train 'my  file.csv' --text-column '<b>' {'x' * 3000}"
+    page = Tags(written(tmp_path, measured(list("abcdefgh"), list("xxyyxxyy")), command=command))
+    assert command in page.words
+    column = page.words[page.words.index("loss at margin 0.3") :]
+    assert not [word for word in column if re.fullmatch(r"-\d\.\d{3}", word)]
 
 
 def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
@@ -114,12 +122,17 @@ def test_distances_are_those_of_the_loss(tmp_path, distance):
 
 
 def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path):
+    """Of `&`, which takes more bytes than any letter or emoji once it is escaped."""
     rng = np.random.default_rng(0)
-    sentences = [f"{number} {'句子很长' * 50}" for number in range(20_000)]
-    labels = [f"{code} {'标签也长' * 50}" for code in (10_000 * rng.random(20_000) ** 2).astype(int)]
-    text = written(tmp_path, measured(sentences, labels))
+    sentences = [f"{number} {'&' * 200}" for number in range(20_000)]
+    labels = [f"{code} {'&' * 200}" for code in (10_000 * rng.random(20_000) ** 2).astype(int)]
+    log = [{"loss": 0.5, "active_share": 0.5, "positive_distance": 0.123456, "step": step} for step in range(50_000)]
+    path = tmp_path / "r.html"
+    write_run_report(path, METRICS, log, measured(sentences, labels))
+    text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < 8_000_000
-    assert re.search(r"2,000 of 20,000 sentences of the 200 largest of \d,\d{3} labels, drawn at random", text)
+    (shown,) = re.findall(r"2,000 of (\d,\d{3}) sentences of the 200 largest of \d,\d{3} labels, drawn at random", text)
+    assert int(shown.replace(",", "")) == sum(np.sort(np.unique(labels, return_counts=True)[1])[-200:])
     assert "The 500 worst of" in text
 
 

@@ -39,7 +39,9 @@ def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:
         columns: dict[str, list[Any]] = evaluation[:]
         labels = [str(label) for label in columns["label"]]
         measured = Measured(columns["sentence"], labels, *run.embeddings)
-    command = shlex.join(["tercet", *sys.argv[1:]])
+    words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    command = shlex.join(["tercet", *words])
+    say("writing the report")
     with whole_file(path) as partial:
         write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
     say(f"report written to {path}")

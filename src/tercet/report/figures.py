@@ -1,9 +1,11 @@
 """Figures of a run, as plotly's `Figure`s: for the report, and for notebooks.
 
-Colours are those of Okabe and Ito 2008, which people with any kind of colour vision can tell apart; a symbol or a
-dash goes with each, so that nothing hangs on colour alone.
+Colours are those of Okabe and Ito 2008, which people with any kind of colour vision can tell apart, with a brown in
+place of their yellow, which is too light for a line; a symbol or a dash goes with each, so that nothing hangs on
+colour alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +13,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tercet.report.text import for_figure, wrapped_for_figure
+from tercet.report.text import for_figure, names_for_figure, wrapped_for_figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6000", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "pentagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
 _BINS = 60
+_MOST_POINTS = 1000
 _NAMES = {
     "loss": "loss", "active_share": "share active", "anchors_without_triplet": "anchors without a triplet",
     "positive_distance": "to positives", "negative_distance": "to negatives",
@@ -25,7 +28,7 @@ _NAMES = {
 
 
 def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Loss, shares and distances by step.
+    """Loss, shares and distances by step; of a long log one entry in so many, to the last.
 
     Args:
         log: `trainer.state.log_history`.
@@ -39,10 +42,12 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure = make_subplots(
         3, 1, shared_xaxes=True, subplot_titles=[title for title, _ in panels], vertical_spacing=0.08
     )
+    look = 0
     for row, (_, names) in enumerate(panels, 1):
-        for at, name in enumerate(names):
+        for name in names:
+            at, look = look, look + 1  # one legend for all panels
             entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
-            if entries:
+            if entries := entries[:: -math.ceil(len(entries) / _MOST_POINTS) or None][::-1]:
                 steps, values = zip(*entries, strict=True)
                 figure.add_scatter(x=steps, y=values, name=_NAMES[name], mode="lines+markers",
                                    line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
@@ -116,13 +121,16 @@ def embedding_map(points: np.ndarray, labels: Sequence[str], sentences: Sequence
     """Sentences as points `(n, 2)`, coloured by label; a click on a label in the legend shows it alone."""
     figure = go.Figure()
     names, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    shown = names_for_figure([str(name) for name in names])
     for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code).tolist()
+        # Not `meta`, beside which a name such as %{x} would be taken for a template.
         figure.add_scatter(
-            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=for_figure(str(name), 24),
+            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=shown[code],
             mode="markers", marker={**_marker(code), "size": 7, "opacity": 0.8},
             text=[wrapped_for_figure(sentences[row]) for row in rows],
-            meta=wrapped_for_figure(str(name), 30, 60), hovertemplate="%{text}<extra>%{meta}</extra>",
+            customdata=[wrapped_for_figure(str(name), 30, 60)] * len(rows),
+            hovertemplate="%{text}<extra>%{customdata}</extra>",
         )  # fmt: skip
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -141,9 +149,10 @@ def recall_of_labels(
     ticks = [for_figure(labels[at], 28) for at in shown]
     figure = go.Figure()
     if before is not None:
-        for at in shown:
-            figure.add_scatter(x=[before[at], after[at]], y=[at, at], mode="lines", hoverinfo="skip", showlegend=False,
-                               line={"color": "#767676", "width": 1})  # fmt: skip
+        ends = [(before[at], after[at], None) for at in shown]  # None parts one line from the next
+        figure.add_scatter(x=[x for three in ends for x in three], y=[y for at in shown for y in (at, at, None)],
+                           mode="lines", hoverinfo="skip", showlegend=False,
+                           line={"color": "#767676", "width": 1})  # fmt: skip
     for number, (name, values) in enumerate((("before", before), ("after", after))):
         if values is not None:
             figure.add_scatter(

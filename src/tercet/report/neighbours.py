@@ -65,7 +65,7 @@ def neighbourhood(
     embeddings: Tensor, codes: np.ndarray, distance: str, *, block_bytes: int = _BLOCK_BYTES
 ) -> Neighbourhood:
     """Compare embeddings `(n, dim)` with labels `(n,)`, n at least 2, by the distance of that name."""
-    points = Points.of(distances.at_least_float32(embeddings), distance)
+    points = Points.of(distances.at_least_float32(embeddings.detach().cpu()), distance)
     labels = torch.from_numpy(codes)
     columns: list[list[Tensor]] = [[], [], [], [], []]
     for rows in torch.arange(len(codes)).split(max(1, block_bytes // (_BYTES_A_DISTANCE * len(codes)))):
@@ -125,9 +125,12 @@ def hardest_triplets(found: Neighbourhood, most: int) -> list[Triplet]:
 def sample_distances(
     embeddings: Tensor, codes: np.ndarray, distance: str, most: int = 20_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of `most` random pairs of one label, and of as many of two; the same seed draws the same pairs."""
+    """Distances of `most` random pairs of one label, and of as many of two; the same seed draws the same pairs.
+
+    Pairs are drawn with repetition, and there are none where no two sentences share a label, or all do.
+    """
     rng = np.random.default_rng(seed)
-    x = distances.at_least_float32(embeddings)
+    x = distances.at_least_float32(embeddings.detach().cpu())
 
     def measure(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         measured: np.ndarray = distances.pairs(

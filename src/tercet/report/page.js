@@ -1,35 +1,85 @@
 "use strict";
-// What Python drew is shown as it is; only legends move below the figure where there is no room beside it.
+// What Python drew is shown as it is. Where there is no room beside a figure its legend moves below, and sentences are
+// read below the maps, as a box at the pointer would stand outside of the window.
 const NARROW = window.matchMedia("(max-width: 40rem)");
+const boxes = [...document.querySelectorAll(".figure")];
 
-function draw(box, figure) {
+function draw(box) {
+  const figure = FIGURES[boxes.indexOf(box)];
   const layout = structuredClone(figure.layout);
+  let data = figure.data;
   if (NARROW.matches) {
-    layout.showlegend = layout.showlegend !== false && figure.data.length <= 8;
+    const named = data.filter((trace) => trace.showlegend !== false).length;
+    layout.showlegend = layout.showlegend !== false && named <= 8;
     layout.legend = { ...layout.legend, orientation: "h", y: -0.2 };
     layout.margin = { ...layout.margin, l: 40, r: 10, t: 40 };
+    if (box.closest(".maps")) data = data.map((trace) => ({ ...trace, hovertemplate: null, hoverinfo: "none" }));
   }
   delete layout.width;
-  return Plotly.react(box, figure.data, layout, { responsive: true, displayModeBar: false });
+  return Plotly.react(box, data, layout, { responsive: true, displayModeBar: false });
 }
 
-const boxes = [...document.querySelectorAll(".figure")];
-boxes.forEach((box, at) => draw(box, FIGURES[at]));
-NARROW.addEventListener("change", () => boxes.forEach((box, at) => draw(box, FIGURES[at])));
+// The text of a figure is HTML without any tag but <br>.
+function asText(html) {
+  const reader = document.createElement("textarea");
+  reader.innerHTML = html.replaceAll("<br>", " ");
+  return reader.value;
+}
+
+function listOf(trace) {
+  const list = document.createElement("ul");
+  for (const sentence of trace.text) {
+    const item = document.createElement("li");
+    item.dir = "auto";
+    item.textContent = asText(sentence);
+    list.append(item);
+  }
+  return list;
+}
+
+function connect(maps) {
+  const select = maps.querySelector("select.label");
+  const pointed = maps.querySelector(".pointed");
+  const picked = maps.querySelector(".picked");
+  const drawn = [...maps.querySelectorAll(".figure")];
+  const sentences = FIGURES[boxes.indexOf(drawn[0])].data;
+  const show = () => {
+    drawn.forEach((box) => {
+      const opacity = box.data.map((_, at) => select.value === "" ? 0.8 : at === Number(select.value) ? 1 : 0.06);
+      Plotly.restyle(box, { "marker.opacity": opacity });
+    });
+    picked.hidden = select.value === "";
+    picked.replaceChildren(...(picked.hidden ? [] : [listOf(sentences[select.value])]));
+  };
+  select.addEventListener("change", show);
+  drawn.forEach((box) => {
+    const read = (event) => {
+      const { curveNumber, pointNumber } = event.points[0];
+      const { text, customdata } = sentences[curveNumber];
+      pointed.textContent = `${asText(text[pointNumber])} [${asText(customdata[pointNumber])}]`;
+    };
+    box.on("plotly_hover", read);
+    box.on("plotly_click", read);
+    // A label picked in the legend is picked in the list: both maps show it, and the list says which it is.
+    box.on("plotly_legendclick", (event) => {
+      const label = String(event.curveNumber);
+      select.value = select.value === label ? "" : label;
+      show();
+      return false;
+    });
+  });
+}
 
 for (const maps of document.querySelectorAll(".maps")) {
-  const select = maps.querySelector("select.label");
-  const drawn = [...maps.querySelectorAll(".figure")];
-  const show = () => drawn.forEach((box) => {
-    const opacity = box.data.map((_, at) => select.value === "" ? 0.8 : at === Number(select.value) ? 1 : 0.06);
-    Plotly.restyle(box, { "marker.opacity": opacity });
-  });
-  select.addEventListener("change", show);
-  // A label picked in the legend is picked in the list: both maps show it, and the list says which it is.
-  drawn.forEach((box) => box.on("plotly_legendclick", (event) => {
-    const picked = String(event.curveNumber);
-    select.value = select.value === picked ? "" : picked;
-    show();
-    return false;
+  const data = [...maps.querySelectorAll(".figure")].map((box) => FIGURES[boxes.indexOf(box)].data);
+  data.forEach((traces) => traces.forEach((trace, at) => {
+    trace.text = data[0][at].text;
+    trace.customdata = trace.text.map(() => trace.customdata[0]);
   }));
 }
+boxes.forEach(draw);
+document.querySelectorAll(".maps").forEach(connect);
+NARROW.addEventListener("change", () => {
+  boxes.forEach(draw);
+  document.querySelectorAll("select.label").forEach((select) => select.dispatchEvent(new Event("change")));
+});

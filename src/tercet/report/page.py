@@ -1,5 +1,6 @@
 """One HTML file from sections: plotly inside, nothing fetched, whatever the data contain shown as text."""
 
+import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from tercet.report.text import for_html
+from tercet.report.text import for_html, plain
 
 # Inline code and style only: should anything get past the escaping, it still could not reach a network.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A command, to be copied as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Maps:
-    """Figures of one set of labels side by side, under a list of the labels from which one can be picked."""
+    """Figures of the same points side by side, under a list of the labels from which one can be picked.
+
+    The sentence under the pointer, or all of a label that is picked, are also shown as text below.
+    """
 
     figures: Sequence[go.Figure]
     labels: Sequence[str]
 
 
-Part: TypeAlias = str | Table | Maps | go.Figure
+Part: TypeAlias = str | Table | Code | Maps | go.Figure
 
 
 @dataclass(frozen=True)
@@ -91,23 +105,42 @@ def _part(part: Part, title: str, figures: list[str]) -> str:
         return f"<p>{for_html(part, 2000)}</p>"
     if isinstance(part, Table):
         return _table(part)
+    if isinstance(part, Code):
+        return f'<pre tabindex="0">{html.escape(plain(part.text))}</pre>'
     if isinstance(part, Maps):
         options = "".join(
-            f'<option value="{at}">{for_html(label, 60)}</option>' for at, label in enumerate(part.labels)
+            f'<option value="{at}" dir="auto">{for_html(label, 60)}</option>' for at, label in enumerate(part.labels)
         )
-        drawn = "".join(_figure(figure, title, figures) for figure in part.figures)
+        drawn = "".join(_map(figure, title, figures, with_text=at == 0) for at, figure in enumerate(part.figures))
         return (
             f'<div class="maps"><label>Label to show <select class="label"><option value="">all</option>{options}'
-            f'</select></label><div class="side-by-side">{drawn}</div></div>'
+            f'</select></label><div class="side-by-side">{drawn}</div>'
+            '<p class="pointed" aria-live="polite"></p>'
+            '<div class="picked" tabindex="0" role="region" aria-label="Sentences of the label" hidden></div></div>'
         )
     return _figure(part, title, figures)
 
 
 def _figure(figure: go.Figure, title: str, figures: list[str]) -> str:
+    """The place of a figure, whose data go to `figures`."""
     figures.append(_json(json.loads(plotly.io.to_json(figure))))
-    height = figure.layout.height
+    return _place(figure, title)
+
+
+def _map(figure: go.Figure, title: str, figures: list[str], *, with_text: bool) -> str:
+    """The place of a map: its label once a trace, its sentences in the first map alone; page.js puts both in place."""
+    drawn = json.loads(plotly.io.to_json(figure))
+    for trace in drawn["data"]:
+        trace["customdata"] = trace["customdata"][:1]
+        if not with_text:
+            del trace["text"]
+    figures.append(_json(drawn))
+    return _place(figure, title)
+
+
+def _place(figure: go.Figure, title: str) -> str:
     name = for_html(figure.layout.title.text or title)
-    return f'<div class="figure" role="img" aria-label="{name}" style="height:{height}px"></div>'
+    return f'<div class="figure" role="img" aria-label="{name}" style="height:{figure.layout.height}px"></div>'
 
 
 def _table(table: Table) -> str:
@@ -115,7 +148,7 @@ def _table(table: Table) -> str:
         number = ' class="number"'
         scope = ' scope="col"' if tag == "th" else ""
         return "".join(
-            f"<{tag}{scope}{number if at in table.numbers else ''}>{for_html(cell)}</{tag}>"
+            f'<{tag}{scope}{number if at in table.numbers else ""} dir="auto">{for_html(cell)}</{tag}>'
             for at, cell in enumerate(row)
         )
 
@@ -133,4 +166,4 @@ def _table(table: Table) -> str:
 def _json(value: Any) -> str:
     """JSON that cannot end the script it stands in."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return text.replace("<", "\\u003c")

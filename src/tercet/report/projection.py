@@ -15,7 +15,7 @@ def lay_out(embeddings: Tensor, *, like: np.ndarray | None = None, seed: int = 0
 
     Van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
     """
-    directions = torch.nn.functional.normalize(embeddings.float(), dim=1)
+    directions = torch.nn.functional.normalize(embeddings.detach().cpu().float(), dim=1)
     start = _principal(directions) if like is None else like
     if len(embeddings) < _FEWEST or float(np.abs(start).max()) == 0:
         return start

@@ -25,7 +25,7 @@ from tercet.report.neighbours import (
     recall_per_label,
     sample_distances,
 )
-from tercet.report.page import Maps, Part, Section, Table, write_page
+from tercet.report.page import Code, Maps, Part, Section, Table, write_page
 from tercet.report.projection import lay_out
 from tercet.report.text import labelled
 
@@ -124,6 +124,7 @@ def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Sectio
     margin = None if settings["loss"] == "batch-hard-soft-margin" else settings["margin"]
     # By cosine, as the metrics are, so that recall per label is recall@1 taken apart.
     before, after = (neighbourhood(x, codes, "cosine") for x in (measured.before, measured.after))
+    at_the_end = after if distance == "cosine" else neighbourhood(measured.after, codes, distance)
     return [
         Section("Distances", _distances(measured, codes, distance, margin)),
         Section("Map", _maps(measured, codes)),
@@ -131,7 +132,7 @@ def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Sectio
         Section("Labels taken for each other", _confused(after, codes, names, measured.sentences)),
         Section(
             "The hardest triplets at the end",
-            _hardest(neighbourhood(measured.after, codes, distance), measured, distance, margin),
+            _hardest(at_the_end, measured, distance, margin),
         ),
     ]
 
@@ -142,6 +143,8 @@ def _distances(measured: Measured, codes: np.ndarray, distance: str, margin: flo
         "The grey band is the margin, from the mean positive distance on: negatives beyond it are far enough."
         if margin is not None else "The soft margin has no fixed width, so none is drawn."
     )  # fmt: skip
+    if not len(after[0]) or not len(after[1]):
+        return ["There are no pairs to compare: it takes two held-out sentences of one label, and one of another."]
     return [
         f"{_PAIRS:,} random pairs of held-out sentences of one label, and as many of two. {drawn}",
         figures.distance_histograms(before, after, margin=margin, distance=distance),
@@ -157,7 +160,7 @@ def _sample(codes: np.ndarray) -> tuple[np.ndarray, str]:
     if len(rows) <= _ON_MAP:
         return rows, f"{len(rows):,} sentences{of_labels}"
     drawn = np.sort(np.random.default_rng(0).choice(rows, _ON_MAP, replace=False))
-    return drawn, f"{_ON_MAP:,} of {len(codes):,} sentences{of_labels}, drawn at random"
+    return drawn, f"{_ON_MAP:,} of {len(rows):,} sentences{of_labels}, drawn at random"
 
 
 def _maps(measured: Measured, codes: np.ndarray) -> list[Part]:
@@ -226,7 +229,7 @@ def _hardest(after: Neighbourhood, measured: Measured, distance: str, margin: fl
             labelled(measured.sentences[row], measured.labels[row])
             for row in (found.anchor, found.positive, found.negative)
         )
-        rows.append([f"{found.gap + (margin or 0.0):.3f}", *texts,
+        rows.append([f"{found.gap if margin is None else max(0.0, found.gap + margin):.3f}", *texts,
                      f"{found.positive_distance:.3f}", f"{found.negative_distance:.3f}"])  # fmt: skip
     loss = "d(a,p) − d(a,n)" if margin is None else f"loss at margin {margin:g}"
     columns = [loss, "anchor", "farthest of its label", "nearest of another", "d(a,p)", "d(a,n)"]
@@ -238,7 +241,7 @@ def _hardest(after: Neighbourhood, measured: Measured, distance: str, margin: fl
 
 def _settings(metrics: Mapping[str, Any], command: str) -> list[Part]:
     settings = [[name, str(value)] for name, value in metrics["settings"].items() if value is not None]
-    parts: list[Part] = [f"Command: {command}"] if command else []
+    parts: list[Part] = [Code(command)] if command else []
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return [
         *parts,

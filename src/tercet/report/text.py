@@ -2,14 +2,31 @@
 
 import html
 import textwrap
+import unicodedata
+from collections.abc import Sequence
 
 LONGEST = 200
+# A soft hyphen and a byte order mark.
+_UNSEEN = "\u00ad\ufeff"
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
-    """One line of printable text, its end left out where it is too long."""
-    line = " ".join("".join(c if c.isprintable() or c.isspace() else "�" for c in text).split())
+    """One line of text as it is, its end left out where it is too long; what controls a screen is replaced."""
+    line = " ".join(plain(text).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def plain(text: str) -> str:
+    """Text without control characters, halves of pairs, and marks that turn the direction of what follows.
+
+    Joiners stay, without which words of Persian and Hindi, and many emoji, are others.
+    """
+    return "".join("" if c in _UNSEEN else "�" if _controls(c) else c for c in text)
+
+
+def _controls(c: str) -> bool:
+    return (unicodedata.category(c) in ("Cc", "Cs", "Co") and not c.isspace()) or c in _TURNS
 
 
 def labelled(sentence: str, label: str) -> str:
@@ -30,3 +47,11 @@ def for_figure(text: str, longest: int = LONGEST) -> str:
 def wrapped_for_figure(text: str, width: int = 50, longest: int = 150) -> str:
     """The same in lines of some length, for the box that a pointer opens."""
     return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(cut(text, longest), width)) or "(empty)"
+
+
+def names_for_figure(names: Sequence[str], shortest: int = 24) -> list[str]:
+    """Names cut as short as tells them apart."""
+    for longest in (shortest, 2 * shortest):
+        if len({cut(name, longest) for name in names}) == len(set(names)):
+            return [for_figure(name, longest) for name in names]
+    return [for_figure(name) for name in names]
