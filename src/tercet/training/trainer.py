@@ -22,6 +22,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.gathering import gather_rows
 from tercet.losses.memory import EmbeddingMemory
+from tercet.losses.modules import BatchLoss, TripletLoss
 from tercet.training import checkpoints
 from tercet.training.arguments import SentenceTransformerTrainingArguments
 from tercet.training.datasets import collate
@@ -125,7 +126,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
     def _watch_anew(self) -> None:
         """Each run is told of what goes wrong in it, also the later ones of a search for settings."""
         self._figures, self._watch = BatchFigures(), Watch.of(self.loss)
-        if hasattr(self.loss, "tell_anew"):
+        if isinstance(self.loss, (BatchLoss, TripletLoss)):
             self.loss.tell_anew()
 
     def compute_loss(
