@@ -3,13 +3,21 @@
 import csv
 import json
 import os
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from typer.testing import CliRunner
 
+from tercet.cli.app import app
+from tercet.cli.inspect_tables import print_inspection
+from tercet.diagnosis.inspection import Example, NearDuplicate, inspect_data
+from tercet.errors import DataError
 from tests.cli.test_commands import run
 from tests.conftest import TOPICS
+from tests.diagnosis.test_inspection import Blind, Blobs, labelled, shuffled
 
 _SMALL = ("--batch-size", 8, "--samples-per-label", 2)
 _AWKWARD = ['=SUM(A1), "quoted"', "two\nlines, and\r\nthree", "-1+1 [red]mark[/red]", "@home 'single'", "ü 漢字 🎉\tx"]
@@ -39,7 +47,7 @@ def test_without_a_model_texts_and_labels_are_told(wrong):
     with path.open("a", newline="") as file:
         csv.writer(file).writerows([("The  team won the GAME", "sport"), ("the soup is hot", "sport")])
     done = run("inspect", path)
-    assert "│ sentences                      │ 20" in done.stdout
+    assert "│ rows                           │ 20" in done.stdout
     assert "│ labels                         │ 4" in done.stdout
     assert "│ empty texts                    │ 2 (row 0, 5)" in done.stdout
     assert "│ copies under the same label    │ 1 (row 18)" in done.stdout
@@ -137,7 +145,6 @@ def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
         (("--model", "BERT", "--suspects", "folder.csv"), "folder.csv is a folder; name a file"),
         (("--model", "BERT", "--suspects", "there.csv"), "there.csv is there already; take another --suspects, or add"),
         (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the data itself; take another"),
-        (("--model", "BERT", "--suspects", "/proc/nowhere/s.csv"), "cannot write /proc/nowhere/s.csv: "),
         (("--model", "BERT", "--suspects", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
         (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "cannot be the name of a file: File name too long"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
@@ -159,6 +166,78 @@ def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_
     assert done.stdout == ""
     assert sorted(os.listdir(tmp_path)) == ["data.csv", "folder.csv", "there.csv"]
     assert ((tmp_path / "there.csv").read_text(), csv_file.read_text()) == ("mine", before)
+
+
+@pytest.mark.parametrize("option", ["--suspects", "--output"])
+def test_a_file_that_cannot_be_written_costs_nothing_that_was_found(option, monkeypatch, bert, csv_file, tmp_path):
+    @contextmanager
+    def full(path):
+        raise DataError(f"cannot write {path}: No space left on device")
+        yield
+
+    monkeypatch.setattr("tercet.cli.inspect.whole_file", full)
+    path = tmp_path / ("s.csv" if option == "--suspects" else "r.html")
+    for more, first in (((), "Texts and labels"), (("--json",), "{")):
+        words = ["inspect", csv_file, "--model", bert, option, path, *_SMALL, *more]
+        done = CliRunner().invoke(app, list(map(str, words)))
+        assert done.exit_code == 2
+        assert done.stdout.startswith(first)
+        assert "To begin with" in done.stdout or json.loads(done.stdout)["with_model"]["suggestions"]
+        assert f"cannot write {path}: No space left on device" in done.stderr
+
+
+def _printed(inspection, monkeypatch, capsys, width=80):
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_inspection(inspection)
+    return capsys.readouterr().out
+
+
+def test_long_labels_that_differ_at_their_ends_can_be_told_apart(monkeypatch, capsys):
+    names = ["balance_not_updated_after_bank_transfer", "balance_not_updated_after_cheque_or_cash_deposit"]
+    # Two wrong labels each way, and a text under both.
+    texts = [f"{place} {letter}" for place in ("one", "two") for letter in "abcdefghij"]
+    labels = [names[int(text.startswith("two")) ^ (text[4:] in "ab")] for text in texts]
+    found = inspect_data(labelled([*texts, "one c"], [*labels, names[1]]), Blobs())
+    facts = found.with_model
+    assert facts.suspects
+    assert facts.confusions
+    assert found.texts.contradictions
+    facts = replace(facts, near_duplicates=[NearDuplicate(0.99, *(Example(1, "one", name) for name in names))])
+    text = _printed(replace(found, with_model=facts), monkeypatch, capsys)
+    for title in ("Texts under two", "Most doubtful", "Labels taken", "Near copies"):
+        table = text[text.index(title) :].split("└")[0]
+        assert "…" not in table
+        columns = zip(*(line.split("│") for line in table.splitlines() if line.startswith("│")), strict=True)
+        cells = "\n".join("".join(cell.strip() for cell in column) for column in columns)
+        for name in names:
+            assert name in cells
+    pair = facts.confusions[0]
+    assert f" {pair.disputed[0]} / {pair.disputed[1]} " in text  # beside names of several lines
+
+
+def test_a_warning_is_printed_below_the_numbers_that_it_is_about(monkeypatch, capsys):
+    for model, last in ((Blobs(), "To begin with"), (Blind(), "")):
+        found = inspect_data(shuffled(), model)
+        text = " ".join(_printed(found, monkeypatch, capsys).split())
+        before, after = text.split(found.with_model.warning)
+        assert "sentences that are cut" in before
+        assert last in after
+        assert bool(after.strip()) == bool(last)
+
+
+def test_texts_that_are_all_empty(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\n,x\n,y\n")
+    text = " ".join(run("inspect", "d.csv", cwd=tmp_path).stdout.split())
+    assert "│ rows │ 2 │" in text
+    assert "│ smallest label │ – │" in text
+    assert "Not fit to train on: d.csv has no row with a text" in text
+    result = json.loads(run("inspect", "d.csv", "--json", cwd=tmp_path).stdout)
+    assert result["texts"]["labels"]["smallest"] is None
+
+
+def test_the_help_says_how_much_the_report_holds():
+    text = " ".join(CliRunner().invoke(app, ["inspect", "--help"]).stdout.split())
+    assert "Write the tables, to 200 rows each, with figures to this .html file." in text
 
 
 def test_suspects_are_replaced_when_asked(csv_file, bert, tmp_path):

@@ -59,6 +59,18 @@ def test_labels_that_make_no_triplet_are_refused():
     columns.check_labels_teach(np.array([0, 0, 1]), None, "data")
 
 
+@pytest.mark.parametrize("names", [["nan", "NaN"], ["inf", "-inf"], ["1.5", "nan"], ["1", "2"]])
+def test_labels_that_are_no_decimal_numbers_are_names(names):
+    columns.check_labels_teach(np.array([0, 0, 1]), names, "data")
+    codes, found = columns.encode_labels(names, "data")
+    assert [found[code] for code in codes] == names
+
+
+def test_decimal_labels_are_refused():
+    with pytest.raises(DataError, match=r"the labels are decimal numbers \('0.5', '1.5'\)"):
+        columns.check_labels_teach(np.array([0, 0, 1]), ["0.5", "1.5"], "data")
+
+
 def test_usual_names_are_guessed_and_others_asked_for():
     guess = columns.guess_columns
     assert guess({"id": [], "Utterance": [], "intent": []}, None, None, "d") == ("Utterance", "intent")

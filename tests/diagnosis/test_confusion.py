@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tercet.diagnosis.confusion import confused_labels, near_copies
-from tercet.diagnosis.neighbours import find_neighbours
+from tercet.diagnosis.neighbours import Neighbours, find_neighbours
 from tercet.diagnosis.suspects import Judgements, judge_labels
 
 
@@ -38,6 +38,13 @@ def test_every_suspect_is_in_one_pair():
         for row in pair.rows:
             kind = (codes[row], judged.suggested[row])
             assert row == next(r for r in ranked if (codes[r], judged.suggested[r]) == kind)
+
+
+def test_near_copies_have_a_similarity_of_095_or_more():
+    similarity = torch.tensor([0.94, 0.9501, -torch.inf, 0.96])
+    neighbours = Neighbours(torch.zeros(4, 1), torch.zeros(4, 1), similarity, torch.tensor([1, 2, 0, 0]))
+    copies = near_copies(Judgements(torch.zeros(4), torch.zeros(4), neighbours))
+    assert [copy.rows for copy in copies] == [(0, 3), (1, 2)]
 
 
 def test_near_copies_are_the_nearest_to_one_of_the_two():

@@ -22,6 +22,14 @@ def test_centred_rows_have_no_mean_and_length_1():
     assert not centred(torch.zeros(2, 3)).any()
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e25, 1e38])
+def test_values_whose_squares_do_not_fit_are_centred_like_others(scale):
+    x = torch.nn.functional.normalize(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(centred(x * scale), centred(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(centred(x.double() * 1e200), centred(x), atol=1e-5, rtol=1e-5)
+    assert not centred(torch.full((5, 3), 0.1 * scale)).any()
+
+
 @pytest.mark.parametrize("block_bytes", [1, 16 * 23 * 5, 2**20])
 @pytest.mark.parametrize("k", [1, 6, 50])
 def test_neighbours_are_those_of_the_whole_matrix(block_bytes, k):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tercet.diagnosis.lengths import length_facts
 from tercet.diagnosis.texts import label_sizes, text_facts, text_keys
 
-_TEXTS = st.sampled_from(["a b", "A  b", "a\tB\n", "ab", "", " ", "\u00a0", "ß", "SS", "ss ", "c"])
+_TEXTS = st.sampled_from(["a b", "A  b", "a\tB\n", "ab", "", " ", "\u00a0", "ß", "SS", "ss ", "c", "\u200b", "ａｂ"])
 _ROWS = st.lists(st.tuples(_TEXTS, st.integers(0, 2)), min_size=1, max_size=14)
 _NAMES = ["x", "y", "z"]
 
@@ -21,16 +21,25 @@ def test_texts_are_the_same_but_for_capitals_and_white_space():
     ]  # fmt: skip
 
 
+def test_texts_are_the_same_in_any_unicode_form_and_with_characters_without_width():
+    assert len(set(text_keys(["Café", "Cafe\u0301", "ｃａｆé", "\ufeffcafé", "ca\u00adfé", "caf\u200bé"]))) == 1
+    assert text_keys(["ﬁle ²", "\u200b", " \ufeff\u00ad", "\ud800"]) == ["file 2", "", "", "\ud800"]
+    # Joiners are part of a word in some scripts, and of an emoji.
+    assert len(set(text_keys(["👩\u200d🚀", "👩🚀", "می\u200cخواهم", "میخواهم"]))) == 4
+
+
 @given(_ROWS)
 def test_facts_are_what_their_names_say(rows):
     texts, codes = [text for text, _ in rows], np.array([code for _, code in rows])
     facts = text_facts(texts, codes, _NAMES)
 
+    keys = text_keys(texts)
+
     def same(i, j):
-        return " ".join(texts[i].casefold().split()) == " ".join(texts[j].casefold().split())
+        return keys[i] == keys[j]
 
     everything = range(len(texts))
-    empty = [i for i in everything if not texts[i].strip()]
+    empty = [i for i in everything if not texts[i].strip(" \u00a0\u200b")]
     filled = [i for i in everything if i not in empty]
     assert facts.rows == len(texts)
     assert facts.empty == empty
@@ -41,6 +50,13 @@ def test_facts_are_what_their_names_say(rows):
     for i, found in zip(firsts, facts.contradictions, strict=True):
         assert found.text == texts[i]
         assert found.labels == sorted({_NAMES[codes[j]] for j in found.rows})
+    # A row without a text is no sentence of its label.
+    assert dict(facts.labels.sizes) == Counter(_NAMES[codes[i]] for i in filled)
+
+
+def test_where_no_row_has_a_text_there_is_no_label():
+    labels = text_facts(["", " "], np.array([0, 1]), _NAMES).labels
+    assert (labels.count, labels.smallest, labels.largest, labels.singletons, labels.sizes) == (0, None, None, 0, [])
 
 
 @given(_ROWS)

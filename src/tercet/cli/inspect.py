@@ -27,7 +27,9 @@ def inspect(
     suspects: Annotated[
         Path | None, typer.Option(help="Write the sentences with a disputed label to this .csv file, ranked.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write all of it to this .html file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the tables, to 200 rows each, with figures to this .html file.")
+    ] = None,
     batch_size: opt.BatchSize = 64,
     samples_per_label: opt.SamplesPerLabel = 4,
     text_column: opt.TextColumn = None,
@@ -63,6 +65,13 @@ def inspect(
         seed=seed,
         show_progress_bar=True,
     )
+    # Before the files are written, so that one that cannot be written costs nothing that was found.
+    if as_json:
+        typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
+    else:
+        from tercet.cli.inspect_tables import print_inspection
+
+        print_inspection(inspection)
     if suspects is not None:
         with whole_file(suspects) as partial:
             number = _write_suspects(partial, inspection)
@@ -73,12 +82,6 @@ def inspect(
         with whole_file(output) as partial:
             write_inspection_report(partial, inspection)
         say(f"report written to {output}")
-    if as_json:
-        typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
-    else:
-        from tercet.cli.inspect_tables import print_inspection
-
-        print_inspection(inspection)
 
 
 def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool) -> None:

@@ -6,6 +6,7 @@
 Anything else is an error that names the columns that were found and those that were wanted.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -194,9 +195,10 @@ def _place(source: str, row: int, lines: Sequence[int] | None) -> str:
 
 def _is_decimal(name: str) -> bool:
     try:
-        return float(name) % 1 != 0
+        number = float(name)
     except ValueError:
         return False
+    return math.isfinite(number) and number % 1 != 0  # "nan" and "inf" are names like any other
 
 
 def _plain(columns: dict[str, Any], usual: Sequence[str], role: str, source: str) -> str:

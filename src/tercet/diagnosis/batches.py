@@ -1,6 +1,6 @@
 """What a batch of P×K would hold before the first step, and the settings that follow from it.
 
-Batches are drawn as in training and measured with the losses themselves. The share of triplets that are active at
+Batches are drawn as in training and counted by the engine of the losses. The share of triplets that are active at
 a margin (whose loss is above 0) tells how much there is to learn from: near 0 there are no gradients, near 1
 every triplet pushes and the margin selects nothing.
 """
@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from tercet.data.batches import GroupByLabelSampler
-from tercet.losses import rules
-from tercet.losses.functional import batch_loss_with_statistics
-from tercet.losses.statistics import LossStatistics
+from tercet.diagnosis.active import count_active
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 DISTANCES = ("euclidean", "cosine")
 # Of the semi-hard triplets, which the default loss takes. A rule of thumb for a first run: see docs/inspect.md.
 WANTED_ACTIVE = 0.7
 _MOST_BATCHES = 50
+# Seconds on a CPU, also for batches of thousands.
+_MOST_ANCHORS = 20_000
 _ENOUGH_SENTENCES = 0.9
 _UNIT = 0.01
+_ALIKE = 1.02
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class BatchFacts:
     """Means over batches.
 
     Attributes:
-        drawn: batches that were measured, of `epoch` in an epoch.
+        drawn: batches that were measured, of `epoch` in an epoch; with one, it holds all sentences.
         labels: different labels in a batch.
         valid_triplets: triplets of a batch.
         mean_positive: euclidean distance of an anchor to the sentences of its label …
@@ -78,20 +79,28 @@ def batch_facts(
         DataError: no batch can hold a triplet.
     """
     drawn = GroupByLabelSampler(codes, batch_size, samples_per_label, seed).batches()
-    some = drawn[:_MOST_BATCHES]
+    some = drawn[: max(1, min(_MOST_BATCHES, _MOST_ANCHORS // drawn.shape[1]))]
     targets = torch.from_numpy(codes).to(embeddings.device)
-    active: list[ActiveShare] = []
-    facts: list[LossStatistics] = []
-    for distance in DISTANCES:
-        for margin in MARGINS:
-            everything = [_statistics(embeddings, targets, rows, rules.all_triplets(margin), distance) for rows in some]
-            chosen = [_statistics(embeddings, targets, rows, rules.semi_hard(margin), distance) for rows in some]
-            active.append(ActiveShare(distance, margin, _share(everything), _share(chosen)))
-            facts = facts or everything
+    batches = [torch.from_numpy(rows).to(embeddings.device) for rows in some]
+    counted = {
+        distance: [count_active(embeddings[rows], targets[rows], MARGINS, distance) for rows in batches]
+        for distance in DISTANCES
+    }
+    facts = [found.statistics for found in counted["euclidean"]]
+    triplets, pairs = sum(seen.valid_triplets for seen in facts), sum(seen.positive_pairs for seen in facts)
+    active = [
+        ActiveShare(
+            distance, margin,
+            sum(batch.all_triplets[at] for batch in found) / triplets,
+            sum(batch.semi_hard[at] for batch in found) / pairs,
+        )
+        for distance, found in counted.items()
+        for at, margin in enumerate(MARGINS)
+    ]  # fmt: skip
     return BatchFacts(
         len(some), len(drawn), some.shape[1], samples_per_label,
         float(np.mean([len(np.unique(codes[rows])) for rows in some])),
-        float(np.mean([seen.valid_triplets for seen in facts])),
+        triplets / len(some),
         float(np.mean([seen.mean_positive for seen in facts])),
         float(np.mean([seen.mean_negative for seen in facts])),
         active,
@@ -109,21 +118,36 @@ def _suggest_distance(embeddings: Tensor) -> Suggestion:
     shortest, longest = float(lengths.min()), float(lengths.max())
     if shortest >= 1 - _UNIT and longest <= 1 + _UNIT:
         return Suggestion("--distance", "euclidean", "all embeddings have length 1, where both distances rank alike")
-    return Suggestion(
-        "--distance", "cosine",
-        f"embeddings are {shortest:.3g} to {longest:.3g} long, so a euclidean margin would have no fixed scale",
-    )  # fmt: skip
+    if longest < _ALIKE * shortest:
+        reason = f"embeddings are {longest:.3g} long, so a euclidean margin would be in units of that"
+    else:
+        reason = f"embeddings are {shortest:.3g} to {longest:.3g} long, so a euclidean margin would have no fixed scale"
+    return Suggestion("--distance", "cosine", reason)
 
 
 def _suggest_margin(facts: BatchFacts, distance: str) -> Suggestion:
     shares = [share for share in facts.active if share.distance == distance]
-    chosen = next((share for share in shares if share.semi_hard >= WANTED_ACTIVE), shares[-1])
+    chosen = next((share for share in shares if share.semi_hard >= WANTED_ACTIVE), None)
+    tried, measured = ", ".join(f"{margin:g}" for margin in MARGINS), f"{distance}, {_measured_in(facts)}"
+    if chosen is None:
+        # With a decimal, since 69.6 % in whole percents would read as what was wanted.
+        return Suggestion(
+            "--margin", shares[-1].margin,
+            f"none of {tried} makes {WANTED_ACTIVE:.0%} of the semi-hard triplets active ({measured}); the largest has "
+            f"{shares[-1].semi_hard:.1%}: labels are apart already",
+        )  # fmt: skip
+    first = f"wanted: the first of {tried} with {WANTED_ACTIVE:.0%}"
     return Suggestion(
         "--margin", chosen.margin,
-        f"{chosen.semi_hard:.0%} of the semi-hard triplets are active at it ({distance}), and "
-        f"{chosen.all_triplets:.0%} of all; wanted: the first of "
-        f"{', '.join(f'{margin:g}' for margin in MARGINS)} with {WANTED_ACTIVE:.0%}",
+        f"{chosen.semi_hard:.0%} of the semi-hard triplets are active at it ({measured}), and "
+        f"{chosen.all_triplets:.0%} of all; {'it is the smallest tried' if chosen is shares[0] else first}",
     )  # fmt: skip
+
+
+def _measured_in(facts: BatchFacts) -> str:
+    if facts.epoch == 1:
+        return f"in one batch of all {facts.batch_size} sentences"
+    return f"in batches of {facts.batch_size} with {facts.samples_per_label} of a label"
 
 
 def _suggest_samples(codes: np.ndarray) -> Suggestion:
@@ -131,14 +155,3 @@ def _suggest_samples(codes: np.ndarray) -> Suggestion:
     enough = float(counts[counts >= 4].sum() / len(codes))
     reason = f"{enough:.0%} of the sentences have a label with 4 or more"
     return Suggestion("--samples-per-label", 4 if enough >= _ENOUGH_SENTENCES else 2, reason)
-
-
-def _statistics(
-    embeddings: Tensor, targets: Tensor, rows: np.ndarray, rule: rules.Rule, distance: str
-) -> LossStatistics:
-    chosen = torch.from_numpy(rows).to(embeddings.device)
-    return batch_loss_with_statistics(embeddings[chosen], targets[chosen], rule, distance)[1]
-
-
-def _share(seen: list[LossStatistics]) -> float:
-    return sum(batch.active_triplets for batch in seen) / max(1, sum(batch.chosen_triplets for batch in seen))

@@ -11,6 +11,7 @@ from tercet.diagnosis.batches import BatchFacts, Suggestion, batch_facts, sugges
 from tercet.diagnosis.confusion import confused_labels, near_copies
 from tercet.diagnosis.folds import deal_folds
 from tercet.diagnosis.lengths import Lengths, count_tokens, length_facts
+from tercet.diagnosis.neighbours import centred
 from tercet.diagnosis.suspects import FOLDS, judge_labels
 from tercet.diagnosis.texts import TextFacts, text_facts, text_keys
 from tercet.errors import DataError, ModelError
@@ -63,14 +64,17 @@ class ModelFacts:
     """What takes a model.
 
     Attributes:
-        judged: sentences whose label could be judged; the others are alone with theirs.
+        warning: what to know before any of the rest is read, or None.
+        judged: sentences whose label could be judged; the others are alone with theirs. None where the model tells
+            no sentences apart: then there are no suspects, pairs, batches and suggestions either.
         suspects: sentences whose label is disputed, the most doubtful first.
         batches: None where no batch can hold a triplet.
     """
 
     model: str
     lengths: Lengths
-    judged: int
+    warning: str | None
+    judged: int | None
     suspects: list[Suspect]
     confusions: list[Confusion]
     near_duplicates: list[NearDuplicate]
@@ -94,7 +98,11 @@ class Inspection:
     with_model: ModelFacts | None
 
     def to_dict(self, most: int | None = None) -> dict[str, Any]:
-        """As plain dictionaries, lists, numbers and strings: the first `most` of each list, and all of them counted."""
+        """As plain dictionaries, lists, numbers and strings.
+
+        Args:
+            most: how many to keep of each list that `counts` names and counts; other lists are whole.
+        """
         result = asdict(self)
         counts = result["counts"] = {}
         for part, names in (
@@ -127,79 +135,99 @@ def inspect_data(
 
     Raises:
         DataError: there is no row.
-        ModelError: the model gives embeddings that are not finite.
+        ModelError: the model gives embeddings that are not finite, or too large to measure.
     """
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
     codes, names = _numbered(data)
     facts = text_facts(data.sentences, codes, names)
-    kept = np.setdiff1d(np.arange(len(data)), facts.empty)
-    inspection = Inspection(source, facts, _obstacle(data.take(kept), source), None)
-    if model is None or len(kept) == 0:
+    rows = np.setdiff1d(np.arange(len(data)), facts.empty)
+    inspection = Inspection(source, facts, _obstacle(data.take(rows), source), None)
+    if model is None or len(rows) == 0:
         return inspection
-    sentences = [data.sentences[row] for row in kept]
-    embeddings = model.encode(sentences, convert_to_tensor=True, show_progress_bar=show_progress_bar)
+    kept = _Kept(rows, [data.sentences[row] for row in rows], codes[rows], names)
+    embeddings = _embeddings(kept, model, model_name, show_progress_bar=show_progress_bar)
+    lengths = length_facts(count_tokens(model, kept.texts), model.max_seq_length)
+    found = ModelFacts(model_name, lengths, None, None, [], [], [], None, [])
+    keys = text_keys(kept.texts)
+    # Copies of one text are no fault of the model.
+    if len(set(keys)) == 1 or centred(embeddings).any():
+        found = _judged(found, kept, keys, embeddings, seed, show_progress_bar=show_progress_bar)
+        if inspection.obstacle is None:
+            batches = batch_facts(embeddings, kept.codes, batch_size, samples_per_label, seed)
+            found = replace(found, batches=batches, suggestions=suggestions(batches, embeddings, kept.codes))
+    return replace(inspection, with_model=replace(found, warning=_warning(found)))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The sentences with a text: rows of the data `(n,)`, texts, labels `(n,)` by their place in `names`."""
+
+    rows: np.ndarray
+    texts: list[str]
+    codes: np.ndarray
+    names: list[str]
+
+    def example(self, place: int) -> Example:
+        return Example(int(self.rows[place]), self.texts[place], self.names[self.codes[place]])
+
+
+def _embeddings(kept: _Kept, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool) -> torch.Tensor:
+    """The embeddings of the sentences, `(n, dim)`."""
+    embeddings = model.encode(kept.texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
-    broken = (~embeddings.isfinite().all(1)).nonzero().flatten()
+    # A distance is at most twice the length of the longer row, and its square must fit in float32.
+    broken = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
     if len(broken):
         raise ModelError(
-            f"{model_name} gives NaN or infinite values for {len(broken)} of {len(kept)} sentences (row "
-            f"{kept[int(broken[0])]} for one); nothing can be told from those"
+            f"{model_name} gives NaN, infinite or far too large values for {len(broken)} of {len(kept.texts)} "
+            f"sentences (row {kept.rows[int(broken[0])]} for one); nothing can be told from those"
         )
-    lengths = length_facts(count_tokens(model, sentences), model.max_seq_length)
-    found = _model_facts(
-        data.sentences, codes, names, kept, embeddings, lengths, model_name, seed, show_progress_bar=show_progress_bar
-    )
-    if inspection.obstacle is None:
-        batches = batch_facts(embeddings, codes[kept], batch_size, samples_per_label, seed)
-        found = replace(found, batches=batches, suggestions=suggestions(batches, embeddings, codes[kept]))
-    return replace(inspection, with_model=found)
+    return embeddings
 
 
-def _model_facts(
-    texts: list[str],
-    codes: np.ndarray,
-    names: list[str],
-    kept: np.ndarray,
-    embeddings: torch.Tensor,
-    lengths: Lengths,
-    model_name: str,
-    seed: int,
-    *,
-    show_progress_bar: bool,
+def _judged(
+    facts: ModelFacts, kept: _Kept, keys: list[str], embeddings: torch.Tensor, seed: int, *, show_progress_bar: bool
 ) -> ModelFacts:
-    """What embeddings of the `kept` rows tell of their labels."""
-    keys = text_keys([texts[row] for row in kept])
-    folds, text_numbers = deal_folds(keys, codes[kept], FOLDS, seed), np.unique(keys, return_inverse=True)[1]
+    """With what embeddings `(n, dim)` tell of the labels; `keys` say which texts are the same."""
+    folds, text_numbers = deal_folds(keys, kept.codes, FOLDS, seed), np.unique(keys, return_inverse=True)[1]
     device = embeddings.device
     judgements = judge_labels(
         embeddings,
-        *(torch.from_numpy(part).to(device) for part in (codes[kept], folds, text_numbers)),
+        *(torch.from_numpy(part).to(device) for part in (kept.codes, folds, text_numbers)),
         show_progress_bar=show_progress_bar,
     )
-
-    def example(place: int) -> Example:
-        row = int(kept[place])
-        return Example(row, texts[row], names[codes[row]])
-
     suspects = []
     for place in judgements.ranked().tolist():
-        at, suggested = example(place), names[int(judgements.suggested[place])]
+        at, suggested = kept.example(place), kept.names[int(judgements.suggested[place])]
         suspects.append(Suspect(at.row, at.text, at.label, suggested, float(judgements.score[place])))
     confusions = [
         Confusion(
-            (names[pair.labels[0]], names[pair.labels[1]]),
+            (kept.names[pair.labels[0]], kept.names[pair.labels[1]]),
             pair.disputed,
             pair.share,
-            [example(row) for row in pair.rows],
+            [kept.example(row) for row in pair.rows],
         )
-        for pair in confused_labels(judgements, codes[kept])
+        for pair in confused_labels(judgements, kept.codes)
     ]
     copies = [
-        NearDuplicate(pair.similarity, example(pair.rows[0]), example(pair.rows[1])) for pair in near_copies(judgements)
+        NearDuplicate(pair.similarity, kept.example(pair.rows[0]), kept.example(pair.rows[1]))
+        for pair in near_copies(judgements)
     ]
     judged = int((~judgements.score.isnan()).sum())
-    return ModelFacts(model_name, lengths, judged, suspects, confusions, copies, None, [])
+    return replace(facts, judged=judged, suspects=suspects, confusions=confusions, near_duplicates=copies)
+
+
+def _warning(facts: ModelFacts) -> str | None:
+    """What makes the rest of the facts worth little."""
+    if facts.judged is None:
+        return f"All sentences are the same to {facts.model}, so it tells nothing of their labels: take another model."
+    if 2 * len(facts.suspects) > facts.judged:
+        return (
+            f"Most labels are disputed ({len(facts.suspects):,} of {facts.judged:,}), so the lists of them say little: "
+            "see whether labels and texts belong together (shuffled rows, a wrong column), or try another model."
+        )
+    return None
 
 
 def _numbered(data: LabelledSentences) -> tuple[np.ndarray, list[str]]:

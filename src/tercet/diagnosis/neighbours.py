@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tercet.distances import at_least_float32
+
 _BLOCK_BYTES = 128 * 2**20
 _BYTES_A_CELL = 16  # a similarity in float32, its masks, and what topk takes
 
@@ -33,11 +35,13 @@ class Neighbours:
 
 def centred(embeddings: Tensor) -> Tensor:
     """Rows `(n, dim)` less their mean, scaled together so that the mean square of a length is 1."""
-    x = embeddings.float()
+    x = at_least_float32(embeddings)
+    # Squares of very large or very small values would not fit in float32.
+    x = (x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)).float()
     x = x - x.mean(0)
     size = x.square().sum(1).mean().sqrt()
     # What is left of rows that are all alike is rounding, and no direction.
-    return x / size if size > 1e-6 * embeddings.float().abs().max() else torch.zeros_like(x)
+    return x / size if size > 1e-6 else torch.zeros_like(x)
 
 
 def find_neighbours(

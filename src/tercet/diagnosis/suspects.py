@@ -8,7 +8,7 @@ regression fitted to those, and by a vote of the nearest of them. For a label �
 and the score is evidence(i, best other label) − evidence(i, given label): how much likelier the other label is, as a
 natural logarithm. Above 0 the label is disputed. Out-of-fold probabilities for this: Northcutt et al. 2021, "Confident
 Learning"; ranked by the difference p(other) − p(given), as there, fewer wrong labels are found, and so they are with a
-second fit without the first suspects (docs/log.md).
+second fit without the first suspects (docs/architecture.md; how many wrong labels are found: docs/inspect.md).
 
 Labels of which no sentence is in another fold cannot be judged; their score is nan.
 """

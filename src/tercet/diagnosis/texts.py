@@ -1,13 +1,17 @@
 """What labelled texts tell without a model: sizes of labels, empty texts, copies, and copies under two labels.
 
-Two texts are the same if they differ in capitals and white space only. Rows are counted from 0, which is the first
-row of data.
+Two texts are the same if they differ in capitals, white space, Unicode form and characters without width only. Rows
+are counted from 0, which is the first row of data.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+# A space without width, a byte order mark and a soft hyphen: they show nothing and say nothing.
+_WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad"))
 
 
 @dataclass(frozen=True)
@@ -16,16 +20,16 @@ class LabelSizes:
 
     Attributes:
         count: labels.
-        smallest: the fewest sentences of a label, and a label that has so many.
-        largest: the most, likewise.
+        smallest: a label with the fewest sentences, and how many it has; None where there is no label.
+        largest: … with the most.
         median: of the sentences of a label.
         singletons: labels with one sentence, which are negatives only.
         sizes: sentences of each label, largest first.
     """
 
     count: int
-    smallest: tuple[str, int]
-    largest: tuple[str, int]
+    smallest: tuple[str, int] | None
+    largest: tuple[str, int] | None
     median: float
     singletons: int
     sizes: list[tuple[str, int]]
@@ -48,6 +52,7 @@ class TextFacts:
         empty: rows without a text.
         duplicates: rows whose text came before under the same label.
         contradictions: texts that come under more than one label, in the order of the data.
+        labels: of the rows with a text.
     """
 
     rows: int
@@ -58,8 +63,9 @@ class TextFacts:
 
 
 def text_keys(texts: Sequence[str]) -> list[str]:
-    """What texts are compared by: small letters, single spaces."""
-    return [" ".join(text.casefold().split()) for text in texts]
+    """What texts are compared by: characters of one form, small letters, single spaces."""
+    plain = (unicodedata.normalize("NFKC", text).translate(_WITHOUT_WIDTH) for text in texts)
+    return [" ".join(text.casefold().split()) for text in plain]
 
 
 def text_facts(texts: Sequence[str], codes: np.ndarray, names: Sequence[str]) -> TextFacts:
@@ -84,15 +90,17 @@ def text_facts(texts: Sequence[str], codes: np.ndarray, names: Sequence[str]) ->
         for rows in rows_of.values()
         if len(rows) > 1 and len(np.unique(codes[rows])) > 1
     ]
-    return TextFacts(len(texts), empty, duplicates, contradictions, label_sizes(codes, names))
+    return TextFacts(len(texts), empty, duplicates, contradictions, label_sizes(np.delete(codes, empty), names))
 
 
 def label_sizes(codes: np.ndarray, names: Sequence[str]) -> LabelSizes:
-    """Sentences of each label `(texts,)`; labels that no sentence has are left out."""
+    """Sentences of each label, from the labels of sentences `(sentences,)`; labels that none has are left out."""
     counts = np.bincount(codes, minlength=len(names))
     order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
     sizes = [(names[code], int(counts[code])) for code in order]
     numbers = [size for _, size in sizes]
+    if not sizes:
+        return LabelSizes(0, None, None, 0.0, 0, [])
     return LabelSizes(
         len(sizes), sizes[-1], sizes[0], float(np.median(numbers)), sum(size == 1 for size in numbers), sizes
     )
