@@ -14,6 +14,8 @@ from tercet.errors import DataError
 from tercet.losses import functional, rules
 from tercet.losses.statistics import LossStatistics
 from tercet.training.diagnostics import BATCHES, ENOUGH, BatchFigures, Watch
+from tercet.training.run import make_trainer
+from tercet.training.settings import RunSettings
 from tests.training.test_trainer import _arguments, _trainer
 
 
@@ -224,3 +226,14 @@ def test_a_margin_that_is_met_everywhere_is_told(bert, labelled, tmp_path, caplo
         return losses.BatchHardTripletLoss(model, margin=1e-4)
 
     assert "nothing is learnt" in _run(bert, tmp_path, data, loss, caplog, **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "logged"), [({"max_steps": 30}, 1), ({"max_steps": 100}, 5), ({"epochs": 200}, 10)]
+)
+def test_short_runs_are_logged_more_often(bert, sentences, tmp_path, settings, logged):
+    """So that they have curves; 16 sentences in batches of 8 are two steps an epoch."""
+    data = Dataset.from_dict({"sentence": sentences, "label": [row // 4 for row in range(16)]})
+    settings = RunSettings(batch_size=8, samples_per_label=2, **settings)
+    trainer = make_trainer(SentenceTransformer(bert, device="cpu"), data, settings, tmp_path, [])
+    assert trainer.args.logging_steps == logged

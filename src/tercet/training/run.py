@@ -1,5 +1,6 @@
 """One whole run: measure, train, measure again, save. What `tercet train` and `tercet demo` do."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,10 @@ def make_trainer(
     **changes: Any,
 ) -> SentenceTransformerTrainer:
     """A trainer that is silent but for its callbacks; `changes` are arguments of the trainer by name."""
+    steps = settings.max_steps
+    if steps < 0:
+        steps = math.ceil(settings.epochs * math.ceil(len(train) / settings.batch_size))
+    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}  # a short run has a curve too
     trainer = SentenceTransformerTrainer(
         model=model,
         args=training_arguments(settings, checkpoints, triplets="anchor" in train.column_names, **changes),

@@ -85,7 +85,6 @@ def training_arguments(
         "save_total_limit": settings.keep,
         "eval_strategy": "no" if settings.eval_steps is None else "steps",
         "eval_steps": settings.eval_steps,
-        "logging_steps": 10,
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
