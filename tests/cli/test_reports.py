@@ -3,8 +3,10 @@
 import html
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -111,3 +113,36 @@ def test_measuring_along_the_way_wants_something_to_measure_on(csv_file, bert, t
     done = run(*_train(csv_file, bert, tmp_path / "m", *options), expect=2)
     assert "--eval-steps has nothing to measure on; give --eval-data" in done.stderr
     assert not (tmp_path / "m").exists()
+
+
+def test_a_run_that_is_resumed_is_measured_as_often_as_it_asks(csv_file, bert, tmp_path):
+    """The checkpoint remembers the steps of the run that wrote it."""
+    from datasets import Dataset
+
+    from tercet import SentenceTransformer
+    from tercet.training.run import make_trainer, train_and_measure
+    from tercet.training.settings import RunSettings
+
+    data = Dataset.from_csv(str(csv_file)).rename_column("text", "sentence")
+    settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3)
+    make_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
+    shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
+    again = replace(settings, eval_steps=2)
+    run = train_and_measure(SentenceTransformer(bert), data, data, tmp_path / "m", again, resume=True)
+    assert list(run.metrics["by_step"]) == ["4", "6"]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(".", "is the folder that you are in, or holds it"), ("..", "is the folder that you are in, or holds it"),
+     ("afile/m", "is a file, and no folder"), ("x" * 300, "cannot be a name: File name too long")],
+)  # fmt: skip
+def test_a_place_that_cannot_hold_a_model_is_refused_before_training(csv_file, bert, tmp_path, output, message):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "afile").touch()
+    done = run(*_train(csv_file, bert, output, "--overwrite"), cwd=here, expect=2)
+    assert message in done.stderr
+    assert os.listdir(here) == ["afile"]
+    assert "is a file, and no folder" in run(*_train(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
+                                            expect=2).stderr  # fmt: skip

@@ -260,6 +260,9 @@ def test_a_seed_that_is_tried_again_may_be_as_good_and_the_model_is_there(here, 
 
 def test_starting_anew_leaves_no_model_of_the_earlier_comparison(here, bert, tmp_path):
     _compare(bert, tmp_path / "out")
+    with pytest.raises(DataError, match="no model directory at"):
+        _compare("./nowhere", tmp_path / "out", overwrite=True)
+    assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]  # a slip costs nothing
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "out", load=Damaged, overwrite=True)
     assert os.listdir(tmp_path / "out") == ["compare.json"]

@@ -88,6 +88,10 @@ def test_a_short_run_is_looked_at_when_it_ends(caplog):
     assert _told(caplog, [_batch(active=0)] * (ENOUGH - 1), finish=True) == []
 
 
+def test_of_a_run_that_goes_on_the_labels_are_not_judged(caplog):
+    assert _told(caplog, [_batch(1.01, 1.0)] * BATCHES, resumed=True) == []
+
+
 def test_a_soft_margin_always_has_a_loss(caplog):
     assert _told(caplog, [_batch(active=0)] * BATCHES, hinge=False) == []
 
@@ -208,6 +212,8 @@ def test_each_run_of_a_trainer_is_told_of_what_goes_wrong_in_it(bert, labelled, 
 def test_of_a_soft_margin_those_triplets_are_active_that_are_in_the_wrong_order():
     x, y = torch.tensor([[0.0], [1.0], [3.0], [3.5]]), torch.tensor([0, 0, 1, 1])
     assert functional.batch_loss_with_statistics(x, y, rules.hard_soft_margin())[1].active_share == 0
+    tied = functional.batch_loss_with_statistics(torch.zeros(4, 1), y, rules.hard_soft_margin())[1]
+    assert tied.active_share == 1  # as after a collapse
     x[1] = 2.8  # nearer to both of the others than to its own
     seen = functional.batch_loss_with_statistics(x, y, rules.hard_soft_margin())[1]
     assert seen.active_triplets == 2

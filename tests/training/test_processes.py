@@ -59,16 +59,30 @@ def without_dropout(bert, tmp_path):
 
 @pytest.mark.parametrize("options", [[], ["--mini-batch-tokens", "30", "--no-packing"]], ids=["direct", "cached"])
 def test_the_command_line_under_torchrun(options, without_dropout, csv_file, tmp_path):
-    trained = []
+    trained, measured = [], []
     for processes in (1, 2):
         output = tmp_path / f"model{processes}"
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += ["-m", "tercet", "train", str(csv_file), "--output", str(output), "--model", str(without_dropout)]
-        command += ["--max-steps", "10", "--batch-size", "8", "--samples-per-label", "2", "--eval-fraction", "0.5"]
+        command += [
+            "--max-steps",
+            "10",
+            "--batch-size",
+            "8",
+            "--samples-per-label",
+            "2",
+            "--eval-fraction",
+            "0.5",
+            "--eval-steps",
+            "4",
+        ]
         done = subprocess.run([*command, *options], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("MAP@R") == done.stderr.count("model written to") == 1
         trained.append(load_file(output / "model.safetensors"))
+        measured.append(json.loads((output / "metrics.json").read_text())["by_step"])
+    assert list(measured[0]) == list(measured[1]) == ["4", "8", "10"]
+    assert measured[1]["8"] == pytest.approx(measured[0]["8"], abs=1e-4)
     alone, together = trained
     for name in alone:
         if not name.endswith(_WITHOUT_EFFECT):

@@ -71,9 +71,10 @@ def test_variants_that_all_failed_once_are_compared_on_the_seeds_that_they_share
     found = _recommend({ALL: [0.9, 0.5, 0.52, "NaN"], HARD: ["NaN", 0.6, 0.61, 0.6]})
     assert (found["variant"], found["highest"]) == (HARD, HARD)
     assert found["below_highest"][ALL]["mean"] == pytest.approx(0.095)
+    assert found["because"].endswith("compared are seeds that none failed for: 1, 2.")
     apart = _recommend({ALL: [0.9, "NaN"], HARD: ["NaN", 0.6]})
     assert (apart["variant"], apart["verdict"]) == (ALL, "one seed")
-    assert apart["because"].endswith("The other runs failed.")
+    assert apart["because"].endswith("Each variant has a run that failed, and there is no seed for which none did.")
     alone = _recommend({ALL: [0.6, "NaN"], HARD: ["NaN", "NaN"]})
     assert alone["because"] == f"{ALL} is the only variant with a run that ended well; others of its runs failed."
 

@@ -66,7 +66,8 @@ def compare(
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
-    check_folder(output, overwrite=overwrite or resume or os.path.exists(output / "compare.json"))
+    begun = os.path.exists(output / "compare.json")  # which is False, and no error, for a name that is too long
+    check_folder(output, overwrite=overwrite or resume or begun, replaced=False)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
     opt.check_numbers(

@@ -1,5 +1,6 @@
 """What the commands share: errors as one line, quiet libraries, models by name, tables."""
 
+import errno
 import functools
 import logging
 import os
@@ -86,13 +87,17 @@ def load_model(name: str, *, trust_remote_code: bool = False, packing: bool = Tr
     return model
 
 
-def check_folder(output: Path, *, overwrite: bool) -> None:
-    """Raise `DataError` unless a folder can come to `output` without a loss of what is there."""
+def check_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> None:
+    """Raise `DataError` unless a folder can come to `output` without a loss of what is there.
+
+    Args:
+        replaced: whether the new folder takes the place of an old one whole.
+    """
     with _a_name_that_fits(output, "--output"):
         if output.is_file():
             raise DataError(f"{output} is a file; name a folder")
-        if output.resolve() == Path.cwd():
-            raise DataError(f"--output {output} is the folder that you are in; name one inside it")
+        if replaced and Path.cwd().is_relative_to(output.resolve()):
+            raise DataError(f"--output {output} is the folder that you are in, or holds it; name one inside")
         check_free(output, overwrite=overwrite)
         _check_parent(output)
 
@@ -117,7 +122,7 @@ def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> No
 
 def _check_parent(output: Path) -> None:
     """Folders are made as they are needed, below one that takes them."""
-    parent = next(folder for folder in output.absolute().parents if folder.exists())
+    parent = next((folder for folder in output.absolute().parents if folder.exists()), output)
     if not parent.is_dir():
         raise DataError(f"cannot write {output}: {parent} is a file, and no folder")
     if not os.access(parent, os.W_OK):
@@ -129,13 +134,19 @@ def _a_name_that_fits(output: Path, option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{option} {str(output)[:80]!r} cannot be the name of a file: {error.strerror}") from None
+        if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
+            raise DataError(f"{option} {str(output)[:80]!r} cannot be a name: {error.strerror}") from None
+        raise DataError(f"cannot write {output}: {error.strerror}") from None
+
+
+def command_again(*without: str) -> str:
+    """This command without some of its options."""
+    return shlex.join(["tercet", *(word for word in sys.argv[1:] if word not in without)])
 
 
 def resume_command(without: str = "") -> str:
     """The command that goes on with what this one began, without an option that would get in its way."""
-    words = [word for word in sys.argv[1:] if word not in ("--resume", without)]
-    return f"tercet {shlex.join(words)} --resume"
+    return f"{command_again('--resume', without)} --resume"
 
 
 @contextmanager

@@ -65,13 +65,23 @@ def inspect(
         seed=seed,
         show_progress_bar=True,
     )
-    # Before the files are written, so that one that cannot be written costs nothing that was found.
+    # In this order, so that a file that cannot be written costs nothing that was found, and a closed pipe no file.
+    try:
+        _print(inspection, as_json=as_json)
+    finally:
+        _write(inspection, suspects, output)
+
+
+def _print(inspection: "Inspection", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
-    else:
-        from tercet.cli.inspect_tables import print_inspection
+        return
+    from tercet.cli.inspect_tables import print_inspection
 
-        print_inspection(inspection)
+    print_inspection(inspection)
+
+
+def _write(inspection: "Inspection", suspects: Path | None, output: Path | None) -> None:
     if suspects is not None:
         with whole_file(suspects) as partial:
             number = _write_suspects(partial, inspection)

@@ -1,12 +1,10 @@
 """Reports from the command line: checked before the work that they are about, written whole after it."""
 
 import importlib.util
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.cli.console import check_file, say, whole_file
+from tercet.cli.console import check_file, command_again, say, whole_file
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,8 +37,7 @@ def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:
         columns: dict[str, list[Any]] = evaluation[:]
         labels = [str(label) for label in columns["label"]]
         measured = Measured(columns["sentence"], labels, *run.embeddings)
-    words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    command = shlex.join(["tercet", *words])
+    command = command_again("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
     say("writing the report")
     with whole_file(path) as partial:
         write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)

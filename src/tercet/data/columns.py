@@ -110,15 +110,20 @@ def check_texts(texts: Sequence[Any], source: str, lines: Sequence[int] | None =
 
 
 def check_labels_teach(codes: np.ndarray, names: list[str] | None, source: str) -> None:
-    """Raise `DataError` unless some label comes twice and there is a second label: else no triplet exists."""
+    """Raise `DataError` unless triplets exist, and the labels of a file look like labels."""
+    if names is not None and len(names) > 1 and all(map(_is_decimal, names)):
+        raise DataError(
+            f"{source}: the labels are decimal numbers ({listed(names, 3)}); is the label column the right one?"
+        )
+    check_triplets_exist(codes, names, source)
+
+
+def check_triplets_exist(codes: np.ndarray, names: list[str] | None, source: str) -> None:
+    """Raise `DataError` unless some label comes twice and there is a second label."""
     labels, counts = np.unique(codes, return_counts=True)
     if len(labels) == 1:
         only = names[labels[0]] if names is not None else int(labels[0])
         raise DataError(f"{source} has one label only ({only!r}); a triplet needs a sentence of another label")
-    if names is not None and all(map(_is_decimal, names)):
-        raise DataError(
-            f"{source}: the labels are decimal numbers ({listed(names, 3)}); is the label column the right one?"
-        )
     if counts.max() == 1:
         raise DataError(
             f"{source} has no label twice ({len(labels)} labels, {len(codes)} rows); "

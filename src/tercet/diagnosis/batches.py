@@ -19,11 +19,12 @@ DISTANCES = ("euclidean", "cosine")
 # Of the semi-hard triplets, which the default loss takes. A rule of thumb for a first run: see docs/inspect.md.
 WANTED_ACTIVE = 0.7
 _MOST_BATCHES = 50
-# Seconds on a CPU, also for batches of thousands.
+# Sentences of all measured batches together, so that batches of thousands take seconds too.
 _MOST_ANCHORS = 20_000
 _ENOUGH_SENTENCES = 0.9
 _UNIT = 0.01
-_ALIKE = 1.02
+# The longest by the shortest, below which embeddings count as of one length.
+_ONE_LENGTH = 1.02
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _suggest_distance(embeddings: Tensor) -> Suggestion:
     shortest, longest = float(lengths.min()), float(lengths.max())
     if shortest >= 1 - _UNIT and longest <= 1 + _UNIT:
         return Suggestion("--distance", "euclidean", "all embeddings have length 1, where both distances rank alike")
-    if longest < _ALIKE * shortest:
+    if longest < _ONE_LENGTH * shortest:
         reason = f"embeddings are {longest:.3g} long, so a euclidean margin would be in units of that"
     else:
         reason = f"embeddings are {shortest:.3g} to {longest:.3g} long, so a euclidean margin would have no fixed scale"

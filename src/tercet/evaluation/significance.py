@@ -24,7 +24,8 @@ class Difference:
 
     Attributes:
         mean: in units of what was measured.
-        half_width: the true difference lies in mean ± half_width with the confidence asked for; inf for one seed.
+        half_width: the true difference lies in mean ± half_width with the confidence asked for; at least
+            `RESOLUTION`, and inf for one seed.
         seeds: how many differences it is the mean of.
     """
 

@@ -178,7 +178,8 @@ def _mine(
         if rule.mean_over == "active":  # positives weigh as many triplets as they are in
             active = active + weighed.weights.sum(dtype=torch.int64)
         elif with_statistics:
-            active = active + (weighed.weights > rule.active_above).sum()
+            # A hinge weighs 0 or 1, the soft margin 0.5 where positive and negative are equally far.
+            active = active + (weighed.weights >= 0.5).sum()
         if with_statistics:
             seen = seen + figures(block)
         if needs_gradient:

@@ -70,15 +70,10 @@ class Weighed(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to choose triplets, and what its loss is a mean over: active triplets, positives or anchors.
-
-    Attributes:
-        active_above: a chosen triplet of a larger weight counts as active.
-    """
+    """A way to choose triplets, and what its loss is a mean over: active triplets, positives or anchors."""
 
     weigh: Callable[[Block], Weighed]
     mean_over: Literal["active", "positives", "anchors"]
-    active_above: float = 0.0
 
 
 def all_triplets(margin: float) -> Rule:
@@ -107,7 +102,7 @@ def hard_soft_margin() -> Rule:
     def soft(gap: Tensor) -> tuple[Tensor, Tensor]:
         return F.softplus(gap), torch.sigmoid(gap)
 
-    return Rule(partial(_weigh_hardest, penalty=soft), mean_over="anchors", active_above=0.5)
+    return Rule(partial(_weigh_hardest, penalty=soft), mean_over="anchors")
 
 
 def _weigh_all(block: Block, margin: float) -> Weighed:

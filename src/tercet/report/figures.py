@@ -5,6 +5,7 @@ place of their yellow, which is too light for a line; a symbol or a dash goes wi
 colour alone.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,18 +43,23 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure = make_subplots(
         3, 1, shared_xaxes=True, subplot_titles=[title for title, _ in panels], vertical_spacing=0.08
     )
-    look = 0
+    looks = itertools.count()  # one legend for all panels
     for row, (_, names) in enumerate(panels, 1):
-        for name in names:
-            at, look = look, look + 1  # one legend for all panels
+        for at, name in zip(looks, names, strict=False):
             entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
-            if entries := entries[:: -math.ceil(len(entries) / _MOST_POINTS) or None][::-1]:
+            if entries:
+                entries = _thinned(entries)
                 steps, values = zip(*entries, strict=True)
                 figure.add_scatter(x=steps, y=values, name=_NAMES[name], mode="lines+markers",
                                    line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     figure.update_xaxes(title="step", row=3, col=1)
     return _laid_out(figure, height=640)
+
+
+def _thinned(entries: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """One in so many that they are drawn quickly, counted from the last."""
+    return entries[:: -math.ceil(len(entries) / _MOST_POINTS)][::-1]
 
 
 def metric_curves(

@@ -33,6 +33,7 @@ class ProgressBar(TrainerCallback):
         self._title, self._leave = title, leave
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._latest = {}
         if state.is_world_process_zero:
             start, title = state.global_step, self._title
             self.bar = tqdm(total=state.max_steps, initial=start, desc=title, unit="step", leave=self._leave)
@@ -52,6 +53,13 @@ class ProgressBar(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+class StepsOfThisRun(TrainerCallback):
+    """Measures, logs and saves as often as this run was asked to, where a checkpoint remembers another rhythm."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.compute_steps(args, state.max_steps)
 
 
 class StopOnInterrupt(TrainerCallback):

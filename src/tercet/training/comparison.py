@@ -24,7 +24,7 @@ from tercet.data.columns import check_labels_teach, encode_labels
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError
 from tercet.training.own_process import in_own_process
-from tercet.training.results import environment, fingerprint, open_results, write_results
+from tercet.training.results import FILE, environment, fingerprint, open_results, write_results
 from tercet.training.settings import RunSettings, training_arguments
 from tercet.training.trial import Trial, run_trial
 from tercet.training.variants import DEFAULT, Variant
@@ -90,11 +90,9 @@ def compare(
         return results
     if results["environment"] != environment():
         tell("the runs before this one had another machine or other versions, so times, at least, do not compare")
-    if not results["runs"]:  # a new one, so what an earlier one left is of other runs
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(output / "model", ignore_errors=True)
     results["runs"] = [run for run in results["runs"] if not run.get("failed")]
-    write_results(output, results)
+    if results["runs"] or not (output / FILE).exists():
+        write_results(output, results)  # before an hour of work, as it may fail
     bare = Trial(
         load, plan.settings, train, None, output=work / "timing", start_seed=plan.seeds[0], before=None,
         facts=facts or {}, threads=torch.get_num_threads(), title="timing steps",
@@ -110,6 +108,8 @@ def compare(
             )  # fmt: skip
             run |= in_own_process(run_trial, trial)
         _check_start(run, results["runs"], output)
+        if not results["runs"]:  # only now, when there is a model to start from, goes what --overwrite gave up
+            shutil.rmtree(output / "model", ignore_errors=True)
         results["runs"].append(run)
         write_results(output, results)
         _keep_best(work, plan, results["runs"])

@@ -100,21 +100,23 @@ class Watch:
     Args:
         scales: whether distances grow with the length of the embeddings, as the cosine does not.
         hinge: whether a triplet can be without a loss.
+        resumed: whether there were batches before, which may have driven all together.
     """
 
-    def __init__(self, *, scales: bool = True, hinge: bool = True) -> None:
+    def __init__(self, *, scales: bool = True, hinge: bool = True, resumed: bool = False) -> None:
         self._scales, self._hinge = scales, hinge
         self._first = math.nan
         self._last: deque[LossStatistics] = deque(maxlen=BATCHES)
         self._apart: deque[float] = deque(maxlen=BATCHES)
         self._told: set[str] = set()
-        self._labels_checked = False
+        self._labels_checked = resumed
 
     @classmethod
-    def of(cls, loss: nn.Module) -> "Watch":
+    def of(cls, loss: nn.Module, *, resumed: bool = False) -> "Watch":
         """One for this loss; of a distance of the user's own it is not known whether it scales."""
         distance = getattr(loss, "distance_metric", None)
-        return cls(scales=distance in ("euclidean", "manhattan"), hinge=getattr(loss, "has_margin", True))
+        scales = distance in ("euclidean", "manhattan")
+        return cls(scales=scales, hinge=getattr(loss, "has_margin", True), resumed=resumed)
 
     def see(self, batch: LossStatistics, norm: float) -> None:
         """Look at the next batch of this process, and the mean length of its embeddings."""

@@ -10,7 +10,7 @@ from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer
 
 from tercet.data.batches import GroupByLabelSampler
-from tercet.data.columns import check_labels_teach
+from tercet.data.columns import check_triplets_exist
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, TripletLoss
@@ -44,7 +44,7 @@ class LoadingTrainer(Trainer):
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
                 codes = np.asarray(self.train_dataset["label"][:])
-                check_labels_teach(codes, self.label_names_of_training, "train_dataset")
+                check_triplets_exist(codes, self.label_names_of_training, "train_dataset")
             return
         if self.train_dataset is not None:
             sampler = self._get_train_sampler()

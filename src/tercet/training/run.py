@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from tercet.encoder.model import SentenceTransformer
 from tercet.errors import DataError, TercetError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
-from tercet.training.callbacks import ProgressBar, StopOnInterrupt, default_progress
+from tercet.training.callbacks import ProgressBar, StepsOfThisRun, StopOnInterrupt, default_progress
 from tercet.training.checkpoints import discard, last_whole
 from tercet.training.diagnostics import warnings_kept
 from tercet.training.processes import SharedEncoder
@@ -72,6 +72,8 @@ def train_and_measure(
         Interrupted: Ctrl-C; a checkpoint of the step it came in was written.
         DataError: the settings or data do not fit.
     """
+    if settings.eval_steps is not None and evaluation is None:
+        raise DataError("nothing is held out, so there is nothing to measure every eval_steps")
     checkpoints = checkpoint_folder(output)
     try:
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +85,7 @@ def train_and_measure(
     if not resume and last is not None:
         raise DataError(f"{checkpoints} holds {last.name} of an earlier run; add --resume to go on, or remove it")
     stop = StopOnInterrupt()
-    if settings.eval_steps is not None and evaluation is None:
-        raise DataError("nothing is held out, so there is nothing to measure every eval_steps")
-    along = None if evaluation is None else make_evaluator(evaluation, show_progress_bar=False)
+    along = None if settings.eval_steps is None else make_evaluator(evaluation, show_progress_bar=False)
     try:
         with warnings_kept() as told:
             trainer = make_trainer(model, train, settings, checkpoints, [ProgressBar(), stop], along)
@@ -133,7 +133,7 @@ def make_trainer(
         train_dataset=train,
         loss=make_loss(settings, model),
         evaluator=evaluator,
-        callbacks=callbacks,
+        callbacks=[StepsOfThisRun(), *callbacks],
     )
     trainer.pop_callback(default_progress(trainer))
     return trainer

@@ -117,15 +117,16 @@ class SentenceTransformerTrainer(LoadingTrainer):
         """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
         if self.train_dataset is None:
             raise DataError("the trainer has no train_dataset to train on")
-        self._watch_anew()
+        self._watch_anew(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
         result = super().train(*args, **kwargs)
-        self._watch.finish()
+        if self.state.global_step == self.state.max_steps:
+            self._watch.finish()
         self._remember()
         return result
 
-    def _watch_anew(self) -> None:
+    def _watch_anew(self, *, resumed: bool = False) -> None:
         """Each run is told of what goes wrong in it, also the later ones of a search for settings."""
-        self._figures, self._watch = BatchFigures(), Watch.of(self.loss)
+        self._figures, self._watch = BatchFigures(), Watch.of(self.loss, resumed=resumed)
         if isinstance(self.loss, (BatchLoss, TripletLoss)):
             self.loss.tell_anew()
 
@@ -206,12 +207,12 @@ class SentenceTransformerTrainer(LoadingTrainer):
             output: EvalLoopOutput = super().evaluation_loop(
                 dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
-        metrics = output.metrics
-        assert metrics is not None
-        for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
-            measured = evaluator(SharedEncoder(self.model) if isinstance(evaluator, _OURS) else self.model)
-            measured = denumpify_detensorize(measured if isinstance(measured, dict) else {"evaluator": measured})
-            metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
+            metrics = output.metrics
+            assert metrics is not None
+            for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
+                measured = evaluator(SharedEncoder(self.model) if isinstance(evaluator, _OURS) else self.model)
+                measured = denumpify_detensorize(measured if isinstance(measured, dict) else {"evaluator": measured})
+                metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
         return output
 
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:

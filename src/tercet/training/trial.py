@@ -74,7 +74,8 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     start, clock = _digest_of_weights(model), StepClock()
     callbacks = [ProgressBar(trial.title, leave=False), clock]
     checkpoints = checkpoint_folder(trial.output)
-    options: dict[str, Any] = {"save_strategy": "no"}
+    # Not at each step, which would be timed with it.
+    options: dict[str, Any] = {"save_strategy": "no", "logging_steps": max(1, min(10, trial.settings.max_steps // 5))}
     evaluator = None
     if trial.evaluation is not None:
         columns = trial.evaluation[:]

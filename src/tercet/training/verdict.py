@@ -34,7 +34,7 @@ def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str
     `verdict` is "better" (than each other one, beyond noise), "no difference" (beyond noise, to at least one
     other), "one seed" (nothing is known of the noise) or "alone" (the others failed). `because` says it in words.
     """
-    measured, all_ended = _comparable(runs, names)
+    measured, why_fewer = _comparable(runs, names)
     if not measured:
         return None
     mean = {name: statistics.fmean(scores.values()) for name, scores in measured.items()}
@@ -45,28 +45,28 @@ def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str
     if not others:
         verdict, chosen = "alone", best
         because = f"{best} is the only variant " + (
-            "whose runs all ended well." if all_ended else "with a run that ended well; others of its runs failed."
+            "with a run that ended well; others of its runs failed." if why_fewer else "whose runs all ended well."
         )
     elif all(difference.seeds == 1 for difference in differences.values()):
         verdict, chosen = "one seed", best
         because = (
             f"{best} has the highest MAP@R, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}), but one seed tells "
             "nothing about noise: another seed may turn it round. "
-        ) + ("--seeds 3 tells more." if all_ended else "The other runs failed.")
+        ) + (why_fewer or "--seeds 3 tells more.")
     elif len(equals) == 1:
         verdict, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - differences[name].half_width)
         because = (
             f"{best} is better than each of the others beyond noise: MAP@R {mean[best]:.4f}, "
-            f"{_worded(differences[nearest])} above {nearest}, which comes nearest."
-        )
+            f"{_worded(differences[nearest])} above {nearest}, which comes nearest. {why_fewer}"
+        ).rstrip()
     else:
         verdict, (chosen, why) = "no difference", _among(equals, measured, runs, start, default)
-        widest = equals[-1]
+        lowest = equals[-1]
         because = (
             f"no difference beyond noise between {_and(equals)}: {best} has the highest MAP@R, {mean[best]:.4f}, "
-            f"{_worded(differences[widest])} above {widest}. {chosen} is {why}."
-        )
+            f"{_worded(differences[lowest])} above {lowest}. {chosen} is {why}. {why_fewer}"
+        ).rstrip()
     return {
         "variant": chosen,
         "seed": best_seed(runs, chosen),
@@ -93,19 +93,21 @@ def best_seed(runs: Sequence[dict[str, Any]], name: str) -> int:
     return max(sorted(scores), key=lambda seed: scores[seed])
 
 
-def _comparable(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], bool]:
-    """MAP@R by variant and seed, on the seeds that all variants have, and whether all of their runs ended well.
+def _comparable(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], str]:
+    """MAP@R by variant and seed, on the seeds that all variants have, and why those are not all seeds.
 
     Variants with a run that failed are left out unless all have one; if those share no seed each keeps its own.
     """
     measured = {name: scores for name in names if (scores := _by_seed(runs, name))}
     failed = {run["variant"] for run in runs if run.get("failed")}
     if ended := {name: scores for name, scores in measured.items() if name not in failed}:
-        return ended, True
+        return ended, ""
     shared = set.intersection(*(set(scores) for scores in measured.values())) if measured else set()
     if not shared:
-        return measured, False
-    return {name: {seed: scores[seed] for seed in shared} for name, scores in measured.items()}, False
+        return measured, "Each variant has a run that failed, and there is no seed for which none did."
+    seeds = ", ".join(map(str, sorted(shared)))
+    why = f"Each variant has a run that failed; compared are seeds that none failed for: {seeds}."
+    return {name: {seed: scores[seed] for seed in shared} for name, scores in measured.items()}, why
 
 
 def _against_start(scores: Mapping[int, float], start: float) -> str:
@@ -167,7 +169,7 @@ def _difference(measured: Mapping[str, Mapping[int, float]], first: str, second:
 
 def _worded(difference: Difference) -> str:
     if difference.seeds == 1:
-        return f"{difference.mean:.4f} (by one seed)"
+        return f"{difference.mean:.4f} (how sure, is not known)"
     return (
         f"{difference.mean:.4f} ± {difference.half_width:.4f} ({CONFIDENCE:.0%} confidence, {difference.seeds} seeds)"
     )
