@@ -146,7 +146,7 @@ def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
         (("--model", "BERT", "--suspects", "there.csv"), "there.csv is there already; take another --suspects, or add"),
         (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the data itself; take another"),
         (("--model", "BERT", "--suspects", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
-        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "cannot be the name of a file: File name too long"),
+        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "cannot be a name: File name too long"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
         (("--model", ""), "--model is empty"),
         (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
