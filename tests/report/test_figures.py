@@ -15,8 +15,9 @@ def test_training_curves_hold_the_log():
     assert lines["share active"] == ([10, 20], [0.9, 0.4])
     assert lines["to negatives"] == ([10, 20], [1.0, 1.2])
     assert "to the nearest negative" not in lines  # not in this log
-    looks = [(line.line.color, line.line.dash, line.marker.symbol) for line in figure.data]
-    assert len(set(looks)) == len(looks) == 5
+    whole = dict.fromkeys(("hardest_positive_distance", "hardest_negative_distance"), 1.0)
+    drawn = figures.training_curves([{**entry, **whole} for entry in LOG if "loss" in entry]).data
+    assert len({line.line.color for line in drawn}) == len(drawn) == 7
 
 
 def test_a_long_log_is_thinned_and_keeps_its_last_entry():

@@ -45,7 +45,7 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
     )
     looks = itertools.count()  # one legend for all panels
     for row, (_, names) in enumerate(panels, 1):
-        for at, name in zip(looks, names, strict=False):
+        for name, at in zip(names, looks, strict=False):
             entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
             if entries:
                 entries = _thinned(entries)
