@@ -98,7 +98,7 @@ def check_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> Non
             raise DataError(f"{output} is a file; name a folder")
         if replaced and Path.cwd().is_relative_to(output.resolve()):
             raise DataError(f"--output {output} is the folder that you are in, or holds it; name one inside")
-        check_free(output, overwrite=overwrite)
+        _check_free(output, overwrite=overwrite)
         _check_parent(output)
 
 
@@ -107,13 +107,13 @@ def check_file(output: Path, data: str | None, *, overwrite: bool, option: str =
     with _a_name_that_fits(output, option):
         if output.is_dir():
             raise DataError(f"{output} is a folder; name a file")
-        check_free(output, overwrite=overwrite, option=option)
+        _check_free(output, overwrite=overwrite, option=option)
         if data is not None and output.exists() and Path(data).exists() and output.samefile(data):
             raise DataError(f"{option} {output} is the data itself; take another")
         _check_parent(output)
 
 
-def check_free(output: Path, *, overwrite: bool, option: str = "--output") -> None:
+def _check_free(output: Path, *, overwrite: bool, option: str = "--output") -> None:
     """Raise `DataError` if there is something at `output` that the user did not say may go."""
     taken = output.exists() and (output.is_file() or any(output.iterdir()))
     if taken and not overwrite:

@@ -142,10 +142,11 @@ def inspect_data(
     codes, names = _numbered(data)
     facts = text_facts(data.sentences, codes, names)
     rows = np.setdiff1d(np.arange(len(data)), facts.empty)
-    inspection = Inspection(source, facts, _obstacle(data.take(rows), source), None)
+    with_text = data.take(rows)
+    inspection = Inspection(source, facts, _obstacle(with_text, source), None)
     if model is None or len(rows) == 0:
         return inspection
-    kept = _Kept(rows, [data.sentences[row] for row in rows], codes[rows], names)
+    kept = _Kept(rows, with_text.sentences, codes[rows], names)
     embeddings = _embeddings(kept, model, model_name, show_progress_bar=show_progress_bar)
     lengths = length_facts(count_tokens(model, kept.texts), model.max_seq_length)
     found = ModelFacts(model_name, lengths, None, None, [], [], [], None, [])

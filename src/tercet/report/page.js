@@ -3,9 +3,10 @@
 // read below the maps, as a box at the pointer would stand outside of the window.
 const NARROW = window.matchMedia("(max-width: 40rem)");
 const boxes = [...document.querySelectorAll(".figure")];
+const figureOf = (box) => FIGURES[boxes.indexOf(box)];
 
 function draw(box) {
-  const figure = FIGURES[boxes.indexOf(box)];
+  const figure = figureOf(box);
   const layout = structuredClone(figure.layout);
   let data = figure.data;
   if (NARROW.matches) {
@@ -42,7 +43,7 @@ function connect(maps) {
   const pointed = maps.querySelector(".pointed");
   const picked = maps.querySelector(".picked");
   const drawn = [...maps.querySelectorAll(".figure")];
-  const sentences = FIGURES[boxes.indexOf(drawn[0])].data;
+  const sentences = figureOf(drawn[0]).data;
   const show = () => {
     drawn.forEach((box) => {
       const opacity = box.data.map((_, at) => select.value === "" ? 0.8 : at === Number(select.value) ? 1 : 0.06);
@@ -71,7 +72,7 @@ function connect(maps) {
 }
 
 for (const maps of document.querySelectorAll(".maps")) {
-  const data = [...maps.querySelectorAll(".figure")].map((box) => FIGURES[boxes.indexOf(box)].data);
+  const data = [...maps.querySelectorAll(".figure")].map((box) => figureOf(box).data);
   data.forEach((traces) => traces.forEach((trace, at) => {
     trace.text = data[0][at].text;
     trace.customdata = trace.text.map(() => trace.customdata[0]);

@@ -175,9 +175,10 @@ def metrics_file(
 def make_evaluator(data: Dataset, *, show_progress_bar: bool) -> LabelEvaluator | TripletEvaluator:
     """The evaluator for labelled sentences or for triplets."""
     columns = data[:]
-    names = ("sentence", "label") if "label" in columns else ("anchor", "positive", "negative")
-    kind: Any = LabelEvaluator if "label" in columns else TripletEvaluator
-    return kind(*(columns[name] for name in names), show_progress_bar=show_progress_bar)
+    if "label" in columns:
+        return LabelEvaluator(columns["sentence"], columns["label"], show_progress_bar=show_progress_bar)
+    texts = (columns[name] for name in ("anchor", "positive", "negative"))
+    return TripletEvaluator(*texts, show_progress_bar=show_progress_bar)
 
 
 def checkpoint_folder(output: Path) -> Path:
