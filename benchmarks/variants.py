@@ -1,17 +1,24 @@
 """Which loss? Four losses, three seeds, one epoch, on real labelled sentences, by `tercet compare`; a markdown table.
 
     python benchmarks/variants.py --data DIR [--sets banking77,clinc150,hwu64] [--output FOLDER] [--steps N] [--seeds 3]
+        [--wrong-labels SHARE]
 
 DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2. A benchmark that was stopped goes on where it stopped: FOLDER keeps what was run.
+all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in suspects.py, to any other; the
+test set stays as it is. A benchmark that was stopped goes on where it stopped: FOLDER keeps what was run.
 """
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from suspects import change_labels
 
 _COLUMNS = {
     "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),
@@ -26,6 +33,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("variants"))
     parser.add_argument("--steps", type=int, help="a trial of so many steps, in place of one epoch")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--wrong-labels", type=float, default=0.0, help="the share of training labels to change")
     arguments = parser.parse_args()
     names = arguments.sets.split(",")
     for name in names:
@@ -34,9 +42,12 @@ def main() -> None:
                 f"no data set at {arguments.data / name}: it needs train.csv and test.csv (columns text and label)"
             )
     for name in names:
-        output = arguments.output / name
+        train, output = arguments.data / name / "train.csv", arguments.output / name
+        if arguments.wrong_labels:
+            output = output.with_name(f"{name}-{arguments.wrong_labels:g}-wrong")
+            train = _with_wrong_labels(train, arguments.output / f"{output.name}.csv", arguments.wrong_labels)
         command = [
-            sys.executable, "-m", "tercet", "compare", arguments.data / name / "train.csv",
+            sys.executable, "-m", "tercet", "compare", train,
             "--eval-data", arguments.data / name / "test.csv", "--model", "bundled", "--output", output,
             "--seeds", str(arguments.seeds), "--json", *(["--steps", str(arguments.steps)] if arguments.steps else []),
             *(["--resume"] if (output / "compare.json").exists() else []),
@@ -44,7 +55,22 @@ def main() -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit(done.returncode)
-        print(markdown(name, json.loads(done.stdout)), flush=True)
+        print(markdown(output.name, json.loads(done.stdout)), flush=True)
+
+
+def _with_wrong_labels(source: Path, target: Path, share: float) -> Path:
+    """`target`, written: the rows of `source` with a share of the labels changed, the same ones each time."""
+    with source.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = sorted({row["label"] for row in rows})
+    codes = np.array([labels.index(row["label"]) for row in rows])
+    given = change_labels(codes, torch.empty(0), nearest=0, share=share, seed=0)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows((row["text"], labels[code]) for row, code in zip(rows, given, strict=True))
+    return target
 
 
 def markdown(name: str, results: dict[str, Any]) -> str:
