@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,17 +12,7 @@ from pyarrow import parquet
 
 from tercet import SentenceTransformer
 from tests.child import start_tercet
-
-
-def run(*arguments, cwd=None, expect=0):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [sys.executable, "-m", "tercet", *map(str, arguments)],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == expect, done.stderr[-3000:]
-    assert "Traceback" not in done.stderr
-    return done
+from tests.cli.command import run
 
 
 def _train(csv_file, bert, output, *more):

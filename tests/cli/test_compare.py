@@ -10,7 +10,7 @@ import pytest
 
 from tercet.version import __version__
 from tests.child import start_tercet
-from tests.cli.test_commands import run
+from tests.cli.command import run
 
 
 def _compare(csv_file, bert, output, *more):

@@ -15,7 +15,7 @@ from tercet.cli.app import app
 from tercet.cli.inspect_tables import print_inspection
 from tercet.diagnosis.inspection import Example, NearDuplicate, inspect_data
 from tercet.errors import DataError
-from tests.cli.test_commands import run
+from tests.cli.command import run
 from tests.conftest import TOPICS
 from tests.diagnosis.test_inspection import Blind, Blobs, labelled, shuffled
 

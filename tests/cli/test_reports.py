@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.test_commands import _train, run
+from tests.cli.command import run
+from tests.cli.test_commands import _train
 
 
 def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):

@@ -1,0 +1,53 @@
+"""`tercet …` for the tests of the command line: each call a process of its own, forked from one with warm libraries.
+
+A new process takes four seconds to import them, and the tests start a hundred. Those of Ctrl-C, torchrun and the
+examples start theirs from nothing, as a user does.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.child import ENVIRONMENT
+
+_WARM = multiprocessing.get_context("forkserver")
+_WARM.set_forkserver_preload(
+    [
+        "tercet.cli.app", "tercet.training.run", "tercet.training.comparison", "tercet.diagnosis.inspection",
+        "tercet.report.run_report",
+    ]
+)  # fmt: skip
+
+
+def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:
+    """What `tercet …` printed, once it ended with the code `expect` and without a traceback."""
+    words = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        process = _WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
+        process.start()
+        process.join(240)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        stdout, stderr = ((Path(folder) / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+    assert process.exitcode == expect, stderr[-3000:]
+    assert "Traceback" not in stderr
+    return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+
+
+def _tercet(arguments: list[str], cwd: Path | None, folder: Path) -> None:
+    for stream, number in (("stdout", 1), ("stderr", 2)):
+        os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.environ.update({**ENVIRONMENT, "COLUMNS": "100"})
+    if cwd is not None:
+        os.chdir(cwd)
+    sys.argv = ["tercet", *arguments]
+    import torch
+
+    from tercet.cli.app import app
+
+    torch.set_num_threads(1)  # read from the environment at the import, and that was another process's
+    app()
