@@ -60,8 +60,10 @@ def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dic
     return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
 
 
-def change_labels(codes: np.ndarray, embeddings: torch.Tensor, nearest: int, share: float, seed: int) -> np.ndarray:
-    """Labels of which a share was changed: to any other, or to one of the `nearest` by centroid."""
+def change_labels(
+    codes: np.ndarray, embeddings: torch.Tensor | None, nearest: int, share: float, seed: int
+) -> np.ndarray:
+    """Labels of which a share was changed: to any other (0), or to one of the `nearest` by centroid of `embeddings`."""
     rng = np.random.default_rng(seed)
     labels = codes.max() + 1
     rows = rng.choice(len(codes), round(share * len(codes)), replace=False)

@@ -1,11 +1,12 @@
 """Which loss? Four losses, three seeds, one epoch, on real labelled sentences, by `tercet compare`; a markdown table.
 
     python benchmarks/variants.py --data DIR [--sets banking77,clinc150,hwu64] [--output FOLDER] [--steps N] [--seeds 3]
-        [--wrong-labels SHARE]
+        [--wrong-labels SHARE [--near]]
 
 DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in suspects.py, to any other; the
-test set stays as it is. A benchmark that was stopped goes on where it stopped: FOLDER keeps what was run.
+all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in suspects.py: to any other, or
+with --near to one of the three whose centroids are nearest; the test set stays as it is. A benchmark that was stopped
+goes on where it stopped: FOLDER keeps what was run.
 """
 
 import argparse
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from suspects import change_labels
+from common import labelled
+from suspects import change_labels, embed
 
 _COLUMNS = {
     "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),
@@ -34,7 +35,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="a trial of so many steps, in place of one epoch")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--wrong-labels", type=float, default=0.0, help="the share of training labels to change")
+    parser.add_argument("--near", action="store_true", help="change them to one of the three nearest labels")
     arguments = parser.parse_args()
+    if not 0 <= arguments.wrong_labels < 1:
+        parser.error("--wrong-labels is a share: 0.2 changes one label in five")
+    if arguments.near and not arguments.wrong_labels:
+        parser.error("--near says which wrong labels --wrong-labels SHARE makes")
     names = arguments.sets.split(",")
     for name in names:
         if not (arguments.data / name / "train.csv").exists():
@@ -42,10 +48,12 @@ def main() -> None:
                 f"no data set at {arguments.data / name}: it needs train.csv and test.csv (columns text and label)"
             )
     for name in names:
-        train, output = arguments.data / name / "train.csv", arguments.output / name
+        run, train = name, arguments.data / name / "train.csv"
         if arguments.wrong_labels:
-            output = output.with_name(f"{name}-{arguments.wrong_labels:g}-wrong")
-            train = _with_wrong_labels(train, arguments.output / f"{output.name}.csv", arguments.wrong_labels)
+            run = f"{name}-{arguments.wrong_labels:g}-wrong{'-near' if arguments.near else ''}"
+            train = arguments.output / f"{run}.csv"
+            _write_with_wrong_labels(train, *labelled(arguments.data, name), arguments.wrong_labels, arguments.near)
+        output = arguments.output / run
         command = [
             sys.executable, "-m", "tercet", "compare", train,
             "--eval-data", arguments.data / name / "test.csv", "--model", "bundled", "--output", output,
@@ -55,22 +63,18 @@ def main() -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit(done.returncode)
-        print(markdown(output.name, json.loads(done.stdout)), flush=True)
+        print(markdown(run, json.loads(done.stdout)), flush=True)
 
 
-def _with_wrong_labels(source: Path, target: Path, share: float) -> Path:
-    """`target`, written: the rows of `source` with a share of the labels changed, the same ones each time."""
-    with source.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    labels = sorted({row["label"] for row in rows})
-    codes = np.array([labels.index(row["label"]) for row in rows])
-    given = change_labels(codes, torch.empty(0), nearest=0, share=share, seed=0)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", encoding="utf-8", newline="") as file:
+def _write_with_wrong_labels(path: Path, texts: list[str], codes: list[int], share: float, near: bool) -> None:
+    """A file of the texts with label numbers of which a share was changed, the same ones each time."""
+    embeddings = embed(path.stem, texts, cache=None) if near else None
+    given = change_labels(np.array(codes), embeddings, nearest=3 if near else 0, share=share, seed=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        writer.writerows((row["text"], labels[code]) for row, code in zip(rows, given, strict=True))
-    return target
+        writer.writerows(zip(texts, given.tolist(), strict=True))
 
 
 def markdown(name: str, results: dict[str, Any]) -> str:
