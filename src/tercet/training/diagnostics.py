@@ -158,7 +158,7 @@ class Watch:
                 "collapse",
                 f"the embeddings have collapsed: sentences of different labels were{share} {self._first:.3g} apart in "
                 f"the first batch and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower "
-                "learning rate or a longer warm-up; batch-semi-hard and batch-all collapse less often than batch-hard",
+                "learning rate or a longer warm-up; batch-semi-hard leaves the hardest negatives out",
             )
 
     def _tell_alike(self, last: list[LossStatistics]) -> None:
