@@ -23,6 +23,8 @@ from tercet.diagnosis.folds import deal_folds
 from tercet.diagnosis.suspects import FOLDS, judge_labels
 from tercet.diagnosis.texts import text_keys
 
+_NEAREST = 3
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -38,19 +40,19 @@ def main() -> None:
     for name in arguments.set:
         texts, codes = labelled(arguments.data, name)
         embeddings = embed(name, texts, arguments.cache)
-        for nearest in (0, 3):
-            runs = [_run(texts, embeddings, np.array(codes), nearest, arguments.share, s) for s in arguments.seeds]
+        for near in (False, True):
+            runs = [_run(texts, embeddings, np.array(codes), near, arguments.share, s) for s in arguments.seeds]
             plain, ours, seconds = (float(np.mean([run[key] for run in runs])) for key in ("plain", "ours", "seconds"))
             each = ", ".join(f"{run['plain']:.1%} → {run['ours']:.1%}" for run in runs)
-            kind = "near" if nearest else "any"
+            kind = "near" if near else "any"
             print(f"{name:12}{kind:11}{plain:6.1%}  {ours:6.1%}   {each}   {seconds:.0f}", flush=True)
             results.append({"set": name, "changed_to": kind, "plain": plain, "ours": ours, "runs": runs})
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=2))
 
 
-def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dict[str, float]:
-    given = change_labels(codes, embeddings, nearest, share, seed)
+def _run(texts, embeddings, codes, near: bool, share: float, seed: int) -> dict[str, float]:
+    given = change_labels(codes, share, seed, embeddings if near else None)
     changed = given != codes
     plain = _found(_plain_votes(embeddings, torch.from_numpy(given)), changed)
     start = time.perf_counter()
@@ -60,20 +62,18 @@ def _run(texts, embeddings, codes, nearest: int, share: float, seed: int) -> dic
     return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
 
 
-def change_labels(
-    codes: np.ndarray, embeddings: torch.Tensor | None, nearest: int, share: float, seed: int
-) -> np.ndarray:
-    """Labels of which a share was changed: to any other (0), or to one of the `nearest` by centroid of `embeddings`."""
+def change_labels(codes: np.ndarray, share: float, seed: int, near: torch.Tensor | None = None) -> np.ndarray:
+    """Labels of which a share was changed: to any other or, by centroids of the embeddings `near`, a nearest one."""
     rng = np.random.default_rng(seed)
     labels = codes.max() + 1
     rows = rng.choice(len(codes), round(share * len(codes)), replace=False)
     given = codes.copy()
-    if not nearest:
+    if near is None:
         given[rows] = (codes[rows] + rng.integers(1, labels, len(rows))) % labels
         return given
-    centroids = F.normalize(torch.stack([embeddings[torch.from_numpy(codes == c)].mean(0) for c in range(labels)]))
+    centroids = F.normalize(torch.stack([near[torch.from_numpy(codes == c)].mean(0) for c in range(labels)]))
     similarity = (centroids @ centroids.T).fill_diagonal_(-2)
-    given[rows] = similarity.topk(nearest).indices.numpy()[codes[rows], rng.integers(0, nearest, len(rows))]
+    given[rows] = similarity.topk(_NEAREST).indices.numpy()[codes[rows], rng.integers(0, _NEAREST, len(rows))]
     return given
 
 

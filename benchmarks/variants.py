@@ -69,7 +69,7 @@ def main() -> None:
 def _write_with_wrong_labels(path: Path, texts: list[str], codes: list[int], share: float, near: bool) -> None:
     """A file of the texts with label numbers of which a share was changed, the same ones each time."""
     embeddings = embed(path.stem, texts, cache=None) if near else None
-    given = change_labels(np.array(codes), embeddings, nearest=3 if near else 0, share=share, seed=0)
+    given = change_labels(np.array(codes), share, seed=0, near=embeddings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

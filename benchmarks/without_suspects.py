@@ -43,7 +43,7 @@ def main() -> None:
         found = results.setdefault(name, {})
         for kind, given in (
             ("as they are", np.array(codes)),
-            ("5 % changed", change_labels(np.array(codes), embeddings, 0, SHARE, 0)),
+            ("5 % changed", change_labels(np.array(codes), SHARE, seed=0)),
         ):
             suspects = _suspects(texts, embeddings, given)
             for left_out, rows in (

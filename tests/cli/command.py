@@ -11,6 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
+
+from tercet.cli.app import app
 from tests.child import ENVIRONMENT
 
 _WARM = multiprocessing.get_context("forkserver")
@@ -45,9 +48,5 @@ def _tercet(arguments: list[str], cwd: Path | None, folder: Path) -> None:
     if cwd is not None:
         os.chdir(cwd)
     sys.argv = ["tercet", *arguments]
-    import torch
-
-    from tercet.cli.app import app
-
     torch.set_num_threads(1)  # read from the environment at the import, and that was another process's
     app()
