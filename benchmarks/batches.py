@@ -19,7 +19,7 @@ SIZES = [(100_000, 1_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
 def measure(rows: int, labels: int) -> dict[str, float]:
     import numpy as np
 
-    from tercet.data.batches import GroupByLabelSampler
+    from tercet.data.sampler import GroupByLabelSampler
 
     data = np.random.default_rng(0).integers(0, labels, rows)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

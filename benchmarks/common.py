@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tercet.training.peak_memory import peak_mib as peak_mib
+from tercet.comparison.peak_memory import peak_mib as peak_mib
 
 
 def labelled(folder: Path, name: str, part: str = "train") -> tuple[list[str], list[int]]:
@@ -27,7 +27,7 @@ def model_folder(name: str) -> str:
         if not Path(name).is_dir():
             sys.exit(f"no model folder at {name}")
         return name
-    from tercet.data.bundled import encoder_folder
+    from tercet.encoder.loading import encoder_folder
 
     return str(encoder_folder())
 

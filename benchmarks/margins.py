@@ -18,8 +18,8 @@ from common import labelled, model_folder
 from trained import map_at_r
 
 from tercet import SentenceTransformer
-from tercet.diagnosis.batches import batch_facts, suggestions
-from tercet.training.settings import RunSettings
+from tercet.inspection.batches import batch_facts, suggestions
+from tercet.runs.settings import RunSettings
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
@@ -46,10 +46,10 @@ def main() -> None:
             print(_line(name, loss, scores, found["suggested"]), flush=True)
 
 
-def _suggested(texts: list[str], codes: list[int]) -> float:
+def _suggested(texts: list[str], label_ids: list[int]) -> float:
     embeddings = SentenceTransformer(model_folder("bundled"), device="cpu").encode(texts, convert_to_tensor=True)
-    facts = batch_facts(embeddings, np.array(codes), 64, 4)
-    (margin,) = (s.value for s in suggestions(facts, embeddings, np.array(codes)) if s.option == "--margin")
+    facts = batch_facts(embeddings, np.array(label_ids), 64, 4)
+    (margin,) = (s.value for s in suggestions(facts, embeddings, np.array(label_ids)) if s.option == "--margin")
     return margin
 
 

@@ -19,9 +19,9 @@ from common import labelled, model_folder
 from torch.nn import functional as F
 
 from tercet import SentenceTransformer
-from tercet.diagnosis.folds import deal_folds
-from tercet.diagnosis.suspects import FOLDS, judge_labels
-from tercet.diagnosis.texts import text_keys
+from tercet.inspection.label_issues.folds import deal_folds
+from tercet.inspection.label_issues.score import FOLDS, score_labels
+from tercet.inspection.texts import text_keys
 
 _NEAREST = 3
 
@@ -38,10 +38,10 @@ def main() -> None:
     results = []
     print("data set    changed to   plain    ours   by seed (plain → ours)   seconds")
     for name in arguments.set:
-        texts, codes = labelled(arguments.data, name)
+        texts, label_ids = labelled(arguments.data, name)
         embeddings = embed(name, texts, arguments.cache)
         for near in (False, True):
-            runs = [_run(texts, embeddings, np.array(codes), near, arguments.share, s) for s in arguments.seeds]
+            runs = [_run(texts, embeddings, np.array(label_ids), near, arguments.share, s) for s in arguments.seeds]
             plain, ours, seconds = (float(np.mean([run[key] for run in runs])) for key in ("plain", "ours", "seconds"))
             each = ", ".join(f"{run['plain']:.1%} → {run['ours']:.1%}" for run in runs)
             kind = "near" if near else "any"
@@ -51,40 +51,40 @@ def main() -> None:
         arguments.output.write_text(json.dumps(results, indent=2))
 
 
-def _run(texts, embeddings, codes, near: bool, share: float, seed: int) -> dict[str, float]:
-    given = change_labels(codes, share, seed, embeddings if near else None)
-    changed = given != codes
+def _run(texts, embeddings, label_ids, near: bool, share: float, seed: int) -> dict[str, float]:
+    given = change_labels(label_ids, share, seed, embeddings if near else None)
+    changed = given != label_ids
     plain = _found(_plain_votes(embeddings, torch.from_numpy(given)), changed)
     start = time.perf_counter()
     folds = torch.from_numpy(deal_folds(text_keys(texts), given, FOLDS, seed))
-    score = judge_labels(embeddings, torch.from_numpy(given), folds).score
+    score = score_labels(embeddings, torch.from_numpy(given), folds).score
     seconds = time.perf_counter() - start
     return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
 
 
-def change_labels(codes: np.ndarray, share: float, seed: int, near: torch.Tensor | None = None) -> np.ndarray:
+def change_labels(label_ids: np.ndarray, share: float, seed: int, near: torch.Tensor | None = None) -> np.ndarray:
     """Labels of which a share was changed: to any other or, by centroids of the embeddings `near`, a nearest one."""
     rng = np.random.default_rng(seed)
-    labels = codes.max() + 1
-    rows = rng.choice(len(codes), round(share * len(codes)), replace=False)
-    given = codes.copy()
+    labels = label_ids.max() + 1
+    rows = rng.choice(len(label_ids), round(share * len(label_ids)), replace=False)
+    given = label_ids.copy()
     if near is None:
-        given[rows] = (codes[rows] + rng.integers(1, labels, len(rows))) % labels
+        given[rows] = (label_ids[rows] + rng.integers(1, labels, len(rows))) % labels
         return given
-    centroids = F.normalize(torch.stack([near[torch.from_numpy(codes == c)].mean(0) for c in range(labels)]))
+    centroids = F.normalize(torch.stack([near[torch.from_numpy(label_ids == c)].mean(0) for c in range(labels)]))
     similarity = (centroids @ centroids.T).fill_diagonal_(-2)
-    given[rows] = similarity.topk(_NEAREST).indices.numpy()[codes[rows], rng.integers(0, _NEAREST, len(rows))]
+    given[rows] = similarity.topk(_NEAREST).indices.numpy()[label_ids[rows], rng.integers(0, _NEAREST, len(rows))]
     return given
 
 
-def _plain_votes(embeddings: torch.Tensor, codes: torch.Tensor, neighbours: int = 10) -> torch.Tensor:
+def _plain_votes(embeddings: torch.Tensor, label_ids: torch.Tensor, neighbours: int = 10) -> torch.Tensor:
     scores = []
-    for rows in torch.arange(len(codes)).split(1024):
+    for rows in torch.arange(len(label_ids)).split(1024):
         similarity = embeddings[rows] @ embeddings.T
         similarity[torch.arange(len(rows)), rows] = -2
-        found = codes[similarity.topk(neighbours).indices]
-        votes = torch.zeros(len(rows), int(codes.max()) + 1).scatter_add_(1, found, torch.ones(found.shape))
-        own = codes[rows].unsqueeze(1)
+        found = label_ids[similarity.topk(neighbours).indices]
+        votes = torch.zeros(len(rows), int(label_ids.max()) + 1).scatter_add_(1, found, torch.ones(found.shape))
+        own = label_ids[rows].unsqueeze(1)
         scores.append(votes.scatter(1, own, -1).amax(1) - votes.gather(1, own).squeeze(1))
     return torch.cat(scores)
 

@@ -29,7 +29,7 @@ def trainer_of(options: dict[str, Any], output: str) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    from tercet.data.batches import GroupByLabelSampler
+    from tercet.data.sampler import GroupByLabelSampler
 
     ours = options["library"] == "tercet"
     if ours:
@@ -99,7 +99,7 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
 
 def _watched(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int, int, int]]]]:
     """Seconds of the parts of each step, and the shapes (rows, in, out) that linear layers see in each."""
-    from tercet.training import datasets
+    from tercet.trainer import collate as datasets
 
     spent: dict[str, list[float]] = defaultdict(list)
     shapes: list[list[tuple[int, int, int]]] = []

@@ -9,8 +9,8 @@ from transformers import set_seed
 
 from tercet import SentenceTransformer
 from tercet.evaluation import LabelEvaluator
-from tercet.training.run import make_trainer
-from tercet.training.settings import RunSettings
+from tercet.runs.run import build_trainer
+from tercet.runs.settings import RunSettings
 
 
 def map_at_r(train: tuple[list[str], list[int]], test: tuple[list[str], list[int]], settings: RunSettings) -> float:
@@ -19,5 +19,5 @@ def map_at_r(train: tuple[list[str], list[int]], test: tuple[list[str], list[int
     model = SentenceTransformer(model_folder("bundled"), device="cpu")
     data = Dataset.from_dict({"sentence": train[0], "label": train[1]})
     with tempfile.TemporaryDirectory() as folder:
-        make_trainer(model, data, settings, Path(folder), [], save_strategy="no").train()
+        build_trainer(model, data, settings, Path(folder), [], save_strategy="no").train()
     return LabelEvaluator(*test)(model)["map@r"]

@@ -23,7 +23,7 @@ from suspects import change_labels, embed
 
 _COLUMNS = {
     "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),
-    "active_share": ("share active", 2), "seconds_per_step": ("s a step", 3), "peak_memory_mib": ("peak MiB", 0),
+    "active_fraction": ("share active", 2), "seconds_per_step": ("s a step", 3), "peak_memory_mib": ("peak MiB", 0),
 }  # fmt: skip
 
 
@@ -66,10 +66,10 @@ def main() -> None:
         print(markdown(run, json.loads(done.stdout)), flush=True)
 
 
-def _write_with_wrong_labels(path: Path, texts: list[str], codes: list[int], share: float, near: bool) -> None:
+def _write_with_wrong_labels(path: Path, texts: list[str], label_ids: list[int], share: float, near: bool) -> None:
     """A file of the texts with label numbers of which a share was changed, the same ones each time."""
     embeddings = embed(path.stem, texts, cache=None) if near else None
-    given = change_labels(np.array(codes), share, seed=0, near=embeddings)
+    given = change_labels(np.array(label_ids), share, seed=0, near=embeddings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -19,10 +19,10 @@ from common import labelled
 from suspects import change_labels, embed
 from trained import map_at_r
 
-from tercet.diagnosis.folds import deal_folds
-from tercet.diagnosis.suspects import FOLDS, judge_labels
-from tercet.diagnosis.texts import text_keys
-from tercet.training.settings import RunSettings
+from tercet.inspection.label_issues.folds import deal_folds
+from tercet.inspection.label_issues.score import FOLDS, score_labels
+from tercet.inspection.texts import text_keys
+from tercet.runs.settings import RunSettings
 
 SHARE = 0.05
 
@@ -37,18 +37,18 @@ def main() -> None:
     results: dict[str, Any] = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
     print("| data set | labels | left out | sentences | MAP@R |\n|---|---|---|---|---|")
     for name in arguments.sets:
-        texts, codes = labelled(arguments.data, name)
+        texts, label_ids = labelled(arguments.data, name)
         test = labelled(arguments.data, name, "test")
         embeddings = embed(name, texts, arguments.cache)
         found = results.setdefault(name, {})
         for kind, given in (
-            ("as they are", np.array(codes)),
-            ("5 % changed", change_labels(np.array(codes), SHARE, seed=0)),
+            ("as they are", np.array(label_ids)),
+            ("5 % changed", change_labels(np.array(label_ids), SHARE, seed=0)),
         ):
             suspects = _suspects(texts, embeddings, given)
             for left_out, rows in (
                 ("nothing", suspects[:0]),
-                ("the first 5 %", suspects[: round(SHARE * len(codes))]),
+                ("the first 5 %", suspects[: round(SHARE * len(label_ids))]),
                 ("all disputed", suspects),
             ):
                 key = f"{kind}, {left_out}"
@@ -61,9 +61,9 @@ def main() -> None:
                 print(f"| {name} | {kind} | {left_out} | {sentences:,} | {score:.4f} |", flush=True)
 
 
-def _suspects(texts: list[str], embeddings: torch.Tensor, codes: np.ndarray) -> np.ndarray:
-    folds = torch.from_numpy(deal_folds(text_keys(texts), codes, FOLDS))
-    return judge_labels(embeddings, torch.from_numpy(codes), folds).ranked().numpy()
+def _suspects(texts: list[str], embeddings: torch.Tensor, label_ids: np.ndarray) -> np.ndarray:
+    folds = torch.from_numpy(deal_folds(text_keys(texts), label_ids, FOLDS))
+    return score_labels(embeddings, torch.from_numpy(label_ids), folds).ranked().numpy()
 
 
 if __name__ == "__main__":

@@ -6,19 +6,19 @@ The public names are loaded when first used, so that `import tercet` and `tercet
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tercet.version import __version__
+from tercet._version import __version__
 
 if TYPE_CHECKING:
     from tercet import distances, evaluation, losses
-    from tercet.encoder.model import SentenceTransformer
-    from tercet.training.arguments import SentenceTransformerTrainingArguments
-    from tercet.training.trainer import SentenceTransformerTrainer
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+    from tercet.trainer.arguments import SentenceTransformerTrainingArguments
+    from tercet.trainer.trainer import SentenceTransformerTrainer
 
 
 _HOMES = {
-    "SentenceTransformer": "tercet.encoder.model",
-    "SentenceTransformerTrainer": "tercet.training.trainer",
-    "SentenceTransformerTrainingArguments": "tercet.training.arguments",
+    "SentenceTransformer": "tercet.encoder.sentence_transformer",
+    "SentenceTransformerTrainer": "tercet.trainer.trainer",
+    "SentenceTransformerTrainingArguments": "tercet.trainer.arguments",
 }
 _MODULES = ("distances", "evaluation", "losses")
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tercet.version import __version__
+from tercet._version import __version__
 from tests.child import start_tercet
 from tests.cli.command import run
 

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from tercet.cli.app import app
 from tercet.cli.inspect_tables import print_inspection
-from tercet.diagnosis.inspection import Example, NearDuplicate, inspect_data
 from tercet.errors import DataError
+from tercet.inspection.inspection import Example, NearDuplicate, inspect_data
 from tests.cli.command import run
 from tests.conftest import TOPICS
-from tests.diagnosis.test_inspection import Blind, Blobs, labelled, shuffled
+from tests.inspection.test_inspection import Blind, Blobs, labelled, shuffled
 
 _SMALL = ("--batch-size", 8, "--samples-per-label", 2)
 _AWKWARD = ['=SUM(A1), "quoted"', "two\nlines, and\r\nthree", "-1+1 [red]mark[/red]", "@home 'single'", "ü 漢字 🎉\tx"]
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_written_costs_nothing_that_was_found(option, monk
         raise DataError(f"cannot write {path}: No space left on device")
         yield
 
-    monkeypatch.setattr("tercet.cli.inspect.whole_file", full)
+    monkeypatch.setattr("tercet.cli.inspect.atomic_file", full)
     path = tmp_path / ("s.csv" if option == "--suspects" else "r.html")
     for more, first in (((), "Texts and labels"), (("--json",), "{")):
         words = ["inspect", csv_file, "--model", bert, option, path, *_SMALL, *more]

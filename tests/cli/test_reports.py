@@ -121,15 +121,15 @@ def test_a_run_that_is_resumed_is_measured_as_often_as_it_asks(csv_file, bert, t
     from datasets import Dataset
 
     from tercet import SentenceTransformer
-    from tercet.training.run import make_trainer, train_and_measure
-    from tercet.training.settings import RunSettings
+    from tercet.runs.run import build_trainer, run_training
+    from tercet.runs.settings import RunSettings
 
     data = Dataset.from_csv(str(csv_file)).rename_column("text", "sentence")
     settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3)
-    make_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
+    build_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
     shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
     again = replace(settings, eval_steps=2)
-    run = train_and_measure(SentenceTransformer(bert), data, data, tmp_path / "m", again, resume=True)
+    run = run_training(SentenceTransformer(bert), data, data, tmp_path / "m", again, resume=True)
     assert list(run.metrics["by_step"]) == ["4", "6"]
 
 

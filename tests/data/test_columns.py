@@ -8,29 +8,29 @@ from tercet.errors import DataError
 
 
 def test_labels_are_numbered():
-    codes, names = columns.encode_labels(["b", "a", "b"], "data")
-    assert codes.tolist() == [1, 0, 1]
-    assert codes.dtype == np.int64
+    label_ids, names = columns.number_labels(["b", "a", "b"], "data")
+    assert label_ids.tolist() == [1, 0, 1]
+    assert label_ids.dtype == np.int64
     assert names == ["a", "b"]
-    codes, names = columns.encode_labels([5, -2, 5], "data")
-    assert codes.tolist() == [5, -2, 5]
+    label_ids, names = columns.number_labels([5, -2, 5], "data")
+    assert label_ids.tolist() == [5, -2, 5]
     assert names is None
-    assert columns.encode_labels([True, False], "data")[1] == ["False", "True"]
+    assert columns.number_labels([True, False], "data")[1] == ["False", "True"]
 
 
 @pytest.mark.parametrize("missing", [None, "", float("nan")])
 def test_a_missing_label_is_named_by_its_row(missing):
     with pytest.raises(DataError, match="data, row 2: the label is missing"):
-        columns.encode_labels(["a", "b", missing], "data")
+        columns.number_labels(["a", "b", missing], "data")
 
 
 def test_labels_of_other_types_are_refused():
     with pytest.raises(
         DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"
     ):
-        columns.encode_labels(["a", 0.5], "data")
+        columns.number_labels(["a", 0.5], "data")
     with pytest.raises(DataError, match=r"row 0: the label is 1 \(int\)"):
-        columns.encode_labels([1, "a"], "data")
+        columns.number_labels([1, "a"], "data")
 
 
 @pytest.mark.parametrize(("text", "what"), [("", "empty"), (" \t", "empty"), (None, "None"), (3, "not a string")])
@@ -45,30 +45,30 @@ def test_what_does_not_fit_is_named_by_its_line_where_there_are_lines():
     with pytest.raises(DataError, match="data, row 0: the text holds half of a character"):
         columns.check_texts(["\ud800"], "data")
     with pytest.raises(DataError, match="data, row 1: the label 9223372036854775808 does not fit in 64 bits"):
-        columns.encode_labels([0, 2**63], "data")
-    names = columns.encode_labels(["a", "a\0", "b" * 100_000], "data")[1]
+        columns.number_labels([0, 2**63], "data")
+    names = columns.number_labels(["a", "a\0", "b" * 100_000], "data")[1]
     assert names is not None
     assert len(names) == 3
 
 
 def test_labels_that_make_no_triplet_are_refused():
     with pytest.raises(DataError, match=r"one label only \('spam'\)"):
-        columns.check_labels_teach(np.zeros(3, dtype=int), ["spam"], "data")
+        columns.check_trainable(np.zeros(3, dtype=int), ["spam"], "data")
     with pytest.raises(DataError, match=r"no label twice \(3 labels, 3 rows\)"):
-        columns.check_labels_teach(np.arange(3), None, "data")
-    columns.check_labels_teach(np.array([0, 0, 1]), None, "data")
+        columns.check_trainable(np.arange(3), None, "data")
+    columns.check_trainable(np.array([0, 0, 1]), None, "data")
 
 
 @pytest.mark.parametrize("names", [["nan", "NaN"], ["inf", "-inf"], ["1.5", "nan"], ["1", "2"]])
 def test_labels_that_are_no_decimal_numbers_are_names(names):
-    columns.check_labels_teach(np.array([0, 0, 1]), names, "data")
-    codes, found = columns.encode_labels(names, "data")
-    assert [found[code] for code in codes] == names
+    columns.check_trainable(np.array([0, 0, 1]), names, "data")
+    label_ids, found = columns.number_labels(names, "data")
+    assert [found[code] for code in label_ids] == names
 
 
 def test_decimal_labels_are_refused():
     with pytest.raises(DataError, match=r"the labels are decimal numbers \('0.5', '1.5'\)"):
-        columns.check_labels_teach(np.array([0, 0, 1]), ["0.5", "1.5"], "data")
+        columns.check_trainable(np.array([0, 0, 1]), ["0.5", "1.5"], "data")
 
 
 def test_usual_names_are_guessed_and_others_asked_for():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tercet.encoder.dropout import Dropout, dropout, replace_dropout
+from tercet.encoder.packing.dropout import Dropout, dropout, replace_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])

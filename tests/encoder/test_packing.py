@@ -14,11 +14,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tercet import SentenceTransformer
-from tercet.encoder import modules
-from tercet.encoder.attention import Layout, attend
-from tercet.encoder.modules import Pooling, _reduce_parts
-from tercet.encoder.packing import Packing, pack
-from tercet.encoder.transformer import Transformer
+from tercet.encoder.modules import pooling as modules
+from tercet.encoder.modules.pooling import Pooling, _reduce_parts
+from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.packing.attention import Layout, attend
+from tercet.encoder.packing.packing import Packing, pack
 
 PACKED = [
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert", "modernbert", "mpnet",
@@ -77,7 +77,7 @@ def _packed(transformer: Transformer, ids: list[list[int]]) -> list[torch.Tensor
     features = pack(ids)
     packing = features["packing"]
     parts = transformer(features)["token_embeddings"].split(packing.lengths.tolist())
-    return [parts[place] for place in packing.back]
+    return [parts[place] for place in packing.inverse_order]
 
 
 def _runs_packed(transformer: Transformer) -> bool:
@@ -210,7 +210,7 @@ def test_a_model_that_disagrees_falls_back_and_says_so(bert, caplog):
 def test_the_trial_finds_mistakes(kind, mistake, bert, monkeypatch):
     transformer = tiny(kind, bert, dtype=torch.float32)
     if mistake == "positions":
-        monkeypatch.setattr(Packing, "positions", property(lambda self: np.arange(self.starts[-1]) % 60))
+        monkeypatch.setattr(Packing, "positions", property(lambda self: np.arange(self.cu_seqlens[-1]) % 60))
     elif mistake == "neighbours":
         monkeypatch.setattr(Layout, "masks", lambda self, window=None: [None] * len(self.parts))
     else:
@@ -281,7 +281,7 @@ def test_attention_is_that_of_each_sentence_alone(lengths, window, seed):
     q, k, v = (torch.randn(int(lengths.sum()), 2, 4, generator=generator, dtype=torch.float64) for _ in range(3))
     layout = Layout(packing, torch.device("cpu"))
     result = attend(q, k, v, layout, layout.masks(window), scale=0.7)
-    for start, length in zip(packing.starts, lengths, strict=False):
+    for start, length in zip(packing.cu_seqlens, lengths, strict=False):
         part = slice(start, start + length)
         scores = torch.einsum("qhd,khd->hqk", q[part], k[part]) * 0.7
         apart = (torch.arange(length).unsqueeze(1) - torch.arange(length)).abs()
@@ -342,7 +342,7 @@ def test_variable_length_attention_on_a_gpu_errs_no_more_than_padded(kind, bert)
         features = pack(ids)
         parts = transformer({**features, "input_ids": features["input_ids"].cuda()})["token_embeddings"].float().cpu()
         parts = parts.split(features["packing"].lengths.tolist())
-        errors.append((torch.cat([parts[place] for place in features["packing"].back]) - exact).abs().mean())
+        errors.append((torch.cat([parts[place] for place in features["packing"].inverse_order]) - exact).abs().mean())
     assert _runs_packed(transformer)
     assert errors[0] <= 1.3 * errors[1]
 

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer as Peer
 
 from tercet import SentenceTransformer
-from tercet.encoder import files
+from tercet import _files as files
 from tercet.errors import ModelError
 from tests.encoder.helpers import LAYOUTS, write_layout
 
@@ -231,7 +231,7 @@ def test_a_file_in_the_way(bert, tmp_path):
 
 def test_a_whole_folder_appears_only_at_the_end(tmp_path):
     target = tmp_path / "folder"
-    with files.whole_folder(target) as staging:
+    with files.atomic_directory(target) as staging:
         (staging / "part").write_text("1")
         assert not target.exists()
     assert (target / "part").read_text() == "1"

@@ -23,7 +23,7 @@ def main(model_folder: str, output: Path) -> None:
     torch.set_num_threads(1)
     model = SentenceTransformer(model_folder, device="cpu")
     texts = [text for topic in TOPICS.values() for text in topic]
-    codes = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
+    label_ids = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
     arguments = SentenceTransformerTrainingArguments(
         str(output), max_steps=3, per_device_train_batch_size=8, report_to="none", learning_rate=0.1, optim="sgd",
         save_strategy="no", disable_tqdm=True, seed=3, use_cpu=True,
@@ -31,7 +31,7 @@ def main(model_folder: str, output: Path) -> None:
     SentenceTransformerTrainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_dict({"text": texts, "label": codes}),
+        train_dataset=Dataset.from_dict({"text": texts, "label": label_ids}),
         loss=losses.BatchSemiHardTripletLoss(model),
     ).train()
     weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])

@@ -12,23 +12,25 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.errors import EmbeddingError
-from tercet.losses import blocks, engine, functional, reference, rules
-from tercet.losses.rules import Rule
+from tercet.losses import functional, reference
+from tercet.losses import miners as miners
+from tercet.losses._engine import blocks, engine
+from tercet.losses.miners import Miner
 
 NAMES = ("all", "hard", "semi", "soft")
 DISTANCES = ("euclidean", "cosine", "manhattan")
 
 
-def rule_of(name: str, margin: float) -> Rule:
+def rule_of(name: str, margin: float) -> Miner:
     return {
-        "all": lambda: rules.all_triplets(margin),
-        "hard": lambda: rules.hard(margin),
-        "semi": lambda: rules.semi_hard(margin),
-        "soft": rules.hard_soft_margin,
+        "all": lambda: miners.all_triplets(margin),
+        "hard": lambda: miners.hard(margin),
+        "semi": lambda: miners.semi_hard(margin),
+        "soft": miners.hard_soft_margin,
     }[name]()
 
 
-def loops(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.Distance) -> Tensor:
+def loops(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.DistanceLike) -> Tensor:
     d, y = distances.matrix(x, x, distance), labels.tolist()
     if name == "soft":
         return reference.batch_hard_soft_margin(d, y)
@@ -130,8 +132,8 @@ def test_blocks_close_and_far_in_one_batch_of_many_blocks(name, few, monkeypatch
     for mirror in (0, blocks.MIRROR_BYTES):
         monkeypatch.setattr(blocks, "MIRROR_BYTES", mirror)
         for rows in (3, 5, 6, 24):
-            rule = rule_of(name, 0.4)
-            got = with_gradient(lambda e, r=rows, f=rule: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
+            miner = rule_of(name, 0.4)
+            got = with_gradient(lambda e, r=rows, f=miner: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
 
@@ -143,8 +145,8 @@ def test_more_candidates_than_a_few(name):
         x = torch.randn(number, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
         wanted = with_gradient(lambda e, y=labels: dense(name, e, y, 0.4, "euclidean"), x)
         for rows in (32, 256):
-            rule = rule_of(name, 0.4)
-            got = with_gradient(lambda e, y=labels, r=rows, f=rule: engine.batch_loss(e, y, f, block_rows=r)[0], x)
+            miner = rule_of(name, 0.4)
+            got = with_gradient(lambda e, y=labels, r=rows, f=miner: engine.batch_loss(e, y, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
 
@@ -170,7 +172,7 @@ def test_ragged_groups_at_every_block_size(labels, name, distance):
         assert_same(got, wanted, 1e-10)
 
 
-def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.Distance) -> Tensor:
+def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.DistanceLike) -> Tensor:
     """The loops again, with tensors of all triplets, for batches in which loops take too long."""
     d = distances.matrix(x, x, distance)
     same = labels.unsqueeze(1) == labels
@@ -196,9 +198,9 @@ def test_the_other_way_to_count_gives_the_same(name, monkeypatch):
     x = torch.randn(24, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     run = partial(with_gradient, lambda e: engine.batch_loss(e, labels, rule_of(name, 1.0))[0], x)
     wanted = run()
-    monkeypatch.setattr(rules, "CELLS_IN_CACHE", 50)  # two rows at a time
+    monkeypatch.setattr(miners, "CELLS_IN_CACHE", 50)  # two rows at a time
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(rules, "MOST_PASSES", 0)  # search and sort
+    monkeypatch.setattr(miners, "MOST_PASSES", 0)  # search and sort
     assert_same(run(), wanted, 1e-12)
     monkeypatch.setattr(blocks, "FEW_CANDIDATES", 0)  # lists of pairs in place of products
     monkeypatch.setattr(blocks, "SPARSE", 1.0)
@@ -216,19 +218,19 @@ def test_anchors_apart_from_candidates(name, distance):
     """A share of the batch as anchors: the shares' losses and gradients make up those of the batch."""
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
     x = torch.randn(10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    rule = rule_of(name, 2.0)
-    wanted, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, rule, distance)[0], x)
+    miner = rule_of(name, 2.0)
+    wanted, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, miner, distance)[0], x)
     total, weight, summed = torch.zeros(()), 0, torch.zeros_like(x)
     for share in (torch.arange(0, 4), torch.arange(4, 10)):
         leaf = x.clone().requires_grad_()
         anchors = engine.Anchors(leaf[share], labels[share], share)
-        loss, statistics = engine.batch_loss(leaf, labels, rule, distance, anchors=anchors, with_statistics=True)
-        number = statistics.active_triplets if name == "all" else statistics.chosen_triplets
+        loss, statistics = engine.batch_loss(leaf, labels, miner, distance, anchors=anchors, with_stats=True)
+        number = statistics.active_triplets if name == "all" else statistics.mined_triplets
         (number * loss).backward()
         total, weight, summed = total + number * loss.detach(), weight + number, summed + leaf.grad
     assert_same((total / weight, summed / weight), (wanted, gradient), 1e-12)
     strangers = engine.Anchors(x[:3] + 0.01, labels[:3], torch.full((3,), -1))
-    _, statistics = engine.batch_loss(x, labels, rule, distance, anchors=strangers, with_statistics=True)
+    _, statistics = engine.batch_loss(x, labels, miner, distance, anchors=strangers, with_stats=True)
     assert (statistics.anchors, statistics.valid_triplets) == (3, 3 * 3 * 7)
 
 
@@ -263,13 +265,13 @@ def test_distances_are_right_near_collapse():
             base.repeat_interleave(4, 0) + 1e-4 / 8 * torch.randn(32, 64, dtype=torch.float64, generator=random)
         ).float()
         for distance in ("euclidean", "cosine"):
-            got = with_gradient(lambda e, d=distance: engine.batch_loss(e, labels, rules.hard_soft_margin(), d)[0], x)
+            got = with_gradient(lambda e, d=distance: engine.batch_loss(e, labels, miners.hard_soft_margin(), d)[0], x)
             exact = with_gradient(lambda e, d=distance: dense("soft", e, labels, 0, d), x.double())
             assert_same(got, exact, 1e-4)
-            statistics = engine.batch_loss(x, labels, rules.hard(0.1), distance, with_statistics=True)[1]
+            statistics = engine.batch_loss(x, labels, miners.hard(0.1), distance, with_stats=True)[1]
             truth = distances.matrix(x.double(), x.double(), distance)
             nearest = truth.masked_fill(labels.unsqueeze(1) == labels, torch.inf).amin(1).mean().item()
-            assert statistics.mean_hardest_negative == pytest.approx(nearest, rel=1e-3)
+            assert statistics.mean_hardest_negative_distance == pytest.approx(nearest, rel=1e-3)
 
 
 def test_distance_zero_has_gradient_zero():
@@ -369,28 +371,28 @@ def test_statistics(distance):
     negatives = {(a, n) for a, _, n in triplets}
     chosen = {"all": len(triplets), "semi": 8, "hard": 5, "soft": 5}
     for name in NAMES:
-        rule = rule_of(name, 0.5)
-        loss, got = functional.batch_loss_with_statistics(x, labels, rule, distance)
-        assert loss == functional.loss_with_rule(x, labels, rule, distance)[0]
-        assert (got.anchors, got.valid_triplets, got.chosen_triplets) == (5, len(triplets), chosen[name])
+        miner = rule_of(name, 0.5)
+        loss, got = functional.batch_loss_with_stats(x, labels, miner, distance)
+        assert loss == functional.loss_with_miner(x, labels, miner, distance)[0]
+        assert (got.anchors, got.valid_triplets, got.mined_triplets) == (5, len(triplets), chosen[name])
         if name == "all":
             assert got.active_triplets == active
-        assert got.mean_positive == pytest.approx(sum(d[pair].item() for pair in pairs) / 8)
-        assert got.mean_negative == pytest.approx(sum(d[pair].item() for pair in negatives) / len(negatives))
+        assert got.mean_positive_distance == pytest.approx(sum(d[pair].item() for pair in pairs) / 8)
+        assert got.mean_negative_distance == pytest.approx(sum(d[pair].item() for pair in negatives) / len(negatives))
         hardest = [max(d[a, p].item() for b, p in pairs if a == b) for a in range(5)]
-        assert got.mean_hardest_positive == pytest.approx(sum(hardest) / 5)
+        assert got.mean_hardest_positive_distance == pytest.approx(sum(hardest) / 5)
         nearest = [min(d[a, n].item() for b, n in negatives if a == b) for a in range(5)]
-        assert got.mean_hardest_negative == pytest.approx(sum(nearest) / 5)
-    nothing = functional.batch_loss_with_statistics(x, torch.zeros(6, dtype=torch.long), rule, distance)[1]
+        assert got.mean_hardest_negative_distance == pytest.approx(sum(nearest) / 5)
+    nothing = functional.batch_loss_with_stats(x, torch.zeros(6, dtype=torch.long), miner, distance)[1]
     assert (nothing.anchors, nothing.active_triplets) == (0, 0)
-    assert nothing.mean_positive != nothing.mean_positive
+    assert nothing.mean_positive_distance != nothing.mean_positive_distance
 
 
 def test_one_large_label_among_singletons_costs_what_it_holds():
     """Singletons have no triplet, so no distances of theirs are computed, and no place is held for them."""
     labels = torch.cat([torch.zeros(40, dtype=torch.long), torch.arange(1, 2001)])
     sizes = []
-    rule = rules.all_triplets(0.3)
-    spy = Rule(lambda block: sizes.append(block.positives.shape) or rule.weigh(block), "active")
+    miner = miners.all_triplets(0.3)
+    spy = Miner(lambda block: sizes.append(block.positives.shape) or miner.mine(block), "active")
     engine.batch_loss(torch.randn(2040, 4), labels, spy)
     assert sizes == [(40, 39)]

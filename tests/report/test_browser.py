@@ -188,13 +188,13 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
 
 def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.columns import LabelledSentences, encode_labels
-    from tercet.diagnosis.inspection import inspect_data
+    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.inspection.inspection import inspect_data
 
     sentences = [s for topic in TOPICS.values() for s in topic] * 2
     names = [name for name, topic in TOPICS.items() for _ in topic] * 2
     sentences[0], names[1] = _EVIL, _EVIL
-    data = LabelledSentences(sentences, *encode_labels(names, "x"))
+    data = LabelledSentences(sentences, *number_labels(names, "x"))
     model = SentenceTransformer(str(bert))
     found = inspect_data(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
     write_inspection_report(tmp_path / "i.html", found)

@@ -1,8 +1,8 @@
 """The report of an inspection: warnings first, rows listed, nothing where nothing can be told."""
 
-from tercet.diagnosis.inspection import inspect_data
+from tercet.inspection.inspection import inspect_data
 from tercet.report.inspection_report import write_inspection_report
-from tests.diagnosis.test_inspection import Blind, Blobs, labelled, shuffled
+from tests.inspection.test_inspection import Blind, Blobs, labelled, shuffled
 from tests.report.test_page import Tags, titles
 
 

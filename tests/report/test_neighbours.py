@@ -33,14 +33,14 @@ def whole_numbers(rows, dim, seed=0):
 @pytest.mark.parametrize("block_bytes", [1, 2000, 10**9])
 def test_neighbourhood_is_what_loops_find(distance, grid, block_bytes):
     x = whole_numbers(37, 3) if grid else torch.randn(37, 5, dtype=torch.float64)
-    codes = np.random.default_rng(1).integers(0, 6, 37)
-    codes[5] = 9  # alone under its label
-    found = neighbourhood(x, codes, distance, block_bytes=block_bytes)
+    label_ids = np.random.default_rng(1).integers(0, 6, 37)
+    label_ids[5] = 9  # alone under its label
+    found = neighbourhood(x, label_ids, distance, block_bytes=block_bytes)
     for i in range(37):
         d = [plain_distance(x, i, j, distance) for j in range(37)]
         others = [j for j in range(37) if j != i]
-        positives = [j for j in others if codes[j] == codes[i]]
-        negatives = [j for j in others if codes[j] != codes[i]]
+        positives = [j for j in others if label_ids[j] == label_ids[i]]
+        negatives = [j for j in others if label_ids[j] != label_ids[i]]
         assert found.nearest[i] == min(others, key=lambda j: (d[j], j))
         assert found.negative[i] == min(negatives, key=lambda j: (d[j], j))
         assert found.negative_distance[i] == pytest.approx(min(d[j] for j in negatives), abs=1e-7)
@@ -54,12 +54,16 @@ def test_neighbourhood_is_what_loops_find(distance, grid, block_bytes):
 
 def test_recall_confusion_and_triplets_are_what_their_definitions_say():
     x = torch.tensor([[0.0], [1.0], [1.5], [10.0], [11.0], [12.4], [30.0]])
-    codes = np.array([0, 0, 1, 1, 2, 2, 3])
-    found = neighbourhood(x, codes, "euclidean")
+    label_ids = np.array([0, 0, 1, 1, 2, 2, 3])
+    found = neighbourhood(x, label_ids, "euclidean")
     # nearest:      1    2    1    4    3    4    5; row 6 is alone under its label, so it is no label to recall
     assert found.nearest.tolist() == [1, 2, 1, 4, 3, 4, 5]
-    assert recall_per_label(found, codes) == [LabelRecall(1, 2, 0.0), LabelRecall(0, 2, 0.5), LabelRecall(2, 2, 0.5)]
-    assert confused_pairs(found, codes) == [
+    assert recall_per_label(found, label_ids) == [
+        LabelRecall(1, 2, 0.0),
+        LabelRecall(0, 2, 0.5),
+        LabelRecall(2, 2, 0.5),
+    ]
+    assert confused_pairs(found, label_ids) == [
         ((0, 1), [(1, 2), (2, 1)]), ((1, 2), [(3, 4), (4, 3)]), ((2, 3), [(6, 5)]),
     ]  # fmt: skip
     first, second = hardest_triplets(found, 2)
@@ -82,33 +86,33 @@ def test_one_label_or_labels_of_one_sentence_have_no_triplet():
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=12), st.integers(0, 100))
 def test_sampled_pairs_are_pairs_and_the_same_seed_draws_the_same(labels, seed):
-    codes = np.unique(labels, return_inverse=True)[1]
-    x = torch.randn(len(codes), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    n = len(codes)
+    label_ids = np.unique(labels, return_inverse=True)[1]
+    x = torch.randn(len(label_ids), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    n = len(label_ids)
     pairs = {True: set(), False: set()}
     for i in range(n):
         for j in range(n):
             if i != j:
-                pairs[bool(codes[i] == codes[j])].add(round(plain_distance(x, i, j, "euclidean"), 9))
-    samples = sample_distances(x, codes, "euclidean", 50, seed)
+                pairs[bool(label_ids[i] == label_ids[j])].add(round(plain_distance(x, i, j, "euclidean"), 9))
+    samples = sample_distances(x, label_ids, "euclidean", 50, seed)
     for same, sample in zip((True, False), samples, strict=True):
         assert {round(d, 9) for d in sample.tolist()} <= pairs[same]
         assert len(sample) == (50 if pairs[same] else 0)
-    again = sample_distances(x, codes, "euclidean", 50, seed)
+    again = sample_distances(x, label_ids, "euclidean", 50, seed)
     assert all(np.array_equal(a, b) for a, b in zip(samples, again, strict=True))
 
 
 def test_every_pair_is_drawn_equally_often():
     """Labels of 4, 2 and 1 sentences have 6 + 1 positive pairs and 14 negative ones."""
-    codes = np.array([0, 1, 0, 0, 2, 1, 0])
+    label_ids = np.array([0, 1, 0, 0, 2, 1, 0])
     x = torch.randn(7, 3, dtype=torch.float64)
-    for sample, number in zip(sample_distances(x, codes, "euclidean", 30_000), (7, 14), strict=True):
+    for sample, number in zip(sample_distances(x, label_ids, "euclidean", 30_000), (7, 14), strict=True):
         counts = np.unique(sample.round(9), return_counts=True)[1]
         assert len(counts) == number
         assert counts == pytest.approx(30_000 / number, rel=0.1)
 
 
 def test_labels_are_numbered_in_the_order_of_their_names():
-    codes, names = numbered(["b", "a", "10", "b"])
-    assert codes.tolist() == [2, 1, 0, 2]
+    label_ids, names = numbered(["b", "a", "10", "b"])
+    assert label_ids.tolist() == [2, 1, 0, 2]
     assert names == ["10", "a", "b"]

@@ -126,7 +126,7 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path
     rng = np.random.default_rng(0)
     sentences = [f"{number} {'&' * 200}" for number in range(20_000)]
     labels = [f"{code} {'&' * 200}" for code in (10_000 * rng.random(20_000) ** 2).astype(int)]
-    log = [{"loss": 0.5, "active_share": 0.5, "positive_distance": 0.123456, "step": step} for step in range(50_000)]
+    log = [{"loss": 0.5, "active_fraction": 0.5, "positive_distance": 0.123456, "step": step} for step in range(50_000)]
     path = tmp_path / "r.html"
     write_run_report(path, METRICS, log, measured(sentences, labels))
     text = path.read_text(encoding="utf-8")
@@ -138,13 +138,13 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path
 
 def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.columns import LabelledSentences, encode_labels
-    from tercet.diagnosis.inspection import inspect_data
+    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.inspection.inspection import inspect_data
 
     sentences = [f"{s} {nasty}" for topic in TOPICS.values() for s in topic for nasty in NASTY[:4]]
     names = [f"<b>{name}</b>" for name, topic in TOPICS.items() for _ in topic for _ in range(4)]
     names[3], names[9] = "<b>money</b>", "<b>food</b>"
-    data = LabelledSentences(sentences, *encode_labels(names, "x"))
+    data = LabelledSentences(sentences, *number_labels(names, "x"))
     found = inspect_data(data, SentenceTransformer(str(bert)), source="<i>x.csv</i>", batch_size=8, samples_per_label=2)
     write_inspection_report(tmp_path / "i.html", found)
     page = Tags((tmp_path / "i.html").read_text())
@@ -159,9 +159,9 @@ def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
 
 
 def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
-    from tercet.data.columns import LabelledSentences, encode_labels
-    from tercet.diagnosis.inspection import inspect_data
+    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.inspection.inspection import inspect_data
 
-    found = inspect_data(LabelledSentences(["a", "b", "a", ""], *encode_labels(["x", "x", "y", "y"], "x")))
+    found = inspect_data(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))
     write_inspection_report(tmp_path / "i.html", found)
     assert titles((tmp_path / "i.html").read_text()) == ["Texts and labels"]

@@ -6,8 +6,8 @@ input (one line says what to do), 130 interrupted.
 
 import typer
 
+from tercet._version import __version__
 from tercet.cli import compare, demo, encode, evaluate, inspect, train
-from tercet.version import __version__
 
 app = typer.Typer(
     name="tercet",

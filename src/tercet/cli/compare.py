@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tercet._distributed import launched_world_size
 from tercet.cli import options as opt
-from tercet.cli.console import check_folder, load_model, one_line_errors, resume_command, say
+from tercet.cli.console import check_folder, one_line_errors, resume_command, say
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _WIDE = 120
 _COLUMNS = (
     ("map@r", "MAP@R", 4), ("recall@1", "recall@1", 4), ("knn_accuracy", "kNN accuracy", 4),
-    ("active_share", "share active", 2), ("seconds_per_step", "s a step", 3), ("peak_memory_mib", "peak MiB", 0),
+    ("active_fraction", "share active", 2), ("seconds_per_step", "s a step", 3), ("peak_memory_mib", "peak MiB", 0),
 )  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json alone on standard output.")] = False,
 ) -> None:
     """Compare losses, margins and distances under one budget, with several seeds; say which to take, and why."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if launched_world_size() > 1:
         raise DataError("a comparison starts processes of its own; start it without torchrun")
     if resume and overwrite:
         raise DataError("--resume and --overwrite exclude each other; give one")
@@ -79,15 +80,16 @@ def compare(
         ("--eval-fraction", eval_fraction, eval_fraction is None or eval_fraction > 0, "above 0 for a comparison"),
     )
     opt.check_batch(batch_size, samples_per_label)
-    from tercet.cli.inputs import labelled_data
+    from tercet.data.loading import Columns, load_training_data
 
     fraction = opt.EVAL_FRACTION if eval_fraction is None else eval_fraction
-    train, held_out = labelled_data(data, eval_data, fraction, (text_column, label_column, split), seed)
+    train, held_out = load_training_data(data, eval_data, fraction, Columns(text_column, label_column, split), seed)
     if held_out is None:
         raise DataError("nothing is held out, so nothing can be compared; give --eval-data, or more data")
-    from tercet.training import comparison  # slow, so after the data were checked
-    from tercet.training.settings import RunSettings
-    from tercet.training.variants import variants_of
+    from tercet.comparison import compare as comparison  # slow, so after the data were checked
+    from tercet.comparison.plan import variants_of
+    from tercet.encoder.loading import load_model
+    from tercet.runs.settings import RunSettings
 
     settings = RunSettings(
         epochs=epochs or 1.0, max_steps=steps or -1, batch_size=batch_size, samples_per_label=samples_per_label,

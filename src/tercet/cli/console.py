@@ -7,22 +7,24 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from tercet.errors import DataError, ModelError, TercetError
+from tercet._distributed import is_first_launched
+from tercet._logging import configure_logging, quiet_transformers
+from tercet.errors import DataError, TercetError
 
 if TYPE_CHECKING:
-    from tercet.encoder.model import SentenceTransformer
+    from tercet.encoder.sentence_transformer import SentenceTransformer
 
 P = ParamSpec("P")
 
-BUNDLED = "bundled"
+BUNDLED = "bundled"  # `tercet.encoder.loading` needs torch, which the help must not load
 # Under a launcher of several processes one speaks for all; errors come from each.
-IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"
+IS_FIRST_PROCESS = is_first_launched()
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 DATA_HELP = "A .csv, .tsv, .jsonl or .parquet file, or the name of a data set on the hub."
 
@@ -32,6 +34,7 @@ def one_line_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        configure_logging(logging.INFO if IS_FIRST_PROCESS else logging.ERROR)
         try:
             command(*args, **kwargs)
         except TercetError as error:
@@ -60,31 +63,12 @@ def say(message: str) -> None:
         typer.echo(message, err=True)
 
 
-def quiet_libraries() -> None:
-    """Keep the remarks of the libraries below off the screen, and ours on it."""
-    logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("tercet").setLevel(logging.INFO if IS_FIRST_PROCESS else logging.ERROR)
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-
-
 def load_model(name: str, *, trust_remote_code: bool = False, packing: bool = True) -> "SentenceTransformer":
-    """The model of a name that the user gave."""
-    from tercet.data.bundled import encoder_folder
-    from tercet.encoder.model import SentenceTransformer
+    """Load the model that the user named, without the messages of transformers."""
+    from tercet.encoder.loading import load_model as load
 
-    quiet_libraries()
-    try:
-        model = SentenceTransformer(encoder_folder() if name == BUNDLED else name, trust_remote_code=trust_remote_code)
-    except ModelError as error:
-        hint = f"; --model {BUNDLED} needs no hub" if "hub" in str(error) else ""
-        raise ModelError(f"{error}{hint}") from error
-    model.packing = packing
-    if name == BUNDLED:
-        model.base_model_name = "sentence-transformers/all-MiniLM-L6-v2"
-    return model
+    quiet_transformers()
+    return load(name, trust_remote_code=trust_remote_code, packing=packing)
 
 
 def check_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> None:
@@ -147,21 +131,6 @@ def command_again(*without: str) -> str:
 def resume_command(without: str = "") -> str:
     """The command that goes on with what this one began, without an option that would get in its way."""
     return f"{command_again('--resume', without)} --resume"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a new file to write, which becomes `path` when the block ends without an error."""
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # where it could not be made it need not be removed
-            partial.unlink(missing_ok=True)
 
 
 def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from tercet.cli.console import BUNDLED, before_and_after, check_folder, load_mod
 from tercet.cli.reports import check_report, write_report
 
 if TYPE_CHECKING:
-    from tercet.encoder.model import SentenceTransformer
+    from tercet.encoder.sentence_transformer import SentenceTransformer
 
 _SEARCHES = (
     "send a message to a mail server",
@@ -35,28 +35,29 @@ def demo(
     check_folder(output, overwrite=overwrite)
     report = report or output.with_name(f"{output.name}-report.html")
     check_report(report, "--report", overwrite=overwrite)
-    from tercet.cli.inputs import as_dataset, hold_out
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.columns import LabelledSentences, encode_labels
-    from tercet.training.run import Interrupted, checkpoint_folder, train_and_measure
-    from tercet.training.settings import RunSettings
+    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.loading import as_dataset
+    from tercet.data.splits import split_held_out
+    from tercet.runs.run import TrainingInterrupted, checkpoint_dir, run_training
+    from tercet.runs.settings import RunSettings
 
     sentences, modules = standard_library_docstrings()
-    data = LabelledSentences(sentences, *encode_labels(modules, "the standard library"))
+    data = LabelledSentences(sentences, *number_labels(modules, "the standard library"))
     say(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
-    train, held_out = hold_out(data, 0.2, seed)
+    train, held_out = split_held_out(data, 0.2, seed)
     model = load_model(BUNDLED)
     before = _search(model, held_out)
     if overwrite:
-        shutil.rmtree(checkpoint_folder(output), ignore_errors=True)
+        shutil.rmtree(checkpoint_dir(output), ignore_errors=True)
     try:
-        run = train_and_measure(
+        run = run_training(
             model, as_dataset(train), as_dataset(held_out), output,
             RunSettings(epochs=epochs, seed=seed, eval_steps=10),
             facts={"model": BUNDLED, "data": "docstrings of the standard library", "eval_fraction": 0.2},
             keep_embeddings=True,
         )  # fmt: skip
-    except Interrupted:
+    except TrainingInterrupted:
         say("tercet: interrupted; run the demo again")
         raise typer.Exit(130) from None
     if as_json:

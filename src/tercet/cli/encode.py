@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say, whole_file
+from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say
 from tercet.errors import DataError
 
 
@@ -38,7 +39,7 @@ def encode(
     embeddings = load_model(model, trust_remote_code=trust_remote_code).encode(
         texts, prompt_name, batch_size=batch_size, show_progress_bar=True, normalize_embeddings=normalize
     )
-    with whole_file(output) as partial:
+    with atomic_file(output) as partial:
         _write(partial, texts, embeddings)
     say(f"{len(texts)} embeddings of {embeddings.shape[1]} numbers written to {output}")  # type: ignore[union-attr]
 

@@ -28,10 +28,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Measure how well a model keeps labels together: recall@k, MAP@R, R-precision, kNN accuracy."""
-    from tercet.cli.inputs import read_labelled
+    from tercet.data.loading import Columns, load_labelled
 
-    queries = read_labelled(data, text_column, label_column, split)
-    gallery = read_labelled(reference, text_column, label_column, "train") if reference else None
+    queries = load_labelled(data, Columns(text_column, label_column, split))
+    gallery = load_labelled(reference, Columns(text_column, label_column)) if reference else None
     from tercet.evaluation import LabelEvaluator  # slow, so after the data were read
 
     evaluator = LabelEvaluator(

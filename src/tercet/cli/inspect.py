@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say, whole_file
+from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
-    from tercet.diagnosis.inspection import Inspection
+    from tercet.inspection.inspection import Inspection
 
 SUSPECT_COLUMNS = ("row", "text", "label", "suggested_label", "score")
 
@@ -50,10 +51,10 @@ def inspect(
     check_report(output, "--output", overwrite=overwrite)
     if suspects is not None:
         _check_suspects(suspects, data, model, overwrite=overwrite)
-    from tercet.cli.inputs import read_labelled
+    from tercet.data.loading import Columns, load_labelled
 
-    labelled = read_labelled(data, text_column, label_column, split, empty_texts=True)
-    from tercet.diagnosis.inspection import inspect_data  # slow, so after the data were read
+    labelled = load_labelled(data, Columns(text_column, label_column, split), empty_texts=True)
+    from tercet.inspection.inspection import inspect_data  # slow, so after the data were read
 
     inspection = inspect_data(
         labelled,
@@ -83,13 +84,13 @@ def _print(inspection: "Inspection", *, as_json: bool) -> None:
 
 def _write(inspection: "Inspection", suspects: Path | None, output: Path | None) -> None:
     if suspects is not None:
-        with whole_file(suspects) as partial:
+        with atomic_file(suspects) as partial:
             number = _write_suspects(partial, inspection)
         say(f"{number} sentences with a disputed label written to {suspects}")
     if output is not None:
         from tercet.report.inspection_report import write_inspection_report
 
-        with whole_file(output) as partial:
+        with atomic_file(output) as partial:
             write_inspection_report(partial, inspection)
         say(f"report written to {output}")
 

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tercet.diagnosis.batches import MARGINS, BatchFacts
-from tercet.diagnosis.described import FEW, active_rows, first_of, model_rows, row_numbers, suggestion_rows, text_rows
-from tercet.diagnosis.inspection import Example, Inspection, ModelFacts
-from tercet.diagnosis.texts import TextFacts
+from tercet.inspection.batches import MARGINS, BatchFacts
+from tercet.inspection.inspection import Example, Inspection, ModelFacts
+from tercet.inspection.tables import FEW, active_rows, first_of, model_rows, row_numbers, suggestion_rows, text_rows
+from tercet.inspection.texts import TextFacts
 from tercet.report.text import cut
 
 _SHOWN = 10

@@ -4,13 +4,14 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.cli.console import check_file, command_again, say, whole_file
+from tercet._files import atomic_file
+from tercet.cli.console import check_file, command_again, say
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tercet.training.run import Run
+    from tercet.runs.run import TrainingRun
 
 _NEEDED = ("plotly", "sklearn")
 
@@ -26,7 +27,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
-def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:
+def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -> None:
     """Write the report of a run and say where it is."""
     from tercet.report.run_report import Measured, write_run_report
 
@@ -39,6 +40,6 @@ def write_report(path: Path, run: "Run", evaluation: "Dataset | None") -> None:
         measured = Measured(columns["sentence"], labels, *run.embeddings)
     command = command_again("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
     say("writing the report")
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
     say(f"report written to {path}")

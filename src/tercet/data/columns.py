@@ -42,12 +42,12 @@ class LabelledSentences:
     """Sentences with their labels as integers; `names[code]` is the label where labels were names.
 
     Args:
-        codes: int64 `(sentences,)`.
-        names: None where the labels were integers to begin with, which `codes` then repeats.
+        label_ids: int64 `(sentences,)`.
+        names: None where the labels were integers to begin with, which `label_ids` then repeats.
     """
 
     sentences: list[str]
-    codes: np.ndarray
+    label_ids: np.ndarray
     names: list[str] | None
 
     def __len__(self) -> int:
@@ -55,17 +55,17 @@ class LabelledSentences:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledSentences":
         """The given rows, in that order."""
-        return LabelledSentences([self.sentences[row] for row in rows], self.codes[rows], self.names)
+        return LabelledSentences([self.sentences[row] for row in rows], self.label_ids[rows], self.names)
 
     def labels(self) -> list[Any]:
         """The labels as they came: names or integers."""
-        return [self.names[code] for code in self.codes] if self.names is not None else self.codes.tolist()
+        return [self.names[code] for code in self.label_ids] if self.names is not None else self.label_ids.tolist()
 
 
-def encode_labels(
+def number_labels(
     labels: Sequence[Any], source: str, lines: Sequence[int] | None = None
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Labels as int64 codes, and the names of the codes in sorted order if the labels are strings.
+    """Labels as int64 label_ids, and the names of the label_ids in sorted order if the labels are strings.
 
     Args:
         lines: the line of each row in its file, for messages.
@@ -109,24 +109,24 @@ def check_texts(texts: Sequence[Any], source: str, lines: Sequence[int] | None =
     return list(texts)
 
 
-def check_labels_teach(codes: np.ndarray, names: list[str] | None, source: str) -> None:
+def check_trainable(label_ids: np.ndarray, names: list[str] | None, source: str) -> None:
     """Raise `DataError` unless triplets exist, and the labels of a file look like labels."""
     if names is not None and len(names) > 1 and all(map(_is_decimal, names)):
         raise DataError(
             f"{source}: the labels are decimal numbers ({listed(names, 3)}); is the label column the right one?"
         )
-    check_triplets_exist(codes, names, source)
+    check_triplets_exist(label_ids, names, source)
 
 
-def check_triplets_exist(codes: np.ndarray, names: list[str] | None, source: str) -> None:
+def check_triplets_exist(label_ids: np.ndarray, names: list[str] | None, source: str) -> None:
     """Raise `DataError` unless some label comes twice and there is a second label."""
-    labels, counts = np.unique(codes, return_counts=True)
+    labels, counts = np.unique(label_ids, return_counts=True)
     if len(labels) == 1:
         only = names[labels[0]] if names is not None else int(labels[0])
         raise DataError(f"{source} has one label only ({only!r}); a triplet needs a sentence of another label")
     if counts.max() == 1:
         raise DataError(
-            f"{source} has no label twice ({len(labels)} labels, {len(codes)} rows); "
+            f"{source} has no label twice ({len(labels)} labels, {len(label_ids)} rows); "
             "a triplet needs two sentences of one label: is the label column the right one?"
         )
 

@@ -33,7 +33,7 @@ def model_card(
 
     Args:
         training: a record with the keys `loss`, `loss_settings`, `data`, `settings`, `before`, `after`,
-            all optional; see `tercet.training.record`.
+            all optional; see `tercet.trainer.record`.
     """
     parts = [_front_matter(base_model, training), "# A text-embedding model trained with Tercet\n"]
     parts.append(

@@ -17,11 +17,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from tercet.encoder.files import read_json, whole_folder, write_json
-from tercet.encoder.modules import Dense, Normalize, Pooling
-from tercet.encoder.transformer import Transformer
+from tercet._files import atomic_directory, read_json, write_json
+from tercet._version import __version__
+from tercet.encoder.modules.pooling import Dense, Normalize, Pooling
+from tercet.encoder.modules.transformer import Transformer
 from tercet.errors import ModelError, listed
-from tercet.version import __version__
 
 _MODULES: dict[str, Any] = {
     "Transformer": Transformer,
@@ -66,7 +66,7 @@ def save_modules(
     modules: Sequence[nn.Module], settings: ModelSettings, card: str, folder: Path, more_json: dict[str, Any]
 ) -> None:
     """Write a model directory and `more_json` by file name; it is whole or absent at every moment."""
-    with whole_folder(folder) as staging:
+    with atomic_directory(folder) as staging:
         entries = []
         for index, module in enumerate(modules):
             kind = type(module).__name__

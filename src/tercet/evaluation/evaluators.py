@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tercet.errors import DataError
-from tercet.evaluation.metrics import label_metrics, triplet_accuracy
+from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
 
 
 class Encoder(Protocol):
@@ -26,7 +26,7 @@ class LabelEvaluator:
         distance: the distance to rank by.
         batch_size: sentences to embed at a time; by default as many as the model finds good.
 
-    The metrics are those of `tercet.evaluation.metrics.label_metrics`.
+    The metrics are those of `tercet.evaluation.retrieval.label_metrics`.
     """
 
     primary_metric = "map@r"

@@ -8,7 +8,7 @@ An anchor counts when the batch holds a positive (another sentence of its label)
 batches in which every anchor counts, values and gradients are those of sentence-transformers.
 
 Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings.
-The batch losses run in `tercet.losses.engine`, in blocks of anchors: the memory grows with the batch, not
+The batch losses run in `tercet.losses._engine.engine`, in blocks of anchors: the memory grows with the batch, not
 with its square, except under a distance of your own, which needs its square matrix and autograd through it.
 Their gradient cannot be differentiated again. `tercet.losses.reference` has the same in plain loops.
 """
@@ -24,17 +24,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tercet import distances
-from tercet.distances import Distance
+from tercet.distances import DistanceLike
 from tercet.errors import EmbeddingError, listed
-from tercet.losses import engine, rules
-from tercet.losses.rules import Rule
-from tercet.losses.statistics import LossStatistics
+from tercet.losses import miners as miners
+from tercet.losses._engine import engine
+from tercet.losses._engine.stats import LossStats
+from tercet.losses.miners import Miner
 
 Labels = Tensor | Sequence[int] | Sequence[str]
 
 
 def triplet_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: Distance = "euclidean"
+    anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
     """The mean of max(0, d(a,p) − d(a,n) + margin) over given triplets, `(batch, dim)` each.
 
@@ -50,60 +51,60 @@ def triplet_loss(
 
 
 def batch_all_triplet_loss(
-    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
     """The mean hinge over all triplets of the batch whose hinge is above 0 (the active ones).
 
     Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 advises.
     """
-    return loss_with_rule(embeddings, labels, rules.all_triplets(margin), distance)[0]
+    return loss_with_miner(embeddings, labels, miners.all_triplets(margin), distance)[0]
 
 
 def batch_hard_triplet_loss(
-    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
     """The mean over anchors of the hinge of the farthest positive and the nearest negative.
 
     Hermans et al. 2017, equation 5.
     """
-    return loss_with_rule(embeddings, labels, rules.hard(margin), distance)[0]
+    return loss_with_miner(embeddings, labels, miners.hard(margin), distance)[0]
 
 
 def batch_hard_soft_margin_triplet_loss(
-    embeddings: Tensor, labels: Labels, *, distance: Distance = "euclidean"
+    embeddings: Tensor, labels: Labels, *, distance: DistanceLike = "euclidean"
 ) -> Tensor:
     """As `batch_hard_triplet_loss` with log(1 + exp(·)) in place of the hinge, so without a margin.
 
     Hermans et al. 2017, section 3.1, "soft-margin".
     """
-    return loss_with_rule(embeddings, labels, rules.hard_soft_margin(), distance)[0]
+    return loss_with_miner(embeddings, labels, miners.hard_soft_margin(), distance)[0]
 
 
 def batch_semi_hard_triplet_loss(
-    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: Distance = "euclidean"
+    embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
     """The mean over (anchor, positive) of the hinge with the nearest negative strictly farther than the positive.
 
     Where no negative is farther, the farthest one is taken. Schroff et al. 2015, section 3.2.
     """
-    return loss_with_rule(embeddings, labels, rules.semi_hard(margin), distance)[0]
+    return loss_with_miner(embeddings, labels, miners.semi_hard(margin), distance)[0]
 
 
-def loss_with_rule(
+def loss_with_miner(
     embeddings: Tensor,
     labels: Labels,
-    rule: Rule,
-    distance: Distance = "euclidean",
+    miner: Miner,
+    distance: DistanceLike = "euclidean",
     *,
     anchors: slice | None = None,
-    over_all: Callable[[Tensor], Tensor] | None = None,
-    with_statistics: bool = False,
-) -> tuple[Tensor, LossStatistics | None]:
-    """The loss of a batch under a rule of `tercet.losses.rules`; the functions above each name one.
+    reduce_count: Callable[[Tensor], Tensor] | None = None,
+    with_stats: bool = False,
+) -> tuple[Tensor, LossStats | None]:
+    """The loss of a batch under a miner of `tercet.losses.miners`; the functions above each name one.
 
     Args:
         anchors: which rows are anchors, by default all; the others are candidates only.
-        over_all, with_statistics: see `engine.batch_loss`.
+        reduce_count, with_stats: see `engine.batch_loss`.
     """
     labels = checked_labels(embeddings, labels)
     some = None
@@ -111,15 +112,15 @@ def loss_with_rule(
         own = torch.arange(len(labels), device=labels.device)[anchors]
         some = engine.Anchors(embeddings[anchors], labels[anchors], own)
     return engine.batch_loss(
-        embeddings, labels, rule, distance, anchors=some, over_all=over_all, with_statistics=with_statistics
+        embeddings, labels, miner, distance, anchors=some, reduce_count=reduce_count, with_stats=with_stats
     )
 
 
-def batch_loss_with_statistics(
-    embeddings: Tensor, labels: Labels, rule: Rule, distance: Distance = "euclidean"
-) -> tuple[Tensor, LossStatistics]:
-    """The loss of a batch, and what it saw: `batch_loss_with_statistics(x, y, rules.semi_hard(margin=0.3))`."""
-    loss, statistics = loss_with_rule(embeddings, labels, rule, distance, with_statistics=True)
+def batch_loss_with_stats(
+    embeddings: Tensor, labels: Labels, miner: Miner, distance: DistanceLike = "euclidean"
+) -> tuple[Tensor, LossStats]:
+    """The loss of a batch, and what it saw: `batch_loss_with_stats(x, y, miners.semi_hard(margin=0.3))`."""
+    loss, statistics = loss_with_miner(embeddings, labels, miner, distance, with_stats=True)
     assert statistics is not None
     return loss, statistics
 

@@ -16,20 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from tercet import distances
-from tercet.distances import Distance
+from tercet._distributed import is_first_process, world_size
+from tercet._gather import all_reduce_sum, gather_rows, is_distributed_batch
+from tercet.distances import DistanceLike, get_distance
 from tercet.errors import EmbeddingError
-from tercet.losses import functional, rules
+from tercet.losses import functional
+from tercet.losses import miners as miners
+from tercet.losses._engine.stats import LossStats
+from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
-from tercet.losses.gathering import (
-    gather_rows,
-    is_first_process,
-    is_shared,
-    number_of_processes,
-    sum_over_processes,
-)
-from tercet.losses.memory import EmbeddingMemory
-from tercet.losses.rules import Rule
-from tercet.losses.statistics import LossStatistics
+from tercet.losses.miners import Miner
 
 logger = logging.getLogger(__name__)
 
@@ -55,24 +51,25 @@ class _Loss(nn.Module):
     """What the losses share: the model, the distance and the word about a margin out of reach.
 
     Attributes:
-        keep_statistics: whether `statistics` is to say what the last batch held; a trainer asks for it.
+        collect_stats: whether `statistics` is to say what the last batch held; a trainer asks for it.
         statistics: under several processes, of this one's anchors.
         has_margin: whether a triplet is without a loss where the margin is met.
     """
 
     has_margin = True
 
-    def __init__(self, model: nn.Module | None, distance_metric: Distance, margin: float) -> None:
+    def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
-        self.keep_statistics = False
-        self.statistics: LossStatistics | None = None
+        self.collect_stats = False
+        self.statistics: LossStats | None = None
         self.model = model
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
-        self.distance_metric: Distance = distances.check_distance(distance)
+        get_distance(distance)  # refuses an unknown name
+        self.distance_metric: DistanceLike = distance
         self.margin = _checked_margin(margin)
         self._margin_checked = False
 
-    def tell_anew(self) -> None:
+    def reset_warnings(self) -> None:
         """Say again in the next run what is said once in a run."""
         self._margin_checked = False
 
@@ -83,7 +80,7 @@ class _Loss(nn.Module):
         self._margin_checked = True
         lengths = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
         unit_length = bool(((lengths - 1).abs() < 1e-2).all())
-        bound = distances.upper_bound(self.distance_metric, unit_length=unit_length, dim=embeddings.shape[1])
+        bound = get_distance(self.distance_metric).upper_bound(unit_length=unit_length, dim=embeddings.shape[1])
         if self.margin >= bound and is_first_process():
             logger.warning(
                 f"margin {self.margin:g} can never be met: the {self.distance_metric} distance of these embeddings"
@@ -101,13 +98,13 @@ class BatchLoss(_Loss):
     """A loss that mines its triplets in a batch of labelled sentences."""
 
     def __init__(
-        self, model: nn.Module | None = None, distance_metric: Distance = "euclidean", margin: float = 5.0
+        self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", margin: float = 5.0
     ) -> None:
         super().__init__(model, distance_metric, margin)
         self.batches_without_triplet = 0
 
-    def tell_anew(self) -> None:
-        super().tell_anew()
+    def reset_warnings(self) -> None:
+        super().reset_warnings()
         self.batches_without_triplet = 0
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels) -> Tensor:
@@ -118,7 +115,7 @@ class BatchLoss(_Loss):
         return self.compute_loss_from_embeddings([_embed(self.model, columns[0])], labels)
 
     def compute_loss_from_embeddings(
-        self, embeddings: Tensor | Sequence[Tensor], labels: Labels, memory: EmbeddingMemory | None = None
+        self, embeddings: Tensor | Sequence[Tensor], labels: Labels, memory: CrossBatchMemory | None = None
     ) -> Tensor:
         """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`.
 
@@ -127,7 +124,7 @@ class BatchLoss(_Loss):
         """
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
-        shared = is_shared(embeddings)
+        shared = is_distributed_batch(embeddings)
         if shared and not isinstance(labels, Tensor):
             raise EmbeddingError("under several processes labels must be a tensor of integers, numbered alike on all")
         labels = functional.as_label_tensor(labels, embeddings.device)
@@ -151,21 +148,21 @@ class BatchLoss(_Loss):
             # It gives one square matrix, so every rank mines the whole batch, and its share is one of so many.
             whole = self._mine(embeddings, labels)
             if self.statistics is not None and not is_first_process():  # those of the whole batch, so one has them
-                self.statistics = LossStatistics.of_nothing()
-            return whole.detach() + (whole - whole.detach()) / number_of_processes()
+                self.statistics = LossStats.of_nothing()
+            return whole.detach() + (whole - whole.detach()) / world_size()
         anchors = None if len(labels) == rows.stop - rows.start else rows
         if not shared:
             return self._mine(embeddings, labels, anchors=anchors)
-        own = self._mine(embeddings, labels, anchors=rows, over_all=sum_over_processes)
-        return own + (sum_over_processes(own) - own.detach())
+        own = self._mine(embeddings, labels, anchors=rows, reduce_count=all_reduce_sum)
+        return own + (all_reduce_sum(own) - own.detach())
 
     def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        loss, self.statistics = functional.loss_with_rule(
-            embeddings, labels, self._rule(), self.distance_metric, with_statistics=self.keep_statistics, **options
+        loss, self.statistics = functional.loss_with_miner(
+            embeddings, labels, self._miner(), self.distance_metric, with_stats=self.collect_stats, **options
         )
         return loss
 
-    def _rule(self) -> Rule:
+    def _miner(self) -> Miner:
         raise NotImplementedError
 
     def _tell_no_triplet(self, labels: Tensor) -> None:
@@ -187,22 +184,22 @@ class BatchLoss(_Loss):
 class BatchAllTripletLoss(BatchLoss):
     """All triplets of the batch: `functional.batch_all_triplet_loss`."""
 
-    def _rule(self) -> Rule:
-        return rules.all_triplets(self.margin)
+    def _miner(self) -> Miner:
+        return miners.all_triplets(self.margin)
 
 
 class BatchHardTripletLoss(BatchLoss):
     """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
 
-    def _rule(self) -> Rule:
-        return rules.hard(self.margin)
+    def _miner(self) -> Miner:
+        return miners.hard(self.margin)
 
 
 class BatchSemiHardTripletLoss(BatchLoss):
     """The nearest negative beyond each positive: `functional.batch_semi_hard_triplet_loss`."""
 
-    def _rule(self) -> Rule:
-        return rules.semi_hard(self.margin)
+    def _miner(self) -> Miner:
+        return miners.semi_hard(self.margin)
 
 
 class BatchHardSoftMarginTripletLoss(BatchLoss):
@@ -210,11 +207,11 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
 
     has_margin = False
 
-    def __init__(self, model: nn.Module | None = None, distance_metric: Distance = "euclidean") -> None:
+    def __init__(self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean") -> None:
         super().__init__(model, distance_metric, margin=0.0)
 
-    def _rule(self) -> Rule:
-        return rules.hard_soft_margin()
+    def _miner(self) -> Miner:
+        return miners.hard_soft_margin()
 
     def get_config_dict(self) -> dict[str, Any]:
         return _Loss.get_config_dict(self)
@@ -224,7 +221,7 @@ class TripletLoss(_Loss):
     """Given triplets, three columns of text: `functional.triplet_loss`."""
 
     def __init__(
-        self, model: nn.Module | None = None, distance_metric: Distance = "euclidean", triplet_margin: float = 5.0
+        self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", triplet_margin: float = 5.0
     ) -> None:
         super().__init__(model, distance_metric, triplet_margin)
 
@@ -239,20 +236,20 @@ class TripletLoss(_Loss):
         anchor, positive, negative = embeddings
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
         self._tell_margin_out_of_reach(anchor)
-        if self.keep_statistics:
+        if self.collect_stats:
             self.statistics = self._seen(anchor.detach(), positive.detach(), negative.detach())
-        if not is_shared(anchor):
+        if not is_distributed_batch(anchor):
             return loss
         # The mean over the triplets of all ranks, which may hold different numbers of them.
         number = torch.tensor(float(len(anchor)), device=anchor.device)
-        own = loss * len(anchor) / sum_over_processes(number)
-        return own * number_of_processes() + (sum_over_processes(own) - own.detach() * number_of_processes())
+        own = loss * len(anchor) / all_reduce_sum(number)
+        return own * world_size() + (all_reduce_sum(own) - own.detach() * world_size())
 
-    def _seen(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStatistics:
+    def _seen(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
         near, far = (distances.pairs(anchor, other, self.distance_metric) for other in (positive, negative))
         number, active = len(anchor), int((near - far + self.margin > 0).sum())
         means = float(near.mean()), float(far.mean())
-        return LossStatistics(number, number, number, active, *means, *means, number, number)
+        return LossStats(number, number, number, active, *means, *means, number, number)
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "triplet_margin": self.margin}

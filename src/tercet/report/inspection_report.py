@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tercet.diagnosis.batches import BatchFacts
-from tercet.diagnosis.described import (
+from tercet.inspection.batches import BatchFacts
+from tercet.inspection.inspection import Example, Inspection, ModelFacts
+from tercet.inspection.tables import (
     FEW,
     active_rows,
     first_of,
@@ -12,9 +13,8 @@ from tercet.diagnosis.described import (
     suggestion_rows,
     text_rows,
 )
-from tercet.diagnosis.inspection import Example, Inspection, ModelFacts
-from tercet.diagnosis.texts import TextFacts
-from tercet.report import figures
+from tercet.inspection.texts import TextFacts
+from tercet.report import plots as figures
 from tercet.report.page import Part, Section, Table, write_page
 from tercet.report.text import labelled
 

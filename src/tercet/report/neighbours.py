@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 
 from tercet import distances
-from tercet.evaluation.points import Points, distance_block
-
-_BLOCK_BYTES = 128 * 2**20
-_BYTES_A_DISTANCE = 16
+from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,14 @@ class Triplet:
 
 @torch.no_grad()
 def neighbourhood(
-    embeddings: Tensor, codes: np.ndarray, distance: str, *, block_bytes: int = _BLOCK_BYTES
+    embeddings: Tensor, label_ids: np.ndarray, distance: str, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbourhood:
     """Compare embeddings `(n, dim)` with labels `(n,)`, n at least 2, by the distance of that name."""
-    points = Points.of(distances.at_least_float32(embeddings.detach().cpu()), distance)
-    labels = torch.from_numpy(codes)
+    metric = get_distance(distance)
+    points = metric.prepare(embeddings.detach().cpu())
+    labels = torch.from_numpy(label_ids)
     columns: list[list[Tensor]] = [[], [], [], [], []]
-    for rows in torch.arange(len(codes)).split(max(1, block_bytes // (_BYTES_A_DISTANCE * len(codes)))):
-        d = distance_block(points.take(rows), points, distance)
+    for rows, d in distance_blocks(points, points, metric, block_bytes=block_bytes):
         same = labels[rows].unsqueeze(1) == labels
         d[torch.arange(len(rows)), rows] = torch.inf
         columns[0].append(d.argmin(1))
@@ -88,10 +85,10 @@ def neighbourhood(
     )
 
 
-def recall_per_label(found: Neighbourhood, codes: np.ndarray) -> list[LabelRecall]:
+def recall_per_label(found: Neighbourhood, label_ids: np.ndarray) -> list[LabelRecall]:
     """Labels with two sentences or more, the worst first."""
-    sizes = np.bincount(codes)
-    hits = np.bincount(codes, weights=codes[found.nearest] == codes)
+    sizes = np.bincount(label_ids)
+    hits = np.bincount(label_ids, weights=label_ids[found.nearest] == label_ids)
     labels = [
         LabelRecall(code, int(sizes[code]), float(hits[code] / sizes[code]))
         for code in np.flatnonzero(sizes > 1).tolist()
@@ -99,12 +96,12 @@ def recall_per_label(found: Neighbourhood, codes: np.ndarray) -> list[LabelRecal
     return sorted(labels, key=lambda label: (label.recall, -label.sentences, label.label))
 
 
-def confused_pairs(found: Neighbourhood, codes: np.ndarray) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:
+def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:
     """Pairs of labels, most confused first, with the rows of each: a sentence, and its nearest, of the other label."""
     between: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for row in np.flatnonzero(codes[found.nearest] != codes).tolist():
+    for row in np.flatnonzero(label_ids[found.nearest] != label_ids).tolist():
         other = int(found.nearest[row])
-        pair = sorted((int(codes[row]), int(codes[other])))
+        pair = sorted((int(label_ids[row]), int(label_ids[other])))
         between.setdefault((pair[0], pair[1]), []).append((row, other))
     return sorted(between.items(), key=lambda item: (-len(item[1]), item[0]))
 
@@ -123,7 +120,7 @@ def hardest_triplets(found: Neighbourhood, most: int) -> list[Triplet]:
 
 
 def sample_distances(
-    embeddings: Tensor, codes: np.ndarray, distance: str, most: int = 20_000, seed: int = 0
+    embeddings: Tensor, label_ids: np.ndarray, distance: str, most: int = 20_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances of `most` random pairs of one label, and of as many of two; the same seed draws the same pairs.
 
@@ -138,42 +135,42 @@ def sample_distances(
         ).numpy()
         return measured
 
-    return measure(*_positive_pairs(codes, most, rng)), measure(*_negative_pairs(codes, most, rng))
+    return measure(*_positive_pairs(label_ids, most, rng)), measure(*_negative_pairs(label_ids, most, rng))
 
 
-def _positive_pairs(codes: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
+def _positive_pairs(label_ids: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(label_ids, kind="stable")
+    sizes = np.bincount(label_ids)
     starts = np.cumsum(sizes) - sizes
-    anchors = np.flatnonzero(sizes[codes] > 1)
+    anchors = np.flatnonzero(sizes[label_ids] > 1)
     if len(anchors) == 0:
         return anchors, anchors
     # A sentence of a label of K has K − 1 positives, so it is drawn so much more often.
-    weights = (sizes[codes[anchors]] - 1).astype(float)
+    weights = (sizes[label_ids[anchors]] - 1).astype(float)
     first = rng.choice(anchors, most, p=weights / weights.sum())
-    own = codes[first]
-    place = np.empty(len(codes), dtype=np.int64)
-    place[order] = np.arange(len(codes))
+    own = label_ids[first]
+    place = np.empty(len(label_ids), dtype=np.int64)
+    place[order] = np.arange(len(label_ids))
     other = rng.integers(0, sizes[own] - 1)
     other += other >= place[first] - starts[own]
     return first, order[starts[own] + other]
 
 
-def _negative_pairs(codes: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    if len(np.unique(codes)) < 2:
-        return codes[:0], codes[:0]
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
+def _negative_pairs(label_ids: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    if len(np.unique(label_ids)) < 2:
+        return label_ids[:0], label_ids[:0]
+    order = np.argsort(label_ids, kind="stable")
+    sizes = np.bincount(label_ids)
     starts = np.cumsum(sizes) - sizes
-    weights = (len(codes) - sizes[codes]).astype(float)
-    first = rng.choice(len(codes), most, p=weights / weights.sum())
-    own = codes[first]
-    other = rng.integers(0, len(codes) - sizes[own])
+    weights = (len(label_ids) - sizes[label_ids]).astype(float)
+    first = rng.choice(len(label_ids), most, p=weights / weights.sum())
+    own = label_ids[first]
+    other = rng.integers(0, len(label_ids) - sizes[own])
     other += (other >= starts[own]) * sizes[own]
     return first, order[other]
 
 
 def numbered(labels: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Labels by their place among their names, `(n,)`, and the names in order."""
-    names, codes = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    return codes.astype(np.int64), [str(name) for name in names]
+    names, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    return label_ids.astype(np.int64), [str(name) for name in names]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tercet.encoder.card import METRIC_NAMES
-from tercet.report import figures
+from tercet.report import plots as figures
 from tercet.report.neighbours import (
     Neighbourhood,
     confused_pairs,
@@ -119,17 +119,17 @@ def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[P
 
 
 def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Section]:
-    codes, names = numbered(measured.labels)
+    label_ids, names = numbered(measured.labels)
     distance = settings["distance"]
     margin = None if settings["loss"] == "batch-hard-soft-margin" else settings["margin"]
     # By cosine, as the metrics are, so that recall per label is recall@1 taken apart.
-    before, after = (neighbourhood(x, codes, "cosine") for x in (measured.before, measured.after))
-    at_the_end = after if distance == "cosine" else neighbourhood(measured.after, codes, distance)
+    before, after = (neighbourhood(x, label_ids, "cosine") for x in (measured.before, measured.after))
+    at_the_end = after if distance == "cosine" else neighbourhood(measured.after, label_ids, distance)
     return [
-        Section("Distances", _distances(measured, codes, distance, margin)),
-        Section("Map", _maps(measured, codes)),
-        Section("Recall per label", _recall(before, after, codes, names)),
-        Section("Labels taken for each other", _confused(after, codes, names, measured.sentences)),
+        Section("Distances", _distances(measured, label_ids, distance, margin)),
+        Section("Map", _maps(measured, label_ids)),
+        Section("Recall per label", _recall(before, after, label_ids, names)),
+        Section("Labels taken for each other", _confused(after, label_ids, names, measured.sentences)),
         Section(
             "The hardest triplets at the end",
             _hardest(at_the_end, measured, distance, margin),
@@ -137,8 +137,8 @@ def _sections_of(measured: Measured, settings: Mapping[str, Any]) -> list[Sectio
     ]
 
 
-def _distances(measured: Measured, codes: np.ndarray, distance: str, margin: float | None) -> list[Part]:
-    before, after = (sample_distances(x, codes, distance, _PAIRS) for x in (measured.before, measured.after))
+def _distances(measured: Measured, label_ids: np.ndarray, distance: str, margin: float | None) -> list[Part]:
+    before, after = (sample_distances(x, label_ids, distance, _PAIRS) for x in (measured.before, measured.after))
     drawn = (
         "The grey band is the margin, from the mean positive distance on: negatives beyond it are far enough."
         if margin is not None else "The soft margin has no fixed width, so none is drawn."
@@ -151,11 +151,11 @@ def _distances(measured: Measured, codes: np.ndarray, distance: str, margin: flo
     ]
 
 
-def _sample(codes: np.ndarray) -> tuple[np.ndarray, str]:
+def _sample(label_ids: np.ndarray) -> tuple[np.ndarray, str]:
     """The rows to draw on a map, and what they are: more labels or sentences than some hundreds no eye can follow."""
-    sizes = np.bincount(codes)
+    sizes = np.bincount(label_ids)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:_LABELS_ON_MAP])
-    rows = np.flatnonzero(np.isin(codes, largest))
+    rows = np.flatnonzero(np.isin(label_ids, largest))
     of_labels = f" of the {_LABELS_ON_MAP} largest of {len(sizes):,} labels" if len(sizes) > _LABELS_ON_MAP else ""
     if len(rows) <= _ON_MAP:
         return rows, f"{len(rows):,} sentences{of_labels}"
@@ -163,8 +163,8 @@ def _sample(codes: np.ndarray) -> tuple[np.ndarray, str]:
     return drawn, f"{_ON_MAP:,} of {len(rows):,} sentences{of_labels}, drawn at random"
 
 
-def _maps(measured: Measured, codes: np.ndarray) -> list[Part]:
-    rows, shown = _sample(codes)
+def _maps(measured: Measured, label_ids: np.ndarray) -> list[Part]:
+    rows, shown = _sample(label_ids)
     sentences, labels = ([part[row] for row in rows.tolist()] for part in (measured.sentences, measured.labels))
     start = lay_out(measured.before[rows])
     end = lay_out(measured.after[rows], like=start)
@@ -177,9 +177,9 @@ def _maps(measured: Measured, codes: np.ndarray) -> list[Part]:
     ]
 
 
-def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, names: Sequence[str]) -> list[Part]:
-    earlier = {found.label: found.recall for found in recall_per_label(before, codes)}
-    found = recall_per_label(after, codes)
+def _recall(before: Neighbourhood, after: Neighbourhood, label_ids: np.ndarray, names: Sequence[str]) -> list[Part]:
+    earlier = {found.label: found.recall for found in recall_per_label(before, label_ids)}
+    found = recall_per_label(after, label_ids)
     if not found:
         return ["No label has two held-out sentences."]
     labels = [names[label.label] for label in found]
@@ -201,15 +201,17 @@ def _recall(before: Neighbourhood, after: Neighbourhood, codes: np.ndarray, name
     ]
 
 
-def _confused(after: Neighbourhood, codes: np.ndarray, names: Sequence[str], sentences: Sequence[str]) -> list[Part]:
-    pairs = confused_pairs(after, codes)
+def _confused(
+    after: Neighbourhood, label_ids: np.ndarray, names: Sequence[str], sentences: Sequence[str]
+) -> list[Part]:
+    pairs = confused_pairs(after, label_ids)
     if not pairs:
         return ["After training no sentence has its nearest neighbour under another label."]
     rows = []
     for (a, b), found in pairs[:_CONFUSED]:
         for at, (row, other) in enumerate(found[:3]):
             pair = [f"{names[a]} / {names[b]}", f"{len(found):,}"] if at == 0 else ["", ""]
-            rows.append([*pair, *(labelled(sentences[i], names[codes[i]]) for i in (row, other))])
+            rows.append([*pair, *(labelled(sentences[i], names[label_ids[i]]) for i in (row, other))])
     caption = f"{min(_CONFUSED, len(pairs))} of {len(pairs):,} pairs of labels, up to three sentences each"
     columns = ["labels", "sentences", "sentence", "its nearest"]
     return [

@@ -1,0 +1,1 @@
+"""Several runs of several variants: which one is better?"""

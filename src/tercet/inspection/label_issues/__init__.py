@@ -1,0 +1,1 @@
+"""Labels that the rest of the data disputes."""

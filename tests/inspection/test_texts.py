@@ -1,0 +1,90 @@
+"""Facts about texts, each against the sentence that defines it."""
+
+import statistics
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tercet.inspection.lengths import length_facts
+from tercet.inspection.texts import label_sizes, text_facts, text_keys
+
+_TEXTS = st.sampled_from(["a b", "A  b", "a\tB\n", "ab", "", " ", "\u00a0", "ß", "SS", "ss ", "c", "\u200b", "ａｂ"])
+_ROWS = st.lists(st.tuples(_TEXTS, st.integers(0, 2)), min_size=1, max_size=14)
+_NAMES = ["x", "y", "z"]
+
+
+def test_texts_are_the_same_but_for_capitals_and_white_space():
+    assert text_keys(["A  b", " a\tB\n", "ab", "STRASSE", "straße", "\u00a0", ""]) == [
+        "a b", "a b", "ab", "strasse", "strasse", "", "",
+    ]  # fmt: skip
+
+
+def test_texts_are_the_same_in_any_unicode_form_and_with_characters_without_width():
+    assert len(set(text_keys(["Café", "Cafe\u0301", "ｃａｆé", "\ufeffcafé", "ca\u00adfé", "caf\u200bé"]))) == 1
+    assert text_keys(["ﬁle ²", "\u200b", " \ufeff\u00ad", "\ud800"]) == ["file 2", "", "", "\ud800"]
+    # Joiners are part of a word in some scripts, and of an emoji.
+    assert len(set(text_keys(["👩\u200d🚀", "👩🚀", "می\u200cخواهم", "میخواهم"]))) == 4
+
+
+@given(_ROWS)
+def test_facts_are_what_their_names_say(rows):
+    texts, label_ids = [text for text, _ in rows], np.array([code for _, code in rows])
+    facts = text_facts(texts, label_ids, _NAMES)
+
+    keys = text_keys(texts)
+
+    def same(i, j):
+        return keys[i] == keys[j]
+
+    everything = range(len(texts))
+    empty = [i for i in everything if not texts[i].strip(" \u00a0\u200b")]
+    filled = [i for i in everything if i not in empty]
+    assert facts.rows == len(texts)
+    assert facts.empty == empty
+    assert facts.duplicates == [
+        i for i in filled if any(same(i, j) and label_ids[i] == label_ids[j] for j in filled if j < i)
+    ]
+    disputed = [i for i in filled if any(same(i, j) and label_ids[i] != label_ids[j] for j in filled)]
+    firsts = [i for i in disputed if not any(same(i, j) for j in disputed if j < i)]
+    assert [found.rows for found in facts.contradictions] == [[j for j in filled if same(i, j)] for i in firsts]
+    for i, found in zip(firsts, facts.contradictions, strict=True):
+        assert found.text == texts[i]
+        assert found.labels == sorted({_NAMES[label_ids[j]] for j in found.rows})
+    # A row without a text is no sentence of its label.
+    assert dict(facts.labels.sizes) == Counter(_NAMES[label_ids[i]] for i in filled)
+
+
+def test_where_no_row_has_a_text_there_is_no_label():
+    labels = text_facts(["", " "], np.array([0, 1]), _NAMES).labels
+    assert (labels.count, labels.smallest, labels.largest, labels.singletons, labels.sizes) == (0, None, None, 0, [])
+
+
+@given(_ROWS)
+def test_sizes_of_labels(rows):
+    label_ids = np.array([code for _, code in rows])
+    sizes = label_sizes(label_ids, _NAMES)
+    counts = Counter(_NAMES[code] for code in label_ids)
+    assert dict(sizes.sizes) == counts
+    assert [size for _, size in sizes.sizes] == sorted(counts.values(), reverse=True)
+    assert (sizes.count, sizes.median) == (len(counts), statistics.median(counts.values()))
+    assert sizes.singletons == sum(size == 1 for size in counts.values())
+    assert (sizes.smallest[1], sizes.largest[1]) == (min(counts.values()), max(counts.values()))
+    assert all(counts[name] == size for name, size in (sizes.smallest, sizes.largest))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.none() | st.integers(1, 300))
+def test_lengths(counts, limit):
+    facts = length_facts(np.array(counts), limit)
+    assert facts.cut == (0 if limit is None else sum(count > limit for count in counts))
+    assert (facts.longest, facts.limit) == (max(counts), limit)
+    assert np.isclose(facts.mean, statistics.mean(counts))
+    for share, tokens in facts.percentiles.items():
+        assert tokens in counts
+        assert sum(count <= tokens for count in counts) >= share / 100 * (len(counts) - 1)
+    below = 0
+    for bound, number in facts.histogram:
+        assert number == sum(below < count <= bound for count in counts)
+        below = bound
+    assert sum(number for _, number in facts.histogram) == len(counts)

@@ -1,0 +1,33 @@
+"""One run of `run_training` on a tiny model, resumed if there is something to resume; killed from outside.
+
+Usage: survival_run.py MODEL OUTPUT MEMORY_SIZE EPOCHS
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from tercet import SentenceTransformer
+from tercet.runs.run import RunSettings, checkpoint_dir, run_training
+from tercet.trainer.checkpoints import latest_checkpoint
+from tests.conftest import TOPICS
+
+
+def main(model_folder: str, output: Path, cross_batch_memory: int, epochs: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    texts = [text for topic in TOPICS.values() for text in topic]
+    label_ids = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
+    settings = RunSettings(
+        loss="batch-all", epochs=epochs, batch_size=8, samples_per_label=2, learning_rate=1e-3, save_every=1,
+        mini_batch_tokens=30, cross_batch_memory=cross_batch_memory,
+    )  # fmt: skip
+    resume = latest_checkpoint(checkpoint_dir(output)) is not None
+    data = Dataset.from_dict({"sentence": texts, "label": label_ids})
+    run_training(SentenceTransformer(model_folder, device="cpu"), data, None, output, settings, resume=resume)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

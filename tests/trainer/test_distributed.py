@@ -1,0 +1,89 @@
+"""One, two and four real gloo processes: replicas are identical, and train as one process on the same batches."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.child import ENVIRONMENT, ROOT
+from tests.trainer.processes_run import RUNS
+
+# The same for every sentence, so the loss does not depend on them: in float32 AdamW drives them by rounding alone.
+_WITHOUT_EFFECT = ("key.bias", "layer.1.output.LayerNorm.bias")
+
+
+@pytest.fixture(scope="module")
+def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
+    """For each number of processes, what every rank came to."""
+    found = {}
+    for processes in (1, 2, 4):
+        output = tmp_path_factory.mktemp(f"processes{processes}")
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command = [*launcher, "-m", "tests.trainer.processes_run", str(bert), str(output), str(8 // processes)]
+        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found[processes] = [torch.load(output / f"rank{rank}.pt") for rank in range(processes)]
+    return found
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("run", RUNS, ids=str)
+def test_processes_train_as_one(run, processes, results):
+    """Ten steps of AdamW on the same global batches of 8: bit-identical replicas, and the weights of one process."""
+    ranks = [rank[str(run)] for rank in results[processes]]
+    (alone,) = (rank[str(run)] for rank in results[1])
+    for rank in ranks[1:]:
+        assert torch.equal(rank["weights"], ranks[0]["weights"])
+    torch.testing.assert_close(ranks[0]["weights"], alone["weights"], rtol=1e-5, atol=1e-7)
+    assert ranks[0]["figures"] == pytest.approx(alone["figures"], abs=1e-4)
+    assert len(alone["figures"]) == 50
+    assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert ranks[0]["map"] == alone["map"]
+
+
+@pytest.fixture
+def without_dropout(bert, tmp_path):
+    """The tiny encoder, with its dropout switched off where the command line finds it."""
+    folder = shutil.copytree(bert, tmp_path / "bert")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("options", [[], ["--mini-batch-tokens", "30", "--no-packing"]], ids=["direct", "cached"])
+def test_the_command_line_under_torchrun(options, without_dropout, csv_file, tmp_path):
+    trained, measured = [], []
+    for processes in (1, 2):
+        output = tmp_path / f"model{processes}"
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        command += ["-m", "tercet", "train", str(csv_file), "--output", str(output), "--model", str(without_dropout)]
+        command += [
+            "--max-steps",
+            "10",
+            "--batch-size",
+            "8",
+            "--samples-per-label",
+            "2",
+            "--eval-fraction",
+            "0.5",
+            "--eval-steps",
+            "4",
+        ]
+        done = subprocess.run([*command, *options], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count("MAP@R") == done.stderr.count("model written to") == 1
+        trained.append(load_file(output / "model.safetensors"))
+        measured.append(json.loads((output / "metrics.json").read_text())["by_step"])
+    assert list(measured[0]) == list(measured[1]) == ["4", "8", "10"]
+    assert measured[1]["8"] == pytest.approx(measured[0]["8"], abs=1e-4)
+    alone, together = trained
+    for name in alone:
+        if not name.endswith(_WITHOUT_EFFECT):
+            torch.testing.assert_close(together[name], alone[name], rtol=1e-5, atol=1e-5, msg=name)
