@@ -75,7 +75,7 @@ def test_upper_bounds():
 def test_functions_as_distances():
     x = torch.randn(3, 2)
     assert torch.equal(distances.matrix(x, x, lambda e: torch.cdist(e, e)), torch.cdist(x, x))
-    with pytest.raises(EmbeddingError, match=r"gave shape \(3,\), wanted \(3, 3\)"):
+    with pytest.raises(EmbeddingError, match=r"returned shape \(3,\), expected \(3, 3\)"):
         distances.matrix(x, x, lambda e: e.sum(1))
-    with pytest.raises(EmbeddingError, match="unknown distance 'euclid'; take one of 'euclidean'"):
+    with pytest.raises(EmbeddingError, match="unknown distance 'euclid'; choose one of 'euclidean'"):
         distances.matrix(x, x, "euclid")
