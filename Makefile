@@ -3,24 +3,40 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
+# The versions that are installed; constraints-lowest.txt has the lowest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
+CODE = src tests benchmarks examples
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-suspects bench-margins clean
+.PHONY: demo test test-fast coverage check format docs wheel clean \
+	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST)
+
+test-fast: $(VENV)/.test
+	$(PYTEST) -m "not slow and not distributed and not browser"
+
+coverage: $(VENV)/.test
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.check
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(VENV)/.check
-	$(BIN)/ruff format src tests benchmarks examples
-	$(BIN)/ruff check --fix src tests benchmarks examples
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict --quiet
 
 wheel: $(VENV)/.check
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -41,9 +57,9 @@ bench-scaling: $(VENV)/.test
 bench-variants: $(VENV)/.test
 	$(BIN)/python benchmarks/variants.py --data $(DATA)
 
-bench-suspects: $(VENV)/.test
-	$(BIN)/python benchmarks/suspects.py --data $(DATA) --output suspects.json
-	$(BIN)/python benchmarks/without_suspects.py --data $(DATA) --output without_suspects.json
+bench-label-issues: $(VENV)/.test
+	$(BIN)/python benchmarks/label_issues.py --data $(DATA) --output label_issues.json
+	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) --output without_label_issues.json
 
 bench-margins: $(VENV)/.test
 	$(BIN)/python benchmarks/margins.py --data $(DATA) --output margins.json
@@ -55,23 +71,28 @@ bench-batches: $(VENV)/.test
 	$(BIN)/python benchmarks/batches.py
 
 # torch first: for another build than the index gives, install it into .venv before the first make.
-$(VENV)/.base: pyproject.toml constraints.txt
+$(VENV)/.base: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Tercet needs Python 3.11 or newer"'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(INSTALL) torch
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo]"
+	$(INSTALL) -e ".[demo]"
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,test]"
+	$(INSTALL) -e ".[demo,test]"
 	touch $@
 
 $(VENV)/.check: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,test,check]"
+	$(INSTALL) -e ".[demo,test,check]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(INSTALL) -e ".[demo,test,docs]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist build site tercet-demo tercet-demo-report.html tercet-demo.checkpoints
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
