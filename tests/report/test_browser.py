@@ -9,7 +9,7 @@ import pytest
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
-from tests.report.made_up import LOG, METRICS, measured
+from tests.report.helpers import LOG, RECORD, evaluated
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
@@ -24,9 +24,9 @@ def report(tmp_path_factory):
     sentences = [s for topic in TOPICS.values() for s in topic] * 3
     labels = [name for name, topic in TOPICS.items() for _ in topic] * 3
     sentences[0], labels = _EVIL, [label.replace("food", "<i>food</i>") for label in labels]
-    found = measured(sentences, labels)
+    found = evaluated(sentences, labels)
     found.after[0] *= -1  # far from its label, so among the hardest triplets
-    write_run_report(path, METRICS, LOG, found)
+    write_run_report(path, RECORD, LOG, found)
     return path
 
 
@@ -146,7 +146,7 @@ def test_on_a_phone_the_sentence_is_read_below_the_maps_and_all_curves_are_named
 
 def test_a_label_that_looks_like_a_template_stays_as_it_is(chrome, tmp_path):
     names = ["%{y}", "%{meta}", "%{customdata}", "plain"]
-    write_run_report(tmp_path / "t.html", METRICS, LOG, measured(list("abcdefghijkl"), names * 3))
+    write_run_report(tmp_path / "t.html", RECORD, LOG, evaluated(list("abcdefghijkl"), names * 3))
     page = opened(chrome, tmp_path / "t.html")
     legend = page.execute_script("return [...document.querySelectorAll('.maps .legendtext')].map((t) => t.textContent)")
     assert legend == sorted(names)
@@ -189,14 +189,14 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
 def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
     from tercet.data.columns import LabelledSentences, number_labels
-    from tercet.inspection.inspection import inspect_data
+    from tercet.inspection.inspection import inspect
 
     sentences = [s for topic in TOPICS.values() for s in topic] * 2
     names = [name for name, topic in TOPICS.items() for _ in topic] * 2
     sentences[0], names[1] = _EVIL, _EVIL
     data = LabelledSentences(sentences, *number_labels(names, "x"))
     model = SentenceTransformer(str(bert))
-    found = inspect_data(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
+    found = inspect(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
     write_inspection_report(tmp_path / "i.html", found)
     for width in (1280, 390):
         page = opened(chrome, tmp_path / "i.html", width)
