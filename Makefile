@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 
-.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-suspects bench-margins clean
+.PHONY: demo test check format wheel bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -41,9 +41,9 @@ bench-scaling: $(VENV)/.test
 bench-variants: $(VENV)/.test
 	$(BIN)/python benchmarks/variants.py --data $(DATA)
 
-bench-suspects: $(VENV)/.test
-	$(BIN)/python benchmarks/suspects.py --data $(DATA) --output suspects.json
-	$(BIN)/python benchmarks/without_suspects.py --data $(DATA) --output without_suspects.json
+bench-label-issues: $(VENV)/.test
+	$(BIN)/python benchmarks/label_issues.py --data $(DATA) --output label_issues.json
+	$(BIN)/python benchmarks/without_label_issues.py --data $(DATA) --output without_label_issues.json
 
 bench-margins: $(VENV)/.test
 	$(BIN)/python benchmarks/margins.py --data $(DATA) --output margins.json
