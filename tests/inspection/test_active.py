@@ -1,4 +1,4 @@
-"""Counts at many margins from one pass, against the losses at each of them."""
+"""Counts at several margins from one pass, against the losses at each margin."""
 
 import numpy as np
 import pytest

@@ -172,8 +172,8 @@ def _summary(*semi_hard, num_batches=7):
         ),
         (
             _summary(0, 0, 0, 0, 0, 0, 0.699), 1.0,
-            "no margin of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 makes 70% of the semi-hard triplets active (euclidean, in "
-            "batches of 64 with 4 per label); the largest makes 69.9% active: the labels are already separated",
+            "69.9% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 per label), less "
+            "than 70%, and it is the largest tried: the labels are already separated",
         ),
     ],
     ids=["between", "the smallest", "none"],
@@ -187,7 +187,8 @@ def test_where_no_margin_suffices_the_largest_is_suggested():
     x, label_ids = 10 * torch.eye(2)[[0, 0, 0, 1, 1, 1]] + 0.01 * torch.randn(6, 2), np.repeat([0, 1], 3)
     suggested = suggest_settings(summarize_batches(x, label_ids, 8, 2), x / 10, label_ids)[1]
     assert suggested.value == 1.0
-    assert "the largest makes 0.0% active: the labels are already separated" in suggested.reason
+    assert suggested.reason.startswith("0.0% of the semi-hard triplets are active at it")
+    assert "the labels are already separated" in suggested.reason
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Facts about texts, each against the sentence that defines it."""
+"""Summaries of texts, each against the sentence that defines it."""
 
 import statistics
 from collections import Counter

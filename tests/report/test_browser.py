@@ -1,4 +1,4 @@
-"""The report in a real Chromium: silent, alone with its file, usable by pointer, keyboard and on a phone."""
+"""The report in Chromium: it logs no error, requests nothing, and works by pointer, by keyboard and on a phone."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def opened(chrome, path, width=1280, height=900):
 def until(found, seconds=60):
     end = time.monotonic() + seconds
     while not (value := found()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(0.1)
     return value
 
@@ -70,7 +70,7 @@ def requests(chrome):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_silent_asks_for_nothing_and_fits(chrome, report, width):
+def test_it_logs_nothing_requests_nothing_and_fits(chrome, report, width):
     page = opened(chrome, report, width)
     assert [entry["message"] for entry in page.get_log("browser")] == []
     asked = requests(page)
@@ -127,7 +127,7 @@ def test_pointing_at_a_sentence_shows_it_and_its_label(chrome, report, which):
     assert "sport" in text
 
 
-def test_on_a_phone_the_sentence_is_read_below_the_maps_and_all_curves_are_named(chrome, report):
+def test_on_a_phone_the_sentence_is_shown_below_the_maps_and_all_curves_are_named(chrome, report):
     page = opened(chrome, report, 390)
     page.execute_script("document.querySelector('.maps').scrollIntoView()")
     x, y = page.execute_script(_PLACE, 0, 0, 0)
@@ -152,7 +152,7 @@ def test_a_label_that_looks_like_a_template_stays_as_it_is(chrome, tmp_path):
     assert legend == sorted(names)
 
 
-def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
+def test_a_label_is_chosen_by_the_keyboard_and_in_the_legend(chrome, report):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -183,10 +183,10 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
         page.execute_cdp_cmd("Input.dispatchMouseEvent", {
             "type": kind, "x": x + w / 2, "y": y + h / 2, "button": "left", "clickCount": 1,
         })  # fmt: skip
-    until(lambda: opacities() == [[0.8] * 4] * 2)  # picked again: all are shown
+    until(lambda: opacities() == [[0.8] * 4] * 2)  # chosen again: all are shown
 
 
-def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
+def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
     from tercet.data.columns import LabelledSentences, number_labels
     from tercet.inspection.inspection import inspect

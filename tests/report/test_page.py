@@ -49,6 +49,15 @@ def test_it_has_all_parts(tmp_path):
     assert "MAP@R rose, from 0.2500 to 0.5000" in text
 
 
+def test_distances_are_in_the_table_of_metrics_and_not_in_the_plot(tmp_path):
+    metrics = {"map@r": 0.5, "mean_positive_distance": 0.31}
+    page = written(tmp_path, None, replace(RECORD, before=metrics, after={**metrics, "mean_positive_distance": 0.29}))
+    assert "mean distance to positives" in Tags(page).words
+    plots = page[page.index("const PLOTS = ") :]
+    assert '"name":"MAP@R"' in plots
+    assert "mean distance to positives" not in plots
+
+
 def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
     command = f"tercet train 'my  file.csv' --text-column '<b>' {'x' * 3000}"
     page = Tags(written(tmp_path, evaluated(list("abcdefgh"), list("xxyyxxyy")), command=command))

@@ -145,8 +145,8 @@ def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
     if chosen is None:
         # With a decimal, since 69.6 % in whole percents would read as the target.
         reason = (
-            f"no margin of {tried} makes {TARGET_ACTIVE:.0%} of the semi-hard triplets active ({measured}); the "
-            f"largest makes {fractions[-1].semi_hard:.1%} active: the labels are already separated"
+            f"{fractions[-1].semi_hard:.1%} of the semi-hard triplets are active at it ({measured}), less than "
+            f"{TARGET_ACTIVE:.0%}, and it is the largest tried: the labels are already separated"
         )
         return Suggestion(setting="margin", value=fractions[-1].margin, reason=reason)
     rank = f"it is the first of {tried} with at least {TARGET_ACTIVE:.0%}"

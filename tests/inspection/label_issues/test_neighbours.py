@@ -50,6 +50,13 @@ def test_neighbours_are_those_of_the_complete_matrix(block_bytes, k):
         assert found.other_similarity[i] == pytest.approx(similarity[i, others].max(), abs=1e-6)
 
 
+def test_copies_under_two_labels_are_not_each_others_other_row():
+    x = centred(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.9, 0.3], [0.0, 1.0]]))
+    label_ids, folds = torch.tensor([0, 1, 1, 0]), torch.tensor([0, 0, 1, 1])
+    found = find_neighbours(x, label_ids, folds, torch.tensor([0, 0, 1, 2]), 1)
+    assert found.other_row[:2].tolist() == [2, 3]
+
+
 def test_where_there_is_no_neighbour():
     x, one = centred(torch.randn(3, 2)), torch.zeros(3, dtype=torch.long)
     found = find_neighbours(x, one, one, torch.arange(3), 2)
