@@ -1,11 +1,11 @@
-"""Is the suggested margin a good one? MAP@R after one epoch at eight margins, beside the margin `tercet inspect` takes.
+"""MAP@R after one epoch at eight margins, compared with the margin that `tercet inspect` suggests.
 
     python benchmarks/margins.py --data DIR [--sets banking77 clinc150 hwu64] [--losses batch-semi-hard batch-hard]
                                  [--output FILE.json]
 
-DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2; 16 × 4 batches, euclidean, learning rate 5e-5, 10 % warm-up, one seed. FILE is written after each
-run, and runs that stand in it are not repeated.
+DIR has a folder for each data set with train.csv and test.csv (columns text, label). The encoder is the packaged
+all-MiniLM-L6-v2; 16 × 4 batches, Euclidean distance, learning rate 5e-5, 10 % warm-up, one seed. FILE is written after
+each run, and runs that it already has are not repeated.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from common import labelled, model_folder
 from trained import map_at_r
 
 from tercet import SentenceTransformer
-from tercet.inspection.batches import batch_facts, suggestions
+from tercet.inspection import suggest_settings, summarize_batches
 from tercet.runs.settings import RunSettings
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
@@ -41,15 +41,16 @@ def main() -> None:
             scores = found.setdefault(loss, {})
             for margin in MARGINS:
                 if str(margin) not in scores:
-                    scores[str(margin)] = map_at_r(train, test, RunSettings(loss, margin))
+                    scores[str(margin)] = map_at_r(train, test, RunSettings(loss=loss, margin=margin))
                     arguments.output.write_text(json.dumps(results, indent=2))
             print(_line(name, loss, scores, found["suggested"]), flush=True)
 
 
 def _suggested(texts: list[str], label_ids: list[int]) -> float:
     embeddings = SentenceTransformer(model_folder("bundled"), device="cpu").encode(texts, convert_to_tensor=True)
-    facts = batch_facts(embeddings, np.array(label_ids), 64, 4)
-    (margin,) = (s.value for s in suggestions(facts, embeddings, np.array(label_ids)) if s.option == "--margin")
+    summary = summarize_batches(embeddings, np.array(label_ids), 64, 4)
+    suggested = suggest_settings(summary, embeddings, np.array(label_ids))
+    (margin,) = (suggestion.value for suggestion in suggested if suggestion.setting == "margin")
     return margin
 
 

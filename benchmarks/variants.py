@@ -4,7 +4,7 @@
         [--wrong-labels SHARE [--near]]
 
 DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in suspects.py: to any other, or
+all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in label_issues.py: to any other, or
 with --near to one of the three whose centroids are nearest; the test set stays as it is. A benchmark that was stopped
 goes on where it stopped: FOLDER keeps what was run.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from common import labelled
-from suspects import change_labels, embed
+from label_issues import change_labels, embed
 
 _COLUMNS = {
     "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),

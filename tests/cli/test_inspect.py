@@ -14,16 +14,17 @@ from typer.testing import CliRunner
 from tercet.cli.app import app
 from tercet.cli.inspect_tables import print_inspection
 from tercet.errors import DataError
-from tercet.inspection.inspection import Example, NearDuplicate, inspect_data
+from tercet.inspection.inspection import inspect
+from tercet.inspection.results import Example, NearDuplicate
 from tests.cli.command import run
 from tests.conftest import TOPICS
-from tests.inspection.test_inspection import Blind, Blobs, labelled, shuffled
+from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
 
 _SMALL = ("--batch-size", 8, "--samples-per-label", 2)
 _AWKWARD = ['=SUM(A1), "quoted"', "two\nlines, and\r\nthree", "-1+1 [red]mark[/red]", "@home 'single'", "ü 漢字 🎉\tx"]
 
 
-def _suspects(path):
+def _read_issues(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -42,48 +43,48 @@ def wrong(tmp_path):
     return path, rows
 
 
-def test_without_a_model_texts_and_labels_are_told(wrong):
+def test_without_a_model_texts_and_labels_are_counted(wrong):
     path, _ = wrong
     with path.open("a", newline="") as file:
         csv.writer(file).writerows([("The  team won the GAME", "sport"), ("the soup is hot", "sport")])
     done = run("inspect", path)
-    assert "│ rows                           │ 20" in done.stdout
-    assert "│ labels                         │ 4" in done.stdout
-    assert "│ empty texts                    │ 2 (row 0, 5)" in done.stdout
-    assert "│ copies under the same label    │ 1 (row 18)" in done.stdout
-    assert "│ texts under two labels or more │ 1" in done.stdout
+    assert "│ rows                            │ 20" in done.stdout
+    assert "│ labels                          │ 4" in done.stdout
+    assert "│ empty texts                     │ 2 (row 0, 5)" in done.stdout
+    assert "│ duplicates under the same label │ 1 (row 18)" in done.stdout
+    assert "│ texts under several labels      │ 1" in done.stdout
     assert "the soup is hot │ food, sport" in done.stdout
     assert "With" not in done.stdout
     assert done.stderr == ""
 
 
-def test_rows_of_the_suspects_count_from_the_first_row_of_the_file(wrong, bert, tmp_path):
+def test_rows_of_label_issues_count_from_the_first_row_of_the_file(wrong, bert, tmp_path):
     path, rows = wrong
-    done = run("inspect", path, "--model", bert, "--suspects", tmp_path / "s.csv", "--json", *_SMALL)
+    done = run("inspect", path, "--model", bert, "--label-issues", tmp_path / "s.csv", "--json", *_SMALL)
     result = json.loads(done.stdout)
-    found = _suspects(tmp_path / "s.csv")
-    assert f"{len(found)} sentences with a disputed label written to {tmp_path / 's.csv'}" in done.stderr
+    found = _read_issues(tmp_path / "s.csv")
+    assert f"{len(found)} label issues written to {tmp_path / 's.csv'}" in done.stderr
     assert len(found) > 3
-    assert list(found[0]) == ["row", "text", "label", "suggested_label", "score"]
-    for suspect, same in zip(found, result["with_model"]["suspects"], strict=True):
-        assert (suspect["text"], suspect["label"]) == rows[int(suspect["row"])]
-        assert suspect["suggested_label"] in set(TOPICS) - {suspect["label"]}
-        assert float(suspect["score"]) == pytest.approx(same["score"], abs=1e-4)
-        assert int(suspect["row"]) == same["row"]
-    scores = [float(suspect["score"]) for suspect in found]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[-1] >= 0
+    assert list(found[0]) == ["row", "text", "label", "suggested_label", "log_odds"]
+    for issue, same in zip(found, result["with_model"]["label_issues"], strict=True):
+        assert (issue["text"], issue["label"]) == rows[int(issue["row"])]
+        assert issue["suggested_label"] in set(TOPICS) - {issue["label"]}
+        assert float(issue["log_odds"]) == pytest.approx(same["log_odds"], abs=1e-4)
+        assert int(issue["row"]) == same["row"]
+    log_odds = [float(issue["log_odds"]) for issue in found]
+    assert log_odds == sorted(log_odds, reverse=True)
+    assert log_odds[-1] >= 0
     assert result["texts"]["empty"] == [0, 5]
-    assert result["with_model"]["judged"] == 16
-    assert result["counts"]["suspects"] == len(found)
+    assert result["with_model"]["num_scored"] == 16
+    assert result["counts"]["label_issues"] == len(found)
 
 
 def test_the_tables_with_a_model(wrong, bert):
     path, _ = wrong
     done = run("inspect", path, "--model", bert, *_SMALL)
     for title in (
-        "Most doubtful labels", "Labels taken for each other", "A batch of 8: 4.0 labels, 48 triplets", "To begin with",
-        "sentences that are cut", "semi-hard", "--samples-per-label",
+        "Label issues, the most likely first", "Confused labels", "A batch of 8 has 4.0 labels and 48 triplets",
+        "Suggested settings", "truncated sentences", "semi-hard", "--samples-per-label",
     ):  # fmt: skip
         assert title in done.stdout
     assert "0 (limit 32)" in done.stdout
@@ -94,12 +95,12 @@ def test_texts_come_back_as_they_are(bert, tmp_path):
     rows = [(f"{text} {place}", label) for place, (text, label) in enumerate(rows)]
     path = tmp_path / "d.jsonl"
     path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
-    run("inspect", path, "--model", bert, "--suspects", tmp_path / "s.csv", *_SMALL)
-    found = _suspects(tmp_path / "s.csv")
+    run("inspect", path, "--model", bert, "--label-issues", tmp_path / "s.csv", *_SMALL)
+    found = _read_issues(tmp_path / "s.csv")
     assert len(found) > 5
-    assert {text.rsplit(" ", 1)[0] for text in (suspect["text"] for suspect in found)} == set(_AWKWARD)
-    for suspect in found:
-        assert (suspect["text"], suspect["label"]) == rows[int(suspect["row"])]
+    assert {text.rsplit(" ", 1)[0] for text in (issue["text"] for issue in found)} == set(_AWKWARD)
+    for issue in found:
+        assert (issue["text"], issue["label"]) == rows[int(issue["row"])]
 
 
 def test_all_kinds_of_files_give_the_same(sentences, labels, bert, tmp_path):
@@ -129,10 +130,10 @@ def test_json_without_a_model(csv_file):
     assert result["counts"] == {"empty": 0, "duplicates": 0, "contradictions": 0}
 
 
-def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
+def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_path, bert):
     (tmp_path / "d.csv").write_text("text,label\nthe team won,x\nthe bank,x\n")
     done = run("inspect", tmp_path / "d.csv", "--model", bert)
-    assert "Not fit to train on:" in done.stdout
+    assert "These data cannot be used for training:" in done.stdout
     assert "one label only ('x')" in " ".join(done.stdout.split())
     assert "0 of 0" in done.stdout
 
@@ -140,13 +141,16 @@ def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--suspects", "s.csv"), "--suspects needs --model: labels are disputed by sentences that a model finds"),
-        (("--model", "BERT", "--suspects", "s.txt"), "--suspects must end in .csv, got 's.txt'"),
-        (("--model", "BERT", "--suspects", "folder.csv"), "folder.csv is a folder; name a file"),
-        (("--model", "BERT", "--suspects", "there.csv"), "there.csv already exists; choose another --suspects or add"),
-        (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the input data; choose another"),
-        (("--model", "BERT", "--suspects", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
-        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "is an invalid path: File name too long"),
+        (("--label-issues", "s.csv"), "--label-issues needs --model: labels are checked by the embeddings of a model"),
+        (("--model", "BERT", "--label-issues", "s.txt"), "--label-issues must end in .csv, got 's.txt'"),
+        (("--model", "BERT", "--label-issues", "folder.csv"), "folder.csv is a folder; name a file"),
+        (
+            ("--model", "BERT", "--label-issues", "there.csv"),
+            "there.csv already exists; choose another --label-issues or add",
+        ),
+        (("--model", "BERT", "--label-issues", "data.csv", "--overwrite"), "data.csv is the input data; choose another"),
+        (("--model", "BERT", "--label-issues", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
+        (("--model", "BERT", "--label-issues", "s" * 300 + ".csv"), "is an invalid path: File name too long"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
         (("--model", ""), "--model is empty"),
         (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
@@ -168,21 +172,21 @@ def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_
     assert ((tmp_path / "there.csv").read_text(), csv_file.read_text()) == ("mine", before)
 
 
-@pytest.mark.parametrize("option", ["--suspects", "--output"])
-def test_a_file_that_cannot_be_written_costs_nothing_that_was_found(option, monkeypatch, bert, csv_file, tmp_path):
+@pytest.mark.parametrize("option", ["--label-issues", "--output"])
+def test_a_file_that_cannot_be_written_does_not_lose_the_result(option, monkeypatch, bert, csv_file, tmp_path):
     @contextmanager
     def full(path):
         raise DataError(f"cannot write {path}: No space left on device")
         yield
 
     monkeypatch.setattr("tercet.cli.inspect.atomic_file", full)
-    path = tmp_path / ("s.csv" if option == "--suspects" else "r.html")
+    path = tmp_path / ("s.csv" if option == "--label-issues" else "r.html")
     for more, first in (((), "Texts and labels"), (("--json",), "{")):
         words = ["inspect", csv_file, "--model", bert, option, path, *_SMALL, *more]
         done = CliRunner().invoke(app, list(map(str, words)))
         assert done.exit_code == 2
         assert done.stdout.startswith(first)
-        assert "To begin with" in done.stdout or json.loads(done.stdout)["with_model"]["suggestions"]
+        assert "Suggested settings" in done.stdout or json.loads(done.stdout)["with_model"]["suggestions"]
         assert f"cannot write {path}: No space left on device" in done.stderr
 
 
@@ -192,35 +196,36 @@ def _printed(inspection, monkeypatch, capsys, width=80):
     return capsys.readouterr().out
 
 
-def test_long_labels_that_differ_at_their_ends_can_be_told_apart(monkeypatch, capsys):
+def test_long_labels_that_differ_at_their_ends_are_shown_in_full(monkeypatch, capsys):
     names = ["balance_not_updated_after_bank_transfer", "balance_not_updated_after_cheque_or_cash_deposit"]
     # Two wrong labels each way, and a text under both.
     texts = [f"{place} {letter}" for place in ("one", "two") for letter in "abcdefghij"]
     labels = [names[int(text.startswith("two")) ^ (text[4:] in "ab")] for text in texts]
-    found = inspect_data(labelled([*texts, "one c"], [*labels, names[1]]), Blobs())
-    facts = found.with_model
-    assert facts.suspects
-    assert facts.confusions
+    found = inspect(labelled([*texts, "one c"], [*labels, names[1]]), Blobs())
+    findings = found.with_model
+    assert findings.label_issues
+    assert findings.confusions
     assert found.texts.contradictions
-    facts = replace(facts, near_duplicates=[NearDuplicate(0.99, *(Example(1, "one", name) for name in names))])
-    text = _printed(replace(found, with_model=facts), monkeypatch, capsys)
-    for title in ("Texts under two", "Most doubtful", "Labels taken", "Near copies"):
+    first, second = (Example(row=1, text="one", label=name) for name in names)
+    findings = replace(findings, near_duplicates=[NearDuplicate(similarity=0.99, first=first, second=second)])
+    text = _printed(replace(found, with_model=findings), monkeypatch, capsys)
+    for title in ("Texts under several", "Label issues,", "Confused labels,", "Near-duplicates under two labels,"):
         table = text[text.index(title) :].split("└")[0]
         assert "…" not in table
         columns = zip(*(line.split("│") for line in table.splitlines() if line.startswith("│")), strict=True)
         cells = "\n".join("".join(cell.strip() for cell in column) for column in columns)
         for name in names:
             assert name in cells
-    pair = facts.confusions[0]
-    assert f" {pair.disputed[0]} / {pair.disputed[1]} " in text  # beside names of several lines
+    pair = findings.confusions[0]
+    assert f" {pair.issues[0]} / {pair.issues[1]} " in text  # beside names of several lines
 
 
 def test_a_warning_is_printed_below_the_numbers_that_it_is_about(monkeypatch, capsys):
-    for model, last in ((Blobs(), "To begin with"), (Blind(), "")):
-        found = inspect_data(shuffled(), model)
+    for model, last in ((Blobs(), "Suggested settings"), (ConstantModel(), "")):
+        found = inspect(shuffled(), model)
         text = " ".join(_printed(found, monkeypatch, capsys).split())
         before, after = text.split(found.with_model.warning)
-        assert "sentences that are cut" in before
+        assert "truncated sentences" in before
         assert last in after
         assert bool(after.strip()) == bool(last)
 
@@ -230,20 +235,20 @@ def test_texts_that_are_all_empty(tmp_path):
     text = " ".join(run("inspect", "d.csv", cwd=tmp_path).stdout.split())
     assert "│ rows │ 2 │" in text
     assert "│ smallest label │ – │" in text
-    assert "Not fit to train on: d.csv has no row with a text" in text
+    assert "These data cannot be used for training: d.csv has no row with a text" in text
     result = json.loads(run("inspect", "d.csv", "--json", cwd=tmp_path).stdout)
     assert result["texts"]["labels"]["smallest"] is None
 
 
-def test_the_help_says_how_much_the_report_holds():
+def test_the_help_says_how_many_rows_the_report_has():
     text = " ".join(CliRunner().invoke(app, ["inspect", "--help"]).stdout.split())
-    assert "Write the tables, to 200 rows each, with figures to this .html file." in text
+    assert "Write the tables, up to 200 rows each, and plots to this .html file." in text
 
 
-def test_suspects_are_replaced_when_asked(csv_file, bert, tmp_path):
+def test_label_issues_are_replaced_when_asked(csv_file, bert, tmp_path):
     (tmp_path / "s.csv").write_text("mine")
-    run("inspect", csv_file, "--model", bert, "--suspects", tmp_path / "s.csv", "--overwrite", *_SMALL)
-    assert (tmp_path / "s.csv").read_text().startswith("row,text,label,suggested_label,score\n")
+    run("inspect", csv_file, "--model", bert, "--label-issues", tmp_path / "s.csv", "--overwrite", *_SMALL)
+    assert (tmp_path / "s.csv").read_text().startswith("row,text,label,suggested_label,log_odds\n")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`--report` and `inspect --output` as a user meets them: refused before the work, written whole after it."""
+"""`--report` and `inspect --output`: checked before the work, written atomically after it."""
 
 import html
 import json
@@ -26,7 +26,7 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
     again = run(*train_arguments(csv_file, bert, tmp_path / "n", *options), expect=2)
-    assert "already exists; choose another --report or add --overwrite" in again.stderr
+    assert "is there already; take another --report, or add --overwrite" in again.stderr
     assert not (tmp_path / "n").exists()
 
 
@@ -38,15 +38,15 @@ def test_a_report_leaves_the_metrics_as_they_are(csv_file, bert, tmp_path):
     assert a["after"] == b["after"]
 
 
-def test_triplets_and_no_evaluation_are_told_in_the_report(csv_file, bert, tmp_path):
+def test_the_report_says_why_nothing_was_evaluated(csv_file, bert, tmp_path):
     rows = "the team won the game,the player scored,the soup is hot\n" * 8
     (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows)
     triplets = ("train", tmp_path / "t.csv", "--model", bert, "--output", tmp_path / "t", "--loss", "triplet")
     run(*triplets, "--batch-size", 4, "--eval-data", tmp_path / "t.csv", "--report", tmp_path / "t.html")
-    assert "measured on triplets, which have no labels" in (tmp_path / "t.html").read_text()
+    assert "evaluated on triplets, which have no labels" in (tmp_path / "t.html").read_text()
     nothing = ("--eval-fraction", 0, "--report", tmp_path / "n.html")
     run(*train_arguments(csv_file, bert, tmp_path / "n", *nothing))
-    assert "Nothing was held out to measure on." in (tmp_path / "n.html").read_text()
+    assert "Nothing was held out for evaluation." in (tmp_path / "n.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,7 @@ def test_without_plotly_a_report_is_refused_before_training(csv_file, bert, tmp_
         "u.find_spec = lambda name, *more: None if name == 'plotly' else find(name, *more)\n"
         "from tercet.cli.app import app; app()"
     )
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        *map(str, train_arguments(csv_file, bert, tmp_path / "m", "--report", "r.html")),
-    ]
+    command = [sys.executable, "-c", code, *map(str, train_arguments(csv_file, bert, tmp_path / "m", "--report", "r.html"))]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "--report needs plotly: pip install 'tercet[report]'" in done.stderr
@@ -85,14 +80,14 @@ def test_an_inspection_writes_its_report(csv_file, bert, tmp_path):
                "--output", tmp_path / "i.html")  # fmt: skip
     assert f"report written to {tmp_path / 'i.html'}" in done.stderr
     text = (tmp_path / "i.html").read_text()
-    assert "Doubtful labels" in text
-    assert "To begin with" in text
+    assert "Label issues" in text
+    assert "Suggested settings" in text
     plain = run("inspect", csv_file, "--output", tmp_path / "p.html")
     assert "Texts and labels" in plain.stdout
-    assert "Doubtful labels" not in (tmp_path / "p.html").read_text()
+    assert "Label issues" not in (tmp_path / "p.html").read_text()
 
 
-def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, bert, tmp_path):
+def test_a_warning_of_the_run_is_in_its_metrics_and_in_its_report(csv_file, bert, tmp_path):
     options = ("--distance", "cosine", "--margin", 5, "--max-steps", 2, "--report", tmp_path / "r.html")
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
     (warning,) = json.loads((tmp_path / "m/metrics.json").read_text())["warnings"]
@@ -101,7 +96,7 @@ def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, 
     assert f"<p>Warning: {html.escape(warning)}" in (tmp_path / "r.html").read_text()
 
 
-def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_file, bert, tmp_path):
+def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_file, bert, tmp_path):
     for name, more in (("a", ()), ("b", ("--eval-steps", 3, "--report", tmp_path / "r.html"))):
         run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
@@ -113,14 +108,14 @@ def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_fi
     assert f"{b['by_step']['3']['map@r']}" in (tmp_path / "r.html").read_text()
 
 
-def test_measuring_along_the_way_wants_something_to_measure_on(csv_file, bert, tmp_path):
+def test_eval_steps_without_evaluation_data_is_an_error(csv_file, bert, tmp_path):
     options = ("--eval-fraction", 0, "--eval-steps", 3)
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options), expect=2)
     assert "--eval-steps has nothing to measure on; give --eval-data" in done.stderr
     assert not (tmp_path / "m").exists()
 
 
-def test_a_run_that_is_resumed_is_measured_as_often_as_it_asks(csv_file, bert, tmp_path):
+def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path):
     """The checkpoint remembers the steps of the run that wrote it."""
     from datasets import Dataset
 
@@ -142,7 +137,7 @@ def test_a_run_that_is_resumed_is_measured_as_often_as_it_asks(csv_file, bert, t
     [(".", "is the current folder or contains it"), ("..", "is the current folder or contains it"),
      ("afile/m", "is a file, not a folder"), ("x" * 300, "is an invalid path: File name too long")],
 )  # fmt: skip
-def test_a_place_that_cannot_hold_a_model_is_refused_before_training(csv_file, bert, tmp_path, output, message):
+def test_a_path_that_cannot_be_a_model_is_refused_before_training(csv_file, bert, tmp_path, output, message):
     here = tmp_path / "here"
     here.mkdir()
     (here / "afile").touch()

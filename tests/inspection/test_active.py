@@ -1,4 +1,4 @@
-"""Counts at many margins from one pass, against the losses at each of them."""
+"""Counts at several margins from one pass, against the losses at each margin."""
 
 import numpy as np
 import pytest
@@ -31,13 +31,13 @@ def test_counts_are_those_of_the_losses(sizes, distance):
     found = count_active(x, label_ids, _MARGINS, distance)
     for at, margin in enumerate(_MARGINS):
         for miner, counts, chosen in (
-            (miners.all_triplets(margin), found.all_triplets, found.statistics.valid_triplets),
-            (miners.semi_hard(margin), found.semi_hard, found.statistics.positive_pairs),
+            (miners.all_triplets(margin), found.all_triplets, found.stats.valid_triplets),
+            (miners.semi_hard(margin), found.semi_hard, found.stats.positive_pairs),
         ):
             seen = batch_loss_with_stats(x, label_ids, miner, distance)[1]
             assert (counts[at], chosen) == (seen.active_triplets, seen.mined_triplets)
-            assert found.statistics.mean_positive_distance == seen.mean_positive_distance
-            assert found.statistics.mean_negative_distance == seen.mean_negative_distance
+            assert found.stats.mean_positive_distance == seen.mean_positive_distance
+            assert found.stats.mean_negative_distance == seen.mean_negative_distance
 
 
 def test_thresholds_that_are_met_exactly_are_not_active():
@@ -52,4 +52,4 @@ def test_thresholds_that_are_met_exactly_are_not_active():
 def test_a_batch_without_a_triplet_has_none(label_ids):
     found = count_active(torch.randn(len(label_ids), 2), torch.tensor(label_ids), _MARGINS, "cosine")
     assert found.all_triplets == found.semi_hard == [0] * len(_MARGINS)
-    assert found.statistics.valid_triplets == 0
+    assert found.stats.valid_triplets == 0

@@ -1,4 +1,4 @@
-"""What batches hold, against loops over their triplets; and the settings that follow."""
+"""Batches against loops over their triplets, and the settings that are suggested from them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,14 @@ from tercet import distances
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.inspection import active, batches
-from tercet.inspection.batches import MARGINS, WANTED_ACTIVE, ActiveFraction, BatchFacts, batch_facts, suggestions
+from tercet.inspection.batches import (
+    MARGINS,
+    TARGET_ACTIVE,
+    ActiveFraction,
+    BatchSummary,
+    suggest_settings,
+    summarize_batches,
+)
 from tercet.losses import reference
 
 
@@ -37,29 +44,36 @@ def test_margins_are_those_that_the_manual_names():
     assert MARGINS == (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
-def test_figures_are_those_of_loops_over_the_same_batches():
+def test_counts_are_those_of_loops_over_the_same_batches():
     x, label_ids = _data()
-    facts = batch_facts(x, label_ids, 8, 2, seed=3)
+    summary = summarize_batches(x, label_ids, 8, 2, seed=3)
     drawn = GroupByLabelSampler(label_ids, 8, 2, 3).batches()
-    assert (facts.drawn, facts.epoch, facts.batch_size, facts.samples_per_label) == (len(drawn), len(drawn), 8, 2)
+    assert (summary.num_batches, summary.batches_per_epoch, summary.batch_size, summary.samples_per_label) == (
+        len(drawn),
+        len(drawn),
+        8,
+        2,
+    )
     triplets = [_triplets(label_ids[rows]) for rows in drawn]
-    assert facts.valid_triplets == pytest.approx(np.mean([len(found) for found in triplets]))
-    assert facts.labels == pytest.approx(np.mean([len(set(label_ids[rows])) for rows in drawn]))
-    assert [(share.distance, share.margin) for share in facts.active] == [
+    assert summary.valid_triplets == pytest.approx(np.mean([len(found) for found in triplets]))
+    assert summary.labels == pytest.approx(np.mean([len(set(label_ids[rows])) for rows in drawn]))
+    assert [(fraction.distance, fraction.margin) for fraction in summary.active] == [
         (distance, margin) for distance in ("euclidean", "cosine") for margin in MARGINS
     ]
-    for share in facts.active:
+    for fraction in summary.active:
         active, chosen, total = 0, [], 0
         for rows, found in zip(drawn, triplets, strict=True):
-            d = distances.matrix(x[rows], x[rows], share.distance)
-            active += sum(float(d[a, p] - d[a, n] + share.margin) > 0 for a, p, n in found)
+            d = distances.matrix(x[rows], x[rows], fraction.distance)
+            active += sum(float(d[a, p] - d[a, n] + fraction.margin) > 0 for a, p, n in found)
             total += len(found)
-            chosen += _semi_hard_hinges(d, label_ids[rows], share.margin)
+            chosen += _semi_hard_hinges(d, label_ids[rows], fraction.margin)
             # The same hinges as in the specification of the loss.
-            mean = reference.batch_semi_hard(d, label_ids[rows].tolist(), share.margin)
-            assert np.mean(_semi_hard_hinges(d, label_ids[rows], share.margin)) == pytest.approx(float(mean), abs=1e-6)
-        assert share.all_triplets == pytest.approx(active / total)
-        assert share.semi_hard == pytest.approx(np.mean(np.array(chosen) > 0))
+            mean = reference.batch_semi_hard(d, label_ids[rows].tolist(), fraction.margin)
+            assert np.mean(_semi_hard_hinges(d, label_ids[rows], fraction.margin)) == pytest.approx(
+                float(mean), abs=1e-6
+            )
+        assert fraction.all_triplets == pytest.approx(active / total)
+        assert fraction.semi_hard == pytest.approx(np.mean(np.array(chosen) > 0))
 
 
 def _semi_hard_hinges(d, label_ids, margin):
@@ -73,117 +87,131 @@ def _semi_hard_hinges(d, label_ids, margin):
 
 def test_mean_distances_are_euclidean():
     x, label_ids = _data(sizes=(3, 3))
-    facts = batch_facts(x, label_ids, 8, 2)
+    summary = summarize_batches(x, label_ids, 8, 2)
     d = torch.cdist(x, x)
     same = label_ids[:, None] == label_ids
-    assert facts.mean_positive_distance == pytest.approx(
+    assert summary.mean_positive_distance == pytest.approx(
         float(d[torch.from_numpy(same & ~np.eye(6, dtype=bool))].mean()), rel=1e-4
     )
-    assert facts.mean_negative_distance == pytest.approx(float(d[torch.from_numpy(~same)].mean()), rel=1e-4)
-    assert facts.drawn == facts.epoch == 1
-    assert facts.batch_size == 6
+    assert summary.mean_negative_distance == pytest.approx(float(d[torch.from_numpy(~same)].mean()), rel=1e-4)
+    assert summary.num_batches == summary.batches_per_epoch == 1
+    assert summary.batch_size == 6
 
 
 def test_a_long_epoch_is_measured_in_part():
     x, label_ids = _data(sizes=(100,) * 6)
-    facts = batch_facts(x, label_ids, 4, 2)
-    assert (facts.drawn, facts.epoch) == (50, 150)
+    summary = summarize_batches(x, label_ids, 4, 2)
+    assert (summary.num_batches, summary.batches_per_epoch) == (50, 150)
 
 
 @pytest.mark.parametrize(("batch_size", "drawn"), [(4, 30), (40, 3), (80, 1), (160, 1)])
 def test_large_batches_are_measured_until_there_are_enough_anchors(batch_size, drawn, monkeypatch):
-    assert (batches._MOST_BATCHES, batches._MOST_ANCHORS) == (50, 20_000)
-    monkeypatch.setattr(batches, "_MOST_ANCHORS", 120)
+    assert (batches._MAX_BATCHES, batches._MAX_ANCHORS) == (50, 20_000)
+    monkeypatch.setattr(batches, "_MAX_ANCHORS", 120)
     x, label_ids = _data(sizes=(100,) * 6)
-    facts = batch_facts(x, label_ids, batch_size, 2)
-    assert facts.drawn == drawn < facts.epoch
+    summary = summarize_batches(x, label_ids, batch_size, 2)
+    assert summary.num_batches == drawn < summary.batches_per_epoch
 
 
 def test_distances_of_a_batch_are_computed_once_and_not_for_each_margin(monkeypatch):
     calls, measure = [], active.batch_loss_with_stats
     monkeypatch.setattr(active, "batch_loss_with_stats", lambda *given: calls.append(given[3]) or measure(*given))
     x, label_ids = _data()
-    drawn = batch_facts(x, label_ids, 8, 2).drawn
+    drawn = summarize_batches(x, label_ids, 8, 2).num_batches
     assert sorted(calls) == ["cosine"] * drawn + ["euclidean"] * drawn
 
 
 def test_data_without_a_triplet_are_refused():
     with pytest.raises(DataError, match="no batch can hold a triplet"):
-        batch_facts(torch.randn(3, 2), np.arange(3), 4, 2)
+        summarize_batches(torch.randn(3, 2), np.arange(3), 4, 2)
 
 
-def test_shares_grow_with_the_margin_and_the_first_that_suffices_is_suggested():
+def test_active_fractions_grow_with_the_margin_and_the_first_that_suffices_is_suggested():
     x, label_ids = _data()
-    facts = batch_facts(x, label_ids, 8, 2)
-    shares = [share for share in facts.active if share.distance == "euclidean"]
-    assert [share.all_triplets for share in shares] == sorted(share.all_triplets for share in shares)
-    distance, margin, _ = suggestions(facts, x, label_ids)
-    assert (distance.option, distance.value) == ("--distance", "euclidean")
-    wanted = next(share for share in shares if share.semi_hard >= WANTED_ACTIVE)
-    assert (margin.option, margin.value) == ("--margin", wanted.margin)
-    assert f"{wanted.semi_hard:.0%} of the semi-hard triplets are active" in margin.reason
+    summary = summarize_batches(x, label_ids, 8, 2)
+    fractions = [fraction for fraction in summary.active if fraction.distance == "euclidean"]
+    assert [fraction.all_triplets for fraction in fractions] == sorted(fraction.all_triplets for fraction in fractions)
+    distance, margin, _ = suggest_settings(summary, x, label_ids)
+    assert (distance.setting, distance.value) == ("distance", "euclidean")
+    expected = next(fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE)
+    assert (margin.setting, margin.value) == ("margin", expected.margin)
+    assert f"{expected.semi_hard:.0%} of the semi-hard triplets are active" in margin.reason
 
 
-def _with_shares(*semi_hard, epoch=7):
-    """Facts in which these shares of the semi-hard triplets are active, by margin, and half as many of all."""
-    shares = [ActiveFraction("euclidean", m, share / 2, share) for m, share in zip(MARGINS, semi_hard, strict=True)]
-    return BatchFacts(epoch, epoch, 64, 4, 16.0, 2880.0, 0.5, 1.0, shares)
+def _summary(*semi_hard, num_batches=7):
+    """Return a summary with these active fractions of the semi-hard triplets by margin, and half of them of all."""
+    active = [
+        ActiveFraction(distance="euclidean", margin=margin, all_triplets=fraction / 2, semi_hard=fraction)
+        for margin, fraction in zip(MARGINS, semi_hard, strict=True)
+    ]
+    return BatchSummary(
+        num_batches=num_batches,
+        batches_per_epoch=num_batches,
+        batch_size=64,
+        samples_per_label=4,
+        labels=16.0,
+        valid_triplets=2880.0,
+        mean_positive_distance=0.5,
+        mean_negative_distance=1.0,
+        active=active,
+    )
 
 
 @pytest.mark.parametrize(
-    ("facts", "margin", "reason"),
+    ("summary", "margin", "reason"),
     [
         (
-            _with_shares(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
-            "78% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 of a label), and 39% "
-            "of all; wanted: the first of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with 70%",
+            _summary(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
+            "78% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 per label), and 39% "
+            "of all triplets; it is the first of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with at least 70%",
         ),
         (
-            _with_shares(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, epoch=1), 0.05,
+            _summary(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, num_batches=1), 0.05,
             "90% of the semi-hard triplets are active at it (euclidean, in one batch of all 64 sentences), and 45% of "
-            "all; it is the smallest tried",
+            "all triplets; it is the smallest tried",
         ),
         (
-            _with_shares(0, 0, 0, 0, 0, 0, 0.699), 1.0,
-            "none of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 makes 70% of the semi-hard triplets active (euclidean, in "
-            "batches of 64 with 4 of a label); the largest has 69.9%: labels are apart already",
+            _summary(0, 0, 0, 0, 0, 0, 0.699), 1.0,
+            "69.9% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 per label), less "
+            "than 70%, and it is the largest tried: the labels are already separated",
         ),
     ],
     ids=["between", "the smallest", "none"],
 )  # fmt: skip
-def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(facts, margin, reason):
-    suggested = suggestions(facts, *_data())[1]
-    assert (suggested.option, suggested.value, suggested.reason) == ("--margin", margin, reason)
+def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(summary, margin, reason):
+    suggested = suggest_settings(summary, *_data())[1]
+    assert (suggested.setting, suggested.value, suggested.reason) == ("margin", margin, reason)
 
 
 def test_where_no_margin_suffices_the_largest_is_suggested():
     x, label_ids = 10 * torch.eye(2)[[0, 0, 0, 1, 1, 1]] + 0.01 * torch.randn(6, 2), np.repeat([0, 1], 3)
-    suggested = suggestions(batch_facts(x, label_ids, 8, 2), x / 10, label_ids)[1]
+    suggested = suggest_settings(summarize_batches(x, label_ids, 8, 2), x / 10, label_ids)[1]
     assert suggested.value == 1.0
-    assert "the largest has 0.0%: labels are apart already" in suggested.reason
+    assert suggested.reason.startswith("0.0% of the semi-hard triplets are active at it")
+    assert "the labels are already separated" in suggested.reason
 
 
 @pytest.mark.parametrize(
     ("shortest", "longest", "reason"),
     [
-        (2, 7, "embeddings are 2 to 7 long, so a euclidean margin would have no fixed scale"),
-        (2.83, 2.83, "embeddings are 2.83 long, so a euclidean margin would be in units of that"),
-        (2.8, 2.85, "embeddings are 2.85 long, so a euclidean margin would be in units of that"),
-        (2.8, 2.86, "embeddings are 2.8 to 2.86 long, so a euclidean margin would have no fixed scale"),
+        (2, 7, "embeddings have lengths 2 to 7, so a Euclidean margin has no fixed scale"),
+        (2.83, 2.83, "embeddings have length 2.83, and a Euclidean margin would be in units of it"),
+        (2.8, 2.85, "embeddings have length 2.85, and a Euclidean margin would be in units of it"),
+        (2.8, 2.86, "embeddings have lengths 2.8 to 2.86, so a Euclidean margin has no fixed scale"),
     ],
 )
-def test_embeddings_of_other_lengths_than_1_want_the_cosine(shortest, longest, reason):
+def test_for_embeddings_of_other_lengths_than_1_cosine_is_suggested(shortest, longest, reason):
     x, label_ids = _data()
     long = x * torch.linspace(shortest, longest, len(x)).unsqueeze(1)
-    distance, margin, _ = suggestions(batch_facts(long, label_ids, 8, 2), long, label_ids)
+    distance, margin, _ = suggest_settings(summarize_batches(long, label_ids, 8, 2), long, label_ids)
     assert (distance.value, distance.reason) == ("cosine", reason)
-    assert "(cosine, in batches of 8 with 2 of a label)" in margin.reason
+    assert "(cosine, in batches of 8 with 2 per label)" in margin.reason
 
 
 @pytest.mark.parametrize(("sizes", "samples"), [((9, 9, 2), 4), ((9, 9, 3), 2), ((3, 3, 3), 2), ((4, 4), 4)])
-def test_four_a_label_where_nine_in_ten_sentences_have_them(sizes, samples):
+def test_four_per_label_where_nine_in_ten_sentences_have_them(sizes, samples):
     x, label_ids = _data(sizes)
-    suggested = suggestions(batch_facts(x, label_ids, 4, 2), x, label_ids)[2]
-    assert (suggested.option, suggested.value) == ("--samples-per-label", samples)
-    share = sum(size for size in sizes if size >= 4) / sum(sizes)
-    assert suggested.reason.startswith(f"{share:.0%} of the sentences")
+    suggested = suggest_settings(summarize_batches(x, label_ids, 4, 2), x, label_ids)[2]
+    assert (suggested.setting, suggested.value) == ("samples_per_label", samples)
+    fraction = sum(size for size in sizes if size >= 4) / sum(sizes)
+    assert suggested.reason.startswith(f"{fraction:.0%} of the sentences")

@@ -1,4 +1,4 @@
-"""Pairs of labels and near copies, against loops over all pairs."""
+"""Confused labels and near-duplicates, against loops over all pairs."""
 
 from itertools import combinations, pairwise
 
@@ -6,53 +6,58 @@ import numpy as np
 import pytest
 import torch
 
-from tercet.inspection.confusion import confused_labels, near_copies
+from tercet.inspection.confusion import confused_labels, near_duplicates
 from tercet.inspection.label_issues.neighbours import Neighbours, find_neighbours
 from tercet.inspection.label_issues.score import LabelScores, score_labels
 
 
 def test_pairs_of_labels_are_counted_both_ways():
     label_ids = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
-    score = torch.tensor([0.5, 2.0, -1.0, 1.0, -3.0, torch.nan, 0.1, 0.0])
+    log_odds = torch.tensor([0.5, 2.0, -1.0, 1.0, -3.0, torch.nan, 0.1, 0.0])
     suggested = torch.tensor([1, 1, 1, 0, 2, -1, 1, 0])
-    pairs = confused_labels(LabelScores(score, suggested, None), label_ids.numpy())
-    assert [(pair.labels, pair.disputed, pair.rows) for pair in pairs] == [
+    pairs = confused_labels(LabelScores(log_odds=log_odds, suggested=suggested, neighbours=None), label_ids.numpy())
+    assert [(pair.labels, pair.issues, pair.rows) for pair in pairs] == [
         ((0, 1), (2, 1), [1, 3]),
         ((1, 2), (0, 1), [6]),
     ]
-    assert [pair.share for pair in pairs] == pytest.approx([3 / 6, 1 / 5])
+    assert [pair.fraction for pair in pairs] == pytest.approx([3 / 6, 1 / 5])
 
 
-def test_every_suspect_is_in_one_pair():
+def test_every_label_issue_is_in_one_pair():
     label_ids = np.random.default_rng(0).integers(0, 5, 200)
-    judged = score_labels(torch.randn(200, 4), torch.from_numpy(label_ids), torch.arange(200) % 10)
-    pairs = confused_labels(judged, label_ids)
-    ranked = judged.ranked().tolist()
+    scores = score_labels(torch.randn(200, 4), torch.from_numpy(label_ids), torch.arange(200) % 10)
+    pairs = confused_labels(scores, label_ids)
+    ranked = scores.ranked().tolist()
     expected = {}
     for row in ranked:
-        pair = tuple(sorted((int(label_ids[row]), int(judged.suggested[row]))))
+        pair = tuple(sorted((int(label_ids[row]), int(scores.suggested[row]))))
         expected[pair] = expected.get(pair, 0) + 1
-    assert {pair.labels: sum(pair.disputed) for pair in pairs} == expected
-    assert [sum(pair.disputed) for pair in pairs] == sorted(expected.values(), reverse=True)
+    assert {pair.labels: sum(pair.issues) for pair in pairs} == expected
+    assert [sum(pair.issues) for pair in pairs] == sorted(expected.values(), reverse=True)
     for pair in pairs:
         for row in pair.rows:
-            kind = (label_ids[row], judged.suggested[row])
-            assert row == next(r for r in ranked if (label_ids[r], judged.suggested[r]) == kind)
+            kind = (label_ids[row], scores.suggested[row])
+            assert row == next(r for r in ranked if (label_ids[r], scores.suggested[r]) == kind)
 
 
-def test_near_copies_have_a_similarity_of_095_or_more():
+def test_near_duplicates_have_a_similarity_of_at_least_095():
     similarity = torch.tensor([0.94, 0.9501, -torch.inf, 0.96])
-    neighbours = Neighbours(torch.zeros(4, 1), torch.zeros(4, 1), similarity, torch.tensor([1, 2, 0, 0]))
-    copies = near_copies(LabelScores(torch.zeros(4), torch.zeros(4), neighbours))
+    neighbours = Neighbours(
+        similarity=torch.zeros(4, 1),
+        row=torch.zeros(4, 1),
+        other_similarity=similarity,
+        other_row=torch.tensor([1, 2, 0, 0]),
+    )
+    copies = near_duplicates(LabelScores(log_odds=torch.zeros(4), suggested=torch.zeros(4), neighbours=neighbours))
     assert [copy.rows for copy in copies] == [(0, 3), (1, 2)]
 
 
-def test_near_copies_are_the_nearest_to_one_of_the_two():
+def test_near_duplicates_are_the_nearest_to_one_of_the_two():
     generator = torch.Generator().manual_seed(1)
     x = torch.nn.functional.normalize(torch.randn(60, 2, generator=generator))
     label_ids, texts = torch.arange(60) % 3, torch.arange(60) // 2
     neighbours = find_neighbours(x, label_ids, torch.zeros_like(label_ids), texts, 1)
-    copies = near_copies(LabelScores(torch.zeros(60), label_ids, neighbours), least=0.999)
+    copies = near_duplicates(LabelScores(log_odds=torch.zeros(60), suggested=label_ids, neighbours=neighbours), 0.999)
     similarity = x @ x.T
 
     def others(i):

@@ -1,4 +1,4 @@
-"""The whole inspection: rows as the file counts them, whatever was left out on the way."""
+"""The complete inspection: rows are numbered as in the file, also if some were left out."""
 
 import json
 
@@ -7,35 +7,13 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.data.columns import LabelledSentences, number_labels
+from tercet.data.loading import Columns, load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection import inspection
-from tercet.inspection.inspection import inspect_data
+from tercet.inspection.inspection import inspect
 from tercet.inspection.label_issues.neighbours import Neighbours
 from tercet.inspection.label_issues.score import LabelScores
-
-
-class Blobs:
-    """In place of a model: the first word of a sentence says where it is, and a hash of the others how exactly."""
-
-    max_seq_length = 6
-
-    def encode(self, sentences, **_):
-        places = {"one": 0, "two": 1, "three": 2}
-        rows = []
-        for sentence in sentences:
-            words = sentence.lower().split()
-            seed = sum(ord(letter) * (place + 1) for place, letter in enumerate(" ".join(words)))
-            noise = np.random.default_rng(seed).normal(size=4) * 0.05
-            rows.append(np.eye(4)[places[words[0]]] + noise)
-        return torch.nn.functional.normalize(torch.tensor(np.array(rows), dtype=torch.float32))
-
-    def token_counts(self, sentences):
-        return [len(sentence.split()) + 2 for sentence in sentences]
-
-
-def labelled(texts, labels):
-    return LabelledSentences(list(texts), *number_labels(labels, "the data"))
+from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
 
 
 def _rows():
@@ -62,56 +40,58 @@ def _rows():
 
 def test_rows_count_from_the_first_row_of_data_also_after_empty_texts():
     texts, labels = _rows()
-    found = inspect_data(labelled(texts, labels), Blobs(), batch_size=4, samples_per_label=2)
+    found = inspect(labelled(texts, labels), Blobs(), batch_size=4, samples_per_label=2)
     assert found.texts.empty == [0, 8]
     assert found.texts.duplicates == [9]
     assert [c.rows for c in found.texts.contradictions] == [[3, 9, 10]]
     assert found.obstacle is None
-    facts = found.with_model
-    assert {s.row for s in facts.suspects} == {5, 10}
-    assert all((s.text, s.label) == (texts[s.row], labels[s.row]) for s in facts.suspects)
-    assert {s.suggested_label for s in facts.suspects} == {"x"}
-    assert [s.score for s in facts.suspects] == sorted((s.score for s in facts.suspects), reverse=True)
-    (pair,) = facts.confusions
-    assert (pair.labels, pair.disputed) == (("x", "y"), (0, 2))
-    assert pair.share == pytest.approx(2 / 14)
-    assert [example.row for example in pair.examples] == [facts.suspects[0].row]
-    assert facts.judged == 14
-    assert (facts.lengths.cut, facts.lengths.limit, facts.lengths.longest) == (1, 6, 8)
-    for copy in facts.near_duplicates:
+    findings = found.with_model
+    assert {s.row for s in findings.label_issues} == {5, 10}
+    assert all((s.text, s.label) == (texts[s.row], labels[s.row]) for s in findings.label_issues)
+    assert {s.suggested_label for s in findings.label_issues} == {"x"}
+    assert [s.log_odds for s in findings.label_issues] == sorted(
+        (s.log_odds for s in findings.label_issues), reverse=True
+    )
+    (pair,) = findings.confusions
+    assert (pair.labels, pair.issues) == (("x", "y"), (0, 2))
+    assert pair.fraction == pytest.approx(2 / 14)
+    assert [example.row for example in pair.examples] == [findings.label_issues[0].row]
+    assert findings.num_scored == 14
+    assert (findings.lengths.truncated, findings.lengths.limit, findings.lengths.longest) == (1, 6, 8)
+    for copy in findings.near_duplicates:
         for example in (copy.first, copy.second):
             assert (example.text, example.label) == (texts[example.row], labels[example.row])
         assert copy.first.label != copy.second.label
         assert copy.first.text.lower() != copy.second.text.lower()
-    assert [suggestion.option for suggestion in facts.suggestions] == ["--distance", "--margin", "--samples-per-label"]
+    assert [suggestion.setting for suggestion in findings.suggestions] == ["distance", "margin", "samples_per_label"]
 
 
 def test_the_order_of_the_rows_does_not_count():
     texts, labels = _rows()
     order = np.random.default_rng(0).permutation(len(texts))
     found, shuffled = (
-        inspect_data(labelled([texts[row] for row in rows], [labels[row] for row in rows]), Blobs()).with_model
+        inspect(labelled([texts[row] for row in rows], [labels[row] for row in rows]), Blobs()).with_model
         for rows in (np.arange(len(texts)), order)
     )
-    assert sorted((int(order[s.row]), s.text, s.suggested_label) for s in shuffled.suspects) == sorted(
-        (s.row, s.text, s.suggested_label) for s in found.suspects
+    assert sorted((int(order[s.row]), s.text, s.suggested_label) for s in shuffled.label_issues) == sorted(
+        (s.row, s.text, s.suggested_label) for s in found.label_issues
     )
-    scores = {s.text: s.score for s in found.suspects}
-    assert {s.text: s.score for s in shuffled.suspects} == pytest.approx(scores, abs=1e-2)
+    log_odds = {s.text: s.log_odds for s in found.label_issues}
+    assert {s.text: s.log_odds for s in shuffled.label_issues} == pytest.approx(log_odds, abs=1e-2)
 
 
 def test_integer_labels_are_named_by_their_digits():
     texts, labels = _rows()
     names = {"x": 1_000_000, "y": -3}
-    found = inspect_data(labelled(texts, [names[label] for label in labels]), Blobs())
+    found = inspect(labelled(texts, [names[label] for label in labels]), Blobs())
     assert found.texts.labels.sizes == [("-3", 7), ("1000000", 7)]
-    assert {(s.row, s.label, s.suggested_label) for s in found.with_model.suspects} == {
+    assert {(s.row, s.label, s.suggested_label) for s in found.with_model.label_issues} == {
         (5, "-3", "1000000"), (10, "-3", "1000000"),
     }  # fmt: skip
 
 
-def test_without_a_model_only_texts_and_labels_are_looked_at():
-    found = inspect_data(labelled(*_rows()))
+def test_without_a_model_only_texts_and_labels_are_counted():
+    found = inspect(labelled(*_rows()))
     assert found.with_model is None
     assert found.texts.rows == 16
 
@@ -127,8 +107,8 @@ def test_without_a_model_only_texts_and_labels_are_looked_at():
         (["one", "one", "one"], ["x", "x", "x"], "one label only"),
     ],
 )
-def test_data_that_teach_nothing_are_told_and_inspected_as_far_as_can_be(texts, labels, obstacle):
-    found = inspect_data(labelled(texts, labels), Blobs(), source="the file")
+def test_data_that_cannot_be_used_for_training_are_reported_and_inspected(texts, labels, obstacle):
+    found = inspect(labelled(texts, labels), Blobs(), source="the file")
     assert obstacle in found.obstacle
     assert found.obstacle.startswith("the file")
     assert (found.with_model.batches, found.with_model.suggestions) == (None, [])
@@ -138,114 +118,124 @@ def test_data_that_teach_nothing_are_told_and_inspected_as_far_as_can_be(texts, 
 
 def test_no_rows():
     with pytest.raises(DataError, match="the file has no rows"):
-        inspect_data(labelled([], []), source="the file")
+        inspect(labelled([], []), source="the file")
 
 
 @pytest.mark.parametrize("value", [torch.nan, -torch.inf, 1e25])
 @pytest.mark.parametrize("labels", [["x", "x", "y"], ["x", "x", "x"]])
-def test_a_broken_model_is_told(labels, value):
+def test_a_model_with_unusable_embeddings_is_an_error(labels, value):
     class Broken(Blobs):
         def encode(self, sentences, **_):
             return super().encode(sentences).index_fill(0, torch.tensor([1]), value)
 
     # The second sentence with a text is the third row.
     with pytest.raises(
-        ModelError, match=r"m gives NaN, infinite or far too large values for 1 of 2 sentences \(row 2 for one\)"
+        ModelError, match=r"m returns NaN, infinite or far too large values for 1 of 2 sentences \(for example row 2\)"
     ):
-        inspect_data(labelled(["one a", "", "two b"], labels), Broken(), model_name="m")
+        inspect(labelled(["one a", "", "two b"], labels), Broken(), model_name="m")
 
 
 def test_empty_texts_alone():
-    found = inspect_data(labelled(["", " "], ["x", "y"]), Blobs(), source="the file")
+    found = inspect(labelled(["", " "], ["x", "y"]), Blobs(), source="the file")
     assert (found.obstacle, found.with_model, found.texts.empty) == ("the file has no row with a text", None, [0, 1])
 
 
 def test_a_row_without_a_text_is_no_sentence_of_its_label():
-    found = inspect_data(labelled(["one a", "one b", "", "\u200b", "two a"], ["x", "x", "y", "z", "y"]), Blobs())
+    found = inspect(labelled(["one a", "one b", "", "\u200b", "two a"], ["x", "x", "y", "z", "y"]), Blobs())
     assert found.texts.empty == [2, 3]
     assert found.texts.labels.sizes == [("x", 2), ("y", 1)]
-    assert found.with_model.judged == 2
+    assert found.with_model.num_scored == 2
 
 
-def shuffled(seed=0):
-    texts = [f"{place} {letter}" for place in ("one", "two", "three") for letter in "abcdefghijkl"]
-    labels = np.random.default_rng(seed).permutation([text.split()[0] for text in texts])
-    return labelled(texts, labels.tolist())
-
-
-def test_where_most_labels_are_disputed_it_is_said_and_not_only_counted():
-    facts = inspect_data(shuffled(), Blobs()).with_model
-    disputed = len(facts.suspects)
-    assert 18 < disputed < facts.judged == 36
-    assert facts.warning == (
-        f"Most labels are disputed ({disputed} of 36), so the lists of them say little: see whether labels and texts "
+def test_a_warning_says_that_most_labels_look_wrong():
+    findings = inspect(shuffled(), Blobs()).with_model
+    issues = len(findings.label_issues)
+    assert 18 < issues < findings.num_scored == 36
+    assert findings.warning == (
+        f"Most labels look wrong ({issues} of 36), so the lists of them say little: check that labels and texts "
         "belong together (shuffled rows, a wrong column), or try another model."
     )
-    assert facts.batches is not None
+    assert findings.batches is not None
 
 
 @pytest.mark.parametrize(("wrong", "warned"), [(2, False), (3, True)])
 def test_half_of_the_labels_are_not_most(wrong, warned, monkeypatch):
-    scores = torch.tensor([1.0] * wrong + [-1.0] * (4 - wrong) + [torch.nan])
+    log_odds = torch.tensor([1.0] * wrong + [-1.0] * (4 - wrong) + [torch.nan])
     suggested, nothing = torch.zeros(5, dtype=torch.long), torch.full((5,), -torch.inf)
-    neighbours = Neighbours(nothing, suggested, nothing, suggested)
-    monkeypatch.setattr(inspection, "score_labels", lambda *_, **__: LabelScores(scores, suggested, neighbours))
-    facts = inspect_data(labelled([f"one {letter}" for letter in "abcde"], ["y"] * 4 + ["x"]), Blobs()).with_model
-    assert (facts.judged, len(facts.suspects)) == (4, wrong)
-    assert (facts.warning is not None) == warned
+    neighbours = Neighbours(similarity=nothing, row=suggested, other_similarity=nothing, other_row=suggested)
+    found = LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
+    monkeypatch.setattr(inspection, "score_texts", lambda *_, **__: found)
+    findings = inspect(labelled([f"one {letter}" for letter in "abcde"], ["y"] * 4 + ["x"]), Blobs()).with_model
+    assert (findings.num_scored, len(findings.label_issues)) == (4, wrong)
+    assert (findings.warning is not None) == warned
 
 
-class Blind(Blobs):
-    def encode(self, sentences, **_):
-        return torch.full((len(sentences), 4), 0.3)
+def test_a_constant_model_lists_nothing_and_warns():
+    found = inspect(shuffled(), ConstantModel(), model_name="m")
+    findings = found.with_model
+    assert findings.warning == (
+        "m gives all sentences the same embedding, so labels cannot be checked: choose another model."
+    )
+    assert (findings.num_scored, findings.batches) == (None, None)
+    assert findings.label_issues == findings.confusions == findings.near_duplicates == findings.suggestions == []
+    assert findings.lengths.longest == 4
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["with_model"]["warning"] == findings.warning
 
 
-def test_of_a_model_that_tells_no_sentences_apart_nothing_is_listed():
-    found = inspect_data(shuffled(), Blind(), model_name="m")
-    facts = found.with_model
-    assert facts.warning == "All sentences are the same to m, so it tells nothing of their labels: take another model."
-    assert (facts.judged, facts.batches) == (None, None)
-    assert facts.suspects == facts.confusions == facts.near_duplicates == facts.suggestions == []
-    assert facts.lengths.longest == 4
-    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["with_model"]["warning"] == facts.warning
-
-
-def test_a_model_need_not_tell_copies_apart():
+def test_equal_embeddings_of_copies_are_no_fault_of_the_model():
     for texts in (["one a"], ["one a", "ONE  A", "one a"]):
-        facts = inspect_data(labelled(texts, ["x", "y", "x"][: len(texts)]), Blind()).with_model
-        assert (facts.judged, facts.warning) == (0, None)
+        findings = inspect(labelled(texts, ["x", "y", "x"][: len(texts)]), ConstantModel()).with_model
+        assert (findings.num_scored, findings.warning) == (0, None)
 
 
 def test_one_text_under_every_label():
-    found = inspect_data(labelled(["one a"] * 6, ["x", "y"] * 3), Blobs(), batch_size=4, samples_per_label=2)
-    assert (found.with_model.judged, found.with_model.warning) == (0, None)
-    assert found.with_model.suspects == found.with_model.near_duplicates == []
+    found = inspect(labelled(["one a"] * 6, ["x", "y"] * 3), Blobs(), batch_size=4, samples_per_label=2)
+    assert (found.with_model.num_scored, found.with_model.warning) == (0, None)
+    assert found.with_model.label_issues == found.with_model.near_duplicates == []
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_lists_are_cut_and_counted():
+def test_lists_are_limited_and_counted():
     texts, labels = _rows()
-    found = inspect_data(labelled(texts, labels), Blobs())
-    short, whole = found.to_dict(most=1), found.to_dict()
-    assert short["counts"] == whole["counts"]
-    assert whole["counts"] | {"near_duplicates": 0} == {
-        "empty": 2, "duplicates": 1, "contradictions": 1, "suspects": 2, "confusions": 1, "near_duplicates": 0,
+    found = inspect(labelled(texts, labels), Blobs())
+    short, complete = found.to_dict(max_items=1), found.to_dict()
+    assert short["counts"] == complete["counts"]
+    assert complete["counts"] | {"near_duplicates": 0} == {
+        "empty": 2, "duplicates": 1, "contradictions": 1, "label_issues": 2, "confusions": 1, "near_duplicates": 0,
     }  # fmt: skip
     assert short["texts"]["empty"] == [0]
-    assert whole["texts"]["empty"] == [0, 8]
-    assert short["with_model"]["suspects"] == whole["with_model"]["suspects"][:1]
-    # Lists that are not counted are whole.
-    assert short["texts"]["labels"] == whole["texts"]["labels"]
-    assert short["with_model"]["batches"] == whole["with_model"]["batches"]
-    assert json.loads(json.dumps(whole, allow_nan=False))["with_model"]["suspects"] == whole["with_model"]["suspects"]
+    assert complete["texts"]["empty"] == [0, 8]
+    assert short["with_model"]["label_issues"] == complete["with_model"]["label_issues"][:1]
+    # Lists that are not counted are complete.
+    assert short["texts"]["labels"] == complete["texts"]["labels"]
+    assert short["with_model"]["batches"] == complete["with_model"]["batches"]
+    assert (
+        json.loads(json.dumps(complete, allow_nan=False))["with_model"]["label_issues"]
+        == complete["with_model"]["label_issues"]
+    )
 
 
 def test_with_a_real_encoder(bert, sentences, labels):
     model = SentenceTransformer(bert, device="cpu")
     data = labelled(sentences, labels)
-    found, again = (inspect_data(data, model, batch_size=8, samples_per_label=2).with_model for _ in range(2))
+    found, again = (inspect(data, model, batch_size=8, samples_per_label=2).with_model for _ in range(2))
     assert found == again
-    assert found.judged == len(sentences)
+    assert found.num_scored == len(sentences)
     assert found.lengths.limit == 32
     assert found.lengths.mean == pytest.approx(np.mean([len(sentence.split()) + 2 for sentence in sentences]))
     assert found.suggestions[0].value == "cosine"
+
+
+def test_data_and_model_may_be_names(csv_file, bert):
+    found = inspect(str(csv_file), str(bert), batch_size=8, samples_per_label=2)
+    data = load_labelled(str(csv_file), empty_texts=True)
+    model = SentenceTransformer(bert)
+    names = {"source": str(csv_file), "model_name": str(bert)}
+    assert found == inspect(data, model, **names, batch_size=8, samples_per_label=2)
+    assert found.with_model.model == str(bert)
+    assert inspect(str(csv_file), columns=Columns("label", "text")).texts.labels.count == 16
+
+
+def test_the_columns_of_a_file_may_be_missing(csv_file):
+    with pytest.raises(DataError, match="has no column 'title'"):
+        inspect(str(csv_file), columns=Columns(text="title"))

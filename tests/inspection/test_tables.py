@@ -1,28 +1,30 @@
-"""The words for an inspection, which the screen and the report share."""
+"""The tables of an inspection, which the screen and the report share."""
 
 import numpy as np
+import pytest
 import torch
 
-from tercet.inspection.batches import batch_facts
-from tercet.inspection.inspection import inspect_data
-from tercet.inspection.lengths import length_facts
-from tercet.inspection.tables import (
-    active_rows,
-    first_of,
-    model_rows,
-    row_numbers,
-    suggestion_rows,
-    text_rows,
-    token_lengths,
-)
-from tercet.inspection.texts import text_facts
-from tests.inspection.test_inspection import Blind, Blobs, labelled, shuffled
+from tercet.inspection.batches import summarize_batches
+from tercet.inspection.inspection import inspect
+from tercet.inspection.lengths import summarize_lengths
+from tercet.inspection.results import Example, Inspection, ModelFindings
+from tercet.inspection.tables import Items, active_fractions, inspection_tables, row_numbers
+from tercet.inspection.texts import summarize_texts
+from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
+
+
+def _tables(inspection, max_rows=10):
+    return {table.key: table for table in inspection_tables(inspection, max_rows)}
+
+
+def _counts(texts, label_ids, names):
+    summary = summarize_texts(texts, np.array(label_ids), names)
+    return dict(_tables(Inspection(source="x", texts=summary))["texts"].rows)
 
 
 def test_rows_are_counted_with_the_empty_ones_and_labels_without():
     texts = ["a", "A", "", "b", *[" "] * 5, "a"]
-    rows = dict(text_rows(text_facts(texts, np.array([0, 0, 1, 1, 2, 2, 2, 2, 2, 1]), ["x", "y", "z"])))
-    assert rows == {
+    assert _counts(texts, [0, 0, 1, 1, 2, 2, 2, 2, 2, 1], ["x", "y", "z"]) == {
         "rows": "10",
         "labels": "2",
         "smallest label": "2 (y)",
@@ -30,54 +32,90 @@ def test_rows_are_counted_with_the_empty_ones_and_labels_without():
         "largest label": "2 (x)",
         "labels with one sentence": "0",
         "empty texts": "6 (row 2, 4, 5, 6, 7, …)",
-        "copies under the same label": "1 (row 1)",
-        "texts under two labels or more": "1",
+        "duplicates under the same label": "1 (row 1)",
+        "texts under several labels": "1",
     }
-    nothing = dict(text_rows(text_facts([""], np.array([0]), ["x"])))
+    nothing = _counts([""], [0], ["x"])
     assert (nothing["labels"], nothing["smallest label"], nothing["largest label"]) == ("0", "–", "–")
 
 
-def test_what_a_model_tells():
-    facts = inspect_data(shuffled(), Blobs(), batch_size=8, samples_per_label=2).with_model
-    rows = dict(model_rows(facts))
-    share = len(facts.suspects) / 36
-    assert rows["labels that others dispute"] == f"{len(facts.suspects)} of 36 ({share:.1%})"
-    assert rows["pairs of labels with such sentences"] == str(len(facts.confusions))
-    assert rows["near copies under two labels"] == str(len(facts.near_duplicates))
-    assert rows["sentences that are cut"] == "0 (limit 6)"
-    assert [row[0] for row in suggestion_rows(facts)] == ["--distance", "--margin", "--samples-per-label"]
-    assert [row[1:] for row in suggestion_rows(facts)] == [
-        (value if isinstance(value := found.value, str) else f"{value:g}", found.reason) for found in facts.suggestions
+def test_findings_of_a_model():
+    found = inspect(shuffled(), Blobs(), batch_size=8, samples_per_label=2)
+    findings, tables = found.with_model, _tables(found)
+    rows = dict(tables["lengths"].rows)
+    fraction = len(findings.label_issues) / 36
+    assert rows["label issues"] == f"{len(findings.label_issues)} of 36 ({fraction:.1%})"
+    assert rows["pairs of confused labels"] == str(len(findings.confusions))
+    assert rows["near-duplicates under two labels"] == str(len(findings.near_duplicates))
+    assert rows["truncated sentences"] == "0 (limit 6)"
+    assert tables["lengths"].warning == findings.warning
+    settings = tables["settings"]
+    assert settings.columns[0].kind == "setting"
+    assert [row[0] for row in settings.rows] == ["distance", "margin", "samples_per_label"]
+    assert [row[1:] for row in settings.rows] == [
+        (value if isinstance(value := found.value, str) else f"{value:g}", found.reason)
+        for found in findings.suggestions
     ]
 
 
-def test_of_a_model_that_tells_nothing_apart_only_lengths_are_told():
-    facts = inspect_data(shuffled(), Blind()).with_model
-    assert [name for name, _ in model_rows(facts)] == ["tokens of a sentence", "sentences that are cut"]
+def test_lists_are_limited_and_say_how_many_rows_they_have():
+    found = inspect(shuffled(), Blobs())
+    findings = found.with_model
+    total = len(findings.label_issues)
+    few, all_rows = (_tables(found, max_rows)["issues"] for max_rows in (3, 1000))
+    assert few.title == f"Label issues, the most likely first (the first 3 of {total})"
+    assert all_rows.title == "Label issues, the most likely first"
+    assert (few.total, all_rows.total) == (total, total)
+    assert few.rows == all_rows.rows[:3]
+    issue = findings.label_issues[0]
+    assert few.rows[0] == (str(issue.row), issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.2f}")
+    assert [column.name for column in few.columns if column.kind == "number"] == ["row", "log-odds"]
+    pair = findings.confusions[0]
+    labels, issues, fraction, examples = _tables(found)["confusions"].rows[0]
+    assert (labels, examples) == (pair.labels, tuple(pair.examples))
+    assert (issues, fraction) == (f"{pair.issues[0]} / {pair.issues[1]}", f"{pair.fraction:.0%}")
+    assert all(isinstance(example, Example) for example in examples)
 
 
-def test_nothing_judged_is_no_division():
-    facts = inspect_data(labelled(["one a", "one b"], ["x", "x"]), Blobs()).with_model
-    assert dict(model_rows(facts))["labels that others dispute"] == "0 of 0 (0.0%)"
+def test_texts_under_several_labels_list_their_rows_and_labels():
+    table = _tables(inspect(labelled(["one", "two", "ONE"], ["x", "y", "y"])))["contradictions"]
+    assert table.rows == [(Items(("0", "2")), "one", Items(("x", "y")))]
+
+
+def test_of_a_constant_model_only_lengths_are_shown():
+    found = inspect(shuffled(), ConstantModel())
+    tables = _tables(found)
+    assert list(tables) == ["texts", "contradictions", "lengths"]
+    assert [name for name, _ in tables["lengths"].rows] == ["tokens per sentence", "truncated sentences"]
+    assert tables["lengths"].warning == found.with_model.warning
+
+
+def test_if_no_label_could_be_checked_nothing_is_divided_by_zero():
+    found = inspect(labelled(["one a", "one b"], ["x", "x"]), Blobs())
+    tables = _tables(found)
+    assert dict(tables["lengths"].rows)["label issues"] == "0 of 0 (0.0%)"
+    assert tables["issues"].no_rows == "No label could be checked."
+    assert tables["contradictions"].warning == f"These data cannot be used for training: {found.obstacle}"
 
 
 def test_lengths():
-    text = "3.0 on average, 50 % up to 3, 95 % up to 5, 99 % up to 5, longest 5"
-    assert token_lengths(length_facts(np.arange(1, 6), None)) == text
+    findings = ModelFindings(model="m", lengths=summarize_lengths(np.arange(1, 6), None))
+    texts = summarize_texts(["a"], np.array([0]), ["x"])
+    rows = dict(_tables(Inspection(source="x", texts=texts, with_model=findings))["lengths"].rows)
+    assert rows["tokens per sentence"] == "mean 3.0, 50 % up to 3, 95 % up to 5, 99 % up to 5, longest 5"
+    assert rows["truncated sentences"] == "0 (limit none)"
 
 
-def test_active_shares_stand_by_distance_and_kind():
+def test_active_fractions_come_by_distance_and_kind():
     x, label_ids = torch.randn(20, 3), np.repeat(np.arange(4), 5)
-    facts = batch_facts(x, label_ids, 8, 2)
-    rows = active_rows(facts)
-    assert [row[:2] for row in rows] == [
+    batches = summarize_batches(x, label_ids, 8, 2)
+    curves = active_fractions(batches)
+    assert [curve[:2] for curve in curves] == [
         ("euclidean", "all"), ("euclidean", "semi-hard"), ("cosine", "all"), ("cosine", "semi-hard"),
     ]  # fmt: skip
-    assert rows[3][2] == [share.semi_hard for share in facts.active if share.distance == "cosine"]
+    assert curves[3][2] == [fraction.semi_hard for fraction in batches.active if fraction.distance == "cosine"]
 
 
-def test_lists_say_how_much_of_them_is_shown():
-    assert first_of("Copies", 10, 10) == "Copies"
-    assert first_of("Copies", 1234, 10) == "Copies (the first 10 of 1,234)"
-    assert row_numbers([3, 4, 5], 3) == "3, 4, 5"
-    assert row_numbers([3, 4, 5], 2) == "3, 4, …"
+@pytest.mark.parametrize(("max_rows", "expected"), [(3, "3, 4, 5"), (2, "3, 4, …")])
+def test_row_numbers(max_rows, expected):
+    assert row_numbers([3, 4, 5], max_rows) == expected

@@ -1,4 +1,4 @@
-"""Facts about texts, each against the sentence that defines it."""
+"""Summaries of texts, each against the sentence that defines it."""
 
 import statistics
 from collections import Counter
@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tercet.inspection.lengths import length_facts
-from tercet.inspection.texts import label_sizes, text_facts, text_keys
+from tercet.inspection.lengths import summarize_lengths
+from tercet.inspection.texts import label_sizes, summarize_texts, text_keys
 
 _TEXTS = st.sampled_from(["a b", "A  b", "a\tB\n", "ab", "", " ", "\u00a0", "ß", "SS", "ss ", "c", "\u200b", "ａｂ"])
 _ROWS = st.lists(st.tuples(_TEXTS, st.integers(0, 2)), min_size=1, max_size=14)
@@ -31,7 +31,7 @@ def test_texts_are_the_same_in_any_unicode_form_and_with_characters_without_widt
 @given(_ROWS)
 def test_facts_are_what_their_names_say(rows):
     texts, label_ids = [text for text, _ in rows], np.array([code for _, code in rows])
-    facts = text_facts(texts, label_ids, _NAMES)
+    facts = summarize_texts(texts, label_ids, _NAMES)
 
     keys = text_keys(texts)
 
@@ -57,7 +57,7 @@ def test_facts_are_what_their_names_say(rows):
 
 
 def test_where_no_row_has_a_text_there_is_no_label():
-    labels = text_facts(["", " "], np.array([0, 1]), _NAMES).labels
+    labels = summarize_texts(["", " "], np.array([0, 1]), _NAMES).labels
     assert (labels.count, labels.smallest, labels.largest, labels.singletons, labels.sizes) == (0, None, None, 0, [])
 
 
@@ -76,8 +76,8 @@ def test_sizes_of_labels(rows):
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.none() | st.integers(1, 300))
 def test_lengths(counts, limit):
-    facts = length_facts(np.array(counts), limit)
-    assert facts.cut == (0 if limit is None else sum(count > limit for count in counts))
+    facts = summarize_lengths(np.array(counts), limit)
+    assert facts.truncated == (0 if limit is None else sum(count > limit for count in counts))
     assert (facts.longest, facts.limit) == (max(counts), limit)
     assert np.isclose(facts.mean, statistics.mean(counts))
     for share, tokens in facts.percentiles.items():

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: silent, alone with its file, usable by pointer, keyboard and on a phone."""
+"""The report in Chromium: it logs no error, requests nothing, and works by pointer, by keyboard and on a phone."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
-from tests.report.made_up import LOG, METRICS, measured
+from tests.report.helpers import LOG, RECORD, evaluated
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
@@ -24,9 +24,9 @@ def report(tmp_path_factory):
     sentences = [s for topic in TOPICS.values() for s in topic] * 3
     labels = [name for name, topic in TOPICS.items() for _ in topic] * 3
     sentences[0], labels = _EVIL, [label.replace("food", "<i>food</i>") for label in labels]
-    found = measured(sentences, labels)
+    found = evaluated(sentences, labels)
     found.after[0] *= -1  # far from its label, so among the hardest triplets
-    write_run_report(path, METRICS, LOG, found)
+    write_run_report(path, RECORD, LOG, found)
     return path
 
 
@@ -59,7 +59,7 @@ def opened(chrome, path, width=1280, height=900):
 def until(found, seconds=60):
     end = time.monotonic() + seconds
     while not (value := found()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(0.1)
     return value
 
@@ -70,7 +70,7 @@ def requests(chrome):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_silent_asks_for_nothing_and_fits(chrome, report, width):
+def test_it_logs_nothing_requests_nothing_and_fits(chrome, report, width):
     page = opened(chrome, report, width)
     assert [entry["message"] for entry in page.get_log("browser")] == []
     asked = requests(page)
@@ -127,7 +127,7 @@ def test_pointing_at_a_sentence_shows_it_and_its_label(chrome, report, which):
     assert "sport" in text
 
 
-def test_on_a_phone_the_sentence_is_read_below_the_maps_and_all_curves_are_named(chrome, report):
+def test_on_a_phone_the_sentence_is_shown_below_the_maps_and_all_curves_are_named(chrome, report):
     page = opened(chrome, report, 390)
     page.execute_script("document.querySelector('.maps').scrollIntoView()")
     x, y = page.execute_script(_PLACE, 0, 0, 0)
@@ -146,13 +146,13 @@ def test_on_a_phone_the_sentence_is_read_below_the_maps_and_all_curves_are_named
 
 def test_a_label_that_looks_like_a_template_stays_as_it_is(chrome, tmp_path):
     names = ["%{y}", "%{meta}", "%{customdata}", "plain"]
-    write_run_report(tmp_path / "t.html", METRICS, LOG, measured(list("abcdefghijkl"), names * 3))
+    write_run_report(tmp_path / "t.html", RECORD, LOG, evaluated(list("abcdefghijkl"), names * 3))
     page = opened(chrome, tmp_path / "t.html")
     legend = page.execute_script("return [...document.querySelectorAll('.maps .legendtext')].map((t) => t.textContent)")
     assert legend == sorted(names)
 
 
-def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
+def test_a_label_is_chosen_by_the_keyboard_and_in_the_legend(chrome, report):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -183,20 +183,20 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
         page.execute_cdp_cmd("Input.dispatchMouseEvent", {
             "type": kind, "x": x + w / 2, "y": y + h / 2, "button": "left", "clickCount": 1,
         })  # fmt: skip
-    until(lambda: opacities() == [[0.8] * 4] * 2)  # picked again: all are shown
+    until(lambda: opacities() == [[0.8] * 4] * 2)  # chosen again: all are shown
 
 
-def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
+def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
     from tercet.data.columns import LabelledSentences, number_labels
-    from tercet.inspection.inspection import inspect_data
+    from tercet.inspection.inspection import inspect
 
     sentences = [s for topic in TOPICS.values() for s in topic] * 2
     names = [name for name, topic in TOPICS.items() for _ in topic] * 2
     sentences[0], names[1] = _EVIL, _EVIL
     data = LabelledSentences(sentences, *number_labels(names, "x"))
     model = SentenceTransformer(str(bert))
-    found = inspect_data(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
+    found = inspect(data, model, source=_EVIL, batch_size=8, samples_per_label=2)
     write_inspection_report(tmp_path / "i.html", found)
     for width in (1280, 390):
         page = opened(chrome, tmp_path / "i.html", width)

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from tercet.report.neighbours import (
     LabelRecall,
     confused_pairs,
+    find_neighbourhood,
     hardest_triplets,
-    neighbourhood,
-    numbered,
     recall_per_label,
     sample_distances,
 )
@@ -35,7 +34,7 @@ def test_neighbourhood_is_what_loops_find(distance, grid, block_bytes):
     x = whole_numbers(37, 3) if grid else torch.randn(37, 5, dtype=torch.float64)
     label_ids = np.random.default_rng(1).integers(0, 6, 37)
     label_ids[5] = 9  # alone under its label
-    found = neighbourhood(x, label_ids, distance, block_bytes=block_bytes)
+    found = find_neighbourhood(x, label_ids, distance, block_bytes=block_bytes)
     for i in range(37):
         d = [plain_distance(x, i, j, distance) for j in range(37)]
         others = [j for j in range(37) if j != i]
@@ -55,13 +54,13 @@ def test_neighbourhood_is_what_loops_find(distance, grid, block_bytes):
 def test_recall_confusion_and_triplets_are_what_their_definitions_say():
     x = torch.tensor([[0.0], [1.0], [1.5], [10.0], [11.0], [12.4], [30.0]])
     label_ids = np.array([0, 0, 1, 1, 2, 2, 3])
-    found = neighbourhood(x, label_ids, "euclidean")
+    found = find_neighbourhood(x, label_ids, "euclidean")
     # nearest:      1    2    1    4    3    4    5; row 6 is alone under its label, so it is no label to recall
     assert found.nearest.tolist() == [1, 2, 1, 4, 3, 4, 5]
     assert recall_per_label(found, label_ids) == [
-        LabelRecall(1, 2, 0.0),
-        LabelRecall(0, 2, 0.5),
-        LabelRecall(2, 2, 0.5),
+        LabelRecall(label_id=1, sentences=2, recall=0.0),
+        LabelRecall(label_id=0, sentences=2, recall=0.5),
+        LabelRecall(label_id=2, sentences=2, recall=0.5),
     ]
     assert confused_pairs(found, label_ids) == [
         ((0, 1), [(1, 2), (2, 1)]), ((1, 2), [(3, 4), (4, 3)]), ((2, 3), [(6, 5)]),
@@ -75,9 +74,9 @@ def test_recall_confusion_and_triplets_are_what_their_definitions_say():
 
 def test_one_label_or_labels_of_one_sentence_have_no_triplet():
     x = torch.randn(4, 3)
-    assert hardest_triplets(neighbourhood(x, np.zeros(4, int), "euclidean"), 5) == []
-    assert hardest_triplets(neighbourhood(x, np.arange(4), "euclidean"), 5) == []
-    assert recall_per_label(neighbourhood(x, np.arange(4), "euclidean"), np.arange(4)) == []
+    assert hardest_triplets(find_neighbourhood(x, np.zeros(4, int), "euclidean"), 5) == []
+    assert hardest_triplets(find_neighbourhood(x, np.arange(4), "euclidean"), 5) == []
+    assert recall_per_label(find_neighbourhood(x, np.arange(4), "euclidean"), np.arange(4)) == []
     positives, negatives = sample_distances(x, np.zeros(4, int), "euclidean", 10)
     assert (len(positives), len(negatives)) == (10, 0)
     positives, negatives = sample_distances(x, np.arange(4), "euclidean", 10)
@@ -110,9 +109,3 @@ def test_every_pair_is_drawn_equally_often():
         counts = np.unique(sample.round(9), return_counts=True)[1]
         assert len(counts) == number
         assert counts == pytest.approx(30_000 / number, rel=0.1)
-
-
-def test_labels_are_numbered_in_the_order_of_their_names():
-    label_ids, names = numbered(["b", "a", "10", "b"])
-    assert label_ids.tolist() == [2, 1, 0, 2]
-    assert names == ["10", "a", "b"]

@@ -1,61 +1,34 @@
 """The page as a whole: its structure, its size, and that data stay data."""
 
 import re
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tercet.report.inspection_report import write_inspection_report
-from tercet.report.run_report import Measured, write_run_report
+from tercet.report.run_report import EvaluatedSentences, write_run_report
 from tests.conftest import TOPICS
-from tests.report.made_up import LOG, METRICS, measured
-from tests.report.test_text import NASTY
+from tests.report.helpers import LOG, NASTY, RECORD, Tags, evaluated, titles
 
 
-class Tags(HTMLParser):
-    """Counts tags, and keeps the text outside of scripts."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words, self.attributes, self._script = {}, [], [], False
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags[tag] = self.tags.get(tag, 0) + 1
-        self.attributes += attrs
-        self._script = tag == "script"
-
-    def handle_endtag(self, tag):
-        self._script = self._script and tag != "script"
-
-    def handle_data(self, data):
-        if not self._script:
-            self.words.append(data)
-
-
-def written(tmp_path, found, metrics=METRICS, **more):
+def written(tmp_path, found, record=RECORD, **more):
     path = tmp_path / "r.html"
-    write_run_report(path, metrics, LOG, found, **more)
+    write_run_report(path, record, LOG, found, **more)
     return path.read_text(encoding="utf-8")
 
 
-def titles(text):
-    return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
-
-
-ALL = ["Did it help?", "Training", "Distances", "Map", "Recall per label", "Labels taken for each other",
+ALL = ["Did it help?", "Training", "Distances", "Map", "Recall per label", "Confused labels",
        "The hardest triplets at the end", "To repeat the run"]  # fmt: skip
 
 
-def test_whatever_the_data_contain_no_tag_comes_of_it(tmp_path):
+def test_data_never_become_markup(tmp_path):
     labels = [f"{nasty} {number % 2}" for number, nasty in enumerate(NASTY * 4)]
     sentences = NASTY * 4
-    evil = {**METRICS, "settings": {**METRICS["settings"], "data": "<script>alert(3)</script>"}}
-    tame = Tags(written(tmp_path, measured(["x"] * len(labels), labels), command="tercet train"))
-    page = Tags(written(tmp_path, measured(sentences, labels), evil, command="tercet train '<img src=x onerror=a>'"))
+    evil = replace(RECORD, settings={**RECORD.settings, "data": "<script>alert(3)</script>"})
+    tame = Tags(written(tmp_path, evaluated(["x"] * len(labels), labels), command="tercet train"))
+    page = Tags(written(tmp_path, evaluated(sentences, labels), evil, command="tercet train '<img src=x onerror=a>'"))
     assert page.tags["script"] == tame.tags["script"] == 2
     assert set(page.tags) == set(tame.tags)
     words = "".join(page.words)
@@ -70,15 +43,24 @@ def test_whatever_the_data_contain_no_tag_comes_of_it(tmp_path):
 
 def test_it_has_all_parts(tmp_path):
     sentences = [s for topic in TOPICS.values() for s in topic]
-    text = written(tmp_path, measured(sentences, [n for n, topic in TOPICS.items() for _ in topic]))
+    text = written(tmp_path, evaluated(sentences, [n for n, topic in TOPICS.items() for _ in topic]))
     assert titles(text) == ALL
     assert "<title>Training report</title>" in text
     assert "MAP@R rose, from 0.2500 to 0.5000" in text
 
 
+def test_distances_are_in_the_table_of_metrics_and_not_in_the_plot(tmp_path):
+    metrics = {"map@r": 0.5, "mean_positive_distance": 0.31}
+    page = written(tmp_path, None, replace(RECORD, before=metrics, after={**metrics, "mean_positive_distance": 0.29}))
+    assert "mean distance to positives" in Tags(page).words
+    plots = page[page.index("const PLOTS = ") :]
+    assert '"name":"MAP@R"' in plots
+    assert "mean distance to positives" not in plots
+
+
 def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
     command = f"tercet train 'my  file.csv' --text-column '<b>' {'x' * 3000}"
-    page = Tags(written(tmp_path, measured(list("abcdefgh"), list("xxyyxxyy")), command=command))
+    page = Tags(written(tmp_path, evaluated(list("abcdefgh"), list("xxyyxxyy")), command=command))
     assert command in page.words
     column = page.words[page.words.index("loss at margin 0.3") :]
     assert not [word for word in column if re.fullmatch(r"-\d\.\d{3}", word)]
@@ -87,12 +69,16 @@ def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
 def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
     before = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [1, -0.3]])  # the last lies beside a
     after = torch.tensor([[1.0, 0], [0, 1], [0.1, 1], [0.2, 1], [-1, 0], [-1, 0.1]])  # one of a lies among b
-    text = written(tmp_path, Measured(list("123456"), list("aabbcc"), before, after))
-    assert "it rose for 1 and fell for 1 of 3 labels" in text
+    found = EvaluatedSentences(
+        sentences=list("123456"), label_ids=np.repeat([0, 1, 2], 2), label_names=["a", "b", "c"],
+        before=before, after=after,
+    )  # fmt: skip
+    text = written(tmp_path, found)
+    assert "Of 3 labels, it rose for 1 and fell for 1." in text
 
 
-def test_what_was_not_measured_is_said(tmp_path):
-    nothing = {**METRICS, "before": {}, "after": {}}
+def test_a_run_without_evaluation_says_so(tmp_path):
+    nothing = replace(RECORD, before=None, after=None)
     text = written(tmp_path, None, nothing, missing="It was measured on triplets.")
     assert titles(text) == ["Did it help?", "Training", "Sentences and labels", "To repeat the run"]
     assert "It was measured on triplets." in text
@@ -100,35 +86,35 @@ def test_what_was_not_measured_is_said(tmp_path):
 
 
 def test_a_short_log_and_a_soft_margin(tmp_path):
-    soft = {**METRICS, "settings": {**METRICS["settings"], "loss": "batch-hard-soft-margin"}}
+    soft = replace(RECORD, settings={**RECORD.settings, "loss": "batch-hard-soft-margin"})
     path = tmp_path / "r.html"
-    write_run_report(path, soft, [], measured(list("abcdefgh"), list("xxyyxxyy")))
+    write_run_report(path, soft, [], evaluated(list("abcdefgh"), list("xxyyxxyy")))
     text = path.read_text()
     assert "too short for an entry" in text
-    assert "no fixed width" in text
+    assert "The loss has no margin" in text
 
 
 @pytest.mark.parametrize("labels", ["aaaa", "abcd", "aabb", "ab"])
 def test_small_and_degenerate_measurements(tmp_path, labels):
-    text = written(tmp_path, measured([f"s{i}" for i in range(len(labels))], list(labels)))
+    text = written(tmp_path, evaluated([f"s{i}" for i in range(len(labels))], list(labels)))
     assert titles(text) == ALL
 
 
 @pytest.mark.parametrize("distance", ["cosine", "manhattan"])
 def test_distances_are_those_of_the_loss(tmp_path, distance):
-    settings = {**METRICS["settings"], "distance": distance}
-    text = written(tmp_path, measured(list("abcdefgh"), list("xxyyxxyy")), {**METRICS, "settings": settings})
+    record = replace(RECORD, settings={**RECORD.settings, "distance": distance})
+    text = written(tmp_path, evaluated(list("abcdefgh"), list("xxyyxxyy")), record)
     assert f"{distance} distance" in text
 
 
-def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path):
+def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_described(tmp_path):
     """Of `&`, which takes more bytes than any letter or emoji once it is escaped."""
     rng = np.random.default_rng(0)
     sentences = [f"{number} {'&' * 200}" for number in range(20_000)]
     labels = [f"{code} {'&' * 200}" for code in (10_000 * rng.random(20_000) ** 2).astype(int)]
     log = [{"loss": 0.5, "active_fraction": 0.5, "positive_distance": 0.123456, "step": step} for step in range(50_000)]
     path = tmp_path / "r.html"
-    write_run_report(path, METRICS, log, measured(sentences, labels))
+    write_run_report(path, RECORD, log, evaluated(sentences, labels))
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < 8_000_000
     (shown,) = re.findall(r"2,000 of (\d,\d{3}) sentences of the 200 largest of \d,\d{3} labels, drawn at random", text)
@@ -136,32 +122,34 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path
     assert "The 500 worst of" in text
 
 
-def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
+def test_an_inspection_is_complete_and_escaped(tmp_path, bert):
     from tercet import SentenceTransformer
     from tercet.data.columns import LabelledSentences, number_labels
-    from tercet.inspection.inspection import inspect_data
+    from tercet.inspection.inspection import inspect
 
     sentences = [f"{s} {nasty}" for topic in TOPICS.values() for s in topic for nasty in NASTY[:4]]
     names = [f"<b>{name}</b>" for name, topic in TOPICS.items() for _ in topic for _ in range(4)]
     names[3], names[9] = "<b>money</b>", "<b>food</b>"
     data = LabelledSentences(sentences, *number_labels(names, "x"))
-    found = inspect_data(data, SentenceTransformer(str(bert)), source="<i>x.csv</i>", batch_size=8, samples_per_label=2)
+    found = inspect(data, SentenceTransformer(str(bert)), source="<i>x.csv</i>", batch_size=8, samples_per_label=2)
     write_inspection_report(tmp_path / "i.html", found)
     page = Tags((tmp_path / "i.html").read_text())
     assert page.tags["script"] == 2
     assert not {"b", "i"} & set(page.tags)
     assert "Inspection of <i>x.csv</i>" in "".join(page.words)
     headings = titles((tmp_path / "i.html").read_text())
-    assert headings == ["Texts and labels", "Lengths", "Doubtful labels", "Labels taken for each other",
-                        "Near copies under two labels", "What batches would hold", "To begin with"]  # fmt: skip
-    for suspect in found.with_model.suspects[:3]:
-        assert f"{suspect.score:.2f}" in page.words
+    assert headings == [
+        "Texts and labels", "Lengths", "Label issues", "Confused labels", "Near-duplicates under two labels",
+        "Active triplets in a batch", "Suggested settings",
+    ]  # fmt: skip
+    for issue in found.with_model.label_issues[:3]:
+        assert f"{issue.log_odds:.2f}" in page.words
 
 
 def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
     from tercet.data.columns import LabelledSentences, number_labels
-    from tercet.inspection.inspection import inspect_data
+    from tercet.inspection.inspection import inspect
 
-    found = inspect_data(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))
+    found = inspect(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))
     write_inspection_report(tmp_path / "i.html", found)
     assert titles((tmp_path / "i.html").read_text()) == ["Texts and labels"]

@@ -1,64 +1,64 @@
-"""The figures by themselves, as a notebook uses them."""
+"""The plots alone, as a notebook uses them."""
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from tercet.report import plots as figures
-from tests.report.made_up import LOG, METRICS
+from tercet.report import plots
+from tests.report.helpers import LOG, RECORD
 
 
 def test_training_curves_hold_the_log():
-    figure = figures.training_curves(LOG)
+    figure = plots.training_curves(LOG)
     lines = {line.name: (list(line.x), list(line.y)) for line in figure.data}
     assert lines["loss"] == ([10, 20], [0.3, 0.1])
-    assert lines["share active"] == ([10, 20], [0.9, 0.4])
+    assert lines["active fraction"] == ([10, 20], [0.9, 0.4])
     assert lines["to negatives"] == ([10, 20], [1.0, 1.2])
     assert "to the nearest negative" not in lines  # not in this log
     whole = dict.fromkeys(("hardest_positive_distance", "hardest_negative_distance"), 1.0)
-    drawn = figures.training_curves([{**entry, **whole} for entry in LOG if "loss" in entry]).data
+    drawn = plots.training_curves([{**entry, **whole} for entry in LOG if "loss" in entry]).data
     assert len({line.line.color for line in drawn}) == len(drawn) == 7
 
 
 def test_a_long_log_is_thinned_and_keeps_its_last_entry():
     log = [{"loss": 1 / step, "step": step} for step in range(1, 20_000)]
-    (line,) = figures.training_curves(log).data
+    (line,) = plots.training_curves(log).data
     assert len(line.x) <= 1000
     assert line.x[-1] == 19_999
 
 
 def test_metric_curves_go_from_before_through_the_evaluations_to_after():
-    figure = figures.metric_curves(LOG, METRICS["before"], METRICS["after"], {"map@r": "MAP@R"})
+    figure = plots.metric_curves(LOG, RECORD.before, RECORD.after, {"map@r": "MAP@R"})
     (line,) = figure.data
     assert (list(line.x), list(line.y)) == ([0, 15, 30], [0.25, 0.4, 0.5])
-    assert figures.metric_curves([], None, None, {"map@r": "MAP@R"}).data == ()
+    assert plots.metric_curves([], None, None, {"map@r": "MAP@R"}).data == ()
 
 
 def test_histograms_are_shares_and_the_margin_begins_at_the_mean_positive():
     rng = np.random.default_rng(0)
     before = (rng.normal(0.9, 0.2, 500), rng.normal(1.0, 0.2, 700))
     after = (rng.normal(0.4, 0.1, 500), rng.normal(1.2, 0.1, 700))
-    figure = figures.distance_histograms(before, after, margin=0.3)
+    figure = plots.distance_histograms(before, after, margin=0.3)
     for line in figure.data:
         assert sum(line.y) == pytest.approx(1, abs=1e-4)
     bands = [(shape.x0, shape.x1) for shape in figure.layout.shapes]
     assert bands == [(sample[0].mean(), pytest.approx(sample[0].mean() + 0.3)) for sample in (before, after)]
-    assert not figures.distance_histograms(before, after, margin=None).layout.shapes
+    assert not plots.distance_histograms(before, after, margin=None).layout.shapes
 
 
 def test_histograms_of_nothing_and_of_one_value():
     nothing, ones = np.empty(0), np.ones(5)
     for pair in ((nothing, nothing), (ones, nothing), (nothing, ones)):
-        assert isinstance(figures.distance_histograms(pair, pair, margin=0.3), go.Figure)
+        assert isinstance(plots.distance_histograms(pair, pair, margin=0.3), go.Figure)
 
 
-def test_72_labels_have_72_looks_and_each_its_own_sentences():
-    labels = [f"label {number:02}" for number in range(72)] * 2
+def test_72_labels_have_72_styles_and_each_its_own_sentences():
+    names, label_ids = [f"label {number:02}" for number in range(73)], np.tile(np.arange(72), 2)
     sentences = [f"sentence {number}" for number in range(144)]
     points = np.arange(288.0).reshape(144, 2)
-    figure = figures.embedding_map(points, labels, sentences, "Before")
-    looks = {(line.marker.color, line.marker.symbol) for line in figure.data}
-    assert len(looks) == 72
+    figure = plots.embedding_map(points, label_ids, names, sentences, "Before")
+    styles = {(line.marker.color, line.marker.symbol) for line in figure.data}
+    assert len(styles) == 72
     for code, line in enumerate(figure.data):
         assert line.name == f"label {code:02}"
         assert list(line.text) == [f"sentence {code}", f"sentence {72 + code}"]
@@ -66,7 +66,7 @@ def test_72_labels_have_72_looks_and_each_its_own_sentences():
 
 
 def test_recall_shows_the_first_labels_before_and_after():
-    figure = figures.recall_of_labels(["a", "b", "c"], [0.1, 0.5, 1.0], [0.2, 0.2, 0.2], most=2)
+    figure = plots.recall_of_labels(["a", "b", "c"], [0.1, 0.5, 1.0], [0.2, 0.2, 0.2], max_labels=2)
     (link,) = (line for line in figure.data if line.mode == "lines")
     assert (list(link.x), list(link.y)) == ([0.2, 0.1, None, 0.2, 0.5, None], [0, 0, None, 1, 1, None])
     points = {line.name: list(line.x) for line in figure.data if line.mode == "markers"}
@@ -74,7 +74,7 @@ def test_recall_shows_the_first_labels_before_and_after():
     assert list(figure.layout.yaxis.ticktext) == ["a", "b"]
 
 
-def test_the_colours_are_told_apart_by_people_who_see_fewer():
+def test_people_with_colour_blindness_can_distinguish_the_colours():
     """Machado, Oliveira and Fernandes 2009, severity 1: all pairs stay apart in linear light."""
     kinds = {
         "all": np.eye(3),
@@ -85,7 +85,7 @@ def test_the_colours_are_told_apart_by_people_who_see_fewer():
         "no blue": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
                              [0.004733, 0.691367, 0.303900]]),
     }  # fmt: skip
-    channels = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in figures.COLOURS])
+    channels = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in plots.COLOURS])
     light = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     for seen in kinds.values():
         colours = light @ seen.T

@@ -1,10 +1,10 @@
-"""Maps: neighbours stay together, and two maps of the same sentences can be laid side by side."""
+"""Maps: neighbours stay together, and two maps of the same sentences are aligned."""
 
 import numpy as np
 import pytest
 import torch
 
-from tercet.report.projection import lay_out
+from tercet.report.projection import project
 
 
 def clusters(groups=4, each=15, dim=20, seed=0):
@@ -14,16 +14,16 @@ def clusters(groups=4, each=15, dim=20, seed=0):
 
 
 def test_groups_stay_groups():
-    points = lay_out(clusters())
+    points = project(clusters())
     d = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(d, np.inf)
     assert (d.argmin(1) // 15 == np.arange(60) // 15).all()
 
 
-def test_a_second_map_is_turned_to_the_first():
+def test_a_second_map_is_rotated_to_the_first():
     x = clusters()
-    first = lay_out(x)
-    second = lay_out(x + 0.1 * torch.randn_like(x), like=first)
+    first = project(x)
+    second = project(x + 0.1 * torch.randn_like(x), aligned_to=first)
     u, _, v = np.linalg.svd(second.T @ first)
     assert u @ v == pytest.approx(np.eye(2), abs=1e-3)  # no turn brings it nearer
 
@@ -32,10 +32,10 @@ def test_a_second_map_is_turned_to_the_first():
 @pytest.mark.parametrize("dim", [1, 2, 5])
 def test_few_sentences_few_dimensions_and_all_alike(rows, dim):
     for x in (torch.randn(rows, dim), torch.ones(rows, dim), torch.zeros(rows, dim)):
-        first = lay_out(x)
-        assert first.shape == lay_out(x, like=first).shape == (rows, 2)
+        first = project(x)
+        assert first.shape == project(x, aligned_to=first).shape == (rows, 2)
         assert np.isfinite(first).all()
 
 
 def test_the_same_embeddings_give_the_same_map():
-    assert np.array_equal(lay_out(clusters()), lay_out(clusters()))
+    assert np.array_equal(project(clusters()), project(clusters()))

@@ -1,11 +1,11 @@
-"""Reports from the command line: checked before the work that they are about, written whole after it."""
+"""Reports of the commands: the path is checked before the work, and the file is written atomically after it."""
 
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._files import atomic_file
-from tercet.cli.console import check_output_file, print_note, this_command
+from tercet.cli.console import check_output_file, this_command, print_note
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -13,33 +13,51 @@ if TYPE_CHECKING:
 
     from tercet.runs.run import TrainingRun
 
-_NEEDED = ("plotly", "sklearn")
+_REQUIRED = ("plotly", "sklearn")
 
 
 def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
-    """Raise `DataError` if a report could not be written to `path`; None is none."""
+    """Raise `DataError` if a report could not be written to `path`; None stands for no report."""
     if path is None:
         return
     if path.suffix != ".html":
         raise DataError(f"{option} must end in .html, got {str(path)!r}")
     check_output_file(path, None, overwrite=overwrite, option=option)
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in _REQUIRED if importlib.util.find_spec(name) is None]:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
 def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -> None:
-    """Write the report of a run and say where it is."""
-    from tercet.report.run_report import Measured, write_run_report
+    """Write the report of a run, and print where it is.
 
-    measured, missing = None, "Nothing was held out to measure on."
+    Args:
+        path: the file to write.
+        run: the finished run.
+        evaluation: the data that it was evaluated on.
+    """
+    import numpy as np
+
+    from tercet.records import RunRecord
+    from tercet.report.run_report import EvaluatedSentences, write_run_report
+
+    record = RunRecord.from_dict(run.metrics)
+    evaluated, missing = None, "Nothing was held out for evaluation."
     if evaluation is not None and run.embeddings is None:
-        missing = "The run was measured on triplets, which have no labels."
+        missing = "The run was evaluated on triplets, which have no labels."
     if evaluation is not None and run.embeddings is not None:
         columns: dict[str, list[Any]] = evaluation[:]
-        labels = [str(label) for label in columns["label"]]
-        measured = Measured(columns["sentence"], labels, *run.embeddings)
-    command = this_command("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
+        names, label_ids = np.unique(np.asarray(columns["label"], dtype=object), return_inverse=True)
+        before, after = run.embeddings
+        evaluated = EvaluatedSentences(
+            sentences=columns["sentence"],
+            label_ids=label_ids,
+            label_names=[str(name) for name in names],
+            before=before,
+            after=after,
+        )
+    # The command of the report starts a new run elsewhere, with nothing to resume or to overwrite.
+    command = this_command("--resume", "--overwrite")
     print_note("writing the report")
     with atomic_file(path) as partial:
-        write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
+        write_run_report(partial, record, run.log, evaluated, command=command, missing=missing)
     print_note(f"report written to {path}")

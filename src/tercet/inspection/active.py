@@ -1,8 +1,7 @@
-"""How many triplets of a batch are active at each of several margins, from one pass over its distances.
+"""The number of triplets of a batch that are active at each of several margins, from one pass over its distances.
 
-A triplet is active where d(a,p) − d(a,n) + margin is above 0. The distances do not depend on the margin, and no more
-do the negatives that the semi-hard miner chooses, so the engine of the losses finds both once; its blocks of anchors
-keep the memory of a large batch small.
+A triplet is active where d(a,p) − d(a,n) + margin is above 0. The distances do not depend on the margin, nor does the
+semi-hard negative of a pair. So both are computed once, in the blocks of the loss, which keep the memory small.
 """
 
 from collections.abc import Sequence
@@ -16,44 +15,57 @@ from tercet.losses._engine.stats import LossStats
 from tercet.losses.functional import batch_loss_with_stats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ActiveCounts:
-    """What a batch holds.
+    """The active triplets of a batch.
 
     Attributes:
-        all_triplets: how many of all triplets are active, by margin.
-        semi_hard: … of those that the semi-hard miner chooses, one for every pair of anchor and positive.
-        statistics: of the semi-hard miner at margin 0.
+        all_triplets: the number of active triplets, by margin.
+        semi_hard: the number of active triplets among the semi-hard ones (one per anchor and positive), by margin.
+        stats: of the semi-hard miner at margin 0.
     """
 
     all_triplets: list[int]
     semi_hard: list[int]
-    statistics: LossStats
+    stats: LossStats
 
 
 def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], distance: str) -> ActiveCounts:
-    """Count for a batch `(batch, dim)` with labels `(batch,)` what the losses at these margins would count."""
+    """Count the active triplets of a batch `(batch, dim)` with labels `(batch,)` at each margin."""
     miner = miners.semi_hard(margin=0.0)
     counts = [torch.zeros(2, len(margins), dtype=torch.int64, device=embeddings.device)]
 
     def mine(block: miners.Block) -> miners.MinedBlock:
-        mined = miner.mine(block)
-        counts.append(_of_block(block, mined, margins))
-        return mined
+        counts.append(_count_in_block(block, margins))
+        return miner.mine(block)
 
-    _, statistics = batch_loss_with_stats(embeddings, labels, replace(miner, mine=mine), distance)
+    _, stats = batch_loss_with_stats(embeddings, labels, replace(miner, mine=mine), distance)
     all_triplets, semi_hard = torch.stack(counts).sum(0).tolist()
-    return ActiveCounts(all_triplets, semi_hard, statistics)
+    return ActiveCounts(all_triplets=all_triplets, semi_hard=semi_hard, stats=stats)
 
 
-def _of_block(block: miners.Block, mined: miners.MinedBlock, margins: Sequence[float]) -> Tensor:
-    """Active triplets among all and among the semi-hard ones, `(2, margins)`."""
-    # The miner lists the positives, and after them the negative that it chose for each.
-    gap = block.positives - mined.distances[:, block.positives.shape[1] :]
+def _count_in_block(block: miners.Block, margins: Sequence[float]) -> Tensor:
+    """Return the numbers of active triplets among all, and among the semi-hard ones: `(2, margins)`."""
     ascending = block.negatives.sort(1).values
+    positives = block.positives.contiguous()
+    gap = positives - _semi_hard_negatives(ascending, positives, block.far)
     counts = []
     for margin in margins:
-        nearer = torch.searchsorted(ascending, block.positives + margin)
-        active = torch.stack([nearer, gap + margin > 0])
+        active = torch.stack([torch.searchsorted(ascending, positives + margin), gap + margin > 0])
         counts.append((active if block.empty is None else active.masked_fill(block.empty, 0)).sum((1, 2)))
     return torch.stack(counts, 1)
+
+
+def _semi_hard_negatives(ascending: Tensor, positives: Tensor, masked_value: float) -> Tensor:
+    """Return the distance of the semi-hard negative of each positive, as the semi-hard miner chooses it: `(m, P)`.
+
+    That is the nearest negative strictly farther than the positive, or else the farthest negative.
+
+    Args:
+        ascending: distances to the candidates in ascending order, `(m, C)`; `masked_value` where one is no negative.
+        positives: distances to the positives, `(m, P)`.
+        masked_value: larger than any distance.
+    """
+    last = (ascending < masked_value).sum(1, keepdim=True) - 1
+    next_farther = torch.searchsorted(ascending, positives, right=True)
+    return ascending.gather(1, next_farther.minimum(last).clamp_(min=0))

@@ -1,4 +1,4 @@
-"""What the judgements of single labels add up to: labels taken for each other, and near-copies under two labels."""
+"""Pairs of confused labels, and near-duplicates under two labels, from the scores of single labels."""
 
 from dataclasses import dataclass
 
@@ -6,59 +6,68 @@ import numpy as np
 
 from tercet.inspection.label_issues.score import LabelScores
 
-NEAR = 0.95  # cosine similarity of centred embeddings
+# The cosine similarity of centred embeddings from which two sentences count as near-duplicates.
+MIN_SIMILARITY = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConfusedLabels:
-    """Two labels of which sentences are taken for the other.
+    """Two labels with label issues between them.
 
     Attributes:
-        disputed: sentences of the first that look like the second, and the other way round.
-        share: both together, of all sentences of the two.
-        rows: the clearest sentence of each kind, where there is one.
+        labels: the label ids of the two, the smaller one first.
+        issues: the number of sentences of the first label that look like the second, and the other way round.
+        fraction: both numbers together, as a fraction of all sentences of the two labels.
+        rows: for each of the two directions, the row with the largest log-odds, if there is one.
     """
 
     labels: tuple[int, int]
-    disputed: tuple[int, int]
-    share: float
+    issues: tuple[int, int]
+    fraction: float
     rows: list[int]
 
 
-@dataclass(frozen=True)
-class NearCopy:
-    """Two sentences that are all but the same to the model, under two labels."""
+@dataclass(frozen=True, kw_only=True)
+class SimilarRows:
+    """Two rows whose texts are near-duplicates and whose labels differ."""
 
     rows: tuple[int, int]
     similarity: float
 
 
-def confused_labels(judgements: LabelScores, label_ids: np.ndarray) -> list[ConfusedLabels]:
-    """The pairs of labels with disputed sentences between them, those with most first, `label_ids` being `(n,)`."""
-    ranked = judgements.ranked().cpu().numpy()
-    suggested = judgements.suggested.cpu().numpy()[ranked]
+def confused_labels(scores: LabelScores, label_ids: np.ndarray) -> list[ConfusedLabels]:
+    """Return the pairs of labels with label issues between them, the most issues first; `label_ids` is `(n,)`."""
+    ranked = scores.ranked().cpu().numpy()
+    suggested = scores.suggested.cpu().numpy()[ranked]
     sizes = np.bincount(label_ids)
-    between: dict[tuple[int, int], list[int]] = {}
+    rows_by_direction: dict[tuple[int, int], list[int]] = {}
     for row, given, other in zip(ranked.tolist(), label_ids[ranked].tolist(), suggested.tolist(), strict=True):
-        between.setdefault((given, other), []).append(row)
+        rows_by_direction.setdefault((given, other), []).append(row)
     pairs = []
-    for a, b in sorted({(min(pair), max(pair)) for pair in between}):
-        there, back = between.get((a, b), []), between.get((b, a), [])
-        number = len(there) + len(back)
+    for a, b in sorted({(min(pair), max(pair)) for pair in rows_by_direction}):
+        a_to_b, b_to_a = rows_by_direction.get((a, b), []), rows_by_direction.get((b, a), [])
         pairs.append(
-            ConfusedLabels((a, b), (len(there), len(back)), number / int(sizes[a] + sizes[b]), [*there[:1], *back[:1]])
+            ConfusedLabels(
+                labels=(a, b),
+                issues=(len(a_to_b), len(b_to_a)),
+                fraction=(len(a_to_b) + len(b_to_a)) / int(sizes[a] + sizes[b]),
+                rows=[*a_to_b[:1], *b_to_a[:1]],
+            )
         )
-    return sorted(pairs, key=lambda pair: (-sum(pair.disputed), -pair.share, pair.labels))
+    return sorted(pairs, key=lambda pair: (-sum(pair.issues), -pair.fraction, pair.labels))
 
 
-def near_copies(judgements: LabelScores, least: float = NEAR) -> list[NearCopy]:
-    """Pairs of other label and other text that are this similar, the most similar first.
+def near_duplicates(scores: LabelScores, min_similarity: float = MIN_SIMILARITY) -> list[SimilarRows]:
+    """Return pairs of similar rows with different labels and different texts, the most similar first.
 
-    Of each sentence only the nearest one counts, so there are no more pairs than sentences.
+    Only the nearest such row of each row is considered, so there are at most as many pairs as rows.
     """
-    similarity = judgements.neighbours.other_similarity.cpu().numpy()
-    other = judgements.neighbours.other_row.cpu().numpy()
+    similarity = scores.neighbours.other_similarity.cpu().numpy()
+    other_row = scores.neighbours.other_row.cpu().numpy()
     found: dict[tuple[int, int], float] = {}
-    for row in np.flatnonzero(similarity >= least).tolist():
-        found[min(row, int(other[row])), max(row, int(other[row]))] = min(float(similarity[row]), 1.0)
-    return [NearCopy(rows, value) for rows, value in sorted(found.items(), key=lambda item: (-item[1], item[0]))]
+    for row in np.flatnonzero(similarity >= min_similarity).tolist():
+        found[min(row, int(other_row[row])), max(row, int(other_row[row]))] = float(similarity[row])
+    return [
+        SimilarRows(rows=rows, similarity=value)
+        for rows, value in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]

@@ -1,249 +1,193 @@
-"""All of it, put together: labelled sentences, and a model if there is one → one `Inspection`."""
+"""The inspection of labelled sentences: counts without a model, and with a model label issues, batches and settings."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tercet.data.columns import LabelledSentences, check_trainable
+from tercet.data.loading import Columns, load_labelled
 from tercet.errors import DataError, ModelError
-from tercet.inspection.batches import BatchFacts, Suggestion, batch_facts, suggestions
-from tercet.inspection.confusion import confused_labels, near_copies
-from tercet.inspection.label_issues.folds import deal_folds
+from tercet.inspection.batches import suggest_settings, summarize_batches
+from tercet.inspection.confusion import confused_labels, near_duplicates
+from tercet.inspection.label_issues.issues import list_label_issues
 from tercet.inspection.label_issues.neighbours import centred
-from tercet.inspection.label_issues.score import FOLDS, score_labels
-from tercet.inspection.lengths import Lengths, count_tokens, length_facts
-from tercet.inspection.texts import TextFacts, text_facts, text_keys
+from tercet.inspection.label_issues.score import score_texts
+from tercet.inspection.lengths import count_tokens, summarize_lengths
+from tercet.inspection.results import Confusion, Example, Inspection, ModelFindings, NearDuplicate
+from tercet.inspection.texts import summarize_texts, text_keys
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
-@dataclass(frozen=True)
-class Example:
-    """A sentence of the data, by its row, where 0 is the first row of data."""
-
-    row: int
-    text: str
-    label: str
-
-
-@dataclass(frozen=True)
-class LabelIssue:
-    """A sentence whose label is disputed; `score` is the natural logarithm of how much likelier the other label is."""
-
-    row: int
-    text: str
-    label: str
-    suggested_label: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Two labels: sentences of the first that look like the second, and of the second that look like the first."""
-
-    labels: tuple[str, str]
-    disputed: tuple[int, int]
-    share: float
-    examples: list[Example]
-
-
-@dataclass(frozen=True)
-class NearDuplicate:
-    """Two sentences that are all but the same to the model, under two labels."""
-
-    similarity: float
-    first: Example
-    second: Example
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What takes a model.
-
-    Attributes:
-        warning: what to know before any of the rest is read, or None.
-        judged: sentences whose label could be judged; the others are alone with theirs. None where the model tells
-            no sentences apart: then there are no suspects, pairs, batches and suggestions either.
-        suspects: sentences whose label is disputed, the most doubtful first.
-        batches: None where no batch can hold a triplet.
-    """
-
-    model: str
-    lengths: Lengths
-    warning: str | None
-    judged: int | None
-    suspects: list[LabelIssue]
-    confusions: list[Confusion]
-    near_duplicates: list[NearDuplicate]
-    batches: BatchFacts | None
-    suggestions: list[Suggestion]
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """Whether labelled data are fit to train on.
-
-    Attributes:
-        source: where the data came from.
-        obstacle: why `tercet train` would refuse them, or None.
-        with_model: None where no model was given.
-    """
-
-    source: str
-    texts: TextFacts
-    obstacle: str | None
-    with_model: ModelFacts | None
-
-    def to_dict(self, most: int | None = None) -> dict[str, Any]:
-        """As plain dictionaries, lists, numbers and strings.
-
-        Args:
-            most: how many to keep of each list that `counts` names and counts; other lists are whole.
-        """
-        result = asdict(self)
-        counts = result["counts"] = {}
-        for part, names in (
-            (result["texts"], ("empty", "duplicates", "contradictions")),
-            (result["with_model"] or {}, ("suspects", "confusions", "near_duplicates")),
-        ):
-            for name in names:
-                if name in part:
-                    counts[name] = len(part[name])
-                    part[name] = part[name][:most]
-        return result
-
-
-def inspect_data(
-    data: LabelledSentences,
-    model: "SentenceTransformer | None" = None,
+def inspect(
+    data: LabelledSentences | str,
+    model: "SentenceTransformer | str | None" = None,
     *,
-    source: str = "the data",
-    model_name: str = "the model",
+    columns: Columns | None = None,
+    source: str | None = None,
+    model_name: str | None = None,
+    trust_remote_code: bool = False,
     batch_size: int = 64,
     samples_per_label: int = 4,
     seed: int = 0,
     show_progress_bar: bool = False,
 ) -> Inspection:
-    """Inspect labelled sentences, of which some may be empty; the same seed gives the same result.
+    """Inspect labelled sentences before training; the same seed gives the same result.
 
     Args:
-        source: what to call the data in messages.
-        batch_size: P × K of the batches to measure.
+        data: labelled sentences, or the name of a file or of a data set on the hub. Texts may be empty.
+        model: a model, or its name (a folder, a name on the hub, or `"bundled"`). Without one, only texts and labels
+            are counted.
+        columns: which columns to read of `data`, if it is a name.
+        source: how messages call the data; by default their name, or "the data".
+        model_name: how messages call the model; by default its name, or "the model".
+        trust_remote_code: whether to run Python code that comes with the model, if `model` is a name.
+        batch_size: sentences in each measured batch.
+        samples_per_label: sentences of each label in a measured batch.
+        seed: of the folds and of the batches.
+        show_progress_bar: whether to show the progress of the embedding and of the label check.
 
     Raises:
-        DataError: there is no row.
-        ModelError: the model gives embeddings that are not finite, or too large to measure.
+        DataError: the data cannot be read, or have no row.
+        ModelError: the model cannot be loaded, or its embeddings are not finite or too large to measure.
+
+    Example:
+        >>> _ = Path("d.csv").write_text("text,label\\nthe soup is hot,food\\nthe bank is shut,money\\n")
+        >>> inspect("d.csv").texts.labels.count
+        2
     """
+    if isinstance(data, str):
+        source = source or data
+        data = load_labelled(data, columns or Columns(), empty_texts=True)
+    if isinstance(model, str):
+        from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
+
+        model_name = model_name or model
+        model = load_model(model, trust_remote_code=trust_remote_code)
+    source, model_name = source or "the data", model_name or "the model"
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
-    label_ids, names = _numbered(data)
-    facts = text_facts(data.sentences, label_ids, names)
-    rows = np.setdiff1d(np.arange(len(data)), facts.empty)
-    with_text = data.take(rows)
-    inspection = Inspection(source, facts, _obstacle(with_text, source), None)
+    label_ids, label_names = _numbered(data)
+    texts = summarize_texts(data.sentences, label_ids, label_names)
+    rows = np.setdiff1d(np.arange(len(data)), texts.empty)
+    sentences = _Sentences(
+        rows=rows, texts=[data.sentences[row] for row in rows], label_ids=label_ids[rows], label_names=label_names
+    )
+    inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source))
     if model is None or len(rows) == 0:
         return inspection
-    kept = _Kept(rows, with_text.sentences, label_ids[rows], names)
-    embeddings = _embeddings(kept, model, model_name, show_progress_bar=show_progress_bar)
-    lengths = length_facts(count_tokens(model, kept.texts), model.max_seq_length)
-    found = ModelFacts(model_name, lengths, None, None, [], [], [], None, [])
-    keys = text_keys(kept.texts)
-    # Copies of one text are no fault of the model.
-    if len(set(keys)) == 1 or centred(embeddings).any():
-        found = _judged(found, kept, keys, embeddings, seed, show_progress_bar=show_progress_bar)
+    embeddings = _embed(sentences, model, model_name, show_progress_bar=show_progress_bar)
+    lengths = summarize_lengths(count_tokens(model, sentences.texts), model.max_seq_length)
+    findings = ModelFindings(model=model_name, lengths=lengths)
+    # Equal embeddings are a fault of the model only if the texts differ.
+    if len(set(text_keys(sentences.texts))) == 1 or centred(embeddings).any():
+        findings = _check_labels(findings, sentences, embeddings, seed, show_progress_bar=show_progress_bar)
         if inspection.obstacle is None:
-            batches = batch_facts(embeddings, kept.label_ids, batch_size, samples_per_label, seed)
-            found = replace(found, batches=batches, suggestions=suggestions(batches, embeddings, kept.label_ids))
-    return replace(inspection, with_model=replace(found, warning=_warning(found)))
+            batches = summarize_batches(embeddings, sentences.label_ids, batch_size, samples_per_label, seed)
+            suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
+            findings = replace(findings, batches=batches, suggestions=suggestions)
+    return replace(inspection, with_model=replace(findings, warning=_warning(findings)))
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """The sentences with a text: rows of the data `(n,)`, texts, labels `(n,)` by their place in `names`."""
+@dataclass(frozen=True, kw_only=True)
+class _Sentences:
+    """The n sentences with a text.
+
+    Attributes:
+        rows: their rows in the data, `(n,)`.
+        texts: the sentences.
+        label_ids: their labels `(n,)`, indices into `label_names`.
+        label_names: the names of the labels.
+    """
 
     rows: np.ndarray
     texts: list[str]
     label_ids: np.ndarray
-    names: list[str]
+    label_names: list[str]
 
     def example(self, place: int) -> Example:
-        return Example(int(self.rows[place]), self.texts[place], self.names[self.label_ids[place]])
+        """Return the sentence at a place from 0 to n − 1."""
+        return Example(row=int(self.rows[place]), text=self.texts[place], label=self.label_names[self.label_ids[place]])
 
 
-def _embeddings(kept: _Kept, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool) -> torch.Tensor:
-    """The embeddings of the sentences, `(n, dim)`."""
-    embeddings = model.encode(kept.texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
+def _embed(
+    sentences: _Sentences, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
+) -> torch.Tensor:
+    """Return the embeddings of the sentences, `(n, dim)`, or raise `ModelError` if they cannot be measured."""
+    embeddings = model.encode(sentences.texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
     # A distance is at most twice the length of the longer row, and its square must fit in float32.
-    broken = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
-    if len(broken):
+    unusable = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
+    if len(unusable):
         raise ModelError(
-            f"{model_name} gives NaN, infinite or far too large values for {len(broken)} of {len(kept.texts)} "
-            f"sentences (row {kept.rows[int(broken[0])]} for one); nothing can be told from those"
+            f"{model_name} returns NaN, infinite or far too large values for {len(unusable)} of "
+            f"{len(sentences.texts)} sentences (for example row {sentences.rows[int(unusable[0])]}); choose another "
+            "model"
         )
     return embeddings
 
 
-def _judged(
-    facts: ModelFacts, kept: _Kept, keys: list[str], embeddings: torch.Tensor, seed: int, *, show_progress_bar: bool
-) -> ModelFacts:
-    """With what embeddings `(n, dim)` tell of the labels; `keys` say which texts are the same."""
-    folds, text_numbers = deal_folds(keys, kept.label_ids, FOLDS, seed), np.unique(keys, return_inverse=True)[1]
-    device = embeddings.device
-    judgements = score_labels(
-        embeddings,
-        *(torch.from_numpy(part).to(device) for part in (kept.label_ids, folds, text_numbers)),
-        show_progress_bar=show_progress_bar,
+def _check_labels(
+    findings: ModelFindings, sentences: _Sentences, embeddings: torch.Tensor, seed: int, *, show_progress_bar: bool
+) -> ModelFindings:
+    """Add the label issues, the confused labels and the near-duplicates to the findings."""
+    scores = score_texts(
+        sentences.texts, sentences.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar
     )
-    suspects = []
-    for place in judgements.ranked().tolist():
-        at, suggested = kept.example(place), kept.names[int(judgements.suggested[place])]
-        suspects.append(LabelIssue(at.row, at.text, at.label, suggested, float(judgements.score[place])))
-    confusions = [
-        Confusion(
-            (kept.names[pair.labels[0]], kept.names[pair.labels[1]]),
-            pair.disputed,
-            pair.share,
-            [kept.example(row) for row in pair.rows],
-        )
-        for pair in confused_labels(judgements, kept.label_ids)
-    ]
-    copies = [
-        NearDuplicate(pair.similarity, kept.example(pair.rows[0]), kept.example(pair.rows[1]))
-        for pair in near_copies(judgements)
-    ]
-    judged = int((~judgements.score.isnan()).sum())
-    return replace(facts, judged=judged, suspects=suspects, confusions=confusions, near_duplicates=copies)
+    names, example = sentences.label_names, sentences.example
+    return replace(
+        findings,
+        num_scored=int((~scores.log_odds.isnan()).sum()),
+        label_issues=list_label_issues(scores, sentences.texts, sentences.label_ids, names, sentences.rows),
+        confusions=[
+            Confusion(
+                labels=(names[pair.labels[0]], names[pair.labels[1]]),
+                issues=pair.issues,
+                fraction=pair.fraction,
+                examples=[example(row) for row in pair.rows],
+            )
+            for pair in confused_labels(scores, sentences.label_ids)
+        ],
+        near_duplicates=[
+            NearDuplicate(similarity=pair.similarity, first=example(pair.rows[0]), second=example(pair.rows[1]))
+            for pair in near_duplicates(scores)
+        ],
+    )
 
 
-def _warning(facts: ModelFacts) -> str | None:
-    """What makes the rest of the facts worth little."""
-    if facts.judged is None:
-        return f"All sentences are the same to {facts.model}, so it tells nothing of their labels: take another model."
-    if 2 * len(facts.suspects) > facts.judged:
+def _warning(findings: ModelFindings) -> str | None:
+    """Return what makes the findings unreliable, or None."""
+    if findings.num_scored is None:
         return (
-            f"Most labels are disputed ({len(facts.suspects):,} of {facts.judged:,}), so the lists of them say little: "
-            "see whether labels and texts belong together (shuffled rows, a wrong column), or try another model."
+            f"{findings.model} gives all sentences the same embedding, so labels cannot be checked: "
+            "choose another model."
+        )
+    if 2 * len(findings.label_issues) > findings.num_scored:
+        return (
+            f"Most labels look wrong ({len(findings.label_issues):,} of {findings.num_scored:,}), so the lists of them "
+            "say little: check that labels and texts belong together (shuffled rows, a wrong column), or try another "
+            "model."
         )
     return None
 
 
 def _numbered(data: LabelledSentences) -> tuple[np.ndarray, list[str]]:
-    """Labels by their place in a list of names, also where they were integers."""
+    """Return label ids from 0 and the names of the labels; integer labels are named by their digits."""
     if data.names is not None:
         return data.label_ids, data.names
     values, label_ids = np.unique(data.label_ids, return_inverse=True)
     return label_ids, [str(value) for value in values.tolist()]
 
 
-def _obstacle(data: LabelledSentences, source: str) -> str | None:
-    if len(data) == 0:
+def _obstacle(sentences: _Sentences, source: str) -> str | None:
+    """Return why the sentences cannot be used for training, or None."""
+    if len(sentences.rows) == 0:
         return f"{source} has no row with a text"
     try:
-        check_trainable(data.label_ids, data.names, source)
+        check_trainable(sentences.label_ids, sentences.label_names, source)
     except DataError as error:
         return str(error)
     return None

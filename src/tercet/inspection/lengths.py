@@ -1,51 +1,57 @@
-"""How long the sentences are in tokens, and how many a model cuts."""
+"""The lengths of the sentences in tokens, and how many sentences a model truncates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-_WINDOW = 4096
+if TYPE_CHECKING:
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+# Sentences tokenized at a time, so that the tokens of a large data set are never all in memory.
+_CHUNK_SIZE = 4096
 
 
-@dataclass(frozen=True)
-class Lengths:
-    """Tokens of the sentences, special ones included.
+@dataclass(frozen=True, kw_only=True)
+class TokenLengths:
+    """Token counts of the sentences, special tokens included.
 
     Attributes:
-        limit: of the model, None where it has none.
-        cut: sentences beyond it.
-        percentiles: at 50, 95 and 99 %.
-        histogram: pairs of a length and how many sentences are longer than the length before and not than this one.
+        limit: the maximum of the model; None if it has none.
+        truncated: the number of sentences beyond the limit.
+        mean: the mean count.
+        longest: the largest count.
+        percentiles: the counts at the percentiles 50, 95 and 99.
+        histogram: the upper bound of each bin, and the number of sentences in it.
     """
 
     limit: int | None
-    cut: int
+    truncated: int
     mean: float
     longest: int
     percentiles: dict[int, int]
     histogram: list[tuple[int, int]]
 
 
-def count_tokens(model: Any, sentences: Sequence[str]) -> np.ndarray:
-    """Tokens of each sentence before it is cut, `(sentences,)`, by a `SentenceTransformer`."""
-    windows = (list(sentences[start : start + _WINDOW]) for start in range(0, len(sentences), _WINDOW))
-    return np.array([count for window in windows for count in model.token_counts(window)], dtype=np.int64)
+def count_tokens(model: "SentenceTransformer", sentences: Sequence[str]) -> np.ndarray:
+    """Count the tokens of each sentence before truncation, `(n,)`."""
+    chunks = (list(sentences[start : start + _CHUNK_SIZE]) for start in range(0, len(sentences), _CHUNK_SIZE))
+    return np.array([count for chunk in chunks for count in model.token_counts(chunk)], dtype=np.int64)
 
 
-def length_facts(counts: np.ndarray, limit: int | None) -> Lengths:
-    """Sum up token counts `(sentences,)`, of which there is at least one; the bins of the histogram double."""
+def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
+    """Summarize token counts `(n,)`, n at least 1; each bin of the histogram is twice as wide as the one before."""
     longest = int(counts.max())
     bounds = [8]
     while bounds[-1] < longest:
         bounds.append(2 * bounds[-1])
-    within = np.searchsorted(np.sort(counts), bounds, side="right")
-    return Lengths(
-        limit,
-        0 if limit is None else int((counts > limit).sum()),
-        float(counts.mean()),
-        longest,
-        {p: int(np.percentile(counts, p, method="higher")) for p in (50, 95, 99)},
-        list(zip(bounds, np.diff(within, prepend=0).tolist(), strict=True)),
+    up_to_bound = np.searchsorted(np.sort(counts), bounds, side="right")
+    return TokenLengths(
+        limit=limit,
+        truncated=0 if limit is None else int((counts > limit).sum()),
+        mean=float(counts.mean()),
+        longest=longest,
+        percentiles={p: int(np.percentile(counts, p, method="higher")) for p in (50, 95, 99)},
+        histogram=list(zip(bounds, np.diff(up_to_bound, prepend=0).tolist(), strict=True)),
     )

@@ -1,82 +1,271 @@
-"""An inspection in words: the rows of its tables, for the screen and the report alike."""
+"""The tables of an inspection, as plain data: the screen and the report render the same tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from tercet.inspection.batches import BatchFacts
-from tercet.inspection.inspection import ModelFacts
-from tercet.inspection.lengths import Lengths
-from tercet.inspection.texts import TextFacts
+from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
+from tercet.inspection.results import Example, Inspection, ModelFindings
+from tercet.inspection.texts import TextSummary
 
-# Row numbers that stand in a cell beside their count.
-FEW = 5
+# Row numbers that are shown beside their count.
+MAX_ROW_NUMBERS = 5
 
 
-def text_rows(facts: TextFacts) -> list[tuple[str, str]]:
-    """What was counted without a model."""
-    labels = facts.labels
-    return [
-        ("rows", f"{facts.rows:,}"),
+@dataclass(frozen=True)
+class Items:
+    """A cell with a list; a renderer joins the items with commas, and shows as many as fit."""
+
+    items: tuple[str, ...]
+
+
+Line: TypeAlias = str | Example
+Cell: TypeAlias = Line | Items | tuple[Line, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        kind: of its cells: `words` of Tercet, a `number`, text from the `data`, or the name of a `setting`.
+        line_names: the headings of the lines of a cell, if a wide page shows each line in a separate column.
+    """
+
+    name: str = ""
+    kind: Literal["words", "number", "data", "setting"] = "words"
+    line_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionTable:
+    """A table of an inspection.
+
+    Attributes:
+        key: which table it is, so that a renderer can put a plot beside it.
+        section: the heading of the section that it belongs to.
+        title: says also how many rows are shown, if not all.
+        columns: tables of two columns without names are lists of names and values.
+        rows: the rows shown; a cell with several lines is a tuple.
+        total: the number of rows without a limit.
+        summary: an explanation, for pages that have room for it.
+        no_rows: what to say if the table has no row; "" to leave it out.
+        warning: what to know before reading on.
+    """
+
+    key: Literal["texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"]
+    section: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: list[tuple[Cell, ...]]
+    total: int
+    summary: str = ""
+    no_rows: str = ""
+    warning: str | None = None
+
+
+def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionTable]:
+    """Return the tables of an inspection in the order in which they are shown, each with at most `max_rows` rows."""
+    obstacle = inspection.obstacle
+    warning = f"These data cannot be used for training: {obstacle}" if obstacle else None
+    tables = [_texts(inspection.texts), _contradictions(inspection.texts, warning, max_rows)]
+    findings = inspection.with_model
+    if findings is None:
+        return tables
+    tables.append(_model(findings))
+    if findings.num_scored is not None:
+        tables += [
+            _label_issues(findings, findings.num_scored, max_rows),
+            _confusions(findings, max_rows),
+            _near_duplicates(findings, max_rows),
+        ]
+    if findings.batches is not None:
+        tables += [_batches(findings.batches), _settings(findings.suggestions)]
+    return tables
+
+
+def row_numbers(rows: Sequence[int], max_rows: int) -> str:
+    """Return the first `max_rows` row numbers of a list, and "…" if there are more."""
+    return ", ".join(map(str, rows[:max_rows])) + (", …" if len(rows) > max_rows else "")
+
+
+def active_fractions(batches: BatchSummary) -> list[tuple[str, str, list[float]]]:
+    """Return a distance, the kind of triplets and the active fractions by margin, for each curve."""
+    curves = []
+    for distance in dict.fromkeys(fraction.distance for fraction in batches.active):
+        fractions = [fraction for fraction in batches.active if fraction.distance == distance]
+        curves.append((distance, "all", [fraction.all_triplets for fraction in fractions]))
+        curves.append((distance, "semi-hard", [fraction.semi_hard for fraction in fractions]))
+    return curves
+
+
+def _texts(texts: TextSummary) -> InspectionTable:
+    labels = texts.labels
+    rows = [
+        ("rows", f"{texts.rows:,}"),
         ("labels", f"{labels.count:,}"),
         ("smallest label", _size(labels.smallest)),
         ("median label", f"{labels.median:,g}"),
         ("largest label", _size(labels.largest)),
         ("labels with one sentence", f"{labels.singletons:,}"),
-        ("empty texts", _counted(facts.empty)),
-        ("copies under the same label", _counted(facts.duplicates)),
-        ("texts under two labels or more", f"{len(facts.contradictions):,}"),
+        ("empty texts", _counted(texts.empty)),
+        ("duplicates under the same label", _counted(texts.duplicates)),
+        ("texts under several labels", f"{len(texts.contradictions):,}"),
     ]
+    return _pairs("texts", "Texts and labels", "Texts and labels (row 0 is the first row of data)", rows)
 
 
-def model_rows(facts: ModelFacts) -> list[tuple[str, str]]:
-    """What was counted with a model."""
-    lengths = facts.lengths
+def _contradictions(texts: TextSummary, warning: str | None, max_rows: int) -> InspectionTable:
+    found = texts.contradictions
+    return InspectionTable(
+        key="contradictions",
+        section="Texts and labels",
+        title=_title("Texts under several labels", len(found), max_rows),
+        columns=(Column(name="rows"), Column(name="text", kind="data"), Column(name="labels", kind="data")),
+        rows=[(Items(tuple(map(str, c.rows))), c.text, Items(tuple(c.labels))) for c in found[:max_rows]],
+        total=len(found),
+        warning=warning,
+    )
+
+
+def _model(findings: ModelFindings) -> InspectionTable:
+    lengths, issues, scored = findings.lengths, len(findings.label_issues), findings.num_scored
+    percentiles = ", ".join(f"{percent} % up to {tokens}" for percent, tokens in lengths.percentiles.items())
     rows = [
-        ("tokens of a sentence", token_lengths(lengths)),
-        ("sentences that are cut", f"{lengths.cut:,} (limit {lengths.limit or 'none'})"),
+        ("tokens per sentence", f"mean {lengths.mean:.1f}, {percentiles}, longest {lengths.longest:,}"),
+        ("truncated sentences", f"{lengths.truncated:,} (limit {lengths.limit or 'none'})"),
     ]
-    if facts.judged is None:
-        return rows
-    share = len(facts.suspects) / facts.judged if facts.judged else 0.0
-    return [
-        *rows,
-        ("labels that others dispute", f"{len(facts.suspects):,} of {facts.judged:,} ({share:.1%})"),
-        ("pairs of labels with such sentences", f"{len(facts.confusions):,}"),
-        ("near copies under two labels", f"{len(facts.near_duplicates):,}"),
+    if scored is not None:
+        rows += [
+            ("label issues", f"{issues:,} of {scored:,} ({issues / scored if scored else 0.0:.1%})"),
+            ("pairs of confused labels", f"{len(findings.confusions):,}"),
+            ("near-duplicates under two labels", f"{len(findings.near_duplicates):,}"),
+        ]
+    return _pairs("lengths", "Lengths", f"With {findings.model}", rows, findings.warning)
+
+
+def _label_issues(findings: ModelFindings, num_scored: int, max_rows: int) -> InspectionTable:
+    found = findings.label_issues
+    return InspectionTable(
+        key="issues",
+        section="Label issues",
+        title=_title("Label issues, the most likely first", len(found), max_rows),
+        columns=(
+            Column(name="row", kind="number"),
+            Column(name="text", kind="data"),
+            Column(name="label", kind="data"),
+            Column(name="suggested label", kind="data"),
+            Column(name="log-odds", kind="number"),
+        ),
+        rows=[
+            (str(issue.row), issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.2f}")
+            for issue in found[:max_rows]
+        ],
+        total=len(found),
+        summary=f"{len(found):,} of {num_scored:,} labels look wrong, by the embeddings of {findings.model} and the "
+        "labels of the other sentences. The log-odds are the natural logarithm of how much likelier the suggested "
+        "label is.",
+        no_rows="There is no label issue." if num_scored else "No label could be checked.",
+    )
+
+
+def _confusions(findings: ModelFindings, max_rows: int) -> InspectionTable:
+    found = findings.confusions
+    return InspectionTable(
+        key="confusions",
+        section="Confused labels",
+        title=_title("Confused labels, the most label issues first", len(found), max_rows),
+        columns=(
+            Column(name="labels", kind="data"),
+            Column(name="issues", kind="number"),
+            Column(name="fraction", kind="number"),
+            Column(name="examples", kind="data"),
+        ),
+        rows=[
+            (pair.labels, f"{pair.issues[0]} / {pair.issues[1]}", f"{pair.fraction:.0%}", tuple(pair.examples))
+            for pair in found[:max_rows]
+        ],
+        total=len(found),
+        no_rows="No two labels are confused with each other.",
+    )
+
+
+def _near_duplicates(findings: ModelFindings, max_rows: int) -> InspectionTable:
+    found = findings.near_duplicates
+    return InspectionTable(
+        key="near_duplicates",
+        section="Near-duplicates under two labels",
+        title=_title("Near-duplicates under two labels, the most similar first", len(found), max_rows),
+        columns=(
+            Column(name="similarity", kind="number"),
+            Column(name="sentences", kind="data", line_names=("sentence", "sentence")),
+        ),
+        rows=[(f"{pair.similarity:.3f}", (pair.first, pair.second)) for pair in found[:max_rows]],
+        total=len(found),
+        no_rows="There are none.",
+    )
+
+
+def _batches(batches: BatchSummary) -> InspectionTable:
+    rows = [
+        (distance if kind == "all" else "", kind, *(f"{fraction:.0%}" for fraction in fractions))
+        for distance, kind, fractions in active_fractions(batches)
     ]
+    mean = f"{batches.labels:.1f} labels and {batches.valid_triplets:,.0f} triplets"
+    return InspectionTable(
+        key="batches",
+        section="Active triplets in a batch",
+        title=f"A batch of {batches.batch_size} has {mean} on average; fraction with a loss above 0, by margin",
+        columns=(
+            Column(name="distance"),
+            Column(name="triplets"),
+            *(Column(name=f"{margin:g}", kind="number") for margin in MARGINS),
+        ),
+        rows=list(rows),
+        total=len(rows),
+        summary=f"{batches.num_batches:,} of the {batches.batches_per_epoch:,} batches of {batches.batch_size} in an "
+        f"epoch were drawn. On average, one has {mean}. The plot shows the fraction of triplets with a loss above 0 at "
+        "each margin.",
+    )
 
 
-def token_lengths(lengths: Lengths) -> str:
-    """How many tokens a sentence has."""
-    percentiles = ", ".join(f"{share} % up to {tokens}" for share, tokens in lengths.percentiles.items())
-    return f"{lengths.mean:.1f} on average, {percentiles}, longest {lengths.longest:,}"
-
-
-def active_rows(facts: BatchFacts) -> list[tuple[str, str, list[float]]]:
-    """A distance, a kind of triplets, and the shares that are active, by margin."""
-    rows = []
-    for distance in dict.fromkeys(share.distance for share in facts.active):
-        shares = [share for share in facts.active if share.distance == distance]
-        rows.append((distance, "all", [share.all_triplets for share in shares]))
-        rows.append((distance, "semi-hard", [share.semi_hard for share in shares]))
-    return rows
-
-
-def suggestion_rows(facts: ModelFacts) -> list[tuple[str, str, str]]:
-    """Options of `tercet train`, their values, and why."""
-    return [
-        (found.option, f"{found.value:g}" if isinstance(found.value, (int, float)) else found.value, found.reason)
-        for found in facts.suggestions
+def _settings(suggestions: Iterable[Suggestion]) -> InspectionTable:
+    rows = [
+        (found.setting, f"{found.value:g}" if isinstance(found.value, (int, float)) else found.value, found.reason)
+        for found in suggestions
     ]
+    return InspectionTable(
+        key="settings",
+        section="Suggested settings",
+        title="Suggested settings of tercet train",
+        columns=(Column(name="setting", kind="setting"), Column(name="value"), Column(name="reason")),
+        rows=list(rows),
+        total=len(rows),
+    )
 
 
-def row_numbers(rows: Sequence[int], most: int) -> str:
-    """The first `most` rows of a list."""
-    return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
+def _pairs(
+    key: Literal["texts", "lengths"],
+    section: str,
+    title: str,
+    rows: Sequence[tuple[str, str]],
+    warning: str | None = None,
+) -> InspectionTable:
+    """Return a table of names and values."""
+    return InspectionTable(
+        key=key,
+        section=section,
+        title=title,
+        columns=(Column(), Column()),
+        rows=list(rows),
+        total=len(rows),
+        warning=warning,
+    )
 
 
-def first_of(title: str, number: int, shown: int) -> str:
-    """A title that says how much of a list stands under it, if not all."""
-    return f"{title} (the first {shown} of {number:,})" if number > shown else title
+def _title(title: str, total: int, max_rows: int) -> str:
+    return f"{title} (the first {max_rows} of {total:,})" if total > max_rows else title
 
 
 def _size(label: tuple[str, int] | None) -> str:
@@ -84,4 +273,4 @@ def _size(label: tuple[str, int] | None) -> str:
 
 
 def _counted(rows: Sequence[int]) -> str:
-    return f"{len(rows):,} (row {row_numbers(rows, FEW)})" if rows else "0"
+    return f"{len(rows):,} (row {row_numbers(rows, MAX_ROW_NUMBERS)})" if rows else "0"

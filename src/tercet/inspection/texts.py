@@ -1,7 +1,7 @@
-"""What labelled texts tell without a model: sizes of labels, empty texts, copies, and copies under two labels.
+"""Counts that need no model: sizes of labels, empty texts, duplicates, and texts under several labels.
 
-Two texts are the same if they differ in capitals, white space, Unicode form and characters without width only. Rows
-are counted from 0, which is the first row of data.
+Two texts count as the same if they differ only in case, white space, Unicode form and zero-width characters. Rows are
+numbered from 0, the first row of data.
 """
 
 import unicodedata
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A space without width, a byte order mark and a soft hyphen: they show nothing and say nothing.
-_WITHOUT_WIDTH = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad"))
+# A zero-width space, a byte order mark and a soft hyphen: none of them is visible.
+_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelSizes:
-    """How many sentences the labels have.
+    """The number of sentences of each label.
 
     Attributes:
-        count: labels.
-        smallest: a label with the fewest sentences, and how many it has; None where there is no label.
-        largest: … with the most.
-        median: of the sentences of a label.
-        singletons: labels with one sentence, which are negatives only.
-        sizes: sentences of each label, largest first.
+        count: the number of labels.
+        smallest: a label with the fewest sentences, and their number; None if there is no label.
+        largest: a label with the most sentences, and their number; None if there is no label.
+        median: the median number of sentences of a label.
+        singletons: the number of labels with one sentence, which can only serve as a negative.
+        sizes: each label and its number of sentences, the largest first.
     """
 
     count: int
@@ -35,24 +35,25 @@ class LabelSizes:
     sizes: list[tuple[str, int]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Contradiction:
-    """One text under several labels."""
+    """A text that appears under several labels."""
 
     text: str
     labels: list[str]
     rows: list[int]
 
 
-@dataclass(frozen=True)
-class TextFacts:
-    """What is known of the texts.
+@dataclass(frozen=True, kw_only=True)
+class TextSummary:
+    """Counts that need no model.
 
     Attributes:
-        empty: rows without a text.
-        duplicates: rows whose text came before under the same label.
-        contradictions: texts that come under more than one label, in the order of the data.
-        labels: of the rows with a text.
+        rows: the number of rows.
+        empty: the rows without a text.
+        duplicates: the rows whose text appeared in an earlier row under the same label.
+        contradictions: the texts under more than one label, in the order of the data.
+        labels: the sizes of the labels; rows without a text are not counted.
     """
 
     rows: int
@@ -63,44 +64,55 @@ class TextFacts:
 
 
 def text_keys(texts: Sequence[str]) -> list[str]:
-    """What texts are compared by: characters of one form, small letters, single spaces."""
-    plain = (unicodedata.normalize("NFKC", text).translate(_WITHOUT_WIDTH) for text in texts)
-    return [" ".join(text.casefold().split()) for text in plain]
+    """Return a key for each text; the same key means the same text."""
+    normalized = (unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH) for text in texts)
+    return [" ".join(text.casefold().split()) for text in normalized]
 
 
-def text_facts(texts: Sequence[str], label_ids: np.ndarray, names: Sequence[str]) -> TextFacts:
-    """Count what can be counted without a model.
+def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str]) -> TextSummary:
+    """Count empty texts, duplicates, contradictions and sizes of labels.
 
     Args:
-        label_ids: the label of each text, `(texts,)`, by its place in `names`.
+        texts: the texts, some of which may be empty.
+        label_ids: the label of each text `(n,)`, an index into `label_names`.
+        label_names: the names of the labels.
     """
     empty, duplicates = [], []
-    rows_of: dict[str, list[int]] = {}
+    rows_by_key: dict[str, list[int]] = {}
     seen: set[tuple[str, int]] = set()
-    for row, (key, code) in enumerate(zip(text_keys(texts), label_ids.tolist(), strict=True)):
+    for row, (key, label_id) in enumerate(zip(text_keys(texts), label_ids.tolist(), strict=True)):
         if not key:
             empty.append(row)
             continue
-        if (key, code) in seen:
+        if (key, label_id) in seen:
             duplicates.append(row)
-        seen.add((key, code))
-        rows_of.setdefault(key, []).append(row)
+        seen.add((key, label_id))
+        rows_by_key.setdefault(key, []).append(row)
     contradictions = [
-        Contradiction(texts[rows[0]], sorted({names[label_ids[row]] for row in rows}), rows)
-        for rows in rows_of.values()
+        Contradiction(text=texts[rows[0]], labels=sorted({label_names[label_ids[row]] for row in rows}), rows=rows)
+        for rows in rows_by_key.values()
         if len(rows) > 1 and len(np.unique(label_ids[rows])) > 1
     ]
-    return TextFacts(len(texts), empty, duplicates, contradictions, label_sizes(np.delete(label_ids, empty), names))
+    return TextSummary(
+        rows=len(texts),
+        empty=empty,
+        duplicates=duplicates,
+        contradictions=contradictions,
+        labels=label_sizes(np.delete(label_ids, empty), label_names),
+    )
 
 
-def label_sizes(label_ids: np.ndarray, names: Sequence[str]) -> LabelSizes:
-    """Sentences of each label, from the labels of sentences `(sentences,)`; labels that none has are left out."""
-    counts = np.bincount(label_ids, minlength=len(names))
-    order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
-    sizes = [(names[code], int(counts[code])) for code in order]
+def label_sizes(label_ids: np.ndarray, label_names: Sequence[str]) -> LabelSizes:
+    """Count the sentences of each label, from the labels of the sentences `(n,)`; labels without any are left out."""
+    counts = np.bincount(label_ids, minlength=len(label_names))
+    order = [label_id for label_id in np.argsort(-counts, kind="stable").tolist() if counts[label_id]]
+    sizes = [(label_names[label_id], int(counts[label_id])) for label_id in order]
     numbers = [size for _, size in sizes]
-    if not sizes:
-        return LabelSizes(0, None, None, 0.0, 0, [])
     return LabelSizes(
-        len(sizes), sizes[-1], sizes[0], float(np.median(numbers)), sum(size == 1 for size in numbers), sizes
+        count=len(sizes),
+        smallest=sizes[-1] if sizes else None,
+        largest=sizes[0] if sizes else None,
+        median=float(np.median(numbers)) if sizes else 0.0,
+        singletons=numbers.count(1),
+        sizes=sizes,
     )

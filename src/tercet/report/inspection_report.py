@@ -1,132 +1,116 @@
-"""The report of `tercet inspect`: the tables of the screen, longer, and figures beside them."""
+"""The report of `tercet inspect`: the tables of the screen with more rows, and plots."""
 
 from pathlib import Path
 
-from tercet.inspection.batches import BatchFacts
-from tercet.inspection.inspection import Example, Inspection, ModelFacts
+from tercet.inspection.results import Example, Inspection
 from tercet.inspection.tables import (
-    FEW,
-    active_rows,
-    first_of,
-    model_rows,
+    MAX_ROW_NUMBERS,
+    Cell,
+    InspectionTable,
+    Items,
+    Line,
+    active_fractions,
+    inspection_tables,
     row_numbers,
-    suggestion_rows,
-    text_rows,
 )
-from tercet.inspection.texts import TextFacts
-from tercet.report import plots as figures
+from tercet.report import plots
 from tercet.report.page import Part, Section, Table, write_page
-from tercet.report.text import labelled
+from tercet.report.text import with_label
 
-_LABELS_SHOWN = 30
-_ROWS_SHOWN = 200
-# More would not fit into a cell.
-_ROWS_OF_A_TEXT = 20
+_MAX_ROWS = 200
+# Items that fit into a cell.
+_MAX_ITEMS = 20
+_MAX_BARS = 30
 
 
 def write_inspection_report(path: Path, inspection: Inspection) -> None:
     """Write an inspection as one HTML file."""
-    facts = inspection.with_model
-    told = [f"Not fit to train on: {inspection.obstacle}"] if inspection.obstacle else []
-    told += [facts.warning] if facts and facts.warning else []
-    sections = [Section("Texts and labels", [*told, *_texts(inspection.texts)])]
-    if facts:
-        sections.append(Section("Lengths", _lengths(facts)))
-    if facts and facts.judged is not None:
-        sections += [
-            Section("Doubtful labels", _suspects(facts, facts.judged)),
-            Section("Labels taken for each other", _confusions(facts)),
-            Section("Near copies under two labels", _near_copies(facts)),
-        ]
-    if facts and facts.batches is not None:
-        sections.append(Section("What batches would hold", _batches(facts.batches)))
-        because = Table("Settings of tercet train", ["option", "value", "because"], suggestion_rows(facts))
-        sections.append(Section("To begin with", [because]))
-    write_page(path, f"Inspection of {inspection.source}", sections)
+    tables = inspection_tables(inspection, _MAX_ROWS)
+    sections: dict[str, list[Part]] = {}
+    for table in tables:
+        sections.setdefault(table.section, []).extend(_parts(table, inspection))
+    warnings = [table.warning for table in tables if table.warning]
+    first = tables[0].section
+    sections[first] = [*warnings, *sections[first]]
+    write_page(path, f"Inspection of {inspection.source}", [Section(title, parts) for title, parts in sections.items()])
 
 
-def _texts(facts: TextFacts) -> list[Part]:
-    labels = facts.labels
-    parts: list[Part] = [Table("Counts (row 0 is the first row of data)", ["", ""], text_rows(facts))]
-    for what, rows in (("Empty texts", facts.empty), ("Copies under the same label", facts.duplicates)):
-        if len(rows) > FEW:
-            parts.append(f"{what}: row {row_numbers(rows, _ROWS_SHOWN)}")
-    if shown := labels.sizes[:_LABELS_SHOWN]:
-        caption = "all labels" if len(shown) == labels.count else f"the {len(shown)} largest of {labels.count:,} labels"
-        names, sizes = zip(*shown, strict=True)
-        parts += [f"Sentences of {caption}.", figures.bars(names, sizes, "sentences")]
-    if facts.contradictions:
-        title = first_of("Texts under two labels or more", len(facts.contradictions), _ROWS_SHOWN)
-        found = [
-            [row_numbers(c.rows, _ROWS_OF_A_TEXT), c.text, ", ".join(c.labels)]
-            for c in facts.contradictions[:_ROWS_SHOWN]
-        ]
-        parts.append(Table(title, ["rows", "text", "labels"], found))
+def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:
+    """Return what a section shows of a table: the table, a plot, or both."""
+    if not table.rows:
+        return [table.no_rows] if table.no_rows else []
+    if table.key == "batches":
+        return [table.summary, *_active_triplets(inspection)]
+    parts = [*([table.summary] if table.summary else []), _render(table)]
+    if table.key == "texts":
+        parts += [*_row_lists(inspection), *_label_sizes(inspection)]
+    if table.key == "lengths":
+        parts += _lengths(inspection)
     return parts
 
 
-def _lengths(facts: ModelFacts) -> list[Part]:
-    first = 0
-    names, counts = [], []
-    for upper, count in facts.lengths.histogram:
-        names.append(f"{first + 1} to {upper} tokens")
-        counts.append(count)
-        first = upper
-    return [
-        Table(f"With {facts.model}", ["", ""], model_rows(facts)),
-        "Sentences by the number of their tokens.",
-        figures.bars(names, counts, "sentences"),
-    ]
-
-
-def _suspects(facts: ModelFacts, judged: int) -> list[Part]:
-    rows = [[str(s.row), s.text, s.label, s.suggested_label, f"{s.score:.2f}"] for s in facts.suspects[:_ROWS_SHOWN]]
-    if not rows:
-        return ["No label is disputed." if judged else "No label could be judged."]
-    columns = ["row", "text", "label", "suggested", "score"]
-    return [
-        f"{len(facts.suspects):,} of {judged:,} labels are disputed by the other sentences, as {facts.model} "
-        "sees them. The score is the natural logarithm of how much likelier the other label is.",
-        Table(first_of("The most doubtful first", len(facts.suspects), _ROWS_SHOWN), columns, rows, frozenset({0, 4})),
-    ]
-
-
-def _confusions(facts: ModelFacts) -> list[Part]:
+def _render(table: InspectionTable) -> Table:
+    """Return a table of text; each example of a cell gets a row, or a column if the column names its lines."""
+    names: list[str] = []
+    numbers: set[int] = set()
+    for column in table.columns:
+        if column.kind == "number":
+            numbers.add(len(names))
+        names += column.line_names or [column.name]
     rows: list[list[str]] = []
-    for found in facts.confusions[:_ROWS_SHOWN]:
-        for at, example in enumerate(found.examples):
-            pair = [" / ".join(found.labels), " / ".join(map(str, found.disputed)), f"{found.share:.0%}"]
-            rows.append([*(pair if at == 0 else ["", "", ""]), _example(example)])
-    if not rows:
-        return ["No two labels are taken for each other."]
-    columns = ["labels", "sentences", "share", "example"]
-    return [
-        Table(first_of("Most sentences first", len(facts.confusions), _ROWS_SHOWN), columns, rows, frozenset({1, 2}))
-    ]
+    for row in table.rows:
+        columns: list[list[str]] = []
+        for cell, column in zip(row, table.columns, strict=True):
+            lines = _lines(cell)
+            columns += [[line] for line in lines] if column.line_names else [lines]
+        height = max(map(len, columns))
+        rows += [[column[at] if at < len(column) else "" for column in columns] for at in range(height)]
+    return Table(table.title, names, rows, frozenset(numbers))
 
 
-def _near_copies(facts: ModelFacts) -> list[Part]:
-    rows = [[f"{n.similarity:.3f}", _example(n.first), _example(n.second)] for n in facts.near_duplicates[:_ROWS_SHOWN]]
-    if not rows:
-        return ["There are none."]
-    columns = ["similarity", "sentence", "sentence"]
-    title = first_of("The most similar first", len(facts.near_duplicates), _ROWS_SHOWN)
-    return [Table(title, columns, rows, frozenset({0}))]
+def _lines(cell: Cell) -> list[str]:
+    if isinstance(cell, Items):
+        return [", ".join(cell.items[:_MAX_ITEMS]) + (", …" if len(cell.items) > _MAX_ITEMS else "")]
+    if isinstance(cell, tuple):
+        lines = [_line(line) for line in cell]
+        return lines if any(isinstance(line, Example) for line in cell) else [" / ".join(lines)]
+    return [_line(cell)]
 
 
-def _batches(facts: BatchFacts) -> list[Part]:
-    shares = {
-        f"{distance}, {'all triplets' if kind == 'all' else kind}": values
-        for distance, kind, values in active_rows(facts)
+def _line(line: Line) -> str:
+    return f"{line.row}: {with_label(line.text, line.label)}" if isinstance(line, Example) else line
+
+
+def _row_lists(inspection: Inspection) -> list[Part]:
+    """Return the rows of empty texts and of duplicates, where the table has no room for all of them."""
+    texts = inspection.texts
+    lists = (("Empty texts", texts.empty), ("Duplicates under the same label", texts.duplicates))
+    return [f"{name}: row {row_numbers(rows, _MAX_ROWS)}" for name, rows in lists if len(rows) > MAX_ROW_NUMBERS]
+
+
+def _label_sizes(inspection: Inspection) -> list[Part]:
+    labels = inspection.texts.labels
+    shown = labels.sizes[:_MAX_BARS]
+    if not shown:
+        return []
+    names, sizes = zip(*shown, strict=True)
+    which = "all labels" if len(shown) == labels.count else f"the {len(shown)} largest of {labels.count:,} labels"
+    return [f"Number of sentences of {which}.", plots.bars(names, sizes, "sentences")]
+
+
+def _lengths(inspection: Inspection) -> list[Part]:
+    assert inspection.with_model is not None
+    bounds, counts = zip(*inspection.with_model.lengths.histogram, strict=True)
+    names = [f"{lower + 1} to {upper} tokens" for lower, upper in zip((0, *bounds), bounds, strict=False)]
+    return ["Number of sentences by their number of tokens.", plots.bars(names, counts, "sentences")]
+
+
+def _active_triplets(inspection: Inspection) -> list[Part]:
+    assert inspection.with_model is not None
+    assert inspection.with_model.batches is not None
+    batches = inspection.with_model.batches
+    curves = {
+        f"{distance}, {'all triplets' if kind == 'all' else kind}": fractions
+        for distance, kind, fractions in active_fractions(batches)
     }
-    margins = sorted({share.margin for share in facts.active})
-    return [
-        f"Of {facts.epoch:,} batches of {facts.batch_size} in an epoch, {facts.drawn:,} were drawn: on average "
-        f"{facts.labels:.1f} labels and {facts.valid_triplets:,.0f} triplets. At each margin, the share with a loss "
-        "above 0:",
-        figures.active_by_margin(margins, shares),
-    ]
-
-
-def _example(example: Example) -> str:
-    return f"{example.row}: {labelled(example.text, example.label)}"
+    return [plots.active_by_margin(sorted({fraction.margin for fraction in batches.active}), curves)]

@@ -1,10 +1,9 @@
-"""Who is near whom among labelled embeddings: what the report says of single labels and single sentences.
+"""Nearest and farthest sentences among labelled embeddings: what the report says about single labels and sentences.
 
-Every sentence is compared to all others, a block at a time, so memory grows with their number and not with its square.
-Where two are equally near or far, the first row is taken.
+Each sentence is compared with all others, block by block, so the memory grows with their number and not with its
+square. Of equally near or far sentences, the first row is taken.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +14,16 @@ from tercet import distances
 from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Neighbourhood:
-    """Of each of n sentences, by row; −1 and nan where there is no such sentence.
+    """The neighbours of n sentences, as rows; −1 and nan where there is no such sentence.
 
     Attributes:
         nearest: the nearest other sentence, `(n,)`.
-        positive: the farthest of its label, `(n,)`, and its distance.
-        negative: the nearest of another label, `(n,)`, and its distance.
+        positive: the farthest sentence of the same label, `(n,)`.
+        positive_distance: its distance, `(n,)`.
+        negative: the nearest sentence of another label, `(n,)`.
+        negative_distance: its distance, `(n,)`.
     """
 
     nearest: np.ndarray
@@ -32,18 +33,18 @@ class Neighbourhood:
     negative_distance: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelRecall:
-    """Of the sentences of a label: the share whose nearest other sentence has the label too."""
+    """The recall@1 of a label: the fraction of its sentences whose nearest other sentence has the label too."""
 
-    label: int
+    label_id: int
     sentences: int
     recall: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Triplet:
-    """Three rows: an anchor, the farthest sentence of its label, the nearest of another; `gap` is d(a,p) − d(a,n)."""
+    """An anchor, the farthest sentence of its label and the nearest sentence of another label, as rows."""
 
     anchor: int
     positive: int
@@ -53,51 +54,63 @@ class Triplet:
 
     @property
     def gap(self) -> float:
-        """Above −margin the triplet has a loss."""
+        """d(a,p) − d(a,n); the triplet has a loss if it is above −margin."""
         return self.positive_distance - self.negative_distance
 
 
 @torch.no_grad()
-def neighbourhood(
+def find_neighbourhood(
     embeddings: Tensor, label_ids: np.ndarray, distance: str, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbourhood:
-    """Compare embeddings `(n, dim)` with labels `(n,)`, n at least 2, by the distance of that name."""
+    """Compare embeddings `(n, dim)` with labels `(n,)`, n at least 2.
+
+    Args:
+        embeddings: the embeddings of the sentences.
+        label_ids: their labels.
+        distance: the name of a distance.
+        block_bytes: the memory that a block of distances may take.
+    """
     metric = get_distance(distance)
     points = metric.prepare(embeddings.detach().cpu())
     labels = torch.from_numpy(label_ids)
     columns: list[list[Tensor]] = [[], [], [], [], []]
     for rows, d in distance_blocks(points, points, metric, block_bytes=block_bytes):
-        same = labels[rows].unsqueeze(1) == labels
-        d[torch.arange(len(rows)), rows] = torch.inf
-        columns[0].append(d.argmin(1))
-        negative = d.masked_fill(same, torch.inf).min(1)
-        d[torch.arange(len(rows)), rows] = -torch.inf
-        positive = d.masked_fill_(~same, -torch.inf).max(1)
-        for column, value in zip(columns[1:], (positive[1], positive[0], negative[1], negative[0]), strict=True):
+        same_label = labels[rows].unsqueeze(1) == labels
+        self_index = torch.arange(len(rows)), rows
+        d[self_index] = torch.inf
+        nearest = d.argmin(1)
+        negative = d.masked_fill(same_label, torch.inf).min(1)
+        d[self_index] = -torch.inf
+        positive = d.masked_fill_(~same_label, -torch.inf).max(1)
+        values = (nearest, positive.indices, positive.values, negative.indices, negative.values)
+        for column, value in zip(columns, values, strict=True):
             column.append(value)
-    nearest, positive_row, far, negative_row, near = (torch.cat(column).numpy() for column in columns)
+    nearest_row, positive_row, farthest, negative_row, closest = (torch.cat(column).numpy() for column in columns)
     return Neighbourhood(
-        nearest,
-        np.where(np.isfinite(far), positive_row, -1),
-        np.where(np.isfinite(far), far, np.nan),
-        np.where(np.isfinite(near), negative_row, -1),
-        np.where(np.isfinite(near), near, np.nan),
+        nearest=nearest_row,
+        positive=np.where(np.isfinite(farthest), positive_row, -1),
+        positive_distance=np.where(np.isfinite(farthest), farthest, np.nan),
+        negative=np.where(np.isfinite(closest), negative_row, -1),
+        negative_distance=np.where(np.isfinite(closest), closest, np.nan),
     )
 
 
 def recall_per_label(found: Neighbourhood, label_ids: np.ndarray) -> list[LabelRecall]:
-    """Labels with two sentences or more, the worst first."""
+    """Return the recall of the labels with at least two sentences, the lowest first."""
     sizes = np.bincount(label_ids)
     hits = np.bincount(label_ids, weights=label_ids[found.nearest] == label_ids)
     labels = [
-        LabelRecall(code, int(sizes[code]), float(hits[code] / sizes[code]))
-        for code in np.flatnonzero(sizes > 1).tolist()
+        LabelRecall(label_id=label_id, sentences=int(sizes[label_id]), recall=float(hits[label_id] / sizes[label_id]))
+        for label_id in np.flatnonzero(sizes > 1).tolist()
     ]
-    return sorted(labels, key=lambda label: (label.recall, -label.sentences, label.label))
+    return sorted(labels, key=lambda label: (label.recall, -label.sentences, label.label_id))
 
 
 def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:
-    """Pairs of labels, most confused first, with the rows of each: a sentence, and its nearest, of the other label."""
+    """Return pairs of labels, the most confused first, each with its rows: a sentence, and its nearest neighbour.
+
+    A pair is confused if a sentence of one label has its nearest neighbour under the other.
+    """
     between: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row in np.flatnonzero(label_ids[found.nearest] != label_ids).tolist():
         other = int(found.nearest[row])
@@ -106,25 +119,30 @@ def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tu
     return sorted(between.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
-def hardest_triplets(found: Neighbourhood, most: int) -> list[Triplet]:
-    """The triplets with the largest d(a,p) − d(a,n), one an anchor."""
+def hardest_triplets(found: Neighbourhood, max_triplets: int) -> list[Triplet]:
+    """Return the triplets with the largest d(a,p) − d(a,n), one per anchor."""
     gap = found.positive_distance - found.negative_distance
     order = np.argsort(-np.where(np.isnan(gap), -np.inf, gap), kind="stable")
     return [
         Triplet(
-            row, int(found.positive[row]), int(found.negative[row]),
-            float(found.positive_distance[row]), float(found.negative_distance[row]),
+            anchor=row,
+            positive=int(found.positive[row]),
+            negative=int(found.negative[row]),
+            positive_distance=float(found.positive_distance[row]),
+            negative_distance=float(found.negative_distance[row]),
         )
-        for row in order[:most].tolist() if not np.isnan(gap[row])
-    ]  # fmt: skip
+        for row in order[:max_triplets].tolist()
+        if not np.isnan(gap[row])
+    ]
 
 
 def sample_distances(
-    embeddings: Tensor, label_ids: np.ndarray, distance: str, most: int = 20_000, seed: int = 0
+    embeddings: Tensor, label_ids: np.ndarray, distance: str, num_pairs: int = 20_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of `most` random pairs of one label, and of as many of two; the same seed draws the same pairs.
+    """Return the distances of `num_pairs` random pairs with the same label, and of as many with different labels.
 
-    Pairs are drawn with repetition, and there are none where no two sentences share a label, or all do.
+    Pairs are drawn with replacement; the same seed draws the same pairs. The first array is empty if no two sentences
+    have the same label, the second if all have.
     """
     rng = np.random.default_rng(seed)
     x = distances.at_least_float32(embeddings.detach().cpu())
@@ -135,19 +153,19 @@ def sample_distances(
         ).numpy()
         return measured
 
-    return measure(*_positive_pairs(label_ids, most, rng)), measure(*_negative_pairs(label_ids, most, rng))
+    return measure(*_positive_pairs(label_ids, num_pairs, rng)), measure(*_negative_pairs(label_ids, num_pairs, rng))
 
 
-def _positive_pairs(label_ids: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _positive_pairs(label_ids: np.ndarray, num_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(label_ids, kind="stable")
     sizes = np.bincount(label_ids)
     starts = np.cumsum(sizes) - sizes
     anchors = np.flatnonzero(sizes[label_ids] > 1)
     if len(anchors) == 0:
         return anchors, anchors
-    # A sentence of a label of K has K − 1 positives, so it is drawn so much more often.
+    # A sentence whose label has K sentences is in K − 1 positive pairs, and is drawn in proportion.
     weights = (sizes[label_ids[anchors]] - 1).astype(float)
-    first = rng.choice(anchors, most, p=weights / weights.sum())
+    first = rng.choice(anchors, num_pairs, p=weights / weights.sum())
     own = label_ids[first]
     place = np.empty(len(label_ids), dtype=np.int64)
     place[order] = np.arange(len(label_ids))
@@ -156,21 +174,15 @@ def _positive_pairs(label_ids: np.ndarray, most: int, rng: np.random.Generator) 
     return first, order[starts[own] + other]
 
 
-def _negative_pairs(label_ids: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _negative_pairs(label_ids: np.ndarray, num_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     if len(np.unique(label_ids)) < 2:
         return label_ids[:0], label_ids[:0]
     order = np.argsort(label_ids, kind="stable")
     sizes = np.bincount(label_ids)
     starts = np.cumsum(sizes) - sizes
     weights = (len(label_ids) - sizes[label_ids]).astype(float)
-    first = rng.choice(len(label_ids), most, p=weights / weights.sum())
+    first = rng.choice(len(label_ids), num_pairs, p=weights / weights.sum())
     own = label_ids[first]
     other = rng.integers(0, len(label_ids) - sizes[own])
     other += (other >= starts[own]) * sizes[own]
     return first, order[other]
-
-
-def numbered(labels: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels by their place among their names, `(n,)`, and the names in order."""
-    names, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    return label_ids.astype(np.int64), [str(name) for name in names]

@@ -1,14 +1,14 @@
 "use strict";
-// What Python drew is shown as it is. Where there is no room beside a figure its legend moves below, and sentences are
-// read below the maps, as a box at the pointer would stand outside of the window.
+// Plots are shown as Python drew them. On a narrow screen the legend moves below the plot, and sentences are shown below
+// the maps, because a box at the pointer would reach beyond the window.
 const NARROW = window.matchMedia("(max-width: 40rem)");
 const boxes = [...document.querySelectorAll(".figure")];
-const figureOf = (box) => FIGURES[boxes.indexOf(box)];
+const plotOf = (box) => PLOTS[boxes.indexOf(box)];
 
 function draw(box) {
-  const figure = figureOf(box);
-  const layout = structuredClone(figure.layout);
-  let data = figure.data;
+  const plot = plotOf(box);
+  const layout = structuredClone(plot.layout);
+  let data = plot.data;
   if (NARROW.matches) {
     const named = data.filter((trace) => trace.showlegend !== false).length;
     layout.showlegend = layout.showlegend !== false && named <= 8;
@@ -20,7 +20,7 @@ function draw(box) {
   return Plotly.react(box, data, layout, { responsive: true, displayModeBar: false });
 }
 
-// The text of a figure is HTML without any tag but <br>.
+// The text of a plot is HTML whose only tag is <br>.
 function asText(html) {
   const reader = document.createElement("textarea");
   reader.innerHTML = html.replaceAll("<br>", " ");
@@ -43,7 +43,7 @@ function connect(maps) {
   const pointed = maps.querySelector(".pointed");
   const picked = maps.querySelector(".picked");
   const drawn = [...maps.querySelectorAll(".figure")];
-  const sentences = figureOf(drawn[0]).data;
+  const sentences = plotOf(drawn[0]).data;
   const show = () => {
     drawn.forEach((box) => {
       const opacity = box.data.map((_, at) => select.value === "" ? 0.8 : at === Number(select.value) ? 1 : 0.06);
@@ -61,7 +61,7 @@ function connect(maps) {
     };
     box.on("plotly_hover", read);
     box.on("plotly_click", read);
-    // A label picked in the legend is picked in the list: both maps show it, and the list says which it is.
+    // A click on a label in the legend chooses it in the list, so that both maps show it and the list names it.
     box.on("plotly_legendclick", (event) => {
       const label = String(event.curveNumber);
       select.value = select.value === label ? "" : label;
@@ -72,7 +72,7 @@ function connect(maps) {
 }
 
 for (const maps of document.querySelectorAll(".maps")) {
-  const data = [...maps.querySelectorAll(".figure")].map((box) => figureOf(box).data);
+  const data = [...maps.querySelectorAll(".figure")].map((box) => plotOf(box).data);
   data.forEach((traces) => traces.forEach((trace, at) => {
     trace.text = data[0][at].text;
     trace.customdata = trace.text.map(() => trace.customdata[0]);

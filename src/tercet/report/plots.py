@@ -1,7 +1,7 @@
-"""Figures of a run, as plotly's `Figure`s: for the report, and for notebooks.
+"""Plots of a run or an inspection, as plotly figures: for the report, and for notebooks.
 
-Colours are those of Okabe and Ito 2008, which people with any kind of colour vision can tell apart, with a brown in
-place of their yellow, which is too light for a line; a symbol or a dash goes with each, so that nothing hangs on
+The colours are those of Okabe and Ito 2008, which people with any kind of colour vision can distinguish, with a brown
+instead of their yellow, which is too light for a line. Each has a symbol or a dash as well, so that nothing depends on
 colour alone.
 """
 
@@ -14,76 +14,80 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tercet.report.text import for_figure, names_for_figure, wrapped_for_figure
+from tercet.report.text import for_plot, names_for_plot, wrapped_for_plot
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6000", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "pentagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
-_BINS = 60
-_MOST_POINTS = 1000
-_NAMES = {
-    "loss": "loss", "active_fraction": "share active", "anchors_without_triplet": "anchors without a triplet",
+_NUM_BINS = 60
+_MAX_POINTS = 1000
+# The entries of the training log that are plotted, and their names in the legend.
+_LOG_NAMES = {
+    "loss": "loss", "active_fraction": "active fraction", "anchors_without_triplet": "anchors without a triplet",
     "positive_distance": "to positives", "negative_distance": "to negatives",
     "hardest_positive_distance": "to the farthest positive", "hardest_negative_distance": "to the nearest negative",
 }  # fmt: skip
 
 
 def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Loss, shares and distances by step; of a long log one entry in so many, to the last.
+    """Plot the loss, fractions and distances by step; a long log is thinned out, and keeps its last entry.
 
     Args:
         log: `trainer.state.log_history`.
     """
     panels = (
         ("Loss", ("loss",)),
-        ("Shares", ("active_fraction", "anchors_without_triplet")),
+        ("Fractions", ("active_fraction", "anchors_without_triplet")),
         ("Distances", ("positive_distance", "negative_distance", "hardest_positive_distance",
                        "hardest_negative_distance")),
     )  # fmt: skip
     figure = make_subplots(
         3, 1, shared_xaxes=True, subplot_titles=[title for title, _ in panels], vertical_spacing=0.08
     )
-    looks = itertools.count()  # one legend for all panels
+    styles = itertools.count()  # one legend for all panels
     for row, (_, names) in enumerate(panels, 1):
-        for name, at in zip(names, looks, strict=False):
+        for name, at in zip(names, styles, strict=False):
             entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
             if entries:
                 entries = _thinned(entries)
                 steps, values = zip(*entries, strict=True)
-                figure.add_scatter(x=steps, y=values, name=_NAMES[name], mode="lines+markers",
+                figure.add_scatter(x=steps, y=values, name=_LOG_NAMES[name], mode="lines+markers",
                                    line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     figure.update_xaxes(title="step", row=3, col=1)
-    return _laid_out(figure, height=640)
+    return _set_layout(figure, height=640)
 
 
 def _thinned(entries: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """One in so many that they are drawn quickly, counted from the last."""
-    return entries[:: -math.ceil(len(entries) / _MOST_POINTS)][::-1]
+    """Return every k-th entry, counted from the last, so that at most `_MAX_POINTS` are drawn."""
+    return entries[:: -math.ceil(len(entries) / _MAX_POINTS)][::-1]
 
 
 def metric_curves(
     log: Sequence[Mapping[str, Any]],
     before: Mapping[str, float] | None,
     after: Mapping[str, float] | None,
-    names: Mapping[str, str],
+    titles: Mapping[str, str],
 ) -> go.Figure:
-    """Metrics by step: before training, at each evaluation of the log, and after.
+    """Plot metrics by step: before training, at each evaluation of the log, and after training.
 
     Args:
-        names: what to show, and what to call it.
+        log: `trainer.state.log_history`.
+        before: the metrics before training.
+        after: the metrics after training.
+        titles: the keys of the metrics to plot, and their titles.
     """
     last = max((entry.get("step", 0) for entry in log), default=0)
     figure = go.Figure()
-    for at, (key, name) in enumerate(names.items()):
+    for at, (key, title) in enumerate(titles.items()):
         points = {entry["step"]: entry[f"eval_{key}"] for entry in log if f"eval_{key}" in entry}
         points |= {step: part[key] for step, part in ((0, before), (last, after)) if part and key in part}
         if points:
             steps = sorted(points)
-            figure.add_scatter(x=steps, y=[points[step] for step in steps], name=for_figure(name),
+            figure.add_scatter(x=steps, y=[points[step] for step in steps], name=for_plot(title),
                                mode="lines+markers", line=_line(at), marker=_marker(at))  # fmt: skip
     figure.update_xaxes(title="step")
-    return _laid_out(figure, height=360)
+    return _set_layout(figure, height=360)
 
 
 def distance_histograms(
@@ -93,22 +97,23 @@ def distance_histograms(
     margin: float | None,
     distance: str = "euclidean",
 ) -> go.Figure:
-    """Distances to positives and negatives, before and after, with the margin from the mean positive on.
+    """Plot distances to positives and to negatives, before and after training.
 
     Args:
-        before: two samples, to sentences of the same label and of others.
-        margin: None draws none.
+        before: two samples: distances to sentences of the same label, and of other labels.
+        after: the same after training.
+        margin: drawn as a band that starts at the mean distance to positives; None draws none.
+        distance: the name of the distance.
     """
     figure = make_subplots(2, 1, shared_xaxes=True, subplot_titles=["Before", "After"], vertical_spacing=0.12)
-    everything = np.concatenate([*before, *after])
-    edges = np.histogram_bin_edges(everything, _BINS)
+    edges = np.histogram_bin_edges(np.concatenate([*before, *after]), _NUM_BINS)
     for row, samples in enumerate((before, after), 1):
         for at, (name, sample) in enumerate(zip(("same label", "other labels"), samples, strict=True)):
-            shares = np.histogram(sample, edges)[0] / max(1, len(sample))
-            # A step line needs its last edge, and returns to 0 on either side.
+            fractions = np.histogram(sample, edges)[0] / max(1, len(sample))
+            # A step line needs its last edge, and returns to 0 on both sides.
             figure.add_scatter(
                 x=np.concatenate([edges[:1], edges]).round(5).tolist(),
-                y=np.concatenate([[0], shares, [0]]).round(6).tolist(),
+                y=np.concatenate([[0], fractions, [0]]).round(6).tolist(),
                 name=name, legendgroup=name, showlegend=row == 1, mode="lines", line={**_line(at), "shape": "hv"},
                 fill="tozeroy", hovertemplate="%{x:.3f}: %{y:.1%}<extra>" + name + "</extra>", row=row, col=1,
             )  # fmt: skip
@@ -120,43 +125,53 @@ def distance_histograms(
                                   text=f"margin {margin:g}")  # fmt: skip
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(title=f"{distance} distance", row=2, col=1)
-    return _laid_out(figure, height=520)
+    return _set_layout(figure, height=520)
 
 
-def embedding_map(points: np.ndarray, labels: Sequence[str], sentences: Sequence[str], title: str = "") -> go.Figure:
-    """Sentences as points `(n, 2)`, coloured by label; a click on a label in the legend shows it alone."""
+def embedding_map(
+    points: np.ndarray, label_ids: np.ndarray, label_names: Sequence[str], sentences: Sequence[str], title: str = ""
+) -> go.Figure:
+    """Plot sentences as points, coloured by label; a click on a label in the legend shows that label alone.
+
+    Args:
+        points: `(n, 2)`.
+        label_ids: the label of each sentence `(n,)`, an index into `label_names`.
+        label_names: the names of the labels.
+        sentences: the texts, shown at the pointer.
+        title: the title of the plot.
+    """
     figure = go.Figure()
-    names, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    shown = names_for_figure([str(name) for name in names])
-    for code, name in enumerate(names):
-        rows = np.flatnonzero(label_ids == code).tolist()
-        # Not `meta`, beside which a name such as %{x} would be taken for a template.
+    present = np.unique(label_ids).tolist()
+    short_names = names_for_plot([label_names[label_id] for label_id in present])
+    for at, (label_id, name) in enumerate(zip(present, short_names, strict=True)):
+        rows = np.flatnonzero(label_ids == label_id).tolist()
+        # plotly reads a name such as %{x} as a template if `meta` is set, so the label goes into `customdata`.
         figure.add_scatter(
-            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=shown[code],
-            mode="markers", marker={**_marker(code), "size": 7, "opacity": 0.8},
-            text=[wrapped_for_figure(sentences[row]) for row in rows],
-            customdata=[wrapped_for_figure(str(name), 30, 60)] * len(rows),
+            x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=name,
+            mode="markers", marker={**_marker(at), "size": 7, "opacity": 0.8},
+            text=[wrapped_for_plot(sentences[row]) for row in rows],
+            customdata=[wrapped_for_plot(label_names[label_id], 30, 60)] * len(rows),
             hovertemplate="%{text}<extra>%{customdata}</extra>",
         )  # fmt: skip
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.update_layout(
-        title=for_figure(title), hovermode="closest",
+        title=for_plot(title), hovermode="closest",
         legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle", "font": {"size": 11}},
     )  # fmt: skip
-    return _laid_out(figure, height=520)
+    return _set_layout(figure, height=520)
 
 
 def recall_of_labels(
-    labels: Sequence[str], after: Sequence[float], before: Sequence[float] | None = None, most: int = 30
+    labels: Sequence[str], after: Sequence[float], before: Sequence[float] | None = None, max_labels: int = 30
 ) -> go.Figure:
-    """Recall@1 of the first `most` labels, from before to after; give the worst first."""
-    shown = list(range(min(most, len(labels))))
-    ticks = [for_figure(labels[at], 28) for at in shown]
+    """Plot the recall@1 of the first `max_labels` labels, before and after training; pass the worst label first."""
+    shown = list(range(min(max_labels, len(labels))))
+    ticks = [for_plot(labels[at], 28) for at in shown]
     figure = go.Figure()
     if before is not None:
-        ends = [(before[at], after[at], None) for at in shown]  # None parts one line from the next
-        figure.add_scatter(x=[x for three in ends for x in three], y=[y for at in shown for y in (at, at, None)],
+        ends = [(before[at], after[at], None) for at in shown]  # None separates a line from the next
+        figure.add_scatter(x=[x for end in ends for x in end], y=[y for at in shown for y in (at, at, None)],
                            mode="lines", hoverinfo="skip", showlegend=False,
                            line={"color": "#767676", "width": 1})  # fmt: skip
     for number, (name, values) in enumerate((("before", before), ("after", after))):
@@ -168,28 +183,28 @@ def recall_of_labels(
             )  # fmt: skip
     figure.update_yaxes(tickvals=shown, ticktext=ticks, autorange="reversed", automargin=True)
     figure.update_xaxes(title="recall@1", tickformat=".0%", range=[-0.02, 1.02])
-    return _laid_out(figure, height=140 + 20 * len(shown))
+    return _set_layout(figure, height=140 + 20 * len(shown))
 
 
 def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure:
-    """Numbers as bars from the left, the first on top."""
-    places, ticks = list(range(len(names))), [for_figure(name, 28) for name in names]
+    """Plot numbers as horizontal bars, the first on top."""
+    places, ticks = list(range(len(names))), [for_plot(name, 28) for name in names]
     figure = go.Figure(go.Bar(x=list(values), y=places, orientation="h", marker_color=COLOURS[0], customdata=ticks,
                               hovertemplate="%{customdata}: %{x}<extra></extra>"))  # fmt: skip
     figure.update_yaxes(tickvals=places, ticktext=ticks, autorange="reversed", automargin=True)
     figure.update_xaxes(title=title)
-    return _laid_out(figure, height=140 + 20 * len(places))
+    return _set_layout(figure, height=140 + 20 * len(places))
 
 
-def active_by_margin(margins: Sequence[float], shares: Mapping[str, Sequence[float]]) -> go.Figure:
-    """Shares of active triplets by margin, a line for each name."""
+def active_by_margin(margins: Sequence[float], curves: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Plot the fraction of active triplets by margin, a curve for each name."""
     figure = go.Figure()
-    for at, (name, values) in enumerate(shares.items()):
+    for at, (name, values) in enumerate(curves.items()):
         figure.add_scatter(x=list(margins), y=list(values), name=name, mode="lines+markers",
                            line=_line(at), marker=_marker(at))  # fmt: skip
     figure.update_xaxes(title="margin")
-    figure.update_yaxes(title="share active", tickformat=".0%", range=[-0.02, 1.02])
-    return _laid_out(figure, height=380)
+    figure.update_yaxes(title="active fraction", tickformat=".0%", range=[-0.02, 1.02])
+    return _set_layout(figure, height=380)
 
 
 def _line(at: int) -> dict[str, Any]:
@@ -197,11 +212,11 @@ def _line(at: int) -> dict[str, Any]:
 
 
 def _marker(at: int) -> dict[str, Any]:
-    """Symbols and colours run with different periods, so that 72 pairs come before one comes again."""
+    """Return a symbol and a colour; their periods differ, so that 72 combinations come before the first one repeats."""
     return {"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)]}
 
 
-def _laid_out(figure: go.Figure, height: int) -> go.Figure:
+def _set_layout(figure: go.Figure, height: int) -> go.Figure:
     return figure.update_layout(
         template="plotly_white", height=height, margin={"l": 50, "r": 20, "t": 50, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},

@@ -1,45 +1,49 @@
-"""A map of embeddings: many dimensions laid out in two, so that neighbours stay neighbours as far as that goes."""
+"""A two-dimensional map of embeddings, in which neighbours stay neighbours as far as two dimensions allow."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_FEWEST = 8  # for less there is no neighbourhood to keep
+# t-SNE needs a neighbourhood; smaller data are shown by their principal components.
+_MIN_ROWS = 8
 
 
-def lay_out(embeddings: Tensor, *, like: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-    """Points `(n, 2)` for embeddings `(n, dim)`: t-SNE on directions, begun at the principal components.
+def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    """Return points `(n, 2)` for embeddings `(n, dim)`: t-SNE on unit vectors, started at the principal components.
 
     Args:
-        like: an earlier layout of the same sentences to start from, and to turn the new one to.
+        embeddings: at least one row.
+        aligned_to: an earlier map of the same sentences, `(n, 2)`. t-SNE starts from it, and the result is rotated to
+            match it.
+        seed: the same seed gives the same points.
 
-    Van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
+    Source: van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
     """
     directions = torch.nn.functional.normalize(embeddings.detach().cpu().float(), dim=1)
-    start = _principal(directions) if like is None else like
-    if len(embeddings) < _FEWEST or float(np.abs(start).max()) == 0:
+    start = _principal_components(directions) if aligned_to is None else aligned_to
+    if len(embeddings) < _MIN_ROWS or float(np.abs(start).max()) == 0:
         return start
     from sklearn.manifold import TSNE
 
     start = (start / start.std(axis=0).max() * 1e-4).astype(np.float32)
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
     points = TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(directions.numpy())
-    if like is not None:
-        points = points @ _turn(points, like)
+    if aligned_to is not None:
+        points = points @ _rotation(points, aligned_to)
     return np.asarray(points)
 
 
-def _turn(points: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The rotation or reflection of `points` nearest to `like`: t-SNE sees none of them (orthogonal Procrustes)."""
-    u, _, v = np.linalg.svd(points.T @ like)
+def _rotation(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the rotation or reflection `(2, 2)` that brings `points` closest to `target` (orthogonal Procrustes)."""
+    u, _, v = np.linalg.svd(points.T @ target)
     return np.asarray(u @ v)
 
 
-def _principal(x: Tensor) -> np.ndarray:
+def _principal_components(x: Tensor) -> np.ndarray:
     x = x - x.mean(0)
     u, s, _ = torch.linalg.svd(x, full_matrices=False)
     points = (u * s)[:, :2]
-    # A direction and its opposite are one; the sign of its largest part decides.
+    # The sign of a component is arbitrary; its largest value is made positive.
     largest = points.gather(0, points.abs().argmax(0, keepdim=True))
     points = points * torch.where(largest < 0, -1.0, 1.0)
     return torch.nn.functional.pad(points, (0, 2 - points.shape[1])).numpy()

@@ -1,4 +1,4 @@
-"""Folds: copies together, labels apart, and no matter in what order the rows come."""
+"""Folds: copies stay together, labels are spread, and the order of the rows does not matter."""
 
 from collections import Counter
 

@@ -39,13 +39,13 @@ def test_the_gradient_at_the_optimum_is_zero():
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids = (torch.from_numpy(part) for part in _data())
     whole = fit_logistic(x, label_ids, 5, 0.7)
-    monkeypatch.setattr(logistic, "_BLOCK_CELLS", 7 * 5)
+    monkeypatch.setattr(logistic, "_BLOCK_VALUES", 7 * 5)
     parts = fit_logistic(x, label_ids, 5, 0.7)
     torch.testing.assert_close(parts.weights, whole.weights, atol=1e-6, rtol=0)
     torch.testing.assert_close(parts.bias, whole.bias, atol=1e-6, rtol=0)
 
 
-def test_labels_that_are_not_there_have_no_probability_and_change_nothing():
+def test_absent_labels_have_no_probability_and_change_nothing():
     x, label_ids = (torch.from_numpy(part) for part in _data(labels=3))
     spread = torch.tensor([0, 2, 5])[label_ids]
     few, many = fit_logistic(x, label_ids, 3, 0.7), fit_logistic(x, spread, 7, 0.7)

@@ -32,7 +32,7 @@ def test_values_whose_squares_do_not_fit_are_centred_like_others(scale):
 
 @pytest.mark.parametrize("block_bytes", [1, 16 * 23 * 5, 2**20])
 @pytest.mark.parametrize("k", [1, 6, 50])
-def test_neighbours_are_those_of_the_whole_matrix(block_bytes, k):
+def test_neighbours_are_those_of_the_complete_matrix(block_bytes, k):
     x, label_ids, folds, texts = _data()
     found = find_neighbours(x, label_ids, folds, texts, k, block_bytes=block_bytes)
     rows = x.double().numpy()
@@ -50,6 +50,13 @@ def test_neighbours_are_those_of_the_whole_matrix(block_bytes, k):
         assert found.other_similarity[i] == pytest.approx(similarity[i, others].max(), abs=1e-6)
 
 
+def test_copies_under_two_labels_are_not_each_others_other_row():
+    x = centred(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.9, 0.3], [0.0, 1.0]]))
+    label_ids, folds = torch.tensor([0, 1, 1, 0]), torch.tensor([0, 0, 1, 1])
+    found = find_neighbours(x, label_ids, folds, torch.tensor([0, 0, 1, 2]), 1)
+    assert found.other_row[:2].tolist() == [2, 3]
+
+
 def test_where_there_is_no_neighbour():
     x, one = centred(torch.randn(3, 2)), torch.zeros(3, dtype=torch.long)
     found = find_neighbours(x, one, one, torch.arange(3), 2)
@@ -58,11 +65,12 @@ def test_where_there_is_no_neighbour():
     assert not vote(found, torch.arange(3), one, 2, 0.05).any()
 
 
-def test_a_vote_is_weighed_by_similarity():
+def test_a_vote_is_weighted_by_similarity():
     similarity = torch.tensor([[0.9, 0.8, 0.1, -torch.inf], [0.5, 0.5, -torch.inf, -torch.inf]])
     row, label_ids = torch.tensor([[0, 1, 2, 3], [3, 2, 0, 0]]), torch.tensor([2, 0, 2, 1])
     nothing = torch.zeros(2)
-    shares = vote(Neighbours(similarity, row, nothing, nothing), torch.tensor([1, 0]), label_ids, 3, temperature=0.1)
+    neighbours = Neighbours(similarity=similarity, row=row, other_similarity=nothing, other_row=nothing)
+    fractions = vote(neighbours, torch.tensor([1, 0]), label_ids, 3, temperature=0.1)
     e = np.exp([0.9 / 0.1, 0.8 / 0.1, 0.1 / 0.1])
-    np.testing.assert_allclose(shares[1], np.array([e[1], 0, e[0] + e[2]]) / e.sum(), rtol=1e-5)
-    np.testing.assert_allclose(shares[0], [0, 0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(fractions[1], np.array([e[1], 0, e[0] + e[2]]) / e.sum(), rtol=1e-5)
+    np.testing.assert_allclose(fractions[0], [0, 0.5, 0.5], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Doubtful labels: found where they were planted, judged by others alone, in any order of the rows."""
+"""Log-odds of labels: planted wrong labels are found, by other folds alone, in any order of the rows."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from tercet.errors import EmbeddingError
-from tercet.inspection.label_issues import score as suspects
+from tercet.inspection.label_issues import score
 from tercet.inspection.label_issues.folds import deal_folds
 from tercet.inspection.label_issues.logistic import fit_logistic
 from tercet.inspection.label_issues.neighbours import centred
@@ -19,7 +19,7 @@ def _blobs(labels=4, each=30, dim=8, spread=0.25, seed=0):
     label_ids = np.repeat(np.arange(labels), each)
     centres = np.eye(labels, dim)
     x = centres[label_ids] + spread * rng.normal(size=(len(label_ids), dim)) / np.sqrt(dim)
-    folds = deal_folds([str(row) for row in range(len(label_ids))], label_ids, suspects.FOLDS)
+    folds = deal_folds([str(row) for row in range(len(label_ids))], label_ids, score.NUM_FOLDS)
     return torch.from_numpy(x).float(), torch.from_numpy(label_ids), torch.from_numpy(folds)
 
 
@@ -28,19 +28,19 @@ def test_planted_labels_come_first_with_the_right_suggestion():
     planted = torch.tensor([3, 17, 40, 77, 95, 119])
     given = label_ids.clone()
     given[planted] = (label_ids[planted] + 1 + planted % 3) % 4
-    judged = score_labels(x, given, folds)
-    assert sorted(judged.ranked().tolist()) == planted.tolist()
-    assert judged.suggested[planted].tolist() == label_ids[planted].tolist()
-    assert judged.score[judged.ranked()].diff().le(0).all()
+    scores = score_labels(x, given, folds)
+    assert sorted(scores.ranked().tolist()) == planted.tolist()
+    assert scores.suggested[planted].tolist() == label_ids[planted].tolist()
+    assert scores.log_odds[scores.ranked()].diff().le(0).all()
     others = torch.ones(len(x), dtype=torch.bool).index_fill(0, planted, False)
-    assert judged.score[others].max() < 0 < judged.score[planted].min()
+    assert scores.log_odds[others].max() < 0 < scores.log_odds[planted].min()
 
 
-def test_the_score_is_the_one_that_the_module_and_the_manual_define():
-    """In numbers: a penalty of 0.2, 50 neighbours, a temperature of 0.05, a doubt of 0.02, weights of 2 and 1."""
-    assert suspects.NEIGHBOURS == 50  # the last of them weigh too little to show in a score
+def test_log_odds_are_those_that_the_module_and_the_manual_define():
+    """In numbers: a penalty of 0.2, 50 neighbours, a temperature of 0.05, an offset of 0.02, weights of 2 and 1."""
+    assert score.NUM_NEIGHBOURS == 50  # the last of them weigh too little to show in a score
     x, label_ids, folds = _blobs(each=18, spread=1.5)
-    judged = score_labels(x, label_ids, folds)
+    scores = score_labels(x, label_ids, folds)
     x = centred(x)
     similarity = F.normalize(x) @ F.normalize(x).T
     for i in range(len(x)):
@@ -53,60 +53,60 @@ def test_the_score_is_the_one_that_the_module_and_the_manual_define():
         evidence = (2 * p + (votes + 0.02).log()) / 3
         given, other = evidence[label_ids[i]], evidence.clone()
         other[label_ids[i]] = -torch.inf
-        assert judged.suggested[i] == other.argmax()
-        assert judged.score[i] == pytest.approx(float(other.max() - given), abs=2e-3)
+        assert scores.suggested[i] == other.argmax()
+        assert scores.log_odds[i] == pytest.approx(float(other.max() - given), abs=2e-3)
 
 
-def test_no_label_of_a_fold_has_a_say_in_that_fold():
+def test_no_label_of_a_fold_counts_in_that_fold():
     x, label_ids, folds = _blobs(labels=2, spread=2.0)
-    before = score_labels(x, label_ids, folds).score
+    before = score_labels(x, label_ids, folds).log_odds
     for fold in (0, 7):
         inside = folds == fold
-        turned = torch.where(inside, 1 - label_ids, label_ids)
-        after = score_labels(x, turned, folds).score
+        flipped = torch.where(inside, 1 - label_ids, label_ids)
+        after = score_labels(x, flipped, folds).log_odds
         # The same evidence of the same two labels, one of which is now the given one.
         torch.testing.assert_close(after[inside], -before[inside], atol=1e-5, rtol=0)
         assert (after[~inside] - before[~inside]).abs().max() > 1e-3
 
 
-def test_copies_do_not_vouch_for_each_other():
+def test_copies_do_not_confirm_each_other():
     x, label_ids, _ = _blobs()
     x = torch.cat([x, x[:1].expand(40, -1)])
     label_ids = torch.cat([label_ids, label_ids.new_full((40,), 3)])
     label_ids[0] = 3
     keys = [*(str(row) for row in range(120)), *["0"] * 40]
-    judged = score_labels(x, label_ids, torch.from_numpy(deal_folds(keys, label_ids.numpy(), suspects.FOLDS)))
+    scores = score_labels(x, label_ids, torch.from_numpy(deal_folds(keys, label_ids.numpy(), score.NUM_FOLDS)))
     same = [0, *range(120, 160)]
-    assert judged.suggested[same].unique().tolist() == [0]
-    assert judged.score[same].min() > 1
+    assert scores.suggested[same].unique().tolist() == [0]
+    assert scores.log_odds[same].min() > 1
 
 
 def test_the_order_of_the_rows_does_not_count():
     x, label_ids, folds = _blobs(spread=2.0)
-    judged, order = score_labels(x, label_ids, folds), torch.randperm(len(x))
+    scores, order = score_labels(x, label_ids, folds), torch.randperm(len(x))
     shuffled = score_labels(x[order], label_ids[order], folds[order])
     # Sums in another order end L-BFGS elsewhere near the optimum.
-    torch.testing.assert_close(shuffled.score, judged.score[order], atol=1e-2, rtol=0)
-    assert shuffled.suggested.tolist() == judged.suggested[order].tolist()
+    torch.testing.assert_close(shuffled.log_odds, scores.log_odds[order], atol=1e-2, rtol=0)
+    assert shuffled.suggested.tolist() == scores.suggested[order].tolist()
 
 
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids, folds = _blobs(spread=2.0)
-    whole = score_labels(x, label_ids, folds)
-    monkeypatch.setattr(suspects, "_BLOCK_CELLS", 2 * 4)
+    complete = score_labels(x, label_ids, folds)
+    monkeypatch.setattr(score, "_BLOCK_VALUES", 2 * 4)
     parts = score_labels(x, label_ids, folds)
-    torch.testing.assert_close(parts.score, whole.score)
-    assert parts.suggested.tolist() == whole.suggested.tolist()
+    torch.testing.assert_close(parts.log_odds, complete.log_odds)
+    assert parts.suggested.tolist() == complete.suggested.tolist()
 
 
-def test_a_label_in_one_fold_only_cannot_be_judged():
+def test_a_label_in_one_fold_only_cannot_be_checked():
     x, label_ids, folds = _blobs(labels=3)
     label_ids[0] = 3
     label_ids[[1, 2]], folds[[1, 2]] = 4, folds[1].item()
-    judged = score_labels(x, label_ids, folds)
-    assert judged.score.isnan().nonzero().flatten().tolist() == [0, 1, 2]
-    assert judged.suggested[:3].tolist() == [-1, -1, -1]
-    assert not set(judged.ranked().tolist()) & {0, 1, 2}
+    scores = score_labels(x, label_ids, folds)
+    assert scores.log_odds.isnan().nonzero().flatten().tolist() == [0, 1, 2]
+    assert scores.suggested[:3].tolist() == [-1, -1, -1]
+    assert not set(scores.ranked().tolist()) & {0, 1, 2}
 
 
 @pytest.mark.parametrize(
@@ -114,24 +114,24 @@ def test_a_label_in_one_fold_only_cannot_be_judged():
     [([0], [0]), ([0, 1], [0, 1]), ([0, 0], [0, 1]), ([0, 0, 0], [0, 1, 2]), ([0, 1, 2, 3], [0, 1, 2, 3])],
     ids=["one row", "two rows", "two rows of one label", "one label", "singletons"],
 )
-def test_where_nothing_can_be_said(label_ids, folds):
-    judged = score_labels(torch.randn(len(label_ids), 3), torch.tensor(label_ids), torch.tensor(folds))
-    assert judged.score.isnan().all()
-    assert judged.suggested.eq(-1).all()
-    assert len(judged.ranked()) == 0
+def test_log_odds_are_nan_where_no_label_can_be_checked(label_ids, folds):
+    scores = score_labels(torch.randn(len(label_ids), 3), torch.tensor(label_ids), torch.tensor(folds))
+    assert scores.log_odds.isnan().all()
+    assert scores.suggested.eq(-1).all()
+    assert len(scores.ranked()) == 0
 
 
-def test_a_model_that_tells_nothing_apart_sees_the_frequent_label():
+def test_with_equal_embeddings_the_frequent_label_is_suggested():
     label_ids = torch.tensor([0] * 90 + [1] * 10)
-    folds = torch.from_numpy(deal_folds([str(row) for row in range(100)], label_ids.numpy(), suspects.FOLDS))
-    judged = score_labels(torch.full((100, 5), 0.3), label_ids, folds)
-    assert judged.score.isfinite().all()
-    assert judged.ranked().tolist() == list(range(90, 100))
+    folds = torch.from_numpy(deal_folds([str(row) for row in range(100)], label_ids.numpy(), score.NUM_FOLDS))
+    scores = score_labels(torch.full((100, 5), 0.3), label_ids, folds)
+    assert scores.log_odds.isfinite().all()
+    assert scores.ranked().tolist() == list(range(90, 100))
 
 
-def test_shapes_that_do_not_fit_are_told():
+def test_shapes_that_do_not_match_are_an_error():
     with pytest.raises(EmbeddingError, match=r"got \(3, 2\) embeddings, \(2,\) labels and \(3,\) folds"):
         score_labels(torch.randn(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
     nothing = torch.zeros(0, dtype=torch.long)
-    with pytest.raises(EmbeddingError, match="one label and one fold an embedding"):
+    with pytest.raises(EmbeddingError, match="each embedding needs one label and one fold"):
         score_labels(torch.randn(0, 2), nothing, nothing)

@@ -2,8 +2,8 @@
 
     Σ over rows of −log softmax(x W + b)[label]  +  ½ λ ‖W‖²
 
-which is convex, so the result depends on where L-BFGS stops and on nothing else. The gradient is written out,
-(softmax − one-hot)ᵀ x, so that only one block of `(rows, labels)` exists at a time.
+The objective is convex, so the result depends only on where L-BFGS stops. The gradient is (softmax − one-hot)ᵀ x,
+computed without autograd, so that only one block of `(rows, labels)` is in memory at a time.
 """
 
 from dataclasses import dataclass
@@ -12,52 +12,57 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_STEPS = 40
-_BLOCK_CELLS = 1 << 22
+_MAX_ITERATIONS = 40
+# Values of a block `(rows, labels)`: 16 MiB of float32.
+_BLOCK_VALUES = 1 << 22
 
 
-@dataclass(frozen=True)
-class Logistic:
-    """A fitted model: `weights` `(labels, dim)`, `bias` `(labels,)`, −inf for labels that were not there to learn."""
+@dataclass(frozen=True, kw_only=True)
+class LogisticModel:
+    """A fitted model.
+
+    Attributes:
+        weights: `(labels, dim)`.
+        bias: `(labels,)`; −inf for labels that were not in the data.
+    """
 
     weights: Tensor
     bias: Tensor
 
     def log_probabilities(self, x: Tensor) -> Tensor:
-        """Rows `(n, dim)` → log-probabilities of the labels `(n, labels)`."""
+        """Return the log-probabilities of the labels: `(n, dim) → (n, labels)`."""
         return F.log_softmax(torch.addmm(self.bias, x, self.weights.T), dim=1)
 
 
-def fit_logistic(x: Tensor, label_ids: Tensor, labels: int, penalty: float) -> Logistic:
-    """Fit rows `(n, dim)` with labels `(n,)` below `labels`.
+def fit_logistic(x: Tensor, label_ids: Tensor, num_labels: int, penalty: float) -> LogisticModel:
+    """Fit a model to rows `(n, dim)` with labels `(n,)` below `num_labels`; `penalty` is λ.
 
-    L-BFGS: Liu and Nocedal 1989, as `torch.optim.LBFGS` has it, with a strong-Wolfe line search.
+    Source: Liu and Nocedal 1989 (L-BFGS), by `torch.optim.LBFGS` with a strong-Wolfe line search.
     """
-    present = torch.bincount(label_ids, minlength=labels) > 0
-    absent = torch.zeros(labels, device=x.device, dtype=x.dtype).masked_fill(~present, -torch.inf)
-    weights = torch.zeros(labels, x.shape[1] + 1, device=x.device, dtype=x.dtype, requires_grad=True)
+    present = torch.bincount(label_ids, minlength=num_labels) > 0
+    absent = torch.zeros(num_labels, device=x.device, dtype=x.dtype).masked_fill(~present, -torch.inf)
+    parameters = torch.zeros(num_labels, x.shape[1] + 1, device=x.device, dtype=x.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weights], max_iter=_STEPS, history_size=10, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        [parameters], max_iter=_MAX_ITERATIONS, history_size=10, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
-    block = max(1, _BLOCK_CELLS // labels)
+    block_rows = max(1, _BLOCK_VALUES // num_labels)
 
     @torch.no_grad()
     def loss() -> Tensor:
-        w, b = weights[:, :-1], weights[:, -1]
-        total = penalty / 2 * w.square().sum()
-        gradient = torch.cat([penalty * w, torch.zeros_like(b).unsqueeze(1)], 1)
-        for rows, targets in zip(x.split(block), label_ids.split(block), strict=True):
-            own = targets.unsqueeze(1)
-            log_p = F.log_softmax(torch.addmm(b + absent, rows, w.T), dim=1)
-            total = total - log_p.gather(1, own).sum()
-            error = log_p.exp_().scatter_add_(1, own, log_p.new_full(own.shape, -1.0))
+        weights, bias = parameters[:, :-1], parameters[:, -1]
+        total = penalty / 2 * weights.square().sum()
+        gradient = torch.cat([penalty * weights, torch.zeros_like(bias).unsqueeze(1)], 1)
+        for rows, targets in zip(x.split(block_rows), label_ids.split(block_rows), strict=True):
+            given = targets.unsqueeze(1)
+            log_p = F.log_softmax(torch.addmm(bias + absent, rows, weights.T), dim=1)
+            total = total - log_p.gather(1, given).sum()
+            error = log_p.exp_().scatter_add_(1, given, log_p.new_full(given.shape, -1.0))
             gradient[:, :-1] += error.T @ rows
             gradient[:, -1] += error.sum(0)
-        weights.grad = gradient / len(
-            x
-        )  # of the mean, whose size does not grow with the data: the line search likes it
+        # The line search works best on the mean, which does not grow with the number of rows.
+        parameters.grad = gradient / len(x)
         return total / len(x)
 
     optimizer.step(loss)
-    fitted = weights.detach()
-    return Logistic(fitted[:, :-1], fitted[:, -1] + absent)
+    fitted = parameters.detach()
+    return LogisticModel(weights=fitted[:, :-1], bias=fitted[:, -1] + absent)

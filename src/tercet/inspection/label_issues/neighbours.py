@@ -1,30 +1,26 @@
-"""Neighbours by cosine similarity, a block of rows at a time: memory grows with the rows, not with their square.
+"""Nearest neighbours by cosine similarity, and the vote of their labels.
 
-Embeddings are centred first: in many encoders all sentences share a large common part, beside which
-differences of similarity are small.
+The embeddings are centred first: those of many encoders share a large common component, which hides the differences
+between their similarities.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from tercet.distances import at_least_float32
-
-_BLOCK_BYTES = 128 * 2**20
-_BYTES_A_CELL = 16  # a similarity in float32, its masks, and what topk takes
+from tercet.distances import BLOCK_BYTES, COSINE, at_least_float32, distance_blocks, nearest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Neighbours:
     """The neighbours of n rows.
 
     Attributes:
-        similarity: of the k nearest rows of other folds, nearest first, −inf where there are fewer: `(n, k)`.
-        row: which those are, `(n, k)`.
-        other_similarity: of the nearest row of another label and another text, −inf where there is none: `(n,)`.
-        other_row: which that is, `(n,)`.
+        similarity: of the k nearest rows of other folds, nearest first, `(n, k)`; −inf where there are fewer than k.
+        row: the row numbers of those, `(n, k)`.
+        other_similarity: of the nearest row with another label and another text, `(n,)`; −inf if there is none.
+        other_row: the row number of that, `(n,)`.
     """
 
     similarity: Tensor
@@ -34,42 +30,49 @@ class Neighbours:
 
 
 def centred(embeddings: Tensor) -> Tensor:
-    """Rows `(n, dim)` less their mean, scaled together so that the mean square of a length is 1."""
+    """Return rows `(n, dim)` less their mean, scaled so that the mean squared length is 1."""
     x = at_least_float32(embeddings)
     # Squares of very large or very small values would not fit in float32.
     x = (x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)).float()
     x = x - x.mean(0)
-    size = x.square().sum(1).mean().sqrt()
-    # What is left of rows that are all alike is rounding, and no direction.
-    return x / size if size > 1e-6 else torch.zeros_like(x)
+    norm = x.square().sum(1).mean().sqrt()
+    # If all rows are equal, only rounding errors are left, and they have no meaningful direction.
+    return x / norm if norm > 1e-6 else torch.zeros_like(x)
 
 
 def find_neighbours(
-    x: Tensor, label_ids: Tensor, folds: Tensor, texts: Tensor, k: int, *, block_bytes: int = _BLOCK_BYTES
+    x: Tensor, label_ids: Tensor, folds: Tensor, text_ids: Tensor, k: int, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbours:
-    """The neighbours of centred rows `(n, dim)`.
+    """Find the neighbours of centred rows `(n, dim)`, block by block.
 
     Args:
+        x: centred embeddings.
         label_ids: labels `(n,)`.
         folds: `(n,)`.
-        texts: a number for each text, `(n,)`, the same for copies.
+        text_ids: a number for each text, `(n,)`; copies have the same number.
+        k: the number of neighbours of each row.
+        block_bytes: the memory that a block may take.
     """
-    directions = F.normalize(x, dim=1)
-    parts = []
-    for rows in torch.arange(len(x), device=x.device).split(max(1, block_bytes // (_BYTES_A_CELL * len(x)))):
-        s = directions[rows] @ directions.T
-        alike = (label_ids[rows].unsqueeze(1) == label_ids) | (texts[rows].unsqueeze(1) == texts)
-        other = s.masked_fill(alike, -torch.inf).max(1)
-        s.masked_fill_(folds[rows].unsqueeze(1) == folds, -torch.inf)
-        nearest = s.topk(min(k, len(x)), dim=1)
-        parts.append((nearest.values, nearest.indices, other.values, other.indices))
-    return Neighbours(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    points = COSINE.prepare(x)
+    blocks = []
+    for rows, distances in distance_blocks(points, points, COSINE, block_bytes=block_bytes):
+        same_label = label_ids[rows].unsqueeze(1) == label_ids
+        same_text = text_ids[rows].unsqueeze(1) == text_ids
+        other = distances.masked_fill(same_label | same_text, torch.inf).min(1)
+        same_fold = folds[rows].unsqueeze(1) == folds
+        near, near_rows = nearest(distances, k, excluded=same_fold)
+        blocks.append((1 - near, near_rows, 1 - other.values, other.indices))
+    similarity, row, other_similarity, other_row = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    return Neighbours(similarity=similarity, row=row, other_similarity=other_similarity, other_row=other_row)
 
 
-def vote(neighbours: Neighbours, rows: Tensor, label_ids: Tensor, labels: int, temperature: float) -> Tensor:
-    """The share of each label in the votes for some rows, `(rows, labels)`: a voter counts exp(similarity / T)."""
+def vote(neighbours: Neighbours, rows: Tensor, label_ids: Tensor, num_labels: int, temperature: float) -> Tensor:
+    """Return the fraction of votes that each label gets in some rows, `(rows, labels)`.
+
+    A neighbour votes for its label with the weight exp(similarity / temperature).
+    """
     similarity = neighbours.similarity[rows]
     weights = ((similarity - similarity[:, :1]) / temperature).exp().nan_to_num(0.0)
-    votes = torch.zeros(len(rows), labels, device=weights.device)
+    votes = torch.zeros(len(rows), num_labels, device=weights.device)
     votes.scatter_add_(1, label_ids[neighbours.row[rows]], weights)
     return votes / votes.sum(1, keepdim=True).clamp(min=1e-30)

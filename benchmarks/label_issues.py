@@ -1,11 +1,11 @@
-"""Wrong labels, found: of as many suspects as labels were changed, how many are changed ones.
+"""Find planted wrong labels: their fraction among as many label issues as labels were changed.
 
-    python benchmarks/suspects.py --data DIR [--set banking77 clinc150] [--output FILE.json]
+    python benchmarks/label_issues.py --data DIR [--set banking77 clinc150] [--output FILE.json]
 
-DIR holds a folder a data set with train.csv (columns text, label). 5 % of the labels are changed, to any other label
-or to one of the three whose centroids are nearest. Beside it plain voting: of the 10 nearest sentences by cosine
-similarity, those of the label with most votes less those of the given label. The encoder is the packaged
-all-MiniLM-L6-v2; labels that are wrong in the data themselves count as mistakes of both.
+DIR has a folder for each data set with train.csv (columns text, label). 5 % of the labels are changed, to any other
+label or to one of the three with the nearest centroids. The baseline is a vote of the 10 nearest sentences by cosine
+similarity: the votes for the most frequent label minus those for the given label. The encoder is the packaged
+all-MiniLM-L6-v2. Labels that are wrong in the original data count as errors of both methods.
 """
 
 import argparse
@@ -19,11 +19,9 @@ from common import labelled, model_folder
 from torch.nn import functional as F
 
 from tercet import SentenceTransformer
-from tercet.inspection.label_issues.folds import deal_folds
-from tercet.inspection.label_issues.score import FOLDS, score_labels
-from tercet.inspection.texts import text_keys
+from tercet.inspection.label_issues import score_texts
 
-_NEAREST = 3
+_NUM_NEAR = 3
 
 
 def main() -> None:
@@ -31,8 +29,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--set", nargs="+", default=["banking77", "clinc150", "hwu64"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--share", type=float, default=0.05)
-    parser.add_argument("--cache", type=Path, help="Keep embeddings in this folder.")
+    parser.add_argument("--fraction", type=float, default=0.05)
+    parser.add_argument("--cache", type=Path, help="Store the embeddings in this folder, and read them from there.")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     results = []
@@ -41,7 +39,7 @@ def main() -> None:
         texts, label_ids = labelled(arguments.data, name)
         embeddings = embed(name, texts, arguments.cache)
         for near in (False, True):
-            runs = [_run(texts, embeddings, np.array(label_ids), near, arguments.share, s) for s in arguments.seeds]
+            runs = [_run(texts, embeddings, np.array(label_ids), near, arguments.fraction, s) for s in arguments.seeds]
             plain, ours, seconds = (float(np.mean([run[key] for run in runs])) for key in ("plain", "ours", "seconds"))
             each = ", ".join(f"{run['plain']:.1%} → {run['ours']:.1%}" for run in runs)
             kind = "near" if near else "any"
@@ -51,29 +49,28 @@ def main() -> None:
         arguments.output.write_text(json.dumps(results, indent=2))
 
 
-def _run(texts, embeddings, label_ids, near: bool, share: float, seed: int) -> dict[str, float]:
-    given = change_labels(label_ids, share, seed, embeddings if near else None)
+def _run(texts, embeddings, label_ids, near: bool, fraction: float, seed: int) -> dict[str, float]:
+    given = change_labels(label_ids, fraction, seed, embeddings if near else None)
     changed = given != label_ids
     plain = _found(_plain_votes(embeddings, torch.from_numpy(given)), changed)
     start = time.perf_counter()
-    folds = torch.from_numpy(deal_folds(text_keys(texts), given, FOLDS, seed))
-    score = score_labels(embeddings, torch.from_numpy(given), folds).score
+    log_odds = score_texts(texts, given, embeddings, seed=seed).log_odds
     seconds = time.perf_counter() - start
-    return {"plain": plain, "ours": _found(score.nan_to_num(-np.inf), changed), "seconds": seconds}
+    return {"plain": plain, "ours": _found(log_odds.nan_to_num(-np.inf), changed), "seconds": seconds}
 
 
-def change_labels(label_ids: np.ndarray, share: float, seed: int, near: torch.Tensor | None = None) -> np.ndarray:
-    """Labels of which a share was changed: to any other or, by centroids of the embeddings `near`, a nearest one."""
+def change_labels(label_ids: np.ndarray, fraction: float, seed: int, near: torch.Tensor | None = None) -> np.ndarray:
+    """Change a fraction of the labels: to any other one or, given embeddings `near`, to one with a near centroid."""
     rng = np.random.default_rng(seed)
     labels = label_ids.max() + 1
-    rows = rng.choice(len(label_ids), round(share * len(label_ids)), replace=False)
+    rows = rng.choice(len(label_ids), round(fraction * len(label_ids)), replace=False)
     given = label_ids.copy()
     if near is None:
         given[rows] = (label_ids[rows] + rng.integers(1, labels, len(rows))) % labels
         return given
     centroids = F.normalize(torch.stack([near[torch.from_numpy(label_ids == c)].mean(0) for c in range(labels)]))
     similarity = (centroids @ centroids.T).fill_diagonal_(-2)
-    given[rows] = similarity.topk(_NEAREST).indices.numpy()[label_ids[rows], rng.integers(0, _NEAREST, len(rows))]
+    given[rows] = similarity.topk(_NUM_NEAR).indices.numpy()[label_ids[rows], rng.integers(0, _NUM_NEAR, len(rows))]
     return given
 
 
@@ -90,7 +87,7 @@ def _plain_votes(embeddings: torch.Tensor, label_ids: torch.Tensor, neighbours: 
 
 
 def _found(score: torch.Tensor, changed: np.ndarray) -> float:
-    """The share of changed labels among as many of the highest scores."""
+    """Return the fraction of changed labels among as many rows with the highest scores."""
     return float(changed[score.argsort(descending=True, stable=True)[: changed.sum()].numpy()].mean())
 
 

@@ -1,0 +1,27 @@
+"""Text from the data, made safe to display: on a screen, in HTML and in plots."""
+
+import unicodedata
+
+MAX_LENGTH = 200
+# A soft hyphen and a byte order mark.
+_INVISIBLE = "\u00ad\ufeff"
+# Characters that change the direction of the text after them.
+_DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def truncate(text: str, max_length: int = MAX_LENGTH) -> str:
+    """Return the text as one printable line of at most `max_length` characters; "…" replaces what is cut off."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return the text with "�" instead of control characters, lone surrogates and marks that change the direction.
+
+    Joiners stay: without them, words of Persian and Hindi and many emoji would change.
+    """
+    return "".join("" if c in _INVISIBLE else "�" if _is_unprintable(c) else c for c in text)
+
+
+def _is_unprintable(c: str) -> bool:
+    return (unicodedata.category(c) in ("Cc", "Cs", "Co") and not c.isspace()) or c in _DIRECTION_MARKS

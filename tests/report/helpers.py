@@ -1,0 +1,68 @@
+"""A run to report that needs no training, text that must not become markup, and a reader of pages."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import torch
+
+from tercet.records import RunRecord
+from tercet.report.run_report import EvaluatedSentences
+
+RECORD = RunRecord(
+    before={"recall@1": 0.5, "map@r": 0.25},
+    after={"recall@1": 0.75, "map@r": 0.5},
+    settings={"loss": "batch-semi-hard", "margin": 0.3, "distance": "euclidean", "data": "x.csv", "seed": None},
+    tercet_version="0.0",
+)
+LOG = [
+    {"loss": 0.3, "active_fraction": 0.9, "anchors_without_triplet": 0.0, "positive_distance": 0.8,
+     "negative_distance": 1.0, "epoch": 0.5, "step": 10},
+    {"eval_map@r": 0.4, "eval_recall@1": 0.6, "step": 15},
+    {"loss": 0.1, "active_fraction": 0.4, "anchors_without_triplet": 0.0, "positive_distance": 0.5,
+     "negative_distance": 1.2, "epoch": 1.0, "step": 20},
+    {"train_runtime": 3.0, "step": 30},
+]  # fmt: skip
+NASTY = [
+    "<script>alert(1)</script>", "</script><b>", "<!-- x", "]]>", "a & b &lt; c", "\"quotes\" and 'quotes'",
+    "two\nlines\u2028and three\x00\x07", "%{x} ${y}", "<a href='javascript:alert(1)'>x</a>", "\ud800", "", "   ",
+]  # fmt: skip
+
+
+def evaluated(sentences, labels, dim=8, seed=0):
+    """Return sentences with embeddings in groups by label, which training draws together."""
+    generator = torch.Generator().manual_seed(seed)
+    label_names, label_ids = np.unique(labels, return_inverse=True)
+    centres = torch.randn(label_ids.max() + 1, dim, generator=generator)[torch.from_numpy(label_ids)]
+    noise = torch.randn(len(labels), dim, generator=generator)
+    before, after = (torch.nn.functional.normalize(centres + s * noise, dim=1) for s in (1.0, 0.3))
+    return EvaluatedSentences(
+        sentences=sentences, label_ids=label_ids, label_names=label_names.tolist(), before=before, after=after
+    )
+
+
+class Tags(HTMLParser):
+    """The tags of a page by number, and its text outside of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.attributes, self._script = {}, [], [], False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self.attributes += attrs
+        self._script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._script = self._script and tag != "script"
+
+    def handle_data(self, data):
+        if not self._script:
+            self.words.append(data)
+
+
+def titles(text):
+    """Return the headings of the sections of a page."""
+    return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
