@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
 from tercet.cli.console import check_file, command_again, say
@@ -29,15 +29,15 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
 
 def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -> None:
     """Write the report of a run and say where it is."""
+    from tercet.data.labels import label_values
     from tercet.report.run_report import Measured, write_run_report
 
     measured, missing = None, "Nothing was held out to measure on."
     if evaluation is not None and run.embeddings is None:
         missing = "The run was measured on triplets, which have no labels."
     if evaluation is not None and run.embeddings is not None:
-        columns: dict[str, list[Any]] = evaluation[:]
-        labels = [str(label) for label in columns["label"]]
-        measured = Measured(columns["sentence"], labels, *run.embeddings)
+        labels = [str(label) for label in label_values(evaluation)]
+        measured = Measured(evaluation["sentence"][:], labels, *run.embeddings)
     command = command_again("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
     say("writing the report")
     with atomic_file(path) as partial:
