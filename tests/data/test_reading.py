@@ -102,10 +102,12 @@ def _read_paragraphs(path):
 
 @pytest.fixture
 def paragraph_format():
-    spec = FileFormatSpec(suffix=".paragraphs.txt", reader=_read_paragraphs, summary="a label and a text per paragraph")
-    FILE_FORMATS.register(spec)
+    suffixes = {".txt": "no_module:no_reader", ".paragraphs.txt": _read_paragraphs}
+    for suffix, reader in suffixes.items():
+        FILE_FORMATS.register(FileFormatSpec(suffix=suffix, reader=reader, summary="a label and a text per paragraph"))
     yield
-    FILE_FORMATS.unregister(spec.name)
+    for suffix in suffixes:
+        FILE_FORMATS.unregister(suffix)
 
 
 @pytest.mark.usefixtures("paragraph_format")
@@ -117,7 +119,7 @@ def test_one_registration_adds_a_format(tmp_path):
     }
     data = load_labelled(str(file))
     assert (data.label_ids.tolist(), data.label_names) == ([0, 1, 0], ["x", "y"])
-    with pytest.raises(DataError, match="one of '.csv', .*'.parquet', '.paragraphs.txt'"):
-        read_table(_write(tmp_path / "d.txt", "text"))
+    with pytest.raises(DataError, match="one of '.csv', .*'.parquet', '.txt', '.paragraphs.txt'"):
+        read_table(_write(tmp_path / "d.doc", "text"))
     with pytest.raises(DataError, match="no file 'missing.paragraphs.txt'"):
         read_table("missing.paragraphs.txt")

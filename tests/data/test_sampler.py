@@ -100,7 +100,9 @@ def test_batches_of_one_seed_never_change():
     assert sampler.batches().tolist() == [[2, 5, 6, 3], [1, 4, 0, 6], [2, 5, 4, 7]]
 
 
-@pytest.mark.parametrize("change", [lambda ids: 3 * ids - 5, lambda ids: np.array(list("abcde"))[ids], np.uint64])
+@pytest.mark.parametrize(
+    "change", [lambda ids: 3 * ids - 5, lambda ids: 2 * ids, lambda ids: np.array(list("abcde"))[ids], np.uint64]
+)
 def test_batches_depend_on_the_order_of_the_labels_only(change):
     label_ids = _labels([9, 4, 1, 30, 2])
     changed = change(label_ids)
