@@ -44,7 +44,7 @@ def demo(
     report = report or output.with_name(f"{output.name}-report.html")
     check_report(report, "--report", overwrite=overwrite)
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, number_labels
     from tercet.data.loading import as_dataset
     from tercet.data.splits import split_held_out
     from tercet.runs.run import TrainingInterrupted, checkpoint_dir, run_training

@@ -9,7 +9,7 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import check_output_file, load_model, report_errors, print_note
+from tercet.cli.console import check_output_file, load_model, print_note, report_errors
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
 

@@ -2,10 +2,10 @@
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
-from tercet.cli.console import check_output_file, this_command, print_note
+from tercet.cli.console import check_output_file, print_note, this_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -
         run: the finished run.
         evaluation: the data that it was evaluated on.
     """
-    import numpy as np
-
+    from tercet.data.labels import label_values, number_labels
     from tercet.records import RunRecord
     from tercet.report.run_report import EvaluatedSentences, write_run_report
 
@@ -45,13 +44,12 @@ def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -
     if evaluation is not None and run.embeddings is None:
         missing = "The run was evaluated on triplets, which have no labels."
     if evaluation is not None and run.embeddings is not None:
-        columns: dict[str, list[Any]] = evaluation[:]
-        names, label_ids = np.unique(np.asarray(columns["label"], dtype=object), return_inverse=True)
+        label_ids, label_names = number_labels(label_values(evaluation), "the evaluation data")
         before, after = run.embeddings
         evaluated = EvaluatedSentences(
-            sentences=columns["sentence"],
+            sentences=evaluation["sentence"][:],
             label_ids=label_ids,
-            label_names=[str(name) for name in names],
+            label_names=label_names,
             before=before,
             after=after,
         )

@@ -24,7 +24,7 @@ from tercet.comparison.recommendation import METRIC, best_seed, recommend, summa
 from tercet.comparison.store import FILE, environment, fingerprint, open_results, write_results
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
-from tercet.data.columns import check_trainable, number_labels
+from tercet.data.labels import check_trainable, labels_of
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -78,7 +78,7 @@ def compare(
         DataError: data, settings or the state of `output` do not fit, or every run failed.
         KeyboardInterrupt: as it came; `resume` goes on.
     """
-    check_trainable(*number_labels(evaluation["label"][:], "the held-out data"), "the held-out data")
+    check_trainable(*labels_of(evaluation, "label", "the held-out data"), "the held-out data")
     work = output / ".runs"
     training_arguments(plan.settings, work, triplets=False)  # what no run takes is told now, and not by each
     steps = _steps_of_budget(plan, train)
@@ -160,7 +160,7 @@ def _missing(plan: Plan, runs: list[dict[str, Any]]) -> list[tuple[int, int, Var
 
 
 def _steps_of_budget(plan: Plan, train: Dataset) -> int:
-    settings, labels = plan.settings, number_labels(train["label"][:], "the training data")[0]
+    settings, labels = plan.settings, labels_of(train, "label", "the training data")[0]
     sampler = GroupByLabelSampler(labels, settings.batch_size, settings.samples_per_label)
     batches = math.ceil(len(sampler) / settings.batch_size)
     return settings.max_steps if settings.max_steps > 0 else max(1, math.ceil(settings.epochs * batches))

@@ -7,13 +7,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from datasets import Dataset
 
 from tercet._files import atomic_file
 from tercet._version import __version__
+from tercet.data.labels import label_values
 from tercet.errors import DataError
 
 FILE = "compare.json"
@@ -62,12 +62,11 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
     """How many sentences and labels, and a digest of all of them in their order."""
-    columns = data[:]
+    sentences, labels = data["sentence"][:], label_values(data)
     digest = hashlib.sha256()
-    for sentence, label in zip(columns["sentence"], columns["label"], strict=True):
+    for sentence, label in zip(sentences, labels, strict=True):
         digest.update(json.dumps([sentence, label]).encode())
-    labels = len(np.unique(np.asarray(columns["label"])))
-    return {"sentences": len(data), "labels": labels, "sha256": digest.hexdigest()}
+    return {"sentences": len(data), "labels": len(set(labels)), "sha256": digest.hexdigest()}
 
 
 def environment() -> dict[str, Any]:

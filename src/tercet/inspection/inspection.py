@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tercet.data.columns import LabelledSentences, check_trainable
+from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.data.loading import Columns, load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
@@ -70,7 +70,7 @@ def inspect(
     source, model_name = source or "the data", model_name or "the model"
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
-    label_ids, label_names = _numbered(data)
+    label_ids, label_names = data.label_ids, data.label_names
     texts = summarize_texts(data.sentences, label_ids, label_names)
     rows = np.setdiff1d(np.arange(len(data)), texts.empty)
     sentences = _Sentences(
@@ -172,14 +172,6 @@ def _warning(findings: ModelFindings) -> str | None:
             "model."
         )
     return None
-
-
-def _numbered(data: LabelledSentences) -> tuple[np.ndarray, list[str]]:
-    """Return label ids from 0 and the names of the labels; integer labels are named by their digits."""
-    if data.names is not None:
-        return data.label_ids, data.names
-    values, label_ids = np.unique(data.label_ids, return_inverse=True)
-    return label_ids, [str(value) for value in values.tolist()]
 
 
 def _obstacle(sentences: _Sentences, source: str) -> str | None:

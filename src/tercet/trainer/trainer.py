@@ -26,7 +26,7 @@ from tercet.losses.modules import BatchLoss, TripletLoss
 from tercet.trainer import checkpoints
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.collate import collate
-from tercet.trainer.dataloading import LoadingTrainer
+from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.monitor import BatchStats, TrainingMonitor
@@ -38,7 +38,7 @@ Evaluator = Callable[..., dict[str, float]]
 _OURS = (LabelEvaluator, TripletEvaluator)
 
 
-class SentenceTransformerTrainer(LoadingTrainer):
+class SentenceTransformerTrainer(DataLoadingTrainer):
     """Train a `SentenceTransformer` with a triplet loss.
 
     Args:
