@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_leaves_the_last_checkpoint_whole(bert, tmp_path):
     _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     assert f"cannot write the checkpoint {folder}" in errors
-    assert f"the last whole one is {before}" in errors
+    assert f"the last complete checkpoint is {before}" in errors
     assert latest_checkpoint(folder) == before
     assert not (folder / ".unfinished").exists()
     _finish(_start(bert, output, 0))

@@ -13,6 +13,7 @@ from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import EarlyStoppingCallback, set_seed
 
+from tercet._events import collect_warnings
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
@@ -20,7 +21,6 @@ from tercet.evaluation import LabelEvaluator
 from tercet.runs.run import build_record, build_trainer, checkpoint_dir
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
-from tercet.trainer.monitor import collect_warnings
 from tercet.trainer.record import metrics_by_step
 
 MEASUREMENTS = 5
@@ -83,7 +83,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
             "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": "map@r",
             "save_strategy": "best", "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
         }  # fmt: skip
-    with collect_warnings() as told, logging_redirect_tqdm():
+    with collect_warnings() as warnings, logging_redirect_tqdm():
         trainer = build_trainer(model, trial.train, trial.settings, checkpoints, callbacks, evaluator, **options)
         before = evaluator(model) if evaluator and trial.before is None else trial.before
         trainer.train()
@@ -93,7 +93,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         return facts
     best = trainer.state.best_global_step
     measured = metrics_by_step(log)
-    result = build_record(trainer, trial.settings, before, measured[best], trial.facts, told, steps=best)
+    result = build_record(trainer, trial.settings, before, measured[best], trial.facts, warnings, steps=best)
     model.save_pretrained(trial.output, more_json={"metrics.json": result})
     shutil.rmtree(checkpoints, ignore_errors=True)
     gpu = peak_gpu_mib()
@@ -108,7 +108,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "active_fraction": _active_fraction(log),
         "peak_memory_mib": round(peak_mib() if gpu is None else gpu, 1),
         "peak_memory_of": "process" if gpu is None else "GPU",
-        "warnings": told,
+        "warnings": [warning.to_dict() for warning in warnings],
     }
 
 

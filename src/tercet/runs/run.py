@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import TrainerCallback
 
+from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import remove_directory
 from tercet._version import __version__
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -19,7 +20,6 @@ from tercet.runs.settings import RunSettings, make_loss, training_arguments
 from tercet.trainer.callbacks import ProgressBar, StopOnInterrupt, UseCurrentIntervals, default_progress_callback
 from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.monitor import collect_warnings
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
@@ -88,7 +88,7 @@ def run_training(
     stop = StopOnInterrupt()
     along = None if settings.eval_steps is None else make_evaluator(evaluation, show_progress_bar=False)
     try:
-        with collect_warnings() as told:
+        with collect_warnings() as warnings:
             trainer = build_trainer(model, train, settings, checkpoints, [ProgressBar(), stop], along)
     except TercetError:
         _remove_if_empty(checkpoints)
@@ -99,15 +99,15 @@ def run_training(
     ]
     try:
         before = evaluator(encoders[0]) if evaluator else None
-        with stop.listening(), logging_redirect_tqdm(), collect_warnings() as told_in_training:
+        with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as training_warnings:
             trainer.train(resume_from_checkpoint=str(last) if resume else None)
-        if stop.asked:
+        if stop.interrupted:
             raise KeyboardInterrupt
         after = evaluator(encoders[1]) if evaluator else None
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
-    result = build_record(trainer, settings, before, after, facts or {}, told + told_in_training)
+    result = build_record(trainer, settings, before, after, facts or {}, warnings + training_warnings)
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={"metrics.json": result})
         if checkpoints.exists():
@@ -148,13 +148,13 @@ def build_record(
     before: dict[str, float] | None,
     after: dict[str, float] | None,
     facts: dict[str, Any],
-    warnings: list[str],
+    warnings: list[TrainingWarning],
     steps: int | None = None,
 ) -> dict[str, Any]:
     """What stands in metrics.json after a run; the trained model's record, for its card, says the same.
 
     Args:
-        warnings: what the user was told while it trained.
+        warnings: the warnings of the run, see `tercet._events`.
         steps: those of the model that is kept, where it is not the last one.
     """
     state, model = trainer.state, trainer.model
@@ -165,7 +165,7 @@ def build_record(
     result["settings"] = {**facts, **asdict(settings), "steps": steps}
     if settings.max_steps > 0:
         result["settings"]["epochs"] = state.epoch * steps / state.global_step
-    result["warnings"] = warnings
+    result["warnings"] = [warning.to_dict() for warning in warnings]
     result["tercet_version"] = __version__
     assert model.training_record is not None
     model.training_record |= {"before": before, "after": after}
