@@ -119,7 +119,7 @@ def _replace_type(folder, kind):
         (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not a list of modules"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
-        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; known"),
+        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "does not describe a Dense"),
