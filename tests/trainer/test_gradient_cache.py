@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tercet import SentenceTransformer, losses
-from tercet.encoder.packing.packing import cut, pack
+from tercet.encoder.packing.packing import pack, split
 from tercet.trainer.gradient_cache import cached_step
 from tests.losses.helpers import VARIANTS
 from tests.trainer.test_trainer import _trainer, _weights
@@ -21,7 +21,7 @@ def model(bert):
 
 def _direct(model, features, loss_of):
     """The same parts in the same order, with the graphs of all of them at once."""
-    parts = list(cut(features, TOKENS))
+    parts = list(split(features, TOKENS))
     embedded = torch.cat([model(part)["sentence_embedding"] for part, _ in parts])
     places = torch.cat([places for _, places in parts])
     loss = loss_of(embedded[places.argsort()])
@@ -66,7 +66,7 @@ def test_parts_without_gradient_are_left_out(model, sentences):
     """Half of the sentences take part in no active triplet."""
     features = pack(model.token_ids(sentences))
     weight = torch.zeros(len(sentences), 1)
-    shortest = features["packing"].order[: len(sentences) // 2].copy()
+    shortest = features["packing"].sort_order[: len(sentences) // 2].copy()
     weight[shortest] = 1
 
     def loss_of(embeddings):

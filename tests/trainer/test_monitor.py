@@ -9,7 +9,7 @@ from datasets import Dataset
 from torch import nn
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
-from tercet.encoder.modules.pooling import Normalize
+from tercet.encoder.modules.normalize import Normalize
 from tercet.errors import DataError
 from tercet.losses import functional
 from tercet.losses import miners as rules
@@ -154,7 +154,7 @@ def _run(bert, tmp_path, data, loss, caplog, **options):
 
 def test_a_learning_rate_of_10_is_told(bert, labelled, tmp_path, caplog):
     model = SentenceTransformer(bert, device="cpu")
-    model = SentenceTransformer(modules=[*model.parts, Normalize()], device="cpu")
+    model = SentenceTransformer(modules=[*model, Normalize()], device="cpu")
     arguments = _arguments(tmp_path, learning_rate=10.0, max_steps=40)
     loss = losses.BatchHardTripletLoss(model, margin=0.3)
     with caplog.at_level(logging.WARNING, "tercet"):

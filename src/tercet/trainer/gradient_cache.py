@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tercet.encoder.packing.packing import Features, cut
+from tercet.encoder.features import Features
+from tercet.encoder.packing.packing import split
 
 
 class CachedStep(NamedTuple):
@@ -53,7 +54,7 @@ def cached_step(
         scale: a factor for the gradient, but not for the loss that is returned.
         words: the model's table of word vectors, whose gradient then comes together row by row.
     """
-    parts = list(cut(features, tokens))
+    parts = list(split(features, tokens))
     states = []
     embedded: list[Tensor] = []
     with torch.no_grad(), autocast():
