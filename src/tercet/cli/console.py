@@ -138,7 +138,7 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tercet.encoder.card import METRIC_NAMES
+    from tercet.catalogue import metric_title
 
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
@@ -146,9 +146,7 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
         table.add_column(name, justify="right")
     for metric in next(iter(columns.values())):
         values = (measured.get(metric) for measured in columns.values())
-        table.add_row(
-            METRIC_NAMES.get(metric, metric), *(f"{value:.4f}" if value is not None else "–" for value in values)
-        )
+        table.add_row(metric_title(metric), *(f"{value:.4f}" if value is not None else "–" for value in values))
     Console().print(table)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tercet.encoder.card import METRIC_NAMES
+from tercet.catalogue import metric_title
 from tercet.report import plots as figures
 from tercet.report.neighbours import (
     Neighbourhood,
@@ -81,7 +81,7 @@ def _verdict(metrics: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
     before, after = metrics["before"], metrics["after"]
     if not before or not after:
         return ["Nothing was held out to measure on, so there is no saying."]
-    titles = {name: METRIC_NAMES.get(name, name) for name in after}
+    titles = {name: metric_title(name) for name in after}
     rows = [
         [title, f"{before[name]:.4f}", f"{after[name]:.4f}", f"{after[name] - before[name]:+.4f}"]
         for name, title in titles.items()
@@ -99,10 +99,7 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     change = after[name] - before[name]
     verb = "rose" if change > 0 else "fell" if change < 0 else "stayed as it was"
     values = f"from {before[name]:.4f} to {after[name]:.4f}" if change else f"at {after[name]:.4f}"
-    return (
-        f"{METRIC_NAMES.get(name, name)} {verb}, {values}. One run cannot tell how much of that is chance; "
-        "tercet compare can."
-    )
+    return f"{metric_title(name)} {verb}, {values}. One run cannot tell how much of that is chance; tercet compare can."
 
 
 def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[Part]:
