@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from tercet.records import TrainingRecord
+
 _SETTINGS = {
     "num_train_epochs": "Epochs",
     "max_steps": "Steps",
@@ -30,7 +32,7 @@ def training_record(
     data: dict[str, Any],
     log_history: list[dict[str, Any]],
     measured_at: int | None = None,
-) -> dict[str, Any]:
+) -> TrainingRecord:
     """A record of JSON values; `before` is what was measured at step 0, `after` at the last step.
 
     Args:
@@ -47,14 +49,14 @@ def training_record(
         settings["Batches"], settings["Sentences per label"] = "random", None
     measured = metrics_by_step(log_history)
     last = max(measured, default=0) if measured_at is None else measured_at
-    return {
-        "loss": type(loss).__name__,
-        "loss_settings": _loss_settings(loss),
-        "data": data,
-        "settings": {name: value for name, value in settings.items() if value not in (None, False)},
-        "before": measured.get(0),
-        "after": measured.get(last) if last else None,
-    }
+    return TrainingRecord(
+        loss=type(loss).__name__,
+        loss_settings=_loss_settings(loss),
+        data=data,
+        settings={name: value for name, value in settings.items() if value not in (None, False)},
+        before=measured.get(0),
+        after=measured.get(last) if last else None,
+    )
 
 
 def data_facts(dataset: Any) -> dict[str, Any]:
