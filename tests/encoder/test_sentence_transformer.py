@@ -1,15 +1,15 @@
-"""The model: what `encode` gives back, similarities, prompts, and uploading."""
+"""SentenceTransformer: shapes, types and order of `encode`, prompts, modules, copies."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer as Peer
+from torch import nn
 
 from tercet import SentenceTransformer
+from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
 from tercet.errors import EmbeddingError, ModelError
 
 
@@ -70,18 +70,6 @@ def test_bad_input_is_named(model, bert):
         SentenceTransformer(bert, revison="main")
 
 
-@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
-def test_similarities_are_those_of_sentence_transformers(name, bert, sentences):
-    ours = SentenceTransformer(bert, device="cpu", similarity_fn_name=name)
-    theirs = Peer(str(bert), device="cpu", similarity_fn_name=name)
-    x = ours.encode(sentences)
-    torch.testing.assert_close(ours.similarity(x[:5], x), theirs.similarity(x[:5], x), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(
-        ours.similarity_pairwise(x[:5], x[5:10]), theirs.similarity_pairwise(x[:5], x[5:10]), rtol=1e-4, atol=1e-4
-    )
-    assert ours.similarity(x[0], x).shape == (1, len(sentences))
-
-
 def test_max_seq_length_can_be_set(model):
     long = "the team won the game and lost the match"
     model.max_seq_length = 5
@@ -89,71 +77,58 @@ def test_max_seq_length_can_be_set(model):
     np.testing.assert_array_equal(model.encode(long), model.encode("the team won"))
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """As much of a hub as an upload needs; it keeps what it was sent."""
-
-    received: dict[str, list] = {}  # noqa: RUF012
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        host = f"http://{self.headers['Host']}"
-        if self.path.endswith("/repos/create"):
-            answer = {"url": f"{host}/me/tiny", "name": "me/tiny"}
-        elif "/preupload/" in self.path:
-            files = [
-                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
-                for file in json.loads(body)["files"]
-            ]
-            answer = {"files": files}
-        elif self.path == "/api/validate-yaml":
-            answer = {"errors": [], "warnings": []}
-        else:
-            lines = [json.loads(line) for line in body.splitlines()]
-            self.received["files"] = [line["value"]["path"] for line in lines if line["key"] == "file"]
-            answer = {"commitUrl": f"{host}/me/tiny/commit/1", "commitOid": "1", "success": True}
-        payload = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def do_GET(self):
-        self.send_response(404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments):
-        pass
+def test_the_modules_are_the_children_of_a_sequence(model):
+    model.append(Dense(32, 5)).append(Normalize())
+    assert [type(module) for module in model] == [Transformer, Pooling, Dense, Normalize]
+    assert len(model) == 4
+    assert model[0] is model.transformer
+    assert {name.split(".")[0] for name in model.state_dict()} == {"0", "2"}
+    assert "0.auto_model.embeddings.word_embeddings.weight" in model.state_dict()
+    assert model.get_sentence_embedding_dimension() == 5
+    assert model.encode("the game").shape == (5,)
 
 
-def test_push_to_hub_uploads_a_whole_directory(bert, tmp_path):
-    """The real client, in a process of its own (it reads its address at import), against a small server."""
-    import os
-    import subprocess
-    import sys
+def test_a_slice_of_a_model_is_a_sequence_of_modules(model, sentences):
+    part = model[:1]
+    assert type(part) is nn.Sequential
+    assert "token_embeddings" in part(model.tokenize(sentences))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    code = (
-        "import sys; from tercet import SentenceTransformer; "
-        "print(SentenceTransformer(sys.argv[1], device='cpu').push_to_hub('me/tiny', token='hf_x'))"
-    )
-    address = f"http://127.0.0.1:{server.server_port}"
-    environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(bert)], env=environment, capture_output=True, text=True, timeout=120
-    )
-    server.shutdown()
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip().endswith("/me/tiny/commit/1")
-    wanted = {"modules.json", "model.safetensors", "1_Pooling/config.json", "README.md", "tokenizer.json"}
-    assert wanted <= set(_Hub.received["files"])
+
+def test_an_appended_module_is_saved(model, sentences, tmp_path):
+    model.append(Dense(32, 5))
+    model.save_pretrained(tmp_path / "model")
+    loaded = SentenceTransformer(tmp_path / "model", device="cpu")
+    np.testing.assert_array_equal(loaded.encode(sentences), model.encode(sentences))
+
+
+def test_a_module_without_output_size_or_save_is_refused(model, tmp_path):
+    class Halve(nn.Module):
+        def forward(self, features):
+            return {**features, "sentence_embedding": features["sentence_embedding"] / 2}
+
+    model.append(Halve())
+    with pytest.raises(ModelError, match=r"module 2 \(Halve\) has no output_size"):
+        model.encode("the game")
+    model[2].output_size = None
+    assert model.encode("the game").shape == (32,)
+    with pytest.raises(ModelError, match=r"module 2 \(Halve\) cannot be saved"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_without_transformer_or_pooling_is_refused(model):
+    with pytest.raises(ModelError, match="the first module must be a Transformer, but it is a Pooling"):
+        SentenceTransformer(modules=[Pooling(32)], device="cpu").tokenize(["a"])
+    with pytest.raises(ModelError, match="no pooling"):
+        SentenceTransformer(modules=[model.transformer], device="cpu").encode("a")
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_of_a_model_is_independent(duplicate, model, sentences):
+    expected = model.encode(sentences)
+    copied = duplicate(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(copied.encode(sentences), expected)
+    assert copied.prompts == model.prompts

@@ -138,11 +138,7 @@ class SentenceTransformer(nn.Sequential):
         self._similarity_fn_name = similarity.check_name(name)
 
     def get_sentence_embedding_dimension(self) -> int:
-        """Return the dimension of an embedding.
-
-        Raises:
-            ModelError: the model has no pooling, or a module without the attribute `output_size`.
-        """
+        """Return the dimension of an embedding; raise a `ModelError` if a module does not have it."""
         return embedding_dimension(self._modules)
 
     get_embedding_dimension = get_sentence_embedding_dimension
@@ -195,6 +191,9 @@ class SentenceTransformer(nn.Sequential):
     @overload
     def encode(self, sentences: Sentences, prompt_name: str | None = None, *, convert_to_numpy: Literal[False],
                convert_to_tensor: Literal[False] = False, **options: Unpack[EncodeOptions]) -> list[Tensor]: ...
+    @overload
+    def encode(self, sentences: str | Sentences, prompt_name: str | None = None, *, convert_to_numpy: bool = True,
+               convert_to_tensor: bool = False, **options: Unpack[EncodeOptions]) -> Any: ...
     # fmt: on
     @torch.no_grad()
     def encode(

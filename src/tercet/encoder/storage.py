@@ -136,7 +136,7 @@ def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, 
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        hint = "" if list(folder.glob("*.safetensors")) else "; only safetensors weights are read, and the folder has none"
+        hint = "" if list(folder.glob("*.safetensors")) else "; only safetensors weights are read, and it has none"
         raise ModelError(f"cannot load an encoder from {source}{hint}: {lines[0]}") from error
 
 
