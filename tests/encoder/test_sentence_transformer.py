@@ -18,7 +18,7 @@ def model(bert):
     return SentenceTransformer(bert, device="cpu", prompts={"query": "the team "})
 
 
-def test_order_is_kept_whatever_the_lengths_and_batches(model, sentences):
+def test_the_order_does_not_depend_on_lengths_and_batches(model, sentences):
     one_by_one = np.stack([model.encode(sentence) for sentence in sentences])
     for batch_size in (1, 3, 100):
         np.testing.assert_allclose(model.encode(sentences, batch_size=batch_size), one_by_one, atol=1e-6)
@@ -39,7 +39,7 @@ def test_shapes_and_types(model, sentences):
     np.testing.assert_allclose(lengths, 1, atol=1e-6)
 
 
-def test_encoding_leaves_the_training_mode_alone_and_is_without_dropout(model, sentences):
+def test_encode_keeps_the_training_mode_and_uses_no_dropout(model, sentences):
     model.train()
     np.testing.assert_array_equal(model.encode(sentences), model.encode(sentences))
     assert model.training
@@ -59,7 +59,7 @@ def test_prompts(model, bert):
         SentenceTransformer(bert, prompts=model.prompts, default_prompt_name="other")
 
 
-def test_bad_input_is_named(model, bert):
+def test_invalid_arguments_are_refused(model, bert):
     with pytest.raises(EmbeddingError, match=r"sentence 1 is None \(NoneType\), not a string"):
         model.encode(["a", None])
     with pytest.raises(EmbeddingError, match="batch_size must be at least 1, got 0"):

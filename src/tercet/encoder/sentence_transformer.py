@@ -121,7 +121,7 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def packing(self) -> bool:
-        """Whether batches are computed without padding, if the architecture can."""
+        """True if batches are computed without padding, on architectures that can."""
         return self.transformer.packing
 
     @packing.setter
