@@ -1,9 +1,9 @@
-"""Embedding sentences against sentence-transformers, each with its defaults: time and peak memory.
+"""Compare `encode` with that of sentence-transformers, each with its defaults: time and peak memory.
 
     python benchmarks/encode.py --data DIR [--set banking77] [--sentences 10000] [--rounds 3] [--output FILE.json]
 
-Each run is a process of its own; libraries take turns, and times are medians. `--model FOLDER` takes another model than
-the packaged all-MiniLM-L6-v2.
+Each run is a subprocess. The libraries alternate, and the printed times are medians. `--model FOLDER` uses another model
+than the bundled all-MiniLM-L6-v2.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
     ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(*runs.values(), strict=True)]
     print(f"{arguments.sentences:,} sentences of {arguments.set}, torch {torch.__version__}")
     print(
-        f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} pair by pair"
+        f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} (median of the pairs)"
     )
     print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
     if arguments.output:

@@ -18,4 +18,4 @@ def test_train_from_python(bert, csv_file, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "nearest to 'the team lost':" in done.stdout
-    assert SentenceTransformer(tmp_path / "model", device="cpu").training_record["after"]["map@r"] >= 0
+    assert SentenceTransformer(tmp_path / "model", device="cpu").training_record.after["map@r"] >= 0

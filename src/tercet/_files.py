@@ -1,8 +1,9 @@
-"""Reading JSON, and atomic writing: a reader sees the old file or folder, or the new one, never a part.
+"""Reading JSON, and atomic writing: a reader sees the old file or folder, or the new one, never a part of it.
 
-atomic_file         a new file that replaces its target when the block ends
-atomic_directory    a new folder that replaces its target when the block ends
-remove_directory    a folder that disappears as a whole
+atomic_file             writes a file that replaces its target when the block ends
+atomic_directory        writes a folder that replaces its target when the block ends
+remove_directory        removes a folder at once, as a reader sees it
+read_json, write_json   one JSON object in a file
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any
 
 from tercet.errors import DataError, ModelError
 
-# The prefix of a folder that is being removed.
+# The prefix of a folder that is being removed. A folder with it is left over from a process that was killed.
 REMOVED_PREFIX = ".removed-"
 
 
@@ -54,7 +55,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a file that could not be created need not be removed
+        with suppress(OSError):  # There is nothing to remove if the file could not be created.
             partial.unlink(missing_ok=True)
 
 
@@ -110,7 +111,7 @@ def _swap(staging: Path, target: Path) -> None:
 
 
 def _open_to_readers(folder: Path) -> None:
-    """Set the default permissions; temporary folders and weight files are readable by their owner alone."""
+    """Set the default permissions, because temporary folders and weight files are readable by their owner only."""
     mask = _umask()
     folder.chmod(0o777 & ~mask)
     for path in folder.rglob("*"):
@@ -118,6 +119,7 @@ def _open_to_readers(folder: Path) -> None:
 
 
 def _keep_other_files(old: Path, new: Path) -> None:
+    """Link or copy the entries of the old folder that the new one does not have."""
     for entry in old.iterdir():
         if (new / entry.name).exists():
             continue

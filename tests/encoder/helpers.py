@@ -1,4 +1,4 @@
-"""Model directories as the versions of sentence-transformers write them, built around a tiny encoder."""
+"""Model directories with a tiny encoder, in the layouts of the versions of sentence-transformers."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ CONFIG = {"prompts": {"query": "the team: "}, "default_prompt_name": None, "simi
 
 
 def write_layout(encoder: Path, folder: Path, layout: str, pooling: str = "mean", max_length: int = 7) -> Path:
-    """A directory of Transformer, Pooling, Dense and Normalize in the layout of a version."""
+    """Write a directory of Transformer, Pooling, Dense and Normalize in the layout of a version."""
     shutil.copytree(encoder, folder)
     kinds = ("Transformer", "Pooling", "Dense", "Normalize")
     paths = ["", "1_Pooling", "2_Dense", "3_Normalize"]

@@ -1,4 +1,4 @@
-"""Many sentences through a model: budgets of tokens, windows, order, and what is odd among sentences."""
+"""Embedding many sentences: tokens per batch, windows, order, and unusual sentences."""
 
 import numpy as np
 import pytest
@@ -14,42 +14,42 @@ def model(bert):
 
 
 def _batches(model) -> list[np.ndarray]:
-    """The lengths of the sentences of each batch that the model sees from now on."""
+    """Return a list that receives the sentence lengths of each batch from now on."""
     seen: list[np.ndarray] = []
     model.register_forward_pre_hook(lambda _, features: seen.append(features[0]["packing"].lengths))
     return seen
 
 
-def test_batches_hold_so_many_tokens_and_begin_with_the_longest(model, sentences):
-    wanted = model.encode(sentences)
+def test_batches_have_at_most_batch_tokens_and_start_with_the_longest(model, sentences):
+    expected = model.encode(sentences)
     seen = _batches(model)
-    np.testing.assert_allclose(model.encode(sentences, batch_tokens=20), wanted, atol=1e-6)
+    np.testing.assert_allclose(model.encode(sentences, batch_tokens=20), expected, atol=1e-6)
     assert len(seen) > 4
     assert all(len(lengths) * lengths.max() <= 20 for lengths in seen)
     longest = [lengths.max() for lengths in seen]
     assert longest == sorted(longest, reverse=True)
     seen.clear()
-    model.encode(sentences, batch_tokens=1)  # less than any sentence: each goes alone
+    model.encode(sentences, batch_tokens=1)  # Every sentence is longer, so each is a batch.
     assert [len(lengths) for lengths in seen] == [1] * len(sentences)
 
 
-def test_batch_size_is_the_most_sentences_of_a_batch(model, sentences):
+def test_batch_size_is_the_maximum_number_of_sentences(model, sentences):
     seen = _batches(model)
     model.encode(sentences, batch_size=3)
     assert max(map(len, seen)) == 3
 
 
 def test_windows_keep_the_order(model, sentences, monkeypatch):
-    wanted = model.encode(sentences)
+    expected = model.encode(sentences)
     monkeypatch.setattr(embed, "_WINDOW", 5)
     seen = _batches(model)
-    np.testing.assert_allclose(model.encode(sentences), wanted, atol=1e-6)
+    np.testing.assert_allclose(model.encode(sentences), expected, atol=1e-6)
     assert sum(map(len, seen)) == len(sentences)
     assert max(map(len, seen)) <= 5
 
 
 @pytest.mark.parametrize("packing", [True, False])
-def test_odd_sentences(model, packing):
+def test_unusual_sentences(model, packing):
     model.packing = packing
     texts = ["", "a", " ".join(["the team won"] * 50), "", "\n"]
     together = model.encode(texts)

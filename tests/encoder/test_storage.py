@@ -1,4 +1,4 @@
-"""Model directories: every layout read, the oldest one written, whole or absent, and clear about what is wrong."""
+"""Model directories: every layout is read, the oldest one is written atomically, and errors name the file."""
 
 import json
 import os
@@ -12,7 +12,6 @@ import torch
 from sentence_transformers import SentenceTransformer as Peer
 
 from tercet import SentenceTransformer
-from tercet import _files as files
 from tercet.errors import ModelError
 from tests.encoder.helpers import LAYOUTS, write_layout
 
@@ -28,7 +27,7 @@ POOLINGS = ["mean", "cls", "max", "mean_sqrt_len_tokens", "lasttoken"]
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_layout_gives_the_embeddings_of_sentence_transformers(layout, pooling, bert, tmp_path):
+def test_every_layout_returns_the_embeddings_of_sentence_transformers(layout, pooling, bert, tmp_path):
     folder = write_layout(bert, tmp_path / "model", layout, pooling)
     ours, theirs = SentenceTransformer(folder, device="cpu"), Peer(str(folder), device="cpu")
     assert ours.max_seq_length == theirs.max_seq_length == 7
@@ -39,7 +38,7 @@ def test_every_layout_gives_the_embeddings_of_sentence_transformers(layout, pool
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_we_write_is_the_oldest_layout_and_loads_everywhere(layout, bert, tmp_path):
+def test_a_saved_model_has_the_oldest_layout_and_loads_everywhere(layout, bert, tmp_path):
     ours = SentenceTransformer(write_layout(bert, tmp_path / "model", layout, "lasttoken"), device="cpu")
     ours.save_pretrained(tmp_path / "saved")
     entries = json.loads((tmp_path / "saved/modules.json").read_text())
@@ -55,7 +54,7 @@ def test_what_we_write_is_the_oldest_layout_and_loads_everywhere(layout, bert, t
     assert theirs.similarity_fn_name == again.similarity_fn_name == "dot"
 
 
-def test_what_the_installed_sentence_transformers_writes_loads_here(bert, tmp_path):
+def test_a_model_saved_by_sentence_transformers_loads(bert, tmp_path):
     theirs = Peer(str(write_layout(bert, tmp_path / "model", "3.x to 5.3")), device="cpu")
     theirs.save_pretrained(str(tmp_path / "theirs"))
     ours = SentenceTransformer(tmp_path / "theirs", device="cpu")
@@ -71,7 +70,7 @@ def test_a_plain_encoder_gets_mean_pooling(encoder, request):
     np.testing.assert_allclose(ours.encode(short), theirs.encode(short), atol=1e-6)
 
 
-def test_positions_that_begin_after_the_padding_index_bound_the_length(roberta):
+def test_positions_from_the_padding_index_limit_the_length(roberta):
     """sentence-transformers sends 12 tokens through a table that ends at 11."""
     model = SentenceTransformer(roberta, device="cpu")
     assert model.max_seq_length == 11
@@ -92,7 +91,7 @@ def test_several_poolings_are_concatenated_in_order(bert, tmp_path):
     np.testing.assert_allclose(Peer(str(tmp_path / "saved"), device="cpu").encode(TEXTS), ours.encode(TEXTS), atol=1e-6)
 
 
-def test_prompts_left_out_of_pooling(bert, tmp_path):
+def test_prompts_excluded_from_pooling(bert, tmp_path):
     folder = write_layout(bert, tmp_path / "model", "3.x to 5.3")
     pooling = json.loads((folder / "1_Pooling/config.json").read_text())
     (folder / "1_Pooling/config.json").write_text(json.dumps({**pooling, "include_prompt": False}))
@@ -119,7 +118,7 @@ def _replace_type(folder, kind):
         (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not a list of modules"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
-        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; known"),
+        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "does not describe a Dense"),
@@ -136,7 +135,7 @@ def test_a_damaged_directory_is_refused_with_the_reason(damage, message, bert, t
         SentenceTransformer(folder)
 
 
-def test_names_that_are_no_model(tmp_path, monkeypatch):
+def test_a_name_without_a_model_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="no model directory at"):
         SentenceTransformer("./nothing/here")
     with pytest.raises(ModelError, match="holds no model: neither modules.json nor config.json"):
@@ -164,7 +163,7 @@ def _card(model, tmp_path):
     return (tmp_path / "card/README.md").read_text()
 
 
-def test_the_card_tells_no_folder_of_this_machine(bert, tmp_path):
+def test_the_card_contains_no_folder_of_this_machine(bert, tmp_path):
     assert str(tmp_path) not in _card(SentenceTransformer(bert, device="cpu"), tmp_path)
     assert str(bert.parent) not in _card(SentenceTransformer(bert, device="cpu"), tmp_path)
 
@@ -189,7 +188,7 @@ def test_saving_over_a_model_keeps_other_files_and_file_modes(bert, tmp_path):
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_save_that_fails_leaves_what_was_there(existing, bert, tmp_path, monkeypatch):
+def test_a_save_that_fails_leaves_the_old_model(existing, bert, tmp_path, monkeypatch):
     model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
     if existing:
         model.save_pretrained(target)
@@ -206,7 +205,7 @@ def test_a_save_that_fails_leaves_what_was_there(existing, bert, tmp_path, monke
         np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), before)
 
 
-def test_a_rename_that_fails_puts_the_old_model_back(bert, tmp_path, monkeypatch):
+def test_a_rename_that_fails_restores_the_old_model(bert, tmp_path, monkeypatch):
     model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
     model.save_pretrained(target)
     rename = Path.rename
@@ -223,15 +222,36 @@ def test_a_rename_that_fails_puts_the_old_model_back(bert, tmp_path, monkeypatch
     assert (target / "modules.json").exists()
 
 
-def test_a_file_in_the_way(bert, tmp_path):
+def test_a_file_at_the_path_of_the_model(bert, tmp_path):
     (tmp_path / "model").write_text("")
     with pytest.raises(ModelError, match="it is a file; name a folder"):
         SentenceTransformer(bert, device="cpu").save_pretrained(tmp_path / "model")
 
 
-def test_a_whole_folder_appears_only_at_the_end(tmp_path):
-    target = tmp_path / "folder"
-    with files.atomic_directory(target) as staging:
-        (staging / "part").write_text("1")
-        assert not target.exists()
-    assert (target / "part").read_text() == "1"
+OLD_MODEL = Path(__file__).parents[1] / "fixtures/version-0.1.0/model"
+
+
+def test_a_model_of_version_0_1_0_loads(tmp_path):
+    """Its tercet.json has no format version."""
+    model = SentenceTransformer(OLD_MODEL, device="cpu")
+    assert model.label_names == ["food", "money", "sport", "travel"]
+    record = model.training_record
+    assert record.loss == "BatchSemiHardTripletLoss"
+    assert record.loss_settings == {"Distance": "euclidean", "Margin": 2.5}
+    assert record.data["Training sentences"] == 16
+    assert record.after["map@r"] == pytest.approx(0.17013888888888887)
+    embeddings = model.encode(TEXTS)
+    np.testing.assert_allclose(embeddings, Peer(str(OLD_MODEL), device="cpu").encode(TEXTS), atol=1e-6)
+    model.save_pretrained(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved/tercet.json").read_text())["format_version"] == 2
+    again = SentenceTransformer(tmp_path / "saved", device="cpu")
+    assert (again.label_names, again.training_record) == (model.label_names, record)
+    np.testing.assert_array_equal(again.encode(TEXTS), embeddings)
+    assert "| MAP@R | 0.0556 | 0.1701 |" in (tmp_path / "saved/README.md").read_text()
+
+
+def test_a_training_record_without_a_loss_is_refused(tmp_path):
+    shutil.copytree(OLD_MODEL, tmp_path / "model")
+    _edit(tmp_path / "model/tercet.json", training={"data": {}})
+    with pytest.raises(ModelError, match="tercet.json has a training record without a loss"):
+        SentenceTransformer(tmp_path / "model", device="cpu")

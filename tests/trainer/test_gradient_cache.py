@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer, losses
-from tercet.encoder.packing.packing import cut, pack
+from tercet.encoder.packing.packing import pack, split
 from tercet.trainer.gradient_cache import cached_step
 from tests.losses.helpers import VARIANTS
 from tests.trainer.helpers import flat_weights, make_trainer, turn_off_dropout
@@ -20,7 +20,7 @@ def model(bert):
 
 def _direct(model, features, compute_loss):
     """The loss of the same chunks in the same order, with the graphs of all chunks in memory."""
-    chunks = list(cut(features, TOKENS))
+    chunks = list(split(features, TOKENS))
     embeddings = torch.cat([model(chunk)["sentence_embedding"] for chunk, _ in chunks])
     batch_index = torch.cat([index for _, index in chunks])
     loss = compute_loss(embeddings[batch_index.argsort()])
@@ -67,7 +67,7 @@ def test_chunks_without_gradient_are_skipped(model, sentences):
     """Half of the sentences have no effect on the loss."""
     features = pack(model.token_ids(sentences))
     weight = torch.zeros(len(sentences), 1)
-    shortest = features["packing"].order[: len(sentences) // 2].copy()
+    shortest = features["packing"].sort_order[: len(sentences) // 2].copy()
     weight[shortest] = 1
 
     def compute_loss(embeddings):

@@ -9,7 +9,7 @@ from torch import nn
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._events import WarningKind, collect_warnings
-from tercet.encoder.modules.pooling import Normalize
+from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
 from tests.trainer.helpers import make_arguments, make_trainer, turn_off_dropout
 
@@ -28,7 +28,7 @@ def _run(bert, tmp_path, data, loss, **options):
 
 def test_a_learning_rate_of_10_collapses_the_embeddings(bert, labelled, tmp_path):
     model = SentenceTransformer(bert, device="cpu")
-    model = SentenceTransformer(modules=[*model.parts, Normalize()], device="cpu")
+    model = SentenceTransformer(modules=[*model, Normalize()], device="cpu")
     arguments = make_arguments(tmp_path, learning_rate=10.0, max_steps=40)
     loss = losses.BatchHardTripletLoss(model, margin=0.3)
     with collect_warnings() as warnings:

@@ -1,44 +1,28 @@
-"""The model card: what the model was trained on, with which loss and settings, and what was measured."""
+"""The model card: the README.md of a model directory, with data, loss, settings and metrics of the training."""
 
 import json
 from typing import Any
 
-_LABELS_SHOWN = 200
+from tercet.catalogue import metric_digits, metric_title
+from tercet.encoder.storage import ModelSettings
+from tercet.records import TrainingRecord
 
-METRIC_NAMES = {
-    "map@r": "MAP@R",
-    "r_precision": "R-precision",
-    "recall@1": "recall@1",
-    "recall@5": "recall@5",
-    "recall@10": "recall@10",
-    "knn_accuracy": "kNN accuracy",
-    "mean_positive_distance": "mean distance to positives",
-    "mean_negative_distance": "mean distance to negatives",
-    "cosine_accuracy": "triplet accuracy (cosine)",
-    "euclidean_accuracy": "triplet accuracy (euclidean)",
-    "manhattan_accuracy": "triplet accuracy (manhattan)",
-}
+# Number of label names in the card; a longer list would hide the rest of the page.
+_MAX_LABELS = 200
 
 
-def model_card(
-    *,
-    base_model: str | None,
-    dimension: int,
-    max_seq_length: int | None,
-    similarity: str,
-    label_names: list[str] | None,
-    training: dict[str, Any] | None,
-) -> str:
-    """The README.md of a model directory, with the front matter that the hub reads.
+def model_card(settings: ModelSettings, *, base_model: str | None, dimension: int, max_seq_length: int | None) -> str:
+    """Return the text of the card, with the front matter that the hub reads.
 
     Args:
-        training: a record with the keys `loss`, `loss_settings`, `data`, `settings`, `before`, `after`,
-            all optional; see `tercet.trainer.record`.
+        base_model: name of the model that was trained further, if it is known.
+        dimension: dimension of an embedding.
     """
+    training, label_names = settings.training_record, settings.label_names
     parts = [_front_matter(base_model, training), "# A text-embedding model trained with Tercet\n"]
     parts.append(
-        f"It maps a sentence to a vector of {dimension} numbers; sentences of one label lie close together.\n"
-        "It is a sentence-transformers directory and loads in that library as well.\n"
+        f"It maps a sentence to a vector of {dimension} numbers. Sentences with the same label have close vectors.\n"
+        "This folder also loads in sentence-transformers.\n"
     )
     parts.append(
         "```python\n"
@@ -55,41 +39,36 @@ def model_card(
                 "Base model": base_model,
                 "Embedding dimension": dimension,
                 "Longest input": f"{max_seq_length} tokens" if max_seq_length else None,
-                "Similarity": similarity,
+                "Similarity": settings.similarity_fn_name,
             }
         )
     )
     if training:
         parts += _training(training)
     if label_names:
-        more = len(label_names) - _LABELS_SHOWN
-        shown = ", ".join(_code(name) for name in label_names[:_LABELS_SHOWN])
-        parts += ["## Labels\n", shown + (f" and {more} more" if more > 0 else "") + "\n"]
+        num_hidden = len(label_names) - _MAX_LABELS
+        shown = ", ".join(_code(name) for name in label_names[:_MAX_LABELS])
+        parts += ["## Labels\n", shown + (f" and {num_hidden} more" if num_hidden > 0 else "") + "\n"]
     return "\n".join(parts)
 
 
-def _training(training: dict[str, Any]) -> list[str]:
-    parts = ["## Training\n"]
-    data = training.get("data") or {}
-    parts.append(_bullets({"Loss": training.get("loss"), **(training.get("loss_settings") or {}), **data}))
-    settings = training.get("settings") or {}
-    if settings:
-        parts += ["## Settings\n", _bullets(settings)]
-    before, after = training.get("before") or {}, training.get("after") or {}
+def _training(training: TrainingRecord) -> list[str]:
+    parts = ["## Training\n", _bullets({"Loss": training.loss, **training.loss_settings, **training.data})]
+    if training.settings:
+        parts += ["## Settings\n", _bullets(training.settings)]
+    before, after = training.before or {}, training.after or {}
     parts.append("## Evaluation\n")
     if not (before or after):
-        parts.append("Not measured.\n")
-        return parts
+        return [*parts, "Not measured.\n"]
     rows = ["| metric | before | after |", "|---|---|---|"]
     rows += [
-        f"| {METRIC_NAMES.get(name, name)} | {_number(before.get(name))} | {_number(after.get(name))} |"
-        for name in {**before, **after}
+        f"| {metric_title(key)} | {_number(before.get(key), key)} | {_number(after.get(key), key)} |"
+        for key in {**before, **after}
     ]
-    parts.append("\n".join(rows) + "\n")
-    return parts
+    return [*parts, "\n".join(rows) + "\n"]
 
 
-def _front_matter(base_model: str | None, training: dict[str, Any] | None) -> str:
+def _front_matter(base_model: str | None, training: TrainingRecord | None) -> str:
     lines = [
         "---",
         "library_name: sentence-transformers",
@@ -99,8 +78,8 @@ def _front_matter(base_model: str | None, training: dict[str, Any] | None) -> st
         "- feature-extraction",
         "- tercet",
     ]
-    if training and training.get("loss"):
-        lines.append(f"- loss:{training['loss']}")
+    if training:
+        lines.append(f"- loss:{training.loss}")
     if base_model and base_model.count("/") == 1:
         lines.append(f"base_model: {json.dumps(base_model)}")
     return "\n".join([*lines, "---", ""])
@@ -112,10 +91,10 @@ def _bullets(facts: dict[str, Any]) -> str:
 
 
 def _code(value: object) -> str:
-    """Text in backticks on one line, whatever it holds."""
+    """Return any text on one line, in backticks."""
     text = " ".join(str(value).split()).replace("`", "'")
     return f"`{text}`"
 
 
-def _number(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else "–" if value is None else str(value)
+def _number(value: object, metric: str) -> str:
+    return f"{value:.{metric_digits(metric)}f}" if isinstance(value, float) else "–" if value is None else str(value)

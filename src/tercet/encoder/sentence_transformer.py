@@ -1,10 +1,9 @@
-"""The sentence-embedding model: sentences in, one vector each out."""
+"""The sentence-embedding model: sentences in, one vector for each of them out."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,31 +11,43 @@ from torch.nn import functional as F
 from tercet._texts import check_texts
 from tercet.encoder import similarity
 from tercet.encoder.card import model_card
-from tercet.encoder.encode import embed
-from tercet.encoder.modules.pooling import Dense, Pooling
+from tercet.encoder.encode import EncodeOptions, Matrix, Sentences, Vector, embed, find_prompt
+from tercet.encoder.features import Features
+from tercet.encoder.hub import HUB_ARGUMENTS, public_name, upload
+from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
-from tercet.encoder.packing.packing import Features
 from tercet.encoder.storage import ModelSettings, load_modules, save_modules
 from tercet.errors import EmbeddingError, ModelError, listed
 
 
-class SentenceTransformer(nn.Module):
-    """A transformer encoder with pooling, read from and written to sentence-transformers directories.
+class SentenceTransformer(nn.Sequential):
+    """A sequence of a transformer encoder, pooling and further modules, saved as sentence-transformers does.
 
     Args:
-        model_name_or_path: a plain Hugging Face encoder (mean pooling is added) or a saved model; a
-            folder or a name on the hub.
-        modules: the modules themselves, in place of a name.
-        device: where to run; by default a GPU if there is one.
-        prompts: texts that go before every sentence, by name; `default_prompt_name` is used unasked.
-        similarity_fn_name: one of `tercet.encoder.similarity.NAMES`; by default cosine.
-        packing: lay the sentences of a batch end to end, without padding, where the architecture can
-            (see `tercet.encoder.packing.architectures`), which is the default; False pads batches.
+        model_name_or_path: folder or name on the hub of a saved model, or of an encoder, which gets mean pooling.
+        modules: the modules themselves, instead of a name; the first one is a `Transformer`.
+        device: by default a GPU if there is one.
+        prompts: texts to put before every sentence, by name.
+        default_prompt_name: the prompt that is used by default.
+        similarity_fn_name: "cosine" (the default), "dot", or a distance, whose negative is the similarity.
+        packing: whether to compute batches without padding, if the architecture can; on by default.
         trust_remote_code: whether to run Python code that comes with the model.
         hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs`, `config_kwargs`.
 
+    Attributes:
+        label_names: names of the labels that the model was trained on, by label id.
+        training_record: how the model was trained, for its card; None if Tercet has not trained it.
+        base_model_name: name of the model that was loaded, for the card.
+
     Raises:
-        ModelError: the model is missing, broken, or has a module that is not supported.
+        ModelError: the model is missing or broken, or a module or name is not supported.
+
+    Example:
+        >>> from tercet.encoder import load_model
+        >>> model = load_model("bundled")
+        >>> embeddings = model.encode(["a sentence", "another one"])
+        >>> model.similarity(embeddings, embeddings).shape
+        torch.Size([2, 2])
     """
 
     def __init__(
@@ -51,53 +62,58 @@ class SentenceTransformer(nn.Module):
         trust_remote_code: bool = False,
         **hub: Any,
     ) -> None:
-        super().__init__()
-        unknown = set(hub) - {
-            "revision", "token", "cache_folder", "model_kwargs", "tokenizer_kwargs", "config_kwargs"
-        }  # fmt: skip
-        if unknown:
+        if unknown := set(hub) - HUB_ARGUMENTS:
             raise TypeError(f"SentenceTransformer has no argument {listed(sorted(unknown))}")
         if modules is not None:
-            loaded, settings = list(modules), ModelSettings()
+            children, settings = list(modules), ModelSettings()
         elif model_name_or_path is not None:
-            loaded, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
+            children, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
         else:
             raise ModelError("name a model (a folder or a name on the hub), or pass modules")
-        self.parts = nn.ModuleList(loaded)
+        super().__init__(*children)
         if packing is not None:
             self.packing = packing
-        self.base_model_name = None if model_name_or_path is None else _public_name(str(model_name_or_path))
+        self.base_model_name = None if model_name_or_path is None else public_name(str(model_name_or_path))
         self.trust_remote_code = trust_remote_code
         self.prompts = {**settings.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
         self.label_names = settings.label_names
-        self.training_record = settings.training
+        self.training_record = settings.training_record
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             raise ModelError(f"default prompt {self.default_prompt_name!r} is not among {listed(self.prompts)}")
-        if self.similarity_fn_name not in similarity.NAMES:
-            raise ModelError(f"similarity {self.similarity_fn_name!r} is not one of {listed(similarity.NAMES)}")
         self.eval()
         self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return a module, or for a slice an `nn.Sequential` of modules."""
+        return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
     @property
     def transformer(self) -> Transformer:
-        """The first module."""
-        first = self.parts[0]
-        assert isinstance(first, Transformer)
+        """The first module.
+
+        Raises:
+            ModelError: the first module is not a `Transformer`.
+        """
+        first = next(iter(self), None)
+        if not isinstance(first, Transformer):
+            raise ModelError(f"the first module must be a Transformer, but it is a {type(first).__name__}")
         return first
 
     @property
     def tokenizer(self) -> Any:
+        """The tokenizer of the encoder."""
         return self.transformer.tokenizer
 
     @property
     def device(self) -> torch.device:
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     @property
     def max_seq_length(self) -> int | None:
-        """The most tokens of a sentence that count, special ones included."""
+        """Maximum number of tokens of a sentence, special tokens included; longer sentences are truncated."""
         return self.transformer.max_seq_length
 
     @max_seq_length.setter
@@ -106,57 +122,84 @@ class SentenceTransformer(nn.Module):
 
     @property
     def packing(self) -> bool:
-        """Whether batches are computed without padding where the architecture can."""
+        """True if batches are computed without padding, on architectures that can."""
         return self.transformer.packing
 
     @packing.setter
     def packing(self, value: bool) -> None:
         self.transformer.packing = value
 
+    @property
+    def similarity_fn_name(self) -> str:
+        """The name of the similarity; setting an unknown name raises a `ModelError` with the names that exist."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, name: str) -> None:
+        self._similarity_fn_name = similarity.check_name(name)
+
     def get_sentence_embedding_dimension(self) -> int:
-        """The dimension of an embedding."""
-        for part in reversed(self.parts):
-            if isinstance(part, (Pooling, Dense)):
-                return part.output_size
-        raise ModelError("this model has no pooling, so it gives no sentence embedding")
+        """Return the dimension of an embedding; raise a `ModelError` if a module does not have it."""
+        return embedding_dimension(self._modules)
 
     get_embedding_dimension = get_sentence_embedding_dimension
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Texts → `input_ids` and `attention_mask` `(batch, tokens)` on the CPU."""
+        """Return texts as a padded batch on the CPU: `input_ids` and `attention_mask` `(batch, tokens)`."""
         return self.transformer.tokenize(texts)
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
-        """Texts → the token ids of each, cut to `max_seq_length`, as `tercet.encoder.packing.packing.pack` takes them."""
+        """Return the token ids of each text, truncated to `max_seq_length`, for `tercet.encoder.packing.pack`."""
         return self.transformer.token_ids(texts)
 
     def token_counts(self, texts: list[str]) -> list[int]:
-        """How many tokens each text has with the default prompt, special ones included, before it is cut."""
-        prefix = self._prompt(None, None)
-        return self.transformer.token_counts([prefix + text for text in texts])
+        """Return the number of tokens of each text with the default prompt, before truncation."""
+        prompt = find_prompt(self.prompts, self.default_prompt_name, None)
+        return self.transformer.token_counts([prompt + text for text in texts])
 
     def forward(self, features: Features) -> Features:
-        """Run all modules; the result holds `sentence_embedding` `(batch, dim)`."""
-        for part in self.parts:
-            features = part(features)
+        """Run all modules on a padded or packed batch; they add `sentence_embedding` `(batch, dim)`."""
+        for module in self:
+            features = module(features)
         return features
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Save memory in training by computing activations twice; the options are those of `transformers`."""
         self.transformer.auto_model.activation_checkpointing_enable(**options)
 
-    def add_adapter(self, peft_config: Any, adapter_name: str | None = None) -> None:
-        """Train adapters (`peft.LoraConfig`) in place of all weights; saving then writes the adapters alone."""
-        self.transformer.auto_model.add_adapter(peft_config, adapter_name)
-
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """`activation_checkpointing_enable` by the name that it has before transformers 6."""
+        """Do the same as `activation_checkpointing_enable`, which has this name before transformers 6."""
         self.transformer.auto_model.gradient_checkpointing_enable(**options)
 
+    def add_adapter(self, peft_config: Any, adapter_name: str | None = None) -> None:
+        """Train adapters, such as `peft.LoraConfig(r=8)`, instead of all weights; only the adapters are then saved."""
+        self.transformer.auto_model.add_adapter(peft_config, adapter_name)
+
+    # The type of the result depends on two arguments, and on whether `sentences` is one string or several.
+    # fmt: off
+    @overload
+    def encode(self, sentences: str, prompt_name: str | None = None, *, convert_to_numpy: Literal[True] = True,
+               convert_to_tensor: Literal[False] = False, **options: Unpack[EncodeOptions]) -> Vector: ...
+    @overload
+    def encode(self, sentences: Sentences, prompt_name: str | None = None, *, convert_to_numpy: Literal[True] = True,
+               convert_to_tensor: Literal[False] = False, **options: Unpack[EncodeOptions]) -> Matrix: ...
+    @overload
+    def encode(self, sentences: str | Sentences, prompt_name: str | None = None, *, convert_to_numpy: bool = True,
+               convert_to_tensor: Literal[True], **options: Unpack[EncodeOptions]) -> Tensor: ...
+    @overload
+    def encode(self, sentences: str, prompt_name: str | None = None, *, convert_to_numpy: Literal[False],
+               convert_to_tensor: bool = False, **options: Unpack[EncodeOptions]) -> Tensor: ...
+    @overload
+    def encode(self, sentences: Sentences, prompt_name: str | None = None, *, convert_to_numpy: Literal[False],
+               convert_to_tensor: Literal[False] = False, **options: Unpack[EncodeOptions]) -> list[Tensor]: ...
+    @overload
+    def encode(self, sentences: str | Sentences, prompt_name: str | None = None, *, convert_to_numpy: bool = True,
+               convert_to_tensor: bool = False, **options: Unpack[EncodeOptions]) -> Any: ...
+    # fmt: on
     @torch.no_grad()
     def encode(
         self,
-        sentences: str | Sequence[str],
+        sentences: str | Sentences,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
@@ -166,104 +209,80 @@ class SentenceTransformer(nn.Module):
         normalize_embeddings: bool = False,
         device: str | torch.device | None = None,
         batch_tokens: int | None = None,
-    ) -> np.ndarray | Tensor | list[Tensor]:
-        """Embed sentences, in the order given.
+    ) -> Vector | Matrix | Tensor | list[Tensor]:
+        """Embed sentences, in their order.
 
         Args:
-            prompt_name: a name in `prompts` whose text goes before every sentence.
-            prompt: the text itself, in place of a name.
-            batch_size: the most sentences at a time, besides `batch_tokens`.
-            convert_to_tensor: return one tensor, in place of a NumPy array.
-            convert_to_numpy: if neither is asked for, return a list of tensors.
+            sentences: one string or several.
+            prompt_name: a name in `prompts`, whose text is put before every sentence.
+            prompt: the text itself, instead of a name.
+            batch_size: maximum number of sentences per batch, in addition to `batch_tokens`.
+            convert_to_numpy: return a NumPy array. If False, return a tensor per sentence, in a list.
+            convert_to_tensor: return one tensor instead.
             normalize_embeddings: scale embeddings to length 1.
-            batch_tokens: the most tokens at a time (a longer sentence goes alone); by default 1,024 on a CPU
-                and 32,768 elsewhere. Less takes less memory.
+            device: move the model to this device first.
+            batch_tokens: maximum number of tokens per batch (a longer sentence is a batch by itself); by default
+                1,024 on a CPU and 32,768 elsewhere. Less needs less memory.
 
         Returns:
-            `(sentences, dim)` float32, or `(dim,)` for a single string.
+            `(sentences, dim)` in float32; `(dim,)` for one string.
+
+        Raises:
+            EmbeddingError: a sentence is not a string, or a size is below 1.
+            ModelError: no prompt has this name.
         """
-        if isinstance(sentences, str):
-            kept = {"convert_to_numpy": convert_to_numpy, "convert_to_tensor": convert_to_tensor}
-            options = {
-                "normalize_embeddings": normalize_embeddings,
-                "device": device,
-                "batch_tokens": batch_tokens,
-                **kept,
-            }
-            return self.encode([sentences], prompt_name, prompt, batch_size, show_progress_bar, **options)[0]  # type: ignore[arg-type]
-        texts = list(sentences)
+        texts = [sentences] if isinstance(sentences, str) else list(sentences)
         check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
         for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise EmbeddingError(f"{name} must be at least 1, got {value}")
-        prefix = self._prompt(prompt_name, prompt)
+        prompt = find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt)
         if device is not None:
             self.to(device)
         was_training = self.training
         self.eval()
         try:
-            prompt_length = self._prompt_length(prefix) if prefix else 0
-            embeddings = embed(
-                self, texts, prefix, prompt_length, batch_tokens, most=batch_size, show_progress_bar=show_progress_bar
-            )
+            embeddings = embed(self, texts, prompt, batch_tokens, batch_size, show_progress_bar=show_progress_bar)
         finally:
             self.train(was_training)
         if normalize_embeddings:
             embeddings = F.normalize(embeddings, dim=1)
-        if convert_to_tensor:
-            return embeddings
-        if convert_to_numpy:
-            return embeddings.float().cpu().numpy()
-        return list(embeddings)
-
-    def _prompt(self, name: str | None, text: str | None) -> str:
-        if text is not None:
-            return text
-        name = name or self.default_prompt_name
-        if name is None:
-            return ""
-        if name not in self.prompts:
-            raise ModelError(f"no prompt named {name!r}; this model has {listed(self.prompts) or 'none'}")
-        return self.prompts[name]
-
-    def _prompt_length(self, prefix: str) -> int:
-        """The tokens of a prompt, its leading special tokens included and the trailing one not."""
-        ids = self.tokenize([prefix])["input_ids"][0].tolist()
-        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
+        result = embeddings if convert_to_tensor or not convert_to_numpy else embeddings.float().cpu().numpy()
+        if isinstance(sentences, str):
+            return result[0]
+        return result if convert_to_tensor or convert_to_numpy else list(result)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """All similarities by `similarity_fn_name`; larger is closer: `(n, dim), (m, dim) → (n, m)`."""
+        """Return all similarities by `similarity_fn_name`; larger is more similar: `(n, dim), (m, dim) → (n, m)`."""
         return similarity.matrix(embeddings1, embeddings2, self.similarity_fn_name)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """The similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
+        """Return the similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
         return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
     def save_pretrained(self, path: str | Path, *, more_json: dict[str, Any] | None = None) -> None:
-        """Write the model directory, card included; it is whole or absent at every moment.
+        """Write the model directory and its card atomically.
 
         Args:
-            more_json: other files to write with it, by name.
+            more_json: the content of further JSON files to write into the folder, by file name.
 
         Raises:
-            ModelError: the folder cannot be written.
+            ModelError: the folder cannot be written, or a module cannot be saved.
         """
         settings = ModelSettings(
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity_fn_name=self.similarity_fn_name,
             label_names=self.label_names,
-            training=self.training_record,
+            training_record=self.training_record,
         )
         card = model_card(
+            settings,
             base_model=self.base_model_name,
             dimension=self.get_sentence_embedding_dimension(),
             max_seq_length=self.max_seq_length,
-            similarity=self.similarity_fn_name,
-            label_names=self.label_names,
-            training=self.training_record,
         )
-        save_modules(list(self.parts), settings, card, Path(path), more_json or {})
+        save_modules(self, settings, card, Path(path), more_json or {})
 
     save = save_pretrained
 
@@ -277,25 +296,5 @@ class SentenceTransformer(nn.Module):
         create_pr: bool = False,
     ) -> str:
         """Upload the model directory to the hub and return the address of the commit."""
-        import tempfile
-
-        from huggingface_hub import HfApi
-
-        api = HfApi(token=token)
-        repo = api.create_repo(repo_id, private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(Path(folder) / "model")
-            commit = api.upload_folder(
-                repo_id=repo.repo_id,
-                folder_path=Path(folder) / "model",
-                commit_message=commit_message,
-                revision=revision,
-                create_pr=create_pr,
-            )
-        return str(commit.commit_url)
-
-
-def _public_name(name_or_path: str) -> str:
-    """A name on the hub as it is; of a folder its last part, since the rest tells about a machine."""
-    path = Path(name_or_path).expanduser()
-    return path.resolve().name if path.is_dir() else name_or_path
+        commit = {"commit_message": commit_message, "revision": revision, "create_pr": create_pr}
+        return upload(self.save_pretrained, repo_id, token=token, private=private, **commit)

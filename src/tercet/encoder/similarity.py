@@ -1,4 +1,4 @@
-"""How alike embeddings are, by the names that a saved model may hold; larger is more alike."""
+"""Similarities of embeddings by name: cosine, dot, or the negative of a distance; larger is more similar."""
 
 from typing import Any
 
@@ -7,34 +7,60 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NAMES = ("cosine", "dot", "euclidean", "manhattan")
+from tercet import distances
+from tercet.catalogue import DISTANCES
+from tercet.errors import ModelError, listed
+
+# The names that sentence-transformers knows as well.
+COMMON_NAMES = ("cosine", "dot", "euclidean", "manhattan")
+
+
+def similarity_names() -> list[str]:
+    """Return the names of all similarities: the common ones, and each distance of the catalogue."""
+    return list(dict.fromkeys([*COMMON_NAMES, *DISTANCES]))
+
+
+def check_name(name: str) -> str:
+    """Return the name of a similarity.
+
+    Raises:
+        ModelError: no similarity has this name.
+    """
+    if name not in similarity_names():
+        raise ModelError(f"similarity {name!r} is not one of {listed(similarity_names(), limit=20)}")
+    return name
 
 
 def matrix(x: Any, y: Any, name: str) -> Tensor:
-    """All similarities, negative distances where `name` is one: `(n, dim), (m, dim) → (n, m)`."""
+    """Return all similarities of the rows of `x` to the rows of `y`: `(n, dim), (m, dim) → (n, m)`.
+
+    Args:
+        name: "cosine", "dot", or a distance of `tercet.catalogue.DISTANCES`, whose negative is returned.
+
+    Example:
+        >>> matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]], "euclidean").shape
+        torch.Size([1, 2])
+    """
     x, y = _rows(x), _rows(y)
-    if name == "cosine":
+    if check_name(name) == "cosine":
         return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
     if name == "dot":
         return x @ y.T
-    return -torch.cdist(x, y, p=_power(name))
+    return -distances.matrix(x, y, name)
 
 
 def pairs(x: Any, y: Any, name: str) -> Tensor:
-    """The similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
+    """Return the similarity of each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
     x, y = _rows(x), _rows(y)
-    if name == "cosine":
+    if check_name(name) == "cosine":
         return F.cosine_similarity(x, y)
     if name == "dot":
         return (x * y).sum(dim=1)
-    return -torch.linalg.vector_norm(x - y, ord=_power(name), dim=1)
-
-
-def _power(name: str) -> float:
-    return 2.0 if name == "euclidean" else 1.0
+    return -distances.pairs(x, y, name)
 
 
 def _rows(embeddings: Any) -> Tensor:
+    """Return embeddings as rows `(n, dim)` of float32 or float64; one embedding `(dim,)` becomes one row."""
     if not isinstance(embeddings, Tensor):
         embeddings = torch.as_tensor(np.asarray(embeddings))
     rows = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)

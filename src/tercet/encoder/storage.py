@@ -1,15 +1,15 @@
-"""The model directory: found, read in any layout of sentence-transformers 3.x to 6.x, written in the oldest.
+"""The model directory: read in the layouts of sentence-transformers 3.x to 6.x, written in the oldest one.
 
 modules.json                       the modules in order: idx, name, path, type
 config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name
-tercet.json                        label names and the record of the training, if any
-(root)                             the Transformer; the other modules in 1_Pooling, 2_Dense, …
+tercet.json                        what sentence-transformers has no place for: label names, training record
+(root)                             the Transformer; the other modules are in 1_Pooling, 2_Dense, …
 README.md                          the model card
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +19,36 @@ from torch import nn
 
 from tercet._files import atomic_directory, read_json, write_json
 from tercet._version import __version__
-from tercet.encoder.modules.pooling import Dense, Normalize, Pooling
-from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.hub import find_folder
+from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
+from tercet.encoder.similarity import COMMON_NAMES
 from tercet.errors import ModelError, listed
+from tercet.records import TrainingRecord
 
-_MODULES: dict[str, Any] = {
-    "Transformer": Transformer,
-    "Pooling": Pooling,
-    "Dense": Dense,
-    "Normalize": Normalize,
-}
-# What a saved model may need; other weight formats of the same model are not downloaded.
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.md", "*.py"]
-_HUB_IGNORED = ["onnx/*", "openvino/*"]
+_MODULES: dict[str, Any] = {kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize)}
+# Of tercet.json. Format 1 had no `format_version` field; otherwise both are the same, and both are read.
+_FORMAT_VERSION = 2
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ModelSettings:
-    """What a model directory holds beside its modules."""
+    """The settings of a model directory besides its modules, with the names of `SentenceTransformer`'s attributes."""
 
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     similarity_fn_name: str | None = None
     label_names: list[str] | None = None
-    training: dict[str, Any] | None = None
+    training_record: TrainingRecord | None = None
 
 
 def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], ModelSettings]:
-    """Load a saved model or a plain encoder (which gets mean pooling) from a folder or the hub.
+    """Load a saved model, or a plain encoder with mean pooling, from a folder or the hub.
 
     Args:
-        hub: `revision`, `token`, `cache_folder`, `trust_remote_code`, `model_kwargs`,
-            `tokenizer_kwargs` and `config_kwargs`.
+        hub: `trust_remote_code` and the arguments in `tercet.encoder.hub.HUB_ARGUMENTS`.
 
     Raises:
-        ModelError: nothing is there, a part is missing or broken, or a module is of another type.
+        ModelError: there is no model, a file is missing or broken, or a module has an unsupported type.
     """
     folder = find_folder(name_or_folder, **hub)
     if not (folder / "modules.json").exists():
@@ -63,67 +58,35 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], Mode
 
 
 def save_modules(
-    modules: Sequence[nn.Module], settings: ModelSettings, card: str, folder: Path, more_json: dict[str, Any]
+    modules: Iterable[nn.Module], settings: ModelSettings, card: str, folder: Path, more_json: dict[str, Any]
 ) -> None:
-    """Write a model directory and `more_json` by file name; it is whole or absent at every moment."""
+    """Write a model directory atomically.
+
+    Args:
+        card: the text of README.md.
+        more_json: the content of further JSON files, by file name.
+
+    Raises:
+        ModelError: a module cannot be saved, or the folder cannot be written.
+    """
     with atomic_directory(folder) as staging:
         entries = []
         for index, module in enumerate(modules):
             kind = type(module).__name__
+            save = getattr(module, "save", None)
+            if save is None:
+                raise ModelError(f"module {index} ({kind}) cannot be saved: it has no method `save`")
             path = "" if index == 0 else f"{index}_{kind}"
             (staging / path).mkdir(exist_ok=True)
-            module.save(staging / path)  # type: ignore[operator]
+            save(staging / path)
             entries.append(
                 {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
             )
-        kept = asdict(settings)
-        own = {"tercet_version": __version__, "label_names": kept.pop("label_names"), "training": kept.pop("training")}
-        versions = {"tercet": __version__, "pytorch": torch.__version__}
-        write_json(staging / "config_sentence_transformers.json", {"__version__": versions, **kept})
-        write_json(staging / "tercet.json", own)
+        _save_settings(settings, staging)
         write_json(staging / "modules.json", entries)
         for name, content in more_json.items():
             write_json(staging / name, content)
         (staging / "README.md").write_text(card, encoding="utf-8")
-
-
-def find_folder(name_or_folder: str, **hub: Any) -> Path:
-    """The local folder of a model: itself, or its snapshot from the hub (downloaded if need be)."""
-    path = Path(name_or_folder).expanduser()
-    if path.is_dir():
-        if not any((path / name).exists() for name in ("modules.json", "config.json")):
-            raise ModelError(f"{path} holds no model: neither modules.json nor config.json is in it")
-        return path
-    if path.is_file():
-        raise ModelError(f"{path} is a file; a model is a folder or a name on the hub")
-    if name_or_folder.startswith((".", "/", "~")) or name_or_folder.count("/") > 1:
-        raise ModelError(f"no model directory at {path}")
-    return _download(name_or_folder, hub)
-
-
-def _download(name: str, hub: dict[str, Any]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    # Short names are the hub's own (bert-base-uncased) or, failing that, those of sentence-transformers.
-    candidates = [name] if "/" in name else [name, f"sentence-transformers/{name}"]
-    for candidate in candidates:
-        try:
-            return Path(
-                snapshot_download(
-                    candidate,
-                    revision=hub.get("revision"),
-                    token=hub.get("token"),
-                    cache_dir=hub.get("cache_folder"),
-                    allow_patterns=_HUB_FILES,
-                    ignore_patterns=_HUB_IGNORED,
-                )
-            )
-        except (RepositoryNotFoundError, HFValidationError):
-            reason = "the hub has no such model (or it is private and needs a token)"
-        except (LocalEntryNotFoundError, OSError):
-            reason = "the hub cannot be reached and the model is not in the cache"
-    raise ModelError(f"no folder {name!r} here, and {reason}")
 
 
 def _module_entries(folder: Path) -> list[dict[str, Any]]:
@@ -135,7 +98,7 @@ def _module_entries(folder: Path) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise ModelError(f"{folder / 'modules.json'} is not a list of modules (idx, name, path, type)") from None
     if entries[0]["type"].rpartition(".")[2] != "Transformer":
-        raise ModelError(f"{folder} begins with {entries[0]['type']}; only models on a Transformer are supported")
+        raise ModelError(f"the first module of {folder} is a {entries[0]['type']}; only a Transformer is supported")
     return entries
 
 
@@ -154,16 +117,19 @@ def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn
 
 
 def _with_weights(folder: Path, name: str) -> str:
-    """The folder; or the name, if it is one on the hub without safetensors, which may have a converted revision."""
-    remote = not Path(name).expanduser().is_dir()
-    return name if remote and not list(folder.glob("*.safetensors")) else str(folder)
+    """Return where to load weights from: the folder, or the name if its snapshot from the hub has no safetensors.
+
+    For such a name `transformers` looks for a revision with converted weights.
+    """
+    is_remote = not Path(name).expanduser().is_dir()
+    return name if is_remote and not list(folder.glob("*.safetensors")) else str(folder)
 
 
 def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, Any]) -> Transformer:
     folder = Path(source)
-    # In a folder everything is local: `revision` and the like did their work in `find_folder`.
-    remote = ("revision", "token", "cache_folder")
-    options = {key: value for key, value in hub.items() if not (folder.is_dir() and key in remote)}
+    # A folder needs no arguments for the hub; `find_folder` has already used them.
+    remote_arguments = ("revision", "token", "cache_folder")
+    options = {key: value for key, value in hub.items() if not (folder.is_dir() and key in remote_arguments)}
     try:
         return Transformer.load(source, settings_folder, **options)
     except ModelError:
@@ -174,10 +140,40 @@ def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, 
         raise ModelError(f"cannot load an encoder from {source}{hint}: {lines[0]}") from error
 
 
+def _save_settings(settings: ModelSettings, folder: Path) -> None:
+    record = settings.training_record
+    config: dict[str, Any] = {
+        "__version__": {"tercet": __version__, "pytorch": torch.__version__},
+        "prompts": settings.prompts,
+        "default_prompt_name": settings.default_prompt_name,
+        "similarity_fn_name": settings.similarity_fn_name,
+    }
+    own: dict[str, Any] = {
+        "format_version": _FORMAT_VERSION,
+        "tercet_version": __version__,
+        "label_names": settings.label_names,
+        "training": record.to_dict() if record else None,
+    }
+    if settings.similarity_fn_name not in COMMON_NAMES:  # sentence-transformers would refuse to load the model.
+        own["similarity_fn_name"] = config.pop("similarity_fn_name")
+    write_json(folder / "config_sentence_transformers.json", config)
+    write_json(folder / "tercet.json", own)
+
+
 def _load_settings(folder: Path) -> ModelSettings:
-    saved: dict[str, Any] = {}
-    for name in ("config_sentence_transformers.json", "tercet.json"):
-        if (folder / name).exists():
-            saved |= read_json(folder / name)
-    known = {key: saved[key] for key in ModelSettings.__dataclass_fields__ if saved.get(key) is not None}
-    return ModelSettings(**known)
+    config, own = (
+        read_json(folder / name) if (folder / name).exists() else {}
+        for name in ("config_sentence_transformers.json", "tercet.json")
+    )
+    training = own.get("training")
+    try:
+        record = TrainingRecord.from_dict(training) if training else None
+    except (TypeError, AttributeError):
+        raise ModelError(f"{folder / 'tercet.json'} has a training record without a loss") from None
+    return ModelSettings(
+        prompts=config.get("prompts") or {},
+        default_prompt_name=config.get("default_prompt_name"),
+        similarity_fn_name=own.get("similarity_fn_name") or config.get("similarity_fn_name"),
+        label_names=own.get("label_names"),
+        training_record=record,
+    )

@@ -167,11 +167,12 @@ def build_record(
         result["settings"]["epochs"] = state.epoch * steps / state.global_step
     result["warnings"] = [warning.to_dict() for warning in warnings]
     result["tercet_version"] = __version__
-    assert model.training_record is not None
-    model.training_record |= {"before": before, "after": after}
+    record = model.training_record
+    assert record is not None
+    record.before, record.after = before, after
     if source := facts.get("data"):
         public = Path(source).name if Path(source).exists() else source
-        model.training_record["data"] = {"Data": public, **model.training_record["data"]}
+        record.data = {"Data": public, **record.data}
     return result
 
 

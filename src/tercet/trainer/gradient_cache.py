@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tercet.encoder.packing.packing import Features, cut
+from tercet.encoder.features import Features
+from tercet.encoder.packing.packing import split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def cached_step(
         autocast: returns the context in which the model and the loss run.
         word_embeddings: the word embedding table of the model. If given, its gradient is added row by row.
     """
-    chunks = list(cut(features, max_tokens))
+    chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
     chunk_embeddings: list[Tensor] = []
     with torch.no_grad(), autocast():

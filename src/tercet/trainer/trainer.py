@@ -237,8 +237,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         """Store the label names and the training record in the model, which saves them with its weights."""
         self.model.label_names = self.label_names_of_training or self.model.label_names
         best_step = self.state.best_global_step if self._best_was_loaded else None
-        record = training_record(self.args, self.loss, self._data_facts, self.state.log_history, saved_step=best_step)
-        self.model.training_record = record.to_dict()
+        self.model.training_record = training_record(
+            self.args, self.loss, self._data_facts, self.state.log_history, saved_step=best_step
+        )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write a model directory instead of only the weights."""

@@ -1,53 +1,56 @@
-"""The encoder: sentences → token ids → one vector a token, on a padded batch or on a packed row."""
+"""Transformer: sentences → token ids → token embeddings, on a padded batch or on a packed row."""
 
 import inspect
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import is_peft_available
 
+from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
+from tercet.encoder.features import Features
+from tercet.encoder.modules.base import Module
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
-from tercet.encoder.packing.packing import Features, Packing, pack
+from tercet.encoder.packing.packing import Packing, pack
+from tercet.encoder.packing.self_check import PROBE_SENTENCES, autocast_dtype, find_packing_problem
 from tercet.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_NO_LIMIT = 100_000  # tokenizers without a maximum report absurd ones
-# An architecture that cannot run packed gets sentences in parts, each padded to its own longest sentence.
-_LENGTH_RATIO = 1.5
-_PROBES = [" ".join(["a quick test of one sentence"] * times) for times in (0, 1, 2, 4, 30)]
-# Of the largest number, between two orders of summation; an attention that saw the wrong tokens is farther off.
-_TOLERANCE = {torch.float16: 0.03, torch.bfloat16: 0.1}
-_TOLERANCE_OF_FLOAT32 = 2e-3
-_ONE_TRIAL_AT_A_TIME = threading.RLock()  # it switches dropout off
+# Tokenizers without a maximum length have a huge one, such as 1e30.
+_MAX_PLAUSIBLE_LENGTH = 100_000
+# An architecture that cannot run packed gets groups of sentences, each padded to its longest sentence, which has at
+# most this many times the tokens of the shortest.
+_MAX_LENGTH_RATIO = 1.5
+# The self-check switches dropout off, so two threads must not run it at the same time.
+_SELF_CHECK_LOCK = threading.RLock()
+_FALLBACK = "sentences are padded, in groups of similar length"
 
 
-class Transformer(nn.Module):
-    """A `transformers` encoder with its tokenizer.
+class Transformer(Module):
+    """A module that runs a `transformers` encoder, with its tokenizer.
 
-    Features are a padded batch (`input_ids` and `attention_mask` `(batch, tokens)`, from `tokenize`) or a packed
-    row (`input_ids` `(1, tokens)` and a `Packing`, from `tercet.encoder.packing.packing.pack`).
+    Its input is a padded batch (`input_ids` and `attention_mask` `(batch, tokens)`, from `tokenize`) or a packed batch
+    (`input_ids` `(1, tokens)` and `packing`, from `tercet.encoder.packing.pack`).
 
     Args:
-        auto_model: gives `last_hidden_state` `(batch, tokens, hidden)`.
-        max_seq_length: the most tokens of a sentence, special ones included; longer ones are cut.
-            None takes what tokenizer and position table allow.
+        auto_model: an encoder that returns `last_hidden_state` `(batch, tokens, hidden)`.
+        max_seq_length: maximum number of tokens of a sentence, special tokens included; longer sentences are
+            truncated. By default the maximum that tokenizer and position table allow.
+        do_lower_case: whether to lower-case texts before they are tokenized.
 
     Attributes:
-        packing: whether a packed row is computed as it lies. Where this is False it is padded; where the
-            architecture cannot, in parts of similar length, each padded.
+        packing: whether a packed batch is computed without padding, if the architecture can. If False, the batch is
+            padded to its longest sentence.
     """
 
     def __init__(
@@ -58,12 +61,12 @@ class Transformer(nn.Module):
         self.auto_model: Any = auto_model
         self.tokenizer = tokenizer
         self.do_lower_case = do_lower_case
-        chosen = tokenizer.model_max_length if max_seq_length is None else max_seq_length
-        limits = [chosen, position_limit(auto_model.config)]
-        known = [limit for limit in limits if limit is not None and limit < _NO_LIMIT]
-        self.max_seq_length: int | None = min(known) if known else None
+        requested = tokenizer.model_max_length if max_seq_length is None else max_seq_length
+        limits = [requested, position_limit(auto_model.config)]
+        plausible = [limit for limit in limits if limit is not None and limit < _MAX_PLAUSIBLE_LENGTH]
+        self.max_seq_length: int | None = min(plausible) if plausible else None
         self.packing = True
-        self._trials: tuple[Any, dict[Any, bool]] = (auto_model, {})
+        self._self_checks: tuple[Any, dict[Any, bool]] = (auto_model, {})
         accepted = inspect.signature(auto_model.forward).parameters
         self._inputs = [name for name in _MODEL_INPUTS if name in accepted]
 
@@ -71,22 +74,27 @@ class Transformer(nn.Module):
     def load(
         cls, name_or_folder: str, settings_folder: Path | None = None, *, trust_remote_code: bool = False, **hub: Any
     ) -> "Transformer":
-        """Load an encoder from a folder or the hub; weights must be safetensors.
+        """Load an encoder from a folder or the hub; its weights must be safetensors.
 
         Args:
-            settings_folder: where a saved model keeps `sentence_bert_config.json`.
+            settings_folder: the folder of a saved model, with `sentence_bert_config.json`.
             hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
+
+        Raises:
+            ModelError: the model has a decoder, or needs peft, which is not installed.
         """
-        shared: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-        shared |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
+        common: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
         model_kwargs = {"dtype": torch.float32, **(hub.get("model_kwargs") or {})}
-        config = AutoConfig.from_pretrained(_base(name_or_folder), **shared, **(hub.get("config_kwargs") or {}))
+        config = AutoConfig.from_pretrained(_base_model(name_or_folder), **common, **(hub.get("config_kwargs") or {}))
         if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(f"{name_or_folder} is an encoder-decoder ({config.model_type}); take an encoder")
+            raise ModelError(
+                f"{name_or_folder} is an encoder-decoder ({config.model_type}), which is not supported; use an encoder"
+            )
         auto_model = AutoModel.from_pretrained(
-            name_or_folder, config=config, use_safetensors=True, **shared, **model_kwargs
+            name_or_folder, config=config, use_safetensors=True, **common, **model_kwargs
         )
-        tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **shared, **(hub.get("tokenizer_kwargs") or {}))
+        tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **common, **(hub.get("tokenizer_kwargs") or {}))
         settings_file = settings_folder / "sentence_bert_config.json" if settings_folder else None
         settings = read_json(settings_file) if settings_file is not None and settings_file.exists() else {}
         return cls(auto_model, tokenizer, settings.get("max_seq_length"), settings.get("do_lower_case", False))
@@ -97,119 +105,105 @@ class Transformer(nn.Module):
         return int(self.auto_model.config.hidden_size)
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Texts → `input_ids` and `attention_mask` `(batch, tokens)`, padded to the longest."""
-        return dict(self._tokenized(texts, padding=True, return_tensors="pt"))
+        """Return texts as a padded batch: `input_ids` and `attention_mask` `(batch, tokens)`."""
+        return dict(self._tokenize(texts, padding=True, return_tensors="pt"))
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
-        """Texts → the token ids of each, special ones included, cut to `max_seq_length`."""
-        ids: list[list[int]] = self._tokenized(texts, return_attention_mask=False)["input_ids"] if texts else []
+        """Return the token ids of each text, special tokens included, truncated to `max_seq_length`."""
+        ids: list[list[int]] = self._tokenize(texts, return_attention_mask=False)["input_ids"] if texts else []
         return ids
 
     def token_counts(self, texts: list[str]) -> list[int]:
-        """How many tokens each text has, special ones included, before it is cut."""
-        if self.do_lower_case:
-            texts = [text.lower() for text in texts]
-        return [len(ids) for ids in self.tokenizer(texts, return_attention_mask=False)["input_ids"]] if texts else []
+        """Return the number of tokens of each text, special tokens included, before truncation."""
+        if not texts:
+            return []
+        ids = self.tokenizer(self._normalize_case(texts), return_attention_mask=False)["input_ids"]
+        return [len(sentence) for sentence in ids]
 
-    def _tokenized(self, texts: list[str], **options: Any) -> Any:
-        if self.do_lower_case:
-            texts = [text.lower() for text in texts]
-        return self.tokenizer(
-            texts, truncation=self.max_seq_length is not None, max_length=self.max_seq_length, **options
-        )
+    def _tokenize(self, texts: list[str], **options: Any) -> Any:
+        truncation = {"truncation": self.max_seq_length is not None, "max_length": self.max_seq_length}
+        return self.tokenizer(self._normalize_case(texts), **truncation, **options)
+
+    def _normalize_case(self, texts: list[str]) -> list[str]:
+        return [text.lower() for text in texts] if self.do_lower_case else texts
 
     def forward(self, features: Features) -> Features:
-        """Add `token_embeddings`: `(batch, tokens, hidden)` of a padded batch, `(tokens, hidden)` of a packed row."""
+        """Add `token_embeddings`: `(batch, tokens, hidden)` of a padded batch, `(tokens, hidden)` of a packed one."""
         packing = features.get("packing")
         if packing is not None:
             return {**features, "token_embeddings": self._run_row(features["input_ids"], packing)}
         inputs = {name: features[name] for name in self._inputs if name in features}
         return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
 
-    @torch.compiler.disable(recursive=False)  # the compiler gets the layers, and not what is done in numpy
+    # The compiler receives the layers, and not what NumPy computes around them.
+    @torch.compiler.disable(recursive=False)
     def _run_row(self, input_ids: Tensor, packing: Packing) -> Tensor:
-        if input_ids.shape[1] == 0:  # empty sentences, from a tokenizer without special tokens
+        """Return the hidden states of a packed row: ids `(1, tokens)` → `(tokens, hidden)`."""
+        if input_ids.shape[1] == 0:  # All sentences are empty, and the tokenizer adds no special tokens.
             return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
         if self.packing and self._runs_packed(input_ids.device):
             return run_packed(self.auto_model, input_ids, packing)
-        return self._run_in_parts(input_ids, packing, _LENGTH_RATIO if self.packing else np.inf)
+        return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
 
-    def _run_in_parts(self, input_ids: Tensor, packing: Packing, ratio: float) -> Tensor:
-        """The same by padding: sentences in parts of similar length."""
+    def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:
+        """Return the hidden states of a packed row, computed on padded groups of sentences of similar length."""
         states = []
-        for part in packing.parts(ratio):
-            lengths = torch.from_numpy(packing.lengths[part]).to(input_ids.device)
+        for group in packing.similar_lengths(max_length_ratio):
+            lengths = torch.from_numpy(packing.lengths[group]).to(input_ids.device)
             mask = torch.arange(int(lengths[-1]), device=lengths.device) < lengths.unsqueeze(1)
             ids = torch.full(mask.shape, self.tokenizer.pad_token_id or 0, device=lengths.device)
-            first, end = packing.cu_seqlens[part.start], packing.cu_seqlens[part.stop]
+            first, end = packing.cu_seqlens[group.start], packing.cu_seqlens[group.stop]
             ids = ids.masked_scatter(mask, input_ids[0, first:end])
-            inputs = {"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": self._token_types(ids)}
-            given = {name: inputs[name] for name in self._inputs if inputs[name] is not None}
-            hidden = self.auto_model(**given)[0]
-            states.append(hidden[mask])
+            inputs = {"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": self._token_type_ids(ids)}
+            accepted = {name: inputs[name] for name in self._inputs if inputs[name] is not None}
+            states.append(self.auto_model(**accepted)[0][mask])
         return torch.cat(states)
 
-    def _token_types(self, ids: Tensor) -> Tensor | None:
-        """What the tokenizer gives for single sentences, in which a type depends on the token alone, or None."""
+    def _token_type_ids(self, ids: Tensor) -> Tensor | None:
+        """Return the types `(batch, tokens)` that the tokenizer gives to single sentences, None if it has no types.
+
+        In single sentences the type depends on the token alone.
+        """
         if "token_type_ids" not in self.tokenizer.model_input_names:
             return None
         types = torch.zeros_like(ids)
-        for token, kind in self._types_of_tokens.items():
-            types.masked_fill_(ids == token, kind)
+        for token, token_type in self._nonzero_token_types.items():
+            types.masked_fill_(ids == token, token_type)
         return types
 
     @cached_property
-    def _types_of_tokens(self) -> dict[int, int]:
-        """The tokens with another type than 0; some tokenizers have one for the token that stands for the sentence."""
-        encoded = self._tokenized(["a"])
+    def _nonzero_token_types(self) -> dict[int, int]:
+        """The tokens whose type is not 0. Some tokenizers have one, for the token that represents the sentence."""
+        encoded = self._tokenize(["a"])
         types = zip(encoded["input_ids"][0], encoded["token_type_ids"][0], strict=True)
-        return {token: kind for token, kind in types if kind}
+        return {token: token_type for token, token_type in types if token_type}
 
     @torch.compiler.disable
     def _runs_packed(self, device: torch.device) -> bool:
-        """Whether this model gives on a packed row what it gives on a padded batch.
+        """Return whether packed rows can be used; runs the self-check once for each type of device and precision."""
+        supported = runs_packed(self.auto_model)
+        key = (supported, device.type, self.auto_model.dtype, autocast_dtype(device), self.max_seq_length)
+        with _SELF_CHECK_LOCK:
+            if self._self_checks[0] is not self.auto_model:
+                self._self_checks = (self.auto_model, {})
+            if key not in self._self_checks[1]:
+                self._self_checks[1][key] = supported and self._passes_self_check(device)
+                if not supported:
+                    kind = self.auto_model.config.model_type
+                    logger.info(f"{kind} does not run packed: {_FALLBACK}")
+            return self._self_checks[1][key]
 
-        Tried once for each kind of device and precision, and told if not.
-        """
-        precision = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-        known = runs_packed(self.auto_model)
-        key = (known, device.type, self.auto_model.dtype, precision, self.max_seq_length)
-        with _ONE_TRIAL_AT_A_TIME:
-            if self._trials[0] is not self.auto_model:
-                self._trials = (self.auto_model, {})
-            if key not in self._trials[1]:
-                kind = self.auto_model.config.model_type
-                problem = self._try_packed(device) if known else None
-                if not known:
-                    logger.info(f"{kind} does not run packed: batches go in parts of similar length, each padded")
-                elif problem:
-                    logger.warning(f"{kind} {problem}, so batches go in parts of similar length, each padded")
-                self._trials[1][key] = known and problem is None
-            return self._trials[1][key]
-
-    def _try_packed(self, device: torch.device) -> str | None:
-        """What is wrong with packed rows under the present precision, or None."""
-        features = pack(self.token_ids(_PROBES))
-        ids, packing = features["input_ids"].to(device), features["packing"]
-        before = self.auto_model.config._attn_implementation
-        with torch.no_grad(), _evaluating(self.auto_model):
-            padded = self._run_in_parts(ids, packing, np.inf).cpu().double()
-            try:
-                packed = run_packed(self.auto_model, ids, packing)
-            except torch.OutOfMemoryError:
-                raise
-            except (RuntimeError, ValueError, TypeError, IndexError) as reason:
-                if self.auto_model.config._attn_implementation != before:
-                    self.auto_model.set_attn_implementation(before)
-                return f"does not run packed ({str(reason).splitlines()[0]})"
-        computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else packed.dtype
-        error = float((packed.cpu() - padded).abs().max() / padded.abs().max())
-        if error <= _TOLERANCE.get(computed_in, _TOLERANCE_OF_FLOAT32):
-            return None
-        return f"gives other numbers packed than padded (by {error:.0e} of the largest)"
+    def _passes_self_check(self, device: torch.device) -> bool:
+        features = pack(self.token_ids(PROBE_SENTENCES))
+        features["input_ids"] = features["input_ids"].to(device)
+        problem = find_packing_problem(self.auto_model, features, self._run_padded)
+        if problem:
+            kind = self.auto_model.config.model_type
+            emit_warning(WarningKind.PACKING_DISABLED, f"{kind} {problem}, so {_FALLBACK}")
+        return problem is None
 
     def save(self, folder: Path) -> None:
-        """Write encoder, tokenizer and settings."""
+        """Write the encoder, the tokenizer and `sentence_bert_config.json`."""
         self.auto_model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         write_json(
@@ -218,23 +212,11 @@ class Transformer(nn.Module):
         )
 
 
-def _base(name_or_folder: str) -> str:
-    """The model that a folder of low-rank adapters was trained on, or the folder or name itself."""
+def _base_model(name_or_folder: str) -> str:
+    """Return the model that a folder of adapters was trained on; any other folder or name is returned unchanged."""
     adapter = Path(name_or_folder) / "adapter_config.json"
     if not adapter.exists() or (Path(name_or_folder) / "config.json").exists():
         return name_or_folder
     if not is_peft_available():
-        raise ModelError(f"{name_or_folder} holds adapters for another model; install peft to load it")
+        raise ModelError(f"{name_or_folder} has adapters for another model; install peft to load it")
     return str(read_json(adapter)["base_model_name_or_path"])
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without dropout while the block runs; each module then gets back the mode that it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -1,9 +1,9 @@
-"""Attention within the sentences of a packed row, for every model that uses `transformers`' attention interface.
+"""Attention within the sentences of a packed row, for every model that uses the attention interface of `transformers`.
 
-The row of tokens is looked at as short rows of equal width, several short sentences to a row, with a mask that keeps
-them apart: one call of attention for each class of lengths. What it computes for masked pairs is little: attention
-over short rows is a few percent of the work of the linear layers. Many sentences of one length are full rows and need
-no mask. On CUDA, in half precision and without dropout, torch's variable-length attention takes the row as it is.
+The sentences are grouped into buckets by length. A bucket is a batch of rows of equal width: several short sentences
+share a row, and a mask separates them. Attention runs once per bucket. The masked pairs cost little, because attention
+over short rows is a few percent of the work of the linear layers. Many sentences of one length fill their rows and need
+no mask. On CUDA, in half precision and without dropout, torch's variable-length attention runs on the row itself.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tercet.encoder.packing.dropout import dropout as drop
+from tercet.encoder.packing.dropout import dropout
 from tercet.encoder.packing.packing import Packing
 
 try:
@@ -30,156 +30,172 @@ try:
 except ImportError:  # an older torch
     _VARLEN_HAS_SCALE_AND_WINDOW = False
 
-# What models with this attention call it, in their configuration too. Without a packed row it does what "sdpa" does.
-NAME = "tercet_packed"
-# Sentences of up to so many tokens share rows. Wider rows compute more that is masked, narrower ones hold fewer
-# sentences and leave more cells unused.
-SHORT = 32
-# Sentences of one length with so many tokens together are rows of that width, full and without a mask.
-ALIKE = 256
-# On a CPU and up to this width products and a softmax are quicker than torch's fused attention (docs/log.md).
-PLAIN = 64
+# The name of this attention in `config._attn_implementation`. Without a packed row it does the same as "sdpa".
+ATTENTION_NAME = "tercet_packed"
+# The row width of the first bucket, in which sentences share rows; each further bucket is twice as wide. Wider rows
+# compute more masked pairs, narrower rows have more unused cells.
+FIRST_BUCKET_WIDTH = 32
+# Sentences of one length that have together at least this many tokens get a bucket without a mask.
+MIN_TOKENS_UNMASKED = 256
+# On a CPU and up to this row width, two products and a softmax are quicker than torch's fused attention.
+MAX_UNFUSED_WIDTH = 64
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The sentences of one class of lengths as rows of cells.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LengthBucket:
+    """Sentences of similar length, as rows of cells; a cell holds one token or is unused.
 
     Attributes:
-        tokens: how many tokens they have.
-        shape: rows and width.
-        source: the token in each cell, 0 in unused ones `(rows · width,)`; None where cells are tokens as they lie.
-        place: the cell of each token `(tokens,)`, or None.
-        same: whether two cells of a row belong to one sentence, or both to none `(rows, 1, width, width)`; None
-            where every row is one sentence and full.
+        num_tokens: number of tokens in the bucket.
+        shape: number of rows, and number of cells of a row (the width).
+        token_of_cell: the token in each cell, 0 in unused cells `(rows · width,)`; None if cell i holds token i.
+        cell_of_token: the cell of each token `(num_tokens,)`; None if token i is in cell i.
+        segment_mask: True for two cells of the same sentence, or two unused cells `(rows, 1, width, width)`; None
+            if every row is one sentence without unused cells.
     """
 
-    tokens: int
+    num_tokens: int
     shape: tuple[int, int]
-    source: Tensor | None = None
-    place: Tensor | None = None
-    same: Tensor | None = None
+    token_of_cell: Tensor | None = None
+    cell_of_token: Tensor | None = None
+    segment_mask: Tensor | None = None
 
-    def spread(self, x: Tensor) -> Tensor:
-        """Tokens `(tokens, heads, size)` → cells `(rows, heads, width, size)`."""
-        cells = x if self.source is None else x.index_select(0, self.source)
+    def to_rows(self, x: Tensor) -> Tensor:
+        """Copy tokens into cells: `(tokens, heads, size)` → `(rows, heads, width, size)`."""
+        cells = x if self.token_of_cell is None else x.index_select(0, self.token_of_cell)
         return cells.unflatten(0, self.shape).transpose(1, 2)
 
-    def gather(self, cells: Tensor) -> Tensor:
-        """The way back."""
-        x = cells.transpose(1, 2).flatten(0, 1)
-        return x if self.place is None else x.index_select(0, self.place)
+    def to_tokens(self, rows: Tensor) -> Tensor:
+        """Copy cells back to tokens: `(rows, heads, width, size)` → `(tokens, heads, size)`."""
+        x = rows.transpose(1, 2).flatten(0, 1)
+        return x if self.cell_of_token is None else x.index_select(0, self.cell_of_token)
 
 
-class Layout:
-    """How attention looks at a packed row: made once a batch, used by every layer.
+class PackedLayout:
+    """The buckets of a packed row. It is built once per batch and used by every layer.
 
     Attributes:
-        parts: all sentences, in the order of the row.
-        starts: the first token of each sentence, and the number of all `(batch + 1,)`.
-        longest: tokens of the longest sentence.
+        buckets: all sentences, in the order of the row.
+        cu_seqlens: the index of the first token of each sentence, then the number of all tokens `(batch + 1,)`.
+        max_seqlen: number of tokens of the longest sentence.
     """
 
     @torch.compiler.disable
     def __init__(self, packing: Packing, device: torch.device) -> None:
         self.device = device
-        self.parts: list[Rows] = []
+        self.buckets: list[LengthBucket] = []
         values, counts = np.unique(packing.lengths[packing.lengths > 0], return_counts=True)
-        alike = values * counts >= ALIKE
-        for first, last in pairwise([0, *(np.flatnonzero(alike[1:] != alike[:-1]) + 1), len(alike)]):
-            if alike[first]:
+        unmasked = values * counts >= MIN_TOKENS_UNMASKED
+        for first, last in pairwise([0, *(np.flatnonzero(unmasked[1:] != unmasked[:-1]) + 1), len(unmasked)]):
+            if unmasked[first]:
                 runs = zip(counts[first:last].tolist(), values[first:last].tolist(), strict=True)
-                self.parts += [Rows(count * length, (count, length)) for count, length in runs]
+                self.buckets += [LengthBucket(num_tokens=rows * width, shape=(rows, width)) for rows, width in runs]
             else:
-                self.parts += _classes(np.repeat(values[first:last], counts[first:last]), device)
+                self.buckets += _buckets(np.repeat(values[first:last], counts[first:last]), device)
         self.cu_seqlens = torch.from_numpy(packing.cu_seqlens).to(device, torch.int32)
-        self.longest = int(packing.lengths[-1])
+        self.max_seqlen = int(packing.lengths[-1])
         self._masks: dict[int | None, list[Tensor | None]] = {}
 
     def masks(self, window: int | None = None) -> list[Tensor | None]:
-        """For each part the pairs that may attend: of one sentence, and less than `window` apart."""
+        """Return for each bucket the pairs of cells that attend to each other, None for all pairs.
+
+        Args:
+            window: cells of one sentence also have to be less than `window` apart; None for no limit.
+        """
         if window not in self._masks:
-            self._masks[window] = [self._mask(part, window) for part in self.parts]
+            self._masks[window] = [self._mask(bucket, window) for bucket in self.buckets]
         return self._masks[window]
 
-    def _mask(self, part: Rows, window: int | None) -> Tensor | None:
-        width = part.shape[1]
+    def _mask(self, bucket: LengthBucket, window: int | None) -> Tensor | None:
+        width = bucket.shape[1]
         if window is None or window >= width:
-            return part.same
+            return bucket.segment_mask
         cell = torch.arange(width, device=self.device)
-        near = (cell - cell.unsqueeze(1)).abs() < window
-        return near if part.same is None else part.same & near
+        in_window = (cell - cell.unsqueeze(1)).abs() < window
+        return in_window if bucket.segment_mask is None else bucket.segment_mask & in_window
 
 
 def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    layout: Layout,
+    layout: PackedLayout,
     masks: Sequence[Tensor | None],
     *,
-    dropout: float = 0.0,
+    dropout_p: float = 0.0,
     scale: float | None = None,
 ) -> Tensor:
-    """Attention of each token to those of its own sentence: `(tokens, heads, size)` each → the same.
+    """Compute attention of each token to the tokens of its sentence: three tensors `(tokens, heads, size)` → the same.
 
     Args:
-        masks: one for each part of the layout, as `scaled_dot_product_attention` takes them.
+        masks: one per bucket, as `scaled_dot_product_attention` takes them; see `PackedLayout.masks`.
+        scale: a factor for the scores; by default 1 / √size.
     """
-    sizes = [part.tokens for part in layout.parts]
+    sizes = [bucket.num_tokens for bucket in layout.buckets]
     outputs = []
-    for part, mask, *inputs in zip(
-        layout.parts, masks, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
+    for bucket, mask, *inputs in zip(
+        layout.buckets, masks, query.split(sizes), key.split(sizes), value.split(sizes), strict=True
     ):
-        q, k, v = map(part.spread, inputs)
-        plain = q.device.type == "cpu" and (dropout or part.shape[1] <= PLAIN)
-        run = _plain_attention if plain else F.scaled_dot_product_attention
-        outputs.append(part.gather(run(q, k, v, mask, dropout, scale=scale)))
+        q, k, v = map(bucket.to_rows, inputs)
+        unfused = q.device.type == "cpu" and (dropout_p or bucket.shape[1] <= MAX_UNFUSED_WIDTH)
+        run = _unfused_attention if unfused else F.scaled_dot_product_attention
+        outputs.append(bucket.to_tokens(run(q, k, v, mask, dropout_p, scale=scale)))
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def _plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, *, scale: float | None) -> Tensor:
-    """`scaled_dot_product_attention` by its formula, with our own dropout."""
+def _unfused_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float, *, scale: float | None
+) -> Tensor:
+    """Compute `scaled_dot_product_attention` by its formula, with the dropout of this package."""
     scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     weights = scores.softmax(-1)
-    return (drop(weights, p) if p else weights) @ v
+    return (dropout(weights, dropout_p) if dropout_p else weights) @ v
 
 
-def _classes(lengths: np.ndarray, device: torch.device) -> Iterator[Rows]:
-    """Sentences of up to `SHORT` tokens, of up to twice as many, and so on."""
-    width = SHORT
+def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket]:
+    """Yield buckets, each twice as wide as the last, for sentences with these lengths, ascending `(sentences,)`."""
+    width = FIRST_BUCKET_WIDTH
     while len(lengths):
-        number = int(np.searchsorted(lengths, width, side="right"))
-        if number:
-            yield _rows(lengths[:number], width, device)
-        lengths, width = lengths[number:], 2 * width
+        num_sentences = int(np.searchsorted(lengths, width, side="right"))
+        if num_sentences:
+            yield _bucket(lengths[:num_sentences], width, device)
+        lengths, width = lengths[num_sentences:], 2 * width
 
 
-def _rows(lengths: np.ndarray, width: int, device: torch.device) -> Rows:
-    """Sentences share rows as they come, as far as they fit; where not even the two shortest do, each has its own."""
-    tokens, longest = int(lengths.sum()), int(lengths[-1])
-    width = min(width, tokens) if len(lengths) > 1 and lengths[0] + lengths[1] <= width else longest
+def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> LengthBucket:
+    """Fill rows of at most `max_width` cells with sentences, in their order.
+
+    If not even the two shortest sentences fit into one row, each sentence has a row, as wide as the longest sentence.
+    """
+    num_tokens, longest = int(lengths.sum()), int(lengths[-1])
+    share_rows = len(lengths) > 1 and lengths[0] + lengths[1] <= max_width
+    width = min(max_width, num_tokens) if share_rows else longest
     row, offset = np.zeros(len(lengths), np.int64), np.zeros(len(lengths), np.int64)
-    used = rows = 0
+    used = last_row = 0
     for sentence, length in enumerate(lengths.tolist()):
         if used + length > width:
-            rows, used = rows + 1, 0
-        row[sentence], offset[sentence] = rows, used
+            last_row, used = last_row + 1, 0
+        row[sentence], offset[sentence] = last_row, used
         used += length
-    shape = (rows + 1, width)
-    if shape == (len(lengths), lengths[0]):  # the shortest, so all, are as wide
-        return Rows(tokens, shape)
+    shape = (last_row + 1, width)
+    if shape == (len(lengths), lengths[0]):  # The shortest sentence, and so every one, fills a row.
+        return LengthBucket(num_tokens=num_tokens, shape=shape)
     starts = np.cumsum(lengths) - lengths
-    token = np.arange(tokens)
-    place = np.repeat(row * width + offset - starts, lengths) + token
-    source, sentence_of_cell = np.zeros(shape[0] * width, np.int64), np.full(shape[0] * width, -1)
-    source[place] = token
-    sentence_of_cell[place] = np.repeat(np.arange(len(lengths)), lengths)
-    owner = torch.from_numpy(sentence_of_cell).to(device).view(shape)
-    same = (owner.unsqueeze(1) == owner.unsqueeze(2)).unsqueeze(1)
-    return Rows(tokens, shape, torch.from_numpy(source).to(device), torch.from_numpy(place).to(device), same)
+    tokens = np.arange(num_tokens)
+    cell_of_token = np.repeat(row * width + offset - starts, lengths) + tokens
+    token_of_cell, sentence_of_cell = np.zeros(shape[0] * width, np.int64), np.full(shape[0] * width, -1)
+    token_of_cell[cell_of_token] = tokens
+    sentence_of_cell[cell_of_token] = np.repeat(np.arange(len(lengths)), lengths)
+    segments = torch.from_numpy(sentence_of_cell).to(device).view(shape)
+    return LengthBucket(
+        num_tokens=num_tokens,
+        shape=shape,
+        token_of_cell=torch.from_numpy(token_of_cell).to(device),
+        cell_of_token=torch.from_numpy(cell_of_token).to(device),
+        segment_mask=(segments.unsqueeze(1) == segments.unsqueeze(2)).unsqueeze(1),
+    )
 
 
 def _attention(
@@ -191,10 +207,10 @@ def _attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    packed_layout: Layout | None = None,
+    packed_layout: PackedLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """What `transformers` calls in each layer, with queries, keys and values `(batch, heads, tokens, size)`."""
+    """Run attention as a layer of `transformers` calls it; query, key and value are `(batch, heads, tokens, size)`."""
     if packed_layout is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
@@ -202,30 +218,37 @@ def _attention(
     return _packed_attention(query, key, value, packed_layout, dropout, scaling, sliding_window), None
 
 
-@torch.compiler.disable  # or each new layout of a batch would be compiled anew
+# Compiled, it would be compiled again for the layout of each batch.
+@torch.compiler.disable
 def _packed_attention(
-    query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float, scale: float | None, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: PackedLayout,
+    dropout_p: float,
+    scale: float | None,
+    window: int | None,
 ) -> Tensor:
-    """A row `(1, heads, tokens, size)` → `(1, tokens, heads, size)`."""
-    if key.shape[1] != query.shape[1]:  # queries in groups that share a key
+    """Run attention on a packed row: `(1, heads, tokens, size)` → `(1, tokens, heads, size)`."""
+    if key.shape[1] != query.shape[1]:  # In grouped-query attention several queries use one key.
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
-    if not dropout and _varlen_runs_on(q, k, v):
+    if not dropout_p and _can_use_varlen(q, k, v):
         reach = -1 if window is None else window - 1
-        ends, longest = layout.cu_seqlens, layout.longest
+        ends, longest = layout.cu_seqlens, layout.max_seqlen
         output: Any = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(reach, reach))
     else:
-        output = attend(q, k, v, layout, layout.masks(window), dropout=dropout, scale=scale)
+        output = attend(q, k, v, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
     return output.unsqueeze(0)
 
 
-def _varlen_runs_on(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether torch's variable-length attention takes such tensors: half precision, on Ampere or later."""
+def _can_use_varlen(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Return whether torch's variable-length attention supports the tensors: half precision, on Ampere or later."""
     if not q.is_cuda or not _VARLEN_HAS_SCALE_AND_WINDOW or q.shape[-1] % 8 or q.shape[-1] > 256:
         return False
     half = q.dtype in (torch.float16, torch.bfloat16) and q.dtype == k.dtype == v.dtype
     return half and torch.version.hip is None and torch.cuda.get_device_capability(q.device) >= (8, 0)
 
 
-AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(ATTENTION_NAME, _attention)
+AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)

@@ -1,4 +1,4 @@
-"""Our drawing of dropout masks: shares, means, gradients, and layers swapped in a model."""
+"""Dropout masks: fractions, means, gradients, and the layers of a model that are replaced."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tercet.encoder.packing.dropout import Dropout, dropout, replace_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])
-def test_share_mean_and_independence(p):
+def test_fraction_mean_and_independence(p):
     ones = torch.ones(1001, 1003, requires_grad=True)
     result = dropout(ones, p)
     kept = result != 0
@@ -33,7 +33,7 @@ def test_types_and_shapes(dtype):
     assert set(transposed.flatten().tolist()) <= {0.0, 2.0}
 
 
-def test_the_ends():
+def test_probability_0_and_1():
     assert dropout(torch.ones(100), 0.0).sum() == 100
     assert dropout(torch.ones(100), 1.0).sum() == 0
 
@@ -47,7 +47,7 @@ def test_the_same_seed_draws_the_same_mask():
     assert not torch.equal(masks[0], dropout(torch.ones(50), 0.5))
 
 
-def test_layers_are_swapped_and_do_nothing_in_evaluation():
+def test_replaced_layers_do_nothing_in_evaluation_mode():
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.Dropout(0.5, inplace=True))
     replace_dropout(model)
     assert [type(layer) for layer in model] == [nn.Linear, Dropout, nn.Dropout]

@@ -1,0 +1,88 @@
+"""Dense: a linear layer and an activation on the sentence embedding."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tercet._files import read_json, write_json
+from tercet.encoder.features import Features
+from tercet.encoder.modules.base import Module
+from tercet.errors import ModelError
+
+_WEIGHTS = "model.safetensors"
+
+
+class Dense(Module):
+    """A module that applies a linear layer and an activation to `sentence_embedding`: `(batch, in) → (batch, out)`.
+
+    Args:
+        activation: a module of `torch`; by default `torch.nn.Tanh()`, as in sentence-transformers.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, activation: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, out_features, bias=bias)
+        self.activation: Any = nn.Tanh() if activation is None else activation
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dense":
+        """Read the module from a folder.
+
+        Raises:
+            ModelError: the folder is not complete, or needs something that is not supported.
+        """
+        config = read_json(folder / "config.json")
+        names = [config.get("module_input_name"), config.get("module_output_name")]
+        if any(name != "sentence_embedding" for name in names if name) or config.get("use_residual"):
+            raise ModelError(
+                f"{folder} is a Dense module on another feature or with a residual connection, which is not supported"
+            )
+        activation = _load_activation(config.get("activation_function", "torch.nn.modules.activation.Tanh"), folder)
+        dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
+        weights = folder / _WEIGHTS
+        if not weights.exists():
+            raise ModelError(f"{folder} has no {_WEIGHTS}; only safetensors weights are read")
+        try:
+            dense.load_state_dict(load_file(weights))
+        except (SafetensorError, RuntimeError) as error:
+            raise ModelError(f"{weights} does not fit its config.json: {str(error).splitlines()[0]}") from error
+        return dense
+
+    @property
+    def output_size(self) -> int:
+        """The number of output features."""
+        return self.linear.out_features
+
+    def forward(self, features: Features) -> Features:
+        """Apply the linear layer and the activation."""
+        return {**features, "sentence_embedding": self.activation(self.linear(features["sentence_embedding"]))}
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and the weights."""
+        activation = type(self.activation)
+        config = {
+            "in_features": self.linear.in_features,
+            "out_features": self.linear.out_features,
+            "bias": self.linear.bias is not None,
+            "activation_function": f"{activation.__module__}.{activation.__qualname__}",
+        }
+        write_json(folder / "config.json", config)
+        weights = {f"linear.{name}": value.contiguous() for name, value in self.linear.state_dict().items()}
+        save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
+
+
+def _load_activation(dotted_name: str, folder: Path) -> nn.Module:
+    """Return an instance of the activation class that a configuration names; only classes of torch are trusted."""
+    module, _, name = dotted_name.rpartition(".")
+    if not dotted_name.startswith("torch."):
+        raise ModelError(f"{folder} has the activation {dotted_name!r}; only those in torch are loaded")
+    found = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ModelError(f"{folder} has the activation {dotted_name!r}, which is not a torch module")
+    return found()

@@ -1,0 +1,72 @@
+"""Similarities by name: those of sentence-transformers, and the negative of each distance."""
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer as Peer
+
+from tercet import SentenceTransformer, catalogue
+from tercet.distances import Distance
+from tercet.encoder import similarity
+from tercet.errors import ModelError
+
+
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
+def test_similarities_are_those_of_sentence_transformers(name, bert, sentences):
+    ours = SentenceTransformer(bert, device="cpu", similarity_fn_name=name)
+    theirs = Peer(str(bert), device="cpu", similarity_fn_name=name)
+    x = ours.encode(sentences)
+    torch.testing.assert_close(ours.similarity(x[:5], x), theirs.similarity(x[:5], x), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours.similarity_pairwise(x[:5], x[5:10]), theirs.similarity_pairwise(x[:5], x[5:10]), rtol=1e-4, atol=1e-4
+    )
+    assert ours.similarity(x[0], x).shape == (1, len(sentences))
+
+
+@pytest.mark.parametrize("name", ["euclidean", "manhattan"])
+def test_near_duplicates_keep_their_distance(name):
+    """The expanded square ‖x‖² − 2xy + ‖y‖² returns 0 for many of these pairs."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.nn.functional.normalize(torch.randn(40, 384, generator=generator, dtype=torch.float64), dim=1)
+    step = torch.nn.functional.normalize(torch.randn(40, 384, generator=generator, dtype=torch.float64), dim=1)
+    x, y = x.float(), (x + 1e-4 * step).float()
+    difference = x.double() - y.double()
+    expected = -(difference.norm(dim=1) if name == "euclidean" else difference.abs().sum(dim=1))
+    torch.testing.assert_close(similarity.matrix(x, y, name).diagonal().double(), expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(similarity.pairs(x, y, name).double(), expected, rtol=1e-3, atol=0)
+
+
+def test_a_misspelt_name_is_refused_with_the_names(bert):
+    model = SentenceTransformer(bert, device="cpu")
+    with pytest.raises(ModelError, match="'euclidian' is not one of 'cosine', 'dot', 'euclidean', 'manhattan'"):
+        model.similarity_fn_name = "euclidian"
+    assert model.similarity_fn_name == "cosine"
+    with pytest.raises(ModelError, match="'euclidian' is not one of"):
+        similarity.matrix([[1.0]], [[1.0]], "euclidian")
+
+
+class Chebyshev(Distance):
+    name = "chebyshev"
+
+    def pairs(self, x, y):
+        return (x - y).abs().amax(1)
+
+    def matrix(self, x, y):
+        return torch.cdist(x, y, p=torch.inf)
+
+
+def test_a_distance_of_the_catalogue_is_a_similarity(bert, sentences, tmp_path):
+    model = SentenceTransformer(bert, device="cpu")
+    catalogue.DISTANCES.register(
+        catalogue.DistanceSpec(name="chebyshev", distance=Chebyshev(), summary="max |xᵢ − yᵢ|")
+    )
+    try:
+        model.similarity_fn_name = "chebyshev"
+        x = model.encode(sentences, convert_to_tensor=True)
+        expected = -(x.unsqueeze(1) - x).abs().amax(2)
+        torch.testing.assert_close(model.similarity(x, x), expected)
+        torch.testing.assert_close(model.similarity_pairwise(x, x.flip(0)), expected.flip(1).diagonal())
+        model.save_pretrained(tmp_path / "model")
+        assert SentenceTransformer(tmp_path / "model", device="cpu").similarity_fn_name == "chebyshev"
+        assert Peer(str(tmp_path / "model"), device="cpu").similarity_fn_name == "cosine"
+    finally:
+        catalogue.DISTANCES.unregister("chebyshev")
