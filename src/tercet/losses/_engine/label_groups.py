@@ -1,8 +1,8 @@
-"""Which candidates are whose positives, in memory and time that follow the sizes of the groups.
+"""Which candidates are the positives of each anchor, in memory and time that follow the sizes of the labels.
 
-Candidates are sorted by label once, so the positives of an anchor are a run of that order. Anchors are
-taken in the order of how many positives they have, so the rows of a block need about the same width:
-one label of 5,000 among 5,000 singletons makes 5,000 rows wide, and the others none at all.
+Candidates are sorted by label once, so the positives of an anchor are consecutive in that order. Anchors are sorted by
+their number of positives, so that the rows of a block need about the same width: one label with 5,000 sentences among
+5,000 singletons gives 5,000 wide rows, and the singletons take no memory at all.
 """
 
 from dataclasses import dataclass
@@ -10,100 +10,136 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# In batches up to this size comparing all labels with all takes fewer operations than sorting them.
-FEW_CANDIDATES = 128
+# Up to this batch size, comparing all labels with all takes fewer operations than sorting them.
+SMALL_BATCH = 128
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Candidates in the order of their labels, and where each counted anchor finds its positives there.
+@dataclass(frozen=True, kw_only=True)
+class LabelGroups:
+    """Candidates sorted by label, and where each anchor that counts finds its positives there.
+
+    An anchor counts if it has a positive and a negative.
 
     Attributes:
-        order: candidates `(C,)` sorted by label.
-        anchors: which anchors count `(A,)`: those with a positive and a negative, in ascending order of the
-            number of positives. None where all count in the order in which they came.
-        own: the candidate that is the anchor itself `(A,)`; a positive of it where there is none.
-        first: where the anchor's label begins in `order` `(A,)`.
-        place: where the anchor itself stands in `order` `(A,)`, or C.
-        counts: the number of positives `(A,)`, ascending.
-        alike: the number of positives of every anchor, where it is the same for all.
-        listed: the positives of every anchor `(A, P)`, where the batch is so small that they are listed at once;
-            then `order`, `first` and `place` only count candidates.
+        candidate_order: the candidates `(C,)`, sorted by label.
+        anchor_index: the anchors that count `(A,)`, in ascending order of their number of positives. None if all
+            anchors count and keep their order.
+        self_index: the candidate that is the anchor itself `(A,)`; one of its positives if it is no candidate.
+        label_start: the position in `candidate_order` at which the label of the anchor begins `(A,)`.
+        self_position: the position of the anchor itself in `candidate_order` `(A,)`, or C if it is no candidate.
+        num_positives: the number of positives of each anchor `(A,)`, ascending.
+        equal_num_positives: the number of positives of every anchor, if it is the same for all.
+        positive_index: the positives of every anchor `(A, P)`, in small batches only. Then `candidate_order`,
+            `label_start` and `self_position` have the right length, and their values are not used.
     """
 
-    order: Tensor
-    anchors: Tensor | None
-    own: Tensor
-    first: Tensor
-    place: Tensor
-    counts: Tensor
-    alike: int | None
-    listed: Tensor | None = None
+    candidate_order: Tensor
+    anchor_index: Tensor | None = None
+    self_index: Tensor
+    label_start: Tensor
+    self_position: Tensor
+    num_positives: Tensor
+    equal_num_positives: int | None = None
+    positive_index: Tensor | None = None
 
     @classmethod
-    def of(cls, labels: Tensor, anchor_labels: Tensor | None = None, own: Tensor | None = None) -> "Groups":
-        """Groups of candidates `(C,)`, which are the anchors too unless there are `anchor_labels` `(A,)`.
+    def from_labels(
+        cls, labels: Tensor, anchor_labels: Tensor | None = None, self_index: Tensor | None = None
+    ) -> "LabelGroups":
+        """Return the groups of candidates with labels `(C,)`.
 
-        Then `own` `(A,)` says which candidate the anchor itself is, −1 where it is none.
+        Args:
+            anchor_labels: `(A,)`; without them, the candidates are the anchors.
+            self_index: with `anchor_labels`, the candidate that is the anchor itself `(A,)`, −1 if it is no candidate.
         """
-        number = labels.shape[0]
-        small = _of_small_batch(labels) if anchor_labels is None and number <= FEW_CANDIDATES else None
-        if small is not None:
-            return small
-        ascending, order = labels.sort(stable=True)
-        each = torch.arange(number, device=labels.device)
-        place = torch.empty_like(order).scatter_(0, order, each)
-        sought = labels if anchor_labels is None else anchor_labels
-        first = torch.searchsorted(ascending, sought)
-        size = torch.searchsorted(ascending, sought, right=True) - first
-        if anchor_labels is None or own is None:
-            own, counts = each, size - 1
+        num_candidates = labels.shape[0]
+        if anchor_labels is None and num_candidates <= SMALL_BATCH:
+            small = _small_batch_of_equal_groups(labels)
+            if small is not None:
+                return small
+        sorted_labels, order = labels.sort(stable=True)
+        index = torch.arange(num_candidates, device=labels.device)
+        position = torch.empty_like(order).scatter_(0, order, index)
+        wanted = labels if anchor_labels is None else anchor_labels
+        start = torch.searchsorted(sorted_labels, wanted)
+        group_size = torch.searchsorted(sorted_labels, wanted, right=True) - start
+        if anchor_labels is None or self_index is None:
+            self_index, num_positives = index, group_size - 1
         else:
-            inside = own >= 0
-            own, place = own.where(inside, order[first.clamp(max=number - 1)]), place[own].where(inside, number)
-            counts = size - inside.long()
+            is_candidate = self_index >= 0
+            position = position[self_index].where(is_candidate, num_candidates)
+            self_index = self_index.where(is_candidate, order[start.clamp(max=num_candidates - 1)])
+            num_positives = group_size - is_candidate.long()
         if anchor_labels is None:
-            fewest, most = (int(bound) for bound in counts.aminmax())
-            if 0 < fewest == most < number - 1:
-                return cls(order, None, own, first, place, counts, alike=most)
-        anchors = ((counts > 0) & (size < number)).nonzero().flatten()
-        anchors = anchors[counts[anchors].argsort(stable=True)]
-        own, first, place, counts = (part[anchors] for part in (own, first, place, counts))
-        return cls(order, anchors, own, first, place, counts, alike=None)
+            smallest, largest = (int(bound) for bound in num_positives.aminmax())
+            if 0 < smallest == largest < num_candidates - 1:
+                return cls(
+                    candidate_order=order,
+                    self_index=self_index,
+                    label_start=start,
+                    self_position=position,
+                    num_positives=num_positives,
+                    equal_num_positives=largest,
+                )
+        counts = ((num_positives > 0) & (group_size < num_candidates)).nonzero().flatten()
+        counts = counts[num_positives[counts].argsort(stable=True)]
+        return cls(
+            candidate_order=order,
+            anchor_index=counts,
+            self_index=self_index[counts],
+            label_start=start[counts],
+            self_position=position[counts],
+            num_positives=num_positives[counts],
+        )
 
     def __len__(self) -> int:
-        return self.counts.shape[0]
+        return self.num_positives.shape[0]
 
     @property
-    def others(self) -> Tensor:
+    def num_negatives(self) -> Tensor:
         """The number of negatives of each anchor `(A,)`."""
-        return len(self.order) - self.counts - (self.place < len(self.order)).long()
+        num_candidates = len(self.candidate_order)
+        return num_candidates - self.num_positives - (self.self_position < num_candidates).long()
 
     @property
-    def pairs(self) -> int:
-        """The number of pairs of anchor and positive."""
-        return int(self.counts.sum()) if self.alike is None else self.alike * len(self)
+    def num_positive_pairs(self) -> int:
+        """The number of pairs of an anchor and a positive."""
+        if self.equal_num_positives is None:
+            return int(self.num_positives.sum())
+        return self.equal_num_positives * len(self)
 
     def positives(self, rows: slice) -> tuple[Tensor, Tensor | None]:
-        """The candidates `(m, P)` that are positives of some anchors, and which places are empty, if any."""
-        if self.listed is not None:
-            return self.listed[rows], None
-        most = self.alike or int(self.counts[rows][-1])
-        step, empty = torch.arange(most, device=self.order.device), None
-        if not self.alike and int(self.counts[rows][0]) != most:
-            empty = step >= self.counts[rows, None]
-            step = step.expand_as(empty).masked_fill(empty, 0)
-        place = self.first[rows, None] + step
-        return self.order[place + (place >= self.place[rows, None])], empty
+        """Return the positives of some anchors, and which entries are padding.
+
+        Returns:
+            The candidates `(m, P)`, and a mask `(m, P)`, or None if nothing is padded.
+        """
+        if self.positive_index is not None:
+            return self.positive_index[rows], None
+        width = self.equal_num_positives or int(self.num_positives[rows][-1])
+        step, padding_mask = torch.arange(width, device=self.candidate_order.device), None
+        if not self.equal_num_positives and int(self.num_positives[rows][0]) != width:
+            padding_mask = step >= self.num_positives[rows, None]
+            step = step.expand_as(padding_mask).masked_fill(padding_mask, 0)
+        position = self.label_start[rows, None] + step
+        skip_self = position >= self.self_position[rows, None]
+        return self.candidate_order[position + skip_self], padding_mask
 
 
-def _of_small_batch(labels: Tensor) -> Groups | None:
-    """The groups of a small batch `(C,)` from comparisons of all pairs, if all have the same size."""
+def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:
+    """Compare all pairs of labels `(C,)` of a small batch; return None unless all labels are equally frequent."""
     same = labels.unsqueeze(1) == labels
-    size = same.sum(1)
-    fewest, most = (int(bound) for bound in size.aminmax())
-    if not 1 < fewest == most < labels.shape[0]:
+    group_size = same.sum(1)
+    smallest, largest = (int(bound) for bound in group_size.aminmax())
+    if not 1 < smallest == largest < labels.shape[0]:
         return None
-    columns = same.fill_diagonal_(False).nonzero()[:, 1].view(-1, most - 1)
-    each = torch.arange(labels.shape[0], device=labels.device)
-    return Groups(each, None, each, each, each, size - 1, alike=most - 1, listed=columns)
+    index = torch.arange(labels.shape[0], device=labels.device)
+    return LabelGroups(
+        candidate_order=index,
+        self_index=index,
+        label_start=index,
+        self_position=index,
+        num_positives=group_size - 1,
+        equal_num_positives=largest - 1,
+        positive_index=same.fill_diagonal_(False).nonzero()[:, 1].view(-1, largest - 1),
+    )

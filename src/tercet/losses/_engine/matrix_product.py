@@ -1,289 +1,257 @@
-"""Blocks of distances, and the way back from weights of distances to the gradient of embeddings.
+"""Blocks of Euclidean or half-squared distances by matrix products, and their gradient.
 
-Both geometries answer the same calls: `distances` gives the block of some anchors, for the caller to
-overwrite; `add_weights` takes the derivative by the distances of that block; `gradients` gives the sum.
-
-`PointGeometry` computes distances from embeddings. Euclidean and cosine distances take one matrix
-product a block; what ‖x‖² − 2xy + ‖y‖² loses to cancellation is avoided by centring the points, and by
-computing anew the few pairs that are close compared to their distance from the centre.
-`MatrixGeometry` reads distances from a matrix, for a distance that is the user's own function.
+The expanded square ‖x‖² − 2xy + ‖y‖² cancels for close points. So the points are centred, and pairs that are close
+compared to their distance from the centre are computed again, from differences of coordinates.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tercet.distances import MatrixProductDistance, norms_of_differences
+from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
 from tercet.losses.miners import MinedBlock
 
-# Pairs with d² ≤ CLOSE · ‖x‖² (x centred) are computed anew; the others are right to about 1e-5 in float32.
-CLOSE = 0.02
-# Where more than this share of a block is close, differences of coordinates for all of it are quicker.
-MOSTLY_CLOSE = 1 / 8
-# Products with a mostly empty matrix of weights are quicker as sums of listed rows, up to this share of cells.
-SPARSE = 1 / 16
-PAIRS_OF_DIFFERENCES = 1 << 13
-# Weights are kept until those of the pair in the other direction are there, where all of them fit in this.
-MIRROR_BYTES = 64 << 20
-PAIRS_KEPT = 1 << 20
-# … but not in batches so small that a product costs no more than setting it up.
-FEW_CANDIDATES = 128
+# Pairs with d² ≤ CLOSE_RATIO · ‖x‖² (x centred) are computed again; the others are right to about 1e-5 in float32.
+CLOSE_RATIO = 0.02
+# If more than this fraction of a block is close, differences of coordinates for the complete block are faster.
+MAX_CLOSE_FRACTION = 1 / 8
+# Up to this fraction of non-zero weights, sums over lists of pairs are faster than a product with a dense matrix.
+SPARSE_FRACTION = 1 / 16
+# The number of pairs whose differences are in memory at a time.
+PAIRS_PER_CHUNK = 1 << 13
+# Weights wait for those of the pair in the other direction if all of them fit in this.
+MAX_WAITING_BYTES = 64 << 20
+# The number of listed pairs that are summed at a time.
+MAX_LISTED_PAIRS = 1 << 20
+# In batches up to this size, a product costs less than the preparation of lists.
+SMALL_BATCH = 128
 
 
-class PointGeometry:
+class MatrixProductDistances:
     """Distances between anchors `(A, dim)` and candidates `(C, dim)`, and the gradient of both.
 
-    Centred points are kept with two more columns, `[x, ‖x‖², 1]`, so a product with weights V gives the sums
-    of these too. The gradient of x is (Σ V) x − Σ V y with V = weight / d (V = weight for half the square),
-    so the accumulators hold `−[Σ V y, ·, Σ V]`.
+    Centred points are stored with two more columns, `[x, ‖x‖², 1]`, so a product with weights V also returns the sums
+    of these columns. The gradient of x is (Σ V) x − Σ V y with V = weight / d (V = weight for half-squared distances).
+    The accumulators therefore hold `−[Σ V y, ·, Σ V]`.
 
     Args:
-        candidates: the rows that the anchors are compared with.
-        anchors: the anchors, or None where they are the candidates.
-        power: 2.0 for the Euclidean norm of differences, 1.0 for the Manhattan norm.
-        half_square: take half the squared Euclidean norm, which is 1 − cos for rows of length 1 …
-        missing: … once 1 is added for each row without direction: 1 for those and 0 for the others,
-            of candidates `(C,)` and of anchors `(A,)` where they are others.
+        distance: the distance; its `points` have been taken already.
+        candidates: the points that the anchors are compared with.
+        anchors: the points of the anchors, or None if the candidates are the anchors.
     """
 
-    signed = False
+    non_negative = True
 
-    def __init__(
-        self,
-        candidates: Tensor,
-        anchors: Tensor | None = None,
-        *,
-        power: float = 2.0,
-        half_square: bool = False,
-        missing: Sequence[Tensor] = (),
-    ) -> None:
+    def __init__(self, distance: MatrixProductDistance, candidates: Tensor, anchors: Tensor | None = None) -> None:
         self.dtype = candidates.dtype
-        self._power, self._half_square, self._missing = power, half_square, missing
-        self.candidates, self.anchors = candidates, candidates if anchors is None else anchors
+        self._half_squared = distance.half_squared
+        self._candidates, self._anchors = candidates, candidates if anchors is None else anchors
+        self._candidate_offsets = distance.row_offsets(candidates) if self._half_squared else None
+        self._anchor_offsets = self._candidate_offsets
         centre = candidates.mean(0)
-        self._right = _with_square_and_one(candidates - centre, missing[:1])
-        self._cells: Tensor | None = None
-        self._mirror: Tensor | None = None
-        self._to_right = torch.zeros_like(self._right)
-        self._left, self._to_left = self._right, self._to_right
+        self._candidate_points = _with_square_and_one(candidates - centre, self._candidate_offsets)
+        self._candidate_sums = torch.zeros_like(self._candidate_points)
+        self._anchor_points, self._anchor_sums = self._candidate_points, self._candidate_sums
         if anchors is not None:
-            self._left = _with_square_and_one(anchors - centre, missing[1:])
-            self._to_left = torch.zeros_like(self._left)
+            self._anchor_offsets = distance.row_offsets(anchors) if self._half_squared else None
+            self._anchor_points = _with_square_and_one(anchors - centre, self._anchor_offsets)
+            self._anchor_sums = torch.zeros_like(self._anchor_points)
+        # The memory of the distances, which all blocks use in turn.
+        self._buffer: Tensor | None = None
+        # Weights of pairs of anchors that wait for the weights of the pair in the other direction, (C, C).
+        self._waiting: Tensor | None = None
+        # Lists of pairs and weights whose sums for the candidates are still to be added.
         self._listed: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._close: tuple[Tensor, Tensor] | None = None
-        self._graph: tuple[Tensor, Tensor, Tensor] | None = None
+        # Of the last block: the close pairs, or the graph if all of it was computed from differences.
+        self._close_pairs: tuple[Tensor, Tensor] | None = None
+        self._block: BlockWithGraph | None = None
 
     @cached_property
-    def copies(self) -> tuple[Tensor, Tensor] | None:
-        """Candidates that repeat an earlier one, and those they repeat; None where all differ."""
-        return _copies(self._right)
+    def duplicates(self) -> tuple[Tensor, Tensor] | None:
+        """The candidates that repeat an earlier one, and the ones that they repeat; None if all differ."""
+        return _find_duplicates(self._candidate_points)
 
-    def distances(self, rows: slice, own: Tensor) -> Tensor:
-        """The distances of the anchors `rows` to all candidates, `(m, C)`.
-
-        Those to their `own` candidates `(m, 1)`, themselves, hold the largest float.
-        """
-        self._close = self._graph = None
-        far = torch.finfo(self.dtype).max
-        if self._power != 2.0:
-            return self._by_differences(rows).scatter_(1, own, far)
-        left = self._left[rows]
-        square_of_row = left[:, -2:-1]
-        limit = CLOSE * square_of_row
-        number = left.shape[0]
-        if self._cells is None:
-            self._cells = left.new_empty(number, self._right.shape[0])
-        # The same memory for every block.
+    def distances(self, rows: slice, self_index: Tensor) -> Tensor:
+        """Return the distances of some anchors to all candidates `(m, C)`; see `DistanceSource`."""
+        self._close_pairs = self._block = None
+        masked_value = torch.finfo(self.dtype).max
+        points = self._anchor_points[rows]
+        num_rows, square_of_row = points.shape[0], points[:, -2:-1]
+        limit = CLOSE_RATIO * square_of_row
+        if self._buffer is None:
+            self._buffer = points.new_empty(num_rows, self._candidate_points.shape[0])
         square = torch.addmm(
-            self._right[:, -2], left[:, :-2], self._right[:, :-2].T, alpha=-2, out=self._cells[:number]
+            self._candidate_points[:, -2],
+            points[:, :-2],
+            self._candidate_points[:, :-2].T,
+            alpha=-2,
+            out=self._buffer[:num_rows],
         )
-        square.add_(square_of_row).scatter_(1, own, far)
+        square.add_(square_of_row).scatter_(1, self_index, masked_value)
         some_close = bool((square.amin(1, keepdim=True) <= limit).any())
-        # Where the block is the whole batch, copies would have shown as close pairs.
-        if (some_close or not self._holds_all(rows)) and self.copies is not None:
-            square.scatter_(1, own, 0)  # what a copy of the anchor itself takes over
-            square[:, self.copies[0]] = square[:, self.copies[1]]
-            square.scatter_(1, own, far)
+        # If the block is the complete batch, duplicates have already shown as close pairs.
+        if (some_close or not self._is_complete_batch(rows)) and self.duplicates is not None:
+            square.scatter_(1, self_index, 0)  # A duplicate of the anchor gets this value.
+            square[:, self.duplicates[0]] = square[:, self.duplicates[1]]
+            square.scatter_(1, self_index, masked_value)
         if some_close:
             close = (square <= limit).nonzero(as_tuple=True)
-            if len(close[0]) > max(MOSTLY_CLOSE * square.numel(), PAIRS_OF_DIFFERENCES):
-                return self._by_differences(rows).scatter_(1, own, far)
-            norms = [difference.square().sum(1) for _, difference in self._differences(close[0] + rows.start, close[1])]
-            square[close] = torch.cat(norms)
-            self._close = close[0], close[1]
-        square = square.mul_(0.5) if self._half_square else square.sqrt_()
-        return square.scatter_(1, own, far)
+            if len(close[0]) > max(MAX_CLOSE_FRACTION * square.numel(), PAIRS_PER_CHUNK):
+                return self._from_differences(rows).scatter_(1, self_index, masked_value)
+            chunks = self._differences(close[0] + rows.start, close[1])
+            square[close] = torch.cat([difference.square().sum(1) for _, difference in chunks])
+            self._close_pairs = close[0], close[1]
+        distances = square.mul_(0.5) if self._half_squared else square.sqrt_()
+        return distances.scatter_(1, self_index, masked_value)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Add what a miner says of the block of `rows`; the block itself, `negatives` `(m, C)`, is used up."""
-        if self._graph is not None:
-            self._add_by_differences(rows, negatives, mined)
-            if self._mirror is not None:  # blocks before this one left weights for it
-                self._add_products(rows, negatives.zero_())
+        """Add the derivatives by the distances of the block that was returned last; see `DistanceSource`."""
+        if self._block is not None:
+            to_anchors, to_candidates = self._block.gradients(weights_of_block(mined, negatives))
+            self._anchor_sums[rows, :-2] += to_anchors
+            self._candidate_sums[:, :-2] += to_candidates
+            if self._waiting is not None:  # Earlier blocks left weights for this one.
+                self._add_dense(rows, negatives.zero_())
             return
-        listed = self._take_close_ones(rows, mined)
-        few = negatives.shape[1] > FEW_CANDIDATES and listed.shape[1] <= SPARSE * negatives.shape[1]
-        if mined.negative_weights is None and few:
-            self._add_listed(rows, mined.columns, listed)
+        weights = self._add_close_candidates(rows, mined)
+        is_large = negatives.shape[1] > SMALL_BATCH
+        if mined.negative_weights is None and is_large and weights.shape[1] <= SPARSE_FRACTION * negatives.shape[1]:
+            self._add_listed(rows, mined.candidate_index, weights)
             return
         if mined.negative_weights is None:
             dense = negatives.zero_()
         else:
-            dense = mined.negative_weights if self._half_square else mined.negative_weights.div_(negatives)
-            if self._close is not None:
-                self._add_differences(self._close[0] + rows.start, self._close[1], -dense[self._close])
-                dense[self._close] = 0
-        self._add_products(rows, dense.scatter_add_(1, mined.columns, -listed))
+            dense = mined.negative_weights if self._half_squared else mined.negative_weights.div_(negatives)
+            if self._close_pairs is not None:
+                close_rows, close_columns = self._close_pairs
+                self._add_pairs(close_rows + rows.start, close_columns, -dense[self._close_pairs])
+                dense[self._close_pairs] = 0
+        self._add_dense(rows, dense.scatter_add_(1, mined.candidate_index, -weights))
 
-    def _add_products(self, rows: slice, dense: Tensor) -> None:
-        """Add −V `(m, C)` of a block, which is used up."""
-        if self._holds_all(rows):  # every pair is here in both roles
-            self._to_right.addmm_(dense + dense.T, self._right)
-            return
-        if self._left is self._right and self._to_right.shape[0] ** 2 * dense.element_size() <= MIRROR_BYTES:
-            # Each pair of anchors comes twice. What comes first waits for the other: one product for both.
-            if self._mirror is None:
-                # Zeros, as a block that came from differences leaves none here.
-                self._mirror = dense.new_zeros(dense.shape[1], dense.shape[1])
-            dense[:, : rows.start] += self._mirror[: rows.start, rows].T
-            self._mirror[rows, rows.stop :] = dense[:, rows.stop :]
-            dense = dense[:, : rows.stop]
-        seen = slice(dense.shape[1])
-        self._to_left[rows].addmm_(dense, self._right[seen])
-        self._to_right[seen].addmm_(dense.T, self._left[rows])
-
-    def gradients(self) -> tuple[Tensor, Tensor | None]:
-        """The gradient of the candidates, and of the anchors where they are others."""
+    def gradients(self) -> tuple[Tensor | None, Tensor | None]:
+        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are others."""
         self._sum_listed()
-        to_anchors = None if self._to_left is self._to_right else _gradient(self._to_left, self._left)
-        return _gradient(self._to_right, self._right), to_anchors
+        is_shared = self._anchor_sums is self._candidate_sums
+        to_anchors = None if is_shared else _gradient(self._anchor_sums, self._anchor_points)
+        return _gradient(self._candidate_sums, self._candidate_points), to_anchors
 
-    def _holds_all(self, rows: slice) -> bool:
-        """Whether the block is the whole batch: all candidates are its anchors."""
-        return self._left is self._right and rows.stop - rows.start == self._right.shape[0]
+    def _is_complete_batch(self, rows: slice) -> bool:
+        """Return whether the anchors of the block are all candidates."""
+        return self._anchor_points is self._candidate_points and rows.stop - rows.start == len(self._candidate_points)
 
-    def _take_close_ones(self, rows: slice, mined: MinedBlock) -> Tensor:
-        """V for the listed distances `(m, S)`; those of close pairs are added from their differences, and 0 here."""
-        d = mined.distances
-        v = mined.weights if self._half_square else mined.weights / d
-        if self._close is None:
-            return v
-        close = (2 * d if self._half_square else d.square()) <= CLOSE * self._left[rows, -2:-1]
-        if close.any():
-            i, j = close.nonzero(as_tuple=True)
-            self._add_differences(i + rows.start, mined.columns[i, j], v[i, j])
-            v = v.masked_fill(close, 0)
-        return v
+    def _add_dense(self, rows: slice, dense: Tensor) -> None:
+        """Add −V `(m, C)` of a block, whose memory is overwritten."""
+        if self._is_complete_batch(rows):  # Every pair is there in both directions.
+            self._candidate_sums.addmm_(dense + dense.T, self._candidate_points)
+            return
+        is_shared, num_candidates = self._anchor_points is self._candidate_points, self._candidate_sums.shape[0]
+        if is_shared and num_candidates**2 * dense.element_size() <= MAX_WAITING_BYTES:
+            # Each pair of anchors occurs twice. The weight that comes first waits for the other: one product for both.
+            if self._waiting is None:
+                # Zeros, because a block that was computed from differences writes nothing here.
+                self._waiting = dense.new_zeros(dense.shape[1], dense.shape[1])
+            dense[:, : rows.start] += self._waiting[: rows.start, rows].T
+            self._waiting[rows, rows.stop :] = dense[:, rows.stop :]
+            dense = dense[:, : rows.stop]
+        columns = slice(dense.shape[1])
+        self._anchor_sums[rows].addmm_(dense, self._candidate_points[columns])
+        self._candidate_sums[columns].addmm_(dense.T, self._anchor_points[rows])
 
-    def _add_differences(self, rows: Tensor, columns: Tensor, v: Tensor) -> None:
-        """Add V (x − y) of pairs `(n,)`, exactly where (Σ V) x − Σ V y would cancel; 0 at distance 0."""
-        v = torch.where(v.isfinite(), v, 0)
-        for part, difference in self._differences(rows, columns):
-            pull = difference * v[part].unsqueeze(1)
-            self._to_left[:, :-2].index_add_(0, rows[part], pull)
-            self._to_right[:, :-2].index_add_(0, columns[part], pull, alpha=-1)
-
-    def _differences(self, rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """x − y for pairs `(n,)`, some pairs at a time."""
-        for start in range(0, len(rows), PAIRS_OF_DIFFERENCES):
-            part = slice(start, start + PAIRS_OF_DIFFERENCES)
-            yield part, self.anchors[rows[part]] - self.candidates[columns[part]]
-
-    def _add_listed(self, rows: slice, columns: Tensor, v: Tensor) -> None:
-        """Add V `(m, S)` at `columns`: for the anchors now, for the candidates when many have come together."""
-        sums = F.embedding_bag(columns, self._right, per_sample_weights=v, mode="sum")
-        self._to_left[rows] -= sums
-        of_rows = torch.arange(rows.start, rows.start + len(v), device=v.device).unsqueeze(1).expand_as(columns)
-        self._listed.append((columns.flatten(), of_rows.flatten(), v.flatten()))
-        if sum(len(part[0]) for part in self._listed) > PAIRS_KEPT:
+    def _add_listed(self, rows: slice, candidate_index: Tensor, weights: Tensor) -> None:
+        """Add V `(m, S)` of listed candidates: to the anchors at once, to the candidates when many pairs are listed."""
+        sums = F.embedding_bag(candidate_index, self._candidate_points, per_sample_weights=weights, mode="sum")
+        self._anchor_sums[rows] -= sums
+        anchor_index = torch.arange(rows.start, rows.start + len(weights), device=weights.device)
+        anchor_index = anchor_index.unsqueeze(1).expand_as(candidate_index)
+        self._listed.append((candidate_index.flatten(), anchor_index.flatten(), weights.flatten()))
+        if sum(len(part[0]) for part in self._listed) > MAX_LISTED_PAIRS:
             self._sum_listed()
 
     def _sum_listed(self) -> None:
+        """Add the listed weights to the sums of the candidates."""
         if not self._listed:
             return
-        columns, rows, v = (
+        candidate_index, anchor_index, weights = (
             self._listed[0] if len(self._listed) == 1 else map(torch.cat, zip(*self._listed, strict=True))
         )
         self._listed = []
-        columns, order = columns.sort(stable=True)
-        first = torch.searchsorted(columns, torch.arange(len(self._right), device=columns.device))
-        self._to_right -= F.embedding_bag(rows[order], self._left, first, per_sample_weights=v[order], mode="sum")
+        candidate_index, order = candidate_index.sort(stable=True)
+        all_candidates = torch.arange(len(self._candidate_points), device=candidate_index.device)
+        start = torch.searchsorted(candidate_index, all_candidates)
+        self._candidate_sums -= F.embedding_bag(
+            anchor_index[order], self._anchor_points, start, per_sample_weights=weights[order], mode="sum"
+        )
 
-    def _by_differences(self, rows: slice) -> Tensor:
-        """A block from differences of coordinates, with the graph that leads back from it."""
-        with torch.enable_grad():
-            leaves = self.anchors[rows].detach().requires_grad_(), self.candidates.detach().requires_grad_()
-            norms = torch.cdist(*leaves, p=self._power, compute_mode="donot_use_mm_for_euclid_dist")
-            if self._half_square:
-                norms = norms.square() / 2
-        self._graph = (norms, *leaves)
-        block = norms.detach().clone()
-        if self._missing:
-            block += (self._missing[-1][rows].unsqueeze(1) + self._missing[0]) / 2
+    def _add_close_candidates(self, rows: slice, mined: MinedBlock) -> Tensor:
+        """Add the listed candidates that are close; return V of all listed ones `(m, S)`, which is 0 for those."""
+        distances = mined.distances
+        weights = mined.weights if self._half_squared else mined.weights / distances
+        if self._close_pairs is None:
+            return weights
+        square = 2 * distances if self._half_squared else distances.square()
+        close = square <= CLOSE_RATIO * self._anchor_points[rows, -2:-1]
+        if close.any():
+            row, column = close.nonzero(as_tuple=True)
+            self._add_pairs(row + rows.start, mined.candidate_index[row, column], weights[row, column])
+            weights = weights.masked_fill(close, 0)
+        return weights
+
+    def _add_pairs(self, anchor_index: Tensor, candidate_index: Tensor, weights: Tensor) -> None:
+        """Add V (x − y) of pairs `(n,)`, where (Σ V) x − Σ V y would cancel. At distance 0 it is 0."""
+        weights = torch.where(weights.isfinite(), weights, 0)
+        for chunk, difference in self._differences(anchor_index, candidate_index):
+            pull = difference * weights[chunk].unsqueeze(1)
+            self._anchor_sums[:, :-2].index_add_(0, anchor_index[chunk], pull)
+            self._candidate_sums[:, :-2].index_add_(0, candidate_index[chunk], pull, alpha=-1)
+
+    def _differences(self, anchor_index: Tensor, candidate_index: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield x − y for pairs `(n,)`, chunk by chunk."""
+        for start in range(0, len(anchor_index), PAIRS_PER_CHUNK):
+            chunk = slice(start, start + PAIRS_PER_CHUNK)
+            yield chunk, self._anchors[anchor_index[chunk]] - self._candidates[candidate_index[chunk]]
+
+    def _from_differences(self, rows: slice) -> Tensor:
+        """Return a block computed from differences of coordinates, and keep its graph."""
+        self._block = BlockWithGraph.compute(self._distance_of_points, self._anchors[rows], self._candidates)
+        block = self._block.distances.detach().clone()
+        if self._anchor_offsets is not None and self._candidate_offsets is not None:
+            block += (self._anchor_offsets[rows].unsqueeze(1) + self._candidate_offsets) / 2
         return block
 
-    def _add_by_differences(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        assert self._graph is not None
-        norms, *leaves = self._graph
-        of_anchors, of_candidates = torch.autograd.grad(norms, leaves, _dense(mined, negatives))
-        self._to_left[rows, :-2] += of_anchors
-        self._to_right[:, :-2] += of_candidates
+    def _distance_of_points(self, x: Tensor, y: Tensor) -> Tensor:
+        norms = norms_of_differences(x, y)
+        return norms.square() / 2 if self._half_squared else norms
 
 
-class MatrixGeometry:
-    """Distances from a matrix `(A, C)`, and the gradient of that matrix."""
-
-    signed = True
-
-    def __init__(self, matrix: Tensor) -> None:
-        self.dtype = matrix.dtype
-        self._matrix, self._weights = matrix, torch.zeros_like(matrix)
-
-    def distances(self, rows: slice, own: Tensor) -> Tensor:
-        """Some rows of the matrix, `(m, C)`."""
-        return self._matrix[rows].scatter(1, own, torch.finfo(self.dtype).max)
-
-    def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Add what a miner says of the block of `rows`."""
-        self._weights[rows] = _dense(mined, negatives)
-
-    def gradients(self) -> tuple[Tensor, Tensor | None]:
-        """The gradient of the matrix."""
-        return self._weights, None
-
-
-def _dense(mined: MinedBlock, negatives: Tensor) -> Tensor:
-    """The derivative by each distance of a block `(m, C)`, in the memory of what is used up."""
-    weights = negatives.zero_() if mined.negative_weights is None else mined.negative_weights.neg_()
-    return weights.scatter_add_(1, mined.columns, mined.weights)
-
-
-def _with_square_and_one(x: Tensor, missing: Sequence[Tensor]) -> Tensor:
+def _with_square_and_one(x: Tensor, offsets: Tensor | None) -> Tensor:
+    """Append the columns ‖x‖² (plus the offset of the row) and 1 to points `(n, dim)`."""
     square = x.square().sum(1, keepdim=True)
-    if missing:
-        square += missing[0].unsqueeze(1)
+    if offsets is not None:
+        square += offsets.unsqueeze(1)
     return torch.cat([x, square, torch.ones_like(square)], 1)
 
 
-def _copies(points: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Rows that repeat an earlier one, and the rows they repeat; None where all differ.
+def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Return the rows that repeat an earlier one, and the rows that they repeat; None if all differ.
 
-    A matrix product may round equal columns differently, and then a tie would not be one. Equal rows have
-    equal squares, so they are neighbours once sorted by these.
+    A matrix product may round equal columns differently, and a tie would then not be a tie. Equal rows have equal
+    squares, so they are neighbours after sorting by square.
     """
     square, order = points[:, -2].sort(stable=True)
-    suspects = (square[1:] == square[:-1]).nonzero().flatten() + 1
-    if len(suspects) == 0:
+    repeats = (square[1:] == square[:-1]).nonzero().flatten() + 1
+    if len(repeats) == 0:
         return None
-    suspects = suspects[(points[order[suspects]] == points[order[suspects - 1]]).all(1)]
+    repeats = repeats[(points[order[repeats]] == points[order[repeats - 1]]).all(1)]
     start = torch.arange(len(order), device=order.device)
-    start[suspects] = 0
+    start[repeats] = 0
     start = start.cummax(0).values
-    return order[suspects], order[start[suspects]]
+    return order[repeats], order[start[repeats]]
 
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:
-    """(Σ V) x − Σ V y of the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
+    """Return (Σ V) x − Σ V y from the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
     return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1)
