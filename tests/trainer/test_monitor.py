@@ -21,7 +21,18 @@ from tests.trainer.test_trainer import _arguments, _trainer
 
 
 def _batch(positive=0.5, negative=1.0, anchors=8, active=10):
-    return LossStats(anchors, 100, 20, active, positive, negative, positive, negative, 16, 48)
+    return LossStats(
+        anchors=anchors,
+        valid_triplets=100,
+        mined_triplets=20,
+        active_triplets=active,
+        mean_positive_distance=positive,
+        mean_negative_distance=negative,
+        mean_hardest_positive_distance=positive,
+        mean_hardest_negative_distance=negative,
+        positive_pairs=16,
+        negative_pairs=48,
+    )
 
 
 def _told(caplog, batches, norms=None, finish=False, **kind):

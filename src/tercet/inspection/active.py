@@ -36,7 +36,7 @@ def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], d
     miner = miners.semi_hard(margin=0.0)
     counts = [torch.zeros(2, len(margins), dtype=torch.int64, device=embeddings.device)]
 
-    def mine(block: miners.Block) -> miners.MinedBlock:
+    def mine(block: miners.DistanceBlock) -> miners.MinedBlock:
         mined = miner.mine(block)
         counts.append(_of_block(block, mined, margins))
         return mined
@@ -46,14 +46,14 @@ def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], d
     return ActiveCounts(all_triplets, semi_hard, statistics)
 
 
-def _of_block(block: miners.Block, mined: miners.MinedBlock, margins: Sequence[float]) -> Tensor:
+def _of_block(block: miners.DistanceBlock, mined: miners.MinedBlock, margins: Sequence[float]) -> Tensor:
     """Active triplets among all and among the semi-hard ones, `(2, margins)`."""
-    # The miner lists the positives, and after them the negative that it chose for each.
-    gap = block.positives - mined.distances[:, block.positives.shape[1] :]
+    gap = mined.gaps
+    assert gap is not None
     ascending = block.negatives.sort(1).values
     counts = []
     for margin in margins:
         nearer = torch.searchsorted(ascending, block.positives + margin)
         active = torch.stack([nearer, gap + margin > 0])
-        counts.append((active if block.empty is None else active.masked_fill(block.empty, 0)).sum((1, 2)))
+        counts.append((active if block.padding_mask is None else active.masked_fill(block.padding_mask, 0)).sum((1, 2)))
     return torch.stack(counts, 1)

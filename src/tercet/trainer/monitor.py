@@ -55,7 +55,7 @@ class BatchStats:
         shared = world_size() > 1
         sums = (all_reduce_sum(self._sums.to(device)) if shared else self._sums).tolist()
         self._sums.zero_()
-        seen, (rows, total, squares) = LossStats.of_sums(sums[:10]), sums[10:]
+        seen, (rows, total, squares) = LossStats.from_sums(sums[:10]), sums[10:]
         if not rows:
             return {}
         norm = total / rows
@@ -87,7 +87,7 @@ def collect_warnings() -> Iterator[list[str]]:
 
 
 def _together(batches: Sequence[LossStats]) -> LossStats:
-    return LossStats.of_sums([sum(parts) for parts in zip(*(batch.sums() for batch in batches), strict=True)])
+    return LossStats.from_sums([sum(parts) for parts in zip(*(batch.sums() for batch in batches), strict=True)])
 
 
 def _alike(seen: LossStats) -> bool:

@@ -154,9 +154,9 @@ class SentenceTransformerTrainer(LoadingTrainer):
             warm_up = warm_up * self.state.max_steps if warm_up < 1 else warm_up
             loss = loss_of(parts, labels, self.memory if self.state.global_step >= warm_up else None)
             self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
-        statistics = getattr(self.loss, "statistics", None)  # a loss of the user's own need not have any
-        if statistics is not None:
-            self._watch.see(statistics, self._figures.add(statistics, parts[0]))
+        stats = getattr(self.loss, "stats", None)  # a loss of the user's own need not have any
+        if stats is not None:
+            self._watch.see(stats, self._figures.add(stats, parts[0]))
         return loss
 
     def training_step(
