@@ -1,8 +1,8 @@
-"""One batch across processes: the rows of all ranks, with the gradient that data-parallel training needs.
+"""One batch across processes: the rows of all processes, with the gradient that data-parallel training needs.
 
-Each rank mines for its own rows as anchors, against the rows of all ranks as candidates. Its loss is its
-anchors' share in the loss of the whole batch, so what flows back to a row is the sum over the ranks; it is
-multiplied by the number of ranks because `DistributedDataParallel` divides by it.
+Each process mines with its own rows as anchors and the rows of all processes as candidates. Its loss is the part of its
+anchors in the loss of the complete batch, so the gradient of a row is the sum over the processes. It is multiplied by
+the number of processes, because `DistributedDataParallel` divides by it.
 """
 
 from typing import Any
@@ -15,18 +15,21 @@ from tercet._distributed import rank, world_size
 
 
 def is_distributed_batch(embeddings: Tensor) -> bool:
-    """Whether these embeddings are a rank's share of a batch in training: an evaluation may run on one rank alone."""
+    """Return whether the embeddings are one process's rows of a training batch.
+
+    Without a gradient they are not: an evaluation may run in one process alone.
+    """
     return embeddings.requires_grad and world_size() > 1
 
 
 def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, slice]:
-    """The embeddings and labels of all ranks, in rank order, and which rows are this rank's.
+    """Return the embeddings and labels of all processes, in the order of their ranks, and the rows of this process.
 
-    Ranks may hold different numbers of rows, or none.
+    Processes may have different numbers of rows, or none.
 
     Args:
-        embeddings: `(rows, dim)` of this rank.
-        labels: `(rows,)` int64, numbered alike on all ranks.
+        embeddings: `(rows, dim)` of this process.
+        labels: `(rows,)` int64, with the same numbering in every process.
     """
     if world_size() == 1:
         return embeddings, labels, slice(0, len(labels))
@@ -38,7 +41,7 @@ def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, sli
 
 
 def all_reduce_sum(value: Tensor) -> Tensor:
-    """The sum of a tensor over all ranks, without a gradient."""
+    """Return the sum of a tensor over all processes, without a gradient."""
     total = value.detach().clone()
     if world_size() > 1:
         dist.all_reduce(total)
@@ -46,6 +49,8 @@ def all_reduce_sum(value: Tensor) -> Tensor:
 
 
 class _GatherRows(torch.autograd.Function):
+    """Concatenate the rows of all processes; the gradient of a row is summed over the processes."""
+
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, counts: list[int], rows: slice) -> Tensor:
         ctx.rows = rows
@@ -57,7 +62,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _all_gather_ragged(rows: Tensor, counts: list[int]) -> list[Tensor]:
-    """All-gather tensors that differ in their first dimension, padding to the longest on the way."""
+    """All-gather tensors that differ in their first dimension: pad them to the longest, then cut the padding off."""
     padded = rows.new_zeros((max(counts), *rows.shape[1:]))
     padded[: len(rows)] = rows.detach()
     return [part[:count] for part, count in zip(_all_gather(padded), counts, strict=True)]

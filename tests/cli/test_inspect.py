@@ -148,7 +148,10 @@ def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_pa
             ("--model", "BERT", "--label-issues", "there.csv"),
             "there.csv already exists; choose another --label-issues or add",
         ),
-        (("--model", "BERT", "--label-issues", "data.csv", "--overwrite"), "data.csv is the input data; choose another"),
+        (
+            ("--model", "BERT", "--label-issues", "data.csv", "--overwrite"),
+            "data.csv is the input data; choose another",
+        ),
         (("--model", "BERT", "--label-issues", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
         (("--model", "BERT", "--label-issues", "s" * 300 + ".csv"), "is an invalid path: File name too long"),
         (("--model", "./nowhere"), "no model directory at nowhere"),

@@ -68,7 +68,12 @@ def test_without_plotly_a_report_is_refused_before_training(csv_file, bert, tmp_
         "u.find_spec = lambda name, *more: None if name == 'plotly' else find(name, *more)\n"
         "from tercet.cli.app import app; app()"
     )
-    command = [sys.executable, "-c", code, *map(str, train_arguments(csv_file, bert, tmp_path / "m", "--report", "r.html"))]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        *map(str, train_arguments(csv_file, bert, tmp_path / "m", "--report", "r.html")),
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "--report needs plotly: pip install 'tercet[report]'" in done.stderr

@@ -1,13 +1,15 @@
 """The four batch losses side by side: ours, the plain loops, and sentence-transformers'."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from sentence_transformers.sentence_transformer import losses as peer
 from torch import Tensor, nn
 
-from tercet import distances, losses
+from tercet import catalogue, distances, losses
 from tercet.losses import functional, reference
 
 PEER_DISTANCE = {
@@ -78,3 +80,28 @@ def healthy_batch(seed: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor
     labels = labels[torch.randperm(len(labels), generator=generator)]
     embeddings = torch.randn(len(labels), 6, dtype=dtype, generator=generator)
     return embeddings.requires_grad_(), labels
+
+
+class Chebyshev(distances.Distance):
+    """max |xᵢ − yᵢ|, a distance from outside of Tercet."""
+
+    name = "chebyshev"
+    non_negative = True
+
+    def pairs(self, x: Tensor, y: Tensor) -> Tensor:
+        return (x - y).abs().amax(1)
+
+    def matrix(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.cdist(x, y, p=math.inf)
+
+
+@contextmanager
+def registered_distance(distance: distances.Distance) -> Iterator[distances.Distance]:
+    """Register a distance in the catalogue while the block runs."""
+    catalogue.DISTANCES.register(
+        catalogue.DistanceSpec(name=distance.name, distance=distance, summary="a distance of a test")
+    )
+    try:
+        yield distance
+    finally:
+        catalogue.DISTANCES.unregister(distance.name)

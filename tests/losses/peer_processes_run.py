@@ -23,7 +23,7 @@ def main(model_folder: str, output: Path) -> None:
     torch.set_num_threads(1)
     model = SentenceTransformer(model_folder, device="cpu")
     texts = [text for topic in TOPICS.values() for text in topic]
-    label_ids = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
+    label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
     arguments = SentenceTransformerTrainingArguments(
         str(output), max_steps=3, per_device_train_batch_size=8, report_to="none", learning_rate=0.1, optim="sgd",
         save_strategy="no", disable_tqdm=True, seed=3, use_cpu=True,

@@ -1,4 +1,4 @@
-"""Past batches as candidates: what the memory holds, and losses against loops over candidates that are no anchors."""
+"""Cross-batch memory: its content, and losses against loops over candidates that are no anchors."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from tercet.errors import EmbeddingError
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 
 
-def test_the_oldest_give_way():
+def test_new_embeddings_replace_the_oldest():
     memory = CrossBatchMemory(5, 2)
     assert len(memory) == 0
     for start in range(0, 12, 3):
@@ -71,5 +71,5 @@ def test_an_empty_memory_changes_nothing_and_a_distance_function_takes_none():
     assert torch.equal(loss.compute_loss_from_embeddings(x, y, memory), loss.compute_loss_from_embeddings(x, y))
     memory.add(x[:4], y[:4])
     own = losses.BatchHardTripletLoss(distance_metric=torch.cdist, margin=0.5)
-    with pytest.raises(EmbeddingError, match="name one to use a memory"):
+    with pytest.raises(EmbeddingError, match="for a cross-batch memory, pass the name of a distance"):
         own.compute_loss_from_embeddings(x, y, memory)

@@ -12,16 +12,15 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.errors import EmbeddingError
-from tercet.losses import functional, reference
-from tercet.losses import miners as miners
-from tercet.losses._engine import blocks, engine
+from tercet.losses import functional, miners, reference
+from tercet.losses._engine import engine, kernels, matrix_product
 from tercet.losses.miners import Miner
 
 NAMES = ("all", "hard", "semi", "soft")
 DISTANCES = ("euclidean", "cosine", "manhattan")
 
 
-def rule_of(name: str, margin: float) -> Miner:
+def miner_of(name: str, margin: float) -> Miner:
     return {
         "all": lambda: miners.all_triplets(margin),
         "hard": lambda: miners.hard(margin),
@@ -68,10 +67,10 @@ def shifted(x: Tensor) -> Tensor:
 def test_equals_the_loops(name, distance, labels, seed, margin):
     x = torch.randn(len(labels), 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     labels = torch.tensor(labels)
-    got = with_gradient(lambda e: engine.batch_loss(e, labels, rule_of(name, margin), distance)[0], x)
+    got = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
     wanted = with_gradient(lambda e: loops(name, e, labels, margin, distance), x)
     assert_same(got, wanted, 1e-10)
-    single = engine.batch_loss(x.float(), labels, rule_of(name, margin), distance)[0]
+    single = engine.batch_loss(x.float(), labels, miner_of(name, margin), distance)[0]
     assert single.item() == pytest.approx(wanted[0].item(), rel=1e-4, abs=1e-5)
 
 
@@ -89,7 +88,7 @@ def test_repeated_rows_tie_as_in_the_loops(name, distance, labels, seed, margin,
     number = len(labels)
     x = torch.randn(number, 7, dtype=dtype, generator=random)[torch.randint(0, number, (number,), generator=random)]
     labels = torch.tensor(labels)
-    value, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, rule_of(name, margin), distance)[0], x)
+    value, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
     assert value.item() == pytest.approx(loops(name, x, labels, margin, distance).item(), abs=1e-5)
     assert gradient.isfinite().all()
 
@@ -115,37 +114,37 @@ def test_equals_sentence_transformers_on_healthy_batches():
         x = torch.nn.functional.normalize(x, dim=1)
         for name, loss in cases.items():
             wanted = with_gradient(partial(loss, labels), x)
-            got = with_gradient(lambda e, n=name, y=labels: engine.batch_loss(e, y, rule_of(n, margin))[0], x)
+            got = with_gradient(lambda e, n=name, y=labels: engine.batch_loss(e, y, miner_of(n, margin))[0], x)
             assert_same(got, wanted, 1e-10 if double else 1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("few", [0, 1000])
 def test_blocks_close_and_far_in_one_batch_of_many_blocks(name, few, monkeypatch):
-    """A block that comes from differences leaves nothing for the blocks of products, and the other way round."""
+    """Blocks computed from differences and blocks computed by products add up to the right gradient."""
     labels = torch.arange(24) // 3
     x = torch.randn(24, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     x[6:12] = x[6:7] + 1e-3 * x[6:12]
     wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, "euclidean"), x)
-    monkeypatch.setattr(blocks, "PAIRS_OF_DIFFERENCES", 8)
-    monkeypatch.setattr(blocks, "FEW_CANDIDATES", few)
-    for mirror in (0, blocks.MIRROR_BYTES):
-        monkeypatch.setattr(blocks, "MIRROR_BYTES", mirror)
+    monkeypatch.setattr(matrix_product, "PAIRS_PER_CHUNK", 8)
+    monkeypatch.setattr(matrix_product, "SMALL_BATCH", few)
+    for waiting in (0, matrix_product.MAX_WAITING_BYTES):
+        monkeypatch.setattr(matrix_product, "MAX_WAITING_BYTES", waiting)
         for rows in (3, 5, 6, 24):
-            miner = rule_of(name, 0.4)
+            miner = miner_of(name, 0.4)
             got = with_gradient(lambda e, r=rows, f=miner: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_more_candidates_than_a_few(name):
-    """Sizes at which lists, sorts and minima of runs take over from what is quicker for a few."""
+    """Sizes at which lists, sorts and minima of runs replace what is faster for small batches."""
     for number in (126, 130, 270):
         labels = torch.arange(number) % (number // 2)
         x = torch.randn(number, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
         wanted = with_gradient(lambda e, y=labels: dense(name, e, y, 0.4, "euclidean"), x)
         for rows in (32, 256):
-            miner = rule_of(name, 0.4)
+            miner = miner_of(name, 0.4)
             got = with_gradient(lambda e, y=labels, r=rows, f=miner: engine.batch_loss(e, y, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
@@ -167,13 +166,13 @@ def test_ragged_groups_at_every_block_size(labels, name, distance):
     wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, distance), x)
     for rows in (1, 7, 1000):
         got = with_gradient(
-            lambda e, r=rows: engine.batch_loss(e, labels, rule_of(name, 0.4), distance, block_rows=r)[0], x
+            lambda e, r=rows: engine.batch_loss(e, labels, miner_of(name, 0.4), distance, block_rows=r)[0], x
         )
         assert_same(got, wanted, 1e-10)
 
 
 def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.DistanceLike) -> Tensor:
-    """The loops again, with tensors of all triplets, for batches in which loops take too long."""
+    """The loops again, with tensors of all triplets, for batches for which loops take too long."""
     d = distances.matrix(x, x, distance)
     same = labels.unsqueeze(1) == labels
     positive = same & ~torch.eye(len(labels), dtype=torch.bool)
@@ -193,45 +192,45 @@ def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distanc
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_other_way_to_count_gives_the_same(name, monkeypatch):
+def test_all_algorithms_give_the_same(name, monkeypatch):
     labels = torch.arange(24) % 5
     x = torch.randn(24, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    run = partial(with_gradient, lambda e: engine.batch_loss(e, labels, rule_of(name, 1.0))[0], x)
+    run = partial(with_gradient, lambda e: engine.batch_loss(e, labels, miner_of(name, 1.0))[0], x)
     wanted = run()
-    monkeypatch.setattr(miners, "CELLS_IN_CACHE", 50)  # two rows at a time
+    monkeypatch.setattr(kernels, "CACHED_DISTANCES", 50)  # two rows at a time
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(miners, "MOST_PASSES", 0)  # search and sort
+    monkeypatch.setattr(kernels, "MAX_PASSES", 0)  # search and sort
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(blocks, "FEW_CANDIDATES", 0)  # lists of pairs in place of products
-    monkeypatch.setattr(blocks, "SPARSE", 1.0)
-    monkeypatch.setattr(blocks, "PAIRS_KEPT", 10)
+    monkeypatch.setattr(matrix_product, "SMALL_BATCH", 0)  # lists of pairs instead of products
+    monkeypatch.setattr(matrix_product, "SPARSE_FRACTION", 1.0)
+    monkeypatch.setattr(matrix_product, "MAX_LISTED_PAIRS", 10)
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(blocks, "CLOSE", 1e9)  # all pairs from differences, listed …
+    monkeypatch.setattr(matrix_product, "CLOSE_RATIO", 1e9)  # all pairs from differences, listed …
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(blocks, "PAIRS_OF_DIFFERENCES", 16)  # … and as a block
+    monkeypatch.setattr(matrix_product, "PAIRS_PER_CHUNK", 16)  # … and as a block
     assert_same(run(), wanted, 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_anchors_apart_from_candidates(name, distance):
-    """A share of the batch as anchors: the shares' losses and gradients make up those of the batch."""
+    """Anchors that are part of the batch: losses and gradients of the parts add up to those of the batch."""
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
     x = torch.randn(10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    miner = rule_of(name, 2.0)
+    miner = miner_of(name, 2.0)
     wanted, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, miner, distance)[0], x)
     total, weight, summed = torch.zeros(()), 0, torch.zeros_like(x)
-    for share in (torch.arange(0, 4), torch.arange(4, 10)):
+    for rows in (torch.arange(0, 4), torch.arange(4, 10)):
         leaf = x.clone().requires_grad_()
-        anchors = engine.Anchors(leaf[share], labels[share], share)
-        loss, statistics = engine.batch_loss(leaf, labels, miner, distance, anchors=anchors, with_stats=True)
-        number = statistics.active_triplets if name == "all" else statistics.mined_triplets
+        anchors = engine.Anchors(leaf[rows], labels[rows], rows)
+        loss, stats = engine.batch_loss(leaf, labels, miner, distance, anchors=anchors, with_stats=True)
+        number = stats.active_triplets if name == "all" else stats.mined_triplets
         (number * loss).backward()
         total, weight, summed = total + number * loss.detach(), weight + number, summed + leaf.grad
     assert_same((total / weight, summed / weight), (wanted, gradient), 1e-12)
     strangers = engine.Anchors(x[:3] + 0.01, labels[:3], torch.full((3,), -1))
-    _, statistics = engine.batch_loss(x, labels, miner, distance, anchors=strangers, with_stats=True)
-    assert (statistics.anchors, statistics.valid_triplets) == (3, 3 * 3 * 7)
+    _, stats = engine.batch_loss(x, labels, miner, distance, anchors=strangers, with_stats=True)
+    assert (stats.anchors, stats.valid_triplets) == (3, 3 * 3 * 7)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -240,7 +239,7 @@ def test_anchors_apart_from_candidates(name, distance):
 def test_no_triplet_is_zero_loss_and_zero_gradient(name, distance, labels):
     x = torch.randn(len(labels), 3)
     value, gradient = with_gradient(
-        lambda e: engine.batch_loss(e, torch.tensor(labels), rule_of(name, 1.0), distance)[0], x
+        lambda e: engine.batch_loss(e, torch.tensor(labels), miner_of(name, 1.0), distance)[0], x
     )
     assert value == 0
     assert not gradient.any()
@@ -251,7 +250,7 @@ def test_no_triplet_is_zero_loss_and_zero_gradient(name, distance, labels):
 def test_gradcheck_away_from_kinks(name, distance):
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])
     x = torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(11), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda e: engine.batch_loss(e, labels, rule_of(name, 0.9), distance)[0], (x,))
+    assert torch.autograd.gradcheck(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.9), distance)[0], (x,))
 
 
 def test_distances_are_right_near_collapse():
@@ -268,10 +267,10 @@ def test_distances_are_right_near_collapse():
             got = with_gradient(lambda e, d=distance: engine.batch_loss(e, labels, miners.hard_soft_margin(), d)[0], x)
             exact = with_gradient(lambda e, d=distance: dense("soft", e, labels, 0, d), x.double())
             assert_same(got, exact, 1e-4)
-            statistics = engine.batch_loss(x, labels, miners.hard(0.1), distance, with_stats=True)[1]
+            stats = engine.batch_loss(x, labels, miners.hard(0.1), distance, with_stats=True)[1]
             truth = distances.matrix(x.double(), x.double(), distance)
             nearest = truth.masked_fill(labels.unsqueeze(1) == labels, torch.inf).amin(1).mean().item()
-            assert statistics.mean_hardest_negative_distance == pytest.approx(nearest, rel=1e-3)
+            assert stats.mean_hardest_negative_distance == pytest.approx(nearest, rel=1e-3)
 
 
 def test_distance_zero_has_gradient_zero():
@@ -279,7 +278,8 @@ def test_distance_zero_has_gradient_zero():
     for name in NAMES:
         for distance in DISTANCES:
             _, gradient = with_gradient(
-                lambda e, n=name, d=distance: engine.batch_loss(e, torch.tensor([0, 0, 1, 1]), rule_of(n, 1.0), d)[0], x
+                lambda e, n=name, d=distance: engine.batch_loss(e, torch.tensor([0, 0, 1, 1]), miner_of(n, 1.0), d)[0],
+                x,
             )
             assert not gradient.any()
 
@@ -288,14 +288,14 @@ def test_rows_of_zeros_have_cosine_zero_to_everything():
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 1])
     for name in NAMES:
-        got = with_gradient(lambda e, n=name: engine.batch_loss(e, labels, rule_of(n, 0.5), "cosine")[0], x)
+        got = with_gradient(lambda e, n=name: engine.batch_loss(e, labels, miner_of(n, 0.5), "cosine")[0], x)
         assert got[0].item() == pytest.approx(loops(name, x, labels, 0.5, "cosine").item())
         assert got[1].isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", NAMES)
-def test_low_precision_errs_no_more_than_the_plain_formula(dtype, name):
+def test_error_in_low_precision_is_at_most_that_of_the_plain_formula(dtype, name):
     labels = torch.arange(48) // 4
     x = torch.nn.functional.normalize(torch.randn(48, 32, generator=torch.Generator().manual_seed(2)), dim=1).to(dtype)
     exact = with_gradient(lambda e: dense(name, e, labels, 0.3, "euclidean"), x.double())
@@ -305,7 +305,7 @@ def test_low_precision_errs_no_more_than_the_plain_formula(dtype, name):
         return dense(name, d, labels, 0.3, lambda matrix: matrix)
 
     got, naive = (
-        with_gradient(lambda e: engine.batch_loss(e, labels, rule_of(name, 0.3))[0], x),
+        with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.3))[0], x),
         with_gradient(plain, x),
     )
     assert got[0].dtype == torch.float32
@@ -314,17 +314,17 @@ def test_low_precision_errs_no_more_than_the_plain_formula(dtype, name):
         assert (ours.double() - truth).norm() <= (theirs.double() - truth).norm()
 
 
-def test_autocast_does_not_reach_the_distances():
+def test_distances_are_computed_outside_autocast():
     labels = torch.arange(12) // 3
     x = torch.randn(12, 8)
     for name in NAMES:
-        loss = lambda e, n=name: engine.batch_loss(e, labels, rule_of(n, 1.0))[0]  # noqa: E731
+        loss = lambda e, n=name: engine.batch_loss(e, labels, miner_of(n, 1.0))[0]  # noqa: E731
         wanted = with_gradient(loss, x)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert_same(with_gradient(loss, x), wanted, 0)
 
 
-def test_the_users_choice_of_precision_is_put_back():
+def test_the_users_choice_of_precision_is_restored():
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
@@ -334,27 +334,29 @@ def test_the_users_choice_of_precision_is_put_back():
         torch.set_float32_matmul_precision(before)
 
 
-def test_a_second_derivative_is_refused():
+def test_a_second_derivative_is_an_error():
     x = torch.randn(6, 3, requires_grad=True)
     loss = functional.batch_hard_triplet_loss(x, [0, 0, 1, 1, 2, 2])
     with pytest.raises(EmbeddingError, match="cannot be differentiated twice"):
         torch.autograd.grad(loss, x, create_graph=True)
 
 
-def test_backward_scales_and_nothing_is_formed_without_need(monkeypatch):
+def test_backward_scales_and_no_gradient_is_computed_without_need(monkeypatch):
     x, labels = torch.randn(6, 3, requires_grad=True), torch.tensor([0, 0, 1, 1, 2, 2])
     loss = functional.batch_all_triplet_loss(x, labels)
     (one,) = torch.autograd.grad(loss, x, retain_graph=True)
     (three,) = torch.autograd.grad(3 * loss, x)
     assert torch.allclose(three, 3 * one)
-    monkeypatch.setattr(blocks.PointGeometry, "add_weights", lambda *_: pytest.fail("a gradient was formed"))
+    monkeypatch.setattr(
+        matrix_product.MatrixProductDistances, "add_weights", lambda *_: pytest.fail("a gradient was computed")
+    )
     assert not functional.batch_all_triplet_loss(x.detach(), labels).requires_grad
     with torch.no_grad():
         assert not functional.batch_all_triplet_loss(x, labels).requires_grad
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_statistics(distance):
+def test_stats(distance):
     labels = torch.tensor([0, 0, 0, 1, 1, 2])
     x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
     d = distances.matrix(x, x, distance)
@@ -371,7 +373,7 @@ def test_statistics(distance):
     negatives = {(a, n) for a, _, n in triplets}
     chosen = {"all": len(triplets), "semi": 8, "hard": 5, "soft": 5}
     for name in NAMES:
-        miner = rule_of(name, 0.5)
+        miner = miner_of(name, 0.5)
         loss, got = functional.batch_loss_with_stats(x, labels, miner, distance)
         assert loss == functional.loss_with_miner(x, labels, miner, distance)[0]
         assert (got.anchors, got.valid_triplets, got.mined_triplets) == (5, len(triplets), chosen[name])
@@ -388,8 +390,8 @@ def test_statistics(distance):
     assert nothing.mean_positive_distance != nothing.mean_positive_distance
 
 
-def test_one_large_label_among_singletons_costs_what_it_holds():
-    """Singletons have no triplet, so no distances of theirs are computed, and no place is held for them."""
+def test_singletons_beside_one_large_label_cost_no_memory():
+    """Singletons have no triplet, so their distances are not computed, and they have no rows in a block."""
     labels = torch.cat([torch.zeros(40, dtype=torch.long), torch.arange(1, 2001)])
     sizes = []
     miner = miners.all_triplets(0.3)

@@ -112,9 +112,9 @@ def test_labels_may_be_strings_or_any_integers(variant):
         assert variant.value(x, labels.to(dtype)) == expected
     assert variant.value(x, labels * -(2**40)) == expected
     assert variant.value(x, list(labels)) == variant.value(x, labels.numpy()) == expected
-    with pytest.raises(EmbeddingError, match="labels must be integers or strings, one a sentence; got 'NoneType'"):
+    with pytest.raises(EmbeddingError, match="labels must be integers or strings, one per sentence; got 'NoneType'"):
         variant.value(x, [None] * len(x))
-    with pytest.raises(EmbeddingError, match="one a sentence; got 'int', 'str'"):
+    with pytest.raises(EmbeddingError, match="one per sentence; got 'int', 'str'"):
         variant.value(x, [0, *["a"] * (len(x) - 1)])
 
 

@@ -1,4 +1,4 @@
-"""The loss modules: what they tell, what they refuse, and that sentence-transformers' trainer can run them."""
+"""The loss modules: warnings, errors, and runs in the trainer of sentence-transformers."""
 
 import logging
 
@@ -39,7 +39,7 @@ def test_swapping_the_import_changes_no_number(variant):
 
 
 @every_variant
-def test_a_batch_of_one_label_is_counted_and_told_once(variant, caplog):
+def test_batches_without_a_triplet_are_counted_and_warned_about_once(variant, caplog):
     loss = variant.module(None)
     x = _UNIT.clone().requires_grad_()
     for _ in range(3):
@@ -54,16 +54,16 @@ def test_a_batch_of_one_label_is_counted_and_told_once(variant, caplog):
     ("distance", "embeddings", "bound"),
     [("cosine", 3 * _UNIT, "at most 2"), ("euclidean", _UNIT, "at most 2"), ("manhattan", _UNIT, "at most 4")],
 )
-def test_a_margin_out_of_reach_is_told_once_with_the_bound_and_a_remedy(distance, embeddings, bound, caplog):
+def test_an_unreachable_margin_is_warned_about_once_with_the_bound_and_a_remedy(distance, embeddings, bound, caplog):
     loss = losses.BatchAllTripletLoss(None, distance)
     for _ in range(2):
         loss.compute_loss_from_embeddings([embeddings], _LABELS)
     assert caplog.text.count("margin 5 can never be met") == 1
     assert bound in caplog.text
-    assert "Take a margin well below it" in caplog.text
+    assert "Use a margin well below it" in caplog.text
 
 
-def test_a_margin_within_reach_is_not_remarked_on(caplog):
+def test_a_reachable_margin_gives_no_warning(caplog):
     caplog.set_level(logging.WARNING)
     losses.BatchAllTripletLoss(None, "euclidean", 5).compute_loss_from_embeddings([3 * _UNIT], _LABELS)
     losses.BatchAllTripletLoss(None, "cosine", 0.3).compute_loss_from_embeddings([_UNIT], _LABELS)
@@ -72,12 +72,12 @@ def test_a_margin_within_reach_is_not_remarked_on(caplog):
 
 
 @pytest.mark.parametrize("margin", [-0.1, float("nan"), float("inf"), "0.3"])
-def test_a_margin_that_is_none_is_refused(margin):
+def test_an_invalid_margin_is_an_error(margin):
     with pytest.raises(EmbeddingError, match="margin must be a finite number of at least 0"):
         losses.BatchSemiHardTripletLoss(None, margin=margin)
 
 
-def test_wrong_columns_and_missing_models_are_refused():
+def test_wrong_columns_and_missing_models_are_errors():
     loss = losses.BatchHardTripletLoss(None)
     with pytest.raises(EmbeddingError, match="takes one column of sentences, got 2"):
         loss([{}, {}], _LABELS)

@@ -1,4 +1,4 @@
-"""The losses in the trainer of sentence-transformers under two real gloo processes; ours: `tests/training`."""
+"""The losses in the trainer of sentence-transformers under two real gloo processes; ours: `tests/trainer`."""
 
 import subprocess
 import sys

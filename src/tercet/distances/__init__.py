@@ -1,14 +1,17 @@
 """Distances between embeddings; smaller is closer, everywhere in Tercet.
 
-base.py         Distance, the interface: pairs, matrix, upper bound, blocks
-named.py        Euclidean, cosine and Manhattan distance
-functional.py   matrix and pairs by name, object or function
-blocks.py       many distances, block by block, and the nearest rows of a block
+functional.py       matrix and pairs of a distance given by name, object or function
+base.py             Distance, the interface: pairs, matrix, upper bound, blocks
+matrix_product.py   MatrixProductDistance, for functions of the Euclidean norm
+named.py            Euclidean, cosine and Manhattan distance
+blocks.py           many distances, block by block, and the nearest rows of a block
+points.py           rows prepared for blocks of distances
 """
 
 from tercet.distances.base import Distance, FunctionDistance
 from tercet.distances.blocks import BLOCK_BYTES, distance_blocks, nearest
 from tercet.distances.functional import DistanceLike, get_distance, matrix, pairs
+from tercet.distances.matrix_product import MatrixProductDistance, norms_of_differences
 from tercet.distances.named import COSINE, EUCLIDEAN, MANHATTAN, CosineDistance, EuclideanDistance, ManhattanDistance
 from tercet.distances.points import Points, at_least_float32, unit_rows, zero_rows
 
@@ -23,12 +26,14 @@ __all__ = [
     "EuclideanDistance",
     "FunctionDistance",
     "ManhattanDistance",
+    "MatrixProductDistance",
     "Points",
     "at_least_float32",
     "distance_blocks",
     "get_distance",
     "matrix",
     "nearest",
+    "norms_of_differences",
     "pairs",
     "unit_rows",
     "zero_rows",

@@ -31,13 +31,18 @@ def get_distance(distance: DistanceLike) -> Distance:
 def matrix(x: Tensor, y: Tensor, distance: DistanceLike = "euclidean") -> Tensor:
     """Return all distances from the rows of `x` to the rows of `y`: `(n, dim), (m, dim) → (n, m)`.
 
-    Computed in float32 or better, outside autocast. The gradient at distance 0 is 0. A function of the user's own
-    takes one set of embeddings, so it needs `x is y`.
+    Computed in float32 or better, outside autocast. A function of the user's own takes one set of embeddings, so it
+    needs `x is y`.
+
+    Args:
+        distance: the name of a distance in the catalogue, a `Distance`, or a function.
 
     Raises:
         EmbeddingError: the distance is unknown, or does not return this shape.
 
     Example:
+        >>> import torch
+        >>> from tercet.distances import matrix
         >>> x = torch.eye(2)
         >>> matrix(x, x, "cosine").tolist()
         [[0.0, 1.0], [1.0, 0.0]]

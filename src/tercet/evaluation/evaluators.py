@@ -1,32 +1,49 @@
-"""Evaluators: a model and data in, numbers out. They return metrics and write nothing.
+"""Evaluators: objects that embed sentences with a model and return metrics. They write nothing.
 
-An evaluator is called with a model (anything with sentence-transformers' `encode`) and returns a
-dictionary; a trainer prefixes its keys with `eval_`.
+An evaluator is called with a model (any object with the `encode` of sentence-transformers) and returns a dictionary. A
+trainer prefixes its keys with `eval_`.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError
 from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
 
 
 class Encoder(Protocol):
-    """What an evaluator needs of a model."""
+    """A model that an evaluator can use."""
 
     def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
 
 
 class LabelEvaluator:
-    """Retrieval metrics for labelled sentences: recall@k, MAP@R, R-precision, kNN accuracy, mean distances.
+    """Retrieval metrics for labelled sentences: those of `label_metrics`.
 
     Args:
-        reference_sentences: with `reference_labels`, the sentences to rank (such as the training set);
-            without them every sentence ranks the others.
-        distance: the distance to rank by.
-        batch_size: sentences to embed at a time; by default as many as the model finds good.
+        sentences: the queries.
+        labels: one per sentence, integers or strings.
+        reference_sentences: the sentences to rank, such as the training set. Without them, every sentence ranks the
+            others.
+        reference_labels: one per reference sentence.
+        distance: the distance to rank by, a name or a `tercet.distances.Distance`.
+        batch_size: number of sentences per batch; by default the model chooses.
+        show_progress_bar: whether to show progress while the sentences are embedded.
+        metric_options: further arguments of `label_metrics`, such as `recall_at`.
 
-    The metrics are those of `tercet.evaluation.retrieval.label_metrics`.
+    Raises:
+        DataError: the number of labels is not the number of sentences.
+
+    Example:
+        >>> from tercet.evaluation import LabelEvaluator
+        >>> class Lengths:
+        ...     def encode(self, sentences, **options):
+        ...         return [[float(len(sentence))] for sentence in sentences]
+        >>> labels = ["letter", "letter", "word", "word"]
+        >>> evaluator = LabelEvaluator(["a", "b", "dog", "cat"], labels, distance="euclidean")
+        >>> evaluator(Lengths())["recall@1"]
+        1.0
     """
 
     primary_metric = "map@r"
@@ -38,14 +55,14 @@ class LabelEvaluator:
         reference_sentences: Sequence[str] | None = None,
         reference_labels: Sequence[Any] | None = None,
         *,
-        distance: str = "cosine",
+        distance: DistanceLike = "cosine",
         batch_size: int | None = None,
         show_progress_bar: bool = False,
         **metric_options: Any,
     ) -> None:
         _check_pairs(sentences, labels, "sentences")
         if (reference_sentences is None) != (reference_labels is None):
-            raise DataError("give reference_sentences and reference_labels together")
+            raise DataError("pass reference_sentences and reference_labels together")
         if reference_sentences is not None and reference_labels is not None:
             _check_pairs(reference_sentences, reference_labels, "reference_sentences")
         self.sentences, self.labels = list(sentences), list(labels)
@@ -57,20 +74,32 @@ class LabelEvaluator:
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Embed the sentences and measure; the other arguments are those a trainer passes, and not used."""
+        """Embed the sentences and return metrics; the other arguments, which a trainer passes, are not used."""
         options = (self.batch_size, self.show_progress_bar)
-        others = self.reference_sentences
+        references = self.reference_sentences
         return label_metrics(
             _embed(model, self.sentences, *options),
             self.labels,
-            reference_embeddings=None if others is None else _embed(model, others, *options),
+            reference_embeddings=None if references is None else _embed(model, references, *options),
             reference_labels=self.reference_labels,
             **self.metric_options,
         )
 
 
 class TripletEvaluator:
-    """The share of triplets whose positive is nearer to the anchor than the negative: `{distance}_accuracy`."""
+    """The fraction of triplets whose positive is nearer to the anchor than the negative: `{distance}_accuracy`.
+
+    Args:
+        anchors: sentences.
+        positives: one per anchor.
+        negatives: one per anchor.
+        distance: a name or a `tercet.distances.Distance`.
+        batch_size: number of sentences per batch; by default the model chooses.
+        show_progress_bar: whether to show progress while the sentences are embedded.
+
+    Raises:
+        DataError: the numbers of sentences differ.
+    """
 
     def __init__(
         self,
@@ -78,35 +107,36 @@ class TripletEvaluator:
         positives: Sequence[str],
         negatives: Sequence[str],
         *,
-        distance: str = "cosine",
+        distance: DistanceLike = "cosine",
         batch_size: int | None = None,
         show_progress_bar: bool = False,
     ) -> None:
         if not len(anchors) == len(positives) == len(negatives) > 0:
             sizes = f"{len(anchors)}, {len(positives)} and {len(negatives)}"
-            raise DataError(f"give as many anchors as positives and negatives, at least one; got {sizes}")
+            raise DataError(f"pass as many anchors as positives and negatives, at least one; got {sizes}")
         self.columns = [list(anchors), list(positives), list(negatives)]
         self.distance, self.batch_size, self.show_progress_bar = distance, batch_size, show_progress_bar
 
     @property
     def primary_metric(self) -> str:
-        return f"{self.distance}_accuracy"
+        name = self.distance if isinstance(self.distance, str) else get_distance(self.distance).name
+        return f"{name}_accuracy"
 
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Embed the triplets and measure."""
+        """Embed the triplets and return the accuracy; the other arguments, which a trainer passes, are not used."""
         texts = [text for column in self.columns for text in column]
         anchors, positives, negatives = _embed(model, texts, self.batch_size, self.show_progress_bar).chunk(3)
         return {self.primary_metric: triplet_accuracy(anchors, positives, negatives, distance=self.distance)}
 
 
 def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
-    """The embeddings, in batches of the model's own choice unless a size is given."""
+    """Return the embeddings as a tensor; the model chooses the batch size if none is given."""
     options: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 
 
 def _check_pairs(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:
     if len(sentences) != len(labels) or not len(sentences):
-        raise DataError(f"give as many labels as {name}, at least one; got {len(sentences)} and {len(labels)}")
+        raise DataError(f"pass as many labels as {name}, at least one; got {len(sentences)} and {len(labels)}")

@@ -35,37 +35,23 @@ def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], d
     miner = miners.semi_hard(margin=0.0)
     counts = [torch.zeros(2, len(margins), dtype=torch.int64, device=embeddings.device)]
 
-    def mine(block: miners.Block) -> miners.MinedBlock:
-        counts.append(_count_in_block(block, margins))
-        return miner.mine(block)
+    def mine(block: miners.DistanceBlock) -> miners.MinedBlock:
+        mined = miner.mine(block)
+        counts.append(_count_in_block(block, mined, margins))
+        return mined
 
     _, stats = batch_loss_with_stats(embeddings, labels, replace(miner, mine=mine), distance)
     all_triplets, semi_hard = torch.stack(counts).sum(0).tolist()
     return ActiveCounts(all_triplets=all_triplets, semi_hard=semi_hard, stats=stats)
 
 
-def _count_in_block(block: miners.Block, margins: Sequence[float]) -> Tensor:
+def _count_in_block(block: miners.DistanceBlock, mined: miners.MinedBlock, margins: Sequence[float]) -> Tensor:
     """Return the numbers of active triplets among all, and among the semi-hard ones: `(2, margins)`."""
+    assert mined.gaps is not None
     ascending = block.negatives.sort(1).values
     positives = block.positives.contiguous()
-    gap = positives - _semi_hard_negatives(ascending, positives, block.far)
     counts = []
     for margin in margins:
-        active = torch.stack([torch.searchsorted(ascending, positives + margin), gap + margin > 0])
-        counts.append((active if block.empty is None else active.masked_fill(block.empty, 0)).sum((1, 2)))
+        active = torch.stack([torch.searchsorted(ascending, positives + margin), mined.gaps + margin > 0])
+        counts.append((active if block.padding_mask is None else active.masked_fill(block.padding_mask, 0)).sum((1, 2)))
     return torch.stack(counts, 1)
-
-
-def _semi_hard_negatives(ascending: Tensor, positives: Tensor, masked_value: float) -> Tensor:
-    """Return the distance of the semi-hard negative of each positive, as the semi-hard miner chooses it: `(m, P)`.
-
-    That is the nearest negative strictly farther than the positive, or else the farthest negative.
-
-    Args:
-        ascending: distances to the candidates in ascending order, `(m, C)`; `masked_value` where one is no negative.
-        positives: distances to the positives, `(m, P)`.
-        masked_value: larger than any distance.
-    """
-    last = (ascending < masked_value).sum(1, keepdim=True) - 1
-    next_farther = torch.searchsorted(ascending, positives, right=True)
-    return ascending.gather(1, next_farther.minimum(last).clamp_(min=0))

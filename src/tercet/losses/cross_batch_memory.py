@@ -1,8 +1,8 @@
-"""Embeddings of past batches, as candidates of the present one: a large batch's negatives at a small one's cost.
+"""Cross-batch memory (XBM): embeddings of past batches as candidates of the present one.
 
-Wang et al. 2020, "Cross-batch memory for embedding learning". Embeddings drift little from step to step once
-training is under way, so those of the last batches stand for sentences that the batch does not hold. They get no
-gradient.
+A small batch gets the negatives of a large one at little cost. Embeddings change slowly from step to step after the
+first steps, so those of the last batches can stand for sentences that the batch does not contain. They get no gradient.
+Source: Wang et al. 2020, "Cross-batch memory for embedding learning".
 """
 
 import torch
@@ -10,11 +10,20 @@ from torch import Tensor, nn
 
 
 class CrossBatchMemory(nn.Module):
-    """The last `size` embeddings with their labels; the oldest give way. Its state is saved as any module's.
+    """A ring buffer of the last embeddings and their labels, saved and loaded as any module.
 
     Args:
-        size: how many embeddings it holds.
+        size: the number of embeddings; a new one replaces the oldest.
         dim: their dimension.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses.cross_batch_memory import CrossBatchMemory
+        >>> memory = CrossBatchMemory(size=2, dim=1)
+        >>> memory.add(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 0, 1]))
+        >>> memory.contents()
+        (tensor([[2.],
+                [3.]]), tensor([0, 1]))
     """
 
     embeddings: Tensor
@@ -31,15 +40,15 @@ class CrossBatchMemory(nn.Module):
         return min(int(self.added), len(self.labels))
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """The embeddings `(n, dim)` and labels `(n,)` that are in it."""
+        """Return the stored embeddings `(n, dim)` and labels `(n,)`, in no particular order."""
         return self.embeddings[: len(self)], self.labels[: len(self)]
 
     @torch.no_grad()
     def add(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Put in a batch `(batch, dim)`, `(batch,)`; of a batch larger than the memory the last rows."""
+        """Store embeddings `(batch, dim)` and labels `(batch,)`; if they are more than `size`, the last ones."""
         size = len(self.labels)
         embeddings, labels = embeddings.detach()[-size:], labels[-size:]
-        places = (self.added + torch.arange(len(labels), device=self.labels.device)) % size
-        self.embeddings[places] = embeddings.to(self.embeddings.dtype)
-        self.labels[places] = labels.to(self.labels.device)
+        positions = (self.added + torch.arange(len(labels), device=self.labels.device)) % size
+        self.embeddings[positions] = embeddings.to(self.embeddings.dtype)
+        self.labels[positions] = labels.to(self.labels.device)
         self.added += len(labels)

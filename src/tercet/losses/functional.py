@@ -1,16 +1,16 @@
 """The triplet losses as pure functions of tensors, exact at any batch size.
 
-Shapes: embeddings `(batch, dim)`, labels `(batch,)`, the loss a scalar. `margin` is in units of the
-distance, which is `"euclidean"`, `"cosine"`, `"manhattan"` or a function (see `tercet.distances`).
+Shapes: embeddings `(batch, dim)`, labels `(batch,)`; the loss is a scalar. `margin` is in units of the distance, which
+is a name in the catalogue (`"euclidean"`, `"cosine"`, `"manhattan"`), a `tercet.distances.Distance`, or a function.
 
-An anchor counts when the batch holds a positive (another sentence of its label) and a negative
-(a sentence of another label) for it; a batch with no such anchor has loss 0 and gradient 0. On
-batches in which every anchor counts, values and gradients are those of sentence-transformers.
+An anchor counts if the batch has a positive (another sentence of its label) and a negative (a sentence of another
+label) for it. A batch without such an anchor has loss 0 and gradient 0. On batches in which every anchor counts,
+values and gradients are those of sentence-transformers.
 
-Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings.
-The batch losses run in `tercet.losses._engine.engine`, in blocks of anchors: the memory grows with the batch, not
-with its square, except under a distance of your own, which needs its square matrix and autograd through it.
-Their gradient cannot be differentiated again. `tercet.losses.reference` has the same in plain loops.
+Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings. The batch losses work in
+blocks of anchors: memory grows with the batch, not with its square, unless the distance is a function, which needs its
+square matrix and autograd through it. Their gradient cannot be differentiated again. `tercet.losses.reference` has the
+same losses as plain loops.
 """
 
 import math
@@ -26,10 +26,22 @@ from torch.nn import functional as F
 from tercet import distances
 from tercet.distances import DistanceLike
 from tercet.errors import EmbeddingError, listed
-from tercet.losses import miners as miners
+from tercet.losses import miners
 from tercet.losses._engine import engine
 from tercet.losses._engine.stats import LossStats
 from tercet.losses.miners import Miner
+
+__all__ = [
+    "anchors_with_triplet",
+    "as_label_tensor",
+    "batch_all_triplet_loss",
+    "batch_hard_soft_margin_triplet_loss",
+    "batch_hard_triplet_loss",
+    "batch_loss_with_stats",
+    "batch_semi_hard_triplet_loss",
+    "loss_with_miner",
+    "triplet_loss",
+]
 
 Labels = Tensor | Sequence[int] | Sequence[str]
 
@@ -37,15 +49,22 @@ Labels = Tensor | Sequence[int] | Sequence[str]
 def triplet_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """The mean of max(0, d(a,p) − d(a,n) + margin) over given triplets, `(batch, dim)` each.
+    """Return the mean of max(0, d(a,p) − d(a,n) + margin) over given triplets, `(batch, dim)` each.
 
-    Schroff et al. 2015 (FaceNet), section 3.1. Zeros count in the mean.
+    Zeros count in the mean. Source: Schroff et al. 2015 (FaceNet), section 3.1.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses import functional
+        >>> anchor, positive, negative = torch.tensor([[0.0]]), torch.tensor([[1.0]]), torch.tensor([[3.0]])
+        >>> functional.triplet_loss(anchor, positive, negative, margin=5.0)
+        tensor(3.)
     """
     if not anchor.shape == positive.shape == negative.shape:
         shapes = ", ".join(str(tuple(part.shape)) for part in (anchor, positive, negative))
         raise EmbeddingError(f"anchor, positive and negative need the same shape (batch, dim), got {shapes}")
     for name, part in (("anchor", anchor), ("positive", positive), ("negative", negative)):
-        check_embeddings(part, name)
+        _check_embeddings(part, name)
     hinge = F.relu(distances.pairs(anchor, positive, distance) - distances.pairs(anchor, negative, distance) + margin)
     return hinge.mean()
 
@@ -53,9 +72,9 @@ def triplet_loss(
 def batch_all_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """The mean hinge over all triplets of the batch whose hinge is above 0 (the active ones).
+    """Return the mean hinge over the active triplets of the batch: all triplets whose hinge is above 0.
 
-    Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 advises.
+    Source: Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 recommends.
     """
     return loss_with_miner(embeddings, labels, miners.all_triplets(margin), distance)[0]
 
@@ -63,9 +82,9 @@ def batch_all_triplet_loss(
 def batch_hard_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """The mean over anchors of the hinge of the farthest positive and the nearest negative.
+    """Return the mean over anchors of the hinge of the farthest positive and the nearest negative.
 
-    Hermans et al. 2017, equation 5.
+    Source: Hermans et al. 2017, equation 5.
     """
     return loss_with_miner(embeddings, labels, miners.hard(margin), distance)[0]
 
@@ -73,9 +92,9 @@ def batch_hard_triplet_loss(
 def batch_hard_soft_margin_triplet_loss(
     embeddings: Tensor, labels: Labels, *, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """As `batch_hard_triplet_loss` with log(1 + exp(·)) in place of the hinge, so without a margin.
+    """Return the mean over anchors of log(1 + exp(farthest positive − nearest negative)), which needs no margin.
 
-    Hermans et al. 2017, section 3.1, "soft-margin".
+    Source: Hermans et al. 2017, section 3.1, "soft-margin".
     """
     return loss_with_miner(embeddings, labels, miners.hard_soft_margin(), distance)[0]
 
@@ -83,9 +102,17 @@ def batch_hard_soft_margin_triplet_loss(
 def batch_semi_hard_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """The mean over (anchor, positive) of the hinge with the nearest negative strictly farther than the positive.
+    """Return the mean over pairs (anchor, positive) of the hinge with the nearest negative farther than the positive.
 
-    Where no negative is farther, the farthest one is taken. Schroff et al. 2015, section 3.2.
+    "Farther" is strict. If no negative is farther, the farthest negative is taken. Source: Schroff et al. 2015,
+    section 3.2.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses import functional
+        >>> embeddings = torch.tensor([[0.0], [1.0], [1.5]])
+        >>> functional.batch_semi_hard_triplet_loss(embeddings, ["a", "a", "b"], margin=1.0)
+        tensor(1.)
     """
     return loss_with_miner(embeddings, labels, miners.semi_hard(margin), distance)[0]
 
@@ -100,46 +127,64 @@ def loss_with_miner(
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = False,
 ) -> tuple[Tensor, LossStats | None]:
-    """The loss of a batch under a miner of `tercet.losses.miners`; the functions above each name one.
+    """Return the loss of a batch with any miner, and its statistics if they are wanted, else None.
 
     Args:
-        anchors: which rows are anchors, by default all; the others are candidates only.
-        reduce_count, with_stats: see `engine.batch_loss`.
+        miner: see `tercet.losses.miners`; each function above uses one of them.
+        anchors: the rows that are anchors, by default all. The others are candidates only.
+        reduce_count: maps the local number of loss terms to the global one (an all-reduce). The loss is then the sum
+            of the local terms, divided by the global number.
+        with_stats: whether to count `LossStats`.
     """
-    labels = checked_labels(embeddings, labels)
-    some = None
+    labels = _check_batch(embeddings, labels)
+    anchor_rows = None
     if anchors is not None:
-        own = torch.arange(len(labels), device=labels.device)[anchors]
-        some = engine.Anchors(embeddings[anchors], labels[anchors], own)
+        self_index = torch.arange(len(labels), device=labels.device)[anchors]
+        anchor_rows = engine.Anchors(embeddings[anchors], labels[anchors], self_index)
     return engine.batch_loss(
-        embeddings, labels, miner, distance, anchors=some, reduce_count=reduce_count, with_stats=with_stats
+        embeddings, labels, miner, distance, anchors=anchor_rows, reduce_count=reduce_count, with_stats=with_stats
     )
 
 
 def batch_loss_with_stats(
     embeddings: Tensor, labels: Labels, miner: Miner, distance: DistanceLike = "euclidean"
 ) -> tuple[Tensor, LossStats]:
-    """The loss of a batch, and what it saw: `batch_loss_with_stats(x, y, miners.semi_hard(margin=0.3))`."""
-    loss, statistics = loss_with_miner(embeddings, labels, miner, distance, with_stats=True)
-    assert statistics is not None
-    return loss, statistics
+    """Return the loss of a batch and its `LossStats`.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses import functional, miners
+        >>> embeddings = torch.tensor([[0.0], [1.0], [1.5]])
+        >>> loss, stats = functional.batch_loss_with_stats(embeddings, [0, 0, 1], miners.semi_hard(margin=1.0))
+        >>> stats.active_triplets, stats.mean_positive_distance
+        (2, 1.0)
+    """
+    loss, stats = loss_with_miner(embeddings, labels, miner, distance, with_stats=True)
+    assert stats is not None
+    return loss, stats
 
 
-def checked_labels(embeddings: Tensor, labels: Labels) -> Tensor:
-    """Labels as a tensor, once the embeddings are sound and there is one label for each."""
-    check_embeddings(embeddings)
+def _check_batch(embeddings: Tensor, labels: Labels) -> Tensor:
+    """Return the labels as a tensor, or raise `EmbeddingError` if embeddings and labels do not fit."""
+    _check_embeddings(embeddings)
     labels = as_label_tensor(labels, embeddings.device)
     if labels.shape[0] != embeddings.shape[0]:
-        raise EmbeddingError(f"{len(embeddings)} embeddings came with {len(labels)} labels; give one label a sentence")
+        raise EmbeddingError(
+            f"{len(embeddings)} embeddings came with {len(labels)} labels; pass one label per sentence"
+        )
     return labels
 
 
 def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
-    """Labels as an int64 tensor `(batch,)`; integers keep their value, strings are numbered by first appearance."""
+    """Return labels as an int64 tensor `(batch,)`. Integers keep their value; strings are numbered as they appear.
+
+    Raises:
+        EmbeddingError: the labels are neither integers nor strings, or a mixture.
+    """
     if not isinstance(labels, Tensor):
         values = list(labels)
         if values and all(isinstance(label, str) for label in values):
-            numbers = {label: code for code, label in enumerate(dict.fromkeys(values))}
+            numbers = {label: number for number, label in enumerate(dict.fromkeys(values))}
             values = [numbers[label] for label in values]
         try:
             labels = torch.as_tensor(
@@ -147,20 +192,20 @@ def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tenso
             )
         except (TypeError, ValueError, OverflowError):
             kinds = listed(sorted({type(label).__name__ for label in values}))
-            raise EmbeddingError(f"labels must be integers or strings, one a sentence; got {kinds}") from None
+            raise EmbeddingError(f"labels must be integers or strings, one per sentence; got {kinds}") from None
     if labels.dtype.is_floating_point or labels.dtype.is_complex:
         raise EmbeddingError(f"labels must be integers or strings, got a tensor of {labels.dtype}")
     return labels.reshape(-1).to(device=device, dtype=torch.int64)
 
 
 def anchors_with_triplet(labels: Tensor) -> Tensor:
-    """Which rows have both a positive and a negative in the batch: labels `(batch,)` → bool `(batch,)`."""
-    _, group, counts = labels.unique(return_inverse=True, return_counts=True)
-    size = counts[group]
-    return (size > 1) & (size < len(labels))
+    """Return True for rows with a positive and a negative in the batch: labels `(batch,)` → bool `(batch,)`."""
+    _, label_ids, counts = labels.unique(return_inverse=True, return_counts=True)
+    group_size = counts[label_ids]
+    return (group_size > 1) & (group_size < len(labels))
 
 
-def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
+def _check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
     """Raise `EmbeddingError` unless `embeddings` is a non-empty, finite floating-point `(batch, dim)`."""
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise EmbeddingError(
@@ -169,7 +214,7 @@ def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
         )
     if embeddings.shape[0] == 0:
         raise EmbeddingError(f"{name} has no rows; a triplet loss needs a batch with at least one sentence")
-    # One sum tells in most cases, at a tenth of the cost; it may also overflow, so the rows decide.
+    # A finite sum shows that all is finite, at a tenth of the cost. It may also overflow, so then check the rows.
     if math.isfinite(embeddings.detach().sum()):
         return
     finite = embeddings.detach().isfinite().all(dim=1)
@@ -177,5 +222,5 @@ def check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
         rows = listed((~finite).nonzero().flatten().tolist())
         raise EmbeddingError(
             f"{name} holds NaN or infinite values in row(s) {rows} of the batch; "
-            "lower the learning rate, clip gradients, or train in float32 or bfloat16"
+            "use a lower learning rate, clip gradients, or train in float32 or bfloat16"
         )

@@ -1,11 +1,10 @@
-"""The losses as `nn.Module`s: what a trainer holds. The mathematics is in `tercet.losses.functional`.
+"""The losses as `nn.Module`s, for a trainer. The mathematics is in `tercet.losses.functional`.
 
-Names and order of the arguments are those of sentence-transformers, and the classes also run in its
-trainer with its models: `model` is the attribute that its trainer replaces by the wrapped model.
-Under several processes the embeddings and labels of all ranks are mined as one batch.
+Names and order of the arguments are those of sentence-transformers, and the classes also run in its trainer with its
+models: that trainer replaces the attribute `model` by the wrapped model. Under several processes the embeddings and
+labels of all processes are mined as one batch.
 """
 
-import logging
 import math
 import numbers
 from collections.abc import Iterable, Sequence
@@ -17,23 +16,33 @@ from torch import Tensor, nn
 
 from tercet import distances
 from tercet._distributed import is_first_process, world_size
+from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum, gather_rows, is_distributed_batch
-from tercet.distances import DistanceLike, get_distance
+from tercet.distances import DistanceLike, FunctionDistance, get_distance
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
-from tercet.losses import miners as miners
+from tercet.losses import functional, miners
 from tercet.losses._engine.stats import LossStats
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
 from tercet.losses.miners import Miner
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "BaseLoss",
+    "BatchAllTripletLoss",
+    "BatchHardSoftMarginTripletLoss",
+    "BatchHardTripletLoss",
+    "BatchHardTripletLossDistanceFunction",
+    "BatchLoss",
+    "BatchSemiHardTripletLoss",
+    "TripletDistanceMetric",
+    "TripletLoss",
+]
 
 Features = dict[str, Tensor]
 
 
 class TripletDistanceMetric(str, Enum):
-    """The distances by the names that `TripletLoss` has for them in sentence-transformers."""
+    """The names that sentence-transformers has for the distances of `TripletLoss`."""
 
     COSINE = "cosine"
     EUCLIDEAN = "euclidean"
@@ -41,19 +50,19 @@ class TripletDistanceMetric(str, Enum):
 
 
 class BatchHardTripletLossDistanceFunction:
-    """The distances by the names that the batch losses have for them in sentence-transformers."""
+    """The names that sentence-transformers has for the distances of the batch losses."""
 
     cosine_distance = "cosine"
     euclidean_distance = eucledian_distance = "euclidean"
 
 
-class _Loss(nn.Module):
-    """What the losses share: the model, the distance and the word about a margin out of reach.
+class BaseLoss(nn.Module):
+    """Base class of all losses. Holds the model and the distance, and warns once if the margin can never be met.
 
     Attributes:
-        collect_stats: whether `statistics` is to say what the last batch held; a trainer asks for it.
-        statistics: under several processes, of this one's anchors.
-        has_margin: whether a triplet is without a loss where the margin is met.
+        collect_stats: whether to fill `stats` in each forward pass. The trainer sets it.
+        stats: the `LossStats` of the last batch; under several processes, of the anchors of this process.
+        has_margin: whether a triplet that meets the margin has no loss.
     """
 
     has_margin = True
@@ -61,41 +70,90 @@ class _Loss(nn.Module):
     def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
         self.collect_stats = False
-        self.statistics: LossStats | None = None
+        self.stats: LossStats | None = None
         self.model = model
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
-        get_distance(distance)  # refuses an unknown name
+        get_distance(distance)  # Raises for an unknown name.
         self.distance_metric: DistanceLike = distance
-        self.margin = _checked_margin(margin)
+        self.margin = _check_margin(margin)
         self._margin_checked = False
 
     def reset_warnings(self) -> None:
-        """Say again in the next run what is said once in a run."""
+        """Re-arm the once-per-run warnings. The trainer calls this when a run starts."""
         self._margin_checked = False
 
-    def _tell_margin_out_of_reach(self, embeddings: Tensor) -> None:
-        """Say once, at the first batch, that no triplet can ever satisfy this margin."""
+    def get_config_dict(self) -> dict[str, Any]:
+        """Return the settings, for the model card."""
+        distance = self.distance_metric
+        return {"distance_metric": distance if isinstance(distance, str) else get_distance(distance).name}
+
+    def _embed(self, features: Features) -> Tensor:
+        """Return the embeddings `(batch, dim)` of tokenized sentences.
+
+        Raises:
+            EmbeddingError: the loss has no model.
+        """
+        if self.model is None:
+            raise EmbeddingError("this loss has no model; pass one to it, or call compute_loss_from_embeddings")
+        return self.model(features)["sentence_embedding"]
+
+    def _warn_if_margin_unreachable(self, embeddings: Tensor) -> None:
+        """Warn at the first batch of a run if no triplet can ever meet the margin."""
         if self._margin_checked:
             return
         self._margin_checked = True
-        lengths = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
-        unit_length = bool(((lengths - 1).abs() < 1e-2).all())
-        bound = get_distance(self.distance_metric).upper_bound(unit_length=unit_length, dim=embeddings.shape[1])
-        if self.margin >= bound and is_first_process():
-            logger.warning(
-                f"margin {self.margin:g} can never be met: the {self.distance_metric} distance of these embeddings"
+        norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
+        unit_length = bool(((norms - 1).abs() < 1e-2).all())
+        distance = get_distance(self.distance_metric)
+        bound = distance.upper_bound(unit_length=unit_length, dim=embeddings.shape[1])
+        if self.margin >= bound:
+            emit_warning(
+                WarningKind.UNREACHABLE_MARGIN,
+                f"margin {self.margin:g} can never be met: the {distance.name} distance of these embeddings"
                 f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
-                f"Take a margin well below it, such as {bound / 8:.2g}."
+                f"Use a margin well below it, such as {bound / 8:.2g}.",
             )
 
-    def get_config_dict(self) -> dict[str, Any]:
-        """The settings, for the model card."""
-        name = self.distance_metric
-        return {"distance_metric": name if isinstance(name, str) else getattr(name, "__name__", str(name))}
 
+class BatchLoss(BaseLoss):
+    """Base class of the losses that mine triplets in a batch of labelled sentences.
 
-class BatchLoss(_Loss):
-    """A loss that mines its triplets in a batch of labelled sentences."""
+    A subclass overrides `miner`.
+
+    Args:
+        model: returns a dictionary with `sentence_embedding`, as models of Tercet and sentence-transformers do. None if
+            only `compute_loss_from_embeddings` is used.
+        distance_metric: the name of a distance in the catalogue, a `tercet.distances.Distance`, or a function of
+            embeddings `(batch, dim)` that returns their distances `(batch, batch)`.
+        margin: in units of the distance.
+
+    Attributes:
+        batches_without_triplet: the number of such batches in this run.
+
+    Example:
+        A loss with the nearest positive and the nearest negative of each anchor (Xuan et al. 2020, "Improved embeddings
+        with easy positive triplet mining"):
+
+        >>> import torch
+        >>> from tercet.losses import BatchLoss
+        >>> from tercet.losses.miners import MinedBlock, Miner
+        >>> class EasyPositiveLoss(BatchLoss):
+        ...     def miner(self):
+        ...         return Miner(self.mine, mean_over="anchors")
+        ...
+        ...     def mine(self, block):
+        ...         positive, position = block.positives_or(torch.inf).min(1, keepdim=True)
+        ...         negative, column = block.negatives.min(1, keepdim=True)
+        ...         hinge = (positive - negative + self.margin).relu()
+        ...         chosen = [block.candidate_index.gather(1, position), column]
+        ...         active = hinge.sign()
+        ...         weights = torch.cat([active, -active], 1)
+        ...         distances = torch.cat([positive, negative], 1)
+        ...         return MinedBlock(hinge.squeeze(1), torch.cat(chosen, 1), distances, weights, num_active=active)
+        >>> embeddings = torch.tensor([[0.0], [1.0], [4.0], [6.0], [8.0]])
+        >>> EasyPositiveLoss(margin=3.5).compute_loss_from_embeddings(embeddings, [0, 0, 0, 1, 1])
+        tensor(1.9000)
+    """
 
     def __init__(
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", margin: float = 5.0
@@ -103,78 +161,102 @@ class BatchLoss(_Loss):
         super().__init__(model, distance_metric, margin)
         self.batches_without_triplet = 0
 
+    def miner(self) -> Miner:
+        """Return the way to choose triplets, see `tercet.losses.miners`; called for every batch."""
+        raise NotImplementedError(f"{type(self).__name__} must override miner()")
+
     def reset_warnings(self) -> None:
+        """Re-arm the once-per-run warnings, and count batches without a triplet from 0."""
         super().reset_warnings()
         self.batches_without_triplet = 0
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels) -> Tensor:
-        """Embed one column of sentences with `model` and return the loss."""
+        """Embed one column of tokenized sentences and return the loss.
+
+        Args:
+            sentence_features: a list with one dictionary of tokens.
+            labels: `(batch,)`.
+
+        Raises:
+            EmbeddingError: there is more than one column, or no model.
+        """
         columns = list(sentence_features)
         if len(columns) != 1:
             raise EmbeddingError(f"{type(self).__name__} takes one column of sentences, got {len(columns)}")
-        return self.compute_loss_from_embeddings([_embed(self.model, columns[0])], labels)
+        return self.compute_loss_from_embeddings([self._embed(columns[0])], labels)
 
     def compute_loss_from_embeddings(
         self, embeddings: Tensor | Sequence[Tensor], labels: Labels, memory: CrossBatchMemory | None = None
     ) -> Tensor:
-        """The loss of embeddings `(batch, dim)`, or a list that holds just them, and labels `(batch,)`.
+        """Return the loss `()` of embeddings.
 
         Args:
-            memory: embeddings of past batches, which are candidates too.
+            embeddings: `(batch, dim)`, or a list with this tensor.
+            labels: `(batch,)`.
+            memory: embeddings of past batches, which are additional candidates.
+
+        Raises:
+            EmbeddingError: shapes, labels or the distance do not fit.
         """
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
-        shared = is_distributed_batch(embeddings)
-        if shared and not isinstance(labels, Tensor):
-            raise EmbeddingError("under several processes labels must be a tensor of integers, numbered alike on all")
+        distributed = is_distributed_batch(embeddings)
+        if distributed and not isinstance(labels, Tensor):
+            raise EmbeddingError(
+                "under several processes labels must be an integer tensor with the same numbering in every process"
+            )
         labels = functional.as_label_tensor(labels, embeddings.device)
-        rows = slice(0, len(labels))
-        if shared:
-            embeddings, labels, rows = gather_rows(embeddings, labels)
-        self._tell_margin_out_of_reach(embeddings)
+        local_rows = slice(0, len(labels))
+        if distributed:
+            embeddings, labels, local_rows = gather_rows(embeddings, labels)
+        self._warn_if_margin_unreachable(embeddings)
         if memory is not None and len(memory):
-            past, labels_of_past = memory.contents()
-            embeddings, labels = torch.cat([embeddings, past.to(embeddings)]), torch.cat([labels, labels_of_past])
-        loss = self._loss(embeddings, labels, rows, shared=shared)
+            past_embeddings, past_labels = memory.contents()
+            embeddings = torch.cat([embeddings, past_embeddings.to(embeddings)])
+            labels = torch.cat([labels, past_labels])
+        loss = self._loss(embeddings, labels, local_rows, distributed=distributed)
         if not loss.detach():
-            self._tell_no_triplet(labels)
+            self._warn_if_no_triplet(labels)
         return loss
 
-    def _loss(self, embeddings: Tensor, labels: Tensor, rows: slice, *, shared: bool) -> Tensor:
-        """The loss of all anchors; where they are shared, its gradient is that of this rank's own, the `rows`."""
-        if callable(self.distance_metric) and len(labels) != rows.stop - rows.start:
-            if not shared:
-                raise EmbeddingError("a distance function takes one set of embeddings; name one to use a memory")
-            # It gives one square matrix, so every rank mines the whole batch, and its share is one of so many.
-            whole = self._mine(embeddings, labels)
-            if self.statistics is not None and not is_first_process():  # those of the whole batch, so one has them
-                self.statistics = LossStats.of_nothing()
-            return whole.detach() + (whole - whole.detach()) / world_size()
-        anchors = None if len(labels) == rows.stop - rows.start else rows
-        if not shared:
-            return self._mine(embeddings, labels, anchors=anchors)
-        own = self._mine(embeddings, labels, anchors=rows, reduce_count=all_reduce_sum)
-        return own + (all_reduce_sum(own) - own.detach())
+    def _loss(self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool) -> Tensor:
+        """Return the loss of the anchors of all processes, with the gradient of the local anchors only."""
+        all_are_local = len(labels) == local_rows.stop - local_rows.start
+        if isinstance(get_distance(self.distance_metric), FunctionDistance) and not all_are_local:
+            if not distributed:
+                raise EmbeddingError(
+                    "a distance function takes one set of embeddings; for a cross-batch memory, pass the name of a "
+                    "distance or a tercet.distances.Distance"
+                )
+            # The function returns one square matrix, so every process mines the complete batch and divides by their
+            # number. The statistics are those of the complete batch, so only the first process keeps them.
+            loss = self._mine(embeddings, labels)
+            if self.stats is not None and not is_first_process():
+                self.stats = LossStats.empty()
+            return loss.detach() + (loss - loss.detach()) / world_size()
+        if not distributed:
+            return self._mine(embeddings, labels, anchors=None if all_are_local else local_rows)
+        local_loss = self._mine(embeddings, labels, anchors=local_rows, reduce_count=all_reduce_sum)
+        return local_loss + (all_reduce_sum(local_loss) - local_loss.detach())
 
     def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        loss, self.statistics = functional.loss_with_miner(
-            embeddings, labels, self._miner(), self.distance_metric, with_stats=self.collect_stats, **options
+        """Return the loss, and store its statistics."""
+        loss, self.stats = functional.loss_with_miner(
+            embeddings, labels, self.miner(), self.distance_metric, with_stats=self.collect_stats, **options
         )
         return loss
 
-    def _miner(self) -> Miner:
-        raise NotImplementedError
-
-    def _tell_no_triplet(self, labels: Tensor) -> None:
-        """Count the batches that teach nothing, and say so at the first."""
+    def _warn_if_no_triplet(self, labels: Tensor) -> None:
+        """Count the batches without a triplet, and warn at the first one of a run."""
         if functional.anchors_with_triplet(labels).any():
             return
         self.batches_without_triplet += 1
-        if self.batches_without_triplet == 1 and is_first_process():
-            logger.warning(
-                f"a batch of {len(labels)} sentences and {len(labels.unique())} label(s) holds no triplet "
-                "(two sentences of one label and one of another), so its loss is 0; later ones are counted in "
-                "batches_without_triplet. Take batch_sampler='group_by_label' or a larger batch."
+        if self.batches_without_triplet == 1:
+            emit_warning(
+                WarningKind.NO_TRIPLET,
+                f"a batch of {len(labels)} sentences and {len(labels.unique())} label(s) holds no triplet (two "
+                "sentences of one label and one of another), so its loss is 0. Later ones are counted in "
+                "batches_without_triplet of the loss. Use batch_sampler='group_by_label' or a larger batch.",
             )
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -182,23 +264,31 @@ class BatchLoss(_Loss):
 
 
 class BatchAllTripletLoss(BatchLoss):
-    """All triplets of the batch: `functional.batch_all_triplet_loss`."""
+    """All triplets of the batch: `functional.batch_all_triplet_loss`.
 
-    def _miner(self) -> Miner:
+    Example:
+        >>> import torch
+        >>> from tercet.losses import BatchAllTripletLoss
+        >>> loss = BatchAllTripletLoss(margin=1.0)
+        >>> loss.compute_loss_from_embeddings(torch.tensor([[0.0], [1.0], [1.5]]), labels=[0, 0, 1])
+        tensor(1.)
+    """
+
+    def miner(self) -> Miner:
         return miners.all_triplets(self.margin)
 
 
 class BatchHardTripletLoss(BatchLoss):
     """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
 
-    def _miner(self) -> Miner:
+    def miner(self) -> Miner:
         return miners.hard(self.margin)
 
 
 class BatchSemiHardTripletLoss(BatchLoss):
-    """The nearest negative beyond each positive: `functional.batch_semi_hard_triplet_loss`."""
+    """The nearest negative that is farther than each positive: `functional.batch_semi_hard_triplet_loss`."""
 
-    def _miner(self) -> Miner:
+    def miner(self) -> Miner:
         return miners.semi_hard(self.margin)
 
 
@@ -210,15 +300,22 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
     def __init__(self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean") -> None:
         super().__init__(model, distance_metric, margin=0.0)
 
-    def _miner(self) -> Miner:
+    def miner(self) -> Miner:
         return miners.hard_soft_margin()
 
     def get_config_dict(self) -> dict[str, Any]:
-        return _Loss.get_config_dict(self)
+        return BaseLoss.get_config_dict(self)
 
 
-class TripletLoss(_Loss):
-    """Given triplets, three columns of text: `functional.triplet_loss`."""
+class TripletLoss(BaseLoss):
+    """Given triplets, three columns of sentences: `functional.triplet_loss`.
+
+    Args:
+        model: as in `BatchLoss`.
+        distance_metric: the name of a distance, a `tercet.distances.Distance`, or a function of two tensors
+            `(batch, dim)` that returns the distances `(batch,)` of their rows.
+        triplet_margin: in units of the distance.
+    """
 
     def __init__(
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", triplet_margin: float = 5.0
@@ -226,42 +323,53 @@ class TripletLoss(_Loss):
         super().__init__(model, distance_metric, triplet_margin)
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:
-        """Embed the columns anchor, positive and negative with `model` and return the loss."""
-        return self.compute_loss_from_embeddings([_embed(self.model, column) for column in sentence_features])
+        """Embed the columns anchor, positive and negative and return the loss; `labels` are not used."""
+        return self.compute_loss_from_embeddings([self._embed(column) for column in sentence_features])
 
     def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Labels | None = None) -> Tensor:
-        """The loss of [anchor, positive, negative], each `(batch, dim)`; `labels` are not used."""
+        """Return the loss `()` of [anchor, positive, negative], each `(batch, dim)`; `labels` are not used.
+
+        Raises:
+            EmbeddingError: these are not three tensors of one shape.
+        """
         if len(embeddings) != 3:
             raise EmbeddingError(f"TripletLoss takes anchor, positive and negative, got {len(embeddings)} column(s)")
         anchor, positive, negative = embeddings
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
-        self._tell_margin_out_of_reach(anchor)
+        self._warn_if_margin_unreachable(anchor)
         if self.collect_stats:
-            self.statistics = self._seen(anchor.detach(), positive.detach(), negative.detach())
+            self.stats = self._count(anchor.detach(), positive.detach(), negative.detach())
         if not is_distributed_batch(anchor):
             return loss
-        # The mean over the triplets of all ranks, which may hold different numbers of them.
-        number = torch.tensor(float(len(anchor)), device=anchor.device)
-        own = loss * len(anchor) / all_reduce_sum(number)
-        return own * world_size() + (all_reduce_sum(own) - own.detach() * world_size())
+        # The mean over the triplets of all processes, which may hold different numbers of them.
+        num_triplets = torch.tensor(float(len(anchor)), device=anchor.device)
+        local_loss = loss * len(anchor) / all_reduce_sum(num_triplets)
+        return local_loss * world_size() + (all_reduce_sum(local_loss) - local_loss.detach() * world_size())
 
-    def _seen(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
-        near, far = (distances.pairs(anchor, other, self.distance_metric) for other in (positive, negative))
-        number, active = len(anchor), int((near - far + self.margin > 0).sum())
-        means = float(near.mean()), float(far.mean())
-        return LossStats(number, number, number, active, *means, *means, number, number)
+    def _count(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
+        """Return the statistics of triplets; each has one positive and one negative, so these are the hardest too."""
+        to_positive = distances.pairs(anchor, positive, self.distance_metric)
+        to_negative = distances.pairs(anchor, negative, self.distance_metric)
+        num_triplets, mean_positive, mean_negative = len(anchor), float(to_positive.mean()), float(to_negative.mean())
+        return LossStats(
+            anchors=num_triplets,
+            valid_triplets=num_triplets,
+            mined_triplets=num_triplets,
+            active_triplets=int((to_positive - to_negative + self.margin > 0).sum()),
+            mean_positive_distance=mean_positive,
+            mean_negative_distance=mean_negative,
+            mean_hardest_positive_distance=mean_positive,
+            mean_hardest_negative_distance=mean_negative,
+            positive_pairs=num_triplets,
+            negative_pairs=num_triplets,
+        )
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "triplet_margin": self.margin}
 
 
-def _embed(model: nn.Module | None, features: Features) -> Tensor:
-    if model is None:
-        raise EmbeddingError("this loss has no model to embed with; give it one, or call compute_loss_from_embeddings")
-    return model(features)["sentence_embedding"]
-
-
-def _checked_margin(margin: float) -> float:
+def _check_margin(margin: float) -> float:
+    """Return the margin as a float, or raise `EmbeddingError` unless it is finite and at least 0."""
     if not isinstance(margin, numbers.Real) or not math.isfinite(margin) or margin < 0:
         raise EmbeddingError(f"the margin must be a finite number of at least 0, got {margin!r}")
     return float(margin)

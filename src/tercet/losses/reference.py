@@ -1,10 +1,10 @@
-"""The triplet losses as plain loops: the specification, and the oracle of the tests.
+"""The batch losses as plain loops: their specification, and what the tests compare with.
 
-Every function takes a matrix of distances `(batch, batch)` and a list of labels, and reads like the
-formula. Slow on purpose. `tercet.losses.functional` computes the same from embeddings.
+Every function takes a matrix of distances `(batch, batch)` and a list of labels, and reads like the formula. They are
+slow, and meant for reading. `tercet.losses.functional` computes the same from embeddings.
 
-A triplet is (anchor a, positive p ≠ a of the same label, negative n of another label). An anchor
-without a positive or without a negative gives no term.
+A triplet is an anchor a, a positive p ≠ a with the same label, and a negative n with another label. An anchor without
+a positive or without a negative gives no term.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+__all__ = ["batch_all", "batch_hard", "batch_hard_soft_margin", "batch_semi_hard"]
+
 
 def batch_all(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """The mean of max(0, d(a,p) − d(a,n) + margin) over all triplets where it is above 0."""
+    """Return the mean of d(a,p) − d(a,n) + margin over all triplets for which it is above 0."""
     hinges = [
         d[a, p] - d[a, n] + margin
         for a in range(len(labels))
@@ -25,19 +27,19 @@ def batch_all(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
 
 
 def batch_hard(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """The mean over anchors of the hinge of the farthest positive and the nearest negative."""
+    """Return the mean over anchors of max(0, farthest positive − nearest negative + margin)."""
     return _mean([(farthest - nearest + margin).clamp(min=0) for farthest, nearest in _hardest(d, labels)], d)
 
 
 def batch_hard_soft_margin(d: Tensor, labels: Sequence[int]) -> Tensor:
-    """The mean over anchors of log(1 + exp(farthest positive − nearest negative))."""
+    """Return the mean over anchors of log(1 + exp(farthest positive − nearest negative))."""
     return _mean([torch.nn.functional.softplus(farthest - nearest) for farthest, nearest in _hardest(d, labels)], d)
 
 
 def batch_semi_hard(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """The mean over (a, p) of the hinge with the nearest negative strictly farther than p.
+    """Return the mean over pairs (a, p) of max(0, d(a,p) − d(a,n) + margin) with one negative n for each pair.
 
-    Where no negative is farther, the farthest one takes its place.
+    n is the nearest negative that is strictly farther than p, or the farthest negative if none is farther than p.
     """
     hinges = []
     for a in range(len(labels)):
@@ -58,7 +60,7 @@ def _negatives(labels: Sequence[int], a: int) -> list[int]:
 
 
 def _hardest(d: Tensor, labels: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """(farthest positive, nearest negative) for each anchor that has both."""
+    """Return d(a, farthest positive) and d(a, nearest negative) of each anchor that has both."""
     return [
         (max(d[a, p] for p in _positives(labels, a)), min(d[a, n] for n in _negatives(labels, a)))
         for a in range(len(labels))

@@ -58,7 +58,7 @@ class BatchStats:
         """
         sums = (all_reduce_sum(self._sums.to(device)) if world_size() > 1 else self._sums).tolist()
         self._sums.zero_()
-        stats, (rows, total, squares) = LossStats.of_sums(sums[:10]), sums[10:]
+        stats, (rows, total, squares) = LossStats.from_sums(sums[:10]), sums[10:]
         if not rows:
             return {}
         norm = total / rows
@@ -188,7 +188,7 @@ def _scales_with_norm(loss: nn.Module) -> bool:
 
 def _combine(batches: Sequence[LossStats]) -> LossStats:
     """Return the statistics over several batches."""
-    return LossStats.of_sums([sum(column) for column in zip(*(stats.sums() for stats in batches), strict=True)])
+    return LossStats.from_sums([sum(column) for column in zip(*(stats.sums() for stats in batches), strict=True)])
 
 
 def _not_separated(stats: LossStats) -> bool:

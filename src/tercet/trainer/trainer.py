@@ -157,9 +157,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         else:
             loss = compute_loss(columns, labels, self.cross_batch_memory if self._memory_is_warm() else None)
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
-        statistics = getattr(self.loss, "statistics", None)  # A custom loss need not have statistics.
-        if statistics is not None:
-            self._monitor.observe(statistics, norm=self._batch_stats.update(statistics, columns[0]))
+        stats = getattr(self.loss, "stats", None)  # A custom loss need not have stats.
+        if stats is not None:
+            self._monitor.observe(stats, norm=self._batch_stats.update(stats, columns[0]))
         return loss
 
     def _memory_is_warm(self) -> bool:

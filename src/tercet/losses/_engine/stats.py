@@ -1,4 +1,4 @@
-"""What a loss saw in its batch, counted block by block while the distances are at hand."""
+"""Statistics of a loss and its batch, counted block by block while the distances are in memory."""
 
 import math
 from collections.abc import Sequence
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tercet.losses.miners import Block
+from tercet.losses.miners import DistanceBlock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LossStats:
-    """What a loss saw in a batch. Means are nan where there is nothing to take the mean of.
+    """Statistics of the triplets of a batch. A mean over nothing is nan.
 
     Attributes:
-        anchors: anchors that have a positive and a negative.
-        valid_triplets: all triplets of the batch.
-        mined_triplets: those that the miner chose (all of them, one an anchor, or one a positive).
-        active_triplets: the chosen ones that have a loss; of the soft margin, where all have, those whose negative is
-            no farther than the positive.
-        mean_positive_distance: the mean distance of these anchors to their positives.
-        mean_negative_distance: … to their negatives.
-        mean_hardest_positive_distance: the mean over anchors of the distance to the farthest positive.
-        mean_hardest_negative_distance: … to the nearest negative.
-        positive_pairs: pairs of an anchor and a positive, which `mean_positive_distance` is over.
-        negative_pairs: pairs of an anchor and a negative.
+        anchors: number of anchors that have a positive and a negative.
+        valid_triplets: number of all triplets of the batch.
+        mined_triplets: number of triplets that the miner chose: all, one per positive, or one per anchor.
+        active_triplets: number of chosen triplets with a loss above 0. With the soft margin, where all have one: number
+            of those whose negative is no farther than the positive.
+        mean_positive_distance: mean distance of these anchors to their positives.
+        mean_negative_distance: mean distance of these anchors to their negatives.
+        mean_hardest_positive_distance: mean over anchors of the distance to the farthest positive.
+        mean_hardest_negative_distance: mean over anchors of the distance to the nearest negative.
+        positive_pairs: number of pairs of an anchor and a positive, the denominator of `mean_positive_distance`.
+        negative_pairs: number of pairs of an anchor and a negative, the denominator of `mean_negative_distance`.
     """
 
     anchors: int
@@ -41,11 +41,11 @@ class LossStats:
 
     @property
     def active_fraction(self) -> float:
-        """Of the chosen triplets, the share that is active."""
+        """The fraction of the chosen triplets that is active."""
         return mean(self.active_triplets, self.mined_triplets)
 
     def sums(self) -> list[float]:
-        """Numbers that add up over batches and processes; `of_sums` is the way back."""
+        """Return numbers that add up over batches and processes, for `from_sums`."""
         counts = (self.anchors, self.valid_triplets, self.mined_triplets, self.active_triplets)
         pairs = (self.positive_pairs, self.negative_pairs)
         means = (
@@ -54,34 +54,46 @@ class LossStats:
             self.mean_hardest_positive_distance,
             self.mean_hardest_negative_distance,
         )
-        numbers = (*pairs, self.anchors, self.anchors)
-        totals = (value * number if number else 0.0 for value, number in zip(means, numbers, strict=True))
+        denominators = (*pairs, self.anchors, self.anchors)
+        totals = (value * number if number else 0.0 for value, number in zip(means, denominators, strict=True))
         return [*map(float, counts + pairs), *totals]
 
     @classmethod
-    def of_sums(cls, sums: Sequence[float]) -> "LossStats":
-        """The statistics of all batches whose `sums` were added."""
-        anchors, valid, chosen, active, positives, negatives = (round(number) for number in sums[:6])
-        numbers = (positives, negatives, anchors, anchors)
-        near, far, farthest, nearest = (mean(total, number) for total, number in zip(sums[6:], numbers, strict=True))
-        return cls(anchors, valid, chosen, active, near, far, farthest, nearest, positives, negatives)
+    def from_sums(cls, sums: Sequence[float]) -> "LossStats":
+        """Return the statistics of all batches whose `sums` were added."""
+        anchors, valid, mined, active, positive_pairs, negative_pairs = (round(number) for number in sums[:6])
+        positive, negative, hardest_positive, hardest_negative = sums[6:]
+        return cls(
+            anchors=anchors,
+            valid_triplets=valid,
+            mined_triplets=mined,
+            active_triplets=active,
+            mean_positive_distance=mean(positive, positive_pairs),
+            mean_negative_distance=mean(negative, negative_pairs),
+            mean_hardest_positive_distance=mean(hardest_positive, anchors),
+            mean_hardest_negative_distance=mean(hardest_negative, anchors),
+            positive_pairs=positive_pairs,
+            negative_pairs=negative_pairs,
+        )
 
     @classmethod
-    def of_nothing(cls) -> "LossStats":
-        """The statistics of no batch, which change no sum."""
-        return cls.of_sums([0.0] * 10)
+    def empty(cls) -> "LossStats":
+        """Return the statistics of no batch, which change no sum."""
+        return cls.from_sums([0.0] * 10)
 
 
-def figures(block: Block) -> Tensor:
-    """Sums over the anchors of a block, `(4,)`: distances to positives, to negatives, to the hardest of each."""
-    real = block.negatives != block.far
-    positives, farthest = block.positives, block.positives
-    if block.empty is not None:
-        positives, farthest = positives.masked_fill(block.empty, 0), farthest.masked_fill(block.empty, -torch.inf)
-    parts = (positives, block.negatives.where(real, 0).sum(1), farthest.amax(1), block.negatives.amin(1))
+def sum_distances(block: DistanceBlock) -> Tensor:
+    """Return sums over the anchors of a block `(4,)`: distances to positives, to negatives, to the hardest of each."""
+    is_negative = block.negatives != block.masked_value
+    parts = (
+        block.positives_or(0),
+        block.negatives.where(is_negative, 0).sum(1),
+        block.positives_or(-torch.inf).amax(1),
+        block.negatives.amin(1),
+    )
     return torch.stack([part.sum() for part in parts])
 
 
 def mean(total: float, number: int) -> float:
-    """The mean, nan of nothing."""
+    """Return the mean, or nan of nothing."""
     return total / number if number else math.nan
