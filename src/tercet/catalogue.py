@@ -7,8 +7,9 @@ benchmarks all read these tables, so a new entry is one `register` call:
 
     catalogue.METRICS.register(catalogue.MetricSpec(key="hit@3", title="hit@3", score="my_package:hit_at_3"))
 
-A package can also register its entries when Tercet starts: it names a function that makes the calls under the
-entry-point group `tercet.plugins`. This module imports neither torch nor NumPy, so `tercet --help` stays quick.
+An installed package can make the call too: it names a function that calls `register` as an entry point of the group
+`tercet.plugins`. The function runs when a table is first read. This module imports neither torch nor NumPy, so
+`tercet --help` stays quick.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,26 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, Literal, TypeVar
 
 from tercet.errors import TercetError, listed
+
+__all__ = [
+    "DISTANCES",
+    "FILE_FORMATS",
+    "LOSSES",
+    "METRICS",
+    "PLUGIN_GROUP",
+    "DistanceSpec",
+    "FileFormatSpec",
+    "LossSpec",
+    "MetricSpec",
+    "Registry",
+    "loss_name",
+    "metric_digits",
+    "metric_spec",
+    "metric_title",
+    "resolve",
+]
+
+PLUGIN_GROUP = "tercet.plugins"
 
 # An object, or "module:attribute", imported when it is first used.
 Reference = str | Any
@@ -30,9 +51,9 @@ class LossSpec:
     Attributes:
         name: its name on the command line and in records, such as `batch-hard`.
         cls: the `nn.Module` class.
-        summary: which triplets it takes, for help and docs.
-        has_margin: whether it takes a margin.
-        data: whether it mines labelled sentences or takes given triplets.
+        summary: which triplets it trains on, for help and docs.
+        has_margin: whether its class takes a margin.
+        data: `labels` if it mines the triplets of labelled sentences, `triplets` if the data are triplets.
     """
 
     name: str
@@ -59,17 +80,17 @@ class DistanceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A number that says how good a model or a run is.
+    """A number that measures a model or a training run.
 
     Attributes:
         key: its key in dictionaries of metrics and in records, such as `map@r`.
         title: its name in tables and plots.
-        digits: decimals shown.
-        higher_is_better: None where neither direction is better.
+        digits: number of decimals shown.
+        higher_is_better: None if neither direction is better.
         kind: `quality` metrics lie between 0 and 1; `distance` metrics are mean distances; `run` metrics describe a
             training run, such as seconds per step.
         score: of a retrieval metric, a function of a `tercet.evaluation.Ranking` that returns one value per query;
-            the metric is their mean over the queries with a relevant sentence. None where Tercet computes it itself.
+            the metric is their mean over the queries with a relevant sentence. None if Tercet computes it itself.
         compared: whether it has a column in the table of `tercet compare`.
     """
 
@@ -95,12 +116,19 @@ class FileFormatSpec:
         suffix: the end of the file name, such as `.csv`.
         reader: a function from a `pathlib.Path` to columns by name and the line number of each row (None without
             lines), see `tercet.data.reading`.
-        summary: what a file of this format holds, for help and docs.
+        summary: what a file of this format contains, for help and docs.
+
+    Raises:
+        TercetError: the suffix has no leading dot or has capital letters; file names are compared in lower case.
     """
 
     suffix: str
     reader: Reference
     summary: str
+
+    def __post_init__(self) -> None:
+        if not self.suffix.startswith(".") or self.suffix != self.suffix.lower():
+            raise TercetError(f"a file suffix is a dot and lower-case letters, such as '.csv'; got {self.suffix!r}")
 
     @property
     def name(self) -> str:
@@ -112,29 +140,44 @@ Spec = TypeVar("Spec", LossSpec, DistanceSpec, MetricSpec, FileFormatSpec)
 
 
 class Registry(Mapping[str, Spec], Generic[Spec]):
-    """Specs by name, in the order in which they were registered."""
+    """Specs by name, in the order of their registration.
+
+    Reading it runs the plugins that are installed.
+
+    Raises:
+        TercetError: a plugin fails, at each read.
+    """
 
     def __init__(self, kind: str, specs: Iterable[Spec]) -> None:
         self._kind = kind
-        self._specs: dict[str, Spec] = {spec.name: spec for spec in specs}
+        self._specs: dict[str, Spec] = {}
+        for spec in specs:
+            self.register(spec)
 
     def register(self, spec: Spec) -> Spec:
-        """Add a spec.
+        """Add a spec and return it.
 
         Raises:
             TercetError: the name is taken.
         """
         if spec.name in self._specs:
-            raise TercetError(f"there is already a {self._kind} named {spec.name!r}")
+            raise TercetError(
+                f"the catalogue already has a {self._kind} named {spec.name!r}; register it under another name"
+            )
         self._specs[spec.name] = spec
         return spec
 
     def unregister(self, name: str) -> None:
-        """Remove a spec, for tests that add one."""
+        """Remove the spec of a name. Tests use it to undo a registration."""
         del self._specs[name]
 
     def find(self, name: str, error: type[TercetError] = TercetError) -> Spec:
-        """Return the spec of a name, or raise `error` with the names that exist."""
+        """Return the spec of a name.
+
+        Args:
+            name: the name of a spec.
+            error: the class of the exception to raise if there is none; its message lists the names.
+        """
         _load_plugins()
         if name not in self._specs:
             raise error(f"unknown {self._kind} {name!r}; choose one of {listed(self._specs, limit=20)}")
@@ -162,32 +205,55 @@ def resolve(reference: Reference) -> Any:
 
 
 def loss_name(loss: object) -> str | None:
-    """Return the name of a loss object in the catalogue, or None if its class is not there."""
+    """Return the name of a loss object in the catalogue, or None if the catalogue does not have its class."""
     return next((name for name, spec in LOSSES.items() if type(loss) is resolve(spec.cls)), None)
 
 
+def metric_spec(key: str) -> MetricSpec:
+    """Return the spec of a metric, registered or not.
+
+    The triplet accuracy of each distance, `<distance>_accuracy`, follows from `DISTANCES`. An unknown key is its own
+    title.
+    """
+    if key in METRICS:
+        return METRICS[key]
+    distance = key.removesuffix("_accuracy")
+    return MetricSpec(key=key, title=f"triplet accuracy ({distance})" if distance in DISTANCES else key)
+
+
 def metric_title(key: str) -> str:
-    """Return the title of a metric, or the key itself if the catalogue does not have it."""
-    return METRICS[key].title if key in METRICS else key
+    """Return the title of a metric."""
+    return metric_spec(key).title
 
 
 def metric_digits(key: str) -> int:
-    """Return how many decimals of a metric are shown."""
-    return METRICS[key].digits if key in METRICS else 4
+    """Return the number of decimals that a metric is shown with."""
+    return metric_spec(key).digits
 
 
 _plugins_loaded = False
+_plugin_error: TercetError | None = None
 
 
 def _load_plugins() -> None:
     """Call the functions that installed packages name under `tercet.plugins`, once per process."""
-    global _plugins_loaded
+    global _plugins_loaded, _plugin_error
+    if _plugin_error is not None:
+        raise _plugin_error
     if _plugins_loaded:
         return
-    _plugins_loaded = True
-    for entry in entry_points(group="tercet.plugins"):
-        plugin: Callable[[], None] = entry.load()
-        plugin()
+    _plugins_loaded = True  # before the calls, since a plugin may read a table
+    for plugin in entry_points(group=PLUGIN_GROUP):
+        try:
+            register: Callable[[], object] = plugin.load()
+            register()
+        except Exception as error:
+            package = plugin.dist.name if plugin.dist else "unknown"
+            _plugin_error = TercetError(
+                f"the plugin {plugin.name!r} ({plugin.value}) of the package {package!r} failed with "
+                f"{type(error).__name__}: {error}; update the package or uninstall it"
+            )
+            raise _plugin_error from error
 
 
 _LOSSES = "tercet.losses.modules"
@@ -223,7 +289,7 @@ LOSSES: Registry[LossSpec] = Registry(
         LossSpec(
             name="triplet",
             cls=f"{_LOSSES}:TripletLoss",
-            summary="given triplets: the columns anchor, positive and negative",
+            summary="given triplets, in the columns anchor, positive and negative",
             data="triplets",
         ),
     ],
@@ -253,9 +319,6 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(
             key="mean_negative_distance", title="mean distance to negatives", higher_is_better=None, kind="distance"
         ),
-        MetricSpec(key="cosine_accuracy", title="triplet accuracy (cosine)"),
-        MetricSpec(key="euclidean_accuracy", title="triplet accuracy (euclidean)"),
-        MetricSpec(key="manhattan_accuracy", title="triplet accuracy (manhattan)"),
         MetricSpec(
             key="active_fraction",
             title="active fraction",

@@ -61,7 +61,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
         (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
         (("--minutes", "1", "--model", "./nowhere"), "no model directory at nowhere"),
         (("--seed", "4294967295", "--seeds", "2"), "--seeds must be at most 1 with --seed 4294967295, got 2"),
-        (("--output", "x" * 300), "cannot be a name: File name too long"),
+        (("--output", "x" * 300), "is an invalid path: File name too long"),
         (("--minutes", "0"), "--minutes must be above 0, got 0.0"),
         (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
@@ -74,13 +74,13 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
 def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
     done = run(*_compare(csv_file, bert, tmp_path / "out", *more), expect=2)
     assert message in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: ")]) == 1
+    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: error: ")]) == 1
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(csv_file, bert, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")
-    assert "is there already" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr
+    assert "already exists" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr
     (tmp_path / "out/compare.json").write_text("{}")
     refused = run(*_compare(csv_file, bert, tmp_path / "out", "--resume"), expect=2)
     assert "is not the file of a comparison; --overwrite starts anew" in refused.stderr

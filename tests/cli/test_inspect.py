@@ -143,10 +143,10 @@ def test_data_that_cannot_teach_are_inspected_and_told(tmp_path, bert):
         (("--suspects", "s.csv"), "--suspects needs --model: labels are disputed by sentences that a model finds"),
         (("--model", "BERT", "--suspects", "s.txt"), "--suspects must end in .csv, got 's.txt'"),
         (("--model", "BERT", "--suspects", "folder.csv"), "folder.csv is a folder; name a file"),
-        (("--model", "BERT", "--suspects", "there.csv"), "there.csv is there already; take another --suspects, or add"),
-        (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the data itself; take another"),
+        (("--model", "BERT", "--suspects", "there.csv"), "there.csv already exists; choose another --suspects or add"),
+        (("--model", "BERT", "--suspects", "data.csv", "--overwrite"), "data.csv is the input data; choose another"),
         (("--model", "BERT", "--suspects", "there.csv/s.csv"), "cannot write there.csv/s.csv: "),
-        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "cannot be a name: File name too long"),
+        (("--model", "BERT", "--suspects", "s" * 300 + ".csv"), "is an invalid path: File name too long"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
         (("--model", ""), "--model is empty"),
         (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
@@ -162,7 +162,7 @@ def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_
     before = csv_file.read_text()
     done = run("inspect", "data.csv", *(bert if word == "BERT" else word for word in more), cwd=tmp_path, expect=2)
     assert message in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: ")]) == 1
+    assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: error: ")]) == 1
     assert done.stdout == ""
     assert sorted(os.listdir(tmp_path)) == ["data.csv", "folder.csv", "there.csv"]
     assert ((tmp_path / "there.csv").read_text(), csv_file.read_text()) == ("mine", before)

@@ -27,7 +27,7 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
     again = run(*_train(csv_file, bert, tmp_path / "n", *options), expect=2)
-    assert "is there already; take another --report, or add --overwrite" in again.stderr
+    assert "already exists; choose another --report or add --overwrite" in again.stderr
     assert not (tmp_path / "n").exists()
 
 
@@ -135,8 +135,8 @@ def test_a_run_that_is_resumed_is_measured_as_often_as_it_asks(csv_file, bert, t
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [(".", "is the folder that you are in, or holds it"), ("..", "is the folder that you are in, or holds it"),
-     ("afile/m", "is a file, and no folder"), ("x" * 300, "cannot be a name: File name too long")],
+    [(".", "is the current folder or contains it"), ("..", "is the current folder or contains it"),
+     ("afile/m", "is a file, not a folder"), ("x" * 300, "is an invalid path: File name too long")],
 )  # fmt: skip
 def test_a_place_that_cannot_hold_a_model_is_refused_before_training(csv_file, bert, tmp_path, output, message):
     here = tmp_path / "here"
@@ -145,5 +145,5 @@ def test_a_place_that_cannot_hold_a_model_is_refused_before_training(csv_file, b
     done = run(*_train(csv_file, bert, output, "--overwrite"), cwd=here, expect=2)
     assert message in done.stderr
     assert os.listdir(here) == ["afile"]
-    assert "is a file, and no folder" in run(*_train(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
+    assert "is a file, not a folder" in run(*_train(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
                                             expect=2).stderr  # fmt: skip

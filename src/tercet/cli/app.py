@@ -1,28 +1,25 @@
-"""`tercet`: the commands, and how they end.
+"""`tercet`: the commands and their exit codes.
 
-Results go to standard output, progress and complaints to standard error. Exit codes: 0 done, 2 bad
-input (one line says what to do), 130 interrupted.
+Results go to standard output; notes, progress bars, warnings and errors go to standard error. Exit codes: 0 success,
+1 unexpected error, 2 invalid input (one line says what to do), 130 interrupted.
 """
 
 import typer
 
 from tercet._version import __version__
 from tercet.cli import compare, demo, encode, evaluate, inspect, train
+from tercet.cli.choices import CatalogueCommand, CatalogueGroup
 
 app = typer.Typer(
     name="tercet",
+    cls=CatalogueGroup,
     help="Train text-embedding models with triplet losses: labelled sentences in, a better model out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("inspect")(inspect.inspect)
-app.command("train")(train.train)
-app.command("compare")(compare.compare)
-app.command("evaluate")(evaluate.evaluate)
-app.command("encode")(encode.encode)
-app.command("demo")(demo.demo)
+for command in (inspect.inspect, train.train, compare.compare, evaluate.evaluate, encode.encode, demo.demo):
+    app.command(cls=CatalogueCommand)(command)
 
 
 def _print_version(wanted: bool) -> None:

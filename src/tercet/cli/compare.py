@@ -11,7 +11,7 @@ import typer
 
 from tercet._distributed import launched_world_size
 from tercet.cli import options as opt
-from tercet.cli.console import check_folder, one_line_errors, resume_command, say
+from tercet.cli.console import check_output_folder, print_note, report_errors, resume_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@one_line_errors
+@report_errors
 def compare(
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="Where to write compare.json and the best model.")],
@@ -68,7 +68,7 @@ def compare(
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
     begun = os.path.exists(output / "compare.json")  # which is False, and no error, for a name that is too long
-    check_folder(output, overwrite=overwrite or resume or begun, replaced=False)
+    check_output_folder(output, overwrite=overwrite or resume or begun, replaced=False)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
     opt.check_numbers(
@@ -103,7 +103,7 @@ def compare(
     load = functools.partial(load_model, model, trust_remote_code=trust_remote_code, packing=not no_packing)
     try:
         results = comparison.compare(
-            load, train, held_out, output, plan, facts=facts, resume=resume, overwrite=overwrite, tell=say
+            load, train, held_out, output, plan, facts=facts, resume=resume, overwrite=overwrite, tell=print_note
         )
     except KeyboardInterrupt:
         _say_how_to_resume(output)
@@ -112,7 +112,7 @@ def compare(
         typer.echo(json.dumps(results, indent=2))
         return
     print_comparison(results)
-    say(f"model of {results['recommendation']['variant']} written to {output / 'model'}")
+    print_note(f"model of {results['recommendation']['variant']} written to {output / 'model'}")
 
 
 def print_comparison(results: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def _cell(figure: dict[str, float | None], digits: int) -> str:
 def _say_how_to_resume(output: Path) -> None:
     path = output / "compare.json"
     if not path.exists():
-        say("tercet: interrupted before the first run; nothing was written")
+        print_note("tercet: interrupted before the first run; nothing was written")
         return
     runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    say(f"tercet: interrupted; {len(runs)} run(s) are done. Go on with:\n  {resume_command('--overwrite')}")
+    print_note(f"tercet: interrupted; {len(runs)} run(s) are done. Go on with:\n  {resume_command('--overwrite')}")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet.cli.console import BUNDLED, before_and_after, check_folder, load_model, one_line_errors, print_metrics, say
+from tercet.cli.console import (
+    BUNDLED,
+    before_after_change,
+    check_output_folder,
+    load_model,
+    print_metrics,
+    print_note,
+    report_errors,
+)
 from tercet.cli.reports import check_report, write_report
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ _SEARCHES = (
 )
 
 
-@one_line_errors
+@report_errors
 def demo(
     output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
@@ -32,7 +40,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
-    check_folder(output, overwrite=overwrite)
+    check_output_folder(output, overwrite=overwrite)
     report = report or output.with_name(f"{output.name}-report.html")
     check_report(report, "--report", overwrite=overwrite)
     from tercet.data.bundled import standard_library_docstrings
@@ -44,7 +52,7 @@ def demo(
 
     sentences, modules = standard_library_docstrings()
     data = LabelledSentences(sentences, *number_labels(modules, "the standard library"))
-    say(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
+    print_note(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
     train, held_out = split_held_out(data, 0.2, seed)
     model = load_model(BUNDLED)
     before = _search(model, held_out)
@@ -58,16 +66,16 @@ def demo(
             keep_embeddings=True,
         )  # fmt: skip
     except TrainingInterrupted:
-        say("tercet: interrupted; run the demo again")
+        print_note("tercet: interrupted; run the demo again")
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=2))
         write_report(report, run, as_dataset(held_out))
         return
-    print_metrics("Sentences held out, before and after", before_and_after(run.metrics))
+    print_metrics("Sentences held out, before and after", before_after_change(run.metrics))
     _print_searches(before, _search(model, held_out))
     write_report(report, run, as_dataset(held_out))
-    say(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
+    print_note(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
 
 
 def _search(model: "SentenceTransformer", data: Any) -> list[list[str]]:

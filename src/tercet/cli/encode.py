@@ -7,41 +7,43 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say
+from tercet.cli.console import check_output_file, load_model, print_note, report_errors
 from tercet.errors import DataError
 
 
-@one_line_errors
+@report_errors
 def encode(
-    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    model: opt.ModelArgument,
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="A .npy file (float32) or a .parquet file (text and embedding).")],
-    batch_size: Annotated[
-        int | None, typer.Option(help="The most sentences to embed at a time. [default: by their length]")
-    ] = None,
+    batch_size: opt.EncodeBatchSize = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale embeddings to length 1.")] = False,
     prompt_name: Annotated[str | None, typer.Option(help="The model's prompt to put before each sentence.")] = None,
     text_column: opt.TextColumn = None,
     split: opt.Split = "train",
+    device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Embed the sentences of a file, in their order."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
-    check_file(output, data, overwrite=overwrite)
+    check_output_file(output, data, overwrite=overwrite)
     from tercet.data.columns import check_texts, guess_text_column
     from tercet.data.reading import read_table
 
     table = read_table(data, split)
     column = guess_text_column(table.columns, text_column, table.source)
     texts = check_texts(table.columns[column], table.source, table.lines)
-    embeddings = load_model(model, trust_remote_code=trust_remote_code).encode(
-        texts, prompt_name, batch_size=batch_size, show_progress_bar=True, normalize_embeddings=normalize
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    embeddings = encoder.encode(
+        texts, prompt_name, batch_size=batch_size, show_progress_bar=not quiet, normalize_embeddings=normalize
     )
     with atomic_file(output) as partial:
         _write(partial, texts, embeddings)
-    say(f"{len(texts)} embeddings of {embeddings.shape[1]} numbers written to {output}")  # type: ignore[union-attr]
+    dim = embeddings.shape[1]  # type: ignore[union-attr]
+    print_note(f"{len(texts)} embeddings of {dim} numbers written to {output}")
 
 
 def _write(path: Path, texts: list[str], embeddings: object) -> None:

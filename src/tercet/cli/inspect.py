@@ -9,7 +9,7 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import MODEL_HELP, check_file, load_model, one_line_errors, say
+from tercet.cli.console import check_output_file, load_model, print_note, report_errors
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 SUSPECT_COLUMNS = ("row", "text", "label", "suggested_label", "score")
 
 
-@one_line_errors
+@report_errors
 def inspect(
     data: opt.Data,
     model: Annotated[
-        str | None, typer.Option(help=f"{MODEL_HELP} Without one, only texts and labels are looked at.")
+        str | None, typer.Option(help=f"{opt.MODEL_HELP} Without one, only texts and labels are looked at.")
     ] = None,
     suspects: Annotated[
         Path | None, typer.Option(help="Write the sentences with a disputed label to this .csv file, ranked.")
@@ -86,13 +86,13 @@ def _write(inspection: "Inspection", suspects: Path | None, output: Path | None)
     if suspects is not None:
         with atomic_file(suspects) as partial:
             number = _write_suspects(partial, inspection)
-        say(f"{number} sentences with a disputed label written to {suspects}")
+        print_note(f"{number} sentences with a disputed label written to {suspects}")
     if output is not None:
         from tercet.report.inspection_report import write_inspection_report
 
         with atomic_file(output) as partial:
             write_inspection_report(partial, inspection)
-        say(f"report written to {output}")
+        print_note(f"report written to {output}")
 
 
 def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool) -> None:
@@ -100,7 +100,7 @@ def _check_suspects(path: Path, data: str, model: str | None, *, overwrite: bool
         raise DataError("--suspects needs --model: labels are disputed by sentences that a model finds similar")
     if path.suffix != ".csv":
         raise DataError(f"--suspects must end in .csv, got {str(path)!r}")
-    check_file(path, data, overwrite=overwrite, option="--suspects")
+    check_output_file(path, data, overwrite=overwrite, option="--suspects")
 
 
 def _write_suspects(path: Path, inspection: "Inspection") -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._files import atomic_file
-from tercet.cli.console import check_file, command_again, say
+from tercet.cli.console import check_output_file, print_note, this_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         return
     if path.suffix != ".html":
         raise DataError(f"{option} must end in .html, got {str(path)!r}")
-    check_file(path, None, overwrite=overwrite, option=option)
+    check_output_file(path, None, overwrite=overwrite, option=option)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
@@ -38,8 +38,8 @@ def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -
         columns: dict[str, list[Any]] = evaluation[:]
         labels = [str(label) for label in columns["label"]]
         measured = Measured(columns["sentence"], labels, *run.embeddings)
-    command = command_again("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
-    say("writing the report")
+    command = this_command("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
+    print_note("writing the report")
     with atomic_file(path) as partial:
         write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
-    say(f"report written to {path}")
+    print_note(f"report written to {path}")

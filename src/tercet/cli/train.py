@@ -7,34 +7,34 @@ from typing import Annotated
 
 import typer
 
+from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
-    before_and_after,
-    check_folder,
+    before_after_change,
+    check_output_folder,
     load_model,
-    one_line_errors,
     print_metrics,
+    print_note,
+    report_errors,
     resume_command,
-    say,
 )
-from tercet.cli.options import DistanceName, LossName
 from tercet.cli.reports import check_report, write_report
 from tercet.errors import DataError
 
 _MARGIN = 0.3
 
 
-@one_line_errors
+@report_errors
 def train(
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="Where to write the model.")],
     model: opt.Model = opt.DEFAULT_MODEL,
-    loss: Annotated[LossName, typer.Option(help="Which triplets of a batch count.")] = LossName.BATCH_SEMI_HARD,
+    loss: opt.Loss = "batch-semi-hard",
     margin: Annotated[
         float, typer.Option(help="How much farther negatives should be, in units of distance.")
     ] = _MARGIN,
-    distance: Annotated[DistanceName, typer.Option(help="The distance to train.")] = DistanceName.EUCLIDEAN,
+    distance: opt.Distance = "euclidean",
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     max_steps: Annotated[int, typer.Option(help="Stop after so many steps, in place of epochs.")] = -1,
     batch_size: opt.BatchSize = 64,
@@ -65,7 +65,7 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
 ) -> None:
     """Train a model on labelled sentences; show what it was worth before and after."""
-    check_folder(output, overwrite=overwrite)
+    check_output_folder(output, overwrite=overwrite)
     check_report(report, "--report", overwrite=overwrite)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_numbers(
@@ -77,17 +77,17 @@ def train(
         ("--eval-steps", eval_steps, eval_steps is None or eval_steps > 0, "at least 1"),
     )
     opt.check_training(learning_rate, warmup_ratio, seed, eval_fraction, mini_batch_tokens)
-    if loss is LossName.TRIPLET:
+    if LOSSES[loss].data == "triplets":
         opt.check_numbers(("--batch-size", batch_size, batch_size > 0, "at least 1"))
     else:
         opt.check_batch(batch_size, samples_per_label)
-    if loss is LossName.BATCH_HARD_SOFT_MARGIN and margin != _MARGIN:
-        say(f"--margin {margin:g} is not used: the soft margin has none")
+    if not LOSSES[loss].has_margin and margin != _MARGIN:
+        print_note(f"--margin {margin:g} is not used: the loss {loss} has no margin")
     from tercet.data.loading import Columns, load_training_data, load_triplets
 
     fraction = opt.EVAL_FRACTION if eval_fraction is None else eval_fraction
     columns = Columns(text_column, label_column, split)
-    if loss is LossName.TRIPLET:
+    if LOSSES[loss].data == "triplets":
         train_set, eval_set = load_triplets(data, eval_data, fraction, columns, seed)
     else:
         train_set, eval_set = load_training_data(data, eval_data, fraction, columns, seed)
@@ -97,7 +97,7 @@ def train(
     from tercet.runs.settings import RunSettings
 
     settings = RunSettings(
-        loss.value, margin, distance.value, epochs, max_steps, batch_size, samples_per_label,
+        loss, margin, distance, epochs, max_steps, batch_size, samples_per_label,
         learning_rate, warmup_ratio, seed, bf16, mini_batch_tokens, cross_batch_memory, save_every, keep, eval_steps,
     )  # fmt: skip
     facts = {
@@ -118,14 +118,14 @@ def train(
     if as_json:
         typer.echo(json.dumps(run.metrics, indent=2))
     elif eval_set is not None:
-        print_metrics(f"{len(eval_set)} rows to measure on", before_and_after(run.metrics))
-    say(f"model written to {output}")
+        print_metrics(f"{len(eval_set)} rows to measure on", before_after_change(run.metrics))
+    print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run, eval_set)
 
 
 def _say_how_to_resume(checkpoint: Path | None) -> None:
     if checkpoint is None:
-        say("tercet: interrupted before the first checkpoint; nothing was written")
+        print_note("tercet: interrupted before the first checkpoint; nothing was written")
         return
-    say(f"tercet: interrupted; {checkpoint} is whole. Go on with:\n  {resume_command()}")
+    print_note(f"tercet: interrupted; {checkpoint} is whole. Go on with:\n  {resume_command()}")
