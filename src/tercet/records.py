@@ -162,8 +162,14 @@ class TrialRecord:
 class MeanAndStd:
     """Mean and standard deviation over seeds; None without a value, or for the deviation of a single one."""
 
-    mean: float | None
-    std: float | None
+    mean: float | None = None
+    std: float | None = None
+
+    def format(self, digits: int) -> str:
+        """Return `mean ± std` with the given number of decimals; `–` without a value."""
+        if self.mean is None:
+            return "–"
+        return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
 
 
 @dataclass(kw_only=True)

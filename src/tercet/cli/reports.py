@@ -2,16 +2,15 @@
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
 from tercet.cli.console import check_output_file, print_note, this_command
 from tercet.errors import DataError
+from tercet.runs.data import label_names
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from tercet.runs.run import TrainingRun
+    from tercet.runs import TrainingRun
 
 _NEEDED = ("plotly", "sklearn")
 
@@ -27,19 +26,18 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
-def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -> None:
-    """Write the report of a run and say where it is."""
+def write_report(path: Path, run: "TrainingRun") -> None:
+    """Write the report of a run and print where it is."""
     from tercet.report.run_report import Measured, write_run_report
 
     measured, missing = None, "Nothing was held out to measure on."
-    if evaluation is not None and run.embeddings is None:
+    if run.eval_data is not None and run.embeddings is None:
         missing = "The run was measured on triplets, which have no labels."
-    if evaluation is not None and run.embeddings is not None:
-        columns: dict[str, list[Any]] = evaluation[:]
-        labels = [str(label) for label in columns["label"]]
-        measured = Measured(columns["sentence"], labels, *run.embeddings)
+    if run.eval_data is not None and run.embeddings is not None:
+        labels = [str(label) for label in label_names(run.eval_data)]
+        measured = Measured(run.eval_data["sentence"][:], labels, *run.embeddings)
     command = this_command("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
     print_note("writing the report")
     with atomic_file(path) as partial:
-        write_run_report(partial, run.metrics, run.log, measured, command=command, missing=missing)
+        write_run_report(partial, run.record.to_dict(), run.log, measured, command=command, missing=missing)
     print_note(f"report written to {path}")
