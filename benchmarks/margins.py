@@ -41,7 +41,7 @@ def main() -> None:
             scores = found.setdefault(loss, {})
             for margin in MARGINS:
                 if str(margin) not in scores:
-                    scores[str(margin)] = map_at_r(train, test, RunSettings(loss, margin))
+                    scores[str(margin)] = map_at_r(train, test, RunSettings(loss=loss, margin=margin))
                     arguments.output.write_text(json.dumps(results, indent=2))
             print(_line(name, loss, scores, found["suggested"]), flush=True)
 

@@ -14,7 +14,7 @@ from tercet.errors import DataError
 from tercet.losses import functional
 from tercet.losses import miners as rules
 from tercet.losses._engine.stats import LossStats
-from tercet.runs.run import build_trainer
+from tercet.runs.build import build_trainer
 from tercet.runs.settings import RunSettings
 from tercet.trainer.monitor import BATCHES, ENOUGH, BatchStats, TrainingMonitor
 from tests.trainer.test_trainer import _arguments, _trainer
