@@ -1,4 +1,4 @@
-"""What runs write about themselves, as dataclasses with a format version.
+"""Records that runs write, as dataclasses with a format version.
 
     metrics.json     RunRecord, written by `tercet train`, read by the report
     compare.json     ComparisonRecord, written by `tercet compare`: a TrialRecord per run, and what follows from them
@@ -64,7 +64,7 @@ class RunRecord:
 
 @dataclass(kw_only=True)
 class TrainingRecord:
-    """How a model was trained, as its card shows it; saved in the model's `tercet.json`.
+    """The facts about a training run that the model card shows; saved in the model's `tercet.json`.
 
     Attributes:
         loss: the class name of the loss.
@@ -260,7 +260,7 @@ class ComparisonRecord:
     """The content of `compare.json`.
 
     Attributes:
-        settings: model, data, variants, seeds, budget, and the settings that all runs share.
+        settings: model, data, variants, seeds, budget, and the settings that are the same for all runs.
         data: for `train` and `eval`: the number of sentences and labels, and a digest of all of them.
         environment: versions and machine, which times and the last digits depend on.
         runs: one record per run.

@@ -64,7 +64,7 @@ def compare(
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
     resume: Annotated[bool, typer.Option("--resume", help="Continue with the runs that are missing.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start a new comparison in place of an earlier one.")
+        bool, typer.Option("--overwrite", help="Start a new comparison, replacing an earlier one.")
     ] = False,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only compare.json on standard output.")] = False,

@@ -1,4 +1,4 @@
-"""What is compared: variants (losses × margins × distances), seeds and a budget. Does not import torch."""
+"""The plan of a comparison: variants (losses × margins × distances), seeds and a budget. Does not import torch."""
 
 import itertools
 import math

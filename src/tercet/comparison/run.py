@@ -34,7 +34,7 @@ from tercet.runs.data import label_names
 
 logger = logging.getLogger(__name__)
 
-# Steps that measure the time per step; the timer leaves out the first of them.
+# Number of steps to measure the seconds per step; the timer leaves out the first ones, which are slower.
 _TIMED_STEPS = 15
 
 

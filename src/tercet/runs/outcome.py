@@ -1,4 +1,4 @@
-"""What a training run returns, or raises when the user stops it. Does not import torch."""
+"""The result of a training run, and the exception after Ctrl-C. Does not import torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
