@@ -1,10 +1,11 @@
-"""Time and memory of a training step as batches grow, at once and with cached gradients, and over two processes.
+"""Measure time and memory of a training step for growing batches: at once, with cached gradients, on two processes.
 
     python benchmarks/scaling.py --data DIR [--largest 8192] [--tokens 1024] [--output FILE.json]
 
-All-MiniLM-L6-v2, BANKING77, BatchSemiHard, P×K with P = 64 labels from batches of 256 on, two threads; each case in a
-process of its own. Larger batches are left out where they would need more memory than the machine has, or more than
-`--limit` seconds a step. Strong scaling: one thread a process, the same batch.
+All-MiniLM-L6-v2, BANKING77, BatchSemiHard, P×K with P = 64 labels for batches of at least 256, two threads. Each case
+runs in a separate process. Larger batches are skipped if they would need more memory than the machine has, or more than
+`--limit` seconds per step. The runs on one and two processes (strong scaling) use one thread per process and the same
+global batch.
 """
 
 import argparse
@@ -27,7 +28,10 @@ SIZES = [64, 256, 1024, 2048, 8192]
 
 
 def one(options: dict[str, Any]) -> dict[str, Any]:
-    """Some training steps: median seconds of those after the first, peak memory, the share of parts skipped."""
+    """Train a few steps. Return the median seconds of a step, the peak memory, and the fraction of skipped chunks.
+
+    The median leaves out the first step.
+    """
     from datasets import Dataset
     from transformers import TrainerCallback
 
@@ -42,38 +46,38 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(options["threads"])
     texts, labels = labelled(Path(options["data"]), "banking77")
     size, steps = options["batch_size"], options["steps"]
-    order = GroupByLabelSampler(labels, size, samples_per_label=max(4, size // 64)).batches().flatten()
-    order = [int(row) for _ in range(1 + size * steps // len(order)) for row in order][: size * steps]
-    data = Dataset.from_dict({"sentence": [texts[row] for row in order], "label": [labels[row] for row in order]})
+    rows = GroupByLabelSampler(labels, size, samples_per_label=max(4, size // 64)).batches().flatten()
+    rows = [int(row) for _ in range(1 + size * steps // len(rows)) for row in rows][: size * steps]
+    data = Dataset.from_dict({"sentence": [texts[row] for row in rows], "label": [labels[row] for row in rows]})
     model = library.SentenceTransformer(options["model"], device="cpu")
-    ends: list[float] = []
+    times: list[float] = []
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+            times.append(time.perf_counter())
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+            times.append(time.perf_counter())
 
-    ours = {"mini_batch_tokens": options["tokens"], "train_sampling_strategy": "sequential"}
+    tercet_only = {"mini_batch_tokens": options["tokens"], "train_sampling_strategy": "sequential"}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     with tempfile.TemporaryDirectory() as output:
         arguments = library.SentenceTransformerTrainingArguments(
             output, max_steps=steps, per_device_train_batch_size=size // processes, report_to="none",
             save_strategy="no", disable_tqdm=True, logging_steps=steps, use_cpu=True, dataloader_pin_memory=False,
-            **(ours if options["library"] == "tercet" else {}),
+            **(tercet_only if options["library"] == "tercet" else {}),
         )  # fmt: skip
         trainer = library.SentenceTransformerTrainer(
             model, arguments, data, loss=losses.BatchSemiHardTripletLoss(model, margin=0.3), callbacks=[Clock()]
         )
         trainer.train()
-    seconds = [after - before for before, after in pairwise(ends)][::2]
-    skipped = [entry["parts_skipped"] for entry in trainer.state.log_history if "parts_skipped" in entry]
-    return {"seconds": statistics.median(seconds[1:]), "peak_mib": peak_mib(), "parts_skipped": skipped[-1:]}
+    seconds = [after - before for before, after in pairwise(times)][::2]
+    skipped = [entry["chunks_skipped"] for entry in trainer.state.log_history if "chunks_skipped" in entry]
+    return {"seconds": statistics.median(seconds[1:]), "peak_mib": peak_mib(), "chunks_skipped": skipped[-1:]}
 
 
-def several(processes: int, options: dict[str, Any]) -> dict[str, Any]:
-    """The same under torchrun; the figures of the first process."""
+def run_on_processes(processes: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Run `one` in several processes under torchrun. Return the result of the first process."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += [__file__, "--one", json.dumps(options)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -86,7 +90,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--largest", type=int, default=8192)
     parser.add_argument("--tokens", type=int, default=1024, help="mini_batch_tokens of the cached runs")
-    parser.add_argument("--limit", type=float, default=150, help="seconds a step beyond which no larger batch is run")
+    parser.add_argument("--limit", type=float, default=150, help="maximum seconds per step; larger batches are skipped")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -96,37 +100,39 @@ def main() -> None:
             print(json.dumps(result), flush=True)
         return
     shared = {"data": str(arguments.data), "model": model_folder("bundled"), "threads": 2, "tokens": None}
-    kinds = {
+    variants = {
         "at once": {"library": "tercet"},
         "cached": {"library": "tercet", "tokens": arguments.tokens},
         "sentence-transformers": {"library": "peer"},
     }
     rows: list[dict[str, Any]] = []
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
-    for name, kind in kinds.items():
+    for name, variant in variants.items():
         for size, larger in pairwise([*(size for size in SIZES if size <= arguments.largest), math.inf]):
             row = alone(
-                __file__, shared | kind | {"batch_size": size, "steps": 5 if size <= 256 else 3 if size <= 2048 else 2}
+                __file__,
+                shared | variant | {"batch_size": size, "steps": 5 if size <= 256 else 3 if size <= 2048 else 2},
             )
             rows.append({"kind": name, "batch_size": size, **row})
             print(
-                f"{name:22s} batch {size:5d}  {row['seconds']:8.2f} s  {1e3 * row['seconds'] / size:6.1f} ms a sentence"
-                f"  {row['peak_mib']:7.0f} MiB  parts skipped {row['parts_skipped']}",
+                f"{name:22s} batch {size:5d}  {row['seconds']:8.2f} s"
+                f"  {1e3 * row['seconds'] / size:6.1f} ms per sentence"
+                f"  {row['peak_mib']:7.0f} MiB  chunks skipped {row['chunks_skipped']}",
                 flush=True,
             )
             growth = larger / size
             if larger < math.inf and row["seconds"] * growth > arguments.limit:
-                print(f"{name:22s} batch {larger:5d}  left out: more than {arguments.limit} s a step")
+                print(f"{name:22s} batch {larger:5d}  skipped: more than {arguments.limit} s per step")
                 break
-            # Of the peak, about 600 MiB are there at any size.
+            # About 600 MiB of the peak do not depend on the batch size.
             if larger < math.inf and (row["peak_mib"] - 600) * growth > 0.8 * memory and name != "cached":
-                print(f"{name:22s} batch {larger:5d}  left out: more memory than there is", flush=True)
+                print(f"{name:22s} batch {larger:5d}  skipped: more memory than the machine has", flush=True)
                 break
     for processes in (1, 2):
         options = shared | {"library": "tercet", "batch_size": 256, "steps": 5, "threads": 1}
-        row = several(processes, options)
+        row = run_on_processes(processes, options)
         rows.append({"kind": f"{processes} process(es)", "batch_size": 256, **row})
-        print(f"{processes} process(es), one thread each, batch 256: {row['seconds']:.2f} s a step", flush=True)
+        print(f"{processes} process(es), one thread each, batch 256: {row['seconds']:.2f} s per step", flush=True)
     if arguments.output:
         arguments.output.write_text(json.dumps(rows, indent=1))
 

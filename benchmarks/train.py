@@ -1,10 +1,10 @@
-"""Training steps against sentence-transformers' own trainer: time, peak memory, losses, and where a step goes.
+"""Compare training steps with those of sentence-transformers: time, peak memory, losses, and the parts of a step.
 
     python benchmarks/train.py --data DIR [--mpnet FOLDER] [--steps 12] [--rounds 2] [--output FILE.json]
 
-The same model, data, batches (P×K, K = 4), loss (SemiHard, margin 0.3), optimizer and precision for both libraries.
-Each run is a process of its own; libraries take turns. Times are medians over the steps after the first three.
-DIR holds a folder a data set with train.csv (columns text, label). On a GPU: bfloat16 and batches of 256.
+Both libraries use the same model, data, batches (P×K, K = 4), loss (SemiHard, margin 0.3), optimizer and precision.
+Each run is a separate process, and the libraries alternate. Times are medians over the steps after the first three.
+DIR contains one folder per data set with a train.csv (columns text, label). A GPU runs bfloat16 and batches of 256.
 """
 
 import argparse
@@ -20,19 +20,19 @@ from typing import Any
 import torch
 from common import alone, labelled, model_folder, peak_mib
 
-WARM_UP = 3
+WARMUP = 3
 CASES = [("banking77", "bundled", 64), ("clinc150", "bundled", 64), ("banking77", "mpnet", 32)]
 
 
-def trainer_of(options: dict[str, Any], output: str) -> Any:
-    """The trainer of one library over the first batches that our sampler draws, in that order."""
+def make_trainer(options: dict[str, Any], output: str) -> Any:
+    """Return the trainer of one library on the first batches of our sampler in their order, and the step end times."""
     from datasets import Dataset
     from transformers import TrainerCallback
 
     from tercet.data.sampler import GroupByLabelSampler
 
-    ours = options["library"] == "tercet"
-    if ours:
+    is_tercet = options["library"] == "tercet"
+    if is_tercet:
         import tercet as library
         from tercet import losses
     else:
@@ -47,25 +47,25 @@ def trainer_of(options: dict[str, Any], output: str) -> Any:
     size, steps = options["batch_size"], options["steps"]
     rows = GroupByLabelSampler(labels, size, samples_per_label=4).batches()[:steps].flatten()
     data = Dataset.from_dict({"sentence": [texts[row] for row in rows], "label": [labels[row] for row in rows]})
-    sampler = {"train_sampling_strategy": "sequential"} if ours else {"batch_sampler": _in_order}
+    sampler = {"train_sampling_strategy": "sequential"} if is_tercet else {"batch_sampler": _in_order}
     arguments = library.SentenceTransformerTrainingArguments(
         output, max_steps=steps, per_device_train_batch_size=size, learning_rate=5e-5, warmup_steps=0.1,
         report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1, bf16=torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(), **sampler,
     )  # fmt: skip
 
-    ends: list[float] = []
+    step_ends: list[float] = []
 
-    class Clock(TrainerCallback):
+    class StepEnds(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            ends.append(time.perf_counter())
+            step_ends.append(time.perf_counter())
 
     loss = losses.BatchSemiHardTripletLoss(model, margin=0.3)
     return library.SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[Clock()]
-    ), ends
+        model=model, args=arguments, train_dataset=data, loss=loss, callbacks=[StepEnds()]
+    ), step_ends
 
 
 def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
@@ -76,30 +76,30 @@ def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
 
 
 def one(options: dict[str, Any]) -> dict[str, Any]:
-    """Train some steps; seconds of each step, its loss, and the peak memory of this process."""
+    """Train a few steps. Return the seconds and the loss of each step, and the peak memory of this process."""
     torch.set_num_threads(options["threads"])
     with tempfile.TemporaryDirectory() as output:
-        trainer, ends = trainer_of(options, output)
-        spent, shapes = _watched(trainer) if options["watch"] else ({}, [])
+        trainer, step_ends = make_trainer(options, output)
+        spent, shapes = _profile(trainer) if options["profile"] else ({}, [])
         trainer.train()
-    seconds = [after - before for before, after in pairwise(ends)]
+    seconds = [after - before for before, after in pairwise(step_ends)]
     result: dict[str, Any] = {
-        "seconds": seconds[WARM_UP - 1 :],
+        "seconds": seconds[WARMUP - 1 :],
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         "peak_mib": peak_mib(),
         "gpu_peak_mib": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
     }
-    if options["watch"]:
+    if options["profile"]:
         step = statistics.median(result["seconds"])
-        parts = {name: statistics.median(times[WARM_UP:]) for name, times in spent.items()}
+        parts = {name: statistics.median(times[WARMUP:]) for name, times in spent.items()}
         parts["rest"] = step - sum(parts.values())
         result |= {"step": step, "parts": parts, "bare_products": _bare_products(shapes)}
     return result
 
 
-def _watched(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int, int, int]]]]:
-    """Seconds of the parts of each step, and the shapes (rows, in, out) that linear layers see in each."""
-    from tercet.trainer import collate as datasets
+def _profile(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int, int, int]]]]:
+    """Measure the parts of each step. Return their seconds, and the shapes (rows, in, out) of the linear layers."""
+    from tercet.trainer import collate
 
     spent: dict[str, list[float]] = defaultdict(list)
     shapes: list[list[tuple[int, int, int]]] = []
@@ -113,7 +113,7 @@ def _watched(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int,
 
         return run
 
-    datasets.pack = timed("collate", datasets.pack)  # type: ignore[attr-defined]
+    collate.pack = timed("collate", collate.pack)  # type: ignore[attr-defined]
     trainer.model.forward = timed("encode", trainer.model.forward)
     trainer.loss.compute_loss_from_embeddings = timed("loss", trainer.loss.compute_loss_from_embeddings)
     trainer.accelerator.backward = timed("backward", trainer.accelerator.backward)
@@ -140,7 +140,7 @@ def _watched(trainer: Any) -> tuple[dict[str, list[float]], list[list[tuple[int,
 
 
 def _bare_products(shapes: list[list[tuple[int, int, int]]]) -> float:
-    """Seconds of the linear layers' matrix products of a step, forward and backward, and nothing else."""
+    """Return the seconds of only the matrix products of the linear layers in a step, forward and backward."""
     seconds = []
     for step in shapes[-5:]:
         total = 0.0
@@ -157,7 +157,7 @@ def _bare_products(shapes: list[list[tuple[int, int, int]]]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data"))
-    parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2; without it that case is left out")
+    parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2; without it, this case is skipped")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
@@ -173,20 +173,20 @@ def main() -> None:
     report: dict[str, Any] = {"torch": torch.__version__, "threads": arguments.threads, "cases": []}
     for name, model, size in CASES:
         if model == "mpnet" and not arguments.mpnet:
-            print(f"{name}, all-mpnet-base-v2: left out, since --mpnet names no folder")
+            print(f"{name}, all-mpnet-base-v2: skipped, because --mpnet is not set")
             continue
         options = {
-            "data": str(arguments.data), "set": name, "dropout": True, "watch": False, "threads": arguments.threads,
-            "model": model_folder(arguments.mpnet if model == "mpnet" else model), "steps": arguments.steps + WARM_UP,
+            "data": str(arguments.data), "set": name, "dropout": True, "profile": False, "threads": arguments.threads,
+            "model": model_folder(arguments.mpnet if model == "mpnet" else model), "steps": arguments.steps + WARMUP,
             "batch_size": 256 if torch.cuda.is_available() else size,
         }  # fmt: skip
         report["cases"].append(_case(options, arguments.rounds))
     if arguments.loss_steps:
         options |= {"set": "banking77", "model": model_folder("bundled"), "batch_size": 64, "dropout": False}
         options |= {"steps": arguments.loss_steps}
-        ours, theirs = (alone(__file__, options | {"library": name})["losses"] for name in ("tercet", "peer"))
-        report["largest_difference_of_losses"] = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
-        print(f"losses of {len(ours)} steps without dropout differ by {report['largest_difference_of_losses']:.1e}")
+        tercet, peer = (alone(__file__, options | {"library": name})["losses"] for name in ("tercet", "peer"))
+        report["largest_difference_of_losses"] = max(abs(a - b) for a, b in zip(tercet, peer, strict=True))
+        print(f"losses of {len(tercet)} steps without dropout differ by {report['largest_difference_of_losses']:.1e}")
     if arguments.output:
         arguments.output.write_text(json.dumps(report, indent=1))
 
@@ -198,19 +198,20 @@ def _case(options: dict[str, Any], rounds: int) -> dict[str, Any]:
             runs[library].append(alone(__file__, options | {"library": library}))
     seconds = {name: statistics.median([s for run in group for s in run["seconds"]]) for name, group in runs.items()}
     peaks = {name: statistics.median(run["peak_mib"] for run in group) for name, group in runs.items()}
-    watched = alone(__file__, options | {"library": "tercet", "watch": True})
-    share = watched["bare_products"] / watched["step"]
+    profile = alone(__file__, options | {"library": "tercet", "profile": True})
+    fraction = profile["bare_products"] / profile["step"]
     case = {
         "set": options["set"], "model": Path(options["model"]).name, "batch_size": options["batch_size"],
-        "seconds": seconds, "peak_mib": peaks, "parts": watched["parts"], "share_of_bare_products": share, "runs": runs,
+        "seconds": seconds, "peak_mib": peaks, "parts": profile["parts"],
+        "fraction_of_bare_products": fraction, "runs": runs,
     }  # fmt: skip
     print(f"{case['set']}, {case['model']}, batch {case['batch_size']}")
     ratio = seconds["peer"] / seconds["tercet"]
-    print(f"  a step {seconds['tercet']:.2f} s against {seconds['peer']:.2f} s: × {ratio:.2f}")
+    print(f"  per step {seconds['tercet']:.2f} s against {seconds['peer']:.2f} s: × {ratio:.2f}")
     print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
-    for part, time_of_part in watched["parts"].items():
-        print(f"  {part:16s} {time_of_part * 1e3:8.1f} ms  {time_of_part / watched['step']:6.1%}")
-    print(f"  bare products of the linear layers: {share:.0%} of a step", flush=True)
+    for part, time_of_part in profile["parts"].items():
+        print(f"  {part:16s} {time_of_part * 1e3:8.1f} ms  {time_of_part / profile['step']:6.1%}")
+    print(f"  bare products of the linear layers: {fraction:.0%} of a step", flush=True)
     return case
 
 

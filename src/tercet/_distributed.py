@@ -1,7 +1,8 @@
-"""The processes that train together: how many there are, and which one this is. Does not import torch.
+"""Number and rank of the processes that train together. This module does not import torch.
 
-`world_size`, `rank` and `is_first_process` describe the process group of `torch.distributed`. Before there is one, a
-launcher such as `torchrun` has already set environment variables: `launched_world_size` and `is_first_launched`.
+`world_size`, `rank` and `is_first_process` describe the process group of `torch.distributed`. Before the group is
+created, `launched_world_size` and `is_first_launched` read the environment variables that a launcher such as
+`torchrun` sets.
 """
 
 import os
@@ -10,31 +11,31 @@ from typing import Any
 
 
 def world_size() -> int:
-    """Return the number of processes in the process group, 1 without one."""
+    """Return the number of processes in the process group, or 1 without a group."""
     group = _process_group()
     return int(group.get_world_size()) if group else 1
 
 
 def rank() -> int:
-    """Return the number of this process in the process group, 0 without one."""
+    """Return the rank of this process in the process group, or 0 without a group."""
     group = _process_group()
     return int(group.get_rank()) if group else 0
 
 
 def is_first_process() -> bool:
-    """Return whether this process logs and writes files for all."""
+    """Return whether this process has rank 0. It logs and writes files for all processes."""
     return rank() == 0
 
 
 def wait_for_all() -> None:
-    """Wait until every process of the group has come here."""
+    """Wait until every process of the group has reached this call (a barrier)."""
     group = _process_group()
     if group:
         group.barrier()
 
 
 def launched_world_size() -> int:
-    """Return the number of processes that a launcher started, 1 without a launcher."""
+    """Return the number of processes that a launcher started, or 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -44,6 +45,6 @@ def is_first_launched() -> bool:
 
 
 def _process_group() -> Any:
-    """Return `torch.distributed` if a process group exists; without torch there is none."""
+    """Return `torch.distributed` if a process group exists, else None. Without torch there is no group."""
     distributed: Any = sys.modules.get("torch.distributed")
     return distributed if distributed and distributed.is_available() and distributed.is_initialized() else None

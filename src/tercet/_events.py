@@ -1,7 +1,7 @@
-"""Warnings about a training run, as typed events: a kind to act on, and a message to read.
+"""Warnings about a training run, as typed events: a kind for programs and a message for people.
 
-Losses, encoder and trainer call `emit_warning`. Consumers receive each event: one logs the message, and
-`collect_warnings` keeps the events of a run for its record.
+Losses, encoder and trainer call `emit_warning`. Every consumer receives the event: one consumer logs the message,
+and `collect_warnings` collects the events of a run for its record.
 """
 
 import logging
@@ -16,7 +16,18 @@ logger = logging.getLogger("tercet")
 
 
 class WarningKind(str, Enum):
-    """What a warning is about; the values are written to records."""
+    """The kinds of warnings. Records store the values, so a value never changes.
+
+    Attributes:
+        UNREACHABLE_MARGIN: no triplet can ever satisfy the margin.
+        NO_TRIPLET: a batch holds no triplet.
+        INACTIVE_TRIPLETS: no triplet has a loss above 0 any more.
+        COLLAPSE: the embeddings have collapsed.
+        LABELS_NOT_SEPARATED: sentences with the same label are as far apart as sentences with different labels.
+        PACKING_DISABLED: the model cannot run on packed batches.
+        UNUSED_GPUS: there are more GPUs than processes.
+        OTHER: a warning without a kind, from a record of format version 1.
+    """
 
     UNREACHABLE_MARGIN = "unreachable-margin"
     NO_TRIPLET = "no-triplet"
@@ -30,14 +41,23 @@ class WarningKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingWarning:
-    """A warning about a run: its kind, and a sentence that names the remedy."""
+    """A warning about a run.
+
+    Attributes:
+        kind: the kind of the warning, for programs.
+        message: what is wrong and what to do, for people.
+    """
 
     kind: WarningKind
     message: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the warning as JSON values, for a record."""
+        return {"kind": self.kind.value, "message": self.message}
+
 
 def emit_warning(kind: WarningKind, message: str) -> None:
-    """Send a warning to all consumers, from the first process alone."""
+    """Send a warning to all consumers. Under several processes only the first one sends it."""
     if is_first_process():
         event = TrainingWarning(kind=kind, message=message)
         for consume in tuple(_consumers):
@@ -46,7 +66,14 @@ def emit_warning(kind: WarningKind, message: str) -> None:
 
 @contextmanager
 def collect_warnings() -> Iterator[list[TrainingWarning]]:
-    """Collect the warnings that are emitted in the block, in their order; they are logged as well."""
+    """Collect the warnings that are emitted inside the `with` block, in order. They are logged as well.
+
+    Example:
+        >>> with collect_warnings() as collected:
+        ...     emit_warning(WarningKind.NO_TRIPLET, "a batch holds no triplet")
+        >>> collected[0].kind.value
+        'no-triplet'
+    """
     collected: list[TrainingWarning] = []
     consume = collected.append
     _consumers.append(consume)

@@ -92,9 +92,10 @@ def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, 
     options = ("--distance", "cosine", "--margin", 5, "--max-steps", 2, "--report", tmp_path / "r.html")
     done = run(*_train(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
     (warning,) = json.loads((tmp_path / "m/metrics.json").read_text())["warnings"]
-    assert "margin" in warning
-    assert warning in " ".join(done.stderr.split())
-    assert f"<p>Warning: {html.escape(warning)}" in (tmp_path / "r.html").read_text()
+    assert warning["kind"] == "unreachable-margin"
+    assert "margin" in warning["message"]
+    assert warning["message"] in " ".join(done.stderr.split())
+    assert f"<p>Warning: {html.escape(warning['message'])}" in (tmp_path / "r.html").read_text()
 
 
 def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_file, bert, tmp_path):

@@ -1,4 +1,6 @@
-"""Training runs in float64, one after the other, run by `test_processes` under torchrun: writes weights of each rank.
+"""Training runs in float64, one after the other. Writes the weights of each rank.
+
+`test_distributed` launches this module with torchrun.
 
 Usage: processes_run.py MODEL OUTPUT BATCH_SIZE
 """
@@ -10,61 +12,59 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from torch import nn
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, losses
 from tests.conftest import TOPICS
+from tests.trainer.helpers import flat_weights, logged_losses, turn_off_dropout
 
 LOSSES = ["BatchAllTripletLoss", "BatchHardTripletLoss", "BatchSemiHardTripletLoss", "BatchHardSoftMarginTripletLoss"]
 RUNS = [
     *itertools.product(LOSSES, ["group_by_label"], [None, 12], [True, False], [0]),
     ("BatchAllTripletLoss", "batch_sampler", None, True, 0),  # a last, smaller batch; ranks without a triplet
     ("BatchHardTripletLoss", "batch_sampler", 12, True, 0),
-    ("BatchSemiHardTripletLoss", "group_by_label", 12, True, 10),  # with a memory
+    ("BatchSemiHardTripletLoss", "group_by_label", 12, True, 10),  # with a cross-batch memory
     ("TripletLoss", "batch_sampler", None, True, 0),
     ("TripletLoss", "batch_sampler", 12, True, 0),
-    ("BatchAllTripletLoss of an own distance", "batch_sampler", None, True, 0),  # mined whole on every rank
+    ("BatchAllTripletLoss of a custom distance", "batch_sampler", None, True, 0),  # every rank mines the whole batch
 ]
-FIGURES = ("active_fraction", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
+STATS = ("active_fraction", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
 
 
-def _own_distance(embeddings: torch.Tensor) -> torch.Tensor:
+def _custom_distance(embeddings: torch.Tensor) -> torch.Tensor:
     return torch.cdist(embeddings, embeddings) ** 2
 
 
 def main(model_folder: str, output: Path, batch_size: int) -> None:
     torch.set_num_threads(1)
     texts = [text for topic in TOPICS.values() for text in topic]
-    label_ids = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
+    label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
     results = {}
     for run in RUNS:
-        name, sampler, tokens, packing, memory = run
+        name, sampler, tokens, packing, cross_batch_memory = run
         model = SentenceTransformer(model_folder, device="cpu", packing=packing).double()
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
+        turn_off_dropout(model)
         columns = {"text": texts[:13], "label": label_ids[:13]}
         if name == "TripletLoss":
             columns = {"anchor": texts[:13], "positive": texts[1:14], "negative": texts[3:16]}
         arguments = SentenceTransformerTrainingArguments(
             str(output), max_steps=10, per_device_train_batch_size=batch_size, report_to="none", learning_rate=1e-3,
             save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, batch_sampler=sampler,
-            samples_per_label=2, mini_batch_tokens=tokens, cross_batch_memory=memory,
+            samples_per_label=2, mini_batch_tokens=tokens, cross_batch_memory=cross_batch_memory,
         )  # fmt: skip
-        name, _, own = name.partition(" of an own ")
+        name, _, custom = name.partition(" of a custom ")
         margin = {"TripletLoss": {"triplet_margin": 0.5}, "BatchHardSoftMarginTripletLoss": {}}.get(
             name, {"margin": 0.5}
         )
-        loss = getattr(losses, name)(model, **margin, **({"distance_metric": _own_distance} if own else {}))
+        loss = getattr(losses, name)(model, **margin, **({"distance_metric": _custom_distance} if custom else {}))
         trainer = SentenceTransformerTrainer(model, arguments, Dataset.from_dict(columns), loss=loss)
         trainer.train()
         evaluated = {}
         if name == "BatchHardTripletLoss":
             evaluated = trainer.evaluate(trainer.train_dataset)
         results[str(run)] = {
-            "weights": torch.cat([parameter.detach().flatten() for parameter in model.parameters()]),
-            "figures": [entry[name] for entry in trainer.state.log_history for name in FIGURES if name in entry],
-            "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+            "weights": flat_weights(model),
+            "stats": [entry[name] for entry in trainer.state.log_history for name in STATS if name in entry],
+            "losses": logged_losses(trainer),
             "map": evaluated.get("eval_map@r"),
         }
     torch.save(results, output / f"rank{os.environ.get('RANK', '0')}.pt")

@@ -1,4 +1,4 @@
-"""One, two and four real gloo processes: replicas are identical, and train as one process on the same batches."""
+"""Two and four real gloo processes: their replicas are identical, and equal to one process on the same batches."""
 
 import json
 import shutil
@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from tests.child import ENVIRONMENT, ROOT
 from tests.trainer.processes_run import RUNS
 
-# The same for every sentence, so the loss does not depend on them: in float32 AdamW drives them by rounding alone.
+# The loss does not depend on these parameters. In float32 AdamW moves them by rounding errors.
 _WITHOUT_EFFECT = ("key.bias", "layer.1.output.LayerNorm.bias")
 
 
 @pytest.fixture(scope="module")
 def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
-    """For each number of processes, what every rank came to."""
-    found = {}
+    """The results of every rank by number of processes."""
+    results = {}
     for processes in (1, 2, 4):
         output = tmp_path_factory.mktemp(f"processes{processes}")
         launcher = [sys.executable]
@@ -28,28 +28,28 @@ def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
         command = [*launcher, "-m", "tests.trainer.processes_run", str(bert), str(output), str(8 // processes)]
         done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
-        found[processes] = [torch.load(output / f"rank{rank}.pt") for rank in range(processes)]
-    return found
+        results[processes] = [torch.load(output / f"rank{rank}.pt") for rank in range(processes)]
+    return results
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("run", RUNS, ids=str)
-def test_processes_train_as_one(run, processes, results):
+def test_several_processes_train_as_one(run, processes, results):
     """Ten steps of AdamW on the same global batches of 8: bit-identical replicas, and the weights of one process."""
     ranks = [rank[str(run)] for rank in results[processes]]
     (alone,) = (rank[str(run)] for rank in results[1])
     for rank in ranks[1:]:
         assert torch.equal(rank["weights"], ranks[0]["weights"])
     torch.testing.assert_close(ranks[0]["weights"], alone["weights"], rtol=1e-5, atol=1e-7)
-    assert ranks[0]["figures"] == pytest.approx(alone["figures"], abs=1e-4)
-    assert len(alone["figures"]) == 50
+    assert ranks[0]["stats"] == pytest.approx(alone["stats"], abs=1e-4)
+    assert len(alone["stats"]) == 50
     assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
     assert ranks[0]["map"] == alone["map"]
 
 
 @pytest.fixture
 def without_dropout(bert, tmp_path):
-    """The tiny encoder, with its dropout switched off where the command line finds it."""
+    """A folder with the tiny encoder without dropout, for the command line."""
     folder = shutil.copytree(bert, tmp_path / "bert")
     config = json.loads((folder / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -64,18 +64,8 @@ def test_the_command_line_under_torchrun(options, without_dropout, csv_file, tmp
         output = tmp_path / f"model{processes}"
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command += ["-m", "tercet", "train", str(csv_file), "--output", str(output), "--model", str(without_dropout)]
-        command += [
-            "--max-steps",
-            "10",
-            "--batch-size",
-            "8",
-            "--samples-per-label",
-            "2",
-            "--eval-fraction",
-            "0.5",
-            "--eval-steps",
-            "4",
-        ]
+        command += ["--max-steps", "10", "--batch-size", "8", "--samples-per-label", "2"]
+        command += ["--eval-fraction", "0.5", "--eval-steps", "4"]
         done = subprocess.run([*command, *options], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         assert done.stdout.count("MAP@R") == done.stderr.count("model written to") == 1

@@ -13,6 +13,7 @@ from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import EarlyStoppingCallback, set_seed
 
+from tercet._events import collect_warnings
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
 from tercet.comparison.recommendation import METRIC
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -21,10 +22,9 @@ from tercet.evaluation import LabelEvaluator
 from tercet.records import Metrics
 from tercet.runs.build import build_trainer
 from tercet.runs.outcome import checkpoint_dir
-from tercet.runs.run import METRICS_FILE, build_record, extend_training_record, warning_records
+from tercet.runs.run import METRICS_FILE, build_record, extend_training_record
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
-from tercet.trainer.monitor import collect_warnings
 from tercet.trainer.record import metrics_by_step
 
 # Evaluations per run, evenly spaced, and how many of them in a row may bring no improvement before the run stops.
@@ -121,7 +121,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "active_fraction": _mean_active_fraction(state.log_history),
         "peak_memory_mib": round(peak_mib() if gpu is None else gpu, 1),
         "peak_memory_of": "process" if gpu is None else "GPU",
-        "warnings": warning_records(warnings),
+        "warnings": [warning.to_dict() for warning in warnings],
     }
 
 

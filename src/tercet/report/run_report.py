@@ -105,8 +105,8 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     )
 
 
-def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[Part]:
-    warned: list[Part] = [f"Warning: {warning}" for warning in warnings]
+def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[Mapping[str, str]]) -> list[Part]:
+    warned: list[Part] = [f"Warning: {warning['message']}" for warning in warnings]
     if not any("loss" in entry for entry in log):
         return [*warned, "The run was too short for an entry in the log."]
     return [

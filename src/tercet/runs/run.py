@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import remove_directory
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, TercetError
@@ -19,7 +20,6 @@ from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import ProgressBar, StopOnInterrupt
 from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.monitor import collect_warnings
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
@@ -73,9 +73,9 @@ def run_training(
     ]
     try:
         before = evaluator(encoders[0]) if evaluator else None
-        with stop.listening(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
+        with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
-        if stop.asked:
+        if stop.interrupted:
             raise KeyboardInterrupt
         after = evaluator(encoders[1]) if evaluator else None
     except KeyboardInterrupt:
@@ -106,7 +106,7 @@ def build_record(
     after: Metrics | None,
     *,
     description: Mapping[str, Any],
-    warnings: Sequence[Any] = (),
+    warnings: Sequence[TrainingWarning] = (),
     steps: int | None = None,
 ) -> RunRecord:
     """Return the record of a run that has ended.
@@ -130,7 +130,7 @@ def build_record(
         after=after,
         by_step={str(step): metrics for step, metrics in metrics_by_step(state.log_history).items()},
         settings=named,
-        warnings=warning_records(warnings),
+        warnings=[warning.to_dict() for warning in warnings],
     )
 
 
@@ -145,15 +145,6 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     if source := record.settings.get("data"):
         public = Path(source).name if Path(source).exists() else source
         training["data"] = {"Data": public, **training["data"]}
-
-
-def warning_records(warnings: Sequence[Any]) -> list[dict[str, str]]:
-    """Return warnings as JSON values, each with a `kind` and a `message`."""
-    return [
-        {"kind": "other", "message": event} if isinstance(event, str) else
-        {"kind": event.kind.value, "message": event.message}
-        for event in warnings
-    ]  # fmt: skip
 
 
 def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path | None:

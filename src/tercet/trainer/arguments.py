@@ -1,6 +1,5 @@
-"""The arguments of a training run: those of `transformers`, and how batches are drawn."""
+"""The arguments of a training run: those of `transformers`, plus how batches are drawn and embedded."""
 
-import logging
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -8,17 +7,16 @@ import torch
 from transformers import TrainingArguments
 
 from tercet._distributed import launched_world_size
-from tercet.errors import DataError
-
-logger = logging.getLogger(__name__)
+from tercet._events import WarningKind, emit_warning
+from tercet.errors import DataError, listed
 
 
 class BatchSampler(str, Enum):
-    """How batches are drawn; the values are those of sentence-transformers.
+    """The ways to draw batches. The values are those of sentence-transformers.
 
     Attributes:
-        BATCH_SAMPLER: at random.
-        GROUP_BY_LABEL: P labels × K sentences each, see `tercet.data.sampler`.
+        BATCH_SAMPLER: rows at random.
+        GROUP_BY_LABEL: P labels with K sentences each (P×K), see `tercet.data.sampler`.
     """
 
     BATCH_SAMPLER = "batch_sampler"
@@ -27,54 +25,86 @@ class BatchSampler(str, Enum):
 
 @dataclass
 class SentenceTransformerTrainingArguments(TrainingArguments):
-    """`transformers.TrainingArguments` with a few more.
+    """`transformers.TrainingArguments` with arguments for batches and cross-batch memory.
+
+    By default a run has 3 epochs (`num_train_epochs`), batches of 8 rows per process (`per_device_train_batch_size`),
+    drawn at random (`batch_sampler`), and a learning rate of 5e-5 that decays linearly. It writes checkpoints to the
+    folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. `tercet train` has other defaults.
 
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
-        samples_per_label: K, the sentences of each label in a P×K batch; P is the batch size by K.
-        mini_batch_tokens: embed a batch in parts of at most so many tokens, and mine it whole all the same; for
-            batches larger than memory (see `tercet.trainer.gradient_cache`). None embeds it at once.
-        cross_batch_memory: how many embeddings of past batches are candidates of a batch too (see `tercet.losses.cross_batch_memory`).
-        cross_batch_memory_warmup: before so many steps, or such a share of them below 1, the memory is only filled.
+        samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size divided by K.
+        mini_batch_tokens: maximum number of tokens that are embedded at a time. The loss still mines the whole batch.
+            Use it for batches that do not fit into memory (see `tercet.trainer.gradient_cache`). None embeds a batch
+            at once.
+        cross_batch_memory: number of embeddings of past batches that are candidates of the current batch too (XBM,
+            see `tercet.losses.cross_batch_memory`). 0 turns the memory off.
+        cross_batch_memory_warmup: number of steps in which the memory is filled but not used; below 1, a fraction of
+            all steps.
+
+    Raises:
+        DataError: an argument is invalid, or the launched processes do not train together.
+
+    Example:
+        >>> arguments = SentenceTransformerTrainingArguments(
+        ...     "runs/first", batch_sampler="group_by_label", samples_per_label=4, per_device_train_batch_size=64
+        ... )
+        >>> arguments.num_train_epochs, arguments.cross_batch_memory
+        (3.0, 0)
     """
 
     output_dir: str | None = "tmp_trainer"
     batch_sampler: BatchSampler | str = field(
-        default=BatchSampler.BATCH_SAMPLER, metadata={"help": "How batches are drawn."}
+        default=BatchSampler.BATCH_SAMPLER, metadata={"help": "The way to draw batches."}
     )
-    samples_per_label: int = field(default=4, metadata={"help": "Sentences of each label in a P×K batch."})
-    mini_batch_tokens: int | None = field(default=None, metadata={"help": "Embed a batch in parts of so many tokens."})
-    cross_batch_memory: int = field(default=0, metadata={"help": "Embeddings of past batches to mine too."})
+    samples_per_label: int = field(
+        default=4, metadata={"help": "The number of sentences of each label in a P×K batch."}
+    )
+    mini_batch_tokens: int | None = field(
+        default=None, metadata={"help": "The maximum number of tokens that are embedded at a time."}
+    )
+    cross_batch_memory: int = field(
+        default=0, metadata={"help": "The number of embeddings of past batches to mine too (0: none)."}
+    )
     cross_batch_memory_warmup: float = field(
-        default=0.1, metadata={"help": "Steps, or their share, that only fill it."}
+        default=0.1, metadata={"help": "The number of steps, or fraction of all steps, that only fill the memory."}
     )
 
     def __post_init__(self) -> None:
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
-            self.use_cpu = True  # or each process of torchrun would train alone, without a word
+            self.use_cpu = True  # Otherwise each process that torchrun launched would silently train alone.
         super().__post_init__()
         if self.world_size != launched:
-            raise DataError(f"{launched} processes were launched, but they train as {self.world_size}; use torchrun")
+            raise DataError(
+                f"{launched} processes were launched, but {self.world_size} train together; launch them with torchrun"
+            )
         if self.n_gpu > 1:
-            logger.warning(
-                f"one of {self.n_gpu} GPUs is used; torchrun --nproc-per-node {self.n_gpu} … uses all of them"
+            emit_warning(
+                WarningKind.UNUSED_GPUS,
+                f"this run uses one of {self.n_gpu} GPUs; launch it with `torchrun --nproc-per-node {self.n_gpu} …` "
+                "to use all of them",
             )
             self._n_gpu = 1
-        if self.accelerator_config.dispatch_batches or self.accelerator_config.split_batches:
-            raise DataError(
-                "accelerator_config: a batch is one row of tokens; leave out dispatch_batches, split_batches"
-            )
-        # Columns are chosen by the trainer, by what its loss wants, and not by the model's signature.
+        # The trainer chooses the columns that its loss needs. The signature of the model does not name them.
         self.remove_unused_columns = False
         self.label_names = ["labels"]
+        self._check()
+
+    def _check(self) -> None:
+        if self.accelerator_config.dispatch_batches or self.accelerator_config.split_batches:
+            raise DataError(
+                "accelerator_config: dispatch_batches and split_batches must not be set, because a batch is one row "
+                "of tokens, which cannot be split"
+            )
         if self.mini_batch_tokens is not None and self.mini_batch_tokens < 1:
             raise DataError(f"mini_batch_tokens must be at least 1, got {self.mini_batch_tokens}")
-        if self.cross_batch_memory < 0 or self.cross_batch_memory_warmup < 0:
-            raise DataError("cross_batch_memory and cross_batch_memory_warmup must be at least 0")
+        for name in ("cross_batch_memory", "cross_batch_memory_warmup"):
+            if getattr(self, name) < 0:
+                raise DataError(f"{name} must be at least 0, got {getattr(self, name)}")
         try:
             value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
             self.batch_sampler = BatchSampler(value)
         except ValueError:
-            known = ", ".join(repr(sampler.value) for sampler in BatchSampler)
-            raise DataError(f"batch_sampler {self.batch_sampler!r} is not known; take one of {known}") from None
+            known = listed(sampler.value for sampler in BatchSampler)
+            raise DataError(f"unknown batch_sampler {self.batch_sampler!r}; choose one of {known}") from None

@@ -1,4 +1,4 @@
-"""What a run does beside its steps: a bar for the user, a good end at Ctrl-C, a clock, when to measure."""
+"""Callbacks of a run: progress bar, stop at Ctrl-C, evaluation intervals, step timer."""
 
 import signal
 import statistics
@@ -16,7 +16,10 @@ from tercet._gather import all_reduce_sum
 
 
 def default_progress_callback(trainer: Trainer) -> type[TrainerCallback]:
-    """The progress bar that the trainer adds by itself; it writes logs to standard output, which is for results."""
+    """Return the class of the progress callback that `transformers` added to the trainer.
+
+    Remove it where standard output is for results, because it prints the logs there.
+    """
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     added = {type(callback) for callback in trainer.callback_handler.callbacks}
@@ -24,7 +27,12 @@ def default_progress_callback(trainer: Trainer) -> type[TrainerCallback]:
 
 
 class ProgressBar(TrainerCallback):
-    """A bar on standard error, with the latest loss, share of active triplets and MAP@R."""
+    """A progress bar on standard error with the latest loss, fraction of active triplets and MAP@R.
+
+    Args:
+        title: the text in front of the bar.
+        leave: keep the bar on the screen when the run ends.
+    """
 
     _SHOWN = (("loss", "loss", ".4f"), ("active_fraction", "active", ".0%"), ("eval_map@r", "MAP@R", ".4f"))
 
@@ -46,9 +54,9 @@ class ProgressBar(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         if self.bar is None or not logs:
             return
-        for key, name, form in self._SHOWN:
+        for key, name, number_format in self._SHOWN:
             if key in logs:
-                self._latest[name] = format(logs[key], form)
+                self._latest[name] = format(logs[key], number_format)
         self.bar.set_postfix(self._latest)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -57,86 +65,99 @@ class ProgressBar(TrainerCallback):
 
 
 class UseCurrentIntervals(TrainerCallback):
-    """Measures, logs and saves as often as this run was asked to, where a checkpoint remembers another rhythm."""
+    """Uses the evaluation, logging and saving intervals of the current arguments in a resumed run.
+
+    `transformers` would use the intervals that the checkpoint stores.
+    """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         state.compute_steps(args, state.max_steps)
 
 
 class StopOnInterrupt(TrainerCallback):
-    """At Ctrl-C, end the step, write a checkpoint and stop; at the second one, stop at once."""
+    """Ends the run at Ctrl-C: finishes the step, writes a checkpoint and stops. A second Ctrl-C stops at once.
+
+    Attributes:
+        interrupted: whether Ctrl-C was pressed, in any process.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.interrupted = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Handle Ctrl-C in this way while the block runs."""
-        before = signal.getsignal(signal.SIGINT)
-        if before is signal.SIG_IGN:  # as `nohup` and a shell's `&` ask
+    def handling_interrupts(self) -> Iterator[None]:
+        """Handle Ctrl-C this way inside the `with` block."""
+        previous = signal.getsignal(signal.SIGINT)
+        if previous is signal.SIG_IGN:  # `nohup` and a shell's `&` ignore the signal, so the run does too.
             yield
             return
 
-        def ask(number: int, frame: Any) -> None:
-            if self.asked:
+        def interrupt(number: int, frame: Any) -> None:
+            if self.interrupted:
                 raise KeyboardInterrupt
-            self.asked = True
+            self.interrupted = True
 
         try:
-            signal.signal(signal.SIGINT, ask)
-        except ValueError:  # not in the main thread, where no signal arrives
+            signal.signal(signal.SIGINT, interrupt)
+        except ValueError:  # Only the main thread can set a handler, and only the main thread receives signals.
             yield
             return
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if world_size() > 1:  # the signal reaches them in different steps, and they must stop after the same
-            self.asked = bool(all_reduce_sum(torch.tensor(float(self.asked), device=args.device)))
-        if self.asked:
+        if world_size() > 1:  # Processes receive the signal in different steps, but must stop after the same one.
+            self.interrupted = bool(all_reduce_sum(torch.tensor(float(self.interrupted), device=args.device)))
+        if self.interrupted:
             control.should_save = True
             control.should_training_stop = True
 
 
 class EvaluateEvenly(TrainerCallback):
-    """Evaluates so many times over the whole run, evenly, at the last step too."""
+    """Evaluates a fixed number of times, at equal distances over the run. The last time is after the last step."""
 
-    def __init__(self, times: int) -> None:
-        self._times = times
+    def __init__(self, num_evaluations: int) -> None:
+        self._num_evaluations = num_evaluations
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        done = state.global_step * self._times // state.max_steps
-        if done > (state.global_step - 1) * self._times // state.max_steps:
+        due, due_before = (
+            step * self._num_evaluations // state.max_steps for step in (state.global_step, state.global_step - 1)
+        )
+        if due > due_before:
             control.should_evaluate = True
 
 
 class StepTimer(TrainerCallback):
-    """Seconds from the end of one step to the end of the next, where nothing but the step was in between."""
+    """Measures the seconds from the end of one step to the end of the next.
 
-    # Memory is laid out, kernels are chosen and packing is tried in the first steps.
-    FIRST = 5
+    Intervals that contain an evaluation, a checkpoint or the start of an epoch begin after it.
+    """
+
+    # The first steps are slower: memory is allocated, kernels are chosen and packing is tested.
+    WARMUP_STEPS = 5
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self._since: float | None = None
+        self._start: float | None = None
 
     def median(self) -> float | None:
-        """Seconds a step, without the first steps (of a short run without its first half)."""
-        return statistics.median(self.seconds[min(self.FIRST, len(self.seconds) // 2) :]) if self.seconds else None
+        """Return the median seconds per step without the warm-up (at most the first half of the steps)."""
+        warmup = min(self.WARMUP_STEPS, len(self.seconds) // 2)
+        return statistics.median(self.seconds[warmup:]) if self.seconds else None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._since is None:
-            self._since = time.perf_counter()
+        if self._start is None:
+            self._start = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         now = time.perf_counter()
-        if self._since is not None:
-            self.seconds.append(now - self._since)
-        self._since = now
+        if self._start is not None:
+            self.seconds.append(now - self._start)
+        self._start = now
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._since = None
+        self._start = None
 
     on_save = on_epoch_begin = on_evaluate

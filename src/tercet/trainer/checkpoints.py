@@ -1,4 +1,7 @@
-"""Checkpoints that are whole or absent: written under another name, and renamed when all processes are done."""
+"""Checkpoints that are either complete or absent.
+
+All processes write into a folder with another name; the first process renames it when all of them are done.
+"""
 
 import json
 import shutil
@@ -19,18 +22,29 @@ _MEMORY = "memory.safetensors"
 
 
 def write_checkpoint(
-    folder: Path, state: TrainerState, write: Callable[[Path], None], memory: CrossBatchMemory | None, keep: int | None
+    output_dir: Path,
+    state: TrainerState,
+    write: Callable[[Path], None],
+    memory: CrossBatchMemory | None,
+    limit: int | None,
 ) -> None:
-    """Write `folder`/checkpoint-STEP by `write`, which is given another folder to write it in; then remove old ones.
+    """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints. Called by all processes.
+
+    Args:
+        output_dir: the folder of all checkpoints.
+        state: the state of the trainer, with the step and the best checkpoint.
+        write: writes `checkpoint-STEP` into the folder that it is called with.
+        memory: the cross-batch memory to save too.
+        limit: the number of checkpoints to keep; None keeps all.
 
     Raises:
-        DataError: it cannot be written; earlier checkpoints are as they were.
+        DataError: the checkpoint cannot be written. Earlier checkpoints are unchanged.
     """
     name = f"checkpoint-{state.global_step}"
-    unfinished = folder / ".unfinished"
+    unfinished = output_dir / ".unfinished"
     if is_first_process():
-        for left in (unfinished, *folder.glob(f"{REMOVED_PREFIX}*")):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (unfinished, *output_dir.glob(f"{REMOVED_PREFIX}*")):
+            shutil.rmtree(leftover, ignore_errors=True)
     wait_for_all()
     try:
         write(unfinished)
@@ -38,65 +52,62 @@ def write_checkpoint(
             save_model(memory, str(unfinished / name / _MEMORY))
         wait_for_all()
         if is_first_process():
-            _name_best(state, unfinished, folder)
-            if (folder / name).exists():
-                remove_directory(folder / name)
-            (unfinished / name).rename(folder / name)
+            _correct_best_path(state, unfinished, output_dir)
+            if (output_dir / name).exists():
+                remove_directory(output_dir / name)
+            (unfinished / name).rename(output_dir / name)
             unfinished.rmdir()
-            _remove_old(folder, keep, state.best_model_checkpoint)
-    except Exception as error:  # each library that writes a part of it has errors of its own for a full disk
+            _remove_oldest(output_dir, limit, state.best_model_checkpoint)
+    except Exception as error:  # Each library that writes a part of a checkpoint has another error for a full disk.
         shutil.rmtree(unfinished, ignore_errors=True)
-        last = latest_checkpoint(folder)
-        whole = f"the last whole one is {last}" if last else "there is none before it"
+        last = latest_checkpoint(output_dir)
+        remaining = f"the last complete checkpoint is {last}" if last else "there is no earlier checkpoint"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"cannot write the checkpoint {folder / name}: {reason}; {whole}") from error
+        raise DataError(f"cannot write the checkpoint {output_dir / name}: {reason}; {remaining}") from error
     wait_for_all()
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in a folder."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    """Return the newest complete checkpoint in a folder, or None."""
+    complete = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
-    """Fill a memory with what a checkpoint holds of it.
+    """Load the cross-batch memory of a checkpoint into `memory`.
 
     Raises:
-        DataError: the checkpoint has none, or one of another size, or one where the run has none.
+        DataError: the checkpoint has no memory and the run has one, or the other way round, or their sizes differ.
     """
     path = checkpoint / _MEMORY
+    remedy = "set cross_batch_memory to the size that the checkpoint was written with"
     if memory is None:
         if path.exists():
-            raise DataError(
-                f"{checkpoint} was written with a memory; resume it with the cross_batch_memory it was written with"
-            )
+            raise DataError(f"{checkpoint} was written with a cross-batch memory; {remedy}")
         return
     if not path.exists():
-        raise DataError(f"{checkpoint} was written without a memory; resume it with cross_batch_memory=0")
+        raise DataError(f"{checkpoint} was written without a cross-batch memory; set cross_batch_memory=0")
     try:
         load_model(memory, path)
     except RuntimeError as error:
-        raise DataError(
-            f"{path} is a memory of another size; resume it with the cross_batch_memory it was written with"
-        ) from error
+        raise DataError(f"{path} is a cross-batch memory of another size; {remedy}") from error
 
 
-def _remove_old(folder: Path, keep: int | None, best: str | None) -> None:
-    """All but the last `keep` checkpoints; the best one stays, in place of an older one."""
+def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
+    """Remove the oldest checkpoints, until `limit` are left. The newest and the best one always stay."""
     checkpoints = [Path(path) for path in sort_checkpoints(str(folder))]
     kept = {checkpoints[-1], *([Path(best)] if best else [])}
-    others = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
-    surplus = len(checkpoints) - max(keep or len(checkpoints), len(kept))
-    for checkpoint in others[: max(0, surplus)]:
+    removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
+    surplus = len(checkpoints) - max(limit or len(checkpoints), len(kept))
+    for checkpoint in removable[: max(0, surplus)]:
         remove_directory(checkpoint)
 
 
-def _name_best(state: TrainerState, unfinished: Path, folder: Path) -> None:
-    """The best checkpoint by the name that it will have."""
+def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) -> None:
+    """Store the final path of the best checkpoint if the best one is the checkpoint that is being written."""
     best = state.best_model_checkpoint
     if best is not None and Path(best).parent == unfinished:
-        state.best_model_checkpoint = str(folder / Path(best).name)
+        state.best_model_checkpoint = str(output_dir / Path(best).name)
         state.save_to_json(str(Path(best) / TRAINER_STATE_NAME))
 
 

@@ -1,4 +1,4 @@
-"""Several processes as one: every batch dealt evenly, sentences to measure on embedded once."""
+"""Several processes: every batch is split evenly over them, and each sentence is encoded by one of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,15 +12,16 @@ from tercet._gather import gather_rows
 
 
 class EvenBatchSamplerShard(BatchSamplerShard):
-    """This process's share of every batch of all processes; a last, smaller batch is dealt evenly too.
+    """A batch sampler that yields this process's rows of every global batch, split evenly over the processes.
 
-    accelerate fills up a last batch with rows from the start, so that the same sentence would be mined twice. Fewer
-    rows at the end than there are processes are left out.
+    A last, smaller batch is split evenly too. accelerate would fill it up with rows from the start of the data set,
+    so that the loss would see the same sentence twice. If fewer rows remain than there are processes, they are left
+    out.
     """
 
     @classmethod
     def replace(cls, loader: Any) -> Any:
-        """The loader that accelerate prepared for several processes, with its batches dealt in this way."""
+        """Replace the sampler of a data loader that accelerate prepared for several processes; return the loader."""
         if type(loader.batch_sampler) is BatchSamplerShard:
             loader.batch_sampler.__class__ = cls
         return loader
@@ -30,29 +31,32 @@ class EvenBatchSamplerShard(BatchSamplerShard):
         for number, batch in enumerate(self.batch_sampler, 1):
             rows += batch
             if number % self.num_processes == 0:
-                yield self._share(rows)
+                yield self._rows_of_this_process(rows)
                 rows = []
-        if self._deals(len(rows)):
-            yield self._share(rows)
+        if self._is_used(len(rows)):
+            yield self._rows_of_this_process(rows)
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.batch_sampler), self.num_processes)
-        rows = len(self.batch_sampler.sampler) - whole * self.num_processes * self.batch_size
-        return whole + (rest > 0 and self._deals(rows))
+        complete, remaining_batches = divmod(len(self.batch_sampler), self.num_processes)
+        remaining_rows = len(self.batch_sampler.sampler) - complete * self.num_processes * self.batch_size
+        return complete + (remaining_batches > 0 and self._is_used(remaining_rows))
 
-    def _deals(self, rows: int) -> bool:
-        return rows >= self.num_processes and not self.drop_last
+    def _is_used(self, num_rows: int) -> bool:
+        """Return whether the last, smaller batch has a row for each process and is not dropped."""
+        return num_rows >= self.num_processes and not self.drop_last
 
-    def _share(self, rows: list[int]) -> list[int]:
-        start, stop = (len(rows) * rank // self.num_processes for rank in (self.process_index, self.process_index + 1))
+    def _rows_of_this_process(self, rows: list[int]) -> list[int]:
+        start = len(rows) * self.process_index // self.num_processes
+        stop = len(rows) * (self.process_index + 1) // self.num_processes
         return rows[start:stop]
 
 
 class DistributedEncoder:
-    """A model whose `encode` embeds this process's share of the sentences and gathers those of all.
+    """A model whose `encode` splits the sentences over the processes and gathers all embeddings on each of them.
 
     Args:
-        keep: leave what `encode` gave last in `kept`, on the CPU.
+        model: the model; other attributes and methods are the model's own.
+        keep: store the result of the latest `encode` in `kept`, on the CPU.
     """
 
     def __init__(self, model: Any, *, keep: bool = False) -> None:
@@ -64,7 +68,13 @@ class DistributedEncoder:
         return getattr(self.model, name)
 
     def encode(self, sentences: list[str], *, convert_to_tensor: bool, **options: Any) -> Tensor:
-        """As the model's `encode`, on every process with the same result; called by all of them."""
+        """Return the embeddings `(sentences, dim)`, the same on every process. All processes must call it.
+
+        Args:
+            sentences: the same sentences on every process.
+            convert_to_tensor: for the signature of `SentenceTransformer.encode`; the result is always a tensor.
+            **options: passed on to the model's `encode`.
+        """
         embeddings = self._encode(sentences, **options)
         if self._keep:
             self.kept = embeddings.detach().cpu()
@@ -72,11 +82,11 @@ class DistributedEncoder:
 
     def _encode(self, sentences: list[str], **options: Any) -> Tensor:
         options["show_progress_bar"] = options.get("show_progress_bar", False) and is_first_process()
-        processes = world_size()
-        if processes == 1:
-            whole: Tensor = self.model.encode(sentences, convert_to_tensor=True, **options)
-            return whole
-        mine = torch.arange(rank(), len(sentences), processes, device=self.model.device)
-        embeddings = self.model.encode([sentences[row] for row in mine.tolist()], convert_to_tensor=True, **options)
-        gathered, rows, _ = gather_rows(embeddings, mine)
-        return torch.empty_like(gathered).index_copy_(0, rows, gathered)
+        if world_size() == 1:
+            embeddings: Tensor = self.model.encode(sentences, convert_to_tensor=True, **options)
+            return embeddings
+        indices = torch.arange(rank(), len(sentences), world_size(), device=self.model.device)
+        own_sentences = [sentences[index] for index in indices.tolist()]
+        own_embeddings = self.model.encode(own_sentences, convert_to_tensor=True, **options)
+        gathered, gathered_indices, _ = gather_rows(own_embeddings, indices)
+        return torch.empty_like(gathered).index_copy_(0, gathered_indices, gathered)

@@ -1,12 +1,15 @@
-"""A step on a batch larger than memory: embed it in parts without a graph, then once more, part by part, with one.
+"""A training step on a batch that is larger than memory: gradient caching.
 
-A batch loss needs all embeddings of the batch at once, but not the graphs behind them. So
+A batch loss needs the embeddings of the whole batch at once, but it does not need their graphs. So the step has
+three phases:
 
-1. embed every part without a graph, and remember the random state before each;
-2. compute the loss and its gradient by the embeddings;
-3. embed each part again with a graph, from its random state, so that dropout draws the same masks, and go
-   back from its embeddings' gradient. Parts whose gradient is zero throughout are left out: exact, and late in
-   training, when few triplets are active, much of the batch.
+1. Embed the batch chunk by chunk without a graph. Store the random state before each chunk.
+2. Compute the loss of all embeddings, and its gradient with respect to the embeddings.
+3. Embed each chunk again, now with a graph, and backpropagate the gradient of its embeddings. The stored random state
+   makes dropout draw the same masks as in phase 1.
+
+Chunks whose embeddings all have gradient 0 are skipped in phase 3. This is exact, and it saves much of the step late in
+training, when few triplets are active.
 
 Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (GradCache).
 """
@@ -14,7 +17,7 @@ Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limi
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,81 +25,101 @@ from torch import Tensor, nn
 from tercet.encoder.packing.packing import Features, cut
 
 
-class CachedStep(NamedTuple):
-    """What a step gave: its loss, and how many of its parts were embedded for the second time."""
+@dataclass(frozen=True, kw_only=True)
+class CachedStep:
+    """The result of a cached step.
+
+    Attributes:
+        loss: the loss of the batch, detached `()`.
+        chunks: the number of chunks.
+        chunks_with_gradient: the number of chunks that were embedded again with a graph.
+    """
 
     loss: Tensor
-    parts: int
-    parts_with_gradient: int
+    chunks: int
+    chunks_with_gradient: int
 
 
 def cached_step(
     model: nn.Module,
     features: Features,
-    loss_of: Callable[[Tensor], Tensor],
+    compute_loss: Callable[[Tensor], Tensor],
     backward: Callable[[Tensor], None],
     *,
-    tokens: int,
+    max_tokens: int,
     scale: float = 1.0,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    words: nn.Module | None = None,
+    word_embeddings: nn.Module | None = None,
 ) -> CachedStep:
-    """Add the gradient of a batch to the parameters, with the graph of one part at a time in memory.
+    """Add the gradient of a batch to the parameters, with the graph of one chunk at a time in memory.
 
     Args:
-        model: gives `sentence_embedding`; where it is wrapped for several processes, only the last part of the
-            step communicates.
+        model: returns `sentence_embedding`. If it is wrapped for several processes, gradients are reduced once, with
+            the last chunk.
         features: a packed batch, see `tercet.encoder.packing.packing`.
-        loss_of: the loss `()` of embeddings `(batch, dim)` in the order of the batch.
-        backward: goes back from a scalar, as `accelerator.backward`.
-        tokens: the most tokens of a part; a longer sentence is a part of its own.
-        scale: a factor for the gradient, but not for the loss that is returned.
-        words: the model's table of word vectors, whose gradient then comes together row by row.
+        compute_loss: returns the loss `()` of embeddings `(batch, dim)` in the order of the batch.
+        backward: backpropagates from a scalar, such as `accelerator.backward`.
+        max_tokens: maximum number of tokens of a chunk. A longer sentence is a chunk by itself.
+        scale: a factor for the gradient. The returned loss is not scaled.
+        autocast: returns the context in which the model and the loss run.
+        word_embeddings: the word embedding table of the model. If given, its gradient is added row by row.
     """
-    parts = list(cut(features, tokens))
-    states = []
-    embedded: list[Tensor] = []
+    chunks = list(cut(features, max_tokens))
+    random_states: list[_RandomState] = []
+    chunk_embeddings: list[Tensor] = []
     with torch.no_grad(), autocast():
-        for part, _ in parts:
-            states.append(_RandomState.now(part["input_ids"].device))
-            embedded.append(model(part)["sentence_embedding"])
-    after = _RandomState.now(features["input_ids"].device)
-    packed = torch.cat(embedded)
-    places = torch.cat([places for _, places in parts]).to(packed.device)
-    embeddings = torch.empty_like(packed).index_copy_(0, places, packed).requires_grad_()
+        for chunk, _ in chunks:
+            random_states.append(_RandomState.current(chunk["input_ids"].device))
+            chunk_embeddings.append(model(chunk)["sentence_embedding"])
+    final_random_state = _RandomState.current(features["input_ids"].device)
+
+    sorted_embeddings = torch.cat(chunk_embeddings)
+    batch_index = torch.cat([index for _, index in chunks]).to(sorted_embeddings.device)
+    embeddings = torch.empty_like(sorted_embeddings).index_copy_(0, batch_index, sorted_embeddings).requires_grad_()
     with autocast():
-        loss = loss_of(embeddings)
+        loss = compute_loss(embeddings)
     (gradient,) = torch.autograd.grad(loss, embeddings)
-    gradients = [part * scale for part in gradient[places].split([len(places) for _, places in parts])]
-    due = [number for number, part in enumerate(gradients) if part.any()] or [len(parts) - 1]
-    for number in due:
-        states[number].restore()
-        last = number == due[-1]
-        with nullcontext() if last else _without_communication(model), nullcontext() if last else _by_rows(words):
+
+    gradients = [rows * scale for rows in gradient[batch_index].split([len(index) for _, index in chunks])]
+    # Several processes reduce their gradients with the last chunk, so at least one chunk must run.
+    chunks_with_gradient = [number for number, rows in enumerate(gradients) if rows.any()] or [len(chunks) - 1]
+    for number in chunks_with_gradient:
+        random_states[number].restore()
+        is_last = number == chunks_with_gradient[-1]
+        with (
+            nullcontext() if is_last else _without_reduction(model),
+            nullcontext() if is_last else _sparse_gradient(word_embeddings),
+        ):
             with autocast():
-                again = model(parts[number][0])["sentence_embedding"]
-            backward((again * gradients[number]).sum())
-    after.restore()
-    return CachedStep(loss.detach(), len(parts), len(due))
+                with_graph = model(chunks[number][0])["sentence_embedding"]
+            backward((with_graph * gradients[number]).sum())
+    final_random_state.restore()
+    return CachedStep(loss=loss.detach(), chunks=len(chunks), chunks_with_gradient=len(chunks_with_gradient))
 
 
-def _without_communication(model: nn.Module) -> AbstractContextManager[Any]:
+def _without_reduction(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return a context in which a wrapped model does not reduce its gradients over the processes."""
     wrapped: Any = model
     return wrapped.no_sync() if hasattr(model, "no_sync") else nullcontext()
 
 
 @contextmanager
-def _by_rows(words: nn.Module | None) -> Iterator[None]:
-    """Add the gradient of word vectors to the rows of the words that a part holds.
+def _sparse_gradient(word_embeddings: nn.Module | None) -> Iterator[None]:
+    """Add the gradient of word embeddings only to the rows of the words that occur in a chunk.
 
-    Autograd makes a table of the whole vocabulary for each part: on a CPU a tenth of a step went into filling it.
+    Autograd creates a table for the whole vocabulary in every chunk. Filling it took a tenth of a step on a CPU.
     """
-    if type(words) is not nn.Embedding or words.weight.device.type != "cpu" or words.scale_grad_by_freq or words.sparse:
+    if (
+        type(word_embeddings) is not nn.Embedding
+        or word_embeddings.weight.device.type != "cpu"
+        or word_embeddings.scale_grad_by_freq
+        or word_embeddings.sparse
+    ):
         yield
         return
-    weight, padding = words.weight, words.padding_idx
+    weight, padding = word_embeddings.weight, word_embeddings.padding_idx
 
-    def add(ids: Tensor, gradient: Tensor) -> None:
+    def add_gradient(ids: Tensor, gradient: Tensor) -> None:
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
         rows = gradient.flatten(0, -2).to(weight.dtype)
@@ -108,10 +131,10 @@ def _by_rows(words: nn.Module | None) -> Iterator[None]:
         if not vectors.requires_grad:
             return None
         leaf = vectors.detach().requires_grad_()
-        leaf.register_hook(lambda gradient: add(inputs[0], gradient))
+        leaf.register_hook(lambda gradient: add_gradient(inputs[0], gradient))
         return leaf
 
-    handle = words.register_forward_hook(detach)
+    handle = word_embeddings.register_forward_hook(detach)
     try:
         yield
     finally:
@@ -120,13 +143,13 @@ def _by_rows(words: nn.Module | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _RandomState:
-    """Where the random numbers of the CPU and of a GPU stand."""
+    """The states of the random number generators of the CPU and of a GPU."""
 
     cpu: Tensor
     gpu: tuple[torch.device, Tensor] | None
 
     @classmethod
-    def now(cls, device: torch.device) -> "_RandomState":
+    def current(cls, device: torch.device) -> "_RandomState":
         gpu = (device, torch.cuda.get_rng_state(device)) if device.type == "cuda" else None
         return cls(torch.get_rng_state(), gpu)
 

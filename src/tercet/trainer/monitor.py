@@ -1,184 +1,196 @@
-"""What a run tells about itself: figures of its batches for the log, and a word when it has gone wrong.
+"""Statistics of the batches for the log, and warnings when a run goes wrong.
 
-Both come from what the loss counted on its way, so they cost no pass of their own.
+Both use the statistics that the loss collects while it computes, so they cost no extra pass over the batch.
 """
 
-import logging
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from tercet._distributed import is_first_process, world_size
+from tercet._distributed import world_size
+from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum
+from tercet.catalogue import LOSSES, loss_name
+from tercet.distances import get_distance
+from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
 
-logger = logging.getLogger(__name__)
-
-# So many batches are looked at together; at the end of a shorter run, as many as there were, if they are enough.
-BATCHES = 30
-ENOUGH = 8
-# Positives that are on average at least so far away, compared to negatives, are not told apart from them …
-ALIKE = 0.97
-# … if they are not nearer in so many batches either: labels that are hard to learn make a small difference, but always.
-MOSTLY = 0.8
-# Embeddings that are not told apart have collapsed where they are so much nearer than in the first batch, compared to
-# their length. Dropout alone keeps sentences some distance apart.
-SHRUNK = 0.25
-# What has shrunk by so much is on its way there, which says nothing of the labels.
-SHRINKING = 0.5
+# The number of batches that are judged together. A single batch is too noisy.
+WINDOW = 30
+# A run that ends before `WINDOW` batches is judged at its end if it has at least this number of batches.
+MIN_BATCHES = 8
+# Labels are not separated if the mean positive distance is at least this fraction of the mean negative distance …
+NOT_SEPARATED = 0.97
+# … unless positives are nearer than negatives in this fraction of the batches. Labels that are hard to learn make a
+# small difference, but they make it in nearly every batch.
+CONSISTENTLY_NEARER = 0.8
+# Collapse: labels are not separated, and the mean negative distance (relative to the norm) has fallen below this
+# fraction of its first value. Dropout alone keeps sentences some distance apart.
+COLLAPSED = 0.25
+# Below this fraction of the first value a collapse has begun, so the distances say nothing about the labels.
+COLLAPSING = 0.5
 
 
 class BatchStats:
-    """Figures of all batches since they were last taken, over all processes."""
+    """Statistics of all batches since the last reset, over all processes."""
 
     def __init__(self) -> None:
+        # Ten sums of the loss statistics; then the number of rows, the sum of their norms and of the squared norms.
         self._sums = torch.zeros(13, dtype=torch.float64)
 
-    def add(self, statistics: LossStats, embeddings: Tensor) -> float:
-        """Put in a batch of this process, embeddings `(batch, dim)`; returns their mean length."""
-        # To the CPU first: some devices have no float64, and float32 would make a spread of its rounding.
+    def update(self, statistics: LossStats, embeddings: Tensor) -> float:
+        """Add a batch of this process with embeddings `(batch, dim)`, and return the mean norm of the embeddings."""
+        # Move the norms to the CPU first, because some devices have no float64. In float32 the rounding errors
+        # would show as a standard deviation.
         norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1).cpu().double()
         self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64)
         self._sums[10:] += torch.stack([torch.ones_like(norms).sum(), norms.sum(), norms.square().sum()])
         return float(norms.mean())
 
-    def take(self, device: torch.device) -> dict[str, float]:
-        """The figures by the names that they have in the log, and start anew; nothing where there was no batch.
+    def compute_and_reset(self, device: torch.device) -> dict[str, float]:
+        """Return the statistics by their names in the log, and reset them. Without a batch there are none.
 
         Args:
-            device: where processes add up.
+            device: the device of the all-reduce under several processes.
         """
-        shared = world_size() > 1
-        sums = (all_reduce_sum(self._sums.to(device)) if shared else self._sums).tolist()
+        sums = (all_reduce_sum(self._sums.to(device)) if world_size() > 1 else self._sums).tolist()
         self._sums.zero_()
-        seen, (rows, total, squares) = LossStats.of_sums(sums[:10]), sums[10:]
+        stats, (rows, total, squares) = LossStats.of_sums(sums[:10]), sums[10:]
         if not rows:
             return {}
         norm = total / rows
-        figures = {
-            "active_fraction": seen.active_fraction,
-            "anchors_without_triplet": 1 - seen.anchors / rows,
-            "positive_distance": seen.mean_positive_distance,
-            "negative_distance": seen.mean_negative_distance,
-            "hardest_positive_distance": seen.mean_hardest_positive_distance,
-            "hardest_negative_distance": seen.mean_hardest_negative_distance,
+        named = {
+            "active_fraction": stats.active_fraction,
+            "anchors_without_triplet": 1 - stats.anchors / rows,
+            "positive_distance": stats.mean_positive_distance,
+            "negative_distance": stats.mean_negative_distance,
+            "hardest_positive_distance": stats.mean_hardest_positive_distance,
+            "hardest_negative_distance": stats.mean_hardest_negative_distance,
             "norm": norm,
             "norm_std": math.sqrt(max(0.0, squares / rows - norm**2)),
         }
-        return {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
-
-
-@contextmanager
-def collect_warnings() -> Iterator[list[str]]:
-    """The warnings of this library in the block, a collapse for one, as they come; they are logged all the same."""
-    told: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    library = logging.getLogger("tercet")
-    library.addHandler(handler)
-    try:
-        yield told
-    finally:
-        library.removeHandler(handler)
-
-
-def _together(batches: Sequence[LossStats]) -> LossStats:
-    return LossStats.of_sums([sum(parts) for parts in zip(*(batch.sums() for batch in batches), strict=True)])
-
-
-def _alike(seen: LossStats) -> bool:
-    """Whether sentences of one label are about as far apart as those of different labels; all at one point are."""
-    return seen.mean_positive_distance >= ALIKE * seen.mean_negative_distance
+        return {name: round(value, 5) for name, value in named.items() if math.isfinite(value)}
 
 
 class TrainingMonitor:
-    """Notices runs that have gone wrong, and says each thing once, with what usually helps.
+    """Detects runs that go wrong. Warns once per kind of problem, with a remedy.
 
     Args:
-        scales: whether distances grow with the length of the embeddings, as the cosine does not.
-        hinge: whether a triplet can be without a loss.
-        resumed: whether there were batches before, which may have driven all together.
+        scales_with_norm: whether the distances grow with the norm of the embeddings; the cosine distance does not.
+        has_margin: whether a triplet that meets a margin has a loss of 0.
+        resumed: whether the run continues from a checkpoint. Then its first batches do not show the starting state.
     """
 
-    def __init__(self, *, scales: bool = True, hinge: bool = True, resumed: bool = False) -> None:
-        self._scales, self._hinge = scales, hinge
-        self._first = math.nan
-        self._last: deque[LossStats] = deque(maxlen=BATCHES)
-        self._apart: deque[float] = deque(maxlen=BATCHES)
-        self._told: set[str] = set()
+    def __init__(self, *, scales_with_norm: bool = True, has_margin: bool = True, resumed: bool = False) -> None:
+        self._scales_with_norm, self._has_margin = scales_with_norm, has_margin
+        self._batches: deque[LossStats] = deque(maxlen=WINDOW)
+        # The mean negative distance of each batch, relative to the norm if the distance scales with it.
+        self._negative_distances: deque[float] = deque(maxlen=WINDOW)
+        self._first_negative_distance = math.nan
+        self._emitted: set[WarningKind] = set()
         self._labels_checked = resumed
 
     @classmethod
-    def of(cls, loss: nn.Module, *, resumed: bool = False) -> "TrainingMonitor":
-        """One for this loss; of a distance of the user's own it is not known whether it scales."""
-        distance = getattr(loss, "distance_metric", None)
-        scales = distance in ("euclidean", "manhattan")
-        return cls(scales=scales, hinge=getattr(loss, "has_margin", True), resumed=resumed)
+    def for_loss(cls, loss: nn.Module, *, resumed: bool = False) -> "TrainingMonitor":
+        """Return a monitor for a run with this loss."""
+        name = loss_name(loss)
+        has_margin = LOSSES[name].has_margin if name else getattr(loss, "has_margin", True)
+        return cls(scales_with_norm=_scales_with_norm(loss), has_margin=has_margin, resumed=resumed)
 
-    def see(self, batch: LossStats, norm: float) -> None:
-        """Look at the next batch of this process, and the mean length of its embeddings."""
-        self._last.append(batch)
-        if batch.anchors:
-            apart = batch.mean_negative_distance / norm if self._scales and norm else batch.mean_negative_distance
-            self._apart.append(apart)
-            self._first = apart if math.isnan(self._first) else self._first
-        recent = BATCHES // 3
-        if len(self._last) >= recent:
-            self._tell_collapse(_together(list(self._last)[-recent:]), list(self._apart)[-recent:])
-        if len(self._last) == BATCHES:
-            self._look_back()
+    def observe(self, stats: LossStats, norm: float) -> None:
+        """Check the run after a batch of this process.
+
+        Args:
+            stats: the statistics that the loss collected.
+            norm: the mean norm of the batch's embeddings.
+        """
+        self._batches.append(stats)
+        if stats.anchors:
+            distance = stats.mean_negative_distance
+            if self._scales_with_norm and norm:
+                distance /= norm
+            self._negative_distances.append(distance)
+            if math.isnan(self._first_negative_distance):
+                self._first_negative_distance = distance
+        recent = WINDOW // 3
+        if len(self._batches) >= recent:
+            self._check_collapse(_combine(list(self._batches)[-recent:]), list(self._negative_distances)[-recent:])
+        if len(self._batches) == WINDOW:
+            self._check_window()
 
     def finish(self) -> None:
-        """Look at a run that has ended, if it was too short to be looked at before."""
-        if ENOUGH <= len(self._last) < BATCHES:
-            self._look_back()
+        """Check a run that has ended before its first `WINDOW` batches."""
+        if MIN_BATCHES <= len(self._batches) < WINDOW:
+            self._check_window()
 
-    def _look_back(self) -> None:
-        last = [seen for seen in self._last if seen.anchors]
-        if len(last) < len(self._last) / 2:  # of which the loss has told
+    def _check_window(self) -> None:
+        batches = [stats for stats in self._batches if stats.anchors]
+        if len(batches) < len(self._batches) / 2:  # the loss has warned of batches without a triplet
             return
-        if self._hinge and not any(seen.active_triplets for seen in last):
-            self._tell(
-                "inactive",
-                f"no triplet of the last {len(last)} batches has a loss, so nothing is learnt any more: stop here, or "
-                "take a larger margin, a larger batch, or a loss that mines harder (batch-hard)",
+        if self._has_margin and not any(stats.active_triplets for stats in batches):
+            self._warn_once(
+                WarningKind.INACTIVE_TRIPLETS,
+                f"no triplet of the last {len(batches)} batches has a loss above 0, so the model learns nothing any "
+                "more. Stop the run, or use a larger margin, a larger batch, or a loss that mines harder triplets "
+                "(batch-hard)",
             )
-        self._tell_alike(last)
+        self._check_labels(batches)
 
-    def _tell_collapse(self, seen: LossStats, apart: list[float]) -> None:
-        if not apart or not _alike(seen):
+    def _check_collapse(self, stats: LossStats, negative_distances: list[float]) -> None:
+        if not negative_distances or not _not_separated(stats):
             return
-        now = sum(apart) / len(apart)
-        if now < SHRUNK * self._first:
-            share = ", as a share of their length," if self._scales else ""
-            self._tell(
-                "collapse",
-                f"the embeddings have collapsed: sentences of different labels were{share} {self._first:.3g} apart in "
-                f"the first batch and are {now:.3g} apart now, so nothing more can be learnt. Start anew with a lower "
-                "learning rate or a longer warm-up; batch-semi-hard leaves the hardest negatives out",
+        now = sum(negative_distances) / len(negative_distances)
+        if now < COLLAPSED * self._first_negative_distance:
+            relative = " relative to their norm" if self._scales_with_norm else ""
+            self._warn_once(
+                WarningKind.COLLAPSE,
+                "the embeddings have collapsed: the mean distance between sentences with different labels"
+                f"{relative} was {self._first_negative_distance:.3g} in the first batch and is {now:.3g} now, so the "
+                "model can learn nothing more. Start again with a lower learning rate or a longer warm-up; "
+                "batch-semi-hard leaves out the hardest negatives",
             )
 
-    def _tell_alike(self, last: list[LossStats]) -> None:
-        """Only from the first batches: later ones may have been driven together by the loss."""
+    def _check_labels(self, batches: list[LossStats]) -> None:
+        """Compare distances within and between labels, in the first batches only: the loss may change later ones."""
         if self._labels_checked:
             return
         self._labels_checked = True
-        seen = _together(last)
-        nearer = sum(batch.mean_positive_distance < batch.mean_negative_distance for batch in last)
-        if not _alike(seen) or nearer >= MOSTLY * len(last) or self._apart[-1] < SHRINKING * self._first:
+        stats = _combine(batches)
+        nearer = sum(batch.mean_positive_distance < batch.mean_negative_distance for batch in batches)
+        if not _not_separated(stats) or nearer >= CONSISTENTLY_NEARER * len(batches):
             return
-        self._tell(
-            "alike",
-            f"sentences of one label are as far apart ({seen.mean_positive_distance:.3g}) as those of different labels "
-            f"({seen.mean_negative_distance:.3g}) over {len(last)} batches: see whether labels and texts belong together "
-            "(shuffled rows, a wrong column) and whether the learning rate is too high",
+        if self._negative_distances[-1] < COLLAPSING * self._first_negative_distance:
+            return
+        self._warn_once(
+            WarningKind.LABELS_NOT_SEPARATED,
+            f"over {len(batches)} batches, sentences with the same label are as far apart "
+            f"({stats.mean_positive_distance:.3g}) as sentences with different labels "
+            f"({stats.mean_negative_distance:.3g}). Check that each text has its own label (shuffled rows, a wrong "
+            "column) and that the learning rate is not too high",
         )
 
-    def _tell(self, what: str, message: str) -> None:
-        if what not in self._told and is_first_process():
-            logger.warning(message)
-        self._told.add(what)
+    def _warn_once(self, kind: WarningKind, message: str) -> None:
+        if kind not in self._emitted:
+            self._emitted.add(kind)
+            emit_warning(kind, message)
+
+
+def _scales_with_norm(loss: nn.Module) -> bool:
+    """Return whether the loss's distance scales with the norm, or False if a custom loss has no known distance."""
+    try:
+        return get_distance(getattr(loss, "distance_metric", None)).scales_with_norm  # type: ignore[arg-type]
+    except EmbeddingError:
+        return False
+
+
+def _combine(batches: Sequence[LossStats]) -> LossStats:
+    """Return the statistics over several batches."""
+    return LossStats.of_sums([sum(column) for column in zip(*(stats.sums() for stats in batches), strict=True)])
+
+
+def _not_separated(stats: LossStats) -> bool:
+    """Return whether positives are about as far away as negatives. True also if all embeddings are equal."""
+    return stats.mean_positive_distance >= NOT_SEPARATED * stats.mean_negative_distance

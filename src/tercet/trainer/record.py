@@ -1,10 +1,13 @@
-"""What a model remembers of its training, for its card: data, loss, settings, metrics before and after."""
+"""The record of a training run for the model card: data, loss, settings, metrics before and after."""
 
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from tercet.records import TrainingRecord
+
+# Arguments that the card shows, with their titles.
 _SETTINGS = {
     "num_train_epochs": "Epochs",
     "max_steps": "Steps",
@@ -22,6 +25,8 @@ _SETTINGS = {
     "fp16": "float16",
     "seed": "Seed",
 }
+_LOSS_SETTINGS = {"distance_metric": "Distance", "margin": "Margin", "triplet_margin": "Margin"}
+_TIMING = ("_runtime", "_samples_per_second", "_steps_per_second")
 
 
 def training_record(
@@ -29,36 +34,34 @@ def training_record(
     loss: nn.Module,
     data: dict[str, Any],
     log_history: list[dict[str, Any]],
-    measured_at: int | None = None,
-) -> dict[str, Any]:
-    """A record of JSON values; `before` is what was measured at step 0, `after` at the last step.
+    saved_step: int | None = None,
+) -> TrainingRecord:
+    """Return the record of a run. `before` holds the metrics of step 0, `after` those of the saved model.
 
     Args:
-        data: what `data_facts` says of the training data.
-        measured_at: the step of the model that was kept, where that is not the last one.
+        args: the training arguments.
+        loss: the loss; one without `get_config_dict` has no settings in the record.
+        data: facts about the training data, see `data_facts`.
+        log_history: `trainer.state.log_history`.
+        saved_step: the step of the saved model. None stands for the last step that was evaluated.
     """
-    settings = {name: _plain(getattr(args, field)) for field, name in _SETTINGS.items()}
-    settings["Processes"] = args.world_size if args.world_size > 1 else None
-    if settings["Steps"] is not None and settings["Steps"] > 0:
-        settings["Epochs"] = None
-    else:
-        settings["Steps"] = None
-    if settings["Batches"] == "batch_sampler":
-        settings["Batches"], settings["Sentences per label"] = "random", None
-    measured = metrics_by_step(log_history)
-    last = max(measured, default=0) if measured_at is None else measured_at
-    return {
-        "loss": type(loss).__name__,
-        "loss_settings": _loss_settings(loss),
-        "data": data,
-        "settings": {name: value for name, value in settings.items() if value not in (None, False)},
-        "before": measured.get(0),
-        "after": measured.get(last) if last else None,
-    }
+    metrics = metrics_by_step(log_history)
+    last = max(metrics, default=0) if saved_step is None else saved_step
+    return TrainingRecord(
+        loss=type(loss).__name__,
+        loss_settings=_loss_settings(loss),
+        data=data,
+        settings=_settings(args),
+        before=metrics.get(0),
+        after=metrics.get(last) if last else None,
+    )
 
 
 def data_facts(dataset: Any) -> dict[str, Any]:
-    """How much there is to train on; it reads all labels, so a trainer asks once and not at each save."""
+    """Return the number of training sentences and labels, or of triplets.
+
+    This reads all labels, so call it once per run and not at every save.
+    """
     if dataset is None:
         return {}
     if "label" not in dataset.column_names:
@@ -66,26 +69,36 @@ def data_facts(dataset: Any) -> dict[str, Any]:
     return {"Training sentences": len(dataset), "Training labels": len(np.unique(dataset["label"][:]))}
 
 
-def _loss_settings(loss: nn.Module) -> dict[str, Any]:
-    settings = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
-    names = {"distance_metric": "Distance", "margin": "Margin", "triplet_margin": "Margin"}
-    return {names.get(name, name): value for name, value in settings.items()}
-
-
 def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """What the evaluations of a run measured, without their timing."""
-    timing = ("_runtime", "_samples_per_second", "_steps_per_second")
-    measured: dict[int, dict[str, float]] = {}
+    """Return the metrics of the evaluations of a run by step, without the times that they took."""
+    by_step: dict[int, dict[str, float]] = {}
     for entry in log_history:
         metrics = {
             name.removeprefix("eval_"): value
             for name, value in entry.items()
-            if name.startswith("eval_") and not name.endswith(timing)
+            if name.startswith("eval_") and not name.endswith(_TIMING)
         }
         if metrics:
-            measured.setdefault(entry.get("step", 0), {}).update(metrics)
-    return measured
+            by_step.setdefault(entry.get("step", 0), {}).update(metrics)
+    return by_step
 
 
-def _plain(value: Any) -> Any:
+def _settings(args: Any) -> dict[str, Any]:
+    settings = {title: _json_value(getattr(args, name)) for name, title in _SETTINGS.items()}
+    settings["Processes"] = args.world_size if args.world_size > 1 else None
+    # A positive number of steps overrides the number of epochs.
+    unused = "Epochs" if settings["Steps"] is not None and settings["Steps"] > 0 else "Steps"
+    settings[unused] = None
+    if settings["Batches"] == "batch_sampler":
+        settings["Batches"], settings["Sentences per label"] = "random", None
+    return {name: value for name, value in settings.items() if value not in (None, False)}
+
+
+def _loss_settings(loss: nn.Module) -> dict[str, Any]:
+    settings = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
+    return {_LOSS_SETTINGS.get(name, name): value for name, value in settings.items()}
+
+
+def _json_value(value: Any) -> Any:
+    """Return the value of an enum member, and any other value unchanged."""
     return getattr(value, "value", value)

@@ -1,12 +1,10 @@
-"""The trainer: `transformers.Trainer` with a model that embeds and a loss that mines.
+"""The trainer: `transformers.Trainer` with an embedding model and a loss that mines triplets.
 
-From `transformers` come arguments, callbacks, checkpoints, resuming, logging, mixed precision, gradient
-accumulation, early stopping and several processes. Ours says how a batch is drawn, what a step
-computes, how a model is saved, and that an evaluator takes part in evaluation.
+`transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
+stopping and several processes. This class defines the loss of a batch, the evaluators and the form of a checkpoint.
 """
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,8 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BatchLoss, TripletLoss
-from tercet.trainer import checkpoints
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
+from tercet.trainer.checkpoints import load_memory, write_checkpoint
 from tercet.trainer.collate import collate
 from tercet.trainer.dataloading import LoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
@@ -35,25 +33,34 @@ from tercet.trainer.record import data_facts, training_record
 logger = logging.getLogger(__name__)
 
 Evaluator = Callable[..., dict[str, float]]
-_OURS = (LabelEvaluator, TripletEvaluator)
 
 
 class SentenceTransformerTrainer(LoadingTrainer):
-    """Train a `SentenceTransformer` with a triplet loss.
+    """Trains a `SentenceTransformer` with a triplet loss.
 
     Args:
         model: the model, or None with `model_init`.
-        train_dataset: a `datasets.Dataset` with one text and one label column, or, for `TripletLoss`, with three
-            text columns. Labels may be integers, strings or a `ClassLabel`.
-        eval_dataset: the same for evaluation, or several by name. Without an `evaluator`, the retrieval metrics
-            of `LabelEvaluator` (or the accuracy of triplets) are measured on it beside the loss.
-        loss: a loss, or a function that makes one from a model. The trainer runs the model itself and hands
-            embeddings to `loss.compute_loss_from_embeddings`; the loss's own model is not used.
-        evaluator: one or several evaluators: functions of the model that return a dictionary of numbers.
-        model_init: makes a fresh model for each run of a hyper-parameter search.
+        args: the training arguments; by default `SentenceTransformerTrainingArguments()`.
+        train_dataset: a `datasets.Dataset` with one text column and one label column, or with three text columns for
+            `TripletLoss`. Labels may be integers, strings or a `ClassLabel`.
+        eval_dataset: the same for evaluation, or a dictionary of several. Without an `evaluator`, an evaluation
+            computes the metrics of `LabelEvaluator` (or `TripletEvaluator`) on it, besides the loss.
+        loss: a loss, or a function that returns one for a model. The trainer runs the model and calls
+            `loss.compute_loss_from_embeddings`, so it does not use the model that the loss holds.
+        evaluator: one or more functions of the model that return a dictionary of numbers.
+        data_collator: builds a batch from rows of text; by default the trainer tokenizes and packs them.
+        model_init: returns a new model for each run of a hyper-parameter search.
+        callbacks: as in `transformers.Trainer`.
+        optimizers: as in `transformers.Trainer`.
 
     Raises:
-        DataError: the data do not fit the loss; says which columns were found and wanted.
+        DataError: the data do not fit the loss. The message names the columns that were found and expected.
+
+    Example:
+        model = SentenceTransformer("sentence-transformers/all-mpnet-base-v2")
+        train_dataset = Dataset.from_dict({"sentence": ["a goal", "a match", "a bank"], "label": [0, 0, 1]})
+        loss = losses.BatchSemiHardTripletLoss(model, margin=0.3)
+        SentenceTransformerTrainer(model, train_dataset=train_dataset, loss=loss).train()
     """
 
     def __init__(
@@ -70,10 +77,7 @@ class SentenceTransformerTrainer(LoadingTrainer):
         optimizers: tuple[Any, Any] = (None, None),
     ) -> None:
         if loss is None:
-            raise DataError(
-                "the trainer needs a loss, such as tercet.losses.BatchSemiHardTripletLoss(model, margin=0.3)"
-            )
-        args = args or SentenceTransformerTrainingArguments()
+            raise DataError("the trainer needs a loss, such as losses.BatchSemiHardTripletLoss(model, margin=0.3)")
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
         self.loss = loss if isinstance(loss, nn.Module) else loss(model)
         self.label_names_of_training: list[str] | None = None
@@ -83,10 +87,10 @@ class SentenceTransformerTrainer(LoadingTrainer):
         else:
             eval_dataset = self._prepare(eval_dataset, "eval_dataset")
         if eval_dataset is None and self.evaluators and train_dataset is not None:
-            eval_dataset = train_dataset.select(range(0))  # nothing for the loss, and the evaluators run
+            eval_dataset = train_dataset.select(range(0))  # `transformers` runs no evaluation without a data set.
         super().__init__(
             model=model,
-            args=args,
+            args=args or SentenceTransformerTrainingArguments(),
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             data_collator=data_collator or collate,
@@ -96,37 +100,38 @@ class SentenceTransformerTrainer(LoadingTrainer):
         )
         self.loss.to(self.args.device)
         self.loss.collect_stats = True  # type: ignore[assignment]
-        self._watch_anew()
+        self._start_monitoring(resumed=False)
         self._best_was_loaded = False
-        self._parts = self._parts_with_gradient = 0
-        self._unfinished: str | None = None
-        self.memory: CrossBatchMemory | None = None
-        if self.args.cross_batch_memory and self.takes_triplets:
-            raise DataError(
-                "cross_batch_memory needs a loss that mines labelled sentences, and TripletLoss takes given triplets"
-            )
-        if self.args.cross_batch_memory:
-            dimension = self.model.get_sentence_embedding_dimension()
-            self.memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
+        self._chunks = self._chunks_with_gradient = 0
+        self._unfinished_checkpoint: str | None = None
+        self.cross_batch_memory = self._new_cross_batch_memory()
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
-            raise DataError("mini_batch_tokens cuts the batches that the trainer packs itself; leave out data_collator")
+            raise DataError("mini_batch_tokens does not work with a data_collator; leave out one of them")
         self._data_facts = data_facts(train_dataset)
         self._check_samplers()
 
+    def _new_cross_batch_memory(self) -> CrossBatchMemory | None:
+        if not self.args.cross_batch_memory:
+            return None
+        if self.takes_triplets:
+            raise DataError("cross_batch_memory needs a loss that mines labelled sentences, not TripletLoss")
+        dimension = self.model.get_sentence_embedding_dimension()
+        return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, as `transformers.Trainer.train`; the model then remembers its labels and how it was trained."""
+        """Train as `transformers.Trainer.train`, then store the label names and the training record in the model."""
         if self.train_dataset is None:
             raise DataError("the trainer has no train_dataset to train on")
-        self._watch_anew(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
+        self._start_monitoring(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
         result = super().train(*args, **kwargs)
         if self.state.global_step == self.state.max_steps:
-            self._watch.finish()
-        self._remember()
+            self._monitor.finish()
+        self._update_model_record()
         return result
 
-    def _watch_anew(self, *, resumed: bool = False) -> None:
-        """Each run is told of what goes wrong in it, also the later ones of a search for settings."""
-        self._figures, self._watch = BatchStats(), TrainingMonitor.of(self.loss, resumed=resumed)
+    def _start_monitoring(self, *, resumed: bool) -> None:
+        """Start a run without statistics and warnings of an earlier run, as in a hyper-parameter search."""
+        self._batch_stats, self._monitor = BatchStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
         if isinstance(self.loss, (BatchLoss, TripletLoss)):
             self.loss.reset_warnings()
 
@@ -137,83 +142,88 @@ class SentenceTransformerTrainer(LoadingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Run the (wrapped) model once on all sentences of the batch and hand the embeddings to the loss."""
-        loss = self._loss_of(model(inputs["features"])["sentence_embedding"], inputs)
+        """Return the loss `()` of a batch: run the model once on all sentences and pass the embeddings to the loss."""
+        loss = self._loss_from_embeddings(model(inputs["features"])["sentence_embedding"], inputs)
         return (loss, {}) if return_outputs else loss
 
-    def _loss_of(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
-        parts = embeddings.chunk(3) if self.takes_triplets else [embeddings]
+    def _loss_from_embeddings(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
+        columns = embeddings.chunk(3) if self.takes_triplets else [embeddings]
         labels = inputs.get("labels")
-        loss_of: Any = self.loss.compute_loss_from_embeddings
+        compute_loss: Any = self.loss.compute_loss_from_embeddings
         if not self.model.training:
-            return loss_of(parts, labels)
-        if self.memory is None:
-            loss = loss_of(parts, labels)
+            return compute_loss(columns, labels)
+        if self.cross_batch_memory is None:
+            loss = compute_loss(columns, labels)
         else:
-            warm_up = self.args.cross_batch_memory_warmup
-            warm_up = warm_up * self.state.max_steps if warm_up < 1 else warm_up
-            loss = loss_of(parts, labels, self.memory if self.state.global_step >= warm_up else None)
-            self.memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
-        statistics = getattr(self.loss, "statistics", None)  # a loss of the user's own need not have any
+            loss = compute_loss(columns, labels, self.cross_batch_memory if self._memory_is_warm() else None)
+            self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        statistics = getattr(self.loss, "statistics", None)  # A custom loss need not have statistics.
         if statistics is not None:
-            self._watch.see(statistics, self._figures.add(statistics, parts[0]))
+            self._monitor.observe(statistics, norm=self._batch_stats.update(statistics, columns[0]))
         return loss
+
+    def _memory_is_warm(self) -> bool:
+        warmup = self.args.cross_batch_memory_warmup
+        return self.state.global_step >= (warmup * self.state.max_steps if warmup < 1 else warmup)
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """One batch forward and backward: at once, or in parts of `mini_batch_tokens`."""
+        """Run one batch forward and backward: at once, or in chunks of `mini_batch_tokens`."""
         if self.args.mini_batch_tokens is None:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
         inputs = self._prepare_inputs(inputs)
-        share = 1 / self.current_gradient_accumulation_steps
+        scale = 1 / self.current_gradient_accumulation_steps
         step = cached_step(
             model,
             inputs["features"],
-            lambda embeddings: self._loss_of(embeddings, inputs),
+            lambda embeddings: self._loss_from_embeddings(embeddings, inputs),
             self.accelerator.backward,
-            tokens=self.args.mini_batch_tokens,
-            scale=share,
+            max_tokens=self.args.mini_batch_tokens,
+            scale=scale,
             autocast=self.compute_loss_context_manager,
-            words=self.model.transformer.auto_model.get_input_embeddings(),
+            word_embeddings=self.model.transformer.auto_model.get_input_embeddings(),
         )
-        self._parts += step.parts
-        self._parts_with_gradient += step.parts_with_gradient
-        return step.loss * share
+        self._chunks += step.chunks
+        self._chunks_with_gradient += step.chunks_with_gradient
+        return step.loss * scale
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As `transformers.Trainer.log`, with what the batches held since the last time (docs/diagnostics.md)."""
+        """Log as `transformers.Trainer.log`, and add the statistics of the batches since the last log entry."""
         if "loss" in logs:
-            logs.update(self._figures.take(self.args.device))
-        if self._parts and "loss" in logs:
-            logs["parts_skipped"] = round(1 - self._parts_with_gradient / self._parts, 4)
-            self._parts = self._parts_with_gradient = 0
+            logs.update(self._batch_stats.compute_and_reset(self.args.device))
+            if self._chunks:
+                logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
+                self._chunks = self._chunks_with_gradient = 0
         super().log(logs, *args, **kwargs)
 
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor, None, None]:
-        """The loss of an evaluation batch; embeddings of different batches have nothing to be collected for."""
+        """Return the loss of an evaluation batch, without its embeddings: the evaluators encode the sentences."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs)
         return loss.detach(), None, None
 
     def evaluation_loop(self, dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        """The loss over the batches, then the evaluators; their metrics get the same prefix."""
-        # A data loader draws a seed, and with another one the dropout of all later steps would be another.
+        """Compute the loss over the batches, then run the evaluators. All metrics get the same prefix."""
+        # A data loader draws a seed. Without the fork, an evaluation would change the dropout of all later steps.
         with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
             output: EvalLoopOutput = super().evaluation_loop(
                 dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
             )
-            metrics = output.metrics
-            assert metrics is not None
+            assert output.metrics is not None
             for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
-                measured = evaluator(DistributedEncoder(self.model) if isinstance(evaluator, _OURS) else self.model)
-                measured = denumpify_detensorize(measured if isinstance(measured, dict) else {"evaluator": measured})
-                metrics.update({f"{metric_key_prefix}_{name}": value for name, value in measured.items()})
+                metrics = self._run_evaluator(evaluator)
+                output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         return output
+
+    def _run_evaluator(self, evaluator: Evaluator) -> dict[str, float]:
+        distributed = isinstance(evaluator, (LabelEvaluator, TripletEvaluator))
+        metrics = evaluator(DistributedEncoder(self.model) if distributed else self.model)
+        return denumpify_detensorize(metrics if isinstance(metrics, dict) else {"evaluator": metrics})
 
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:
@@ -223,48 +233,44 @@ class SentenceTransformerTrainer(LoadingTrainer):
             return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
         return [LabelEvaluator(plain["sentence"][:], plain["label"][:])]
 
-    def _remember(self) -> None:
+    def _update_model_record(self) -> None:
+        """Store the label names and the training record in the model, which saves them with its weights."""
         self.model.label_names = self.label_names_of_training or self.model.label_names
-        self.model.training_record = training_record(
-            self.args,
-            self.loss,
-            self._data_facts,
-            self.state.log_history,
-            measured_at=self.state.best_global_step if self._best_was_loaded else None,
-        )
+        best_step = self.state.best_global_step if self._best_was_loaded else None
+        record = training_record(self.args, self.loss, self._data_facts, self.state.log_history, saved_step=best_step)
+        self.model.training_record = record.to_dict()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write a model directory, in place of the bare weights."""
+        """Write a model directory instead of only the weights."""
         if not self.args.should_save:
             return
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
-        self._remember()
+        self._update_model_record()
         self.model.save_pretrained(folder)
-        torch.save(self.args, os.path.join(folder, TRAINING_ARGS_NAME))
+        torch.save(self.args, folder / TRAINING_ARGS_NAME)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """As in `transformers`, but whole or absent."""
-        folder = Path(self._get_output_dir(trial))
+        """Write a checkpoint that is either complete or absent."""
 
         def write(unfinished: Path) -> None:
-            self._unfinished = str(unfinished)
+            self._unfinished_checkpoint = str(unfinished)
             try:
                 super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
             finally:
-                self._unfinished = None
+                self._unfinished_checkpoint = None
 
-        checkpoints.write_checkpoint(folder, self.state, write, self.memory, self.args.save_total_limit)
+        folder = Path(self._get_output_dir(trial))
+        write_checkpoint(folder, self.state, write, self.cross_batch_memory, self.args.save_total_limit)
 
     def _get_output_dir(self, trial: Any) -> str:
-        return self._unfinished or super()._get_output_dir(trial)
+        return self._unfinished_checkpoint or super()._get_output_dir(trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._load_weights(resume_from_checkpoint, model)
-        checkpoints.load_memory(self.memory, Path(resume_from_checkpoint))
+        load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
 
     def _load_weights(self, folder: str, model: Any = None) -> None:
-        trusted = self.model.trust_remote_code
-        saved = SentenceTransformer(folder, device="cpu", trust_remote_code=trusted)
+        saved = SentenceTransformer(folder, device="cpu", trust_remote_code=self.model.trust_remote_code)
         (model or self.model).load_state_dict(saved.state_dict())
 
     def _load_best_model(self) -> None:

@@ -1,0 +1,47 @@
+"""The arguments of a run: defaults, invalid values, and a warning about GPUs that are not used."""
+
+import pytest
+
+from tercet import SentenceTransformerTrainingArguments
+from tercet._events import WarningKind, collect_warnings
+from tercet.errors import DataError
+from tests.trainer.helpers import make_arguments
+
+
+def test_the_defaults_are_those_that_the_documentation_states(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = SentenceTransformerTrainingArguments()
+    assert arguments.output_dir == "tmp_trainer"
+    assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (3, 8)
+    assert (arguments.learning_rate, arguments.lr_scheduler_type) == (5e-5, "linear")
+    assert (arguments.save_strategy, arguments.save_steps) == ("steps", 500)
+    assert (arguments.batch_sampler, arguments.samples_per_label) == ("batch_sampler", 4)
+    assert arguments.mini_batch_tokens is None
+    assert (arguments.cross_batch_memory, arguments.cross_batch_memory_warmup) == (0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mini_batch_tokens": 0}, "mini_batch_tokens must be at least 1, got 0"),
+        ({"cross_batch_memory": -1}, "cross_batch_memory must be at least 0, got -1"),
+        ({"cross_batch_memory_warmup": -0.5}, "cross_batch_memory_warmup must be at least 0, got -0.5"),
+        ({"accelerator_config": {"split_batches": True}}, "dispatch_batches and split_batches must not be set"),
+        (
+            {"batch_sampler": "random"},
+            "unknown batch_sampler 'random'; choose one of 'batch_sampler', 'group_by_label'",
+        ),
+    ],
+)
+def test_invalid_arguments_raise_an_error(changes, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        make_arguments(tmp_path, **changes)
+
+
+def test_a_run_on_one_of_several_gpus_warns(tmp_path, monkeypatch):
+    monkeypatch.setattr(SentenceTransformerTrainingArguments, "n_gpu", property(lambda self: 4))
+    with collect_warnings() as warnings:
+        make_arguments(tmp_path)
+    (warning,) = warnings
+    assert warning.kind == WarningKind.UNUSED_GPUS
+    assert "this run uses one of 4 GPUs; launch it with `torchrun --nproc-per-node 4 …`" in warning.message

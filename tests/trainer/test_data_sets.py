@@ -1,0 +1,95 @@
+"""Data sets for training: columns, labels, and the sentences that each epoch draws."""
+
+import pytest
+import torch
+from datasets import ClassLabel, Dataset
+
+from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
+from tercet.errors import DataError
+from tests.trainer.helpers import flat_weights, make_arguments, make_trainer
+
+
+def _sentences(features):
+    """The token ids of each sentence in a packed batch."""
+    return [tuple(ids.tolist()) for ids in features["input_ids"][0].split(features["packing"].lengths.tolist())]
+
+
+@pytest.mark.parametrize("kind", ["names", "integers", "class labels"])
+def test_every_kind_of_label_trains_the_same_model_and_names_are_stored(kind, bert, sentences, labels, tmp_path):
+    label_ids = [sorted(set(labels)).index(label) for label in labels]
+    data = Dataset.from_dict({"text": sentences, "label": labels if kind == "names" else label_ids})
+    if kind == "class labels":
+        data = data.cast_column("label", ClassLabel(names=sorted(set(labels))))
+    trainer = make_trainer(bert, tmp_path, data)
+    trainer.train()
+    trainer.model.save_pretrained(tmp_path / "model")
+    again = SentenceTransformer(tmp_path / "model", device="cpu")
+    assert again.label_names == (None if kind == "integers" else sorted(set(labels)))
+    expected = make_trainer(bert, tmp_path, Dataset.from_dict({"text": sentences, "label": label_ids}))
+    expected.train()
+    assert torch.equal(flat_weights(trainer.model), flat_weights(expected.model))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["a"], "label": [0], "title": ["b"]}, "'text' (text), 'label' (integer), 'title' (text)"),
+        ({"text": ["a"]}, "'text' (text)"),
+        ({"text": ["a"], "score": [0.5]}, "'text' (text), 'score' (other)"),
+        ({"text": ["a", ""], "label": [0, 1]}, "train_dataset, row 1: the text is empty"),
+        ({"text": ["a", "b"], "label": ["x", None]}, "train_dataset, row 1: the label is missing"),
+        ({"text": [], "label": []}, "train_dataset has no rows"),
+    ],
+)
+def test_wrong_columns_raise_an_error_that_names_them(columns, message, bert, tmp_path):
+    with pytest.raises(DataError) as caught:
+        make_trainer(bert, tmp_path, Dataset.from_dict(columns))
+    assert message in str(caught.value)
+
+
+def test_class_labels_keep_their_numbers(bert, sentences, tmp_path):
+    names = ["zebra", "ape", "dog"]
+    data = Dataset.from_dict({"text": sentences[:6], "label": [0, 0, 1, 1, 2, 2]})
+    trainer = make_trainer(bert, tmp_path, data.cast_column("label", ClassLabel(names=names)))
+    assert trainer.train_dataset["label"][:] == [0, 0, 1, 1, 2, 2]
+    assert trainer.label_names_of_training == names
+
+
+def test_eval_labels_are_numbered_as_in_training_and_do_not_change_the_label_names(bert, labelled, tmp_path):
+    other = Dataset.from_dict({"text": ["a", "b", "c", "d"], "label": ["zoo", "travel", "zoo", "ant"]})
+    trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=other)
+    assert trainer.label_names_of_training == ["food", "money", "sport", "travel"]
+    assert trainer.eval_dataset["label"][:] == [5, 3, 5, 4]
+
+
+def test_eval_data_without_a_batch_raise_an_error_at_once(bert, labelled, tmp_path):
+    with pytest.raises(DataError, match=r"eval_dataset \(per_device_eval_batch_size\): no batch can hold a triplet"):
+        make_trainer(bert, tmp_path, labelled, eval_dataset=labelled.select([0, 4, 8]))
+
+
+def test_every_epoch_draws_all_sentences_in_a_new_order(bert, labelled, tmp_path):
+    trainer = make_trainer(bert, tmp_path, labelled, changes={"num_train_epochs": 2, "max_steps": -1})
+    batches: list[list[tuple[int, ...]]] = []
+    trainer.model.register_forward_pre_hook(lambda _, arguments: batches.append(_sentences(*arguments)))
+    trainer.train()
+    half = len(batches) // 2
+    epochs = [[ids for batch in part for ids in batch] for part in (batches[:half], batches[half:])]
+    assert set(epochs[0]) == set(epochs[1]) == set(map(tuple, trainer.model.token_ids(labelled["text"][:])))
+    assert epochs[0] != epochs[1]
+
+
+def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
+    changes = {"num_train_epochs": 3, "max_steps": -1, "eval_strategy": "epoch"}
+    model = SentenceTransformer(bert, device="cpu")
+    tokenized: list[str] = []
+    token_ids = model.transformer.token_ids
+    model.transformer.token_ids = lambda texts: tokenized.extend(texts) or token_ids(texts)
+    trainer = SentenceTransformerTrainer(
+        model=model, args=make_arguments(tmp_path, **changes), train_dataset=labelled,
+        eval_dataset=labelled.select(range(8)), evaluator=lambda model: {"nothing": 0.0},
+        loss=losses.BatchHardTripletLoss(model, margin=0.3),
+    )  # fmt: skip
+    trainer.train()
+    assert sorted(text for text in tokenized if text in set(labelled["text"])) == sorted(
+        [*labelled["text"], *labelled["text"][:8]]
+    )
