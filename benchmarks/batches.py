@@ -2,7 +2,7 @@
 
     python benchmarks/batches.py [--output FILE.json]
 
-Each size runs in a process of its own, so that its peak memory is its own.
+Each size runs in a separate process, because the peak memory of a process is measured.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     if arguments.size:
         print(json.dumps(measure(*arguments.size)))
         return
-    print("| rows | labels | batches | construct, s | an epoch, s | extra memory, MB |\n|---|---|---|---|---|---|")
+    print("| rows | labels | batches | construct, s | epoch, s | extra memory, MB |\n|---|---|---|---|---|---|")
     results = []
     for size in SIZES:
         command = [sys.executable, __file__, "--size", *map(str, size)]

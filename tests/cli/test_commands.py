@@ -111,15 +111,18 @@ def _content(tmp_path, text, name="bad.csv"):
     ("content", "message"),
     [
         (None, "no file"),
-        ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; say it with --text-column"),
+        ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; pass text_column"),
         ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
         ("text,label\na,x\nb,x\n", "has one label only ('x')"),
         ("text,label\na,x\n,x\nc,y\n", "line 3: the text is empty"),
         ("text,label\na,x\nb,\n", "line 3: the label is missing"),
         (b"text,label\ncaf\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2"),
         ("text,label\na,b,c\n", "line 2: 3 fields, but the header has 2"),
-        ("text\tlabel\na\tx\n", "a .csv wants commas, a .tsv tabs"),
-        ("anchor,positive,negative\na,b,c\n", "holds triplets (anchor, positive, negative); add --loss triplet"),
+        ("text\tlabel\na\tx\n", "separate columns by commas in a .csv, by tabs in a .tsv"),
+        (
+            "anchor,positive,negative\na,b,c\n",
+            "has the columns of triplets (anchor, positive, negative); train on it with loss='triplet'",
+        ),
         ("text,label\na,0.5\nb,1.5\nc,0.5\n", "the labels are decimal numbers ('0.5', '1.5')"),
     ],
 )
@@ -149,7 +152,7 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
         (("--epochs", "inf"), "--epochs must be above 0, got inf"),
         (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
-        (("--loss", "triplet"), "the triplet loss wants the columns 'anchor', 'positive', 'negative'"),
+        (("--loss", "triplet"), "the triplet loss needs the columns 'anchor', 'positive', 'negative'"),
         (("--output", "/proc/nowhere/model"), "cannot write to /proc/nowhere/model: "),
     ],
 )

@@ -251,8 +251,11 @@ def test_suspects_are_replaced_when_asked(csv_file, bert, tmp_path):
     [
         ('{"text": 3, "label": "x"}\n', "line 1: the text is 3 (int), not a string"),
         ('{"text": "a", "label": NaN}\n', "line 1: the label is missing"),
-        ('{"text": "\\ud800", "label": "x"}\n', "line 1: the text holds half of a character"),
-        ('{"text": "a", "label": "x"}\n{"text": "a", "label": "\\ud800"}\n', "line 2: the label holds half of a char"),
+        ('{"text": "\\ud800", "label": "x"}\n', "line 1: the text contains a lone surrogate"),
+        (
+            '{"text": "a", "label": "x"}\n{"text": "a", "label": "\\ud800"}\n',
+            "line 2: the label contains a lone surrogate",
+        ),
     ],
 )
 def test_bad_data_is_one_line_and_code_2(content, message, tmp_path):

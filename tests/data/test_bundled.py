@@ -22,7 +22,7 @@ def test_docstrings_of_the_standard_library():
     assert "tkinter.messagebox" not in sys.modules, "sources are read, not imported"
 
 
-def test_a_build_without_sources_is_told(tmp_path):
+def test_a_build_without_sources_is_refused(tmp_path):
     (tmp_path / "broken.py").write_text("def (")
     with pytest.raises(DataError, match="no Python sources under"):
         bundled.standard_library_docstrings(tmp_path)

@@ -1,4 +1,4 @@
-"""Files: read as they should be, and refused with the place where they cannot be."""
+"""Files of every format are read alike; a file that cannot be read is refused with the place of the fault."""
 
 import json
 
@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet.catalogue import FILE_FORMATS, FileFormatSpec
+from tercet.data.loading import load_labelled
 from tercet.data.reading import read_table
 from tercet.errors import DataError
 
@@ -50,7 +52,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
             "text,label\na, and b,x\n",
             "line 2: 3 fields, but the header has 2; put fields that contain a comma",
         ),
-        ("d.csv", "text,text\na,b\n", "line 1: column 'text' is there twice"),
+        ("d.csv", "text,text\na,b\n", "line 1: column 'text' comes twice"),
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data; a double quote was opened and not closed"),
         ("d.csv", "", "is empty; the first line must name the columns"),
         ("d.csv", "text,label\n", "has no rows"),
@@ -62,7 +64,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ("d.jsonl", "[" * 100_000, "line 1: not valid JSON: "),
         ("d.csv", "text,label\na,x\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
         ("d.parquet", "no parquet", "is not a readable Parquet file"),
-        ("d.xlsx", "", "of no known kind; the name must end in one of '.csv'"),
+        ("d.xlsx", "", "has an unsupported file type; the name must end in one of '.csv'"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
@@ -78,7 +80,7 @@ def test_a_bad_byte_far_into_a_file_is_found_on_its_line(tmp_path):
         read_table(_write(tmp_path / "d.csv", content))
 
 
-def test_what_is_no_file(tmp_path):
+def test_names_that_are_no_file_are_refused(tmp_path):
     with pytest.raises(DataError, match="no file 'missing.csv'"):
         read_table("missing.csv")
     with pytest.raises(DataError, match="is a folder; name a file in it"):
@@ -90,3 +92,32 @@ def test_what_is_no_file(tmp_path):
 def test_a_long_field_is_read(tmp_path):
     text = "word " * 100_000
     assert read_table(_write(tmp_path / "d.csv", f"text,label\n{text},x\n")).columns["text"] == [text]
+
+
+def _read_paragraphs(path):
+    """A format made up for the test: a label and a text in each paragraph, without line numbers."""
+    parts = [part.split("\n", 1) for part in path.read_text().strip().split("\n\n")]
+    return {"text": [text for _, text in parts], "label": [label for label, _ in parts]}, None
+
+
+@pytest.fixture
+def paragraph_format():
+    spec = FileFormatSpec(suffix=".paragraphs.txt", reader=_read_paragraphs, summary="a label and a text per paragraph")
+    FILE_FORMATS.register(spec)
+    yield
+    FILE_FORMATS.unregister(spec.name)
+
+
+@pytest.mark.usefixtures("paragraph_format")
+def test_one_registration_adds_a_format(tmp_path):
+    file = _write(tmp_path / "d.paragraphs.txt", "x\na text\nof two lines\n\ny\nanother\n\nx\na third\n")
+    assert read_table(file).columns == {
+        "text": ["a text\nof two lines", "another", "a third"],
+        "label": ["x", "y", "x"],
+    }
+    data = load_labelled(str(file))
+    assert (data.label_ids.tolist(), data.label_names) == ([0, 1, 0], ["x", "y"])
+    with pytest.raises(DataError, match="one of '.csv', .*'.parquet', '.paragraphs.txt'"):
+        read_table(_write(tmp_path / "d.txt", "text"))
+    with pytest.raises(DataError, match="no file 'missing.paragraphs.txt'"):
+        read_table("missing.paragraphs.txt")

@@ -1,10 +1,11 @@
-"""P×K batches: every sentence drawn, every batch with a triplet, whatever the labels."""
+"""P×K batches: every sentence is drawn and every batch has a triplet, whatever the sizes of the labels."""
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tercet.data.labels import number_labels
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 
@@ -32,7 +33,7 @@ def _check_batches(labels: np.ndarray, sampler: GroupByLabelSampler) -> None:
     seed=st.integers(0, 100),
 )
 @settings(max_examples=300, deadline=None)
-def test_whatever_the_class_sizes(counts, labels_per_batch, samples, seed):
+def test_every_distribution_of_label_sizes(counts, labels_per_batch, samples, seed):
     assume(max(counts) > 1)
     labels = _labels(counts)
     sampler = GroupByLabelSampler(labels, labels_per_batch * samples, samples, seed)
@@ -68,7 +69,7 @@ def test_balanced_data_give_exactly_p_labels_with_k_sentences():
 
 
 def test_imbalanced_data_use_every_sentence_of_an_epoch():
-    """1000, 10 and 10 of a label: sentence-transformers' GROUP_BY_LABEL draws 30 of the 1,020."""
+    """With 1000, 10 and 10 sentences per label, sentence-transformers' GROUP_BY_LABEL draws 30 of the 1,020."""
     labels = _labels([1000, 10, 10])
     batches = GroupByLabelSampler(labels, 64, 4).batches()
     assert len(np.unique(batches)) == 1020
@@ -91,7 +92,22 @@ def test_deterministic_from_the_seed_and_another_order_each_epoch():
     assert list(first) == list(again)
 
 
-def test_labels_meet_many_others_in_an_epoch():
+def test_batches_of_one_seed_never_change():
+    label_ids, _ = number_labels(["tea", "ant", "Zoo", "tea", "ant", "Zoo", "tea", "ant"], "data")
+    sampler = GroupByLabelSampler(label_ids, batch_size=4, samples_per_label=2, seed=3)
+    assert sampler.batches().tolist() == [[7, 1, 3, 0], [2, 5, 3, 0], [1, 4, 6, 3]]
+    sampler.set_epoch(1)
+    assert sampler.batches().tolist() == [[2, 5, 6, 3], [1, 4, 0, 6], [2, 5, 4, 7]]
+
+
+@pytest.mark.parametrize("change", [lambda ids: 3 * ids - 5, lambda ids: np.array(list("abcde"))[ids], np.uint64])
+def test_batches_depend_on_the_order_of_the_labels_only(change):
+    label_ids = _labels([9, 4, 1, 30, 2])
+    changed = change(label_ids)
+    assert list(GroupByLabelSampler(changed, 8, 2)) == list(GroupByLabelSampler(label_ids, 8, 2))
+
+
+def test_labels_share_batches_with_many_others_in_an_epoch():
     labels = _labels([60] * 40)
     met: dict[int, set[int]] = {label: set() for label in range(40)}
     for batch in GroupByLabelSampler(labels, 64, 4).batches():

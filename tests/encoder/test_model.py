@@ -60,7 +60,7 @@ def test_prompts(model, bert):
 
 
 def test_bad_input_is_named(model, bert):
-    with pytest.raises(EmbeddingError, match=r"sentence 1 is None \(NoneType\), not a string"):
+    with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is None \(NoneType\), not a string"):
         model.encode(["a", None])
     with pytest.raises(EmbeddingError, match="batch_size must be at least 1, got 0"):
         model.encode(["a"], batch_size=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.data.columns import LabelledSentences, number_labels
+from tercet.data.labels import LabelledSentences, number_labels
 from tercet.errors import DataError, ModelError
 from tercet.inspection import inspection
 from tercet.inspection.inspection import inspect_data

@@ -188,7 +188,7 @@ def test_a_label_is_picked_by_the_keyboard_and_in_the_legend(chrome, report):
 
 def test_an_inspection_is_silent_too(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, number_labels
     from tercet.inspection.inspection import inspect_data
 
     sentences = [s for topic in TOPICS.values() for s in topic] * 2

@@ -138,7 +138,7 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_told(tmp_path
 
 def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, number_labels
     from tercet.inspection.inspection import inspect_data
 
     sentences = [f"{s} {nasty}" for topic in TOPICS.values() for s in topic for nasty in NASTY[:4]]
@@ -159,7 +159,7 @@ def test_an_inspection_is_whole_and_escaped(tmp_path, bert):
 
 
 def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
-    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, number_labels
     from tercet.inspection.inspection import inspect_data
 
     found = inspect_data(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))

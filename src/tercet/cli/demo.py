@@ -22,7 +22,6 @@ from tercet.cli.console import (
 )
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
-from tercet.runs.data import label_names
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -55,7 +54,7 @@ def demo(
     settings = RunSettings(epochs=epochs, seed=seed, eval_steps=_DEFAULTS.eval_steps)
     settings.check()
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.columns import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, label_values, number_labels
     from tercet.data.loading import as_dataset
 
     sentences, modules = standard_library_docstrings()
@@ -81,7 +80,7 @@ def demo(
     print_metrics("Evaluation sentences, before and after", before_after_change(run.record))
     assert run.eval_data is not None
     sentences = run.eval_data["sentence"][:]
-    shown = [f"{module}: {text}" for module, text in zip(label_names(run.eval_data), sentences, strict=True)]
+    shown = [f"{module}: {text}" for module, text in zip(label_values(run.eval_data), sentences, strict=True)]
     before = _search(load_model(BUNDLED, device=device), sentences, shown)
     _print_searches(before, _search(run.model, sentences, shown))
     write_report(report, run)

@@ -30,11 +30,12 @@ def encode(
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
     check_output_file(output, data, overwrite=overwrite)
-    from tercet.data.columns import check_texts, guess_text_column
+    from tercet._texts import check_texts
+    from tercet.data.columns import find_text_column
     from tercet.data.reading import read_table
 
     table = read_table(data, split)
-    column = guess_text_column(table.columns, text_column, table.source)
+    column = find_text_column(table.columns, table.source, text_column)
     texts = check_texts(table.columns[column], table.source, table.lines)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     embeddings = encoder.encode(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
 from tercet.cli.console import check_output_file, print_note, this_command
+from tercet.data.labels import label_values
 from tercet.errors import DataError
-from tercet.runs.data import label_names
 
 if TYPE_CHECKING:
     from tercet.runs import TrainingRun
@@ -34,7 +34,7 @@ def write_report(path: Path, run: "TrainingRun") -> None:
     if run.eval_data is not None and run.embeddings is None:
         missing = "The run was measured on triplets, which have no labels."
     if run.eval_data is not None and run.embeddings is not None:
-        labels = [str(label) for label in label_names(run.eval_data)]
+        labels = [str(label) for label in label_values(run.eval_data)]
         measured = Measured(run.eval_data["sentence"][:], labels, *run.embeddings)
     command = this_command("--resume", "--overwrite")  # elsewhere there is nothing to go on with, or to replace
     print_note("writing the report")

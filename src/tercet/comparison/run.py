@@ -24,13 +24,12 @@ from tercet.comparison.recommendation import METRIC, best_seed, recommend, summa
 from tercet.comparison.store import FILE, environment, fingerprint, open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
-from tercet.data.columns import check_trainable, number_labels
+from tercet.data.labels import check_trainable, labels_of
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
-from tercet.runs.data import label_names
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ def run_comparison(
         KeyboardInterrupt: Ctrl-C; `resume` continues.
     """
     description = description or {}
-    check_trainable(*number_labels(label_names(eval_data), "the evaluation data"), "the evaluation data")
+    check_trainable(*labels_of(eval_data, "label", "the evaluation data"), "the evaluation data")
     work = output / ".runs"
     training_arguments(plan.settings, work, triplets=False)  # fail now, not in each run
     steps = _budget_steps(plan, train_data)
@@ -151,7 +150,7 @@ def _record_of_run(variant: Variant, seed: int, result: Mapping[str, Any]) -> Tr
 
 def _budget_steps(plan: Plan, train_data: Dataset) -> int:
     settings = plan.settings
-    label_ids = number_labels(label_names(train_data), "the training data")[0]
+    label_ids = labels_of(train_data, "label", "the training data")[0]
     sampler = GroupByLabelSampler(label_ids, settings.batch_size, settings.samples_per_label)
     batches = math.ceil(len(sampler) / settings.batch_size)
     return settings.max_steps if settings.max_steps > 0 else max(1, math.ceil(settings.epochs * batches))

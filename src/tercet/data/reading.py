@@ -1,30 +1,36 @@
-"""Tables of text from files or the hub: a name or path in, columns out.
+"""Read tables of text from files or from the hub: a name or path in, columns out.
 
-CSV, TSV, JSON Lines and Parquet are told apart by the ending of the name. Every complaint names the
-file and the line (counted from 1, the header included) or the row (counted from 0).
+The end of the file name chooses the format; the formats are those of `tercet.catalogue.FILE_FORMATS`, and one call of
+its `register` adds another. Every message names the file and the line (counted from 1, with the header) or the row
+(counted from 0).
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.errors import DataError, listed
 
-Content = tuple[dict[str, list[Any]], list[int] | None]  # columns by name; the line of each row
+# Columns by name, and the line of each row (None for a format without lines).
+Content = tuple[dict[str, list[Any]], list[int] | None]
 
-_CSV_FIELD_LIMIT = 2**24  # characters; Python's own limit of 131,072 is short for a document
+# In characters. Python's own limit of 131,072 is less than a long document.
+_CSV_FIELD_LIMIT = 2**24
+_DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
 
 
 @dataclass(frozen=True)
 class Table:
     """Columns of equal length, by name, in order.
 
-    Attributes:
-        source: where they came from.
-        lines: the line on which each row ends, in a file that has lines.
+    Args:
+        source: the file or data set that they come from.
+        columns: the values of each column.
+        lines: the line on which each row ends, if the file has lines.
     """
 
     source: str
@@ -36,16 +42,17 @@ class Table:
 
 
 def read_table(name: str | Path, split: str = "train") -> Table:
-    """Read a file, or a data set of the hub by its name.
+    """Read a file, or a data set on the hub.
 
     Args:
-        split: which split to take of a data set on the hub; files have none.
+        name: a path, or the name of a data set on the hub.
+        split: the split of a data set on the hub; files have none.
 
     Raises:
-        DataError: the file is missing, of another kind, not UTF-8, malformed or empty.
+        DataError: the file does not exist, has an unsupported type, is not UTF-8, is malformed or has no rows.
     """
     path = Path(name).expanduser()
-    reader = _READERS.get(path.suffix.lower())
+    reader = _reader(path)
     try:
         exists = path.exists()
     except OSError as error:
@@ -55,9 +62,11 @@ def read_table(name: str | Path, split: str = "train") -> Table:
             raise DataError(f"no file {str(name)!r}")
         return _read_hub(str(name), split)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file in it ({listed(_READERS)})")
+        raise DataError(f"{path} is a folder; name a file in it ({listed(FILE_FORMATS, limit=20)})")
     if reader is None:
-        raise DataError(f"{path} is of no known kind; the name must end in one of {listed(_READERS, limit=9)}")
+        raise DataError(
+            f"{path} has an unsupported file type; the name must end in one of {listed(FILE_FORMATS, limit=20)}"
+        )
     try:
         columns, lines = reader(path)
     except OSError as error:
@@ -66,7 +75,7 @@ def read_table(name: str | Path, split: str = "train") -> Table:
         if error.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise DataError(f"{path} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)") from None
         raise DataError(
-            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_bad_byte(path)}; "
+            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_invalid_byte(path)}; "
             "save it as UTF-8 (iconv -f LATIN1 -t UTF-8, for example)"
         ) from None
     table = Table(str(path), columns, lines)
@@ -75,39 +84,18 @@ def read_table(name: str | Path, split: str = "train") -> Table:
     return table
 
 
-def _read_separated(delimiter: str) -> Callable[[Path], Content]:
-    def read(path: Path) -> Content:
-        csv.field_size_limit(_CSV_FIELD_LIMIT)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=delimiter, strict=True)
-            try:
-                header = next(rows, [])
-                _check_header(header, path)
-                columns: list[list[Any]] = [[] for _ in header]
-                lines: list[int] = []
-                for row in rows:
-                    if not row:
-                        continue
-                    if len(row) != len(header):
-                        raise DataError(
-                            f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; "
-                            f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
-                        )
-                    lines.append(rows.line_num)
-                    for column, value in zip(columns, row, strict=True):
-                        column.append(value)
-            except csv.Error as error:
-                hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
-                raise DataError(f"{path}, line {rows.line_num}: {error}{hint}") from None
-        return dict(zip(header, columns, strict=True)), lines
-
-    return read
+def read_csv(path: Path) -> Content:
+    """Read comma-separated values with a header."""
+    return _read_separated(path, ",")
 
 
-_DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
+def read_tsv(path: Path) -> Content:
+    """Read tab-separated values with a header."""
+    return _read_separated(path, "\t")
 
 
-def _read_json_lines(path: Path) -> Content:
+def read_json_lines(path: Path) -> Content:
+    """Read one JSON object per line, all with the same keys."""
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
     with path.open(encoding="utf-8-sig") as file:
@@ -122,20 +110,8 @@ def _read_json_lines(path: Path) -> Content:
     return columns, lines
 
 
-def _json_rows(lines: Any, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: not a JSON object; JSON Lines has one object a line")
-        yield number, row
-
-
-def _read_parquet(path: Path) -> Content:
+def read_parquet(path: Path) -> Content:
+    """Read a Parquet table, which has no lines."""
     import pyarrow
     from pyarrow import parquet
 
@@ -145,13 +121,49 @@ def _read_parquet(path: Path) -> Content:
         raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
 
 
-_READERS: dict[str, Callable[[Path], Content]] = {
-    ".csv": _read_separated(","),
-    ".tsv": _read_separated("\t"),
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
-    ".parquet": _read_parquet,
-}
+def _reader(path: Path) -> Callable[[Path], Content] | None:
+    """Return the reader of the longest suffix that the file name ends in."""
+    suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix.lower())]
+    return resolve(FILE_FORMATS[max(suffixes, key=len)].reader) if suffixes else None
+
+
+def _read_separated(path: Path, delimiter: str) -> Content:
+    csv.field_size_limit(_CSV_FIELD_LIMIT)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = next(rows, [])
+            _check_header(header, path)
+            columns: list[list[Any]] = [[] for _ in header]
+            lines: list[int] = []
+            for row in rows:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; "
+                        f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
+                    )
+                lines.append(rows.line_num)
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+        except csv.Error as error:
+            hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
+            raise DataError(f"{path}, line {rows.line_num}: {error}{hint}") from None
+    return dict(zip(header, columns, strict=True)), lines
+
+
+def _json_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: not a JSON object; JSON Lines has one object per line")
+        yield number, row
 
 
 def _read_hub(name: str, split: str) -> Table:
@@ -159,13 +171,13 @@ def _read_hub(name: str, split: str) -> Table:
 
     try:
         dataset = load_dataset(name, split=split)
-    except Exception as error:  # the hub's client raises its own, the network's and Python's
+    except Exception as error:  # The hub's client raises its own exceptions, those of the network and Python's.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"no file {name!r} here, and no data set of this name from the hub: {reason}") from error
     columns = {column: list(dataset[column]) for column in dataset.column_names}
     for column, feature in dataset.features.items():
         if isinstance(feature, ClassLabel):
-            columns[column] = [None if code is None else feature.int2str(code) for code in columns[column]]
+            columns[column] = [None if value is None else feature.int2str(value) for value in columns[column]]
     return Table(f"{name} ({split})", columns)
 
 
@@ -174,11 +186,14 @@ def _check_header(header: list[str], path: Path) -> None:
         raise DataError(f"{path} is empty; the first line must name the columns")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
-        raise DataError(f"{path}, line 1: column {listed(sorted(twice))} is there twice")
+        raise DataError(f"{path}, line 1: column {listed(sorted(twice))} comes twice")
 
 
-def _line_of_bad_byte(path: Path) -> int:
-    """The line of the first byte that is not UTF-8 (a decoder reads ahead, so the error does not know it)."""
+def _line_of_invalid_byte(path: Path) -> int:
+    """Return the line of the first byte that is not UTF-8.
+
+    The decoder reads ahead of the line that it returns, so its exception does not say which line it is.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

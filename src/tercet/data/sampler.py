@@ -1,17 +1,17 @@
 """P×K batches: P labels with K sentences each, so that every anchor has positives and negatives.
 
-How an epoch is drawn, with arrays only (no Python object a row):
+An epoch is drawn with array operations only, without a Python object per row:
 
-1. The sentences of each label are shuffled and cut into groups of K. A last, short group is filled up
-   with other sentences of its label; labels with fewer than K sentences share a group with others of
-   their size (so singletons come K to a group, as negatives).
-2. The groups, label by label, are dealt row by row into a table of P rows and one column a batch.
-   Within a row the columns are shuffled, but a label that runs on into the next row keeps clear of the
-   columns that it already has: a label comes twice in a batch only if it has more groups than there
-   are batches.
-3. Places left over go to labels drawn again, small ones first in line. There are so many batches that a
-   large label cannot fill one alone and that each has a group with a positive pair.
-4. A sentence that fell twice into a batch, and a hole in a group, gives way to a random sentence.
+1. Shuffle the sentences of each label and divide them into groups of K. A last group with fewer than K sentences
+   repeats other sentences of its label. Labels with n < K sentences are put into groups together with other labels of n
+   sentences. So K singletons (labels with one sentence) form a group, which serves as negatives.
+2. Order the groups by label and deal them, place by place, into a table with a row per batch and P places in each row.
+   The batches are shuffled for each place. A label whose groups continue from one place to the next skips the batches
+   that it is already in. So a label comes twice in a batch only if it has more groups than there are batches.
+3. Fill the remaining places with groups drawn again, in turns by label, so that small labels are drawn again as often
+   as large ones. The number of batches is large enough that the largest label never fills a batch alone and that each
+   batch gets a group with a positive pair.
+4. Replace every empty place in a group, and every sentence that comes twice in a batch, by a random sentence.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ from torch.utils.data import Sampler
 
 from tercet.errors import DataError
 
-_HOLE = -1
+_EMPTY = -1
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is the same in every epoch: how many batches, and which labels make which groups."""
+    """The numbers that are the same in every epoch: of batches, and of groups with and without a positive pair."""
 
     batches: int
     groups: int
@@ -37,39 +37,45 @@ class _Plan:
 
 
 class GroupByLabelSampler(Sampler[int]):
-    """Row numbers, in an order that gives P×K batches when cut every `batch_size` rows.
+    """A sampler that yields row numbers in an order that gives P×K batches when it is split every `batch_size` rows.
 
-    Every row is drawn in every epoch, some of small labels more than once; every batch holds a valid
-    triplet. The order follows from `seed` and the epoch. If there are no more rows than `batch_size`,
-    the epoch is one batch of all rows.
+    Every row is drawn in every epoch, rows of small labels more than once; every batch contains a valid triplet. The
+    order depends on `seed` and on the epoch only. If there are no more rows than `batch_size`, the epoch is one batch
+    of all rows.
 
     Args:
         labels: integers `(rows,)`.
         batch_size: P × K.
         samples_per_label: K.
+        seed: the seed of the order.
 
     Raises:
-        DataError: no batch of this kind can hold a triplet, or the numbers do not fit; says why.
+        DataError: no batch can contain a triplet, or `batch_size` is not a multiple of `samples_per_label`.
+
+    Example:
+        >>> sampler = GroupByLabelSampler([0, 0, 1, 1, 2, 2], batch_size=4, samples_per_label=2)
+        >>> sampler.batches().shape
+        (2, 4)
     """
 
     def __init__(self, labels: Any, batch_size: int, samples_per_label: int = 4, seed: int = 0) -> None:
         _check_sizes(batch_size, samples_per_label)
-        names, label_ids, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-        if len(names) < 2 or counts.max() < 2:
-            what = "one label only" if len(names) == 1 else "no label with two sentences" if len(names) else "no rows"
+        label_ids, counts = _compact(np.asarray(labels))
+        if len(counts) < 2 or counts.max() < 2:
+            what = "one label only" if len(counts) == 1 else "no label with two sentences" if len(counts) else "no rows"
             raise DataError(
                 f"no batch can hold a triplet: the data have {what}; a triplet needs two sentences of one label "
                 "and one of another"
             )
-        # The smallest type that fits: sorting by label is the cost of an epoch.
-        self.label_ids = label_ids.astype(np.min_scalar_type(len(names)))
+        # The smallest type that fits, because an epoch spends most of its time on sorting by label.
+        self.label_ids = label_ids.astype(np.min_scalar_type(len(counts)))
         self.counts = counts
         self.batch_size, self.samples_per_label, self.seed = batch_size, samples_per_label, seed
         self.epoch = 0
         self._plan = _plan(counts, batch_size // samples_per_label, samples_per_label)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next iteration."""
+        """Set the epoch, which chooses the order of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -80,8 +86,8 @@ class GroupByLabelSampler(Sampler[int]):
         for batch in self.batches():
             yield from batch.tolist()
 
-    def described(self) -> str:
-        """What an epoch holds, in a sentence."""
+    def describe(self) -> str:
+        """Return a sentence that says what an epoch consists of."""
         rows, drawn, k = len(self.label_ids), len(self), self.samples_per_label
         if rows <= self.batch_size:
             return f"an epoch is one batch of all {rows:,} sentences"
@@ -91,7 +97,7 @@ class GroupByLabelSampler(Sampler[int]):
         )
 
     def batches(self) -> np.ndarray:
-        """The row numbers of the epoch, `(batches, batch_size)`; each row of the result is one batch."""
+        """Return the row numbers of the epoch, `(batches, batch_size)`; each row of the result is one batch."""
         rng = np.random.default_rng([self.seed, self.epoch])
         rows = len(self.label_ids)
         if rows <= self.batch_size:
@@ -100,8 +106,23 @@ class GroupByLabelSampler(Sampler[int]):
         chosen = _fill_up(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
         table = _deal(label_of_group[chosen], self._plan.batches, rng)
         drawn = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
-        _replace_holes_and_repeats(drawn, rows, rng)
+        _replace_empty_and_repeated(drawn, rows, rng)
         return drawn
+
+
+def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids 0…n−1 in the order of the labels, and the number of rows of each; numbers only what is not so yet."""
+    if (
+        np.issubdtype(labels.dtype, np.signedinteger)
+        and len(labels)
+        and labels.min() == 0
+        and labels.max() < len(labels)
+    ):
+        counts = np.bincount(labels)
+        if counts.all():
+            return labels, counts
+    _, label_ids, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return label_ids, counts
 
 
 def _check_sizes(batch_size: int, samples_per_label: int) -> None:
@@ -125,8 +146,8 @@ def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
     largest = int(-(-counts.max() // k)) if counts.max() >= k else 1
     batches = max(
         -(-groups // labels_per_batch),
-        -(-largest // (labels_per_batch - 1)),  # leaves a place a batch to another label
-        -(-singleton_groups // (labels_per_batch - 1)),  # and one to a group with a pair
+        -(-largest // (labels_per_batch - 1)),  # Each batch keeps a place for another label,
+        -(-singleton_groups // (labels_per_batch - 1)),  # and one for a group with a positive pair.
     )
     return _Plan(batches, groups, pair_groups, singleton_groups)
 
@@ -134,9 +155,9 @@ def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
 def _groups(
     label_ids: np.ndarray, counts: np.ndarray, k: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All rows in groups `(groups, k)`, with a number per group that is shared by the groups of one label.
+    """Return all rows in groups `(groups, k)`, and for each group its label, or the first of its labels.
 
-    Groups come label by label in random order, those of singletons last.
+    Labels come in random order, those of singletons last.
     """
     order = rng.permutation(len(label_ids))
     order = order[np.argsort(label_ids[order], kind="stable")]
@@ -146,44 +167,48 @@ def _groups(
     groups_of = -(-counts[full] // k)
     label = np.repeat(full, groups_of)
     first = np.arange(len(label)) - np.repeat(np.cumsum(groups_of) - groups_of, groups_of)
-    # A short last group begins earlier, so it repeats some rows of the group before.
+    # A last group with fewer than k rows begins earlier, so that it repeats rows of the group before it.
     offset = np.minimum(first * k, counts[label] - k)
     parts.append(order[(starts[label] + offset)[:, None] + np.arange(k)])
     labels.append(label)
     for size in range(k - 1, 0, -1):
-        few = rng.permutation(np.flatnonzero(counts == size))
-        if not len(few):
+        labels_of_size = rng.permutation(np.flatnonzero(counts == size))
+        if not len(labels_of_size):
             continue
-        together = k // size
-        rows = order[starts[few][:, None] + np.arange(size)]
-        shared = -(-len(few) // together)
-        part = np.full((shared * together, size), _HOLE, dtype=rows.dtype)
-        part[: len(few)] = rows
-        padding = np.full((shared, k - together * size), _HOLE, dtype=rows.dtype)
-        parts.append(np.hstack([part.reshape(shared, together * size), padding]))
-        labels.append(few[::together])
+        labels_per_group = k // size
+        rows = order[starts[labels_of_size][:, None] + np.arange(size)]
+        num_groups = -(-len(labels_of_size) // labels_per_group)
+        part = np.full((num_groups * labels_per_group, size), _EMPTY, dtype=rows.dtype)
+        part[: len(labels_of_size)] = rows
+        padding = np.full((num_groups, k - labels_per_group * size), _EMPTY, dtype=rows.dtype)
+        parts.append(np.hstack([part.reshape(num_groups, labels_per_group * size), padding]))
+        labels.append(labels_of_size[::labels_per_group])
     return np.concatenate(parts), np.concatenate(labels)
 
 
 def _fill_up(
     label_of_group: np.ndarray, counts: np.ndarray, plan: _Plan, labels_per_batch: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The groups of an epoch in the order to deal them, some again so that every place is taken.
+    """Return the groups of an epoch in dealing order, some of them repeated so that every place is filled.
 
-    Pairs come first, at least one a batch, then singletons. The largest label is not drawn again.
+    Groups with a pair come first, at least one per batch, then those of singletons. The largest label is not repeated.
     """
     places = plan.batches * labels_per_batch
     pairs = np.arange(plan.pair_groups)
     singletons = np.arange(plan.pair_groups, plan.groups)
     largest = label_of_group == counts.argmax()
-    again = pairs[~largest[pairs]]
-    lacking = max(0, plan.batches - len(pairs))
-    extra_pairs = _cycle(again if len(again) else pairs, lacking, rng)
-    left = places - plan.groups - lacking
-    extra = _cycle_labels(again, label_of_group, left, rng) if len(again) else _cycle(singletons, left, rng)
+    repeatable = pairs[~largest[pairs]]
+    missing_pairs = max(0, plan.batches - len(pairs))
+    extra_pairs = _cycle(repeatable if len(repeatable) else pairs, missing_pairs, rng)
+    remaining = places - plan.groups - missing_pairs
+    extra = (
+        _cycle_labels(repeatable, label_of_group, remaining, rng)
+        if len(repeatable)
+        else _cycle(singletons, remaining, rng)
+    )
     is_pair = extra < plan.pair_groups
     ordered = np.concatenate([pairs, extra_pairs, extra[is_pair]])
-    # Groups of one label stay side by side, which is what keeps them apart when they are dealt.
+    # Dealing puts neighbours in this order into different batches, so the groups of one label stay side by side.
     position = np.empty(len(counts), dtype=np.int64)
     position[label_of_group[pairs][::-1]] = np.arange(len(pairs))[::-1]
     ordered = ordered[np.argsort(position[label_of_group[ordered]], kind="stable")]
@@ -191,14 +216,14 @@ def _fill_up(
 
 
 def _cycle(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` of the groups, each once before any is drawn again."""
+    """Return `count` of the groups in random order, each once before any of them comes again."""
     if count <= 0:
         return groups[:0]
     return np.resize(rng.permutation(groups), count)
 
 
 def _cycle_labels(groups: np.ndarray, label_of_group: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` of the groups, taking turns by label, so that small labels are drawn again as often as large ones."""
+    """Return `count` of the groups in turns by label, so that small labels are repeated as often as large ones."""
     if count <= 0:
         return groups[:0]
     shuffled = rng.permutation(groups)
@@ -211,42 +236,51 @@ def _cycle_labels(groups: np.ndarray, label_of_group: np.ndarray, count: int, rn
 
 
 def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndarray:
-    """Which group goes where: labels of the groups in dealing order → `(batches, places)` positions in that order."""
+    """Assign groups to batches.
+
+    Args:
+        labels: the label of each group, in dealing order.
+        batches: the number of batches, which divides the number of groups.
+        rng: the random numbers.
+
+    Returns:
+        `(batches, places)`, the position of each place's group in dealing order.
+    """
     places = len(labels) // batches
     table = np.empty((batches, places), dtype=np.int64)
-    # The label that runs on across the start of a row, and the columns that it has in its first row.
-    running, taken = -1, np.empty(0, dtype=np.int64)
-    for row in range(places):
-        start, end = row * batches, (row + 1) * batches
-        columns = rng.permutation(batches)
-        if labels[start] == running:
+    # The label whose groups continue from the place before, and the batches that it has there.
+    continued, its_batches = -1, np.empty(0, dtype=np.int64)
+    for place in range(places):
+        start, end = place * batches, (place + 1) * batches
+        order = rng.permutation(batches)
+        if labels[start] == continued:
             head = _run_length(labels[start:end])
-            free = columns[~np.isin(columns, taken)]
-            columns = np.concatenate([free[:head], rng.permutation(np.concatenate([free[head:], taken]))])
-        table[columns, row] = np.arange(start, end)
+            free = order[~np.isin(order, its_batches)]
+            order = np.concatenate([free[:head], rng.permutation(np.concatenate([free[head:], its_batches]))])
+        table[order, place] = np.arange(start, end)
         last = labels[end - 1]
-        if last != running:
+        if last != continued:
             tail = _run_length(labels[start:end][::-1])
-            running, taken = last, columns[batches - tail :]
+            continued, its_batches = last, order[batches - tail :]
     return table
 
 
 def _run_length(labels: np.ndarray) -> int:
-    """How many of the first labels are the same."""
+    """Return how many labels at the start are equal to the first."""
     other = labels != labels[0]
     return int(other.argmax()) if other.any() else len(labels)
 
 
-def _replace_holes_and_repeats(drawn: np.ndarray, rows: int, rng: np.random.Generator) -> None:
-    """Put random rows, new to their batch, where a batch has a hole or a row for the second time; in place."""
-    open_batches = np.arange(len(drawn))
-    while len(open_batches):
-        part = drawn[open_batches]
-        order = np.argsort(part, axis=1, kind="stable")
-        ranked = np.take_along_axis(part, order, axis=1)
-        again = np.zeros(part.shape, dtype=bool)
-        np.put_along_axis(again, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-        again |= part == _HOLE
-        part[again] = rng.integers(0, rows, int(again.sum()))
-        drawn[open_batches] = part
-        open_batches = open_batches[again.any(axis=1)]
+def _replace_empty_and_repeated(drawn: np.ndarray, rows: int, rng: np.random.Generator) -> None:
+    """Replace, in place, the empty places and the repeated rows of each batch by random rows that are new to it."""
+    pending = np.arange(len(drawn))
+    while len(pending):
+        batches = drawn[pending]
+        order = np.argsort(batches, axis=1, kind="stable")
+        ranked = np.take_along_axis(batches, order, axis=1)
+        replaced = np.zeros(batches.shape, dtype=bool)
+        np.put_along_axis(replaced, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+        replaced |= batches == _EMPTY
+        batches[replaced] = rng.integers(0, rows, int(replaced.sum()))
+        drawn[pending] = batches
+        pending = pending[replaced.any(axis=1)]

@@ -1,19 +1,23 @@
-"""Splits of labelled data: rows to train on, and rows to evaluate on."""
+"""Split labelled data into rows to train on and rows to evaluate on."""
 
 import numpy as np
 
-from tercet.data.columns import LabelledSentences
+from tercet.data.labels import LabelledSentences
 
 
 def split_held_out(data: LabelledSentences, fraction: float, seed: int) -> tuple[LabelledSentences, LabelledSentences]:
-    """Hold out a fraction of each label at random; return the rows to train on and the rows held out.
+    """Hold out a fraction of each label at random; return the rows to train on and the held-out rows.
 
-    A held-out row needs a second one of its label to be found, so a label gives two rows or more, and none if fewer
-    than two would stay.
+    A held-out sentence is found only if a second sentence of its label is held out too. So a label gives at least two
+    rows, or none if fewer than two would remain to train on.
 
     Args:
-        fraction: of the rows of each label, between 0 and 1.
+        data: the rows to split.
+        fraction: the fraction of each label's rows to hold out, between 0 and 1.
         seed: the same seed holds out the same rows.
+
+    Returns:
+        Both parts, their rows in the order of `data`, with its label ids and names.
     """
     order = np.random.default_rng(seed).permutation(len(data))
     order = order[np.argsort(data.label_ids[order], kind="stable")]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tercet._texts import check_texts
 from tercet.encoder import similarity
 from tercet.encoder.card import model_card
 from tercet.encoder.encode import embed
@@ -191,7 +192,7 @@ class SentenceTransformer(nn.Module):
             }
             return self.encode([sentences], prompt_name, prompt, batch_size, show_progress_bar, **options)[0]  # type: ignore[arg-type]
         texts = list(sentences)
-        _check_texts(texts)
+        check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
         for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise EmbeddingError(f"{name} must be at least 1, got {value}")
@@ -292,12 +293,6 @@ class SentenceTransformer(nn.Module):
                 create_pr=create_pr,
             )
         return str(commit.commit_url)
-
-
-def _check_texts(texts: list[Any]) -> None:
-    wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
-    if wrong is not None:
-        raise EmbeddingError(f"sentence {wrong} is {texts[wrong]!r} ({type(texts[wrong]).__name__}), not a string")
 
 
 def _public_name(name_or_path: str) -> str:

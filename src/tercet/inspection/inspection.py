@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tercet.data.columns import LabelledSentences, check_trainable
+from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import BatchFacts, Suggestion, batch_facts, suggestions
 from tercet.inspection.confusion import confused_labels, near_copies
@@ -139,7 +139,7 @@ def inspect_data(
     """
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
-    label_ids, names = _numbered(data)
+    label_ids, names = data.label_ids, data.label_names
     facts = text_facts(data.sentences, label_ids, names)
     rows = np.setdiff1d(np.arange(len(data)), facts.empty)
     with_text = data.take(rows)
@@ -231,19 +231,11 @@ def _warning(facts: ModelFacts) -> str | None:
     return None
 
 
-def _numbered(data: LabelledSentences) -> tuple[np.ndarray, list[str]]:
-    """Labels by their place in a list of names, also where they were integers."""
-    if data.names is not None:
-        return data.label_ids, data.names
-    values, label_ids = np.unique(data.label_ids, return_inverse=True)
-    return label_ids, [str(value) for value in values.tolist()]
-
-
 def _obstacle(data: LabelledSentences, source: str) -> str | None:
     if len(data) == 0:
         return f"{source} has no row with a text"
     try:
-        check_trainable(data.label_ids, data.names, source)
+        check_trainable(data.label_ids, data.label_names, source)
     except DataError as error:
         return str(error)
     return None

@@ -1,9 +1,10 @@
 """Training and evaluation data of a run, from paths, names on the hub, or data sets in memory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from tercet.data.columns import TRIPLET_COLUMNS, LabelledSentences, check_trainable, number_labels
+from tercet.data.columns import TRIPLET_COLUMNS
+from tercet.data.labels import LabelledSentences, check_trainable, label_values, number_labels
 from tercet.data.loading import Columns, as_dataset, load_training_data, load_triplets
 from tercet.data.splits import split_held_out
 from tercet.errors import DataError, listed
@@ -52,12 +53,6 @@ def name_of(data: "Source") -> str | None:
     return str(data) if isinstance(data, (str, Path)) else None
 
 
-def label_names(data: "Dataset") -> list[Any]:
-    """Return the labels of labelled data: names where the column has names, else its values."""
-    labels, feature = data["label"][:], data.features["label"]
-    return list(map(feature.int2str, labels)) if hasattr(feature, "int2str") else list(labels)
-
-
 def _of_datasets(
     data: "Dataset", eval_data: "Dataset | None", eval_fraction: float, *, triplets: bool, seed: int
 ) -> "tuple[Dataset, Dataset | None]":
@@ -69,7 +64,7 @@ def _of_datasets(
         count = 0 if eval_data is not None else round(len(data) * eval_fraction)
         parts = data.train_test_split(test_size=count, seed=seed) if count else {"train": data, "test": eval_data}
         return parts["train"], parts["test"]
-    label_ids, names = number_labels(label_names(data), "data")
+    label_ids, names = number_labels(label_values(data), "data")
     check_trainable(label_ids, names, "data")
     if eval_data is not None:
         return data, eval_data

@@ -1,98 +1,110 @@
-"""Data sets as a trainer takes them: columns found and checked, labels made integers, batches made tensors."""
+"""From a `datasets.Dataset` to the batches of a trainer.
+
+prepare_labelled, prepare_triplets    find and check the columns
+tokenize                              adds token ids, once
+collate                               rows → one packed batch
+"""
 
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from tercet.data.columns import (
-    check_texts,
-    find_labelled_columns,
-    find_triplet_columns,
-    number_labels,
-)
+from tercet._texts import check_texts
+from tercet.data.columns import TRIPLET_COLUMNS, Kind, find_labelled_columns, find_triplet_columns
+from tercet.data.labels import labels_of, map_onto_names
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 
-_TEXTS = ("sentence", "anchor", "positive", "negative")
-_IDS = "{}_input_ids"
-_WORTH_A_BAR = 50_000  # rows; fewer take less than a few seconds
+_TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
+_TOKEN_IDS = "{}_input_ids"
+# With fewer rows, tokenization takes a few seconds at most and needs no progress bar.
+_ROWS_FOR_PROGRESS_BAR = 50_000
 
 
 def prepare_labelled(
     dataset: Any, source: str, known_names: list[str] | None = None
 ) -> tuple[Dataset, list[str] | None]:
-    """A data set with the columns `sentence` and `label` (int64), and the names of the labels, if they have any.
+    """Return a data set with the columns `sentence` and `label` (int64), and the names of the label ids.
+
+    Ids and names of a `ClassLabel` column stay as they are, integers stay without names, and strings are numbered.
 
     Args:
-        known_names: number the labels by these names (those of the training set) in place of new ones.
+        dataset: a `datasets.Dataset` with one column of text and one of labels.
+        source: what to call it in messages.
+        known_names: the label names of the training data; labels with these names get the ids of the training data,
+            and other names get the ids after them.
 
     Raises:
-        DataError: the columns are others, or a row cannot be used.
+        DataError: the data set has other columns, or a row cannot be used.
     """
-    text, label = find_labelled_columns(*_columns(dataset, source))
-    dataset = dataset.with_format(None)
-    sentences = check_texts(dataset[text][:], source)
-    values, feature = dataset[label][:], dataset.features[label]
-    if isinstance(feature, ClassLabel):
-        values = [None if code is None or code < 0 else code for code in values]
-    label_ids, names = number_labels(values, source)
-    if isinstance(feature, ClassLabel):
-        names = list(feature.names)
+    columns, kinds = _columns(dataset, source)
+    text, label = find_labelled_columns(columns, source, kinds=kinds)
+    sentences = check_texts(dataset.with_format(None)[text][:], source)
+    label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
-        numbers = {name: code for code, name in enumerate(dict.fromkeys([*known_names, *names]))}
-        label_ids = np.array([numbers[name] for name in names], dtype=np.int64)[label_ids]
+        label_ids, names = map_onto_names(label_ids, names, known_names)
     return Dataset.from_dict({"sentence": sentences, "label": label_ids}), names
 
 
 def prepare_triplets(dataset: Any, source: str) -> Dataset:
-    """A data set with the columns `anchor`, `positive` and `negative`.
+    """Return a data set with the columns `anchor`, `positive` and `negative`.
+
+    Args:
+        dataset: a `datasets.Dataset` with three columns of text.
+        source: what to call it in messages.
 
     Raises:
-        DataError: there are not three columns of text, or a row is empty.
+        DataError: the data set has other columns, or a text is empty.
     """
-    columns = find_triplet_columns(*_columns(dataset, source))
+    columns, kinds = _columns(dataset, source)
+    roles = zip(TRIPLET_COLUMNS, find_triplet_columns(columns, source, kinds), strict=True)
     dataset = dataset.with_format(None)
-    roles = zip(("anchor", "positive", "negative"), columns, strict=True)
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
 
 def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]) -> Dataset:
-    """Add a column of token ids for each column of text, and show rows without their texts.
+    """Return the data set with a column of token ids for each column of text; its rows no longer contain the texts.
 
-    Sentences are tokenized here once, and not in every epoch. `dataset.with_format(None)` shows the texts again.
+    Sentences are tokenized here once instead of in every epoch. `dataset.with_format(None)` shows the texts again.
+
+    Args:
+        dataset: the result of `prepare_labelled` or `prepare_triplets`.
+        token_ids: the tokenizer, a function from texts to the token ids of each.
     """
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return {_IDS.format(column): token_ids(rows[column]) for column in _TEXTS if column in rows}
+        return {_TOKEN_IDS.format(column): token_ids(rows[column]) for column in _TEXT_COLUMNS if column in rows}
 
-    progress = are_progress_bars_disabled()
-    if len(dataset) < _WORTH_A_BAR:
+    were_disabled = are_progress_bars_disabled()
+    if len(dataset) < _ROWS_FOR_PROGRESS_BAR:
         disable_progress_bars()
     try:
         added = dataset.map(add, batched=True, keep_in_memory=True, new_fingerprint=uuid4().hex, desc="Tokenize")
     finally:
-        if not progress:
+        if not were_disabled:
             enable_progress_bars()
-    return added.with_format(columns=[name for name in added.column_names if name not in _TEXTS])
+    return added.with_format(columns=[name for name in added.column_names if name not in _TEXT_COLUMNS])
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Rows of a tokenized data set → `features` (all sentences, packed) and, for labelled data, `labels` `(batch,)`.
+    """Return a batch of rows: `features`, all sentences packed, and for labelled data `labels`, `(batch,)`.
 
     The three sentences of triplets are encoded as one batch: anchors, then positives, then negatives.
+
+    Args:
+        rows: rows of a data set from `tokenize`.
     """
     batch: dict[str, Any] = {"labels": torch.tensor([row["label"] for row in rows])} if "label" in rows[0] else {}
-    columns = [name for name in map(_IDS.format, _TEXTS) if name in rows[0]]
+    columns = [name for name in map(_TOKEN_IDS.format, _TEXT_COLUMNS) if name in rows[0]]
     return {**batch, "features": pack([row[column] for column in columns for row in rows])}
 
 
-def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, str]]:
-    """The names of the columns and what each holds."""
+def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
+    """Return the names of the columns and the kind of each."""
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"{source} is a {type(dataset).__name__}; give a datasets.Dataset "
@@ -103,7 +115,7 @@ def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, str]]:
     return dataset.column_names, {name: _kind(feature) for name, feature in dataset.features.items()}
 
 
-def _kind(feature: Any) -> str:
+def _kind(feature: Any) -> Kind:
     if isinstance(feature, ClassLabel):
         return "class"
     if isinstance(feature, Value) and feature.dtype in ("string", "large_string"):

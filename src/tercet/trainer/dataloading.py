@@ -1,4 +1,4 @@
-"""How the trainer draws its batches: tokenized once, by label or at random, and dealt evenly to several processes."""
+"""Data loading of the trainer: tokenization once, batches by label or at random, split evenly over processes."""
 
 import logging
 from typing import Any
@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer
 
-from tercet.data.columns import check_triplets_exist
+from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -21,8 +21,8 @@ from tercet.trainer.distributed import EvenBatchSamplerShard
 logger = logging.getLogger(__name__)
 
 
-class LoadingTrainer(Trainer):
-    """The half of `SentenceTransformerTrainer` that comes before a step: data sets → batches of token ids."""
+class DataLoadingTrainer(Trainer):
+    """Base class of `SentenceTransformerTrainer` that turns data sets into batches of token ids."""
 
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
@@ -30,17 +30,18 @@ class LoadingTrainer(Trainer):
     label_names_of_training: list[str] | None
 
     def __init__(self, **options: Any) -> None:
+        # Data sets by `id`, each with its tokenized copy; keeping the data set keeps its id from being reused.
         self._tokenized: dict[int, tuple[Any, Any]] = {}
-        self._tokenized_by: tuple[Any, ...] = ()
+        self._tokenized_with: tuple[Any, ...] = ()
         super().__init__(**options)
 
     @property
     def takes_triplets(self) -> bool:
-        """Whether the loss takes given triplets, in place of labelled sentences."""
+        """True if the loss takes given triplets instead of labelled sentences."""
         return isinstance(self.loss, TripletLoss)
 
     def _check_samplers(self) -> None:
-        """Refuse data that make no triplet or P×K batch now, and not after minutes of training; tell the figures."""
+        """Raise before training starts if the data form no triplet or P×K batch; log the size of an epoch."""
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
                 label_ids = np.asarray(self.train_dataset["label"][:])
@@ -49,14 +50,14 @@ class LoadingTrainer(Trainer):
         if self.train_dataset is not None:
             sampler = self._get_train_sampler()
             assert isinstance(sampler, GroupByLabelSampler)
-            logger.info(sampler.described())
+            logger.info(sampler.describe())
         parts = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
         for part in parts.values():
             if part is not None:
                 self._get_eval_sampler(part)
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """The loader over a data set tokenized once for the present model; one's own collator gets the texts."""
+        """Return the loader of a data set, tokenized first unless the user's own collator is to get the texts."""
         if self.data_collator is collate:
             dataset = self._with_token_ids(dataset)
         loader = super()._get_dataloader(dataset, *args, **kwargs)
@@ -64,11 +65,11 @@ class LoadingTrainer(Trainer):
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder = self.model.transformer
-        way = (encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
-        if self._tokenized_by != way:
-            self._tokenized, self._tokenized_by = {}, way
+        settings = (encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
+        if self._tokenized_with != settings:
+            self._tokenized, self._tokenized_with = {}, settings
         if id(dataset) not in self._tokenized:
-            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids))  # keeps what the id is of
+            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids))
         return self._tokenized[id(dataset)][1]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
@@ -78,7 +79,7 @@ class LoadingTrainer(Trainer):
         return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
-        """Evaluation batches are drawn as training batches are: in file order, a batch may hold a single label."""
+        """Draw evaluation batches as training batches are: in the order of a file, a batch may have a single label."""
         if self.takes_triplets or len(eval_dataset) == 0:
             return super()._get_eval_sampler(eval_dataset)
         if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
@@ -100,6 +101,7 @@ class LoadingTrainer(Trainer):
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
+        """Return the data set with the columns of the loss; `keep_names` makes its label names those of the trainer."""
         if dataset is None:
             return None
         if isinstance(self.loss, TripletLoss):

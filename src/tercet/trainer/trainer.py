@@ -24,7 +24,7 @@ from tercet.losses.modules import BatchLoss, TripletLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.checkpoints import load_memory, write_checkpoint
 from tercet.trainer.collate import collate
-from tercet.trainer.dataloading import LoadingTrainer
+from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.monitor import BatchStats, TrainingMonitor
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 Evaluator = Callable[..., dict[str, float]]
 
 
-class SentenceTransformerTrainer(LoadingTrainer):
+class SentenceTransformerTrainer(DataLoadingTrainer):
     """Trains a `SentenceTransformer` with a triplet loss.
 
     Args:

@@ -1,0 +1,71 @@
+"""Files become data sets whose labels have ids and names; texts and labels that cannot be used are named."""
+
+import json
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, load_from_disk
+
+from tercet.data.labels import labels_of
+from tercet.data.loading import Columns, as_dataset, load_labelled, load_training_data, load_triplets
+from tercet.errors import DataError
+
+
+def _json_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_ids_and_names_are_those_of_the_sorted_labels(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\na,sport\nb,food\nc,sport\nd,Food\n")
+    data = load_labelled(str(tmp_path / "d.csv"))
+    assert (data.label_ids.tolist(), data.label_names) == ([2, 1, 2, 0], ["Food", "food", "sport"])
+    rows = [{"text": text, "label": label} for text, label in zip("abcd", [10, 9, 10, -1], strict=True)]
+    data = load_labelled(_json_lines(tmp_path / "d.jsonl", rows))
+    assert (data.label_ids.tolist(), data.label_names) == ([2, 1, 2, 0], ["-1", "9", "10"])
+
+
+def test_a_data_set_keeps_ids_and_names_on_disk_and_for_the_trainer(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\na,sport\nb,food\nc,sport\n")
+    dataset = as_dataset(load_labelled(str(tmp_path / "d.csv")))
+    dataset.save_to_disk(tmp_path / "saved")
+    for each in (dataset, load_from_disk(tmp_path / "saved")):
+        assert each.column_names == ["sentence", "label"]
+        assert each.features["label"] == ClassLabel(names=["food", "sport"])
+        label_ids, names = labels_of(each, "label", "data")
+        assert (label_ids.tolist(), names) == ([1, 0, 1], ["food", "sport"])
+
+
+def test_both_parts_of_held_out_data_have_all_names(tmp_path):
+    rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
+    train, held_out = load_training_data(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, Columns(), seed=0)
+    assert train.features["label"].names == held_out.features["label"].names == ["a", "b", "c"]
+    assert np.bincount(held_out["label"][:]).tolist() == [2, 2, 2]
+    for row in (*train, *held_out):
+        assert "abc"[int(row["sentence"]) % 3] == "abc"[row["label"]]
+
+
+def test_missing_and_blank_texts_can_be_allowed(tmp_path):
+    texts = [None, "", " \t", "-", " a "]
+    path = _json_lines(tmp_path / "d.jsonl", [{"text": text, "label": "x"} for text in texts])
+    assert load_labelled(path, empty_texts=True).sentences == ["", "", "", "-", " a "]
+    with pytest.raises(DataError, match=r"line 1: the text is None \(NoneType\), not a string"):
+        load_labelled(path)
+    path = _json_lines(tmp_path / "d.jsonl", [{"text": None, "label": "x"}, {"text": 3, "label": "x"}])
+    with pytest.raises(DataError, match=r"line 2: the text is 3 \(int\), not a string"):
+        load_labelled(path, empty_texts=True)
+
+
+def test_triplets_need_their_columns_and_texts(tmp_path):
+    rows = [{"anchor": "a", "positive": "b", "negative": str(row)} for row in range(10)]
+    path = _json_lines(tmp_path / "d.jsonl", rows)
+    train, held_out = load_triplets(path, None, 0.2, Columns(), seed=0)
+    assert (len(train), len(held_out)) == (8, 2)
+    assert train.column_names == ["anchor", "positive", "negative"]
+    with pytest.raises(DataError, match="pass no text_column and no label_column"):
+        load_triplets(path, None, 0.2, Columns(text_column="anchor"), seed=0)
+    with pytest.raises(DataError, match="too few to hold out 90%; pass eval_fraction=0"):
+        load_triplets(_json_lines(tmp_path / "one.jsonl", rows[:1]), None, 0.9, Columns(), seed=0)
+    rows[3]["negative"] = ""
+    with pytest.raises(DataError, match="negative, line 4: the text is empty"):
+        load_triplets(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, Columns(), seed=0)

@@ -1,0 +1,51 @@
+"""Data sets become batches: labels are not numbered a second time, and texts are packed in the order of the columns."""
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from tercet.data.labels import LabelledSentences
+from tercet.data.loading import as_dataset
+from tercet.errors import DataError
+from tercet.trainer.collate import collate, prepare_labelled, prepare_triplets, tokenize
+
+
+def _token_ids(texts):
+    return [[len(text)] * (1 + position % 2) for position, text in enumerate(texts)]
+
+
+def test_ids_and_names_of_loaded_data_stay_as_they_are():
+    # "b" has no row, as after a split; a new numbering would shift the ids.
+    data = LabelledSentences(["one", "two", "three"], np.array([2, 0, 2]), ["a", "b", "c"])
+    prepared, names = prepare_labelled(as_dataset(data), "train_dataset")
+    assert prepared["label"][:] == [2, 0, 2]
+    assert names == ["a", "b", "c"]
+
+
+def test_evaluation_labels_get_the_ids_of_the_training_names():
+    evaluation = as_dataset(LabelledSentences(["x", "y", "z"], np.array([0, 1, 2]), ["10", "11", "9"]))
+    prepared, names = prepare_labelled(evaluation, "eval_dataset", ["9", "10"])
+    assert prepared["label"][:] == [1, 2, 0]
+    assert names == ["9", "10", "11"]
+
+
+def test_integers_of_a_users_data_set_stay_as_they_are_without_names():
+    data = Dataset.from_dict({"text": ["a", "b"], "label": [7, -3]})
+    prepared, names = prepare_labelled(data, "train_dataset", ["x"])
+    assert (prepared["label"][:], names) == ([7, -3], None)
+
+
+def test_a_batch_of_labelled_sentences():
+    data = Dataset.from_dict({"text": ["a", "bb"], "label": ["y", "x"]})
+    prepared, _ = prepare_labelled(data, "train_dataset")
+    batch = collate([*tokenize(prepared, _token_ids)])
+    assert batch["labels"].tolist() == [1, 0]
+    assert sorted(batch["features"]["input_ids"].flatten().tolist()) == [1, 2, 2]
+
+
+def test_triplets_are_checked_column_by_column():
+    rows = {"positive": ["b", "e"], "negative": ["c", " "], "anchor": ["a", "d"]}
+    with pytest.raises(DataError, match="train_dataset, negative, row 1: the text is empty"):
+        prepare_triplets(Dataset.from_dict(rows), "train_dataset")
+    prepared = prepare_triplets(Dataset.from_dict(rows | {"negative": ["c", "f"]}), "train_dataset")
+    assert prepared[0] == {"anchor": "a", "positive": "b", "negative": "c"}
