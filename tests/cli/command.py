@@ -1,7 +1,7 @@
-"""`tercet …` for the tests of the command line: each call a process of its own, forked from one with warm libraries.
+"""Run `tercet …` in the tests of the command line. Each call is a process, forked from one that imported the libraries.
 
-A new process takes four seconds to import them, and the tests start a hundred. Those of Ctrl-C, torchrun and the
-examples start theirs from nothing, as a user does.
+Importing them takes four seconds in a new process, and the tests start a hundred. The tests of Ctrl-C, torchrun and the
+examples start new processes, as a user does.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ _WARM.set_forkserver_preload(
 
 
 def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:
-    """What `tercet …` printed, once it ended with the code `expect` and without a traceback."""
+    """Run `tercet …`, check that it exits with `expect` and without a traceback, and return what it printed."""
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         process = _WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
@@ -41,6 +41,14 @@ def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
 
 
+def train_arguments(data, model, output, *more):
+    """Return the arguments of a short training run with small batches."""
+    return (
+        "train", data, "--model", model, "--output", output, "--batch-size", 8, "--samples-per-label", 2,
+        "--learning-rate", 1e-3, *more,
+    )  # fmt: skip
+
+
 def _tercet(arguments: list[str], cwd: Path | None, folder: Path) -> None:
     for stream, number in (("stdout", 1), ("stderr", 2)):
         os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
@@ -48,5 +56,5 @@ def _tercet(arguments: list[str], cwd: Path | None, folder: Path) -> None:
     if cwd is not None:
         os.chdir(cwd)
     sys.argv = ["tercet", *arguments]
-    torch.set_num_threads(1)  # read from the environment at the import, and that was another process's
+    torch.set_num_threads(1)  # the variable OMP_NUM_THREADS comes too late, since torch is imported already
     app()

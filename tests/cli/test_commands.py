@@ -1,9 +1,11 @@
-"""The command line as a user meets it: real processes, real files, one line for what is wrong."""
+"""The commands as a user runs them: real processes, real files, one line for each error."""
 
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -11,15 +13,8 @@ import pytest
 from pyarrow import parquet
 
 from tercet import SentenceTransformer
-from tests.child import start_tercet
-from tests.cli.command import run
-
-
-def _train(csv_file, bert, output, *more):
-    return (
-        "train", csv_file, "--model", bert, "--output", output, "--batch-size", 8, "--samples-per-label", 2,
-        "--learning-rate", 1e-3, *more,
-    )  # fmt: skip
+from tests.child import ENVIRONMENT, start_tercet
+from tests.cli.command import run, train_arguments
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +24,9 @@ def trained(tmp_path_factory, bert):
     folder = tmp_path_factory.mktemp("trained")
     rows = "".join(f"{text},{name}\n" for name, topic in TOPICS.items() for text in topic)
     (folder / "data.csv").write_text("text,label\n" + rows)
-    done = run(*_train(folder / "data.csv", bert, folder / "model", "--epochs", 8, "--eval-data", folder / "data.csv"))
+    done = run(
+        *train_arguments(folder / "data.csv", bert, folder / "model", "--epochs", 8, "--eval-data", folder / "data.csv")
+    )
     return folder, done
 
 
@@ -66,16 +63,19 @@ def test_encode_writes_npy_and_parquet_in_order(trained):
     vectors = np.array(table["embedding"].to_pylist())
     np.testing.assert_allclose(vectors, array / np.linalg.norm(array, axis=1, keepdims=True), atol=1e-6)
     done = run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.npy", expect=2)
-    assert "is there already; take another --output, or add --overwrite" in done.stderr
-    run("encode", folder / "model", folder / "data.csv", "--output", folder / "e.npy", "--overwrite")
+    assert "already exists; choose another --output or add --overwrite" in done.stderr
+    options = ("--output", folder / "e.npy", "--overwrite", "--quiet", "--device", "cpu")
+    assert run("encode", folder / "model", folder / "data.csv", *options).stderr == ""
     for name in ("e.npy", "e.parquet"):
         (folder / name).unlink()
 
 
-def test_the_same_seed_gives_the_same_numbers_and_json_stands_alone(csv_file, bert, tmp_path):
+def test_the_same_seed_gives_the_same_numbers_and_json_is_all_of_standard_output(csv_file, bert, tmp_path):
     outputs = [
         json.loads(
-            run(*_train(csv_file, bert, tmp_path / name, "--json", "--eval-fraction", 0.5, "--epochs", 4)).stdout
+            run(
+                *train_arguments(csv_file, bert, tmp_path / name, "--json", "--eval-fraction", 0.5, "--epochs", 4)
+            ).stdout
         )
         for name in ("one", "two")
     ]
@@ -88,15 +88,15 @@ def test_train_on_triplets(sentences, bert, tmp_path):
     rows = zip(sentences, sentences[1:], sentences[5:], strict=False)
     lines = "".join(json.dumps(dict(zip(("anchor", "positive", "negative"), row, strict=True))) + "\n" for row in rows)
     (tmp_path / "t.jsonl").write_text(lines)
-    done = run(*_train(tmp_path / "t.jsonl", bert, tmp_path / "model", "--loss", "triplet"))
+    done = run(*train_arguments(tmp_path / "t.jsonl", bert, tmp_path / "model", "--loss", "triplet"))
     assert "held out 2 of 11 triplets" in done.stderr
     assert "triplet accuracy (cosine)" in done.stdout
 
 
-def test_columns_that_are_not_used_are_told(csv_file, bert, tmp_path):
+def test_columns_that_are_not_used_are_reported(csv_file, bert, tmp_path):
     lines = csv_file.read_text().splitlines()
     csv_file.write_text("\n".join(["id,utterance,intent", *(f"{n},{line}" for n, line in enumerate(lines[1:]))]))
-    done = run(*_train(csv_file, bert, tmp_path / "model", "--eval-fraction", 0))
+    done = run(*train_arguments(csv_file, bert, tmp_path / "model", "--eval-fraction", 0))
     assert "text from 'utterance', labels from 'intent'; not used: 'id'" in done.stderr
     assert json.loads((tmp_path / "model/metrics.json").read_text())["after"] is None
 
@@ -128,7 +128,7 @@ def _content(tmp_path, text, name="bad.csv"):
 )
 def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
     path = tmp_path / "missing.csv" if content is None else _content(tmp_path, content)
-    done = run(*_train(path, bert, tmp_path / "model"), expect=2)
+    done = run(*train_arguments(path, bert, tmp_path / "model"), expect=2)
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
@@ -151,31 +151,31 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--resume",), "nothing to resume"),
         (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
         (("--epochs", "inf"), "--epochs must be above 0, got inf"),
-        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--loss", "triplet"), "the triplet loss needs the columns 'anchor', 'positive', 'negative'"),
         (("--output", "/proc/nowhere/model"), "cannot write to /proc/nowhere/model: "),
     ],
 )
 def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
-    done = run(*_train(csv_file, bert, tmp_path / "model", *more), expect=2)
+    done = run(*train_arguments(csv_file, bert, tmp_path / "model", *more), expect=2)
     assert message in done.stderr
-    complaint = [line for line in done.stderr.splitlines() if line.startswith("tercet: ")]
-    assert len(complaint) == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("tercet: error: ")]
+    assert len(errors) == 1
     assert os.listdir(tmp_path) == ["data.csv"]
 
 
-def test_a_model_that_is_there_is_not_overwritten_unasked(csv_file, bert, tmp_path):
+def test_an_existing_model_is_not_overwritten_without_the_flag(csv_file, bert, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.txt").write_text("mine")
-    done = run(*_train(csv_file, bert, tmp_path / "model"), expect=2)
-    assert "is there already" in done.stderr
-    run(*_train(csv_file, bert, tmp_path / "model", "--overwrite"))
+    done = run(*train_arguments(csv_file, bert, tmp_path / "model"), expect=2)
+    assert "already exists" in done.stderr
+    run(*train_arguments(csv_file, bert, tmp_path / "model", "--overwrite"))
     assert (tmp_path / "model/mine.txt").read_text() == "mine"
     assert (tmp_path / "model/modules.json").exists()
 
 
-def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
-    arguments = _train(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
+def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
+    arguments = train_arguments(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
     process = start_tercet(*arguments)
     checkpoints = tmp_path / "model.checkpoints"
     deadline = time.time() + 120
@@ -186,14 +186,14 @@ def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert,
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130, errors
-    assert "is whole. Go on with:" in errors
+    assert "is complete. Resume with:" in errors
     assert "--resume" in errors
     assert not (tmp_path / "model").exists()
     again = run(*arguments, expect=2)
-    assert "add --resume to go on, or remove it" in again.stderr
-    # The whole run, undisturbed, ends in the same weights.
+    assert "add --resume to continue that run, or remove the folder" in again.stderr
+    # A run without an interruption ends in the same weights.
     run(*arguments, "--resume")
-    run(*_train(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))
+    run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))
     texts = ["the team won", "the bank"]
     resumed, whole = (SentenceTransformer(tmp_path / name, device="cpu").encode(texts) for name in ("model", "whole"))
     np.testing.assert_array_equal(resumed, whole)
@@ -202,10 +202,47 @@ def test_ctrl_c_leaves_a_whole_checkpoint_and_says_how_to_resume(csv_file, bert,
 
 def test_help_and_version():
     assert "labelled sentences in" in run("--help").stdout
+    assert len(run("--help").stdout.splitlines()) < 25
     assert run("--version").stdout.startswith("tercet 0.")
-    for command in ("inspect", "train", "evaluate", "encode", "demo"):
+    for command in ("inspect", "train", "compare", "evaluate", "encode", "demo"):
         assert "--help" in run(command, "--help").stdout
     assert "No such option" in run("train", "x.csv", "--outptu", "y", expect=2).stderr
+
+
+def test_the_shell_completes_the_names_of_losses():
+    environment = {**ENVIRONMENT, "COMP_WORDS": "tercet train --loss batch-h", "COMP_CWORD": "3"}
+    code = "import sys; sys.argv[0] = 'tercet'; from tercet.cli.app import app; app()"
+    for instruction, expected in (
+        ("complete_bash", "batch-hard\nbatch-hard-soft-margin"), ("source_bash", "complete -o default"),
+    ):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**environment, "_TERCET_COMPLETE": instruction},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert expected in done.stdout
+
+
+def test_quiet_prints_the_results_alone(trained):
+    folder, _ = trained
+    loud = run("evaluate", folder / "model", folder / "data.csv", "--json", "--device", "cpu")
+    quiet = run("evaluate", folder / "model", folder / "data.csv", "--json", "--quiet")
+    assert "Encode" in loud.stderr
+    assert quiet.stderr == ""
+    assert quiet.stdout == loud.stdout
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:97"])
+def test_a_device_that_cannot_be_used_is_one_line_and_code_2(device, trained):
+    folder, _ = trained
+    done = run("evaluate", folder / "model", folder / "data.csv", "--device", device, expect=2)
+    assert done.stderr.startswith(f"tercet: error: cannot compute on --device {device}: ")
+    assert done.stderr.endswith("; try --device cpu\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_evaluate_lists_its_metrics():
+    text = " ".join(run("evaluate", "--help").stdout.split())
+    assert "MAP@R, R-precision, recall@1, recall@5, recall@10, kNN accuracy" in text
 
 
 def test_the_demo_on_the_real_encoder_makes_it_better(tmp_path):

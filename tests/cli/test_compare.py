@@ -63,7 +63,7 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
         (("--resume",), "nothing to resume: no compare.json"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
-        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
     ],
 )

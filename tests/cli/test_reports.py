@@ -10,14 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.command import run
-from tests.cli.test_commands import _train
+from tests.cli.command import run, train_arguments
 
 
 def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     report = tmp_path / "new folder" / "report.html"
     options = ("--epochs", 4, "--eval-data", csv_file, "--report", report)
-    done = run(*_train(csv_file, bert, tmp_path / "m", *options))
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options))
     assert f"report written to {report}" in done.stderr
     text = report.read_text(encoding="utf-8")
     for part in ("Did it help?", "Distances", "The hardest triplets at the end", "the soup is hot", "batch-semi-hard"):
@@ -26,14 +25,14 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     assert f"{metrics['after']['map@r']:.4f}" in text
     assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
-    again = run(*_train(csv_file, bert, tmp_path / "n", *options), expect=2)
+    again = run(*train_arguments(csv_file, bert, tmp_path / "n", *options), expect=2)
     assert "already exists; choose another --report or add --overwrite" in again.stderr
     assert not (tmp_path / "n").exists()
 
 
 def test_a_report_leaves_the_metrics_as_they_are(csv_file, bert, tmp_path):
     for name, more in (("a", ()), ("b", ("--report", tmp_path / "r.html"))):
-        run(*_train(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
     assert a["before"] == b["before"]
     assert a["after"] == b["after"]
@@ -46,7 +45,7 @@ def test_triplets_and_no_evaluation_are_told_in_the_report(csv_file, bert, tmp_p
     run(*triplets, "--batch-size", 4, "--eval-data", tmp_path / "t.csv", "--report", tmp_path / "t.html")
     assert "measured on triplets, which have no labels" in (tmp_path / "t.html").read_text()
     nothing = ("--eval-fraction", 0, "--report", tmp_path / "n.html")
-    run(*_train(csv_file, bert, tmp_path / "n", *nothing))
+    run(*train_arguments(csv_file, bert, tmp_path / "n", *nothing))
     assert "Nothing was held out to measure on." in (tmp_path / "n.html").read_text()
 
 
@@ -56,7 +55,7 @@ def test_triplets_and_no_evaluation_are_told_in_the_report(csv_file, bert, tmp_p
 )
 def test_a_path_that_cannot_be_a_report_is_refused_before_training(csv_file, bert, tmp_path, path, reason):
     (tmp_path / "folder.html").mkdir()
-    done = run(*_train(csv_file, bert, tmp_path / "m", "--report", tmp_path / path), expect=2)
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--report", tmp_path / path), expect=2)
     assert reason in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "m").exists()
@@ -69,7 +68,12 @@ def test_without_plotly_a_report_is_refused_before_training(csv_file, bert, tmp_
         "u.find_spec = lambda name, *more: None if name == 'plotly' else find(name, *more)\n"
         "from tercet.cli.app import app; app()"
     )
-    command = [sys.executable, "-c", code, *map(str, _train(csv_file, bert, tmp_path / "m", "--report", "r.html"))]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        *map(str, train_arguments(csv_file, bert, tmp_path / "m", "--report", "r.html")),
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "--report needs plotly: pip install 'tercet[report]'" in done.stderr
@@ -90,7 +94,7 @@ def test_an_inspection_writes_its_report(csv_file, bert, tmp_path):
 
 def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, bert, tmp_path):
     options = ("--distance", "cosine", "--margin", 5, "--max-steps", 2, "--report", tmp_path / "r.html")
-    done = run(*_train(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
     (warning,) = json.loads((tmp_path / "m/metrics.json").read_text())["warnings"]
     assert warning["kind"] == "unreachable-margin"
     assert "margin" in warning["message"]
@@ -100,7 +104,7 @@ def test_a_warning_of_the_run_stands_in_its_metrics_and_in_its_report(csv_file, 
 
 def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_file, bert, tmp_path):
     for name, more in (("a", ()), ("b", ("--eval-steps", 3, "--report", tmp_path / "r.html"))):
-        run(*_train(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
     assert a["before"] == b["before"]
     assert a["after"] == b["after"]
@@ -112,7 +116,7 @@ def test_measuring_along_the_way_changes_no_step_and_stands_in_the_report(csv_fi
 
 def test_measuring_along_the_way_wants_something_to_measure_on(csv_file, bert, tmp_path):
     options = ("--eval-fraction", 0, "--eval-steps", 3)
-    done = run(*_train(csv_file, bert, tmp_path / "m", *options), expect=2)
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options), expect=2)
     assert "--eval-steps has nothing to evaluate on; pass --eval-data" in done.stderr
     assert not (tmp_path / "m").exists()
 
@@ -144,8 +148,8 @@ def test_a_place_that_cannot_hold_a_model_is_refused_before_training(csv_file, b
     here = tmp_path / "here"
     here.mkdir()
     (here / "afile").touch()
-    done = run(*_train(csv_file, bert, output, "--overwrite"), cwd=here, expect=2)
+    done = run(*train_arguments(csv_file, bert, output, "--overwrite"), cwd=here, expect=2)
     assert message in done.stderr
     assert os.listdir(here) == ["afile"]
-    assert "is a file, not a folder" in run(*_train(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
+    assert "is a file, not a folder" in run(*train_arguments(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
                                             expect=2).stderr  # fmt: skip

@@ -1,0 +1,101 @@
+"""The shared options: their checks, and how messages of the library name flags."""
+
+import logging
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tercet.cli import console
+from tercet.cli import options as opt
+from tercet.cli.choices import fill_placeholders
+from tercet.errors import DataError
+
+_ARGUMENTS = ("data", "model", "text_column", "eval_fraction", "batch_size", "overwrite", "as_json")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("pass `text_column`", "pass --text-column"),
+        ("pass text_column.", "pass --text-column."),
+        ("no row is held out (eval_fraction=0.2); take more", "no row is held out (--eval-fraction 0.2); take more"),
+        ("m exists; pass `overwrite=True`", "m exists; pass --overwrite"),
+        ("the model overwrites data", "the model overwrites data"),
+        ("no column 'text_column'", "no column 'text_column'"),
+        ("no file /tmp/batch_size/text_column.csv", "no file /tmp/batch_size/text_column.csv"),
+        ("my_batch_size and batch_size_2", "my_batch_size and batch_size_2"),
+    ],
+)
+def test_arguments_in_messages_of_the_library_become_flags(message, expected):
+    assert console.name_flags(message, _ARGUMENTS) == expected
+
+
+def test_an_error_of_the_library_is_one_line_with_flags(capsys):
+    @console.report_errors
+    def command(text_column: str, quiet: bool = False) -> None:
+        raise DataError("no\n  column; pass `text_column`")
+
+    with pytest.raises(typer.Exit) as ended:
+        command(text_column="x")
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == "tercet: error: no column; pass --text-column\n"
+
+
+def test_an_unexpected_error_is_one_line_too(capsys, monkeypatch):
+    monkeypatch.delenv("TERCET_DEBUG", raising=False)
+
+    @console.report_errors
+    def command() -> None:
+        raise RuntimeError("a\nb")
+
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert ended.value.exit_code == 1
+    expected = "tercet: error: unexpected RuntimeError: a b (set TERCET_DEBUG=1 to see the traceback)\n"
+    assert capsys.readouterr().err == expected
+    monkeypatch.setenv("TERCET_DEBUG", "1")
+    with pytest.raises(RuntimeError):
+        command()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_turns_off_notes_warnings_and_progress_bars(quiet, capsys, monkeypatch):
+    environment = {}
+    monkeypatch.setattr("os.environ", environment)
+
+    @console.report_errors
+    def command(quiet: bool) -> None:
+        console.print_note("a note")
+
+    command(quiet=quiet)
+    assert capsys.readouterr().err == ("" if quiet else "a note\n")
+    assert logging.getLogger("tercet").getEffectiveLevel() == (logging.ERROR if quiet else logging.INFO)
+    assert environment.get("TQDM_DISABLE") == ("1" if quiet else None)
+
+
+def test_a_choice_is_checked_and_its_help_is_filled_in():
+    app = typer.Typer(rich_markup_mode=None)
+
+    @app.command()
+    def command(distance: opt.Distance = "cosine") -> None:
+        typer.echo(distance)
+
+    assert CliRunner().invoke(app, ["--distance", "manhattan"]).stdout == "manhattan\n"
+    refused = CliRunner().invoke(app, ["--distance", "x"])
+    assert refused.exit_code == 2
+    assert "'x' is not one of 'euclidean', 'cosine', 'manhattan'" in refused.output
+    assert "cosine: 1 − cos(x, y)" in fill_placeholders("{distances}")
+    assert fill_placeholders("{suffixes}") == ".csv, .tsv, .jsonl, .ndjson, .parquet"
+    assert fill_placeholders("{other}") == "{other}"
+    assert fill_placeholders(None) is None
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "samples_per_label", "message"),
+    [(8, 1, "one sentence has no positive"), (9, 2, "a multiple of"), (2, 2, "at least twice it; got 2")],
+)
+def test_numbers_that_make_no_batch_are_refused(batch_size, samples_per_label, message):
+    with pytest.raises(DataError, match=message):
+        opt.check_batch(batch_size, samples_per_label)
+    opt.check_batch(4, 2)
