@@ -68,7 +68,7 @@ def demo(
     try:
         run = train(
             data, output, model=BUNDLED, settings=settings, device=device, overwrite=overwrite, keep_embeddings=True,
-            description={"data": "docstrings of the standard library"},
+            extra_settings={"data": "docstrings of the standard library"},
         )  # fmt: skip
     except TrainingInterrupted:
         print_note("tercet: interrupted; run the demo again")

@@ -117,7 +117,7 @@ def compare(
     from tercet.comparison.run import logger, run_comparison  # imports torch, which takes seconds
     from tercet.encoder.loading import load_model
 
-    description = {
+    extra_settings = {
         "model": str(model),
         "data": name_of(data),
         "eval_data": None if eval_data is None else name_of(eval_data),
@@ -131,7 +131,7 @@ def compare(
         evaluation,
         output,
         Plan(variants=variants, seeds=tuple(range(first, first + seeds)), settings=settings, minutes=minutes),
-        description=description,
+        extra_settings=extra_settings,
         resume=resume,
         overwrite=overwrite,
         report_progress=report_progress or logger.info,

@@ -44,7 +44,7 @@ def run_comparison(
     output: Path,
     plan: Plan,
     *,
-    description: Mapping[str, Any] | None = None,
+    extra_settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report_progress: Callable[[str], None] = logger.info,
@@ -57,7 +57,7 @@ def run_comparison(
         eval_data: the same columns.
         output: the folder for `compare.json` and the model.
         plan: variants, seeds and budget.
-        description: more items for `settings` in `compare.json`, such as the names of the data and the model.
+        extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
         resume: continue the comparison in `output`.
         overwrite: start a new comparison, whatever is in `output`.
         report_progress: called with a line of text after each run.
@@ -66,13 +66,13 @@ def run_comparison(
         DataError: data, settings or the state of `output` do not fit, or every run failed.
         KeyboardInterrupt: Ctrl-C; `resume` continues.
     """
-    description = description or {}
+    extra_settings = extra_settings or {}
     check_trainable(*labels_of(eval_data, "label", "the evaluation data"), "the evaluation data")
     work = output / ".runs"
     training_arguments(plan.settings, work, triplets=False)  # fail now, not in each run
     steps = _budget_steps(plan, train_data)
     data = {"train": fingerprint(train_data), "eval": fingerprint(eval_data)}
-    settings = {**description, **plan.describe()}
+    settings = {**extra_settings, **plan.describe()}
     record = open_record(output, settings, data, resume=resume, overwrite=overwrite)
     if record.finished:
         shutil.rmtree(work, ignore_errors=True)  # exists if the process was killed after the last write
@@ -84,7 +84,7 @@ def run_comparison(
         write_record(output, record)  # now, because it may fail, and a run may take an hour
     base = Trial(
         load=load, settings=plan.settings, train_data=train_data, output=work / "timing", start_seed=plan.seeds[0],
-        threads=torch.get_num_threads(), description=description, title="timing steps",
+        threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
     )  # fmt: skip
     done = {(run.seed, run.variant) for run in record.runs}
     for number, (seed, variant) in enumerate(plan.runs(), start=1):

@@ -45,7 +45,7 @@ class Trial:
         start_seed: for weights that `load` initializes at random; the same for all runs.
         threads: of PyTorch, because the last digits of sums depend on them.
         before: metrics before training, if they are known.
-        description: more items for `settings` in the model's `metrics.json`.
+        extra_settings: more items for `settings` in the model's `metrics.json`.
         title: for the progress bar.
     """
 
@@ -57,7 +57,7 @@ class Trial:
     start_seed: int
     threads: int
     before: Metrics | None = None
-    description: Mapping[str, Any] = field(default_factory=dict)
+    extra_settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
 
 
@@ -104,7 +104,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     by_step = metrics_by_step(state.log_history)
     record = build_record(
         trainer, trial.settings, before, by_step[best],
-        description=trial.description, warnings=warnings, steps=best,
+        extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     extend_training_record(model, record)
     model.save_pretrained(trial.output, more_json={METRICS_FILE: record.to_dict()})

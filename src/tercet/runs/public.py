@@ -37,7 +37,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     keep_embeddings: bool = False,
-    description: Mapping[str, Any] | None = None,
+    extra_settings: Mapping[str, Any] | None = None,
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
@@ -60,7 +60,7 @@ def train(
         resume: continue from the last complete checkpoint of a run that was interrupted.
         overwrite: replace the model in `output`.
         keep_embeddings: return the embeddings of the evaluation data before and after, for a report.
-        description: more items for `settings` in `metrics.json`.
+        extra_settings: more items for `settings` in `metrics.json`.
 
     Raises:
         DataError: an argument or the data cannot be used.
@@ -107,7 +107,7 @@ def train(
         output,
         settings,
         resume=resume,
-        description={**named, **(description or {})},
+        extra_settings={**named, **(extra_settings or {})},
         keep_embeddings=keep_embeddings,
     )
 

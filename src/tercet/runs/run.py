@@ -34,7 +34,7 @@ def run_training(
     settings: RunSettings,
     *,
     resume: bool = False,
-    description: Mapping[str, Any] | None = None,
+    extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
 ) -> TrainingRun:
     """Train `model` and save it as `output`, with a `metrics.json`.
@@ -48,7 +48,7 @@ def run_training(
         output: where the model goes.
         settings: of the run.
         resume: continue from the last complete checkpoint.
-        description: more items for `settings` in `metrics.json`, such as the names of the data and the model.
+        extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of `eval_data`, if it has labels.
 
     Raises:
@@ -81,9 +81,9 @@ def run_training(
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
-    description = description or {}
+    extra_settings = extra_settings or {}
     warnings = [*warnings, *warnings_in_training]
-    record = build_record(trainer, settings, before, after, description=description, warnings=warnings)
+    record = build_record(trainer, settings, before, after, extra_settings=extra_settings, warnings=warnings)
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={METRICS_FILE: record.to_dict()})
@@ -105,7 +105,7 @@ def build_record(
     before: Metrics | None,
     after: Metrics | None,
     *,
-    description: Mapping[str, Any],
+    extra_settings: Mapping[str, Any],
     warnings: Sequence[TrainingWarning] = (),
     steps: int | None = None,
 ) -> RunRecord:
@@ -116,13 +116,13 @@ def build_record(
         settings: of the run.
         before: metrics before training.
         after: metrics of the model that is kept.
-        description: more items for `settings` in the record.
+        extra_settings: more items for `settings` in the record.
         warnings: events that `collect_warnings` returned.
         steps: the step of the model that is kept, if that is not the last one.
     """
     state = trainer.state
     steps = state.global_step if steps is None else steps
-    named = {**description, **asdict(settings), "steps": steps}
+    named = {**extra_settings, **asdict(settings), "steps": steps}
     if settings.max_steps > 0:
         named["epochs"] = state.epoch * steps / state.global_step
     return RunRecord(
