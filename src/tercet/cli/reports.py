@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
 from tercet.cli.console import check_output_file, print_note, this_command
-from tercet.data.labels import label_values
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
 
 def write_report(path: Path, run: "TrainingRun") -> None:
     """Write the report of a run and print where it is."""
+    from tercet.data.labels import label_values
     from tercet.report.run_report import Measured, write_run_report
 
     measured, missing = None, "Nothing was held out to measure on."

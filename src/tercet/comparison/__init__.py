@@ -10,7 +10,7 @@
     recommendation.py       runs → summary of each variant → recommendation with its reason
     peak_memory.py          peak memory of a process
 
-Importing this package does not import torch.
+Importing this package imports neither torch nor NumPy.
 """
 
 from tercet.comparison.plan import Plan, Variant, parse_grid

@@ -1,6 +1,6 @@
 """`compare`: from data that a user names to a recommended loss, with its model and the record of all runs.
 
-It checks arguments and data first and imports torch after that, so that an error is quick.
+It checks arguments and data before it imports torch, so that errors, like the help of the command, are quick.
 """
 
 import functools
@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 from tercet._distributed import launched_world_size
 from tercet.comparison.plan import Plan, parse_grid
-from tercet.data.loading import Columns
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
-from tercet.runs.data import load_run_data, name_of
 from tercet.runs.settings import (
     DEFAULT_EVAL_FRACTION,
     DEFAULT_MODEL,
@@ -103,6 +101,10 @@ def compare(
         raise DataError("minutes and max_steps exclude each other; pass one of them")
     if launched_world_size() > 1:
         raise DataError("a comparison starts processes itself; start it without torchrun")
+
+    from tercet.data.loading import Columns  # imports NumPy
+    from tercet.runs.data import load_run_data, name_of
+
     train_data, evaluation = load_run_data(
         data,
         eval_data,

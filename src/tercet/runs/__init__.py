@@ -7,7 +7,7 @@
     run.py         run_training: one run on loaded data, and its record
     outcome.py     TrainingRun and TrainingInterrupted: what a run returns or raises
 
-Importing this package does not import torch.
+Importing this package imports neither torch nor NumPy.
 """
 
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir

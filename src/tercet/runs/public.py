@@ -1,15 +1,13 @@
 """`train` and `evaluate`: from data that a user names to a model with its record, or to metrics.
 
-They check arguments and data first and import torch after that, so that an error is quick.
+They check arguments and data before they import torch, so that errors, like the help of the commands, are quick.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.data.loading import Columns, load_labelled
 from tercet.errors import DataError
-from tercet.runs.data import load_run_data, name_of
 from tercet.runs.outcome import TrainingRun
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
 
@@ -78,7 +76,11 @@ def train(
     settings, output = settings or RunSettings(), Path(output)
     settings.check()
     check_eval_fraction(eval_fraction)
-    check_output(output, overwrite=overwrite)
+    _check_output(output, overwrite=overwrite)
+
+    from tercet.data.loading import Columns  # imports NumPy
+    from tercet.runs.data import load_run_data, name_of
+
     columns = Columns(text_column, label_column, split)
     train_data, evaluation = load_run_data(
         data, eval_data, eval_fraction, columns, triplets=settings.uses_triplets, seed=settings.seed
@@ -155,6 +157,8 @@ def evaluate(
         print(tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")["map@r"])
         ```
     """
+    from tercet.data.loading import Columns, load_labelled  # imports NumPy
+
     queries = load_labelled(str(data), Columns(text_column, label_column, split))
     gallery = None if reference is None else load_labelled(str(reference), Columns(text_column, label_column))
 
@@ -175,7 +179,7 @@ def evaluate(
     return evaluator(model)
 
 
-def check_output(output: Path, *, overwrite: bool) -> None:
+def _check_output(output: Path, *, overwrite: bool) -> None:
     """Raise `DataError` if a model cannot be written to `output`, or would replace something without `overwrite`."""
     if output.is_file():
         raise DataError(f"{output} is a file; pass the path of a folder")

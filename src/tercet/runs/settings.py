@@ -38,14 +38,14 @@ class RunSettings:
     distance: str = _setting("euclidean", "The distance to train.")
     epochs: float = _setting(1.0, "Passes over the data.")
     max_steps: int = _setting(-1, "Stop after this number of steps, instead of after epochs.")
-    batch_size: int = _setting(64, "Sentences in a batch, of all processes together.")
-    samples_per_label: int = _setting(4, "Sentences of each label in a batch.")
+    batch_size: int = _setting(64, "Number of sentences in a batch, of all processes together.")
+    samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
     learning_rate: float = _setting(5e-5, "The highest learning rate.")
     warmup_ratio: float = _setting(0.1, "Fraction of the steps for the warm-up; linear decay follows.")
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
     bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
     mini_batch_tokens: int | None = _setting(
-        None, "Embed a batch in parts of at most this number of tokens, for batches larger than memory."
+        None, "Maximum number of tokens to embed at once, for batches larger than the GPU's memory."
     )
     cross_batch_memory: int = _setting(0, "Number of embeddings of past batches to mine as well.")
     save_every: int | None = _setting(
