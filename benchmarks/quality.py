@@ -1,8 +1,8 @@
-"""What a run is worth: MAP@R and recall@1 before and after one epoch, by the command line, twice with one seed.
+"""Metrics before and after one epoch of `tercet train`, run twice with the same seed, which must give equal numbers.
 
     python benchmarks/quality.py --data DIR [--set banking77] [--runs 2] [--output FILE.json]
 
-DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
+DIR has a folder per data set with train.csv and test.csv (columns text, label). The encoder is the packaged
 all-MiniLM-L6-v2; 16 × 4 batches, learning rate 5e-5, SemiHard with margin 0.3, 10 % warm-up, linear decay.
 """
 
@@ -40,13 +40,12 @@ def main() -> None:
         print(f"run {run + 1}: {seconds[run]:.0f} s")
         for name in before:
             print(f"  {name:24} {before[name]:.4f} → {after[name]:.4f}")
-    alike = all(result["after"] == results[0]["after"] for result in results)
-    print(f"the {len(results)} runs give {'the same' if alike else 'DIFFERENT'} numbers")
+    equal = all(result["after"] == results[0]["after"] for result in results)
+    print(f"the {len(results)} runs give {'the same' if equal else 'DIFFERENT'} numbers")
     if arguments.output:
-        arguments.output.write_text(json.dumps({"results": results, "seconds": seconds, "alike": alike}, indent=2))
-
-    if not alike:
-        sys.exit("the same seed gave other numbers")
+        arguments.output.write_text(json.dumps({"results": results, "seconds": seconds, "equal": equal}, indent=2))
+    if not equal:
+        sys.exit("the same seed gave different numbers")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one epoch on some sentences is worth on others; apart from common.py, as it takes imports that memory shows."""
+"""Train for one epoch and evaluate. Not in common.py, because its imports would count in the memory benchmarks."""
 
 import tempfile
 from pathlib import Path
@@ -9,12 +9,12 @@ from transformers import set_seed
 
 from tercet import SentenceTransformer
 from tercet.evaluation import LabelEvaluator
-from tercet.runs.run import build_trainer
-from tercet.runs.settings import RunSettings
+from tercet.runs import RunSettings
+from tercet.runs.build import build_trainer
 
 
 def map_at_r(train: tuple[list[str], list[int]], test: tuple[list[str], list[int]], settings: RunSettings) -> float:
-    """MAP@R on `test` of the packaged encoder, trained on `train`; both are texts and label numbers."""
+    """Return the MAP@R on `test` of the packaged encoder after training on `train`; both are texts and label ids."""
     set_seed(settings.seed)
     model = SentenceTransformer(model_folder("bundled"), device="cpu")
     data = Dataset.from_dict({"sentence": train[0], "label": train[1]})

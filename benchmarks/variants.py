@@ -1,12 +1,12 @@
-"""Which loss? Four losses, three seeds, one epoch, on real labelled sentences, by `tercet compare`; a markdown table.
+"""Which loss? Four losses, three seeds, one epoch on labelled sentences, by `tercet compare`; prints markdown tables.
 
     python benchmarks/variants.py --data DIR [--sets banking77,clinc150,hwu64] [--output FOLDER] [--steps N] [--seeds 3]
-        [--wrong-labels SHARE [--near]]
+        [--wrong-labels FRACTION [--near]]
 
-DIR holds a folder a data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2. With --wrong-labels a share of the training labels is changed, as in label_issues.py: to any other, or
-with --near to one of the three whose centroids are nearest; the test set stays as it is. A benchmark that was stopped
-goes on where it stopped: FOLDER keeps what was run.
+DIR has a folder per data set with train.csv and test.csv (columns text, label). The encoder is the packaged
+all-MiniLM-L6-v2. With --wrong-labels, a fraction of the training labels is changed, as in label_issues.py: to any other
+label, or with --near to one of the three labels with the nearest centroids; the test set is unchanged. FOLDER keeps
+the results, so a benchmark that was interrupted resumes.
 """
 
 import argparse
@@ -14,17 +14,16 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from common import labelled
 from label_issues import change_labels, embed
 
-_COLUMNS = {
-    "map@r": ("MAP@R", 4), "recall@1": ("recall@1", 4), "knn_accuracy": ("kNN accuracy", 4),
-    "active_fraction": ("share active", 2), "seconds_per_step": ("s a step", 3), "peak_memory_mib": ("peak MiB", 0),
-}  # fmt: skip
+from tercet.catalogue import metric_digits, metric_title
+from tercet.comparison.recommendation import compared_metrics
+from tercet.records import ComparisonRecord, MeanAndStd
 
 
 def main() -> None:
@@ -32,15 +31,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default="banking77,clinc150,hwu64")
     parser.add_argument("--output", type=Path, default=Path("variants"))
-    parser.add_argument("--steps", type=int, help="a trial of so many steps, in place of one epoch")
+    parser.add_argument("--steps", type=int, help="train for this number of steps instead of one epoch, as a trial")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--wrong-labels", type=float, default=0.0, help="the share of training labels to change")
+    parser.add_argument("--wrong-labels", type=float, default=0.0, help="the fraction of training labels to change")
     parser.add_argument("--near", action="store_true", help="change them to one of the three nearest labels")
     arguments = parser.parse_args()
     if not 0 <= arguments.wrong_labels < 1:
-        parser.error("--wrong-labels is a share: 0.2 changes one label in five")
+        parser.error("--wrong-labels is a fraction: 0.2 changes one label in five")
     if arguments.near and not arguments.wrong_labels:
-        parser.error("--near says which wrong labels --wrong-labels SHARE makes")
+        parser.error("--near needs --wrong-labels")
     names = arguments.sets.split(",")
     for name in names:
         if not (arguments.data / name / "train.csv").exists():
@@ -63,13 +62,13 @@ def main() -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             sys.exit(done.returncode)
-        print(markdown(run, json.loads(done.stdout)), flush=True)
+        print(markdown(run, ComparisonRecord.from_dict(json.loads(done.stdout))), flush=True)
 
 
-def _write_with_wrong_labels(path: Path, texts: list[str], label_ids: list[int], share: float, near: bool) -> None:
-    """A file of the texts with label numbers of which a share was changed, the same ones each time."""
+def _write_with_wrong_labels(path: Path, texts: list[str], label_ids: list[int], fraction: float, near: bool) -> None:
+    """Write the texts with their label ids, a fraction of them changed, the same ones in each run."""
     embeddings = embed(path.stem, texts, cache=None) if near else None
-    given = change_labels(np.array(label_ids), share, seed=0, near=embeddings)
+    given = change_labels(np.array(label_ids), fraction, seed=0, near=embeddings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -77,25 +76,21 @@ def _write_with_wrong_labels(path: Path, texts: list[str], label_ids: list[int],
         writer.writerows(zip(texts, given.tolist(), strict=True))
 
 
-def markdown(name: str, results: dict[str, Any]) -> str:
-    """The table of a comparison, and its recommendation."""
-    before = next(run["before"] for run in results["runs"] if not run.get("failed"))
-    rows = [f"| {name} | {' | '.join(title for title, _ in _COLUMNS.values())} |", "|---" * (len(_COLUMNS) + 1) + "|"]
-    cells = (f"{before[key]:.{digits}f}" if key in before else "–" for key, (_, digits) in _COLUMNS.items())
-    rows.append(f"| before training | {' | '.join(cells)} |")
-    for line in results["summary"]:
-        cells = (_cell(line[key], digits) for key, (_, digits) in _COLUMNS.items())
-        rows.append(f"| {line['variant']} | {' | '.join(cells)} |")
-        rows += [f"| {line['variant']}, seed {seed} | failed: {reason} |" for seed, reason in line["failed"].items()]
-    recommendation = results["recommendation"]
-    return "\n".join([*rows, "", f"Take {recommendation['variant']}: {recommendation['because']}", ""])
+def markdown(name: str, record: ComparisonRecord) -> str:
+    """Return the table of a comparison, and its recommendation."""
+    metrics = compared_metrics()
+    before = {key: MeanAndStd(mean=value) for key, value in (record.before or {}).items()}
+    rows = [[name, *map(metric_title, metrics)], ["---"] * (len(metrics) + 1), ["before training", *_cells(before)]]
+    for line in record.summary:
+        rows.append([line.variant, *_cells(line.metrics)])
+        rows += [[f"{line.variant}, seed {seed}", f"failed: {reason}"] for seed, reason in line.failed.items()]
+    table = [f"| {' | '.join(row)} |" for row in rows]
+    assert record.recommendation is not None
+    return "\n".join([*table, "", f"Take {record.recommendation.variant}: {record.recommendation.reason}", ""])
 
 
-def _cell(figure: dict[str, float | None], digits: int) -> str:
-    mean, spread = figure["mean"], figure["spread"]
-    if mean is None:
-        return "–"
-    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+def _cells(values: Mapping[str, MeanAndStd]) -> list[str]:
+    return [values.get(key, MeanAndStd()).format(metric_digits(key)) for key in compared_metrics()]
 
 
 if __name__ == "__main__":

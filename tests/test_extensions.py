@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tercet import catalogue
 from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS
 from tercet.cli.app import app
-from tercet.comparison.plan import variants_of
+from tercet.comparison.plan import parse_grid
 from tercet.distances import Distance
 from tercet.losses import BatchHardTripletLoss
 
@@ -77,19 +77,15 @@ def test_an_unknown_choice_lists_them():
 
 
 def test_the_distance_is_in_the_grid_of_compare():
-    variants = variants_of(["distance=euclidean,chebyshev"])
+    variants = parse_grid(["distance=euclidean,chebyshev"])
     assert {variant.distance for variant in variants} == {"euclidean", "chebyshev"}
 
 
-# merge: the grid and the default of `compare` come from the catalogue; then remove this mark.
-@pytest.mark.xfail(reason="tercet.comparison.plan has a list of losses of its own", strict=False)
 def test_the_loss_is_in_the_grid_of_compare():
-    assert "harder" in {variant.loss for variant in variants_of()}
-    assert len(variants_of(["loss=batch-hard,harder"])) == 2
+    assert "harder" in {variant.loss for variant in parse_grid()}
+    assert len(parse_grid(["loss=batch-hard,harder"])) == 2
 
 
-# merge: RunSettings resolves losses from the catalogue; then remove this mark.
-@pytest.mark.xfail(reason="tercet.runs.settings has a list of losses of its own", strict=False)
 def test_the_loss_and_the_distance_train_and_are_in_the_report_and_the_card(csv_file, bert, tmp_path):
     report = tmp_path / "report.html"
     _train(csv_file, bert, tmp_path / "m", "--loss", "harder", "--distance", "chebyshev", "--report", report)

@@ -151,7 +151,7 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--resume",), "nothing to resume"),
         (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
         (("--epochs", "inf"), "--epochs must be above 0, got inf"),
-        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--loss", "triplet"), "the triplet loss needs the columns 'anchor', 'positive', 'negative'"),
         (("--output", "/proc/nowhere/model"), "cannot write to /proc/nowhere/model: "),
     ],
@@ -186,11 +186,11 @@ def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, be
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130, errors
-    assert "is whole. Go on with:" in errors
+    assert "is complete. Resume with:" in errors
     assert "--resume" in errors
     assert not (tmp_path / "model").exists()
     again = run(*arguments, expect=2)
-    assert "add --resume to go on, or remove it" in again.stderr
+    assert "add --resume to continue that run, or remove the folder" in again.stderr
     # A run without an interruption ends in the same weights.
     run(*arguments, "--resume")
     run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))

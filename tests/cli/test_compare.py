@@ -4,13 +4,13 @@ import json
 import os
 import re
 import signal
-import time
 
 import pytest
 
 from tercet._version import __version__
 from tests.child import start_tercet
 from tests.cli.command import run
+from tests.waiting import wait_until
 
 
 def _compare(csv_file, bert, output, *more):
@@ -20,25 +20,21 @@ def _compare(csv_file, bert, output, *more):
     )  # fmt: skip
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
+def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
     process = start_tercet(*arguments, start_new_session=True)
     file = tmp_path / "out/compare.json"
-    deadline = time.time() + 200
-    while not file.exists() or not json.loads(file.read_text())["runs"]:
-        assert time.time() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: file.exists() and json.loads(file.read_text())["runs"] != [], process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert re.search(r"interrupted; \d run\(s\) are done\. Go on with:\n  tercet compare .* --resume", errors)
+    assert re.search(r"interrupted; \d run\(s\) are complete\. Resume with:\n  tercet compare .* --resume", errors)
     refused = run(*arguments, expect=2)
-    assert "run(s) so far; add --resume to go on, or --overwrite to start anew" in refused.stderr
+    assert "run(s); add --resume to continue it, or --overwrite to start a new one" in refused.stderr
     done = run(*arguments, "--resume")
     assert re.search(r"batch-all, margin 0.3 +0\.\d{4}", done.stdout)
-    for title in ("MAP@R", "recall@1", "kNN accuracy", "share active", "s a step", "peak MiB"):
+    for title in ("MAP@R", "recall@1", "kNN accuracy", "active fraction", "s/step", "peak MiB"):
         assert title in done.stdout
     assert "before training" in done.stdout
     assert "±" in done.stdout
@@ -55,8 +51,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--grid", "loss=x"), "--grid loss=… is there twice"),
-        (("--grid", "margin=x"), "--grid margin: 'x' is not a number of at least 0"),
+        (("--grid", "loss=x"), "--grid: loss=… is given twice"),
+        (("--grid", "margin=x"), "--grid: margin 'x' is not a number of at least 0"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
         (("--minutes", "1", "--model", "./nowhere"), "no model directory at nowhere"),
@@ -67,7 +63,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_table_and_the_model_come_at_the_end(cs
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
         (("--resume",), "nothing to resume: no compare.json"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
-        (("--bf16",), "--bf16 needs a GPU that has bfloat16"),
+        (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
     ],
 )
@@ -83,4 +79,4 @@ def test_a_folder_that_holds_something_else_is_left_alone(csv_file, bert, tmp_pa
     assert "already exists" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr
     (tmp_path / "out/compare.json").write_text("{}")
     refused = run(*_compare(csv_file, bert, tmp_path / "out", "--resume"), expect=2)
-    assert "is not the file of a comparison; --overwrite starts anew" in refused.stderr
+    assert "is not the file of a comparison; pass another output, or --overwrite to replace it" in refused.stderr

@@ -108,7 +108,7 @@ def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_fil
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
     assert a["before"] == b["before"]
     assert a["after"] == b["after"]
-    assert "by_step" not in a
+    assert a["by_step"] == {}
     assert list(b["by_step"]) == ["3", "4"]  # the last step too
     assert b["by_step"]["3"] != b["by_step"]["4"] == b["after"]
     assert f"{b['by_step']['3']['map@r']}" in (tmp_path / "r.html").read_text()
@@ -117,7 +117,7 @@ def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_fil
 def test_eval_steps_without_evaluation_data_is_an_error(csv_file, bert, tmp_path):
     options = ("--eval-fraction", 0, "--eval-steps", 3)
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options), expect=2)
-    assert "--eval-steps has nothing to measure on; give --eval-data" in done.stderr
+    assert "--eval-steps has nothing to evaluate on; pass --eval-data" in done.stderr
     assert not (tmp_path / "m").exists()
 
 
@@ -126,8 +126,9 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     from datasets import Dataset
 
     from tercet import SentenceTransformer
-    from tercet.runs.run import build_trainer, run_training
-    from tercet.runs.settings import RunSettings
+    from tercet.runs import RunSettings
+    from tercet.runs.build import build_trainer
+    from tercet.runs.run import run_training
 
     data = Dataset.from_csv(str(csv_file)).rename_column("text", "sentence")
     settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3)
@@ -135,7 +136,7 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
     again = replace(settings, eval_steps=2)
     run = run_training(SentenceTransformer(bert), data, data, tmp_path / "m", again, resume=True)
-    assert list(run.metrics["by_step"]) == ["4", "6"]
+    assert list(run.record.by_step) == ["4", "6"]
 
 
 @pytest.mark.parametrize(

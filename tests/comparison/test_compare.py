@@ -1,44 +1,45 @@
-"""Comparisons of tiny real models: the same start and batches, going on, failing; processes only where they matter."""
+"""Comparisons of tiny real models: the same start and batches, resuming, failing; subprocesses only where needed."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.comparison import compare as comparison
-from tercet.comparison.compare import compare
-from tercet.comparison.plan import Variant
-from tercet.comparison.subprocess_runner import _reason, run_in_subprocess
+from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec, MetricSpec
+from tercet.comparison import Variant, parse_grid
+from tercet.comparison import run as comparison
+from tercet.comparison.subprocess_runner import describe_error, run_in_subprocess
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
+from tercet.records import ComparisonRecord, MeanAndStd, RunRecord
 from tests.child import ENVIRONMENT, ROOT
-from tests.comparison.comparison_run import PLAN, Load, labelled
+from tests.comparison.helpers import PLAN, Load, labelled_data
+from tests.waiting import wait_until
 
-_OF_THE_MOMENT = ("seconds_per_step", "peak_memory_mib")
+_CHANGES_EACH_TIME = ("seconds_per_step", "peak_memory_mib")
 
 
 @pytest.fixture
 def here(monkeypatch):
-    """Runs in this process: quicker, and they can be looked into."""
+    """Make runs take place in this process: faster, and tests can look into them."""
 
     def call(function, argument):
         try:
             return function(argument)
         except ValueError as error:
-            return {"failed": _reason(error)}
+            return {"failed": describe_error(error)}
 
     monkeypatch.setattr(comparison, "run_in_subprocess", call)
 
 
 class Watched(Load):
-    """Notes the sentences of each training batch, a list a model."""
+    """Record the token ids of each training batch, one list per model."""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -54,7 +55,7 @@ class Watched(Load):
 
 
 class Damaged(Load):
-    """A model whose weights are not numbers."""
+    """Load a model with a weight that is NaN."""
 
     def __call__(self):
         model = super().__call__()
@@ -63,108 +64,109 @@ class Damaged(Load):
         return model
 
 
-def _without_times(results):
-    """What does not depend on the moment, of compare.json."""
-    results = json.loads(json.dumps(results))
-    for line in (*results["runs"], *results.get("summary", ())):
-        for name in _OF_THE_MOMENT:
-            line.pop(name, None)
-    if results.get("recommendation"):  # among equals it goes by the times
-        for name in ("variant", "seed", "because"):
-            results["recommendation"].pop(name)
-    return results
+def _without_times(record):
+    """Return the record without what depends on the time of the run."""
+    content = record.to_dict()
+    for fields in (*content["runs"], *(line["metrics"] for line in content["summary"])):
+        for name in _CHANGES_EACH_TIME:
+            del fields[name]
+    for name in ("variant", "seed", "reason"):  # among equal variants the faster one is recommended
+        del content["recommendation"][name]
+    return content
+
+
+def _read(output):
+    return ComparisonRecord.from_dict(json.loads((output / "compare.json").read_text()))
 
 
 def _compare(bert, output, plan=PLAN, load=Load, data=None, **options):
-    data = data or labelled()
-    return compare(load(bert) if isinstance(load, type) else load, data, data, output, plan, **options)
+    data = data or labelled_data()
+    load = load(bert) if isinstance(load, type) else load
+    return comparison.run_comparison(load, data, data, output, plan, **options)
 
 
 def test_every_variant_has_the_same_start_and_for_each_seed_the_same_batches(here, bert, tmp_path):
-    load, bounded = Watched(bert), []
-    results = _compare(
-        bert, tmp_path / "out", load=load, tell=lambda _: bounded.append(len(os.listdir(tmp_path / "out/.runs")))
-    )
+    load, models_kept = Watched(bert), []
+
+    def count_models(_):
+        models_kept.append(len(os.listdir(tmp_path / "out/.runs")))
+
+    runs = _compare(bert, tmp_path / "out", load=load, report_progress=count_models).runs
     first, second, third, fourth = load.batches
     for one, other in ((first, second), (third, fourth)):
-        shared = min(len(one), len(other))
-        assert shared >= 8  # early stopping may end one of them before ten
-        assert one[:shared] == other[:shared]
+        common = min(len(one), len(other))
+        assert common >= 8  # early stopping may end one of them before step ten
+        assert one[:common] == other[:common]
     assert first[0] != third[0]
-    runs = results["runs"]
-    assert [(run["loss"], run["seed"]) for run in runs] == [
+    assert [(run.loss, run.seed) for run in runs] == [
         ("batch-all", 3), ("batch-hard", 3), ("batch-all", 4), ("batch-hard", 4)
     ]  # fmt: skip
-    assert len({run["start"] for run in runs}) == 1
-    assert [run["batches"] for run in runs] == [runs[0]["batches"]] * 2 + [runs[2]["batches"]] * 2
-    assert runs[0]["batches"] != runs[2]["batches"]
-    assert bounded == [1, 2, 2, 2]
+    assert len({run.start for run in runs}) == 1
+    assert [run.batches for run in runs] == [runs[0].batches] * 2 + [runs[2].batches] * 2
+    assert runs[0].batches != runs[2].batches
+    assert models_kept == [1, 2, 2, 2]
 
 
-def test_the_best_state_counts_and_the_best_model_is_whole(here, bert, tmp_path):
-    results = _compare(bert, tmp_path / "out")
-    for run in results["runs"]:
-        measured = {int(step): value for step, value in run["map@r_by_step"].items()}
-        assert run["metrics"]["map@r"] == max(measured.values()) == measured[run["best_step"]]
-        assert list(measured) == [2, 4, 6, 8, 10][: len(measured)]
-        assert run["stopped_early"] == (run["steps"] < 10)
-        assert 0 < run["active_fraction"] <= 1
-        assert run["seconds_per_step"] > 0
-        assert run["peak_memory_mib"] > 50
+def test_the_best_state_counts_and_the_best_model_is_complete(here, bert, tmp_path):
+    record = _compare(bert, tmp_path / "out")
+    for run in record.runs:
+        by_step = {int(step): value for step, value in run.map_at_r_by_step.items()}
+        assert run.metrics["map@r"] == max(by_step.values()) == by_step[run.best_step]
+        assert list(by_step) == [2, 4, 6, 8, 10][: len(by_step)]
+        assert run.stopped_early == (run.steps < 10)
+        assert 0 < run.active_fraction <= 1
+        assert run.seconds_per_step > 0
+        assert run.peak_memory_mib > 50
     assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]
-    chosen = results["recommendation"]
-    best = next(r for r in results["runs"] if (r["variant"], r["seed"]) == (chosen["variant"], chosen["seed"]))
-    data = labelled()
+    chosen = record.recommendation
+    best = next(run for run in record.runs if (run.variant, run.seed) == (chosen.variant, chosen.seed))
+    data = labelled_data()
     now = LabelEvaluator(data["sentence"][:], data["label"][:])(SentenceTransformer(tmp_path / "out/model"))
-    assert now["map@r"] == pytest.approx(best["metrics"]["map@r"])
-    metrics = json.loads((tmp_path / "out/model/metrics.json").read_text())
-    assert (metrics["before"], metrics["after"]) == (best["before"], best["metrics"])
-    assert (metrics["settings"]["loss"], metrics["settings"]["steps"]) == (best["loss"], best["best_step"])
+    assert now["map@r"] == pytest.approx(best.metrics["map@r"])
+    saved = RunRecord.from_dict(json.loads((tmp_path / "out/model/metrics.json").read_text()))
+    assert (saved.before, saved.after) == (best.before, best.metrics)
+    assert (saved.settings["loss"], saved.settings["steps"]) == (best.loss, best.best_step)
     card = (tmp_path / "out/model/README.md").read_text()
-    assert f"| MAP@R | {best['before']['map@r']:.4f} | {best['metrics']['map@r']:.4f} |" in card
-    assert json.loads((tmp_path / "out/compare.json").read_text()) == results
+    assert f"| MAP@R | {best.before['map@r']:.4f} | {best.metrics['map@r']:.4f} |" in card
+    assert _read(tmp_path / "out") == record
 
 
-def test_a_comparison_that_was_killed_goes_on_to_the_same_results(here, bert, tmp_path):
-    command = [sys.executable, "-m", "tests.comparison.comparison_run", str(bert), str(tmp_path / "killed")]
-    file = tmp_path / "killed/compare.json"
+def test_a_comparison_that_was_killed_resumes_to_the_same_results(here, bert, tmp_path):
+    output = tmp_path / "killed"
+    command = [sys.executable, "-m", "tests.comparison.comparison_run", str(bert), str(output)]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
-    deadline = time.time() + 200
-    while not file.exists() or not json.loads(file.read_text())["runs"]:
-        assert time.time() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.5)
+    wait_until(lambda: (output / "compare.json").exists() and _read(output).runs != [], process)
+    wait_until(lambda: len(os.listdir(output / ".runs")) > 1, process)  # the second run has begun
     process.kill()
     process.wait()
-    before = json.loads(file.read_text())
-    assert not before["finished"]
-    assert 0 < len(before["runs"]) < 4
+    before = _read(output)
+    assert not before.finished
+    assert 0 < len(before.runs) < 4
     subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=True, timeout=300)
-    resumed = json.loads(file.read_text())
-    assert resumed["runs"][: len(before["runs"])] == before["runs"]
+    resumed = _read(output)
+    assert resumed.runs[: len(before.runs)] == before.runs
     assert _without_times(resumed) == _without_times(_compare(bert, tmp_path / "undisturbed"))
-    assert sorted(os.listdir(tmp_path / "killed")) == ["compare.json", "model"]
+    assert sorted(os.listdir(output)) == ["compare.json", "model"]
 
 
-def test_a_variant_that_fails_is_told_and_the_others_go_on(here, bert, tmp_path):
-    plan = replace(PLAN, variants=(Variant("batch-all", -1.0, "euclidean"), *PLAN.variants[1:]))
-    results = _compare(bert, tmp_path / "out", plan)
-    reasons = [run.get("failed", "") for run in results["runs"]]
-    assert [bool(reason) for reason in reasons] == [True, False, True, False]
+def test_a_variant_that_fails_is_reported_and_the_others_run(here, bert, tmp_path):
+    failing = Variant(loss="batch-all", margin=-1.0, distance="euclidean")
+    record = _compare(bert, tmp_path / "out", replace(PLAN, variants=(failing, *PLAN.variants[1:])))
+    reasons = [run.failed for run in record.runs]
+    assert [reason is not None for reason in reasons] == [True, False, True, False]
     assert "the margin must be a finite number of at least 0, got -1.0" in reasons[0]
-    assert results["summary"][0]["map@r"] == {"mean": None, "spread": None}
-    assert results["recommendation"]["variant"] == "batch-hard, margin 0.3"
-    assert results["recommendation"]["verdict"] == "alone"
+    assert record.summary[0].metrics["map@r"] == MeanAndStd(mean=None, std=None)
+    assert record.recommendation.variant == "batch-hard, margin 0.3"
+    assert record.recommendation.outcome == "alone"
     assert (tmp_path / "out/model/modules.json").exists()
 
 
-def test_if_all_fail_it_is_an_error_and_resume_tries_again(here, bert, tmp_path):
+def test_if_every_run_fails_it_is_an_error_and_resume_tries_again(here, bert, tmp_path):
     with pytest.raises(DataError, match="every run failed, the first with: .*NaN"):
         _compare(bert, tmp_path / "out", load=Damaged)
     assert os.listdir(tmp_path / "out") == ["compare.json"]
-    assert len(json.loads((tmp_path / "out/compare.json").read_text())["runs"]) == 4
-    assert _compare(bert, tmp_path / "out", resume=True)["finished"]
+    assert len(_read(tmp_path / "out").runs) == 4
+    assert _compare(bert, tmp_path / "out", resume=True).finished
 
 
 def _killed(_):
@@ -175,16 +177,17 @@ def _out_of_memory(_):
     raise MemoryError
 
 
-def _threads(number):
+def _process_id(number):
     return {"pid": os.getpid(), "number": number}
 
 
-def test_a_process_that_ends_badly_is_told_and_this_one_goes_on():
+def test_a_subprocess_that_crashes_is_reported_and_this_process_continues():
     assert run_in_subprocess(_killed, None) == {"failed": "ended by SIGKILL, as happens when memory runs out"}
-    assert run_in_subprocess(_out_of_memory, None)["failed"].startswith("out of memory; a smaller --mini-batch-tokens")
-    answer = run_in_subprocess(_threads, 7)
-    assert answer["number"] == 7
-    assert answer["pid"] != os.getpid()
+    failed = run_in_subprocess(_out_of_memory, None)["failed"]
+    assert failed.startswith("out of memory; choose a smaller mini_batch_tokens")
+    result = run_in_subprocess(_process_id, 7)
+    assert result["number"] == 7
+    assert result["pid"] != os.getpid()
 
 
 def test_what_resume_refuses(here, bert, tmp_path):
@@ -198,24 +201,26 @@ def test_what_resume_refuses(here, bert, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _compare(bert, out, tell=stop)
-    with pytest.raises(DataError, match=r"a comparison with 1 run\(s\) so far; add --resume to go on, or --overwrite"):
+        _compare(bert, out, report_progress=stop)
+    with pytest.raises(
+        DataError, match=r"unfinished comparison with 1 run\(s\); add resume=True to continue it, or overwrite=True"
+    ):
         _compare(bert, out)
-    with pytest.raises(DataError, match=r"was begun with seeds \[3, 4\], and now it is \[3, 4, 5\]; give the same"):
+    with pytest.raises(DataError, match=r"was started with seeds \[3, 4\], but now it is \[3, 4, 5\]; pass the same"):
         _compare(bert, out, replace(PLAN, seeds=(3, 4, 5)), resume=True)
-    with pytest.raises(DataError, match='was begun with budget {"steps": 10}, and now it is {"minutes": 1}'):
+    with pytest.raises(DataError, match='was started with budget {"steps": 10}, but now it is {"minutes": 1}'):
         _compare(bert, out, replace(PLAN, minutes=1), resume=True)
     with pytest.raises(DataError, match=r"other training data \(16 sentences, now 15\)"):
-        _compare(bert, out, data=labelled().select(range(15)), resume=True)
-    results = _compare(bert, out, resume=True)
-    again = _compare(bert, out, resume=True, tell=stop)  # nothing is left to do
-    assert again == results
+        _compare(bert, out, data=labelled_data().select(range(15)), resume=True)
+    record = _compare(bert, out, resume=True)
+    again = _compare(bert, out, resume=True, report_progress=stop)  # nothing is left to do
+    assert again == record
     assert calls == [1]
-    with pytest.raises(DataError, match="holds a finished comparison; take another --output, or --overwrite"):
+    with pytest.raises(DataError, match="has a finished comparison; pass another output, or overwrite=True"):
         _compare(bert, out)
 
 
-def test_a_model_that_is_another_or_is_not_there_ends_it(here, bert, tmp_path):
+def test_a_model_that_changes_or_is_missing_ends_the_comparison(here, bert, tmp_path):
     class Changing(Load):
         seed = 0
 
@@ -230,21 +235,21 @@ def test_a_model_that_is_another_or_is_not_there_ends_it(here, bert, tmp_path):
         _compare(bert, tmp_path / "out", load=Changing)
     with pytest.raises(DataError, match="no model directory at"):
         _compare("./nowhere", tmp_path / "none")
-    with pytest.raises(DataError, match="no model directory at"):
-        _compare("./nowhere", tmp_path / "none", replace(PLAN, minutes=1.0))  # nothing is left that is in the way
-    assert len(_compare(bert, tmp_path / "none")["runs"]) == 4
+    with pytest.raises(DataError, match="no model directory at"):  # the failed start has left nothing in the way
+        _compare("./nowhere", tmp_path / "none", replace(PLAN, minutes=1.0))
+    assert len(_compare(bert, tmp_path / "none").runs) == 4
 
 
-def test_a_seed_that_is_tried_again_may_be_as_good_and_the_model_is_there(here, bert, tmp_path, monkeypatch):
-    """Runs come in another order then, and of equals the first seed is kept and recommended."""
-    calls, run = [], comparison.run_trial
+def test_when_a_repeated_seed_is_equally_good_the_model_of_the_first_seed_is_kept(here, bert, tmp_path, monkeypatch):
+    """A repeated seed changes the order of the runs; among equal ones, the first seed is kept and recommended."""
+    calls, run_trial = [], comparison.run_trial
 
     def failing_first(trial):
         calls.append(trial.settings.seed)
-        found = {"failed": "for once"} if len(calls) == 1 else run(trial)
-        if "metrics" in found:
-            found["metrics"]["map@r"] = 0.5
-        return found
+        result = {"failed": "only the first time"} if len(calls) == 1 else run_trial(trial)
+        if "metrics" in result:
+            result["metrics"]["map@r"] = 0.5
+        return result
 
     def stop(_):
         if len(calls) == 2:
@@ -252,17 +257,17 @@ def test_a_seed_that_is_tried_again_may_be_as_good_and_the_model_is_there(here, 
 
     monkeypatch.setattr(comparison, "run_trial", failing_first)
     with pytest.raises(KeyboardInterrupt):
-        _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), tell=stop)
-    found = _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), resume=True)["recommendation"]
+        _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), report_progress=stop)
+    found = _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), resume=True).recommendation
     assert (tmp_path / "out/model/modules.json").exists()
-    assert json.loads((tmp_path / "out/model/metrics.json").read_text())["settings"]["seed"] == found["seed"] == 3
+    assert json.loads((tmp_path / "out/model/metrics.json").read_text())["settings"]["seed"] == found.seed == 3
 
 
-def test_starting_anew_leaves_no_model_of_the_earlier_comparison(here, bert, tmp_path):
+def test_overwrite_removes_the_model_of_the_earlier_comparison(here, bert, tmp_path):
     _compare(bert, tmp_path / "out")
     with pytest.raises(DataError, match="no model directory at"):
         _compare("./nowhere", tmp_path / "out", overwrite=True)
-    assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]  # a slip costs nothing
+    assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]  # a mistyped model loses nothing
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "out", load=Damaged, overwrite=True)
     assert os.listdir(tmp_path / "out") == ["compare.json"]
@@ -273,19 +278,40 @@ def test_a_budget_of_minutes_or_epochs_becomes_steps(here, bert, tmp_path, monke
     monkeypatch.setattr(comparison, "run_trial", lambda trial: {"seconds_per_step": 0.5, "failed": "only timed"})
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "minutes", plan)
-    results = json.loads((tmp_path / "minutes/compare.json").read_text())
-    assert results["steps_in_budget"] == {variant.name: 120 for variant in plan.variants}
-    assert all(run["budget_steps"] == 120 for run in results["runs"])
+    record = _read(tmp_path / "minutes")
+    assert record.steps_in_budget == {variant.name: 120 for variant in plan.variants}
+    assert all(run.budget_steps == 120 for run in record.runs)
     plan = replace(PLAN, settings=replace(PLAN.settings, max_steps=-1, epochs=2.5))
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "epochs", plan)
-    results = json.loads((tmp_path / "epochs/compare.json").read_text())
-    assert all(run["budget_steps"] == 5 for run in results["runs"])  # two batches of eight an epoch
+    assert all(run.budget_steps == 5 for run in _read(tmp_path / "epochs").runs)  # two batches of eight per epoch
 
 
-def test_data_that_nothing_can_be_learnt_from_are_refused_before_anything_runs(bert, tmp_path):
-    with pytest.raises(DataError, match="the held-out data has no label twice"):
-        compare(Load(bert), labelled(), labelled().select([0, 4, 8]), tmp_path / "out", PLAN)
+def test_data_without_a_triplet_are_refused_before_anything_runs(bert, tmp_path):
+    data = labelled_data()
+    with pytest.raises(DataError, match="the evaluation data has no label twice"):
+        comparison.run_comparison(Load(bert), data, data.select([0, 4, 8]), tmp_path / "out", PLAN)
     with pytest.raises(DataError, match="a batch of 9 cannot hold labels"):
         _compare(bert, tmp_path / "out", replace(PLAN, settings=replace(PLAN.settings, batch_size=9)))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_registered_loss_distance_and_metric_are_compared(here, bert, tmp_path):
+    """One registration each is enough: the grid, the table and the summary derive from the catalogue."""
+    loss = LossSpec(name="mine", cls="tercet.losses.modules:BatchAllTripletLoss", summary="a loss of the user")
+    distance = DistanceSpec(name="taxi", distance="tercet.distances:MANHATTAN", summary="a distance of the user")
+    metric = MetricSpec(key="best_step", title="best step", kind="run", compared=True)
+    LOSSES.register(loss)
+    DISTANCES.register(distance)
+    METRICS.register(metric)
+    try:
+        assert "mine, margin 0.3" in [variant.name for variant in parse_grid()]
+        variants = parse_grid(["loss=mine,batch-hard", "distance=taxi"])
+        record = _compare(bert, tmp_path / "out", replace(PLAN, variants=variants, seeds=(3,)))
+        assert [run.failed for run in record.runs] == [None, None]
+        assert record.summary[0].variant == "mine, margin 0.3, taxi"
+        assert record.summary[0].metrics["best_step"].mean == record.runs[0].best_step
+    finally:
+        LOSSES.unregister("mine")
+        DISTANCES.unregister("taxi")
+        METRICS.unregister("best_step")

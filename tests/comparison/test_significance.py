@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tercet.comparison.significance import mean_and_spread, paired_difference, student_quantile, student_within
+from tercet.comparison.significance import mean_and_std, paired_difference, student_quantile, student_within
 
 
 def test_the_quantiles_are_those_of_scipy():
@@ -21,7 +21,7 @@ def test_the_quantiles_that_every_table_has():
     assert [round(student_quantile(0.95, degrees), 3) for degrees in (1, 2, 4)] == [12.706, 4.303, 2.776]
 
 
-def test_what_a_seed_gives_to_both_drops_out():
+def test_the_effect_of_a_seed_on_both_cancels():
     first, second = {0: 0.50, 1: 0.90, 2: 0.70}, {0: 0.49, 1: 0.891, 2: 0.689}
     difference = paired_difference(first, second)
     assert difference.mean == pytest.approx(0.01)
@@ -30,12 +30,12 @@ def test_what_a_seed_gives_to_both_drops_out():
     assert not paired_difference(first, {0: 0.9, 1: 0.7, 2: 0.5}).beyond_noise
 
 
-def test_one_seed_and_none():
+def test_one_common_seed_and_none():
     alone = paired_difference({0: 0.9, 1: 0.1}, {0: 0.1, 2: 0.5})
     assert (alone.mean, alone.half_width, alone.seeds) == (0.8, math.inf, 1)
     assert not alone.beyond_noise
-    assert mean_and_spread([0.5]) == (0.5, None)
-    with pytest.raises(ValueError, match="no seed that both have"):
+    assert mean_and_std([0.5]) == (0.5, None)
+    with pytest.raises(ValueError, match="no seed in common"):
         paired_difference({0: 1.0}, {1: 1.0})
 
 

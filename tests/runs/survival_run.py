@@ -1,6 +1,6 @@
-"""One run of `run_training` on a tiny model, resumed if there is something to resume; killed from outside.
+"""One run of `run_training` on a tiny model, resumed if there is a checkpoint; the test kills it.
 
-Usage: survival_run.py MODEL OUTPUT MEMORY_SIZE EPOCHS
+Usage: survival_run.py MODEL OUTPUT CROSS_BATCH_MEMORY EPOCHS
 """
 
 import sys
@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
-from tercet.runs.run import RunSettings, checkpoint_dir, run_training
+from tercet.runs import RunSettings, checkpoint_dir
+from tercet.runs.run import run_training
 from tercet.trainer.checkpoints import latest_checkpoint
 from tests.conftest import TOPICS
 
@@ -19,7 +20,7 @@ def main(model_folder: str, output: Path, cross_batch_memory: int, epochs: int) 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     texts = [text for topic in TOPICS.values() for text in topic]
-    label_ids = [code for code, topic in enumerate(TOPICS.values()) for _ in topic]
+    label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
     settings = RunSettings(
         loss="batch-all", epochs=epochs, batch_size=8, samples_per_label=2, learning_rate=1e-3, save_every=1,
         mini_batch_tokens=30, cross_batch_memory=cross_batch_memory,

@@ -7,7 +7,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, losses
 from tercet.losses import functional
 from tercet.losses import miners as rules
-from tercet.runs.run import build_trainer
+from tercet.runs.build import build_trainer
 from tercet.runs.settings import RunSettings
 from tercet.trainer.monitor import BatchStats
 from tests.trainer.helpers import make_trainer

@@ -19,6 +19,7 @@ from tercet._distributed import is_first_launched
 from tercet._logging import configure_logging, quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.errors import DataError, TercetError
+from tercet.records import RunRecord
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -91,7 +92,8 @@ def name_flags(message: str, arguments: Iterable[str]) -> str:
     """Replace the arguments that a message of the library names by the flags of the command.
 
     `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
-    `--text-column`. Words without an underscore, such as `model`, stay as they are, since they may be plain English;
+    `--text-column`. Words without an underscore, such as `model`, stay as they are, since they may be plain English,
+    unless the message begins with them and `must` or a colon follows, as in `epochs must be above 0`;
     so does whatever is quoted, such as the name of a column, or is a part of a path.
     """
     for name in arguments:
@@ -100,6 +102,7 @@ def name_flags(message: str, arguments: Iterable[str]) -> str:
         end = r"`?(?![\w'\"/=-]|\.\w)"
         message = re.sub(rf"{bare}=True{end}", flag, message)
         message = re.sub(rf"{bare}=(\d+(?:\.\d+)?){end}", rf"{flag} \1", message)
+        message = re.sub(rf"^{re.escape(name)}(?= must |: )", flag, message)
         if "_" in name:
             message = re.sub(bare + end, flag, message)
     return message
@@ -225,7 +228,7 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def before_after_change(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def before_after_change(record: RunRecord) -> dict[str, dict[str, Any]]:
     """Return the metrics before and after training and their change, the columns of the table that ends a run."""
-    before, after = record["before"], record["after"]
+    before, after = record.before or {}, record.after or {}
     return {"before": before, "after": after, "change": {key: after[key] - before[key] for key in after}}

@@ -1,15 +1,19 @@
-"""`tercet demo`: the main job on data and a model that need no download."""
+"""`tercet demo`: train on data and with a model that need no download."""
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._logging import quiet_transformers
+from tercet.cli import options as opt
 from tercet.cli.console import (
     BUNDLED,
     before_after_change,
+    check_device,
     check_output_folder,
     load_model,
     print_metrics,
@@ -17,6 +21,7 @@ from tercet.cli.console import (
     report_errors,
 )
 from tercet.cli.reports import check_report, write_report
+from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -26,63 +31,66 @@ _SEARCHES = (
     "run many things at the same time",
     "check that a test case fails as it should",
 )
+_DEFAULTS = RunSettings(eval_steps=10)
 
 
 @report_errors
 def demo(
-    output: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tercet-demo"),
-    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = 0,
+    output: Annotated[Path, typer.Option(help="The folder for the model.")] = Path("tercet-demo"),
+    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = _DEFAULTS.epochs,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = _DEFAULTS.seed,
     report: Annotated[
-        Path | None, typer.Option(help="Where to write the report. [default: OUTPUT-report.html]")
+        Path | None, typer.Option(help="The .html file for the report. [default: OUTPUT-report.html]")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of an earlier demo.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json alone on standard output.")] = False,
+    device: opt.Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only metrics.json on standard output.")] = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
     check_output_folder(output, overwrite=overwrite)
     report = report or output.with_name(f"{output.name}-report.html")
     check_report(report, "--report", overwrite=overwrite)
+    settings = RunSettings(epochs=epochs, seed=seed, eval_steps=_DEFAULTS.eval_steps)
+    settings.check()
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.labels import LabelledSentences, number_labels
+    from tercet.data.labels import LabelledSentences, label_values, number_labels
     from tercet.data.loading import as_dataset
-    from tercet.data.splits import split_held_out
-    from tercet.runs.run import TrainingInterrupted, checkpoint_dir, run_training
-    from tercet.runs.settings import RunSettings
 
     sentences, modules = standard_library_docstrings()
-    data = LabelledSentences(sentences, *number_labels(modules, "the standard library"))
+    data = as_dataset(LabelledSentences(sentences, *number_labels(modules, "the standard library")))
     print_note(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
-    train, held_out = split_held_out(data, 0.2, seed)
-    model = load_model(BUNDLED)
-    before = _search(model, held_out)
+    if device is not None:
+        check_device(device)
     if overwrite:
         shutil.rmtree(checkpoint_dir(output), ignore_errors=True)
+    quiet_transformers()
     try:
-        run = run_training(
-            model, as_dataset(train), as_dataset(held_out), output,
-            RunSettings(epochs=epochs, seed=seed, eval_steps=10),
-            facts={"model": BUNDLED, "data": "docstrings of the standard library", "eval_fraction": 0.2},
-            keep_embeddings=True,
+        run = train(
+            data, output, model=BUNDLED, settings=settings, device=device, overwrite=overwrite, keep_embeddings=True,
+            extra_settings={"data": "docstrings of the standard library"},
         )  # fmt: skip
     except TrainingInterrupted:
         print_note("tercet: interrupted; run the demo again")
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(run.metrics, indent=2))
-        write_report(report, run, as_dataset(held_out))
+        typer.echo(json.dumps(run.record.to_dict(), indent=2))
+        write_report(report, run)
         return
-    print_metrics("Sentences held out, before and after", before_after_change(run.metrics))
-    _print_searches(before, _search(model, held_out))
-    write_report(report, run, as_dataset(held_out))
+    print_metrics("Evaluation sentences, before and after", before_after_change(run.record))
+    assert run.eval_data is not None
+    sentences = run.eval_data["sentence"][:]
+    shown = [f"{module}: {text}" for module, text in zip(label_values(run.eval_data), sentences, strict=True)]
+    before = _search(load_model(BUNDLED, device=device), sentences, shown)
+    _print_searches(before, _search(run.model, sentences, shown))
+    write_report(report, run)
     print_note(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
 
 
-def _search(model: "SentenceTransformer", data: Any) -> list[list[str]]:
-    """For each search the three nearest sentences, with their modules."""
-    found = model.similarity(model.encode(list(_SEARCHES)), model.encode(data.sentences)).topk(3).indices
-    labels = data.labels()
-    return [[f"{labels[row]}: {data.sentences[row]}" for row in rows] for rows in found.tolist()]
+def _search(model: "SentenceTransformer", sentences: list[str], shown: Sequence[str]) -> list[list[str]]:
+    """Return, for each search, the three nearest sentences, as they are shown."""
+    nearest = model.similarity(model.encode(list(_SEARCHES)), model.encode(sentences)).topk(3).indices
+    return [[shown[row] for row in rows] for rows in nearest.tolist()]
 
 
 def _print_searches(before: list[list[str]], after: list[list[str]]) -> None:

@@ -1,6 +1,5 @@
 """Options that several commands take: declared once, checked once."""
 
-import math
 from typing import Annotated
 
 import typer
@@ -9,9 +8,8 @@ from tercet.catalogue import DISTANCES, LOSSES
 from tercet.cli.choices import choice_option
 from tercet.cli.console import BUNDLED
 from tercet.errors import DataError
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-EVAL_FRACTION = 0.2
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 
 Data = Annotated[str, typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.")]
@@ -19,29 +17,27 @@ Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
 Loss = Annotated[str, choice_option(LOSSES, "Which triplets to train on.{losses}")]
 Distance = Annotated[str, choice_option(DISTANCES, "The distance between embeddings.{distances}")]
-BatchSize = Annotated[int, typer.Option(help="Number of sentences in a batch.")]
+BatchSize = Annotated[int, typer.Option(help=describe("batch_size"))]
 EncodeBatchSize = Annotated[
     int | None, typer.Option(help="Maximum number of sentences to embed at once. [default: depends on their length]")
 ]
-SamplesPerLabel = Annotated[int, typer.Option(help="Number of sentences of each label in a batch.")]
-LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
-WarmupRatio = Annotated[float, typer.Option(help="Fraction of the steps for warm-up; linear decay follows.")]
+SamplesPerLabel = Annotated[int, typer.Option(help=describe("samples_per_label"))]
+LearningRate = Annotated[float, typer.Option(help=describe("learning_rate"))]
+WarmupRatio = Annotated[float, typer.Option(help=describe("warmup_ratio"))]
 EvalData = Annotated[str | None, typer.Option(help="Evaluate on this data.")]
 EvalFraction = Annotated[
     float | None,
-    typer.Option(help=f"Without --eval-data, hold out this fraction of each label. [default: {EVAL_FRACTION}]"),
+    typer.Option(help=f"Without --eval-data, hold out this fraction of each label. [default: {DEFAULT_EVAL_FRACTION}]"),
 ]
 TextColumn = Annotated[str | None, typer.Option(help="The column of sentences.")]
 LabelColumn = Annotated[str | None, typer.Option(help="The column of labels.")]
 Split = Annotated[str, typer.Option(help="The split of a data set on the hub.")]
-Bf16 = Annotated[bool, typer.Option("--bf16", help="Train in bfloat16 mixed precision.")]
+Bf16 = Annotated[bool, typer.Option("--bf16", help=describe("bf16"))]
 NoPacking = Annotated[bool, typer.Option("--no-packing", help="Pad batches instead of packing sentences end to end.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
-MiniBatchTokens = Annotated[
-    int | None, typer.Option(help="Maximum tokens to embed at once, for batches larger than the GPU's memory.")
-]
+MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
 Device = Annotated[
     str | None, typer.Option(help="Where to compute, such as cpu or cuda:1. [default: a GPU if there is one]")
 ]
@@ -59,19 +55,6 @@ def check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
     for name, value, valid, wanted in checks:
         if not valid:
             raise DataError(f"{name} must be {wanted}, got {value}")
-
-
-def check_training(
-    learning_rate: float, warmup_ratio: float, seed: int, eval_fraction: float | None, mini_batch_tokens: int | None
-) -> None:
-    """Raise `DataError` for a number that no training accepts."""
-    check_numbers(
-        ("--learning-rate", learning_rate, 0 < learning_rate < math.inf, "above 0"),
-        ("--warmup-ratio", warmup_ratio, 0 <= warmup_ratio < 1, "at least 0 and below 1"),
-        ("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"),
-        ("--eval-fraction", eval_fraction, eval_fraction is None or 0 <= eval_fraction < 1, "at least 0 and below 1"),
-        ("--mini-batch-tokens", mini_batch_tokens, mini_batch_tokens is None or mini_batch_tokens > 0, "at least 1"),
-    )
 
 
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:

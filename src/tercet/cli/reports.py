@@ -9,9 +9,7 @@ from tercet.cli.console import check_output_file, print_note, this_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from tercet.runs.run import TrainingRun
+    from tercet.runs import TrainingRun
 
 _REQUIRED = ("plotly", "sklearn")
 
@@ -27,27 +25,19 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
-def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -> None:
-    """Write the report of a run, and print where it is.
-
-    Args:
-        path: the file to write.
-        run: the finished run.
-        evaluation: the data that it was evaluated on.
-    """
+def write_report(path: Path, run: "TrainingRun") -> None:
+    """Write the report of a run and print its path."""
     from tercet.data.labels import label_values, number_labels
-    from tercet.records import RunRecord
     from tercet.report.run_report import EvaluatedSentences, write_run_report
 
-    record = RunRecord.from_dict(run.metrics)
     evaluated, missing = None, "Nothing was held out for evaluation."
-    if evaluation is not None and run.embeddings is None:
+    if run.eval_data is not None and run.embeddings is None:
         missing = "The run was evaluated on triplets, which have no labels."
-    if evaluation is not None and run.embeddings is not None:
-        label_ids, label_names = number_labels(label_values(evaluation), "the evaluation data")
+    if run.eval_data is not None and run.embeddings is not None:
+        label_ids, label_names = number_labels(label_values(run.eval_data), "the evaluation data")
         before, after = run.embeddings
         evaluated = EvaluatedSentences(
-            sentences=evaluation["sentence"][:],
+            sentences=run.eval_data["sentence"][:],
             label_ids=label_ids,
             label_names=label_names,
             before=before,
@@ -57,5 +47,5 @@ def write_report(path: Path, run: "TrainingRun", evaluation: "Dataset | None") -
     command = this_command("--resume", "--overwrite")
     print_note("writing the report")
     with atomic_file(path) as partial:
-        write_run_report(partial, record, run.log, evaluated, command=command, missing=missing)
+        write_run_report(partial, run.record, run.log, evaluated, command=command, missing=missing)
     print_note(f"report written to {path}")

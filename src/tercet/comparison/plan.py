@@ -1,26 +1,28 @@
-"""The variants of a comparison: losses × margins × distances, from what a user names."""
+"""The plan of a comparison: variants (losses × margins × distances), seeds and a budget. Does not import torch."""
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from tercet.catalogue import DISTANCES
+from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
 from tercet.runs.settings import RunSettings
 
-_SOFT = "batch-hard-soft-margin"
-_USUAL = RunSettings()
-# Those that mine labelled batches, so that all of them see the same; the default is first.
-BATCH_LOSSES = ("batch-semi-hard", "batch-all", "batch-hard", _SOFT)
+_DEFAULTS = RunSettings()
+# Settings that a variant, the budget or a single run decides.
+_NOT_SHARED = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """A loss with its settings.
 
     Attributes:
-        margin: in units of the distance; None for the soft margin, which has none.
+        loss: the name of the loss.
+        margin: in units of the distance; None for a loss without a margin.
+        distance: the name of the distance.
     """
 
     loss: str
@@ -29,41 +31,95 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What it is called in tables and files; the usual distance goes without saying."""
-        margin = [] if self.margin is None else [f"margin {_short(self.margin)}"]
-        distance = [] if self.distance == _USUAL.distance else [self.distance]
+        """The name in tables and files; the default distance is left out."""
+        margin = [] if self.margin is None else [f"margin {_shortest(self.margin)}"]
+        distance = [] if self.distance == _DEFAULTS.distance else [self.distance]
         return ", ".join([self.loss, *margin, *distance])
 
-    def of(self, settings: RunSettings) -> RunSettings:
-        """Those settings with this loss."""
+    def apply_to(self, settings: RunSettings) -> RunSettings:
+        """Return the settings with this loss, margin and distance."""
         margin = settings.margin if self.margin is None else self.margin
         return replace(settings, loss=self.loss, margin=margin, distance=self.distance)
 
 
-DEFAULT = Variant(_USUAL.loss, _USUAL.margin, _USUAL.distance)
+DEFAULT_VARIANT = Variant(loss=_DEFAULTS.loss, margin=_DEFAULTS.margin, distance=_DEFAULTS.distance)
 
 
-def variants_of(grid: Sequence[str] = ()) -> tuple[Variant, ...]:
-    """All combinations of what `grid` names, each entry `loss=…`, `margin=…` or `distance=…` with commas between.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A comparison: every variant with every seed.
 
-    What is not named is as usual: the four batch losses, the default margin and distance.
+    Attributes:
+        variants: at least two.
+        seeds: of batches and dropout; with each seed, all variants see the same batches.
+        settings: of all runs; `max_steps`, or else `epochs`, is the budget of a run.
+        minutes: the budget of a run in minutes of training, without evaluation; None takes that of `settings`.
+    """
+
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    settings: RunSettings
+    minutes: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the variants."""
+        return [variant.name for variant in self.variants]
+
+    def runs(self) -> list[tuple[int, Variant]]:
+        """Return seed and variant of each run, in their order.
+
+        Seeds are the outer loop, so that a comparison that is interrupted has run all variants equally often.
+        """
+        return [(seed, variant) for seed in self.seeds for variant in self.variants]
+
+    def run_folder(self, variant: str, seed: int) -> str:
+        """Return the name of the folder for the model of a run."""
+        return f"{self.names.index(variant)}-seed-{seed}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the plan as JSON values, for the `settings` in `compare.json`."""
+        shared = {name: value for name, value in asdict(self.settings).items() if name not in _NOT_SHARED}
+        budget: dict[str, float] = {"epochs": self.settings.epochs}
+        if self.minutes is not None:
+            budget = {"minutes": self.minutes}
+        elif self.settings.max_steps > 0:
+            budget = {"steps": self.settings.max_steps}
+        return {"variants": self.names, "seeds": list(self.seeds), "budget": budget, **shared}
+
+
+def batch_losses() -> list[str]:
+    """Return the names of the losses that mine labelled batches; they can be compared, as all see the same batches."""
+    return [name for name, spec in LOSSES.items() if spec.data == "labels"]
+
+
+def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
+    """Return all combinations of the losses, margins and distances that `grid` names.
+
+    Args:
+        grid: entries `loss=…`, `margin=…` or `distance=…`, with commas between the values. Without an entry for it,
+            all losses for labelled sentences are taken, and the default margin and distance.
 
     Raises:
-        DataError: an entry is not understood, or there are fewer than two variants.
+        DataError: an entry is invalid, or there are fewer than two variants.
+
+    Example:
+        >>> [variant.name for variant in parse_grid(["loss=batch-hard", "margin=0.1,0.3"])]
+        ['batch-hard, margin 0.1', 'batch-hard, margin 0.3']
     """
     named: dict[str, list[str]] = {}
     for entry in grid:
         key, _, values = entry.partition("=")
         if key not in ("loss", "margin", "distance") or not values:
-            raise DataError(f"--grid {entry}: give loss=…, margin=… or distance=…, with commas between the values")
+            raise DataError(f"grid: {entry!r} is not loss=…, margin=… or distance=…, with commas between the values")
         if key in named:
-            raise DataError(f"--grid {key}=… is there twice; give all of its values at once, with commas between")
+            raise DataError(f"grid: {key}=… is given twice; give all of its values at once, with commas between")
         named[key] = [value.strip() for value in values.split(",")]
-    losses = _known(named.get("loss", BATCH_LOSSES), BATCH_LOSSES, "loss")
-    distances = _known(named.get("distance", [DEFAULT.distance]), tuple(DISTANCES), "distance")
-    margins = [_margin(value) for value in named["margin"]] if "margin" in named else [DEFAULT.margin]
+    losses = _check_known("loss", named.get("loss"), batch_losses())
+    distances = _check_known("distance", named.get("distance", [_DEFAULTS.distance]), list(DISTANCES))
+    margins = [_parse_margin(value) for value in named["margin"]] if "margin" in named else [_DEFAULTS.margin]
     product = (
-        Variant(loss, None if loss == _SOFT else margin, distance)
+        Variant(loss=loss, margin=margin if LOSSES[loss].has_margin else None, distance=distance)
         for loss, margin, distance in itertools.product(losses, margins, distances)
     )
     variants = tuple(dict.fromkeys(product))
@@ -72,23 +128,23 @@ def variants_of(grid: Sequence[str] = ()) -> tuple[Variant, ...]:
     return variants
 
 
-def _known(values: Sequence[str], known: Sequence[str], key: str) -> Sequence[str]:
-    for value in values:
+def _check_known(key: str, values: Sequence[str] | None, known: Sequence[str]) -> Sequence[str]:
+    for value in values or ():
         if value not in known:
-            raise DataError(f"--grid {key}: {value!r} is not one of {listed(known)}")
-    return values
+            raise DataError(f"grid: {key} {value!r} is not one of {listed(known, limit=20)}")
+    return values or known
 
 
-def _short(number: float) -> str:
-    """As few digits as tell it from every other number, and no `.0`."""
-    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
-
-
-def _margin(value: str) -> float:
+def _parse_margin(value: str) -> float:
     try:
         margin = float(value)
     except ValueError:
         margin = math.nan
     if not 0 <= margin < math.inf:
-        raise DataError(f"--grid margin: {value!r} is not a number of at least 0")
+        raise DataError(f"grid: margin {value!r} is not a number of at least 0")
     return margin
+
+
+def _shortest(number: float) -> str:
+    """Return a number with as few digits as identify it, and without `.0`."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)

@@ -1,184 +1,199 @@
-"""What the runs of a comparison say: a line of figures for each variant, and which one to take, and why."""
+"""From the runs of a comparison to a summary of each variant, and to the variant to take, with the reason."""
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
-from tercet.comparison.significance import CONFIDENCE, Difference, mean_and_spread, paired_difference
+from tercet.catalogue import METRICS, metric_title
+from tercet.comparison.significance import CONFIDENCE, Difference, mean_and_std, paired_difference
+from tercet.records import DifferenceRecord, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
+# The metric that decides: it looks at the complete ranking, not only at its head.
 METRIC = "map@r"
-FIGURES = (METRIC, "recall@1", "knn_accuracy", "active_fraction", "seconds_per_step", "peak_memory_mib")
-# Times a step that differ by less are alike: other work on the machine makes as much.
-ALIKE = 1.1
+# Seconds per step that differ by less than this factor count as equal: other work on the machine makes that much.
+SIMILAR_SPEED = 1.1
+
+Scores = Mapping[str, Mapping[int, float]]
 
 
-def summarise(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Of each variant: mean and spread of its figures over the seeds that ended well, and what failed."""
-    lines = []
+def compared_metrics() -> list[str]:
+    """Return the keys of the metrics that the table of a comparison shows."""
+    return [key for key, spec in METRICS.items() if spec.compared]
+
+
+def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[VariantSummary]:
+    """Return, for each variant, mean and standard deviation of its metrics over the seeds, and the runs that failed."""
+    summaries = []
     for name in names:
-        own = [run for run in runs if run["variant"] == name]
-        ended = [run for run in own if not run.get("failed")]
-        failed = {str(run["seed"]): run["failed"] for run in own if run.get("failed")}
-        line: dict[str, Any] = {"variant": name, "seeds": len(ended), "failed": failed}
-        for figure in FIGURES:
-            values = [value for run in ended if (value := _figure(run, figure)) is not None]
-            mean, spread = mean_and_spread(values) if values else (None, None)
-            line[figure] = {"mean": mean, "spread": spread}
-        lines.append(line)
-    return lines
+        own = [run for run in runs if run.variant == name]
+        ended = [run for run in own if run.failed is None]
+        failed = {str(run.seed): run.failed for run in own if run.failed is not None}
+        metrics = {key: _mean_and_std(ended, key) for key in compared_metrics()}
+        summaries.append(VariantSummary(variant=name, seeds=len(ended), failed=failed, metrics=metrics))
+    return summaries
 
 
-def recommend(runs: Sequence[dict[str, Any]], names: Sequence[str], default: str) -> dict[str, Any] | None:
-    """Which variant to take, by the differences in MAP@R over seeds; None if every run failed.
+def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -> Recommendation | None:
+    """Return which variant to take, by the differences in MAP@R over seeds; None if every run failed.
 
-    `verdict` is "better" (than each other one, beyond noise), "no difference" (beyond noise, to at least one
-    other), "one seed" (nothing is known of the noise) or "alone" (the others failed). `because` says it in words.
+    Args:
+        runs: of the comparison.
+        names: of the variants.
+        default: the variant to prefer among equally good and equally fast ones.
     """
-    measured, why_fewer = _comparable(runs, names)
-    if not measured:
+    scores, why_fewer_seeds = _comparable_scores(runs, names)
+    if not scores:
         return None
-    mean = {name: statistics.fmean(scores.values()) for name, scores in measured.items()}
-    best, *others = sorted(measured, key=lambda name: -mean[name])
-    differences = {name: _difference(measured, best, name) for name in others}
-    equals = [best, *(name for name, difference in differences.items() if not difference.beyond_noise)]
-    start = next(run["before"][METRIC] for run in runs if not run.get("failed"))
+    mean = {name: statistics.fmean(by_seed.values()) for name, by_seed in scores.items()}
+    best, *others = sorted(scores, key=lambda name: -mean[name])
+    differences = {name: _difference(scores, best, name) for name in others}
+    equals = [best, *(name for name in others if not differences[name].beyond_noise)]
+    before = next(run.before[METRIC] for run in runs if run.before is not None)
+    title = metric_title(METRIC)
+    outcome: Literal["better", "no difference", "one seed", "alone"]
     if not others:
-        verdict, chosen = "alone", best
-        because = f"{best} is the only variant " + (
-            "with a run that ended well; others of its runs failed." if why_fewer else "whose runs all ended well."
+        outcome, chosen = "alone", best
+        reason = f"{best} is the only variant " + (
+            "with a run that ended well; other runs of it failed." if why_fewer_seeds else "whose runs all ended well."
         )
     elif all(difference.seeds == 1 for difference in differences.values()):
-        verdict, chosen = "one seed", best
-        because = (
-            f"{best} has the highest MAP@R, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}), but one seed tells "
-            "nothing about noise: another seed may turn it round. "
-        ) + (why_fewer or "--seeds 3 tells more.")
+        outcome, chosen = "one seed", best
+        reason = (
+            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}), but one seed says "
+            "nothing about noise: with another seed the order may be different. "
+        ) + (why_fewer_seeds or "Compare with three seeds.")
     elif len(equals) == 1:
-        verdict, chosen = "better", best
+        outcome, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - differences[name].half_width)
-        because = (
-            f"{best} is better than each of the others beyond noise: MAP@R {mean[best]:.4f}, "
-            f"{_worded(differences[nearest])} above {nearest}, which comes nearest. {why_fewer}"
+        reason = (
+            f"{best} is better than each of the others beyond noise: {title} {mean[best]:.4f}, "
+            f"{_format_difference(differences[nearest])} above {nearest}, which comes nearest. {why_fewer_seeds}"
         ).rstrip()
     else:
-        verdict, (chosen, why) = "no difference", _among(equals, measured, runs, start, default)
+        outcome, (chosen, why) = "no difference", _choose_among(equals, scores, runs, before, default)
         lowest = equals[-1]
-        because = (
-            f"no difference beyond noise between {_and(equals)}: {best} has the highest MAP@R, {mean[best]:.4f}, "
-            f"{_worded(differences[lowest])} above {lowest}. {chosen} is {why}. {why_fewer}"
+        reason = (
+            f"no difference beyond noise between {_join(equals)}: {best} has the highest {title}, {mean[best]:.4f}, "
+            f"{_format_difference(differences[lowest])} above {lowest}. {chosen} is {why}. {why_fewer_seeds}"
         ).rstrip()
-    return {
-        "variant": chosen,
-        "seed": best_seed(runs, chosen),
-        "verdict": verdict,
-        "because": because + _against_start(measured[chosen], start),
-        "metric": METRIC,
-        "confidence": CONFIDENCE,
-        "highest": best,
-        "below_highest": {
-            name: {
-                "mean": difference.mean,
-                "half_width": None if difference.seeds == 1 else difference.half_width,
-                "seeds": difference.seeds,
-                "beyond_noise": difference.beyond_noise,
-            }
-            for name, difference in differences.items()
-        },
-    }
+    return Recommendation(
+        variant=chosen,
+        seed=best_seed(runs, chosen),
+        outcome=outcome,
+        reason=reason + _compare_with_start(scores[chosen], before),
+        metric=METRIC,
+        confidence=CONFIDENCE,
+        highest=best,
+        differences={name: _difference_record(difference) for name, difference in differences.items()},
+    )
 
 
-def best_seed(runs: Sequence[dict[str, Any]], name: str) -> int:
-    """The seed of the variant's run with the highest MAP@R; of several the first."""
-    scores = _by_seed(runs, name)
+def best_seed(runs: Sequence[TrialRecord], variant: str) -> int:
+    """Return the seed of the variant's run with the highest MAP@R; the lowest seed of several equal ones."""
+    scores = _scores_by_seed(runs, variant)
     return max(sorted(scores), key=lambda seed: scores[seed])
 
 
-def _comparable(runs: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], str]:
-    """MAP@R by variant and seed, on the seeds that all variants have, and why those are not all seeds.
+def _mean_and_std(runs: Sequence[TrialRecord], metric: str) -> MeanAndStd:
+    values = [value for run in runs if (value := run.value(metric)) is not None]
+    mean, std = mean_and_std(values) if values else (None, None)
+    return MeanAndStd(mean=mean, std=std)
 
-    Variants with a run that failed are left out unless all have one; if those share no seed each keeps its own.
+
+def _scores_by_seed(runs: Sequence[TrialRecord], variant: str) -> dict[int, float]:
+    return {run.seed: run.metrics[METRIC] for run in runs if run.variant == variant and run.metrics is not None}
+
+
+def _comparable_scores(runs: Sequence[TrialRecord], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], str]:
+    """Return MAP@R by variant and seed, on the seeds that all variants have, and why these are not all seeds.
+
+    Variants with a run that failed are left out, unless all have one. If those have no seed in common, each keeps
+    its own seeds.
     """
-    measured = {name: scores for name in names if (scores := _by_seed(runs, name))}
-    failed = {run["variant"] for run in runs if run.get("failed")}
-    if ended := {name: scores for name, scores in measured.items() if name not in failed}:
+    scores = {name: by_seed for name in names if (by_seed := _scores_by_seed(runs, name))}
+    failed = {run.variant for run in runs if run.failed is not None}
+    if ended := {name: by_seed for name, by_seed in scores.items() if name not in failed}:
         return ended, ""
-    shared = set.intersection(*(set(scores) for scores in measured.values())) if measured else set()
-    if not shared:
-        return measured, "Each variant has a run that failed, and there is no seed for which none did."
-    seeds = ", ".join(map(str, sorted(shared)))
-    why = f"Each variant has a run that failed; compared are seeds that none failed for: {seeds}."
-    return {name: {seed: scores[seed] for seed in shared} for name, scores in measured.items()}, why
+    common = set.intersection(*(set(by_seed) for by_seed in scores.values())) if scores else set()
+    if not common:
+        return scores, "Each variant has a run that failed, and every seed failed for at least one variant."
+    seeds = ", ".join(map(str, sorted(common)))
+    why = f"Each variant has a run that failed, so only the seeds that failed for none are compared: {seeds}."
+    return {name: {seed: by_seed[seed] for seed in common} for name, by_seed in scores.items()}, why
 
 
-def _against_start(scores: Mapping[int, float], start: float) -> str:
-    """A word where it is not sure that training helped at all."""
-    difference = paired_difference(scores, dict.fromkeys(scores, start))
+def _difference(scores: Scores, first: str, second: str) -> Difference:
+    if scores[first].keys() == scores[second].keys():
+        return paired_difference(scores[first], scores[second])
+    # Failures left the two variants with different seeds, so no differences can be paired.
+    gap = statistics.fmean(scores[first].values()) - statistics.fmean(scores[second].values())
+    return Difference(mean=gap, half_width=float("inf"), seeds=1)
+
+
+def _difference_record(difference: Difference) -> DifferenceRecord:
+    return DifferenceRecord(
+        mean=difference.mean,
+        half_width=None if difference.seeds == 1 else difference.half_width,
+        seeds=difference.seeds,
+        beyond_noise=difference.beyond_noise,
+    )
+
+
+def _compare_with_start(scores: Mapping[int, float], before: float) -> str:
+    """Return a sentence if it is not certain that training has improved the model, else nothing."""
+    difference = paired_difference(scores, dict.fromkeys(scores, before))
+    start = f"than the model before training ({metric_title(METRIC)} {before:.4f})."
     if difference.mean <= 0:
-        return f" But it is no better than the model before training (MAP@R {start:.4f})."
+        return f" But it is no better {start}"
     if difference.seeds > 1 and not difference.beyond_noise:
-        return f" But it is not better, beyond noise, than the model before training (MAP@R {start:.4f})."
+        return f" But it is not better, beyond noise, {start}"
     return ""
 
 
-def _among(
-    equals: Sequence[str],
-    measured: Mapping[str, Mapping[int, float]],
-    runs: Sequence[dict[str, Any]],
-    start: float,
-    default: str,
+def _choose_among(
+    equals: Sequence[str], scores: Scores, runs: Sequence[TrialRecord], before: float, default: str
 ) -> tuple[str, str]:
-    """One of several that cannot be told apart, the highest first, and what speaks for it.
+    """Choose one of several variants without a difference beyond noise, the highest first; return it and the reason.
 
-    A seed that collapsed widens the interval, so those that rose with every seed come first, then those that rose on
-    average; of these the default where it is quick, or else the quickest.
+    A seed that collapsed widens the interval. So the variants that improved with every seed come first, then those that
+    improved on average; among these, the default if it is fast, or else the fastest.
     """
-    for of_seeds, how in ((min, "with every seed"), (statistics.fmean, "on average")):
-        rose = [name for name in equals if of_seeds(measured[name].values()) > start]
-        if len(rose) == 1:
-            return rose[0], f"the only one of them that rose {how}"
-        if rose:
-            return _quick(rose, runs, default)
+    for of_seeds, when in ((min, "with every seed"), (statistics.fmean, "on average")):
+        improved = [name for name in equals if of_seeds(scores[name].values()) > before]
+        if len(improved) == 1:
+            return improved[0], f"the only one of them that improved {when}"
+        if improved:
+            return _choose_fastest(improved, runs, default)
     return equals[0], "the highest of them"
 
 
-def _quick(names: Sequence[str], runs: Sequence[dict[str, Any]], default: str) -> tuple[str, str]:
-    seconds = {line["variant"]: line["seconds_per_step"]["mean"] for line in summarise(runs, names)}
-    known = {name: value for name, value in seconds.items() if value is not None}
-    if not known:
+def _choose_fastest(names: Sequence[str], runs: Sequence[TrialRecord], default: str) -> tuple[str, str]:
+    seconds: dict[str, float] = {}
+    for name in names:
+        mean = _mean_and_std([run for run in runs if run.variant == name], "seconds_per_step").mean
+        if mean is not None:
+            seconds[name] = mean
+    if not seconds:
         return (default, "the default") if default in names else (names[0], "the highest of them")
-    quick = [name for name in known if known[name] <= ALIKE * min(known.values())]
-    if default in quick:
-        return default, f"the default, and as quick as any of them ({known[default]:.3g} s a step)"
-    if len(quick) == len(known):
-        return quick[0], f"the highest of them, and all are about as quick ({known[quick[0]]:.3g} s a step)"
-    what = "quickest" if len(quick) == 1 else "highest of the quickest"
-    return quick[0], f"the {what} ({known[quick[0]]:.3g} s a step, where others take up to {max(known.values()):.3g} s)"
+    fast = [name for name in seconds if seconds[name] <= SIMILAR_SPEED * min(seconds.values())]
+    if default in fast:
+        return default, f"the default, and as fast as any of them ({seconds[default]:.3g} s/step)"
+    chosen = fast[0]
+    if len(fast) == len(seconds):
+        return chosen, f"the highest of them, and all are about equally fast ({seconds[chosen]:.3g} s/step)"
+    what = "fastest" if len(fast) == 1 else "highest of the fastest"
+    slowest = max(seconds.values())
+    return chosen, f"the {what} ({seconds[chosen]:.3g} s/step; the others take up to {slowest:.3g} s/step)"
 
 
-def _by_seed(runs: Sequence[dict[str, Any]], name: str) -> dict[int, float]:
-    return {run["seed"]: run["metrics"][METRIC] for run in runs if run["variant"] == name and not run.get("failed")}
-
-
-def _difference(measured: Mapping[str, Mapping[int, float]], first: str, second: str) -> Difference:
-    """Where failures left them other seeds, nothing is known."""
-    if measured[first].keys() == measured[second].keys():
-        return paired_difference(measured[first], measured[second])
-    gap = statistics.fmean(measured[first].values()) - statistics.fmean(measured[second].values())
-    return Difference(gap, float("inf"), 1)
-
-
-def _worded(difference: Difference) -> str:
+def _format_difference(difference: Difference) -> str:
     if difference.seeds == 1:
-        return f"{difference.mean:.4f} (how sure, is not known)"
+        return f"{difference.mean:.4f} (the noise is not known)"
     return (
         f"{difference.mean:.4f} ± {difference.half_width:.4f} ({CONFIDENCE:.0%} confidence, {difference.seeds} seeds)"
     )
 
 
-def _and(names: Sequence[str]) -> str:
-    """Names hold commas, so semicolons part them."""
+def _join(names: Sequence[str]) -> str:
+    """Join names by semicolons, because names contain commas."""
     return f"{'; '.join(names[:-1])} and {names[-1]}"
-
-
-def _figure(run: dict[str, Any], name: str) -> float | None:
-    return run["metrics"].get(name) if name in run["metrics"] else run.get(name)

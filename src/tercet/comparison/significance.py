@@ -1,11 +1,11 @@
-"""Is one way better than another, beyond noise? Paired differences over seeds, and Student's t for a few of them.
+"""Is one variant better than another, beyond noise? Paired differences over seeds, with Student's t distribution.
 
-Two runs of one seed saw the same batches, so what a lucky seed gives to both drops out of their difference.
-With n seeds the mean difference is known to within
+Two runs with the same seed see the same batches, so the effect of a lucky seed on both cancels in their difference.
+With n seeds, the confidence interval of the mean difference has the half-width
 
-    t · s / √n        s the standard deviation of the n differences, t the quantile of Student with n − 1 degrees
+    t · s / √n        s: their standard deviation, t: quantile of Student's t with n − 1 degrees of freedom
 
-and t is large for a few seeds (12.7 for two, 4.3 for three), as their s is itself a guess. Pure functions.
+For a few seeds, t is large (12.7 for two, 4.3 for three), because s itself is uncertain. All functions are pure.
 """
 
 import math
@@ -14,19 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-# Of a few sentences a metric takes few values, and seeds may differ by the same; nothing is known more finely than so.
+# A metric of a few sentences has few possible values, so the differences of all seeds may be equal and s may be 0.
+# No difference is known more precisely than this.
 RESOLUTION = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A mean difference over seeds, and how far the true one may be from it.
+    """A mean difference over seeds, with its confidence interval.
 
     Attributes:
-        mean: in units of what was measured.
-        half_width: the true difference lies in mean ± half_width with the confidence asked for; at least
-            `RESOLUTION`, and inf for one seed.
-        seeds: how many differences it is the mean of.
+        mean: the mean difference.
+        half_width: the confidence interval is mean ± half_width; at least `RESOLUTION`, and inf for one seed.
+        seeds: the number of differences.
     """
 
     mean: float
@@ -42,32 +42,38 @@ class Difference:
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference:
-    """`first` − `second` over the seeds that both have, each a value by its seed.
+    """Return `first` − `second` over the seeds that both have.
+
+    Args:
+        first: a value for each seed.
+        second: the same.
+        confidence: of the interval.
 
     Raises:
-        ValueError: they share no seed.
+        ValueError: no seed is in both.
     """
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
-        raise ValueError("there is no seed that both have")
-    differences = [first[seed] - second[seed] for seed in shared]
-    mean, spread = mean_and_spread(differences)
-    if spread is None:
-        return Difference(mean, math.inf, 1)
-    n = len(differences)
-    half_width = student_quantile(confidence, n - 1) * spread / math.sqrt(n)
-    return Difference(mean, max(half_width, RESOLUTION), n)
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        raise ValueError("first and second have no seed in common")
+    mean, std = mean_and_std([first[seed] - second[seed] for seed in common])
+    n = len(common)
+    if std is None:
+        return Difference(mean=mean, half_width=math.inf, seeds=n)
+    half_width = student_quantile(confidence, n - 1) * std / math.sqrt(n)
+    return Difference(mean=mean, half_width=max(half_width, RESOLUTION), seeds=n)
 
 
-def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """The mean, and the standard deviation with n − 1 below; None for a single value."""
+def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and standard deviation (with n − 1 in the denominator); the deviation of one value is None."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def student_quantile(confidence: float, degrees: int) -> float:
-    """The t with P(|T| ≤ t) = `confidence` for Student's distribution with so many degrees of freedom."""
+    """Return the t with P(|T| ≤ t) = `confidence` for Student's t distribution with `degrees` degrees of freedom."""
     if degrees < 1 or not 0 <= confidence < 1:
-        raise ValueError(f"at least 1 degree of freedom and a confidence below 1, got {degrees} and {confidence}")
+        raise ValueError(
+            f"degrees must be at least 1 and confidence at least 0 and below 1, got {degrees} and {confidence}"
+        )
     low, high = 0.0, 1.0
     while student_within(high, degrees) < confidence:
         low, high = high, 2 * high
@@ -78,7 +84,7 @@ def student_quantile(confidence: float, degrees: int) -> float:
 
 
 def student_within(t: float, degrees: int) -> float:
-    """P(|T| ≤ t): a finite sum for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
+    """Return P(|T| ≤ t): a finite sum for integer degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
     angle = math.atan(t / math.sqrt(degrees))
     cosine, sine = math.cos(angle), math.sin(angle)
     odd = degrees % 2

@@ -1,8 +1,7 @@
-"""compare.json: what is known of a comparison so far; written whole after each run, and read to go on."""
+"""Reading and writing `compare.json`: the comparison so far, written atomically after each run, read to resume."""
 
 import hashlib
 import json
-import math
 import platform
 from pathlib import Path
 from typing import Any
@@ -11,66 +10,72 @@ import torch
 import transformers
 from datasets import Dataset
 
-from tercet._files import atomic_file
+from tercet._files import atomic_file, write_json
 from tercet._version import __version__
 from tercet.data.labels import label_values
 from tercet.errors import DataError
+from tercet.records import ComparisonRecord
 
 FILE = "compare.json"
-# Names of files say less than their contents, which `fingerprint` knows, and may be relative to another folder.
-_NOT_HELD = ("data", "eval_data")
+# Paths may be relative to another folder, and `fingerprint` compares the content of the files.
+_NOT_COMPARED = ("data", "eval_data")
+_DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
 
 
-def open_results(
+def open_record(
     folder: Path, settings: dict[str, Any], data: dict[str, Any], *, resume: bool, overwrite: bool
-) -> dict[str, Any]:
-    """The results of `folder` to go on with, or new ones.
+) -> ComparisonRecord:
+    """Return the record in `folder` to continue, or a new one.
+
+    Args:
+        folder: the output of the comparison.
+        settings: of the comparison that starts now.
+        data: fingerprints of its data.
+        resume: continue the comparison in `folder`.
+        overwrite: start a new comparison, whatever is in `folder`.
 
     Raises:
-        DataError: there is nothing to go on with; there is, but that was not asked for; settings or data differ.
+        DataError: there is nothing to resume; there is, but `resume` is not set; or settings or data have changed.
     """
     path = folder / FILE
-    fresh = {
-        "finished": False, "settings": settings, "data": data, "environment": environment(), "runs": [],
-    }  # fmt: skip
+    new = ComparisonRecord(settings=settings, data=data, environment=environment())
     if not path.exists():
         if resume:
-            raise DataError(f"nothing to resume: no {FILE} in {folder}; run without --resume")
-        return fresh
+            raise DataError(f"nothing to resume: no {FILE} in {folder}; start a new comparison without resume=True")
+        return new
     if overwrite:
-        return fresh
-    results = _read(path)
-    if not results["runs"]:  # it ended before there was anything to go on with
-        return fresh
+        return new
+    record = _read(path)
+    if not record.runs:  # the comparison ended before its first run, so there is nothing to lose
+        return new
     if not resume:
-        state = (
-            "a finished comparison"
-            if results["finished"]
-            else f"a comparison with {len(results['runs'])} run(s) so far"
-        )
-        way = "take another --output" if results["finished"] else "add --resume to go on"
-        raise DataError(f"{folder} holds {state}; {way}, or --overwrite to start anew")
-    _check_same(path, results, json.loads(_json(fresh)))
-    return results
+        state = f"an unfinished comparison with {len(record.runs)} run(s)"
+        remedy = "add resume=True to continue it, or overwrite=True to start a new one"
+        if record.finished:
+            state = "a finished comparison"
+            remedy = "pass another output, or overwrite=True to start a new one"
+        raise DataError(f"{folder} has {state}; {remedy}")
+    _check_same(path, record, new)
+    return record
 
 
-def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Put compare.json in place of the one that is there, whole at every moment."""
+def write_record(folder: Path, record: ComparisonRecord) -> None:
+    """Write `compare.json` atomically."""
     with atomic_file(folder / FILE) as partial:
-        partial.write_text(_json(results), encoding="utf-8")
+        write_json(partial, record.to_dict())
 
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
-    """How many sentences and labels, and a digest of all of them in their order."""
+    """Return the number of sentences and of labels, and a digest of all of them in their order."""
     sentences, labels = data["sentence"][:], label_values(data)
     digest = hashlib.sha256()
     for sentence, label in zip(sentences, labels, strict=True):
         digest.update(json.dumps([sentence, label]).encode())
-    return {"sentences": len(data), "labels": len(set(labels)), "sha256": digest.hexdigest()}
+    return {"sentences": len(sentences), "labels": len(set(labels)), "sha256": digest.hexdigest()}
 
 
 def environment() -> dict[str, Any]:
-    """What numbers and times depend on beside settings and data."""
+    """Return the versions and the machine that results and times depend on."""
     return {
         "tercet": __version__,
         "torch": torch.__version__,
@@ -83,48 +88,34 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> ComparisonRecord:
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if not {"finished", "settings", "data", "environment", "runs"} <= results.keys():
-            raise ValueError
-    except (ValueError, AttributeError, TypeError):
-        raise DataError(f"{path} is not the file of a comparison; --overwrite starts anew") from None
+        return ComparisonRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; take another --output") from None
-    return results
+        raise DataError(f"cannot read {path}: {error.strerror or error}; pass another output") from None
+    except (ValueError, AttributeError, TypeError, KeyError):
+        raise DataError(
+            f"{path} is not the file of a comparison; pass another output, or overwrite=True to replace it"
+        ) from None
 
 
-def _check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    keys = {**old["settings"], **new["settings"]}
-    for key in (key for key in keys if key not in _NOT_HELD):
-        was, now = old["settings"].get(key), new["settings"].get(key)
-        if was != now:
+def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> None:
+    """Raise `DataError` if a comparison is resumed with other settings or other data."""
+    started = json.loads(json.dumps(new.to_dict()["settings"]))
+    for key in {**old.settings, **started}:
+        if key not in _NOT_COMPARED and (was := old.settings.get(key)) != (now := started.get(key)):
             raise DataError(
-                f"{path} was begun with {key} {_short(was)}, and now it is {_short(now)}; give the same options to "
-                "--resume, or take another --output"
+                f"{path} was started with {key} {_shortened(was)}, but now it is {_shortened(now)}; pass the same "
+                "arguments to resume it, or another output"
             )
-    for part, name in (("train", "training data"), ("held_out", "held-out data")):
-        if old["data"][part] != new["data"][part]:
+    for part, name in _DATA_NAMES.items():
+        if old.data[part] != new.data[part]:
             raise DataError(
-                f"{path} was begun with other {name} ({old['data'][part]['sentences']} sentences, now "
-                f"{new['data'][part]['sentences']}); give the same data to --resume, or take another --output"
+                f"{path} was started with other {name} ({old.data[part]['sentences']} sentences, now "
+                f"{new.data[part]['sentences']}); pass the same data to resume it, or another output"
             )
 
 
-def _short(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def _json(content: Any) -> str:
-    return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    """Without NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

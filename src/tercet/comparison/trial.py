@@ -1,9 +1,9 @@
-"""One run of a comparison: load, measure, train with early stopping, save the best state; facts of the run."""
+"""One run of a comparison: load the model, train with early stopping, save the best state, return the facts."""
 
 import hashlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,111 +15,126 @@ from transformers import EarlyStoppingCallback, set_seed
 
 from tercet._events import collect_warnings
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
+from tercet.comparison.recommendation import METRIC
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
 from tercet.evaluation import LabelEvaluator
-from tercet.runs.run import build_record, build_trainer, checkpoint_dir
+from tercet.records import Metrics
+from tercet.runs.build import build_trainer
+from tercet.runs.outcome import checkpoint_dir
+from tercet.runs.run import METRICS_FILE, build_record, extend_training_record
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 
-MEASUREMENTS = 5
+# Evaluations per run, evenly spaced, and how many of them in a row may bring no improvement before the run stops.
+EVALUATIONS = 5
 PATIENCE = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one process is to do; it must be picklable.
+    """The task of one process; it must be picklable.
 
     Attributes:
-        load: gives the model to start from.
-        settings: with `max_steps`, the budget.
-        evaluation: held-out data, measured over the run; None trains only, for the clock.
+        load: returns the model to start from.
+        settings: `max_steps` is the budget.
+        train_data: columns `sentence` and `label`.
+        eval_data: the same columns, evaluated during the run; None only measures the time per step.
         output: where the model of the best state goes.
-        start_seed: for weights that `load` draws at random; the same for all runs.
-        before: what the model measures before training, where that is known.
-        facts: what else to write under `settings` in metrics.json.
-        threads: of PyTorch, since sums depend on them.
+        start_seed: for weights that `load` initializes at random; the same for all runs.
+        threads: of PyTorch, because the last digits of sums depend on them.
+        before: metrics before training, if they are known.
+        extra_settings: more items for `settings` in the model's `metrics.json`.
         title: for the progress bar.
     """
 
     load: Callable[[], SentenceTransformer]
     settings: RunSettings
-    train: Dataset
-    evaluation: Dataset | None
+    train_data: Dataset
+    eval_data: Dataset | None = None
     output: Path
     start_seed: int
-    before: dict[str, float] | None
-    facts: dict[str, Any]
     threads: int
-    title: str
+    before: Metrics | None = None
+    extra_settings: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
-    """Train in this process and return the facts of the run; without `evaluation` only how long a step takes.
+    """Train in this process and return fields of a `TrialRecord`; without `eval_data` only the seconds per step.
 
-    `no_start` says why there was no model to start from.
+    If the model cannot be loaded, the only key is `not_loaded`, the reason: it is the same for all runs.
 
     Raises:
-        TercetError: the settings do not fit, or embeddings are no longer finite.
+        TercetError: the settings do not fit, or embeddings are not finite any more.
     """
     torch.set_num_threads(trial.threads)
     set_seed(trial.start_seed)
     try:
         model = trial.load()
-    except TercetError as error:  # it is the same for all runs
-        return {"no_start": str(error)}
-    start, clock = _digest_of_weights(model), StepTimer()
-    callbacks = [ProgressBar(trial.title, leave=False), clock]
+    except TercetError as error:
+        return {"not_loaded": str(error)}
+    start, timer = _digest_weights(model), StepTimer()
+    callbacks = [ProgressBar(trial.title, leave=False), timer]
     checkpoints = checkpoint_dir(trial.output)
-    # Not at each step, which would be timed with it.
-    options: dict[str, Any] = {"save_strategy": "no", "logging_steps": max(1, min(10, trial.settings.max_steps // 5))}
+    options: dict[str, Any] = {
+        "save_strategy": "no",
+        # Not at each step, because logging would be timed as well.
+        "logging_steps": max(1, min(10, trial.settings.max_steps // 5)),
+    }
     evaluator = None
-    if trial.evaluation is not None:
-        columns = trial.evaluation[:]
+    if trial.eval_data is not None:
+        columns = trial.eval_data[:]
         evaluator = LabelEvaluator(columns["sentence"], columns["label"])
-        callbacks += [EvaluateEvenly(MEASUREMENTS), EarlyStoppingCallback(PATIENCE)]
+        callbacks += [EvaluateEvenly(EVALUATIONS), EarlyStoppingCallback(PATIENCE)]
         options |= {
-            "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": "map@r",
+            "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": METRIC,
             "save_strategy": "best", "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
         }  # fmt: skip
     with collect_warnings() as warnings, logging_redirect_tqdm():
-        trainer = build_trainer(model, trial.train, trial.settings, checkpoints, callbacks, evaluator, **options)
+        trainer = build_trainer(model, trial.train_data, trial.settings, checkpoints, callbacks, evaluator, **options)
         before = evaluator(model) if evaluator and trial.before is None else trial.before
         trainer.train()
-    log = trainer.state.log_history
-    facts = {"start": start, "seconds_per_step": clock.median()}
+    result: dict[str, Any] = {"start": start, "seconds_per_step": timer.median()}
     if evaluator is None:
-        return facts
-    best = trainer.state.best_global_step
-    measured = metrics_by_step(log)
-    result = build_record(trainer, trial.settings, before, measured[best], trial.facts, warnings, steps=best)
-    model.save_pretrained(trial.output, more_json={"metrics.json": result})
+        return result
+    state = trainer.state
+    best = state.best_global_step
+    by_step = metrics_by_step(state.log_history)
+    record = build_record(
+        trainer, trial.settings, before, by_step[best],
+        extra_settings=trial.extra_settings, warnings=warnings, steps=best,
+    )  # fmt: skip
+    extend_training_record(model, record)
+    model.save_pretrained(trial.output, more_json={METRICS_FILE: record.to_dict()})
     shutil.rmtree(checkpoints, ignore_errors=True)
     gpu = peak_gpu_mib()
-    return facts | {
+    return result | {
         "batches": _digest(np.fromiter(trainer._get_train_sampler(), dtype=np.int64)),  # type: ignore[arg-type]
         "before": before,
-        "metrics": measured[best],
+        "metrics": by_step[best],
         "best_step": best,
-        "steps": trainer.state.global_step,
-        "stopped_early": trainer.state.global_step < trial.settings.max_steps,
-        "map@r_by_step": {str(step): metrics["map@r"] for step, metrics in measured.items()},
-        "active_fraction": _active_fraction(log),
+        "steps": state.global_step,
+        "stopped_early": state.global_step < trial.settings.max_steps,
+        "map_at_r_by_step": {str(step): metrics[METRIC] for step, metrics in by_step.items()},
+        "active_fraction": _mean_active_fraction(state.log_history),
         "peak_memory_mib": round(peak_mib() if gpu is None else gpu, 1),
         "peak_memory_of": "process" if gpu is None else "GPU",
         "warnings": [warning.to_dict() for warning in warnings],
     }
 
 
-def _active_fraction(log: list[dict[str, Any]]) -> float | None:
-    """The mean over the steps; an entry stands for those since the one before it."""
+def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:
+    """Return the mean over the steps; an entry of the log covers the steps since the entry before it."""
     entries = [entry for entry in log if "active_fraction" in entry]
+    if not entries:
+        return None
     steps = np.diff([0, *(entry["step"] for entry in entries)])
-    return round(float(np.average([e["active_fraction"] for e in entries], weights=steps)), 5) if entries else None
+    return round(float(np.average([entry["active_fraction"] for entry in entries], weights=steps)), 5)
 
 
-def _digest_of_weights(model: SentenceTransformer) -> str:
+def _digest_weights(model: SentenceTransformer) -> str:
     tensors = (tensor.detach().cpu().contiguous().reshape(-1) for tensor in model.state_dict().values())
     return _digest(*(tensor.view(torch.uint8).numpy() for tensor in tensors))
 

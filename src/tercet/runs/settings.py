@@ -1,91 +1,103 @@
-"""The settings of a run by the names of the options, and what they become: a loss, the trainer's arguments."""
+"""The settings of a training run: names, defaults, descriptions and limits. Does not import torch.
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+The command line takes its defaults from here; `tercet.runs.build` turns settings into a loss and a trainer.
+"""
 
-import torch
-from transformers.utils import is_torch_bf16_gpu_available
+import math
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
-from tercet import losses
-from tercet._distributed import launched_world_size
-from tercet.encoder.sentence_transformer import SentenceTransformer
-from tercet.errors import DataError, listed
-from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.catalogue import DISTANCES, LOSSES
+from tercet.errors import DataError
 
-LOSSES = {
-    "batch-all": losses.BatchAllTripletLoss,
-    "batch-hard": losses.BatchHardTripletLoss,
-    "batch-semi-hard": losses.BatchSemiHardTripletLoss,
-    "batch-hard-soft-margin": losses.BatchHardSoftMarginTripletLoss,
-    "triplet": losses.TripletLoss,
-}
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_EVAL_FRACTION = 0.2
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+def _setting(default: T, description: str) -> T:
+    value: T = field(default=default, metadata={"description": description})
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The settings of a run, by the names of the command line's options."""
+    """The settings of a training run.
 
-    loss: str = "batch-semi-hard"
-    margin: float = 0.3
-    distance: str = "euclidean"
-    epochs: float = 1.0
-    max_steps: int = -1
-    batch_size: int = 64
-    samples_per_label: int = 4
-    learning_rate: float = 5e-5
-    warmup_ratio: float = 0.1
-    seed: int = 0
-    bf16: bool = False
-    mini_batch_tokens: int | None = None
-    cross_batch_memory: int = 0
-    save_every: int | None = None
-    keep: int = 2
-    eval_steps: int | None = None
+    The names are those of the options of `tercet train`, and of the `settings` in `metrics.json`. Every field has a
+    description, see `describe`.
+
+    Example:
+        >>> RunSettings(loss="batch-hard", margin=0.5, batch_size=128).samples_per_label
+        4
+    """
+
+    loss: str = _setting("batch-semi-hard", "The loss, which chooses the triplets of a batch.")
+    margin: float = _setting(0.3, "How much farther negatives should be than positives, in units of distance.")
+    distance: str = _setting("euclidean", "The distance to train.")
+    epochs: float = _setting(1.0, "Passes over the data.")
+    max_steps: int = _setting(-1, "Stop after this number of steps, instead of after epochs.")
+    batch_size: int = _setting(64, "Number of sentences in a batch, of all processes together.")
+    samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
+    learning_rate: float = _setting(5e-5, "The highest learning rate.")
+    warmup_ratio: float = _setting(0.1, "Fraction of the steps for the warm-up; linear decay follows.")
+    seed: int = _setting(0, "Random seed; the same seed gives the same run.")
+    bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
+    mini_batch_tokens: int | None = _setting(
+        None, "Maximum number of tokens to embed at once, for batches larger than the GPU's memory."
+    )
+    cross_batch_memory: int = _setting(0, "Number of embeddings of past batches to mine as well.")
+    save_every: int | None = _setting(
+        None, "Write a checkpoint every this number of steps, instead of after every epoch."
+    )
+    keep: int = _setting(2, "Number of checkpoints to keep.")
+    eval_steps: int | None = _setting(None, "Evaluate every this number of steps too, not only before and after.")
+
+    @property
+    def uses_triplets(self) -> bool:
+        """Whether the loss takes given triplets; the other losses mine labelled sentences."""
+        return LOSSES.find(self.loss, DataError).data == "triplets"
+
+    def check(self) -> None:
+        """Raise `DataError` for a value that no run can use; the message names the setting."""
+        LOSSES.find(self.loss, DataError)
+        DISTANCES.find(self.distance, DataError)
+        check_value("epochs", self.epochs, 0 < self.epochs < math.inf, "above 0")
+        check_value("max_steps", self.max_steps, self.max_steps > 0 or self.max_steps == -1, "at least 1")
+        check_value("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
+        check_value("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
+        check_value("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
+        check_value("cross_batch_memory", self.cross_batch_memory, self.cross_batch_memory >= 0, "at least 0")
+        for name in ("mini_batch_tokens", "save_every", "keep", "eval_steps"):
+            value = getattr(self, name)
+            check_value(name, value, value is None or value > 0, "at least 1")
+        self._check_batch()
+
+    def _check_batch(self) -> None:
+        if self.uses_triplets:
+            check_value("batch_size", self.batch_size, self.batch_size > 0, "at least 1")
+            return
+        k = self.samples_per_label
+        if k < 2:
+            raise DataError(f"samples_per_label must be at least 2, got {k}: one sentence has no positive")
+        if self.batch_size % k or self.batch_size < 2 * k:
+            raise DataError(
+                f"batch_size must be a multiple of samples_per_label {k}, and at least twice it; got {self.batch_size}"
+            )
 
 
-def make_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
-    """The loss by the name of the command line, with its margin where it has one."""
-    if settings.loss not in LOSSES:
-        raise DataError(f"loss {settings.loss!r} is not known; take one of {listed(LOSSES)}")
-    kind = LOSSES[settings.loss]
-    if kind is losses.BatchHardSoftMarginTripletLoss:
-        return kind(model, settings.distance)
-    return kind(model, settings.distance, settings.margin)  # type: ignore[call-arg]
+def describe(name: str) -> str:
+    """Return the description of a setting, for help and docs."""
+    return next(item.metadata["description"] for item in fields(RunSettings) if item.name == name)
 
 
-def training_arguments(
-    settings: RunSettings, folder: Path, *, triplets: bool, **changes: Any
-) -> SentenceTransformerTrainingArguments:
-    """What the trainer is told, checkpoints going to `folder`; `changes` are arguments of the trainer by name."""
-    # The rate of a warm-up's first step is 0, so a trial of a few steps would train nothing, or less.
-    warmup = 0 if 0 < settings.max_steps < 10 else settings.warmup_ratio
-    if settings.bf16 and not is_torch_bf16_gpu_available():
-        raise DataError("--bf16 needs a GPU that has bfloat16, and there is none here; leave it out")
-    processes = launched_world_size()
-    if settings.batch_size % processes:
-        raise DataError(
-            f"--batch-size {settings.batch_size} is that of all {processes} processes together; take a multiple of them"
-        )
-    options: dict[str, Any] = {
-        "output_dir": str(folder),
-        "num_train_epochs": settings.epochs,
-        "max_steps": settings.max_steps,
-        "per_device_train_batch_size": settings.batch_size // processes,
-        "batch_sampler": BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
-        "samples_per_label": settings.samples_per_label,
-        "learning_rate": settings.learning_rate,
-        "warmup_steps": warmup,
-        "seed": settings.seed,
-        "bf16": settings.bf16,
-        "mini_batch_tokens": settings.mini_batch_tokens,
-        "cross_batch_memory": settings.cross_batch_memory,
-        "save_strategy": "epoch" if settings.save_every is None else "steps",
-        "save_steps": settings.save_every or 500,
-        "save_total_limit": settings.keep,
-        "eval_strategy": "no" if settings.eval_steps is None else "steps",
-        "eval_steps": settings.eval_steps,
-        "report_to": "none",
-        "dataloader_pin_memory": torch.cuda.is_available(),
-    }
-    return SentenceTransformerTrainingArguments(**{**options, **changes})
+def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
+    """Raise `DataError` with the name of an argument, unless its value fits."""
+    if not fits:
+        raise DataError(f"{name} must be {wanted}, got {value}")
+
+
+def check_eval_fraction(fraction: float) -> None:
+    """Raise `DataError` for a fraction of the data that cannot be held out for evaluation."""
+    check_value("eval_fraction", fraction, 0 <= fraction < 1, "at least 0 and below 1")

@@ -1,0 +1,85 @@
+"""`train`, `evaluate` and `compare` from Python: data in memory, results as objects, errors that name arguments."""
+
+import json
+
+import pytest
+from datasets import Dataset
+
+from tercet import SentenceTransformer
+from tercet.comparison import compare
+from tercet.errors import DataError
+from tercet.records import RunRecord
+from tercet.runs import RunSettings, evaluate, train
+
+SETTINGS = RunSettings(max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
+
+
+@pytest.fixture
+def data(sentences, labels):
+    return Dataset.from_dict({"sentence": sentences, "label": labels})
+
+
+def test_a_file_and_a_data_set_give_the_same_run(bert, csv_file, data, tmp_path):
+    one = train(csv_file, tmp_path / "one", model=bert, settings=SETTINGS, eval_data=csv_file, device="cpu")
+    two = train(data, tmp_path / "two", model=bert, settings=SETTINGS, eval_data=data, device="cpu")
+    assert one.record.after == two.record.after != one.record.before
+    assert one.record.settings["data"] == str(csv_file)
+    assert two.record.settings["data"] is None
+    assert len(one.eval_data) == 16
+    saved = RunRecord.from_dict(json.loads((tmp_path / "one/metrics.json").read_text()))
+    assert saved == one.record
+
+
+def test_a_model_in_memory_is_trained_in_place_and_evaluated(bert, csv_file, data, tmp_path):
+    model = SentenceTransformer(bert, device="cpu")
+    run = train(data, tmp_path / "m", model=model, settings=SETTINGS, eval_fraction=0.5, keep_embeddings=True)
+    assert run.model is model
+    assert len(run.eval_data) == 8
+    assert [part.shape for part in run.embeddings] == [(8, 32), (8, 32)]
+    assert evaluate(model, csv_file) == pytest.approx(evaluate(tmp_path / "m", csv_file, device="cpu"), abs=1e-6)
+
+
+def test_triplets_in_memory(bert, sentences, tmp_path):
+    rows = {"anchor": sentences[:8], "positive": sentences[1:9], "negative": sentences[8:]}
+    run = train(Dataset.from_dict(rows), tmp_path / "m", model=bert, device="cpu",
+                settings=RunSettings(loss="triplet", max_steps=2, batch_size=4))  # fmt: skip
+    assert len(run.eval_data) == 2
+    assert run.record.after.keys() >= {"cosine_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"settings": RunSettings(epochs=0)}, "epochs must be above 0"),
+        ({"eval_fraction": 1}, "eval_fraction must be at least 0 and below 1, got 1"),
+        ({"eval_fraction": 0, "settings": RunSettings(eval_steps=3)}, "eval_steps has nothing to evaluate on"),
+        ({"eval_data": "test.csv"}, "data and eval_data must both be data sets in memory"),
+        ({"settings": RunSettings(loss="triplet")}, "data has no column 'anchor', 'positive', 'negative'"),
+        ({"overwrite": False}, "exists already; pass another output, or overwrite=True"),
+    ],
+)
+def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
+    if "overwrite" in arguments:
+        (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError) as caught:
+        train(data, tmp_path, model="./nowhere", **arguments)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"minutes": 0}, "minutes must be above 0, got 0"),
+        ({"minutes": 1, "settings": SETTINGS}, "minutes and max_steps exclude each other"),
+        ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
+        ({"grid": ["margin=x"]}, "grid: margin 'x' is not a number of at least 0"),
+        ({"eval_fraction": 0}, "nothing can be compared; pass eval_data"),
+        ({"resume": True, "settings": SETTINGS}, "nothing to resume: no compare.json in"),
+    ],
+)
+def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):
+    with pytest.raises(DataError) as caught:
+        compare(data, tmp_path / "out", model="./nowhere", **arguments)
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()

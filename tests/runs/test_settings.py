@@ -1,0 +1,55 @@
+"""Settings of a run: limits, descriptions, import without torch."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from tercet.errors import DataError
+from tercet.runs import RunSettings
+from tercet.runs.settings import describe
+from tests.child import ENVIRONMENT
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs must be above 0, got 0"),
+        ({"epochs": float("inf")}, "epochs must be above 0, got inf"),
+        ({"max_steps": 0}, "max_steps must be at least 1, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"warmup_ratio": 1}, "warmup_ratio must be at least 0 and below 1"),
+        ({"seed": -1}, "seed must be from 0 to 4294967295, got -1"),
+        ({"mini_batch_tokens": 0}, "mini_batch_tokens must be at least 1"),
+        ({"cross_batch_memory": -1}, "cross_batch_memory must be at least 0"),
+        ({"save_every": 0}, "save_every must be at least 1"),
+        ({"keep": 0}, "keep must be at least 1"),
+        ({"eval_steps": 0}, "eval_steps must be at least 1"),
+        ({"samples_per_label": 1}, "samples_per_label must be at least 2, got 1: one sentence has no positive"),
+        ({"batch_size": 9}, "batch_size must be a multiple of samples_per_label 4, and at least twice it; got 9"),
+        ({"batch_size": 4}, "batch_size must be a multiple of samples_per_label 4"),
+        ({"loss": "triplet", "batch_size": 0}, "batch_size must be at least 1"),
+        ({"loss": "hardest"}, "unknown loss 'hardest'"),
+        ({"distance": "dot"}, "unknown distance 'dot'"),
+    ],
+)
+def test_values_that_no_run_can_use(settings, message):
+    with pytest.raises(DataError) as caught:
+        RunSettings(**settings).check()
+    assert message in str(caught.value)
+
+
+def test_the_defaults_and_an_odd_batch_of_triplets_are_valid():
+    RunSettings().check()
+    RunSettings(loss="triplet", batch_size=9).check()
+
+
+def test_every_setting_has_a_description():
+    for setting in fields(RunSettings):
+        assert describe(setting.name).endswith(".")
+
+
+def test_runs_and_comparisons_are_imported_without_torch_and_numpy():
+    code = "import sys, tercet.runs, tercet.comparison; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)

@@ -1,0 +1,14 @@
+"""Wait for a condition instead of sleeping for a fixed time."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen | None = None, seconds: float = 200) -> None:
+    """Return when `condition` is true; fail after some seconds, or if `process` ends before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        assert process is None or process.poll() is None, "the process has ended"
+        time.sleep(0.002)
