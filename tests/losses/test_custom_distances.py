@@ -6,6 +6,8 @@ import torch
 from tercet import distances, losses
 from tercet.errors import EmbeddingError
 from tercet.evaluation import label_metrics
+from tercet.losses import miners
+from tercet.losses._engine import engine
 from tests.losses.helpers import VARIANTS, Chebyshev, gradient, healthy_batch, registered_distance
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
@@ -42,6 +44,12 @@ class HalfSquared(distances.MatrixProductDistance):
         return (points[:, 0] > 0).to(points.dtype)
 
 
+MINERS = {
+    "all": miners.all_triplets(0.3),
+    "hard": miners.hard(0.3),
+    "semi-hard": miners.semi_hard(0.3),
+    "soft-margin": miners.hard_soft_margin(),
+}
 CUSTOM = [Chebyshev(), NegativeDotProduct(), Weighted(), HalfSquared()]
 
 
@@ -57,20 +65,20 @@ def test_a_registered_distance_has_the_values_and_gradients_of_the_loops(variant
             torch.testing.assert_close(gradient(ours, x), gradient(loops, x), rtol=1e-8, atol=1e-11)
 
 
-@every_variant
+@pytest.mark.parametrize("name", MINERS)
 @pytest.mark.parametrize("distance", [Chebyshev(), NegativeDotProduct()], ids=lambda distance: distance.name)
-def test_it_is_computed_in_blocks(variant, distance, monkeypatch):
+def test_it_is_computed_in_blocks(name, distance, monkeypatch):
     """No matrix of the complete batch is ever asked for."""
     random = torch.Generator().manual_seed(0)
-    x = torch.randn(300, 5, dtype=torch.float64, generator=random, requires_grad=True)
-    labels = torch.arange(300) % 40
-    loops = variant.reference(x, labels, distance, 0.3)
+    x = torch.randn(24, 5, dtype=torch.float64, generator=random, requires_grad=True)
+    labels = torch.arange(24) % 5
+    loops = VARIANTS[name].reference(x, labels, distance, 0.3)
     shapes, matrix = [], type(distance).matrix
     monkeypatch.setattr(
         type(distance), "matrix", lambda self, x, y: shapes.append((len(x), len(y))) or matrix(self, x, y)
     )
-    ours = variant.value(x, labels, distance, 0.3)
-    assert shapes == [(256, 300), (44, 300)]
+    ours, _ = engine.batch_loss(x, labels, MINERS[name], distance, block_rows=10)
+    assert shapes == [(10, 24), (10, 24), (4, 24)]
     torch.testing.assert_close(ours, loops)
     torch.testing.assert_close(gradient(ours, x), gradient(loops, x))
 
@@ -79,7 +87,7 @@ def test_it_is_computed_in_blocks(variant, distance, monkeypatch):
 def test_it_takes_a_cross_batch_memory(distance):
     x, labels = healthy_batch(3)
     memory = losses.CrossBatchMemory(4, x.shape[1]).double()
-    memory.add(x[:4], labels[:4])
+    memory.add(x[:4] + torch.randn(4, x.shape[1]), labels[:4])
     loss = losses.BatchHardTripletLoss(distance_metric=distance, margin=0.5)
     value = loss.compute_loss_from_embeddings(x, labels, memory)
     candidates, candidate_labels = torch.cat([x, memory.embeddings]), torch.cat([labels, memory.labels])

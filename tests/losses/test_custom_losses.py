@@ -59,7 +59,7 @@ def test_a_loss_without_a_miner_says_what_to_override():
     ("miner", "expected"),
     [
         (losses.miners.all_triplets(0.5), 3),
-        (losses.miners.semi_hard(0.5), 3),
+        (losses.miners.semi_hard(0.5), 1),
         (losses.miners.hard(0.5), 2),
         (losses.miners.hard_soft_margin(), 2),
     ],

@@ -43,9 +43,9 @@ def matrix(x: Tensor, y: Tensor, distance: DistanceLike = "euclidean") -> Tensor
     Example:
         >>> import torch
         >>> from tercet.distances import matrix
-        >>> x = torch.eye(2)
-        >>> matrix(x, x, "cosine").tolist()
-        [[0.0, 1.0], [1.0, 0.0]]
+        >>> x = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+        >>> matrix(x, x, "manhattan").tolist()
+        [[0.0, 3.0], [3.0, 0.0]]
     """
     found = get_distance(distance)
     if isinstance(found, FunctionDistance):
