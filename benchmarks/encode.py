@@ -60,9 +60,7 @@ def main() -> None:
     )
     ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(*runs.values(), strict=True)]
     print(f"{arguments.sentences:,} sentences of {arguments.set}, torch {torch.__version__}")
-    print(
-        f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} by pairs"
-    )
+    print(f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} by pairs")
     print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
     if arguments.output:
         arguments.output.write_text(json.dumps({"seconds": seconds, "peak_mib": peaks, "runs": runs}, indent=1))
