@@ -2,8 +2,8 @@
 
     python benchmarks/encode.py --data DIR [--set banking77] [--sentences 10000] [--rounds 3] [--output FILE.json]
 
-Each run is a subprocess. The libraries alternate, and the printed times are medians. `--model FOLDER` uses another model
-than the bundled all-MiniLM-L6-v2.
+Each run is a subprocess. The libraries alternate, and the printed times are medians. By default the model is the
+bundled all-MiniLM-L6-v2.
 """
 
 import argparse
@@ -60,9 +60,7 @@ def main() -> None:
     )
     ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(*runs.values(), strict=True)]
     print(f"{arguments.sentences:,} sentences of {arguments.set}, torch {torch.__version__}")
-    print(
-        f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} (median of the pairs)"
-    )
+    print(f"  {seconds['tercet']:.1f} s against {seconds['peer']:.1f} s: × {statistics.median(ratios):.2f} by pairs")
     print(f"  peak {peaks['tercet']:.0f} MiB against {peaks['peer']:.0f}: × {peaks['tercet'] / peaks['peer']:.2f}")
     if arguments.output:
         arguments.output.write_text(json.dumps({"seconds": seconds, "peak_mib": peaks, "runs": runs}, indent=1))
