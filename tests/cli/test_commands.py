@@ -111,7 +111,7 @@ def _content(tmp_path, text, name="bad.csv"):
     ("content", "message"),
     [
         (None, "no file"),
-        ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; pass text_column"),
+        ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; pass --text-column"),
         ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
         ("text,label\na,x\nb,x\n", "has one label only ('x')"),
         ("text,label\na,x\n,x\nc,y\n", "line 3: the text is empty"),
