@@ -10,11 +10,13 @@ MkDocs calls `on_page_markdown` (see `hooks:` in mkdocs.yml). The tests call `fi
 MkDocs.
 """
 
-import dataclasses
+import ast
 import re
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+_SOURCE = Path(__file__).parents[1] / "src"
 _MARK = re.compile(r"^<!-- (options|fields|catalogue): (\S+) -->$", re.MULTILINE)
 _WIDE = 10_000  # columns, so that no line of the help is wrapped
 
@@ -64,16 +66,20 @@ def options_table(command: str) -> str:
 
 
 def fields_table(reference: str) -> str:
-    """Return a table of the fields of a dataclass, described by the `Attributes` section of its docstring."""
+    """Return a table of the fields of a dataclass, described by the `Attributes` section of its docstring.
+
+    The source is parsed and not imported, since some records stand beside code that imports torch.
+    """
     module, _, name = reference.partition(":")
-    record = getattr(import_module(module), name)
-    described = _attributes(record.__doc__ or "")
+    tree = ast.parse((_SOURCE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    record = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    described = _attributes(ast.get_docstring(record) or "")
     rows = ["| field | type | meaning |", "|---|---|---|"]
-    for field in dataclasses.fields(record):
-        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-        if not isinstance(field.type, str) and "[" in str(field.type):
-            kind = str(field.type).replace("typing.", "")
-        rows.append(f"| `{field.name}` | `{_cell(kind)}` | {_cell(described.get(field.name, ''))} |")
+    for field in record.body:
+        if isinstance(field, ast.AnnAssign):
+            field_name = ast.unparse(field.target)
+            kind = _cell(ast.unparse(field.annotation))
+            rows.append(f"| `{field_name}` | `{kind}` | {_cell(described.get(field_name, ''))} |")
     return "\n".join(rows)
 
 
@@ -106,7 +112,8 @@ def _entries(lines: list[str]) -> list[tuple[str, str]]:
             entries[-1] = name, f"{words} {line.strip()}".strip()
             continue
         name, _, words = line.strip().partition("  ")
-        entries.append((re.split(r" [<{\[]", name)[0].strip(), words.strip()))
+        option = re.search(r"--[a-z][\w-]*", name)
+        entries.append((option[0] if option else name.split()[0], words.strip()))
     return entries
 
 
@@ -120,23 +127,17 @@ def _split_default(words: str) -> tuple[str, str]:
 
 
 def _attributes(docstring: str) -> dict[str, str]:
-    """Return the descriptions in the `Attributes` or `Args` section of a docstring, by name."""
+    """Return the descriptions in the `Attributes` section of a docstring, by name."""
     described: dict[str, str] = {}
-    inside, name = False, ""
-    for line in docstring.splitlines():
-        if line.strip() in ("Attributes:", "Args:"):
-            inside = True
-        elif inside and line.strip():
-            started = re.match(r"\s+(\w+)(?: \([^)]*\))?: (.*)", line)
-            if started and len(line) - len(line.lstrip()) <= 8:
-                name = started[1]
-                described[name] = started[2].strip()
-            elif name and len(line) - len(line.lstrip()) > 8:
-                described[name] += f" {line.strip()}"
-            else:
-                inside = False
-        elif inside:
-            inside = False
+    section = re.search(r"^Attributes:\n((?:[ ]+.*\n?|\n(?=[ ]))+)", docstring, re.MULTILINE)
+    name = ""
+    for line in section[1].splitlines() if section else ():
+        started = re.match(r"    (\w+): (.*)", line)
+        if started:
+            name = started[1]
+            described[name] = started[2].strip()
+        elif name:
+            described[name] += f" {line.strip()}"
     return described
 
 
