@@ -103,13 +103,23 @@ def _section(text: str, title: str) -> list[str]:
 
 
 def _entries(lines: list[str]) -> list[tuple[str, str]]:
-    """Return the name and the help of each entry. A long name has its help on the next, further indented line."""
+    """Return the name and the help of each entry.
+
+    A long name has its help on the next, further indented line. More lines after that are a list of choices, of which
+    the table shows the names.
+    """
     entries: list[tuple[str, str]] = []
     for line in lines:
         indent = len(line) - len(line.lstrip())
         if indent > 2 and entries:
             name, words = entries[-1]
-            entries[-1] = name, f"{words} {line.strip()}".strip()
+            choice = re.match(r"\s+([\w-]+):", line)
+            if words and choice:
+                words = f"{words.rstrip('.')}{',' if ': ' in words else ':'} {choice[1]}"
+            else:
+                words = f"{words} {line.strip()}".strip()
+            default = re.search(r"\s*\[default: [^\]]*\]", line) if choice else None
+            entries[-1] = name, words + (default[0] if default else "")
             continue
         name, _, words = line.strip().partition("  ")
         option = re.search(r"--[a-z][\w-]*", name)
