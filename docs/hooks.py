@@ -109,16 +109,18 @@ def _entries(lines: list[str]) -> list[tuple[str, str]]:
     the table shows the names.
     """
     entries: list[tuple[str, str]] = []
+    with_choices: set[str] = set()
     for line in lines:
         indent = len(line) - len(line.lstrip())
         if indent > 2 and entries:
             name, words = entries[-1]
-            choice = re.match(r"\s+([\w-]+):", line)
+            choice = re.match(r"\s+([\w-]+): ", line)
             if words and choice:
-                words = f"{words.rstrip('.')}{',' if ': ' in words else ':'} {choice[1]}"
-            else:
+                words = f"{words.rstrip('.')}{',' if name in with_choices else ':'} {choice[1]}"
+                with_choices.add(name)
+            elif name not in with_choices:
                 words = f"{words} {line.strip()}".strip()
-            default = re.search(r"\s*\[default: [^\]]*\]", line) if choice else None
+            default = re.search(r"\s*\[default: [^\]]*\]", line) if name in with_choices else None
             entries[-1] = name, words + (default[0] if default else "")
             continue
         name, _, words = line.strip().partition("  ")
