@@ -11,6 +11,8 @@ was wrong, where it was, and what to do; the command line prints it as one line 
 
 from collections.abc import Iterable
 
+__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed"]
+
 
 class TercetError(ValueError):
     """The base of all errors that Tercet raises on purpose."""

@@ -1,0 +1,138 @@
+"""Run the blocks of a page from top to bottom, in one process, on tiny data and a tiny model.
+
+The process is forked from one that has imported the libraries, so a page starts in a moment. Commands run through the
+real command line. The names of models that a page uses are replaced by the folder of the tiny model.
+"""
+
+import csv
+import multiprocessing
+import os
+import re
+import shlex
+import shutil
+import sys
+import traceback
+from pathlib import Path
+
+from tests.child import ENVIRONMENT
+from tests.conftest import TOPICS
+from tests.docs.pages import blocks, name
+
+# Commands that install something or start several processes are not run.
+NOT_RUN = ("pip", "make", "torchrun", "accelerate")
+_MODELS = ("bundled", "sentence-transformers/all-MiniLM-L6-v2", "microsoft/mpnet-base")
+_TIMEOUT = 120
+
+_WARM = multiprocessing.get_context("forkserver")
+_WARM.set_forkserver_preload(
+    [
+        "tercet.cli.app",
+        "tercet.runs.run",
+        "tercet.comparison.compare",
+        "tercet.report.run_report",
+        "sentence_transformers",
+    ]
+)
+
+
+def run_page(page: Path, model: Path, folder: Path) -> None:
+    """Run the blocks of a page in `folder`; raise `AssertionError` with the line and the output of one that fails."""
+    _write_data(folder)
+    if not re.search(
+        r"--output my-model|\"my-model\", model=|save_pretrained\(\"my-model\"\)", page.read_text("utf-8")
+    ):
+        shutil.copytree(model, folder / "my-model")
+    output = folder.with_name(folder.name + ".txt")
+    process = _WARM.Process(target=_run, args=(page, model, folder, output))
+    process.start()
+    process.join(_TIMEOUT)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        raise AssertionError(f"{name(page)} ran for more than {_TIMEOUT} s: {output.read_text('utf-8')[-3000:]}")
+    assert process.exitcode == 0, output.read_text(encoding="utf-8")[-6000:]
+
+
+def commands(source: str) -> list[list[str]]:
+    """Return the commands of a shell block as words, without comments."""
+    lines = source.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def _run(page: Path, model: Path, folder: Path, output: Path) -> None:
+    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.environ.update({**ENVIRONMENT, "COLUMNS": "100"})
+    os.chdir(folder)
+    import torch
+
+    torch.set_num_threads(1)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page):
+        try:
+            if block.language == "python":
+                source = _with_tiny_model(block.source, model)
+                code = compile("\n" * (block.line - 1) + source, str(page), "exec")
+                exec(code, names)
+            elif block.language == "sh":
+                for words in commands(block.source):
+                    _run_command(words, model)
+        except BaseException:
+            traceback.print_exc()
+            print(f"failed: the block at line {block.line} of {name(page)}", flush=True)
+            os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _run_command(words: list[str], model: Path) -> None:
+    if words[0] in NOT_RUN:
+        return
+    assert words[0] == "tercet", f"neither run nor listed in NOT_RUN: {words[0]}"
+    from tercet.cli.app import app
+
+    _run_comparisons_in_this_process()
+    if words[1] == "compare" and "--seeds" not in words:
+        words = [*words, "--seeds", "1"]  # a third of the time
+    sys.argv = [words[0], *(str(model) if word in _MODELS else word for word in words[1:])]
+    print("$", shlex.join(sys.argv), flush=True)
+    try:
+        app()
+    except SystemExit as end:
+        if end.code not in (0, None):
+            raise AssertionError(f"exit code {end.code}") from None
+
+
+def _run_comparisons_in_this_process() -> None:
+    """Call the runs of a comparison directly: a new process for each would import all libraries again."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("tercet.comparison") and hasattr(module, "run_in_subprocess"):
+            module.run_in_subprocess = lambda function, argument: function(argument)
+
+
+def _with_tiny_model(source: str, model: Path) -> str:
+    _run_comparisons_in_this_process()
+    for known in _MODELS:
+        source = source.replace(f'"{known}"', repr(str(model)))
+    return source
+
+
+def _write_data(folder: Path) -> None:
+    rows = [(sentence, label) for label, sentences in TOPICS.items() for sentence in sentences]
+    for file, header in (
+        ("tickets.csv", ("text", "label")),
+        ("tickets-test.csv", ("text", "label")),
+        ("train.csv", ("text", "label")),
+        ("test.csv", ("text", "label")),
+        ("orders.csv", ("subject", "team")),
+    ):
+        _write(folder / file, header, rows)
+    topics = list(TOPICS.values())
+    triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]
+    _write(folder / "triplets.csv", ("anchor", "positive", "negative"), triplets)
+
+
+def _write(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
