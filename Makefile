@@ -36,7 +36,7 @@ format: $(VENV)/.check
 	$(BIN)/ruff check --fix $(CODE)
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 wheel: $(VENV)/.check
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -94,5 +94,5 @@ $(VENV)/.docs: $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build site tercet-demo tercet-demo-report.html tercet-demo.checkpoints
+	rm -rf $(VENV) dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

@@ -49,7 +49,8 @@ class RunRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return _finite(asdict(self))
+        content: dict[str, Any] = _finite(asdict(self))
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "RunRecord":
@@ -288,7 +289,8 @@ class ComparisonRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return _finite(asdict(self))
+        content: dict[str, Any] = _finite(asdict(self))
+        return content
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ComparisonRecord":

@@ -43,7 +43,7 @@ def encode(
     )
     with atomic_file(output) as partial:
         _write(partial, texts, embeddings)
-    dim = embeddings.shape[1]  # type: ignore[union-attr]
+    dim = embeddings.shape[1]
     print_note(f"{len(texts)} embeddings of {dim} numbers written to {output}")
 
 

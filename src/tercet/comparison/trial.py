@@ -101,6 +101,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         return result
     state = trainer.state
     best = state.best_global_step
+    assert best is not None
     by_step = metrics_by_step(state.log_history)
     record = build_record(
         trainer, trial.settings, before, by_step[best],

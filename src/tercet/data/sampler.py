@@ -105,7 +105,7 @@ class GroupByLabelSampler(Sampler[int]):
         groups, label_of_group = _groups(self.label_ids, self.counts, self.samples_per_label, rng)
         chosen = _fill_up(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
         table = _deal(label_of_group[chosen], self._plan.batches, rng)
-        drawn = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
+        drawn: np.ndarray = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
         _replace_empty_and_repeated(drawn, rows, rng)
         return drawn
 

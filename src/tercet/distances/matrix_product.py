@@ -37,7 +37,8 @@ class MatrixProductDistance(Distance):
         """Return the distance of each row of `x` to the same row of `y`, `(n,)`."""
         x, y = self.points(x), self.points(y)
         if not self.half_squared:
-            return torch.linalg.vector_norm(x - y, ord=2, dim=1)
+            norms: Tensor = torch.linalg.vector_norm(x - y, ord=2, dim=1)
+            return norms
         return ((x - y).square().sum(1) + (self.row_offsets(x) + self.row_offsets(y))) / 2
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:

@@ -48,7 +48,8 @@ class ManhattanDistance(Distance):
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """Return Σ |xᵢ − yᵢ| row by row, `(n,)`."""
-        return torch.linalg.vector_norm(x - y, ord=1, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(x - y, ord=1, dim=1)
+        return norms
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Return Σ |xᵢ − yᵢ| for all pairs, `(n, m)`."""

@@ -36,7 +36,7 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 def unit_rows(x: Tensor) -> Tensor:
     """Return rows scaled to length 1. Rows of zeros stay 0, with a finite gradient (`F.normalize` has 1e12)."""
-    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return x / length.masked_fill(length == 0, 1)
 
 

@@ -41,27 +41,27 @@ def matrix(x: Any, y: Any, name: str) -> Tensor:
         >>> matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]], "euclidean").shape
         torch.Size([1, 2])
     """
-    x, y = _rows(x), _rows(y)
+    a, b = _rows(x), _rows(y)
     if check_name(name) == "cosine":
-        return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
+        return F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
     if name == "dot":
-        return x @ y.T
-    return -distances.matrix(x, y, name)
+        return a @ b.T
+    return -distances.matrix(a, b, name)
 
 
 def pairs(x: Any, y: Any, name: str) -> Tensor:
     """Return the similarity of each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
-    x, y = _rows(x), _rows(y)
+    a, b = _rows(x), _rows(y)
     if check_name(name) == "cosine":
-        return F.cosine_similarity(x, y)
+        return F.cosine_similarity(a, b)
     if name == "dot":
-        return (x * y).sum(dim=1)
-    return -distances.pairs(x, y, name)
+        return (a * b).sum(dim=1)
+    return -distances.pairs(a, b, name)
 
 
 def _rows(embeddings: Any) -> Tensor:
     """Return embeddings as rows `(n, dim)` of float32 or float64; one embedding `(dim,)` becomes one row."""
     if not isinstance(embeddings, Tensor):
         embeddings = torch.as_tensor(np.asarray(embeddings))
-    rows = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
+    rows: Tensor = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
     return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()

@@ -110,7 +110,8 @@ def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn
     if kind == "Transformer":
         return _load_transformer(str(home), home, hub)
     try:
-        return _MODULES[kind].load(home)
+        module: nn.Module = _MODULES[kind].load(home)
+        return module
     except (KeyError, TypeError, ImportError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ModelError(f"{home / 'config.json'} does not describe a {kind} ({reason})") from error

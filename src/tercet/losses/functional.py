@@ -201,7 +201,7 @@ def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tenso
 def anchors_with_triplet(labels: Tensor) -> Tensor:
     """Return True for rows with a positive and a negative in the batch: labels `(batch,)` → bool `(batch,)`."""
     _, label_ids, counts = labels.unique(return_inverse=True, return_counts=True)
-    group_size = counts[label_ids]
+    group_size: Tensor = counts[label_ids]
     return (group_size > 1) & (group_size < len(labels))
 
 

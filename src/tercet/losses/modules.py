@@ -95,7 +95,8 @@ class BaseLoss(nn.Module):
         """
         if self.model is None:
             raise EmbeddingError("this loss has no model; pass one to it, or call compute_loss_from_embeddings")
-        return self.model(features)["sentence_embedding"]
+        embeddings: Tensor = self.model(features)["sentence_embedding"]
+        return embeddings
 
     def _warn_if_margin_unreachable(self, embeddings: Tensor) -> None:
         """Warn at the first batch of a run if no triplet can ever meet the margin."""

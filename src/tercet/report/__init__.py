@@ -10,7 +10,8 @@ text.py                text from the data, escaped for HTML and for plots
 page.css, page.js      style and behaviour of the page
 """
 
+from tercet.report import plots, projection
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import EvaluatedSentences, write_run_report
 
-__all__ = ["EvaluatedSentences", "write_inspection_report", "write_run_report"]
+__all__ = ["EvaluatedSentences", "plots", "projection", "write_inspection_report", "write_run_report"]

@@ -89,7 +89,8 @@ class RunSettings:
 
 def describe(name: str) -> str:
     """Return the description of a setting, for help and docs."""
-    return next(item.metadata["description"] for item in fields(RunSettings) if item.name == name)
+    description: str = next(item.metadata["description"] for item in fields(RunSettings) if item.name == name)
+    return description
 
 
 def check_value(name: str, value: object, fits: bool, wanted: str) -> None:

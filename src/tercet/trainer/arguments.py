@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -92,7 +93,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self._check()
 
     def _check(self) -> None:
-        if self.accelerator_config.dispatch_batches or self.accelerator_config.split_batches:
+        config: Any = self.accelerator_config  # `transformers` has made it an `AcceleratorConfig`.
+        if config.dispatch_batches or config.split_batches:
             raise DataError(
                 "accelerator_config: dispatch_batches and split_batches must not be set, because a batch is one row "
                 "of tokens, which cannot be split"

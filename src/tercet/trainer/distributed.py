@@ -39,7 +39,7 @@ class EvenBatchSamplerShard(BatchSamplerShard):
     def __len__(self) -> int:
         complete, remaining_batches = divmod(len(self.batch_sampler), self.num_processes)
         remaining_rows = len(self.batch_sampler.sampler) - complete * self.num_processes * self.batch_size
-        return complete + (remaining_batches > 0 and self._is_used(remaining_rows))
+        return int(complete + (remaining_batches > 0 and self._is_used(remaining_rows)))
 
     def _is_used(self, num_rows: int) -> bool:
         """Return whether the last, smaller batch has a row for each process and is not dropped."""

@@ -151,9 +151,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         labels = inputs.get("labels")
         compute_loss: Any = self.loss.compute_loss_from_embeddings
         if not self.model.training:
-            return compute_loss(columns, labels)
+            evaluation_loss: Tensor = compute_loss(columns, labels)
+            return evaluation_loss
         if self.cross_batch_memory is None:
-            loss = compute_loss(columns, labels)
+            loss: Tensor = compute_loss(columns, labels)
         else:
             loss = compute_loss(columns, labels, self.cross_batch_memory if self._memory_is_warm() else None)
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
@@ -207,12 +208,19 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             loss = self.compute_loss(model, inputs)
         return loss.detach(), None, None
 
-    def evaluation_loop(self, dataloader: Any, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
         """Compute the loss over the batches, then run the evaluators. All metrics get the same prefix."""
         # A data loader draws a seed. Without the fork, an evaluation would change the dropout of all later steps.
         with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
-            output: EvalLoopOutput = super().evaluation_loop(
-                dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )
             assert output.metrics is not None
             for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
@@ -223,7 +231,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def _run_evaluator(self, evaluator: Evaluator) -> dict[str, float]:
         distributed = isinstance(evaluator, (LabelEvaluator, TripletEvaluator))
         metrics = evaluator(DistributedEncoder(self.model) if distributed else self.model)
-        return denumpify_detensorize(metrics if isinstance(metrics, dict) else {"evaluator": metrics})
+        metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
+        values: dict[str, float] = denumpify_detensorize(metrics)
+        return values
 
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:

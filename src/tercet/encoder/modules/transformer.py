@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import is_peft_available
+from transformers.utils.import_utils import is_peft_available
 
 from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
@@ -142,7 +142,8 @@ class Transformer(Module):
         if input_ids.shape[1] == 0:  # All sentences are empty, and the tokenizer adds no special tokens.
             return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
         if self.packing and self._runs_packed(input_ids.device):
-            return run_packed(self.auto_model, input_ids, packing)
+            states: Tensor = run_packed(self.auto_model, input_ids, packing)
+            return states
         return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
 
     def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:

@@ -65,12 +65,13 @@ def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
     # `transformers` builds no mask if it receives one of four dimensions. Attention uses the layout instead.
     no_mask = torch.zeros(1, 1, 1, 1, device=input_ids.device)
     output = auto_model(input_ids=input_ids, attention_mask=no_mask, position_ids=positions, packed_layout=layout)
-    return output[0].squeeze(0)
+    states: Tensor = output[0]
+    return states.squeeze(0)
 
 
 def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedLayout) -> Tensor:
     """Run `MPNetModel.forward` on a packed row, layer by layer with the modules of the model."""
-    states = model.embeddings(input_ids=input_ids, position_ids=positions)
+    states: Tensor = model.embeddings(input_ids=input_ids, position_ids=positions)
     buckets = zip(layout.buckets, layout.masks(), strict=True)
     biases = [_position_bias(model.encoder, bucket.shape[1], mask) for bucket, mask in buckets]
     for layer in model.encoder.layer:
@@ -101,7 +102,7 @@ def _position_bias(encoder: MPNetEncoder, width: int, segment_mask: Tensor | Non
     Two cells of a row are as far apart as their tokens are in the sentence, so all rows have the same bias.
     """
     cells = encoder.relative_attention_bias.weight.new_empty(1, width)
-    bias = encoder.compute_position_bias(cells)
+    bias: Tensor = encoder.compute_position_bias(cells)
     return bias if segment_mask is None else bias.masked_fill(~segment_mask, -torch.inf)
 
 

@@ -63,7 +63,8 @@ class LengthBucket:
     def to_rows(self, x: Tensor) -> Tensor:
         """Copy tokens into cells: `(tokens, heads, size)` → `(rows, heads, width, size)`."""
         cells = x if self.token_of_cell is None else x.index_select(0, self.token_of_cell)
-        return cells.unflatten(0, self.shape).transpose(1, 2)
+        rows: Tensor = cells.unflatten(0, self.shape).transpose(1, 2)
+        return rows
 
     def to_tokens(self, rows: Tensor) -> Tensor:
         """Copy cells back to tokens: `(rows, heads, width, size)` → `(tokens, heads, size)`."""
@@ -239,7 +240,8 @@ def _packed_attention(
         output: Any = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(reach, reach))
     else:
         output = attend(q, k, v, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
-    return output.unsqueeze(0)
+    attended: Tensor = output.unsqueeze(0)
+    return attended
 
 
 def _can_use_varlen(q: Tensor, k: Tensor, v: Tensor) -> bool:

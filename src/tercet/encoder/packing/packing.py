@@ -39,7 +39,8 @@ class Packing:
     @cached_property
     def positions(self) -> np.ndarray:
         """The position of each token in its sentence, from 0 `(tokens,)`."""
-        return np.arange(self.cu_seqlens[-1]) - np.repeat(self.cu_seqlens[:-1], self.lengths)
+        positions: np.ndarray = np.arange(self.cu_seqlens[-1]) - np.repeat(self.cu_seqlens[:-1], self.lengths)
+        return positions
 
     @cached_property
     def inverse_order(self) -> np.ndarray:
