@@ -5,19 +5,21 @@ A page asks for generated text with a comment on a line of its own:
     <!-- options: train -->                     the arguments and options of `tercet train`
     <!-- fields: tercet.records:RunRecord -->   the fields of a dataclass, with their descriptions
     <!-- catalogue: LOSSES -->                  the entries of a registry of `tercet.catalogue`
+    <!-- settings: RunSettings -->              the fields of `tercet.RunSettings`, with defaults and descriptions
 
 MkDocs calls `on_page_markdown` (see `hooks:` in mkdocs.yml). The tests call `fill` directly, so this module needs no
 MkDocs.
 """
 
 import ast
+import dataclasses
 import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 _SOURCE = Path(__file__).parents[1] / "src"
-_MARK = re.compile(r"^<!-- (options|fields|catalogue): (\S+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (options|fields|catalogue|settings): (\S+) -->$", re.MULTILINE)
 _WIDE = 10_000  # columns, so that no line of the help is wrapped
 
 
@@ -28,7 +30,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def fill(markdown: str) -> str:
     """Return a page in which every mark is replaced by the text that it asks for."""
-    makers = {"options": options_table, "fields": fields_table, "catalogue": catalogue_table}
+    makers = {
+        "options": options_table,
+        "fields": fields_table,
+        "catalogue": catalogue_table,
+        "settings": settings_table,
+    }
     return _MARK.sub(lambda mark: makers[mark[1]](mark[2]), markdown)
 
 
@@ -89,6 +96,14 @@ def catalogue_table(registry: str) -> str:
     rows = ["| name | what it is |", "|---|---|"]
     for name, spec in entries.items():
         rows.append(f"| `{name}` | {_cell(getattr(spec, 'summary', None) or spec.title)} |")
+    return "\n".join(rows)
+
+
+def settings_table(name: str) -> str:
+    """Return a table of the fields of a settings class of `tercet`: name, default, description."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for item in dataclasses.fields(getattr(import_module("tercet"), name)):
+        rows.append(f"| `{item.name}` | `{item.default}` | {_cell(item.metadata['description'])} |")
     return "\n".join(rows)
 
 

@@ -42,8 +42,6 @@ def test_a_distance_has_the_name_of_its_entry(name):
     assert distance.name == name
 
 
-# merge: the metrics of tercet.evaluation.retrieval get functions of their own; then remove this mark.
-@pytest.mark.xfail(reason="the score functions of metrics are not there yet", strict=False)
 @pytest.mark.parametrize("key", [key for key, spec in METRICS.items() if spec.score is not None])
 def test_the_score_of_a_metric_is_a_function(key):
     assert callable(resolve(METRICS[key].score))
@@ -76,8 +74,6 @@ def _write(path):
     path.write_text({".csv": _separated(","), ".tsv": _separated("\t")}.get(path.suffix, lines))
 
 
-# merge: tercet.data.reading gets public readers; then remove this mark.
-@pytest.mark.xfail(reason="the readers are not public yet", strict=False)
 @pytest.mark.parametrize("suffix", FILE_FORMATS)
 def test_the_reader_of_a_file_format_returns_columns_and_lines(suffix, tmp_path):
     path = tmp_path / f"data{suffix}"
@@ -105,7 +101,7 @@ def test_an_unknown_name_lists_the_names_that_exist():
 
 @pytest.mark.parametrize("suffix", ["csv", ".CSV"])
 def test_a_suffix_that_no_file_name_can_match_is_refused(suffix):
-    with pytest.raises(TercetError, match="a dot and lower-case letters"):
+    with pytest.raises(TercetError, match="must start with a dot and be lower case"):
         FileFormatSpec(suffix=suffix, reader="a:b", summary="")
 
 

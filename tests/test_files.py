@@ -79,7 +79,10 @@ def test_an_error_leaves_the_old_folder_and_no_other(error, tmp_path):
 
 def test_a_file_at_the_path_of_a_folder(tmp_path):
     (tmp_path / "folder").write_text("")
-    with pytest.raises(ModelError, match="it is a file; name a folder"), atomic_directory(tmp_path / "folder"):
+    with (
+        pytest.raises(ModelError, match="it is a file; pass the path of a folder"),
+        atomic_directory(tmp_path / "folder"),
+    ):
         pass
 
 
@@ -103,5 +106,5 @@ def test_json_is_read_as_it_was_written(tmp_path):
     assert read_json(tmp_path / "a.json") == {"name": "café"}
     assert "café" in (tmp_path / "a.json").read_text(encoding="utf-8")
     (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(ModelError, match="does not hold a JSON object"):
+    with pytest.raises(ModelError, match="must contain a JSON object, but it contains a list"):
         read_json(tmp_path / "a.json")

@@ -1,11 +1,11 @@
 """Tercet trains text-embedding models with triplet losses.
 
-    functions    train, compare, inspect, evaluate, load_model: what the commands of the same names do
+    functions    train, compare, inspect, evaluate (each does the same as the command of its name), load_model
     classes      SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, RunSettings
     modules      losses, evaluation, distances, catalogue
-    errors       TercetError and its kinds DataError, ModelError, EmbeddingError
+    errors       TercetError and its subclasses DataError, ModelError, EmbeddingError
 
-Names are loaded when they are first used, so that `import tercet` and `tercet --help` are quick.
+Functions, classes and modules are imported when they are first used, so that `import tercet` is fast.
 """
 
 from importlib import import_module

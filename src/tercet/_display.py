@@ -1,24 +1,25 @@
-"""Text from the data, made safe to display: on a screen, in HTML and in plots."""
+"""Make text from the data safe to display in a terminal, in HTML and in plots."""
 
 import unicodedata
 
 MAX_LENGTH = 200
 # A soft hyphen and a byte order mark.
 _INVISIBLE = "\u00ad\ufeff"
-# Characters that change the direction of the text after them.
+# Control characters that change the direction (left to right, or right to left) of the text after them.
 _DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def truncate(text: str, max_length: int = MAX_LENGTH) -> str:
-    """Return the text as one printable line of at most `max_length` characters; "…" replaces what is cut off."""
+    """Return the text as one printable line of at most `max_length` characters. A longer line ends in "…"."""
     line = " ".join(printable(text).split())
     return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
 
 
 def printable(text: str) -> str:
-    """Return the text with "�" instead of control characters, lone surrogates and marks that change the direction.
+    """Replace unprintable characters by "�", and remove soft hyphens and byte order marks.
 
-    Joiners stay: without them, words of Persian and Hindi and many emoji would change.
+    Unprintable are control characters (except white space), lone surrogates, private-use characters and marks that
+    change the text direction. Zero-width joiners are kept, because Persian and Hindi words and many emoji need them.
     """
     return "".join("" if c in _INVISIBLE else "�" if _is_unprintable(c) else c for c in text)
 

@@ -1,7 +1,7 @@
-"""Warnings about a training run, as typed events: a kind for programs and a message for people.
+"""Emit and collect warnings about a training run. A warning has a kind for programs and a message for people.
 
-Losses, encoder and trainer call `emit_warning`. Every consumer receives the event: one consumer logs the message,
-and `collect_warnings` collects the events of a run for its record.
+The losses, the encoder and the trainer call `emit_warning`. One consumer logs the message of each warning.
+`collect_warnings` adds a second consumer, which collects the warnings of a run for its record.
 """
 
 import logging
@@ -16,16 +16,16 @@ logger = logging.getLogger("tercet")
 
 
 class WarningKind(str, Enum):
-    """The kinds of warnings. Records store the values, so a value never changes.
+    """The kinds of warnings. Records store the values, so a value must never change.
 
     Attributes:
-        UNREACHABLE_MARGIN: no triplet can ever satisfy the margin.
-        NO_TRIPLET: a batch holds no triplet.
-        INACTIVE_TRIPLETS: no triplet has a loss above 0 any more.
-        COLLAPSE: the embeddings have collapsed.
+        UNREACHABLE_MARGIN: the margin is not below the largest possible distance, so no triplet can satisfy it.
+        NO_TRIPLET: a batch contains no triplet.
+        INACTIVE_TRIPLETS: no triplet has a loss above 0 any more, so the model no longer learns.
+        COLLAPSE: all embeddings have moved to nearly the same point.
         LABELS_NOT_SEPARATED: sentences with the same label are as far apart as sentences with different labels.
         PACKING_DISABLED: the model cannot run on packed batches.
-        UNUSED_GPUS: there are more GPUs than processes.
+        UNUSED_GPUS: a process can see several GPUs but uses only one.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -45,7 +45,7 @@ class TrainingWarning:
 
     Attributes:
         kind: the kind of the warning, for programs.
-        message: what is wrong and what to do, for people.
+        message: the problem and its remedy, for people.
     """
 
     kind: WarningKind
@@ -57,7 +57,7 @@ class TrainingWarning:
 
 
 def emit_warning(kind: WarningKind, message: str) -> None:
-    """Send a warning to all consumers. Under several processes only the first one sends it."""
+    """Send a warning to all consumers. In distributed training, only the first process sends it."""
     if is_first_process():
         event = TrainingWarning(kind=kind, message=message)
         for consume in tuple(_consumers):
@@ -66,7 +66,7 @@ def emit_warning(kind: WarningKind, message: str) -> None:
 
 @contextmanager
 def collect_warnings() -> Iterator[list[TrainingWarning]]:
-    """Collect the warnings that are emitted inside the `with` block, in order. They are logged as well.
+    """Collect the warnings that are emitted inside the `with` block, in order. They are also logged.
 
     Example:
         >>> with collect_warnings() as collected:

@@ -1,9 +1,9 @@
-"""Reading JSON, and atomic writing: a reader sees the old file or folder, or the new one, never a part of it.
+"""Read and write JSON files, and write files and folders atomically.
 
-atomic_file             writes a file that replaces its target when the block ends
-atomic_directory        writes a folder that replaces its target when the block ends
-remove_directory        removes a folder at once, as a reader sees it
-read_json, write_json   one JSON object in a file
+atomic_file             write a temporary file, then rename it to the target
+atomic_directory        write a temporary folder, then rename it to the target
+remove_directory        rename a folder, then delete it
+read_json, write_json   read or write a JSON file
 """
 
 import json
@@ -17,12 +17,17 @@ from typing import Any
 
 from tercet.errors import DataError, ModelError
 
-# The prefix of a folder that is being removed. A folder with it is left over from a process that was killed.
+# `remove_directory` adds this prefix to the name of a folder before it deletes the folder. If such a folder exists, the
+# process was killed during the deletion.
 REMOVED_PREFIX = ".removed-"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file of a model directory; raise `ModelError` if it is missing or invalid."""
+    """Return the JSON object in a file of a model directory.
+
+    Raises:
+        ModelError: the file is missing, is not valid JSON, or does not contain a JSON object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -30,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} does not hold a JSON object")
+        raise ModelError(f"{path} must contain a JSON object, but it contains a {type(content).__name__}")
     return content
 
 
@@ -43,8 +48,10 @@ def write_json(path: Path, content: Any) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` when the block ends without an error.
 
+    After an error, `path` is unchanged. The temporary file has the file extension of `path`.
+
     Raises:
-        DataError: the file cannot be written; `path` is unchanged.
+        DataError: the file cannot be written, or the block raises an `OSError`.
     """
     partial = path.with_name(f".{path.name}.partial{path.suffix}")
     try:
@@ -60,7 +67,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def remove_directory(folder: Path) -> None:
-    """Remove a folder. It is renamed first, so that a reader never sees a part of it."""
+    """Rename a folder, then delete it, so that the folder is never partly deleted under its own name."""
     removed = folder.with_name(f"{REMOVED_PREFIX}{folder.name}")
     shutil.rmtree(removed, ignore_errors=True)
     folder.rename(removed)
@@ -71,19 +78,20 @@ def remove_directory(folder: Path) -> None:
 def atomic_directory(target: Path) -> Iterator[Path]:
     """Yield the path of a temporary folder, which replaces `target` when the block ends without an error.
 
-    Files of an existing `target` that the block does not write are kept. After an error, `target` is unchanged.
+    After an error, `target` is unchanged. If `target` exists, its top-level files and folders are kept, except those
+    that the block writes. An existing `target` is replaced by two renames; `target` is missing between the two.
 
     Raises:
-        ModelError: the folder cannot be written.
+        ModelError: the folder cannot be written, or the block raises an `OSError`.
     """
     target = target.resolve()
     if target.exists() and not target.is_dir():
-        raise ModelError(f"cannot save to {target}: it is a file; name a folder")
+        raise ModelError(f"cannot save to {target}: it is a file; pass the path of a folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     except OSError as error:
-        raise ModelError(f"cannot save to {target}: {error.strerror}") from error
+        raise ModelError(f"cannot save to {target}: {error.strerror or error}") from error
     try:
         yield staging
         _open_to_readers(staging)
@@ -99,7 +107,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
 
 
 def _swap(staging: Path, target: Path) -> None:
-    """Replace `target` by `staging`, or leave it unchanged if that fails."""
+    """Replace `target` by `staging`; restore `target` if the second rename fails."""
     replaced = staging.with_suffix(".replaced")
     target.rename(replaced)
     try:
@@ -111,7 +119,10 @@ def _swap(staging: Path, target: Path) -> None:
 
 
 def _open_to_readers(folder: Path) -> None:
-    """Set the default permissions, because temporary folders and weight files are readable by their owner only."""
+    """Give a folder and its content the default permissions of the umask.
+
+    Temporary folders and safetensors files are created with permissions for their owner only.
+    """
     mask = _umask()
     folder.chmod(0o777 & ~mask)
     for path in folder.rglob("*"):
@@ -119,7 +130,7 @@ def _open_to_readers(folder: Path) -> None:
 
 
 def _keep_other_files(old: Path, new: Path) -> None:
-    """Link or copy the entries of the old folder that the new one does not have."""
+    """Hard-link or copy into `new` the top-level files and folders of `old` that `new` does not have."""
     for entry in old.iterdir():
         if (new / entry.name).exists():
             continue

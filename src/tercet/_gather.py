@@ -1,8 +1,8 @@
-"""One batch across processes: the rows of all processes, with the gradient that data-parallel training needs.
+"""Gather the embeddings of all processes into one batch, with the gradient that data-parallel training needs.
 
-Each process mines with its own rows as anchors and the rows of all processes as candidates. Its loss is the part of its
-anchors in the loss of the complete batch, so the gradient of a row is the sum over the processes. It is multiplied by
-the number of processes, because `DistributedDataParallel` divides by it.
+Each process uses its own rows as anchors and the rows of all processes as candidates. Its loss is the contribution of
+its anchors to the loss of the complete batch. The gradient of a row is therefore summed over the processes. It is also
+multiplied by the number of processes, because `DistributedDataParallel` divides gradients by this number.
 """
 
 from typing import Any
@@ -15,21 +15,24 @@ from tercet._distributed import rank, world_size
 
 
 def is_distributed_batch(embeddings: Tensor) -> bool:
-    """Return whether the embeddings are one process's rows of a training batch.
+    """Return whether the embeddings are this process's shard of a distributed training batch.
 
-    Without a gradient they are not: an evaluation may run in one process alone.
+    False if they do not require a gradient, because an evaluation may run in one process only.
     """
     return embeddings.requires_grad and world_size() > 1
 
 
 def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, slice]:
-    """Return the embeddings and labels of all processes, in the order of their ranks, and the rows of this process.
+    """Gather the embeddings and labels of all processes, in the order of their ranks.
 
-    Processes may have different numbers of rows, or none.
+    The numbers of rows of the processes may differ. A process may have no rows.
 
     Args:
-        embeddings: `(rows, dim)` of this process.
-        labels: `(rows,)` int64, with the same numbering in every process.
+        embeddings: `(n, dim)`, the embeddings of this process.
+        labels: int64 `(n,)`, the labels of this process, with the same label ids in every process.
+
+    Returns:
+        The embeddings `(batch, dim)` and labels `(batch,)` of all processes, and the slice of this process's rows.
     """
     if world_size() == 1:
         return embeddings, labels, slice(0, len(labels))
@@ -41,7 +44,7 @@ def gather_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, sli
 
 
 def all_reduce_sum(value: Tensor) -> Tensor:
-    """Return the sum of a tensor over all processes, without a gradient."""
+    """Return the sum of a tensor over all processes. The result has no gradient."""
     total = value.detach().clone()
     if world_size() > 1:
         dist.all_reduce(total)
@@ -49,7 +52,7 @@ def all_reduce_sum(value: Tensor) -> Tensor:
 
 
 class _GatherRows(torch.autograd.Function):
-    """Concatenate the rows of all processes; the gradient of a row is summed over the processes."""
+    """The concatenation of the rows of all processes. See the module docstring for its gradient."""
 
     @staticmethod
     def forward(ctx: Any, embeddings: Tensor, counts: list[int], rows: slice) -> Tensor:
@@ -62,7 +65,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def _all_gather_ragged(rows: Tensor, counts: list[int]) -> list[Tensor]:
-    """All-gather tensors that differ in their first dimension: pad them to the longest, then cut the padding off."""
+    """All-gather tensors that differ in their first dimension. Pad them to the largest, then remove the padding."""
     padded = rows.new_zeros((max(counts), *rows.shape[1:]))
     padded[: len(rows)] = rows.detach()
     return [part[:count] for part, count in zip(_all_gather(padded), counts, strict=True)]

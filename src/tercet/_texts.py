@@ -1,4 +1,4 @@
-"""Validation of texts: one function for files, for data sets and for `SentenceTransformer.encode`."""
+"""Validate texts from files, from data sets and in the arguments of `SentenceTransformer.encode`."""
 
 import re
 from collections.abc import Sequence
@@ -17,22 +17,25 @@ def check_texts(
     allow_empty: bool = False,
     error: type[TercetError] = DataError,
 ) -> list[str]:
-    """Return the texts as a list if each is a string that a tokenizer can read.
+    """Check that every text is a string that a tokenizer can read, and return the texts as a list.
 
     Args:
         texts: the values to check.
-        source: the file, data set or argument that they come from, for messages.
-        lines: the line of each text in its file, for messages; None names the row instead.
-        allow_empty: accept texts without a visible character.
-        error: the class of the exception.
+        source: the file, data set or argument that contains the texts, for messages.
+        lines: the line number of each text in its file, for messages. If None, messages give the row number.
+        allow_empty: whether to accept empty texts and texts of white space only.
+        error: the class of the exception to raise.
 
     Raises:
-        TercetError: of the class `error`. A text is not a string, is empty or contains a lone surrogate; the message
+        TercetError: (as the class `error`) a text is not a string, is empty, or contains a lone surrogate. The message
             names the first such row.
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
-            raise error(f"{row_place(source, row, lines)}: the text is {text!r} ({type(text).__name__}), not a string")
+            raise error(
+                f"{row_place(source, row, lines)}: the text is {text!r} ({type(text).__name__}), not a string; "
+                "convert it with str(), or remove the row"
+            )
         if not allow_empty and (not text or text.isspace()):
             raise error(f"{row_place(source, row, lines)}: the text is empty; remove the row or fill it in")
         if has_lone_surrogate(text):
@@ -44,10 +47,10 @@ def check_texts(
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Return whether a string contains half of a surrogate pair, which UTF-8 cannot encode."""
+    """Return whether a string contains a lone surrogate (half of a surrogate pair), which UTF-8 cannot encode."""
     return not text.isascii() and _LONE_SURROGATE.search(text) is not None
 
 
 def row_place(source: str, row: int, lines: Sequence[int] | None = None) -> str:
-    """Return the place of a row for a message: its line in a file, or else its number, counted from 0."""
+    """Return where a row is, for a message: `data.csv, line 7` if `lines` is given, else `data.csv, row 5` (from 0)."""
     return f"{source}, row {row}" if lines is None else f"{source}, line {lines[row]}"

@@ -1,15 +1,15 @@
-"""The losses, distances, metrics and file formats that exist, by name, with their properties.
+"""Registries of the losses, distances, metrics and file formats that Tercet knows by name.
 
-The choices and the help of the command line, the grid of `tercet compare`, the report, the model card and the
-benchmarks all read these tables, so a new entry is one `register` call:
+The command line, `tercet compare`, the report, the model card and the benchmarks read these registries. To add an
+entry, call `register` once:
 
     from tercet import catalogue
 
     catalogue.METRICS.register(catalogue.MetricSpec(key="hit@3", title="hit@3", score="my_package:hit_at_3"))
 
-An installed package can make the call too: it names a function that calls `register` as an entry point of the group
-`tercet.plugins`. The function runs when a table is first read. This module imports neither torch nor NumPy, so
-`tercet --help` stays quick.
+An installed package can register entries too: it declares an entry point of the group `tercet.plugins` that refers to
+a function. Tercet calls that function once per process, when a registry is first read. This module imports neither
+torch nor NumPy, so that `tercet --help` is fast.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,20 +40,21 @@ __all__ = [
 
 PLUGIN_GROUP = "tercet.plugins"
 
-# An object, or "module:attribute", imported when it is first used.
+# An object, or the string "module:attribute", which `resolve` imports.
 Reference = str | Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec:
-    """A loss.
+    """A loss in the catalogue.
 
     Attributes:
-        name: its name on the command line and in records, such as `batch-hard`.
-        cls: the `nn.Module` class.
-        summary: which triplets it trains on, for help and docs.
-        has_margin: whether its class takes a margin.
-        data: `labels` if it mines the triplets of labelled sentences, `triplets` if the data are triplets.
+        name: the name on the command line and in records, such as `batch-hard`.
+        cls: the `nn.Module` class of the loss.
+        summary: which triplets the loss trains on, for help and docs.
+        has_margin: whether the class takes the argument `margin`.
+        data: the training data of the loss: `labels` if it mines triplets from labelled sentences, `triplets` if it
+            takes given triplets.
     """
 
     name: str
@@ -65,12 +66,12 @@ class LossSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DistanceSpec:
-    """A distance.
+    """A distance in the catalogue.
 
     Attributes:
-        name: its name, such as `cosine`.
+        name: the name on the command line and in records, such as `cosine`.
         distance: a `tercet.distances.Distance`.
-        summary: its formula, for help and docs.
+        summary: the formula, for help and docs.
     """
 
     name: str
@@ -80,18 +81,19 @@ class DistanceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A number that measures a model or a training run.
+    """A metric of a model or of a training run.
 
     Attributes:
-        key: its key in dictionaries of metrics and in records, such as `map@r`.
-        title: its name in tables and plots.
-        digits: number of decimals shown.
+        key: the key in dictionaries of metrics and in records, such as `map@r`.
+        title: the name in tables and plots.
+        digits: the number of decimals shown.
         higher_is_better: None if neither direction is better.
         kind: `quality` metrics lie between 0 and 1; `distance` metrics are mean distances; `run` metrics describe a
             training run, such as seconds per step.
-        score: of a retrieval metric, a function of a `tercet.evaluation.Ranking` that returns one value per query;
-            the metric is their mean over the queries with a relevant sentence. None if Tercet computes it itself.
-        compared: whether it has a column in the table of `tercet compare`.
+        score: a function that takes a `tercet.evaluation.Ranking` and returns one value per query. The metric is the
+            mean of the values over the queries that have a relevant sentence. None if the metric is not computed by
+            such a function, for example `seconds_per_step`.
+        compared: whether the table of `tercet compare` has a column for the metric.
     """
 
     key: str
@@ -104,22 +106,22 @@ class MetricSpec:
 
     @property
     def name(self) -> str:
-        """The key, under the name that all specs share."""
+        """The key. All specs have `name`, which a registry uses as the key of the entry."""
         return self.key
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileFormatSpec:
-    """A file format.
+    """A file format of the data that Tercet can read.
 
     Attributes:
-        suffix: the end of the file name, such as `.csv`.
-        reader: a function from a `pathlib.Path` to columns by name and the line number of each row (None without
-            lines), see `tercet.data.reading`.
+        suffix: the file extension in lower case, such as `.csv`. `DATA.CSV` matches it too.
+        reader: a function that takes a `pathlib.Path` and returns two values: a dictionary of columns, and the line
+            number of each row or None. See `read_csv` in `tercet.data.reading`.
         summary: what a file of this format contains, for help and docs.
 
     Raises:
-        TercetError: the suffix has no leading dot or has capital letters; file names are compared in lower case.
+        TercetError: the suffix does not start with a dot, or has capital letters.
     """
 
     suffix: str
@@ -128,11 +130,14 @@ class FileFormatSpec:
 
     def __post_init__(self) -> None:
         if not self.suffix.startswith(".") or self.suffix != self.suffix.lower():
-            raise TercetError(f"a file suffix is a dot and lower-case letters, such as '.csv'; got {self.suffix!r}")
+            raise TercetError(
+                "the suffix of a file format must start with a dot and be lower case, such as '.csv'; "
+                f"got {self.suffix!r}"
+            )
 
     @property
     def name(self) -> str:
-        """The suffix, under the name that all specs share."""
+        """The suffix. All specs have `name`, which a registry uses as the key of the entry."""
         return self.suffix
 
 
@@ -140,12 +145,12 @@ Spec = TypeVar("Spec", LossSpec, DistanceSpec, MetricSpec, FileFormatSpec)
 
 
 class Registry(Mapping[str, Spec], Generic[Spec]):
-    """Specs by name, in the order of their registration.
+    """A mapping from names to specs, in the order of registration.
 
-    Reading it runs the plugins that are installed.
+    The first read of any registry calls the functions of the installed plugins.
 
     Raises:
-        TercetError: a plugin fails, at each read.
+        TercetError: a plugin fails. Every later read of a registry raises the same error.
     """
 
     def __init__(self, kind: str, specs: Iterable[Spec]) -> None:
@@ -158,7 +163,7 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
         """Add a spec and return it.
 
         Raises:
-            TercetError: the name is taken.
+            TercetError: the registry already has a spec with this name.
         """
         if spec.name in self._specs:
             raise TercetError(
@@ -168,15 +173,15 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
         return spec
 
     def unregister(self, name: str) -> None:
-        """Remove the spec of a name. Tests use it to undo a registration."""
+        """Remove the spec with this name. Tests call it to undo a registration."""
         del self._specs[name]
 
     def find(self, name: str, error: type[TercetError] = TercetError) -> Spec:
-        """Return the spec of a name.
+        """Return the spec with this name.
 
         Args:
             name: the name of a spec.
-            error: the class of the exception to raise if there is none; its message lists the names.
+            error: the class of the exception if no spec has this name. The message lists the known names.
         """
         _load_plugins()
         if name not in self._specs:
@@ -197,7 +202,7 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
 
 
 def resolve(reference: Reference) -> Any:
-    """Return the object that a spec refers to; a string `"module:attribute"` is imported."""
+    """Return the object that a reference stands for: import a string `"module:attribute"`, return any other object."""
     if not isinstance(reference, str):
         return reference
     module, _, attribute = reference.partition(":")
@@ -205,15 +210,15 @@ def resolve(reference: Reference) -> Any:
 
 
 def loss_name(loss: object) -> str | None:
-    """Return the name of a loss object in the catalogue, or None if the catalogue does not have its class."""
+    """Return the catalogue name of a loss object, or None if its class is not in the catalogue."""
     return next((name for name, spec in LOSSES.items() if type(loss) is resolve(spec.cls)), None)
 
 
 def metric_spec(key: str) -> MetricSpec:
-    """Return the spec of a metric, registered or not.
+    """Return the spec of a metric. A metric that is not registered gets a default spec.
 
-    The triplet accuracy of each distance, `<distance>_accuracy`, follows from `DISTANCES`. An unknown key is its own
-    title.
+    The title of `<distance>_accuracy`, such as `cosine_accuracy`, is "triplet accuracy (cosine)". The title of any
+    other unregistered metric is its key.
     """
     if key in METRICS:
         return METRICS[key]
@@ -227,7 +232,7 @@ def metric_title(key: str) -> str:
 
 
 def metric_digits(key: str) -> int:
-    """Return the number of decimals that a metric is shown with."""
+    """Return the number of decimals with which tables show a metric."""
     return metric_spec(key).digits
 
 
@@ -236,13 +241,13 @@ _plugin_error: TercetError | None = None
 
 
 def _load_plugins() -> None:
-    """Call the functions that installed packages name under `tercet.plugins`, once per process."""
+    """Call the entry points of the group `tercet.plugins`, once per process. After an error, raise it at every call."""
     global _plugins_loaded, _plugin_error
     if _plugin_error is not None:
         raise _plugin_error
     if _plugins_loaded:
         return
-    _plugins_loaded = True  # before the calls, since a plugin may read a table
+    _plugins_loaded = True  # set before the calls, because a plugin may read a registry itself
     for plugin in entry_points(group=PLUGIN_GROUP):
         try:
             register: Callable[[], object] = plugin.load()
@@ -283,7 +288,7 @@ LOSSES: Registry[LossSpec] = Registry(
         LossSpec(
             name="batch-hard-soft-margin",
             cls=f"{_LOSSES}:BatchHardSoftMarginTripletLoss",
-            summary="as batch-hard, with log(1 + exp(·)) instead of the hinge, so without a margin",
+            summary="the triplets of batch-hard, with log(1 + exp(·)) instead of the hinge; it has no margin",
             has_margin=False,
         ),
         LossSpec(

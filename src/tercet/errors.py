@@ -1,12 +1,12 @@
-"""The exceptions of Tercet, and the small helpers that word them.
+"""The exceptions of Tercet, and a helper for their messages.
 
     TercetError
-    ├── DataError       files, columns, labels and batches: what the user feeds in
-    ├── ModelError      model directories and modules: what is loaded and saved
-    └── EmbeddingError  shapes, types and values of embeddings and labels in a loss or a metric
+    ├── DataError       invalid data, settings, command-line options or output paths
+    ├── ModelError      a model that cannot be loaded, used or saved
+    └── EmbeddingError  invalid embeddings, labels or distances in a loss or a metric
 
-All are also `ValueError`s, so code that already catches those keeps working. A message says what
-was wrong, where it was, and what to do; the command line prints it as one line and exits with 2.
+All are subclasses of `ValueError`, so `except ValueError` catches them. A message states what is wrong, where, and
+what to do. The command line prints it as one line and exits with code 2.
 """
 
 from collections.abc import Iterable
@@ -15,23 +15,23 @@ __all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed"]
 
 
 class TercetError(ValueError):
-    """The base of all errors that Tercet raises on purpose."""
+    """The base class of the errors that Tercet raises for invalid input."""
 
 
 class DataError(TercetError):
-    """A file, column, label or batch setting that cannot be used."""
+    """An error in the data, the settings, the command-line options or an output path."""
 
 
 class ModelError(TercetError):
-    """A model directory or module that cannot be loaded or saved."""
+    """An error of a model that cannot be loaded, used or saved."""
 
 
 class EmbeddingError(TercetError):
-    """Embeddings or labels of the wrong shape, type or value."""
+    """An error for embeddings or labels of the wrong shape, type or value, or for an invalid distance."""
 
 
 def listed(items: Iterable[object], limit: int = 5) -> str:
-    """Word a list for a message: `'a', 'b' and 7 more`."""
+    """Return the first `limit` items as text for a message, and the number of the others: `'a', 'b' and 7 more`."""
     words = [repr(item) for item in items]
     if len(words) > limit:
         return f"{', '.join(words[:limit])} and {len(words) - limit} more"

@@ -1,11 +1,11 @@
-"""Records that runs write, as dataclasses with a format version.
+"""Define the records that training runs and comparisons write as JSON files.
 
     metrics.json     RunRecord, written by `tercet train`, read by the report
-    compare.json     ComparisonRecord, written by `tercet compare`: a TrialRecord per run, and what follows from them
-    tercet.json      holds a TrainingRecord, shown in the model card
+    compare.json     ComparisonRecord, written by `tercet compare`: one TrialRecord per run, summary, recommendation
+    tercet.json      contains a TrainingRecord, which the model card shows
 
-Files of older versions can always be read: `from_dict` converts them. The first format had no version field. Values
-are JSON values: numbers, strings, lists, dictionaries and None. JSON has no NaN, so `to_dict` writes None instead.
+`metrics.json` and `compare.json` have a format version; a file without one has version 1. `from_dict` converts files of
+older versions. JSON has no NaN and no infinity, so `to_dict` of these two records writes None instead.
 """
 
 import math
@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from tercet._version import __version__
 
-# Increase a version when a field is renamed or changes its meaning, and extend the conversion in `from_dict`.
+# If a field is renamed or changes its meaning, increase the version and extend the conversion in `from_dict`.
 RUN_FORMAT_VERSION = 2
 COMPARISON_FORMAT_VERSION = 2
 
-# Settings of format 1 that have another name in format 2.
+# Settings that were renamed: name in format 1 → name in format 2.
 _RENAMED_SETTINGS = {"memory_size": "cross_batch_memory"}
 
 Metrics = dict[str, float]
@@ -30,13 +30,13 @@ class RunRecord:
     """The content of `metrics.json`.
 
     Attributes:
-        before: metrics of the model before training; None if nothing was measured.
-        after: metrics of the saved model.
-        by_step: metrics of the evaluations during training, by step.
-        settings: the options of the run by name, its data and its model.
+        before: the metrics of the model before training; None if the model was not evaluated.
+        after: the metrics of the saved model; None if the model was not evaluated.
+        by_step: the metrics of each evaluation during training, by step.
+        settings: the settings of the run by name, and the names of its data and its model.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
-        tercet_version: the version that trained the model.
-        format_version: of the file.
+        tercet_version: the version of Tercet that trained the model.
+        format_version: the format version of the file.
     """
 
     before: Metrics | None
@@ -54,7 +54,7 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "RunRecord":
-        """Return the record of a `metrics.json`, converted from an older format if necessary."""
+        """Return the record in the content of a `metrics.json`, converted from an older format if necessary."""
         known = _known_fields(cls, content)
         if content.get("format_version", 1) == 1:
             known["settings"] = _renamed(known.get("settings") or {}, _RENAMED_SETTINGS)
@@ -65,15 +65,15 @@ class RunRecord:
 
 @dataclass(kw_only=True)
 class TrainingRecord:
-    """The facts about a training run that the model card shows; saved in the model's `tercet.json`.
+    """The record of a training run that the model card shows. It is saved in the model's `tercet.json`.
 
     Attributes:
         loss: the class name of the loss.
-        loss_settings: distance and margin, by the names that the card shows.
-        data: facts about the training data.
-        settings: settings of the trainer.
-        before: metrics before training; None if nothing was measured.
-        after: metrics of the saved model.
+        loss_settings: the distance and the margin, by their titles in the model card.
+        data: facts about the training data, such as the number of sentences, by their titles.
+        settings: the settings of the trainer, by their titles.
+        before: the metrics before training; None if the model was not evaluated.
+        after: the metrics of the saved model; None if the model was not evaluated.
     """
 
     loss: str
@@ -89,7 +89,7 @@ class TrainingRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainingRecord":
-        """Return the record that a model directory holds."""
+        """Return the record in the content of a `tercet.json`. Ignore unknown fields."""
         return cls(**_known_fields(cls, content))
 
 
@@ -97,29 +97,29 @@ class TrainingRecord:
 class TrialRecord:
     """One run of a comparison: a variant with a seed.
 
-    All fields after `budget_steps` are None if the run failed, except `failed` itself.
+    If the run failed, the fields after `failed` are not set.
 
     Attributes:
         variant: the name of the variant.
-        loss: its loss, by the name in the catalogue.
-        margin: None for a loss without a margin.
-        distance: by the name in the catalogue.
-        seed: of batches and dropout.
-        budget_steps: the number of steps that the run was allowed.
-        failed: why the run failed; None if it ended well.
+        loss: the name of the loss in the catalogue.
+        margin: the margin; None for a loss without a margin.
+        distance: the name of the distance in the catalogue.
+        seed: the random seed of batches and dropout.
+        budget_steps: the maximum number of steps; None if the seconds per step could not be measured.
+        failed: the reason why the run failed; None if it succeeded.
         start: a digest of the weights before training, the same for all runs.
-        batches: a digest of the order of the sentences, the same for all runs of a seed.
-        seconds_per_step: the median.
-        before: metrics before training.
-        metrics: metrics of the best state.
+        batches: a digest of the order of the sentences, the same for all runs with the same seed.
+        seconds_per_step: the median seconds per step.
+        before: the metrics before training.
+        metrics: the metrics of the best state.
         best_step: the step of the best state.
-        steps: the number of steps that the run took.
-        stopped_early: whether these are fewer than the budget.
+        steps: the number of steps before the run ended.
+        stopped_early: whether `steps` is less than `budget_steps`.
         map_at_r_by_step: MAP@R of each evaluation, by step.
-        active_fraction: the fraction of the triplets that had a loss above 0, the mean over the steps.
-        peak_memory_mib: the highest memory use in MiB.
-        peak_memory_of: whose memory that is, `process` or `GPU`.
-        warnings: as in `RunRecord`.
+        active_fraction: the fraction of the mined triplets with a loss above 0, averaged over the steps.
+        peak_memory_mib: the peak memory in MiB.
+        peak_memory_of: the memory that was measured: `process` (main memory) or `GPU`.
+        warnings: the warnings of the run, as in `RunRecord`.
     """
 
     variant: str
@@ -144,7 +144,7 @@ class TrialRecord:
     warnings: list[dict[str, str]] = field(default_factory=list)
 
     def value(self, metric: str) -> float | None:
-        """Return a metric of the best state, or of the run such as `seconds_per_step`; None if it is not known."""
+        """Return a metric of the best state or a field such as `seconds_per_step`; None if there is no value."""
         if self.metrics is not None and metric in self.metrics:
             return self.metrics[metric]
         found = getattr(self, metric, None)
@@ -152,7 +152,7 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, format_version: int = COMPARISON_FORMAT_VERSION) -> "TrialRecord":
-        """Return the record of a run in a `compare.json` of that format."""
+        """Return the record of a run in a `compare.json` of the given format version."""
         if format_version == 1:
             names = {"active_share": "active_fraction", "map@r_by_step": "map_at_r_by_step"}
             content = _renamed(content, names) | {"warnings": _typed_warnings(content.get("warnings", []))}
@@ -161,13 +161,13 @@ class TrialRecord:
 
 @dataclass(kw_only=True)
 class MeanAndStd:
-    """Mean and standard deviation over seeds; None without a value, or for the deviation of a single one."""
+    """The mean and standard deviation over seeds. `mean` is None if there is no value, `std` if there is only one."""
 
     mean: float | None = None
     std: float | None = None
 
     def format(self, digits: int) -> str:
-        """Return `mean ± std` with the given number of decimals; `–` without a value."""
+        """Return `mean ± std` with `digits` decimals; only the mean if there is no std; `–` if there is no mean."""
         if self.mean is None:
             return "–"
         return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
@@ -175,13 +175,13 @@ class MeanAndStd:
 
 @dataclass(kw_only=True)
 class VariantSummary:
-    """The runs of a variant in one line.
+    """The summary of the runs of a variant, a row in the table of a comparison.
 
     Attributes:
         variant: the name of the variant.
-        seeds: the number of runs that ended well.
-        failed: why the other runs failed, by seed.
-        metrics: mean and standard deviation over these runs, for each metric that a comparison shows.
+        seeds: the number of successful runs.
+        failed: the reason of each failed run, by seed.
+        metrics: the mean and standard deviation over the successful runs, for each metric in the table.
     """
 
     variant: str
@@ -191,7 +191,7 @@ class VariantSummary:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, format_version: int) -> "VariantSummary":
-        """Return the summary in a `compare.json` of that format; format 1 has the metrics beside the other fields."""
+        """Return the summary in a `compare.json` of the given format version. In format 1, each metric is a field."""
         known = _known_fields(cls, content)
         if format_version == 1:
             metrics = _renamed(
@@ -205,13 +205,13 @@ class VariantSummary:
 
 @dataclass(kw_only=True)
 class DifferenceRecord:
-    """The mean difference in the metric between the highest variant and another one.
+    """The mean difference in the metric between the variant with the highest mean and another variant.
 
     Attributes:
-        mean: over the seeds that both variants have.
-        half_width: the confidence interval is mean ± half_width; None for a single seed.
-        seeds: the number of these seeds.
-        beyond_noise: whether 0 lies outside of the interval.
+        mean: the mean difference.
+        half_width: half the width of the confidence interval mean ± half_width; None if `seeds` is 1.
+        seeds: the number of paired seeds; 1 if failed runs left the variants with different seeds.
+        beyond_noise: whether 0 is outside the confidence interval.
     """
 
     mean: float
@@ -222,18 +222,19 @@ class DifferenceRecord:
 
 @dataclass(kw_only=True)
 class Recommendation:
-    """Which variant to take, and why.
+    """The recommended variant, with the reason.
 
     Attributes:
-        variant: the recommended variant.
-        seed: its best seed, whose model is kept.
-        outcome: `better` (than every other variant, beyond noise), `no difference` (beyond noise, to at least one
-            other), `one seed` (the noise is not known) or `alone` (every other variant failed).
-        reason: the same in a sentence, with the numbers.
-        metric: the key of the metric that decides.
-        confidence: of the intervals.
-        highest: the variant with the highest mean.
-        differences: the difference between `highest` and each other variant, by its name.
+        variant: the name of the recommended variant.
+        seed: the seed of its best run, whose model is kept.
+        outcome: `better`: it is better than every other variant, beyond noise. `no difference`: at least one other
+            variant does not differ from the highest one beyond noise. `one seed`: the variants have fewer than two
+            seeds in common, so the variation across seeds is unknown. `alone`: every other variant has a failed run.
+        reason: the reason in one or more sentences, with the numbers.
+        metric: the key of the metric that determines the recommendation.
+        confidence: the confidence of the intervals, such as 0.95.
+        highest: the variant with the highest mean of the metric.
+        differences: the difference between `highest` and each other variant, by the name of the other variant.
     """
 
     variant: str
@@ -247,7 +248,7 @@ class Recommendation:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, format_version: int) -> "Recommendation":
-        """Return the recommendation in a `compare.json` of that format."""
+        """Return the recommendation in a `compare.json` of the given format version."""
         if format_version == 1:
             names = {"verdict": "outcome", "because": "reason", "below_highest": "differences"}
             content = _renamed(content, names)
@@ -261,15 +262,15 @@ class ComparisonRecord:
     """The content of `compare.json`.
 
     Attributes:
-        settings: model, data, variants, seeds, budget, and the settings that are the same for all runs.
-        data: for `train` and `eval`: the number of sentences and labels, and a digest of all of them.
-        environment: versions and machine, which times and the last digits depend on.
+        settings: the model, the data, the variants, the seeds, the budget, and the settings that all runs share.
+        data: for `train` and `eval`, the number of sentences, the number of labels, and a digest of all rows.
+        environment: the library versions and the machine; times and rounding errors depend on them.
         runs: one record per run.
-        steps_in_budget: the number of steps that fit into the minutes, by variant, if the budget is a time.
-        summary: one line per variant, after all runs.
-        recommendation: None until all runs have ended.
-        finished: whether the model of the recommendation is in its place and nothing is left to do.
-        format_version: of the file.
+        steps_in_budget: the number of steps per run, by variant, if the budget is in minutes; else empty.
+        summary: one summary per variant; empty until all runs have ended.
+        recommendation: the recommendation; None until all runs have ended, or if all failed.
+        finished: whether all runs have ended and the recommended model is in the folder `model`.
+        format_version: the format version of the file.
     """
 
     settings: dict[str, Any]
@@ -284,7 +285,7 @@ class ComparisonRecord:
 
     @property
     def before(self) -> Metrics | None:
-        """The metrics of the model before training, the same for all runs; None if every run failed."""
+        """The metrics before training, the same for all runs; None if no run has succeeded so far."""
         return next((run.before for run in self.runs if run.before is not None), None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,10 +295,10 @@ class ComparisonRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ComparisonRecord":
-        """Return the record of a `compare.json`, converted from an older format if necessary.
+        """Return the record in the content of a `compare.json`, converted from an older format if necessary.
 
         Raises:
-            KeyError, TypeError: this is not the content of a `compare.json`.
+            KeyError, TypeError: `content` is not the content of a `compare.json`.
         """
         version = content.get("format_version", 1)
         known = _known_fields(cls, content)
@@ -315,7 +316,7 @@ class ComparisonRecord:
 
 
 def _known_fields(record: type, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the items of `content` that are fields of `record`, so that fields of newer versions are ignored."""
+    """Return the items of `content` that are fields of `record`. Ignore other items, which newer versions may add."""
     names = {item.name for item in fields(record)}
     return {name: value for name, value in content.items() if name in names}
 
@@ -325,12 +326,12 @@ def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def _typed_warnings(messages: list[str]) -> list[dict[str, str]]:
-    """Return warnings of format 1, which were messages without a kind, as those of format 2."""
+    """Convert warnings of format 1, which are only messages, to format 2 with the kind `other`."""
     return [{"kind": "other", "message": message} for message in messages]
 
 
 def _finite(value: Any) -> Any:
-    """Return JSON values with None instead of NaN and infinity."""
+    """Return `value` with None instead of each NaN and infinity in it."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -201,7 +201,7 @@ def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, be
 
 
 def test_help_and_version():
-    assert "labelled sentences in" in run("--help").stdout
+    assert "on labelled sentences" in run("--help").stdout
     assert len(run("--help").stdout.splitlines()) < 25
     assert run("--version").stdout.startswith("tercet 0.")
     for command in ("inspect", "train", "compare", "evaluate", "encode", "demo"):

@@ -51,7 +51,7 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--grid", "loss=x"), "--grid: loss=… is given twice"),
+        (("--grid", "loss=x"), "--grid: 'loss' is given twice"),
         (("--grid", "margin=x"), "--grid: margin 'x' is not a number of at least 0"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
@@ -79,4 +79,4 @@ def test_a_folder_that_holds_something_else_is_left_alone(csv_file, bert, tmp_pa
     assert "already exists" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr
     (tmp_path / "out/compare.json").write_text("{}")
     refused = run(*_compare(csv_file, bert, tmp_path / "out", "--resume"), expect=2)
-    assert "is not the file of a comparison; pass another output, or --overwrite to replace it" in refused.stderr
+    assert "is not a record of `tercet compare`; pass another output, or --overwrite to replace it" in refused.stderr

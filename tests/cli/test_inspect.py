@@ -141,7 +141,7 @@ def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_pa
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--label-issues", "s.csv"), "--label-issues needs --model: labels are checked by the embeddings of a model"),
+        (("--label-issues", "s.csv"), "--label-issues needs --model: label issues are found with the embeddings"),
         (("--model", "BERT", "--label-issues", "s.txt"), "--label-issues must end in .csv, got 's.txt'"),
         (("--model", "BERT", "--label-issues", "folder.csv"), "folder.csv is a folder; name a file"),
         (

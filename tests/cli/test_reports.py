@@ -26,7 +26,7 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
     again = run(*train_arguments(csv_file, bert, tmp_path / "n", *options), expect=2)
-    assert "is there already; take another --report, or add --overwrite" in again.stderr
+    assert "already exists; choose another --report or add --overwrite" in again.stderr
     assert not (tmp_path / "n").exists()
 
 
@@ -117,7 +117,7 @@ def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_fil
 def test_eval_steps_without_evaluation_data_is_an_error(csv_file, bert, tmp_path):
     options = ("--eval-fraction", 0, "--eval-steps", 3)
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options), expect=2)
-    assert "--eval-steps has nothing to evaluate on; pass --eval-data" in done.stderr
+    assert "--eval-steps needs evaluation data, but no row is held out; pass --eval-data" in done.stderr
     assert not (tmp_path / "m").exists()
 
 

@@ -33,8 +33,8 @@ def _recommend(values, **options):
 def test_a_clear_winner_is_named_with_its_evidence():
     found = _recommend({SEMI: [0.60, 0.62, 0.61], ALL: [0.70, 0.72, 0.715], HARD: [0.65, 0.67, 0.664]})
     assert (found.variant, found.outcome, found.seed) == (ALL, "better", 1)
-    assert f"{ALL} is better than each of the others beyond noise: MAP@R 0.7117, 0.0503 ± " in found.reason
-    assert f"(95% confidence, 3 seeds) above {HARD}, which comes nearest" in found.reason
+    assert f"{ALL} is better than every other variant beyond noise: MAP@R 0.7117, 0.0503 ± " in found.reason
+    assert f"(95% confidence, 3 seeds) above {HARD}, the closest variant" in found.reason
     assert found.differences[SEMI].beyond_noise
 
 
@@ -43,7 +43,7 @@ def test_no_difference_beyond_noise_takes_the_default_unless_another_is_faster()
     found = _recommend(values)
     assert (found.variant, found.outcome, found.highest) == (SEMI, "no difference", HARD)
     assert f"no difference beyond noise between {HARD} and {SEMI}" in found.reason
-    assert f"{SEMI} is the default, and as fast as any of them (0.5 s/step)" in found.reason
+    assert f"{SEMI} is the default, and about as fast as the fastest (0.5 s/step)" in found.reason
     found = _recommend(values, seconds={SEMI: 0.9, ALL: 0.1})  # ALL is fast, but worse
     assert found.variant == HARD
     assert "is the fastest (0.5 s/step; the others take up to 0.9 s/step)" in found.reason
@@ -53,31 +53,37 @@ def test_among_equals_without_the_default_the_reason_is_true():
     """The highest is not called the fastest if another one is faster; times within 10 % count as equal."""
     values = {ALL: [0.62, 0.60, 0.64], HARD: [0.60, 0.63, 0.61], SOFT: [0.61, 0.60, 0.62]}
     found = _recommend(values, seconds={ALL: 0.54, HARD: 0.5, SOFT: 0.52})
-    assert f"{ALL} is the highest of them, and all are about equally fast (0.54 s/step)" in found.reason
+    assert f"{ALL} is the one with the highest MAP@R, and all are about equally fast (0.54 s/step)" in found.reason
     found = _recommend(values, seconds={ALL: 0.54, HARD: 0.5, SOFT: 0.9})
-    assert f"{ALL} is the highest of the fastest (0.54 s/step; the others take up to 0.9 s/step)" in found.reason
+    assert (
+        f"{ALL} is the one with the highest MAP@R among the fastest (0.54 s/step; the others take up to 0.9 s/step)"
+        in found.reason
+    )
 
 
 def test_a_seed_that_collapsed_does_not_make_an_equal():
     """It widens the interval; the default is not chosen if the other variant improved with every seed."""
     found = _recommend({SEMI: [0.60, 0.62, 0.05], ALL: [0.65, 0.66, 0.65]})
     assert (found.variant, found.outcome) == (ALL, "no difference")
-    assert f"{ALL} is the only one of them that improved with every seed." in found.reason
+    assert f"{ALL} is the only one of them that improved the model with every seed." in found.reason
     found = _recommend({SEMI: [0.55, 0.61, 0.58], ALL: [0.70, 0.56, 0.66]}, before=0.6)
     assert found.variant == ALL
-    assert "the only one of them that improved on average. But it is not better, beyond noise, than" in found.reason
+    reason = (
+        "the only one of them that improved the model on average. But this variant is not better, beyond noise, than"
+    )
+    assert reason in found.reason
 
 
 def test_variants_that_all_failed_once_are_compared_on_their_common_seeds():
     found = _recommend({ALL: [0.9, 0.5, 0.52, "NaN"], HARD: ["NaN", 0.6, 0.61, 0.6]})
     assert (found.variant, found.highest) == (HARD, HARD)
     assert found.differences[ALL].mean == pytest.approx(0.095)
-    assert found.reason.endswith("so only the seeds that failed for none are compared: 1, 2.")
+    assert found.reason.endswith("so only the seeds that succeeded for all compared variants count: 1, 2.")
     apart = _recommend({ALL: [0.9, "NaN"], HARD: ["NaN", 0.6]})
     assert (apart.variant, apart.outcome) == (ALL, "one seed")
-    assert apart.reason.endswith("Each variant has a run that failed, and every seed failed for at least one variant.")
+    assert apart.reason.endswith("Every variant has a failed run, and no seed succeeded for all of them.")
     alone = _recommend({ALL: [0.6, "NaN"], HARD: ["NaN", "NaN"]})
-    assert alone.reason == f"{ALL} is the only variant with a run that ended well; other runs of it failed."
+    assert alone.reason == f"{ALL} is the only variant with a successful run; its other runs failed."
 
 
 def test_of_seeds_that_are_equally_good_the_first_is_kept_whatever_the_order_of_runs():
@@ -93,7 +99,7 @@ def test_differences_finer_than_the_metric_are_none():
 def test_one_seed_says_nothing_about_noise():
     found = _recommend({SEMI: [0.60], ALL: [0.70]})
     assert (found.variant, found.outcome) == (ALL, "one seed")
-    assert "one seed says nothing about noise" in found.reason
+    assert "the variation across seeds is unknown" in found.reason
     assert found.differences[SEMI].half_width is None
 
 
@@ -113,7 +119,7 @@ def test_a_variant_that_failed_once_is_not_recommended():
 
 def test_training_without_an_improvement_is_reported():
     found = _recommend({SEMI: [0.60, 0.62, 0.61], ALL: [0.70, 0.72, 0.715]}, before=0.75)
-    assert found.reason.endswith("But it is no better than the model before training (MAP@R 0.7500).")
+    assert found.reason.endswith("But this variant is not better than the model before training (MAP@R 0.7500).")
 
 
 def test_of_two_equal_variants_one_is_called_better_in_one_comparison_of_twenty():
@@ -137,14 +143,17 @@ def test_the_grid():
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (["margin"], "grid: 'margin' is not loss=…"),
-        (["rate=1"], "grid: 'rate=1' is not loss=…"),
-        (["margin=0.1", "margin=0.2"], "grid: margin=… is given twice"),
+        (["margin"], "grid: cannot read 'margin'; expected for example"),
+        (["rate=1"], "grid: cannot read 'rate=1'; expected for example"),
+        (["margin=0.1", "margin=0.2"], "grid: 'margin' is given twice"),
         (["margin=0.1,x"], "grid: margin 'x' is not a number of at least 0"),
         (["margin=-1"], "grid: margin '-1' is not"),
         (["loss=triplet"], "grid: loss 'triplet' is not one of 'batch-semi-hard'"),
         (["distance=dot"], "grid: distance 'dot' is not one of 'euclidean'"),
-        (["loss=batch-hard-soft-margin", "margin=0.1,0.2"], "batch-hard-soft-margin is the only variant"),
+        (
+            ["loss=batch-hard-soft-margin", "margin=0.1,0.2"],
+            "grid: nothing to compare, because there is only one variant, batch-hard-soft-margin",
+        ),
     ],
 )
 def test_invalid_grids(grid, message):

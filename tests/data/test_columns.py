@@ -12,9 +12,9 @@ def test_usual_names_are_found_and_others_are_asked_for():
     assert find(["a", "b"], "d", "a", "b") == ("a", "b")
     with pytest.raises(DataError, match=r"which column is the text\? the columns are 'a', 'b'; pass text_column"):
         find(["a", "b"], "d", None, "b")
-    with pytest.raises(DataError, match="'text', 'title' are all usual names; pass text_column"):
+    with pytest.raises(DataError, match="several have a usual name: 'text', 'title'; pass text_column"):
         find(["text", "title", "label"], "d")
-    with pytest.raises(DataError, match="'category', 'intent' are all usual names; pass label_column"):
+    with pytest.raises(DataError, match="several have a usual name: 'category', 'intent'; pass label_column"):
         find(["text", "category", "intent"], "d")
     with pytest.raises(DataError, match="d has no column 'c'; it has 'a', 'b'"):
         find(["a", "b"], "d", "a", "c")
@@ -70,5 +70,5 @@ def test_columns_of_triplets_in_a_data_set():
 def test_columns_of_triplets_in_a_file_need_their_names():
     find = columns.find_triplet_columns
     assert find(["id", "negative", "anchor", "positive"], "d") == ("anchor", "positive", "negative")
-    with pytest.raises(DataError, match="'positive', 'negative' is missing among 'anchor', 'b', 'c'"):
+    with pytest.raises(DataError, match="missing: 'positive', 'negative'; the columns are 'anchor', 'b', 'c'"):
         find(["anchor", "b", "c"], "d")

@@ -52,19 +52,23 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
             "text,label\na, and b,x\n",
             "line 2: 3 fields, but the header has 2; put fields that contain a comma",
         ),
-        ("d.csv", "text,text\na,b\n", "line 1: column 'text' comes twice"),
+        ("d.csv", "text,text\na,b\n", "line 1: several columns have the same name: 'text'"),
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data; a double quote was opened and not closed"),
-        ("d.csv", "", "is empty; the first line must name the columns"),
+        ("d.csv", "", "the first line is empty; it must contain the names of the columns"),
         ("d.csv", "text,label\n", "has no rows"),
         ("d.csv", b"text,label\nfine,x\ncaf\xe9,y\n", "is not UTF-8: byte 0xe9 on line 3"),
         ("d.jsonl", b'{"text": "caf\xe9"}\n', "is not UTF-8: byte 0xe9 on line 1"),
         ("d.jsonl", '{"text": "a"}\n{"text": \n', "line 2: not valid JSON: Expecting value"),
         ("d.jsonl", '{"text": "a"}\n["b"]\n', "line 2: not a JSON object"),
-        ("d.jsonl", '{"text": "a"}\n{"texts": "b"}\n', "line 2: keys 'texts', but the first row has 'text'"),
+        (
+            "d.jsonl",
+            '{"text": "a"}\n{"texts": "b"}\n',
+            "the keys are 'texts', but in the first row they are 'text'",
+        ),
         ("d.jsonl", "[" * 100_000, "line 1: not valid JSON: "),
         ("d.csv", "text,label\na,x\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
         ("d.parquet", "no parquet", "is not a readable Parquet file"),
-        ("d.xlsx", "", "has an unsupported file type; the name must end in one of '.csv'"),
+        ("d.xlsx", "", "has an unsupported file type; the file extension must be one of '.csv'"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
@@ -85,7 +89,7 @@ def test_names_that_are_no_file_are_refused(tmp_path):
         read_table("missing.csv")
     with pytest.raises(DataError, match="is a folder; name a file in it"):
         read_table(tmp_path)
-    with pytest.raises(DataError, match="no file 'nobody/nothing' here, and no data set of this name from the hub"):
+    with pytest.raises(DataError, match="no file 'nobody/nothing', and no data set of this name can be loaded from"):
         read_table("nobody/nothing")
 
 

@@ -131,8 +131,8 @@ def test_fewer_sentences_than_a_batch_are_one_batch():
         (list(range(10)), 8, 4, "the data have no label with two sentences"),
         ([], 8, 4, "the data have no rows"),
         ([0, 0, 1, 1], 8, 1, "samples_per_label must be at least 2, got 1"),
-        ([0, 0, 1, 1], 10, 4, "multiple of samples_per_label, at least twice it; take 8"),
-        ([0, 0, 1, 1], 4, 4, "at least twice it; take 8"),
+        ([0, 0, 1, 1], 10, 4, "multiple of samples_per_label and at least twice as large, for example 8"),
+        ([0, 0, 1, 1], 4, 4, "at least twice as large, for example 8"),
     ],
 )
 def test_refused_at_construction_with_the_reason(labels, batch_size, samples, message):

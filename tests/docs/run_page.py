@@ -28,7 +28,7 @@ _WARM.set_forkserver_preload(
     [
         "tercet.cli.app",
         "tercet.runs.run",
-        "tercet.comparison.compare",
+        "tercet.comparison.run",
         "tercet.report.run_report",
         "sentence_transformers",
     ]

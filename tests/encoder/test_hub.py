@@ -68,6 +68,7 @@ def test_push_to_hub_uploads_a_complete_directory(bert, tmp_path):
         [sys.executable, "-c", code, str(bert)], env=environment, capture_output=True, text=True, timeout=120
     )
     server.shutdown()
+    server.server_close()
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().endswith("/me/tiny/commit/1")
     expected = {"modules.json", "model.safetensors", "1_Pooling/config.json", "README.md", "tokenizer.json"}

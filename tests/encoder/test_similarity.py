@@ -37,10 +37,12 @@ def test_near_duplicates_keep_their_distance(name):
 
 def test_a_misspelt_name_is_refused_with_the_names(bert):
     model = SentenceTransformer(bert, device="cpu")
-    with pytest.raises(ModelError, match="'euclidian' is not one of 'cosine', 'dot', 'euclidean', 'manhattan'"):
+    with pytest.raises(
+        ModelError, match="unknown similarity 'euclidian'; choose one of 'cosine', 'dot', 'euclidean', 'manhattan'"
+    ):
         model.similarity_fn_name = "euclidian"
     assert model.similarity_fn_name == "cosine"
-    with pytest.raises(ModelError, match="'euclidian' is not one of"):
+    with pytest.raises(ModelError, match="unknown similarity 'euclidian'"):
         similarity.matrix([[1.0]], [[1.0]], "euclidian")
 
 

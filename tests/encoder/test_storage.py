@@ -115,15 +115,17 @@ def _replace_type(folder, kind):
     [
         (lambda f: _replace_type(f, "sentence_transformers.models.LSTM"), "type sentence_transformers.models.LSTM"),
         (lambda f: _replace_type(f, "evil.code.Dense"), "module of type evil.code.Dense; supported are 'Transformer'"),
-        (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not a list of modules"),
+        (lambda f: (f / "modules.json").write_text("[{"), "modules.json must contain a non-empty list of"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
         (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
-        (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only those in torch are loaded"),
-        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "is not a torch module"),
-        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "does not describe a Dense"),
-        (lambda f: (f / "2_Dense/config.json").write_text("{}"), "does not describe a Dense"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only activations in torch"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "not a subclass of torch.nn"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "cannot create the Dense"),
+        (lambda f: (f / "2_Dense/config.json").write_text("{}"), "config.json describes: KeyError: 'in_features'"),
         (lambda f: (f / "2_Dense/model.safetensors").unlink(), "only safetensors weights are read"),
+        (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"short"), "valid safetensors file: Error while"),
+        (lambda f: _edit(f / "2_Dense/config.json", out_features=9), "in the same folder: size mismatch for linear"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "only safetensors weights are read"),
         (lambda f: (f / "model.safetensors").write_bytes(b"short"), "cannot load an encoder from"),
     ],
@@ -138,11 +140,13 @@ def test_a_damaged_directory_is_refused_with_the_reason(damage, message, bert, t
 def test_a_name_without_a_model_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="no model directory at"):
         SentenceTransformer("./nothing/here")
-    with pytest.raises(ModelError, match="holds no model: neither modules.json nor config.json"):
+    with pytest.raises(ModelError, match="is not a model directory: it has neither modules.json nor config.json"):
         SentenceTransformer(tmp_path)
-    with pytest.raises(ModelError, match="no folder 'nobody/nothing' here, and the hub cannot be reached"):
+    with pytest.raises(
+        ModelError, match="cannot load 'nobody/nothing': it is not a local folder; the hub cannot be reached"
+    ):
         SentenceTransformer("nobody/nothing")
-    with pytest.raises(ModelError, match="name a model"):
+    with pytest.raises(ModelError, match="no model: pass modules, or pass model_name_or_path"):
         SentenceTransformer()
 
 
@@ -224,7 +228,7 @@ def test_a_rename_that_fails_restores_the_old_model(bert, tmp_path, monkeypatch)
 
 def test_a_file_at_the_path_of_the_model(bert, tmp_path):
     (tmp_path / "model").write_text("")
-    with pytest.raises(ModelError, match="it is a file; name a folder"):
+    with pytest.raises(ModelError, match="it is a file; pass the path of a folder"):
         SentenceTransformer(bert, device="cpu").save_pretrained(tmp_path / "model")
 
 
@@ -253,5 +257,7 @@ def test_a_model_of_version_0_1_0_loads(tmp_path):
 def test_a_training_record_without_a_loss_is_refused(tmp_path):
     shutil.copytree(OLD_MODEL, tmp_path / "model")
     _edit(tmp_path / "model/tercet.json", training={"data": {}})
-    with pytest.raises(ModelError, match="tercet.json has a training record without a loss"):
+    with pytest.raises(
+        ModelError, match="tercet.json: the field 'training' must be a JSON object with the field 'loss'"
+    ):
         SentenceTransformer(tmp_path / "model", device="cpu")

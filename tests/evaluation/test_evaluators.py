@@ -36,9 +36,9 @@ def test_triplet_evaluator(bert, sentences):
 
 
 def test_lengths_must_agree(sentences, labels):
-    with pytest.raises(DataError, match="as many labels as sentences, at least one; got 16 and 3"):
+    with pytest.raises(DataError, match="got 16 sentences and 3 labels"):
         LabelEvaluator(sentences, labels[:3])
-    with pytest.raises(DataError, match="as many anchors as positives and negatives, at least one; got 16, 16 and 1"):
+    with pytest.raises(DataError, match="got 16 anchors, 16 positives and 1 negatives"):
         TripletEvaluator(sentences, sentences, ["one"])
     with pytest.raises(DataError, match="reference_sentences and reference_labels together"):
         LabelEvaluator(sentences, labels, sentences)

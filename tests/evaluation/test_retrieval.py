@@ -120,16 +120,19 @@ def test_triplet_accuracy_counts_strictly_nearer_positives():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": [0, 1]}, "3 embeddings came with labels of shape"),
+        ({"labels": [0, 1]}, r"expected one label per embedding, shape \(3,\); got labels of shape \(2,\)"),
         ({"embeddings": np.zeros(3, np.float32)}, r"embeddings must be floating-point \(n, dim\)"),
         ({"embeddings": np.zeros((3, 2), int)}, "must be floating-point"),
         ({"embeddings": np.full((3, 2), np.nan)}, r"embeddings has NaN or infinite values in row\(s\) 0, 1, 2"),
         ({"embeddings": np.zeros((0, 2)), "labels": []}, "embeddings has no rows"),
-        ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "too few to rank"),
+        ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "nothing to rank"),
         ({"distance": "l2"}, "unknown distance 'l2'"),
-        ({"labels": [0, 1, 2]}, "no sentence shares its label with another one to find"),
+        ({"labels": [0, 1, 2]}, "no query has a relevant sentence"),
         ({"reference_embeddings": np.zeros((2, 2))}, "without reference_labels"),
-        ({"reference_embeddings": np.zeros((2, 5)), "reference_labels": [0, 1]}, "dimensions differ: 2 and 5"),
+        (
+            {"reference_embeddings": np.zeros((2, 5)), "reference_labels": [0, 1]},
+            "must have the same dimension; got 2 and 5",
+        ),
     ],
 )
 def test_bad_input(arguments, message):

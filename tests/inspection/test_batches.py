@@ -135,7 +135,7 @@ def test_active_fractions_grow_with_the_margin_and_the_first_that_suffices_is_su
     assert (distance.setting, distance.value) == ("distance", "euclidean")
     expected = next(fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE)
     assert (margin.setting, margin.value) == ("margin", expected.margin)
-    assert f"{expected.semi_hard:.0%} of the semi-hard triplets are active" in margin.reason
+    assert f"of the semi-hard triplets are active: {expected.semi_hard:.0%}, and" in margin.reason
 
 
 def _summary(*semi_hard, num_batches=7):
@@ -162,18 +162,18 @@ def _summary(*semi_hard, num_batches=7):
     [
         (
             _summary(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
-            "78% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 per label), and 39% "
-            "of all triplets; it is the first of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with at least 70%",
+            "the smallest of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 at which at least 70% of the semi-hard triplets are "
+            "active: 78%, and 39% of all triplets (euclidean, in batches of 64 with 4 per label)",
         ),
         (
             _summary(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, num_batches=1), 0.05,
-            "90% of the semi-hard triplets are active at it (euclidean, in one batch of all 64 sentences), and 45% of "
-            "all triplets; it is the smallest tried",
+            "the smallest margin tried; fraction of the semi-hard triplets that is active: 90%, and 45% of all "
+            "triplets (euclidean, in one batch of all 64 sentences)",
         ),
         (
             _summary(0, 0, 0, 0, 0, 0, 0.699), 1.0,
-            "69.9% of the semi-hard triplets are active at it (euclidean, in batches of 64 with 4 per label), less "
-            "than 70%, and it is the largest tried: the labels are already separated",
+            "only 69.9% of the semi-hard triplets are active (euclidean, in batches of 64 with 4 per label) at the "
+            "largest margin tried, less than 70%: the labels are already separated",
         ),
     ],
     ids=["between", "the smallest", "none"],
@@ -187,17 +187,17 @@ def test_where_no_margin_suffices_the_largest_is_suggested():
     x, label_ids = 10 * torch.eye(2)[[0, 0, 0, 1, 1, 1]] + 0.01 * torch.randn(6, 2), np.repeat([0, 1], 3)
     suggested = suggest_settings(summarize_batches(x, label_ids, 8, 2), x / 10, label_ids)[1]
     assert suggested.value == 1.0
-    assert suggested.reason.startswith("0.0% of the semi-hard triplets are active at it")
+    assert suggested.reason.startswith("only 0.0% of the semi-hard triplets are active")
     assert "the labels are already separated" in suggested.reason
 
 
 @pytest.mark.parametrize(
     ("shortest", "longest", "reason"),
     [
-        (2, 7, "embeddings have lengths 2 to 7, so a Euclidean margin has no fixed scale"),
-        (2.83, 2.83, "embeddings have length 2.83, and a Euclidean margin would be in units of it"),
-        (2.8, 2.85, "embeddings have length 2.85, and a Euclidean margin would be in units of it"),
-        (2.8, 2.86, "embeddings have lengths 2.8 to 2.86, so a Euclidean margin has no fixed scale"),
+        (2, 7, "the norms of the embeddings are 2 to 7; no Euclidean margin suits them all"),
+        (2.83, 2.83, "all embeddings have norm 2.83, so a Euclidean margin would have to be scaled by it"),
+        (2.8, 2.85, "all embeddings have norm 2.85, so a Euclidean margin would have to be scaled by it"),
+        (2.8, 2.86, "the norms of the embeddings are 2.8 to 2.86; no Euclidean margin suits them all"),
     ],
 )
 def test_for_embeddings_of_other_lengths_than_1_cosine_is_suggested(shortest, longest, reason):

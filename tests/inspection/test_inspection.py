@@ -130,14 +130,19 @@ def test_a_model_with_unusable_embeddings_is_an_error(labels, value):
 
     # The second sentence with a text is the third row.
     with pytest.raises(
-        ModelError, match=r"m returns NaN, infinite or far too large values for 1 of 2 sentences \(for example row 2\)"
+        ModelError,
+        match=r"m returns values that are NaN, infinite or too large .* for 1 of 2 sentences \(for example row 2\)",
     ):
         inspect(labelled(["one a", "", "two b"], labels), Broken(), model_name="m")
 
 
 def test_empty_texts_alone():
     found = inspect(labelled(["", " "], ["x", "y"]), Blobs(), source="the file")
-    assert (found.obstacle, found.with_model, found.texts.empty) == ("the file has no row with a text", None, [0, 1])
+    assert (found.obstacle, found.with_model, found.texts.empty) == (
+        "the file has no row with a text; all texts are empty",
+        None,
+        [0, 1],
+    )
 
 
 def test_a_row_without_a_text_is_no_sentence_of_its_label():
@@ -152,8 +157,9 @@ def test_a_warning_says_that_most_labels_look_wrong():
     issues = len(findings.label_issues)
     assert 18 < issues < findings.num_scored == 36
     assert findings.warning == (
-        f"Most labels look wrong ({issues} of 36), so the lists of them say little: check that labels and texts "
-        "belong together (shuffled rows, a wrong column), or try another model."
+        f"Most labels look wrong ({issues} of 36), so the lists of label issues and confused labels are unreliable. "
+        "Check that each row has its own label (the rows may be shuffled, or the label column may be wrong), or try "
+        "another model."
     )
     assert findings.batches is not None
 
@@ -174,7 +180,7 @@ def test_a_constant_model_lists_nothing_and_warns():
     found = inspect(shuffled(), ConstantModel(), model_name="m")
     findings = found.with_model
     assert findings.warning == (
-        "m gives all sentences the same embedding, so labels cannot be checked: choose another model."
+        "m gives all sentences the same embedding, so labels cannot be checked; choose another model."
     )
     assert (findings.num_scored, findings.batches) == (None, None)
     assert findings.label_issues == findings.confusions == findings.near_duplicates == findings.suggestions == []
@@ -238,4 +244,4 @@ def test_data_and_model_may_be_names(csv_file, bert):
 
 def test_the_columns_of_a_file_may_be_missing(csv_file):
     with pytest.raises(DataError, match="has no column 'title'"):
-        inspect(str(csv_file), columns=Columns(text="title"))
+        inspect(str(csv_file), columns=Columns(text_column="title"))

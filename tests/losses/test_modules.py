@@ -47,7 +47,7 @@ def test_batches_without_a_triplet_are_counted_and_warned_about_once(variant, ca
         assert value.item() == 0
         assert not gradient(value, x).any()
     assert loss.batches_without_triplet == 3
-    assert caplog.text.count("a batch of 8 sentences and 1 label(s) holds no triplet") == 1
+    assert caplog.text.count("a batch holds no triplet, so its loss is 0: found 8 sentences and 1 label(s)") == 1
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_an_unreachable_margin_is_warned_about_once_with_the_bound_and_a_remedy(
         loss.compute_loss_from_embeddings([embeddings], _LABELS)
     assert caplog.text.count("margin 5 can never be met") == 1
     assert bound in caplog.text
-    assert "Use a margin well below it" in caplog.text
+    assert "Use a margin well below" in caplog.text
 
 
 def test_a_reachable_margin_gives_no_warning(caplog):
@@ -83,7 +83,7 @@ def test_wrong_columns_and_missing_models_are_errors():
         loss([{}, {}], _LABELS)
     with pytest.raises(EmbeddingError, match="this loss has no model"):
         loss([{}], _LABELS)
-    with pytest.raises(EmbeddingError, match="TripletLoss takes anchor, positive and negative, got 2"):
+    with pytest.raises(EmbeddingError, match=r"takes three columns \(anchor, positive and negative\), got 2"):
         losses.TripletLoss(None).compute_loss_from_embeddings([_UNIT, _UNIT])
     with pytest.raises(EmbeddingError, match="unknown distance 'l2'"):
         losses.TripletLoss(None, "l2")

@@ -37,7 +37,7 @@ def test_up_to_200_rows_are_listed(tmp_path):
 def test_texts_that_are_all_empty(tmp_path):
     headings, words = _written(tmp_path, inspect(labelled(["", " "], ["x", "y"]), Blobs()))
     assert headings == ["Texts and labels"]
-    assert "These data cannot be used for training: the data has no row with a text" in words
+    assert "These data cannot be used for training: the data has no row with a text; all texts are empty" in words
 
 
 def test_if_no_label_could_be_checked_the_report_does_not_say_that_there_is_no_issue(tmp_path):

@@ -52,10 +52,13 @@ def test_triplets_in_memory(bert, sentences, tmp_path):
     [
         ({"settings": RunSettings(epochs=0)}, "epochs must be above 0"),
         ({"eval_fraction": 1}, "eval_fraction must be at least 0 and below 1, got 1"),
-        ({"eval_fraction": 0, "settings": RunSettings(eval_steps=3)}, "eval_steps has nothing to evaluate on"),
-        ({"eval_data": "test.csv"}, "data and eval_data must both be data sets in memory"),
+        (
+            {"eval_fraction": 0, "settings": RunSettings(eval_steps=3)},
+            "eval_steps needs evaluation data, but no row is held out",
+        ),
+        ({"eval_data": "test.csv"}, "data and eval_data must both be a datasets.Dataset"),
         ({"settings": RunSettings(loss="triplet")}, "data has no column 'anchor', 'positive', 'negative'"),
-        ({"overwrite": False}, "exists already; pass another output, or overwrite=True"),
+        ({"overwrite": False}, "already exists and is not empty; pass another output, or overwrite=True"),
     ],
 )
 def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
@@ -74,7 +77,7 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
         ({"minutes": 1, "settings": SETTINGS}, "minutes and max_steps exclude each other"),
         ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
         ({"grid": ["margin=x"]}, "grid: margin 'x' is not a number of at least 0"),
-        ({"eval_fraction": 0}, "nothing can be compared; pass eval_data"),
+        ({"eval_fraction": 0}, "the variants cannot be compared; pass eval_data"),
         ({"resume": True, "settings": SETTINGS}, "nothing to resume: no compare.json in"),
     ],
 )

@@ -26,7 +26,7 @@ def test_the_defaults_are_those_that_the_documentation_states(tmp_path, monkeypa
         ({"mini_batch_tokens": 0}, "mini_batch_tokens must be at least 1, got 0"),
         ({"cross_batch_memory": -1}, "cross_batch_memory must be at least 0, got -1"),
         ({"cross_batch_memory_warmup": -0.5}, "cross_batch_memory_warmup must be at least 0, got -0.5"),
-        ({"accelerator_config": {"split_batches": True}}, "dispatch_batches and split_batches must not be set"),
+        ({"accelerator_config": {"split_batches": True}}, "leave out dispatch_batches and split_batches"),
         (
             {"batch_sampler": "random"},
             "unknown batch_sampler 'random'; choose one of 'batch_sampler', 'group_by_label'",
@@ -44,4 +44,7 @@ def test_a_run_on_one_of_several_gpus_warns(tmp_path, monkeypatch):
         make_arguments(tmp_path)
     (warning,) = warnings
     assert warning.kind == WarningKind.UNUSED_GPUS
-    assert "this run uses one of 4 GPUs; launch it with `torchrun --nproc-per-node 4 …`" in warning.message
+    assert (
+        "uses only one of 4 GPUs; to use all of them, start it with `torchrun --nproc-per-node 4 train.py`"
+        in warning.message
+    )

@@ -18,9 +18,9 @@ def _make(bert, folder, labelled, cross_batch_memory, **changes):
 @pytest.mark.parametrize(
     ("written", "resumed", "words"),
     [
-        (12, 0, "was written with a cross-batch memory; set cross_batch_memory to the size"),
-        (12, 6, "a cross-batch memory of another size; set cross_batch_memory to the size"),
-        (0, 12, "was written without a cross-batch memory; set cross_batch_memory=0"),
+        (12, 0, "has a cross-batch memory, but this run has none; set cross_batch_memory to the value"),
+        (12, 6, "does not have the size cross_batch_memory=6; set cross_batch_memory to the value"),
+        (0, 12, "has no cross-batch memory, but this run has one; set cross_batch_memory=0"),
     ],
 )
 def test_a_cross_batch_memory_of_another_size_is_not_resumed(written, resumed, words, bert, labelled, tmp_path):

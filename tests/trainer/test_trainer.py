@@ -62,16 +62,16 @@ def test_triplets(bert, sentences, tmp_path):
     metrics = trainer.evaluate()
     assert 0 <= metrics["eval_cosine_accuracy"] <= 1
     assert trainer.train_dataset.column_names == ["anchor", "positive", "negative"]
-    with pytest.raises(DataError, match="'group_by_label' needs labels, and TripletLoss takes given triplets"):
+    with pytest.raises(DataError, match="'group_by_label' needs labels, but the data of TripletLoss are triplets"):
         SentenceTransformerTrainer(
             model=model, args=make_arguments(tmp_path), train_dataset=data, loss=losses.TripletLoss(model)
         )
 
 
 def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
-    with pytest.raises(DataError, match="train_dataset is a DatasetDict; give a datasets.Dataset"):
+    with pytest.raises(DataError, match="train_dataset is a DatasetDict, not a datasets.Dataset"):
         make_trainer(bert, tmp_path, DatasetDict(train=labelled))
-    with pytest.raises(DataError, match="train_dataset is a list; give a datasets.Dataset"):
+    with pytest.raises(DataError, match="train_dataset is a list, not a datasets.Dataset"):
         make_trainer(bert, tmp_path, [{"text": "a", "label": 0}])
     model = SentenceTransformer(bert, device="cpu")
     with pytest.raises(DataError, match="the trainer needs a loss"):
@@ -80,7 +80,7 @@ def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
         make_arguments(tmp_path, batch_sampler="no_duplicates")
     with pytest.raises(DataError, match="train_dataset: a batch of 9 cannot hold labels with 2 sentences each"):
         make_trainer(bert, tmp_path, labelled, changes={"per_device_train_batch_size": 9})
-    with pytest.raises(DataError, match="no train_dataset to train on"):
+    with pytest.raises(DataError, match="the trainer has no data to train on; pass train_dataset"):
         make_trainer(bert, tmp_path, None).train()
 
 

@@ -1,12 +1,15 @@
-"""The command line. Only this package knows flags; each command parses its options, calls the library and prints.
+"""The command line. A command parses its options, calls the library and prints the result.
 
-    app                               the commands and their exit codes
+    app                               the Typer application with all commands
     inspect, train, compare,
     evaluate, encode, demo            one command each
-    options                           options that several commands take, and their checks
-    choices                           choices and help texts from the catalogue
+    options                           options that several commands have, and their checks
+    choices                           option values and help texts from the catalogue
     console                           errors, notes, checks of output paths, loading of models, tables of metrics
-    inspect_tables, reports           the tables of an inspection; the HTML report of a run
+    inspect_tables                    printing of the tables of an inspection
+    reports                           checks and writing of the HTML report of a run
+
+Only this package mentions flags such as `--overwrite`; the messages of the library mention arguments.
 
 The script `tercet` runs the Typer application `tercet.cli.app.app`.
 """

@@ -1,7 +1,7 @@
-"""`tercet`: the commands and their exit codes.
+"""The command `tercet` and its subcommands.
 
-Results go to standard output; notes, progress bars, warnings and errors go to standard error. Exit codes: 0 success,
-1 unexpected error, 2 invalid input (one line says what to do), 130 interrupted.
+Results go to standard output. Notes, progress bars, warnings and errors go to standard error. Exit codes: 0 success,
+1 unexpected error, 2 invalid input, 130 interrupted by Ctrl-C.
 """
 
 import typer
@@ -13,7 +13,7 @@ from tercet.cli.choices import CatalogueCommand, CatalogueGroup
 app = typer.Typer(
     name="tercet",
     cls=CatalogueGroup,
-    help="Train text-embedding models with triplet losses: labelled sentences in, a better model out.",
+    help="Train text-embedding models with triplet losses, on labelled sentences or on given triplets.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -32,4 +32,4 @@ def _print_version(wanted: bool) -> None:
 def main(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Train text-embedding models with triplet losses: labelled sentences in, a better model out."""
+    """Train text-embedding models with triplet losses, on labelled sentences or on given triplets."""

@@ -1,11 +1,11 @@
-"""Choices and help texts that come from the catalogue when a command line is parsed or help is printed.
+"""Take option values and help texts from the catalogue.
 
-A loss or a distance that is registered later, by a script or a plugin, is therefore a choice as well. A help text may
-contain these placeholders:
+The catalogue is read when a command line is parsed or a help text is printed. So a loss or a distance that a script or
+a plugin registers is a valid option value too. A help text may contain these placeholders:
 
-    {losses}  {distances}    each entry, as its name and its summary
+    {losses}  {distances}    the name and the summary of each entry
     {metrics}                the titles of the quality metrics
-    {suffixes}               the suffixes of the file formats
+    {suffixes}               the file extensions of the file formats
 """
 
 import sys
@@ -20,12 +20,12 @@ from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS, Registry
 from tercet.cli.console import print_error
 from tercet.errors import TercetError, listed
 
-# The column of help texts in a terminal of 80 columns, the widest that is used.
+# The width of the column of help texts. Typer's help is at most 80 columns wide.
 _HELP_WIDTH = 46
 
 
 def choice_option(registry: Registry[Any], help: str) -> Any:
-    """Return a `typer.Option` whose values are the names of a registry, with shell completion."""
+    """Return a `typer.Option` that accepts the names in a registry and completes them in the shell."""
 
     def check(name: str | None) -> str | None:
         if name is not None and name not in registry:
@@ -39,10 +39,10 @@ def choice_option(registry: Registry[Any], help: str) -> Any:
 
 
 class CatalogueCommand(TyperCommand):
-    """A command that fills in the placeholders of its help texts when the help is printed."""
+    """A command that replaces the placeholders in its help texts when it prints them."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help into the formatter."""
+        """Replace the placeholders, and write the help into the formatter."""
         self.help = fill_placeholders(self.help)
         for param in self.params:
             param.help = fill_placeholders(getattr(param, "help", None))  # type: ignore[attr-defined]
@@ -50,10 +50,13 @@ class CatalogueCommand(TyperCommand):
 
 
 class CatalogueGroup(TyperGroup):
-    """The commands. An error of the catalogue, such as a plugin that fails, is one line and exit code 2."""
+    """The group of all commands. It prints a `TercetError` of the catalogue as one line and exits with code 2.
+
+    A plugin that fails raises such an error before the command itself runs.
+    """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command line."""
+        """Parse the command line and run the command."""
         try:
             return super().main(*args, **kwargs)
         except TercetError as error:
@@ -62,7 +65,7 @@ class CatalogueGroup(TyperGroup):
 
 
 def fill_placeholders(text: str | None) -> str | None:
-    """Replace the placeholders of a help text by what the catalogue contains."""
+    """Replace the placeholders of a help text by the entries of the catalogue."""
     for placeholder, content in _PLACEHOLDERS.items():
         if text is not None and placeholder in text:
             text = text.replace(placeholder, content())
@@ -70,7 +73,7 @@ def fill_placeholders(text: str | None) -> str | None:
 
 
 def _summaries(registry: Registry[Any]) -> str:
-    # The mark \b keeps the line breaks of the paragraph that it begins.
+    # The character \b at the start of a paragraph makes Click keep its line breaks.
     entries = (
         textwrap.fill(f"{name}: {spec.summary}", _HELP_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         for name, spec in registry.items()

@@ -1,4 +1,4 @@
-"""`tercet compare`."""
+"""The command `tercet compare`."""
 
 import json
 import os
@@ -21,7 +21,8 @@ from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettin
 if TYPE_CHECKING:
     from rich.table import Table
 
-# A console at least this wide shows all metrics in one table. In a narrower one, a table would lose columns.
+# If the console has at least this many columns, one table shows all metrics. Otherwise the metrics are split into
+# several tables, because rich would cut off columns.
 _WIDE = 120
 _METRICS_PER_TABLE = 3
 _DEFAULTS = RunSettings()
@@ -34,16 +35,16 @@ def compare(
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            help="loss=…, margin=… or distance=…, with commas between the values; repeatable, all combinations. "
-            "[default: all losses for labelled sentences]"
+            help="Values to compare, such as loss=batch-all,batch-hard or margin=0.1,0.3 or distance=cosine. Repeat "
+            "the option to compare all combinations. [default: all losses for labelled sentences]"
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of runs of each variant, each with another seed.")] = 3,
-    steps: Annotated[int | None, typer.Option(help="The budget of a run, in steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="The budget of a run, in minutes of training.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of runs of each variant, each with a different seed.")] = 3,
+    steps: Annotated[int | None, typer.Option(help="The budget of each run, in steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="The budget of each run, in minutes of training.")] = None,
     epochs: Annotated[
         float | None,
-        typer.Option(help=f"The budget of a run, in passes over the data. [default: {_DEFAULTS.epochs:g}]"),
+        typer.Option(help=f"The budget of each run, in epochs (passes over the data). [default: {_DEFAULTS.epochs:g}]"),
     ] = None,
     model: opt.Model = DEFAULT_MODEL,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
@@ -56,26 +57,28 @@ def compare(
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
     seed: Annotated[
-        int, typer.Option(help="The first seed; it also decides which rows are held out.")
+        int, typer.Option(help="The first seed. It also determines which rows are held out.")
     ] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     no_packing: opt.NoPacking = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue with the runs that are missing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the comparison at --output with its missing runs.")
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start a new comparison, replacing an earlier one.")
+        bool, typer.Option("--overwrite", help="Start a new comparison and replace the one at --output.")
     ] = False,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only compare.json on standard output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Compare losses, margins and distances under one budget with several seeds; recommend one, with the reason."""
+    """Compare losses, margins and distances with the same budget and several seeds, and recommend one."""
     if resume and overwrite:
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
-    started = os.path.exists(output / "compare.json")  # False, without an error, for a name that is too long
+    started = os.path.exists(output / "compare.json")  # unlike Path.exists, it never raises for a name that is too long
     check_output_folder(output, overwrite=overwrite or resume or started, replaced=False)
     opt.check_evaluation(eval_data, eval_fraction)
     opt.check_numbers(
@@ -110,7 +113,7 @@ def compare(
 
 
 def print_comparison(record: ComparisonRecord) -> None:
-    """Print a line for each variant with mean ± standard deviation over its seeds, the failures, the recommendation."""
+    """Print the metrics of each variant (mean ± standard deviation over seeds), the failures and the recommendation."""
     from rich.console import Console
 
     console = Console()
@@ -153,7 +156,9 @@ def _cells(values: Mapping[str, MeanAndStd], metrics: Sequence[str]) -> list[str
 def _print_how_to_resume(output: Path) -> None:
     path = output / "compare.json"
     if not path.exists():
-        print_note("tercet: interrupted before the first run; nothing was written")
+        print_note(
+            "tercet: interrupted before the first run; no compare.json was written, so there is nothing to resume"
+        )
         return
     runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
     print_note(f"tercet: interrupted; {len(runs)} run(s) are complete. Resume with:\n  {resume_command('--overwrite')}")

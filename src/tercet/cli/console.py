@@ -1,4 +1,4 @@
-"""The console, as all commands use it: error reporting, notes, checks of output paths, loading of models, tables."""
+"""Functions that the commands share: report errors, print notes and tables, check output paths, load models."""
 
 import errno
 import functools
@@ -26,20 +26,23 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-BUNDLED = "bundled"  # as in `tercet.encoder.loading`, which imports torch, too slow for the help
-# Under torchrun only the first process prints notes. Every process prints its errors.
+BUNDLED = "bundled"  # repeated from `tercet.encoder.loading`, which imports torch and would slow down the help
+# In distributed training, only the first process prints notes. Every process prints its errors.
 IS_FIRST_PROCESS = is_first_launched()
 
-# The libraries read these variables when they are imported, and pass them on to the processes that a command starts.
+# Variables that turn off the progress bars of libraries. A library reads them when it is imported, and subprocesses
+# inherit them.
 _NO_PROGRESS_BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 
 _prints_notes = IS_FIRST_PROCESS
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Decorate a command: print an error of Tercet as one line and exit with code 2, or 130 after an interrupt.
+    """Decorate a command to print errors as one line and to set the exit code.
 
-    A command that has an argument `quiet` prints only results and errors if it is True.
+    The exit code is 2 for a `TercetError`, 130 for Ctrl-C and 1 for any other error. If the environment variable
+    TERCET_DEBUG is set, other errors are raised with their traceback. If the command has an argument `quiet` and it is
+    True, the command prints only results and errors.
     """
     arguments = tuple(inspect.signature(command).parameters)
 
@@ -66,9 +69,10 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def configure(*, quiet: bool) -> None:
-    """Set what a command prints besides its results: with `quiet` only errors, else notes and warnings too.
+    """Set what a command prints besides its results.
 
-    Bars that a command asks for, by `show_progress_bar`, are its own task.
+    If `quiet` is True, it prints only errors: no notes, warnings or progress bars of libraries. A command must also
+    pass `show_progress_bar=not quiet` to the functions that have this argument.
     """
     global _prints_notes
     _prints_notes = IS_FIRST_PROCESS and not quiet
@@ -83,18 +87,22 @@ def print_error(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a note on standard error: in the first process, and not under `--quiet`."""
+    """Print a note on standard error. With `--quiet`, and in all processes but the first, print nothing."""
     if _prints_notes:
         typer.echo(message, err=True)
 
 
 def name_flags(message: str, arguments: Iterable[str]) -> str:
-    """Replace the arguments that a message of the library names by the flags of the command.
+    """Replace argument names in a message of the library by the flags of the command.
 
     `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
-    `--text-column`. Words without an underscore, such as `model`, stay as they are, since they may be plain English,
-    unless the message begins with them and `must` or a colon follows, as in `epochs must be above 0`;
-    so does whatever is quoted, such as the name of a column, or is a part of a path.
+    `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only in
+    these forms with `=`, and at the start of a message before "must" or a colon, as in "epochs must be above 0". A name
+    in quotation marks, such as a column of the data, and a name in a path are not replaced.
+
+    Args:
+        message: the message of an exception.
+        arguments: the names of the arguments of the command.
     """
     for name in arguments:
         flag = f"--{name.replace('_', '-')}"
@@ -111,17 +119,17 @@ def name_flags(message: str, arguments: Iterable[str]) -> str:
 def load_model(
     name: str, *, device: str | None = None, trust_remote_code: bool = False, packing: bool = True
 ) -> "SentenceTransformer":
-    """Load the model that the user named, without the messages of transformers.
+    """Load a model, without the warnings and progress bars of transformers.
 
     Args:
         name: a folder, a name on the hub, or `bundled`.
-        device: the value of `--device`; None takes a GPU if there is one.
+        device: the value of `--device`; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code that comes with the model.
-        packing: whether to compute batches without padding.
+        packing: whether to compute batches without padding if the architecture allows it.
 
     Raises:
         DataError: PyTorch cannot compute on the device.
-        ModelError: the model is missing or broken.
+        ModelError: the model does not exist or cannot be loaded.
     """
     from tercet.encoder.loading import load_model as load
 
@@ -132,41 +140,41 @@ def load_model(
 
 
 def check_device(device: str) -> None:
-    """Raise `DataError` if PyTorch does not know the device or cannot compute on it."""
+    """Raise `DataError` if PyTorch cannot create a tensor on the device."""
     import torch
 
     try:
         torch.zeros(1, device=device)
-    except (AssertionError, RuntimeError, NotImplementedError) as error:  # which one depends on how PyTorch was built
+    except (AssertionError, RuntimeError, NotImplementedError) as error:  # the class depends on the build of PyTorch
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"cannot compute on --device {device}: {reason}; try --device cpu") from None
 
 
 def check_output_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> None:
-    """Raise `DataError` unless the folder `output` can be written and nothing is lost that the user wants to keep.
+    """Raise `DataError` if the folder `output` cannot be written, or has files and may not be overwritten.
 
     Args:
         output: the value of `--output`.
-        overwrite: whether an existing folder may be replaced.
-        replaced: whether the command replaces the folder as one piece; it then cannot be the current folder.
+        overwrite: whether a folder that has files may be overwritten.
+        replaced: whether the command replaces the whole folder. The current folder and its parents cannot be replaced.
     """
     with _report_invalid_path(output, "--output"):
         if output.is_file():
-            raise DataError(f"--output {output} is a file; name a folder")
+            raise DataError(f"--output {output} is a file; pass the path of a folder")
         if replaced and Path.cwd().is_relative_to(output.resolve()):
-            raise DataError(f"--output {output} is the current folder or contains it; name a folder inside it")
+            raise DataError(f"--output {output} is the current folder or contains it; choose another folder")
         _check_unused(output, overwrite=overwrite)
         _check_parent(output)
 
 
 def check_output_file(output: Path, data: str | None, *, overwrite: bool, option: str = "--output") -> None:
-    """Raise `DataError` unless the file `output` can be written and nothing is lost that the user wants to keep.
+    """Raise `DataError` if the file `output` cannot be written, or exists and may not be overwritten.
 
     Args:
         output: the value of the option.
-        data: the data that the command reads, which it must not replace.
-        overwrite: whether an existing file may be replaced.
-        option: the option's name, for messages.
+        data: the input data. If it is a file, `output` must be a different file.
+        overwrite: whether an existing file may be overwritten.
+        option: the name of the option, for messages.
     """
     with _report_invalid_path(output, option):
         if output.is_dir():
@@ -184,7 +192,7 @@ def _check_unused(output: Path, *, overwrite: bool, option: str = "--output") ->
 
 
 def _check_parent(output: Path) -> None:
-    """Check the nearest parent that exists; the folders below it will be created."""
+    """Raise `DataError` if the nearest existing parent of `output` is a file or a folder without write permission."""
     parent = next((folder for folder in output.absolute().parents if folder.exists()), output)
     if not parent.is_dir():
         raise DataError(f"cannot write {output}: {parent} is a file, not a folder; choose another path")
@@ -203,17 +211,22 @@ def _report_invalid_path(output: Path, option: str) -> Iterator[None]:
 
 
 def this_command(*without: str) -> str:
-    """Return the command line of this process, without some of its flags."""
+    """Return the command line of this process without the given flags."""
     return shlex.join(["tercet", *(word for word in sys.argv[1:] if word not in without)])
 
 
 def resume_command(without: str = "") -> str:
-    """Return the command line that resumes this command, without a flag that would conflict with `--resume`."""
+    """Return the command line that resumes this command; `without` is a flag that conflicts with `--resume`."""
     return f"{this_command('--resume', without)} --resume"
 
 
 def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
-    """Print a table of metrics on standard output, with a column for each set of metrics."""
+    """Print a table of metrics on standard output.
+
+    Args:
+        title: the title of the table.
+        columns: for each heading, the metrics of that column. The first column determines which metrics are printed.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -229,6 +242,6 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
 
 
 def before_after_change(record: RunRecord) -> dict[str, dict[str, Any]]:
-    """Return the metrics before and after training and their change, the columns of the table that ends a run."""
+    """Return the columns of the table that is printed after a run: metrics before and after training, and change."""
     before, after = record.before or {}, record.after or {}
     return {"before": before, "after": after, "change": {key: after[key] - before[key] for key in after}}

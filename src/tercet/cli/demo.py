@@ -1,4 +1,4 @@
-"""`tercet demo`: train on data and with a model that need no download."""
+"""The command `tercet demo`, which trains without a download: the data and the model are installed with Tercet."""
 
 import json
 import shutil
@@ -38,11 +38,13 @@ _DEFAULTS = RunSettings(eval_steps=10)
 def demo(
     output: Annotated[Path, typer.Option(help="The folder for the model.")] = Path("tercet-demo"),
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = _DEFAULTS.epochs,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same run.")] = _DEFAULTS.seed,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same run.")] = _DEFAULTS.seed,
     report: Annotated[
         Path | None, typer.Option(help="The .html file for the report. [default: OUTPUT-report.html]")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of an earlier demo.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model and the report of an earlier demo.")
+    ] = False,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only metrics.json on standard output.")] = False,
     quiet: opt.Quiet = False,
@@ -71,7 +73,7 @@ def demo(
             extra_settings={"data": "docstrings of the standard library"},
         )  # fmt: skip
     except TrainingInterrupted:
-        print_note("tercet: interrupted; run the demo again")
+        print_note("tercet: interrupted; the demo cannot be resumed, start it again with --overwrite")
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(run.record.to_dict(), indent=2))
@@ -88,7 +90,7 @@ def demo(
 
 
 def _search(model: "SentenceTransformer", sentences: list[str], shown: Sequence[str]) -> list[list[str]]:
-    """Return, for each search, the three nearest sentences, as they are shown."""
+    """Return the three most similar sentences for each search, in the form of `shown`."""
     nearest = model.similarity(model.encode(list(_SEARCHES)), model.encode(sentences)).topk(3).indices
     return [[shown[row] for row in rows] for rows in nearest.tolist()]
 

@@ -1,4 +1,4 @@
-"""`tercet encode`."""
+"""The command `tercet encode`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,14 @@ from tercet.errors import DataError
 def encode(
     model: opt.ModelArgument,
     data: opt.Data,
-    output: Annotated[Path, typer.Option(help="A .npy file (float32) or a .parquet file (text and embedding).")],
+    output: Annotated[
+        Path, typer.Option(help="The file to write: .npy (float32) or .parquet (columns text and embedding).")
+    ],
     batch_size: opt.EncodeBatchSize = None,
-    normalize: Annotated[bool, typer.Option("--normalize", help="Scale embeddings to length 1.")] = False,
-    prompt_name: Annotated[str | None, typer.Option(help="The model's prompt to put before each sentence.")] = None,
+    normalize: Annotated[bool, typer.Option("--normalize", help="Scale each embedding to length 1.")] = False,
+    prompt_name: Annotated[
+        str | None, typer.Option(help="The name of the model's prompt to put before each sentence.")
+    ] = None,
     text_column: opt.TextColumn = None,
     split: opt.Split = "train",
     device: opt.Device = None,
@@ -26,7 +30,7 @@ def encode(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Embed the sentences of a file, in their order."""
+    """Embed sentences and write the embeddings to a file, in the order of the sentences."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
     check_output_file(output, data, overwrite=overwrite)
@@ -44,7 +48,7 @@ def encode(
     with atomic_file(output) as partial:
         _write(partial, texts, embeddings)
     dim = embeddings.shape[1]
-    print_note(f"{len(texts)} embeddings of {dim} numbers written to {output}")
+    print_note(f"{len(texts)} embeddings of dimension {dim} written to {output}")
 
 
 def _write(path: Path, texts: list[str], embeddings: object) -> None:

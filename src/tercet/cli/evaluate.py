@@ -1,4 +1,4 @@
-"""`tercet evaluate`."""
+"""The command `tercet evaluate`."""
 
 import json
 from typing import Annotated
@@ -16,7 +16,8 @@ def evaluate(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Rank these sentences, for example the training data. [default: the other sentences of DATA]"
+            help="Labelled data to search in for each sentence of DATA, for example the training data. "
+            "[default: the other sentences of DATA]"
         ),
     ] = None,
     distance: opt.Distance = "cosine",
@@ -37,7 +38,7 @@ def evaluate(
 
     queries = load_labelled(data, Columns(text_column, label_column, split))
     gallery = load_labelled(reference, Columns(text_column, label_column)) if reference else None
-    from tercet.evaluation import LabelEvaluator  # slow to import, so only after the data are checked
+    from tercet.evaluation import LabelEvaluator  # imports torch, so import it only after the data are checked
 
     evaluator = LabelEvaluator(
         queries.sentences,

@@ -1,4 +1,4 @@
-"""`tercet inspect`."""
+"""The command `tercet inspect`."""
 
 import csv
 import json
@@ -12,10 +12,12 @@ from tercet.cli import options as opt
 from tercet.cli.console import check_output_file, load_model, print_note, report_errors
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
+from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
     from tercet.inspection.results import Inspection
 
+_DEFAULTS = RunSettings()
 LABEL_ISSUE_COLUMNS = ("row", "text", "label", "suggested_label", "log_odds")
 
 
@@ -23,52 +25,59 @@ LABEL_ISSUE_COLUMNS = ("row", "text", "label", "suggested_label", "log_odds")
 def inspect(
     data: opt.Data,
     model: Annotated[
-        str | None, typer.Option(help=f"{opt.MODEL_HELP} Without a model, only texts and labels are counted.")
+        str | None, typer.Option(help=f"{opt.MODEL_HELP} Without --model, only texts and labels are counted.")
     ] = None,
     label_issues: Annotated[
         Path | None,
-        typer.Option(help="Write the sentences whose label is probably wrong to this .csv file, the likeliest first."),
+        typer.Option(
+            help="Write the sentences whose label is probably wrong to this .csv file, largest log-odds first."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Write the tables, up to 200 rows each, and plots to this .html file.")
     ] = None,
-    batch_size: opt.BatchSize = 64,
-    samples_per_label: opt.SamplesPerLabel = 4,
+    batch_size: opt.BatchSize = _DEFAULTS.batch_size,
+    samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")] = 0,
+    device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files of --label-issues and --output.")
+        bool, typer.Option("--overwrite", help="Replace existing files at --label-issues and --output.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the complete result as JSON.")] = False,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Check labelled data before training: label sizes, duplicates, label issues, active triplets, settings."""
+    """Check labelled data before training: label sizes, duplicates, label issues, active triplets.
+
+    With --model, suggest settings for training as well.
+    """
     opt.check_batch(batch_size, samples_per_label)
     opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
     if model == "":
-        raise DataError("--model is empty; name a model, or omit the option")
+        raise DataError("--model is empty; pass the name of a model, or omit --model")
     check_report(output, "--output", overwrite=overwrite)
     if label_issues is not None:
         _check_label_issues(label_issues, data, model, overwrite=overwrite)
     from tercet.data.loading import Columns, load_labelled
 
     labelled = load_labelled(data, Columns(text_column, label_column, split), empty_texts=True)
-    # Slow to import, so that unreadable data are reported first.
+    # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 
     inspection = inspect_data(
         labelled,
-        None if model is None else load_model(model, trust_remote_code=trust_remote_code),
+        None if model is None else load_model(model, device=device, trust_remote_code=trust_remote_code),
         source=data,
         model_name=model,
         batch_size=batch_size,
         samples_per_label=samples_per_label,
         seed=seed,
-        show_progress_bar=True,
+        show_progress_bar=not quiet,
     )
-    # Print first, so that the result is not lost if a file cannot be written; write the files even if printing fails.
+    # Print first, so that the result is not lost if a file cannot be written. Write the files even if printing fails.
     try:
         _print(inspection, as_json=as_json)
     finally:
@@ -99,7 +108,7 @@ def _write(inspection: "Inspection", label_issues: Path | None, output: Path | N
 
 def _check_label_issues(path: Path, data: str, model: str | None, *, overwrite: bool) -> None:
     if model is None:
-        raise DataError("--label-issues needs --model: labels are checked by the embeddings of a model")
+        raise DataError("--label-issues needs --model: label issues are found with the embeddings of a model")
     if path.suffix != ".csv":
         raise DataError(f"--label-issues must end in .csv, got {str(path)!r}")
     check_output_file(path, data, overwrite=overwrite, option="--label-issues")

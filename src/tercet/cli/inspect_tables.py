@@ -1,4 +1,4 @@
-"""The tables of an inspection on standard output."""
+"""Print the tables of an inspection on standard output."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,12 +10,12 @@ from tercet.inspection.tables import Cell, Column, InspectionTable, Items, Line,
 
 _MAX_ROWS = 10
 _MAX_ITEMS = 5
-# Columns of the screen that a text from the data may take.
+# The maximum number of characters of a text from the data.
 _MAX_TEXT_LENGTH = 70
 
 
 def print_inspection(inspection: Inspection) -> None:
-    """Print the tables of an inspection, and its warnings below the tables that they are about."""
+    """Print the tables of an inspection. A warning is printed below its table; a table without rows is left out."""
     console = Console()
     for table in inspection_tables(inspection, _MAX_ROWS):
         if table.rows:
@@ -28,7 +28,7 @@ def _render(table: InspectionTable) -> Table:
     header = any(column.name for column in table.columns)
     rendered = Table(title=Text(table.title), title_justify="left", show_header=header)
     for column in table.columns:
-        # Labels often differ only at their ends, so a long word continues on the next line.
+        # overflow="fold" wraps long words instead of cutting them, because labels often differ only at their ends.
         name = "option" if column.kind == "setting" else column.name
         rendered.add_column(name, justify="right" if column.kind == "number" else "left", overflow="fold")
     for row in table.rows:
@@ -46,7 +46,7 @@ def _cell(cell: Cell, column: Column) -> Text:
 
 
 def _line(line: Line, column: Column) -> Text:
-    """Return one line as it is: rich must not read the data as its markup."""
+    """Return one line as a `Text`, because rich would interpret brackets in a plain string as markup."""
     if isinstance(line, Example):
         text, label = (truncate(part, _MAX_TEXT_LENGTH) for part in (line.text, line.label))
         return Text.assemble(f"{line.row}: ", text, (f"  [{label}]", "dim"))

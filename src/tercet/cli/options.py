@@ -1,4 +1,4 @@
-"""Options that several commands take: declared once, checked once."""
+"""Options that several commands have, and their checks."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of te
 Data = Annotated[str, typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.")]
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
-Loss = Annotated[str, choice_option(LOSSES, "Which triplets to train on.{losses}")]
+Loss = Annotated[str, choice_option(LOSSES, "The loss; it determines the triplets to train on.{losses}")]
 Distance = Annotated[str, choice_option(DISTANCES, "The distance between embeddings.{distances}")]
 BatchSize = Annotated[int, typer.Option(help=describe("batch_size"))]
 EncodeBatchSize = Annotated[
@@ -24,22 +24,29 @@ EncodeBatchSize = Annotated[
 SamplesPerLabel = Annotated[int, typer.Option(help=describe("samples_per_label"))]
 LearningRate = Annotated[float, typer.Option(help=describe("learning_rate"))]
 WarmupRatio = Annotated[float, typer.Option(help=describe("warmup_ratio"))]
-EvalData = Annotated[str | None, typer.Option(help="Evaluate on this data.")]
+EvalData = Annotated[str | None, typer.Option(help="The data to evaluate on: a file or a data set on the hub.")]
 EvalFraction = Annotated[
     float | None,
-    typer.Option(help=f"Without --eval-data, hold out this fraction of each label. [default: {DEFAULT_EVAL_FRACTION}]"),
+    typer.Option(
+        help=f"Without --eval-data, hold out this fraction of each label's rows. [default: {DEFAULT_EVAL_FRACTION}]"
+    ),
 ]
-TextColumn = Annotated[str | None, typer.Option(help="The column of sentences.")]
-LabelColumn = Annotated[str | None, typer.Option(help="The column of labels.")]
-Split = Annotated[str, typer.Option(help="The split of a data set on the hub.")]
+TextColumn = Annotated[str | None, typer.Option(help="The column of sentences. [default: a usual name, such as text]")]
+LabelColumn = Annotated[str | None, typer.Option(help="The column of labels. [default: a usual name, such as label]")]
+Split = Annotated[str, typer.Option(help="The split to read, if DATA is a data set on the hub.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help=describe("bf16"))]
-NoPacking = Annotated[bool, typer.Option("--no-packing", help="Pad batches instead of packing sentences end to end.")]
+NoPacking = Annotated[
+    bool,
+    typer.Option(
+        "--no-packing", help="Pad the sentences of a batch to equal length instead of packing them without padding."
+    ),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
 MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
 Device = Annotated[
-    str | None, typer.Option(help="Where to compute, such as cpu or cuda:1. [default: a GPU if there is one]")
+    str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print only results and errors: no progress bars, notes or warnings.")
@@ -50,7 +57,8 @@ def check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
     """Raise `DataError` for the first option whose value is invalid.
 
     Args:
-        checks: for each option its name, its value, whether the value is valid, and which values are.
+        checks: for each option: its name, its value, whether the value is valid, and a description of the valid values,
+            such as "at least 1".
     """
     for name, value, valid, wanted in checks:
         if not valid:
@@ -64,7 +72,7 @@ def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None
 
 
 def check_batch(batch_size: int, samples_per_label: int) -> None:
-    """Raise `DataError` if the two numbers do not make a P×K batch."""
+    """Raise `DataError` if the two options do not give a P×K batch with P and K of at least 2."""
     if samples_per_label < 2:
         raise DataError(
             f"--samples-per-label must be at least 2, got {samples_per_label}: one sentence has no positive"

@@ -1,4 +1,4 @@
-"""Reports of the commands: the path is checked before the work, and the file is written atomically after it."""
+"""Check the path of an HTML report before the work starts, and write the report after it."""
 
 import importlib.util
 from pathlib import Path
@@ -15,7 +15,7 @@ _REQUIRED = ("plotly", "sklearn")
 
 
 def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
-    """Raise `DataError` if a report could not be written to `path`; None stands for no report."""
+    """Raise `DataError` if a report cannot be written to `path`. If `path` is None, no report is wanted: do nothing."""
     if path is None:
         return
     if path.suffix != ".html":
@@ -26,7 +26,7 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
 
 
 def write_report(path: Path, run: "TrainingRun") -> None:
-    """Write the report of a run and print its path."""
+    """Write the report of a training run atomically, and print a note with its path."""
     from tercet.data.labels import label_values, number_labels
     from tercet.report.run_report import EvaluatedSentences, write_run_report
 
@@ -43,7 +43,7 @@ def write_report(path: Path, run: "TrainingRun") -> None:
             before=before,
             after=after,
         )
-    # The command of the report starts a new run elsewhere, with nothing to resume or to overwrite.
+    # Leave out these flags: who repeats the run has no checkpoint to resume and no model to overwrite.
     command = this_command("--resume", "--overwrite")
     print_note("writing the report")
     with atomic_file(path) as partial:

@@ -1,4 +1,4 @@
-"""`tercet train`."""
+"""The command `tercet train`."""
 
 import json
 from pathlib import Path
@@ -56,17 +56,19 @@ def train(
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
     cross_batch_memory: Annotated[int, _help("cross_batch_memory")] = _DEFAULTS.cross_batch_memory,
-    save_every: Annotated[int | None, _help("save_every", "every epoch")] = _DEFAULTS.save_every,
+    save_every: Annotated[int | None, _help("save_every", "after every epoch")] = _DEFAULTS.save_every,
     keep: Annotated[int, _help("keep")] = _DEFAULTS.keep,
-    eval_steps: Annotated[int | None, _help("eval_steps", "before and after")] = _DEFAULTS.eval_steps,
-    report: Annotated[Path | None, typer.Option(help="Write a report of the run to this .html file.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last complete checkpoint.")] = False,
+    eval_steps: Annotated[int | None, _help("eval_steps", "only before and after training")] = _DEFAULTS.eval_steps,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run from its last complete checkpoint.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only metrics.json on standard output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Train a model on labelled sentences, and evaluate it before and after."""
+    """Train a model on labelled sentences or triplets, and evaluate it before and after."""
     check_output_folder(output, overwrite=overwrite)
     check_report(report, "--report", overwrite=overwrite)
     opt.check_evaluation(eval_data, eval_fraction)
@@ -106,6 +108,6 @@ def train(
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:
     if checkpoint is None:
-        print_note("tercet: interrupted before the first checkpoint; nothing was written")
+        print_note("tercet: interrupted before the first checkpoint; nothing was written, so start the run again")
         return
     print_note(f"tercet: interrupted; {checkpoint} is complete. Resume with:\n  {resume_command()}")

@@ -1,14 +1,14 @@
-"""Comparisons: which loss, margin or distance is better, beyond the noise of seeds?
+"""Compare losses, margins and distances over several seeds, and recommend one variant.
 
-    public.py               compare: the function for users, and for the command of the same name
+    public.py               compare: the public function, which the command of the same name calls
     plan.py                 Plan and Variant, and the grid of losses, margins and distances
-    run.py                  run_comparison: the loop over seeds and variants; it can be resumed
-    trial.py                one run: train with early stopping, save the best state
-    subprocess_runner.py    a function in a spawned subprocess
-    store.py                compare.json: read, write, and check that it fits
-    significance.py         paired differences over seeds, Student's t
-    recommendation.py       runs → summary of each variant → recommendation with its reason
-    peak_memory.py          peak memory of a process
+    run.py                  run_comparison: the loop over seeds and variants, which can be resumed
+    trial.py                run_trial: one run with early stopping, which saves the best state
+    subprocess_runner.py    run a function in a spawned subprocess
+    store.py                read, write and check compare.json
+    significance.py         paired differences over seeds, with Student's t distribution
+    recommendation.py       summarize the runs of each variant, and recommend a variant
+    peak_memory.py          measure the peak memory of a process
 
 Importing this package imports neither torch nor NumPy.
 """

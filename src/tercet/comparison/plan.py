@@ -1,4 +1,4 @@
-"""The plan of a comparison: variants (losses × margins × distances), seeds and a budget. Does not import torch."""
+"""Define the plan of a comparison: variants (losses × margins × distances), seeds and budget. Imports no torch."""
 
 import itertools
 import math
@@ -11,17 +11,17 @@ from tercet.errors import DataError, listed
 from tercet.runs.settings import RunSettings
 
 _DEFAULTS = RunSettings()
-# Settings that a variant, the budget or a single run decides.
+# Settings that a variant, the budget or the seed of a run sets, or that a comparison does not use.
 _NOT_SHARED = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A loss with its settings.
+    """A loss with a margin and a distance.
 
     Attributes:
         loss: the name of the loss.
-        margin: in units of the distance; None for a loss without a margin.
+        margin: the margin; None for a loss without a margin.
         distance: the name of the distance.
     """
 
@@ -31,13 +31,13 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The name in tables and files; the default distance is left out."""
+        """The name in tables and files, such as `batch-hard, margin 0.3`; it leaves out the default distance."""
         margin = [] if self.margin is None else [f"margin {_shortest(self.margin)}"]
         distance = [] if self.distance == _DEFAULTS.distance else [self.distance]
         return ", ".join([self.loss, *margin, *distance])
 
     def apply_to(self, settings: RunSettings) -> RunSettings:
-        """Return the settings with this loss, margin and distance."""
+        """Return `settings` with the loss, margin and distance of this variant."""
         margin = settings.margin if self.margin is None else self.margin
         return replace(settings, loss=self.loss, margin=margin, distance=self.distance)
 
@@ -47,13 +47,13 @@ DEFAULT_VARIANT = Variant(loss=_DEFAULTS.loss, margin=_DEFAULTS.margin, distance
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A comparison: every variant with every seed.
+    """The plan of a comparison, which runs every variant with every seed.
 
     Attributes:
-        variants: at least two.
-        seeds: of batches and dropout; with each seed, all variants see the same batches.
-        settings: of all runs; `max_steps`, or else `epochs`, is the budget of a run.
-        minutes: the budget of a run in minutes of training, without evaluation; None takes that of `settings`.
+        variants: the variants, at least two.
+        seeds: the random seeds of batches and dropout. With the same seed, all variants get the same batches.
+        settings: the settings of all runs. `max_steps` is the budget of a run, or `epochs` if `max_steps` is -1.
+        minutes: the budget of a run in minutes of training, without evaluation; None uses the budget of `settings`.
     """
 
     variants: tuple[Variant, ...]
@@ -67,9 +67,9 @@ class Plan:
         return [variant.name for variant in self.variants]
 
     def runs(self) -> list[tuple[int, Variant]]:
-        """Return seed and variant of each run, in their order.
+        """Return the seed and the variant of each run, in the order of execution.
 
-        Seeds are the outer loop, so that a comparison that is interrupted has run all variants equally often.
+        The outer loop is over seeds, so an interrupted comparison has run all variants about equally often.
         """
         return [(seed, variant) for seed in self.seeds for variant in self.variants]
 
@@ -78,7 +78,7 @@ class Plan:
         return f"{self.names.index(variant)}-seed-{seed}"
 
     def describe(self) -> dict[str, Any]:
-        """Return the plan as JSON values, for the `settings` in `compare.json`."""
+        """Return the plan as JSON values, for `settings` in `compare.json`."""
         shared = {name: value for name, value in asdict(self.settings).items() if name not in _NOT_SHARED}
         budget: dict[str, float] = {"epochs": self.settings.epochs}
         if self.minutes is not None:
@@ -89,7 +89,7 @@ class Plan:
 
 
 def batch_losses() -> list[str]:
-    """Return the names of the losses that mine labelled batches; they can be compared, as all see the same batches."""
+    """Return the names of the losses that mine labelled batches. A comparison trains them on the same batches."""
     return [name for name, spec in LOSSES.items() if spec.data == "labels"]
 
 
@@ -97,8 +97,9 @@ def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
     """Return all combinations of the losses, margins and distances that `grid` names.
 
     Args:
-        grid: entries `loss=…`, `margin=…` or `distance=…`, with commas between the values. Without an entry for it,
-            all losses for labelled sentences are taken, and the default margin and distance.
+        grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
+            `distance`. A key without an entry takes its default: all losses for labelled sentences, and the margin and
+            distance of `RunSettings`.
 
     Raises:
         DataError: an entry is invalid, or there are fewer than two variants.
@@ -111,9 +112,14 @@ def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
     for entry in grid:
         key, _, values = entry.partition("=")
         if key not in ("loss", "margin", "distance") or not values:
-            raise DataError(f"grid: {entry!r} is not loss=…, margin=… or distance=…, with commas between the values")
+            raise DataError(
+                f"grid: cannot read {entry!r}; expected for example 'loss=batch-hard' or 'margin=0.1,0.3' (keys: loss, "
+                "margin, distance)"
+            )
         if key in named:
-            raise DataError(f"grid: {key}=… is given twice; give all of its values at once, with commas between")
+            raise DataError(
+                f"grid: {key!r} is given twice; put all of its values into one entry, as in 'margin=0.1,0.3'"
+            )
         named[key] = [value.strip() for value in values.split(",")]
     losses = _check_known("loss", named.get("loss"), batch_losses())
     distances = _check_known("distance", named.get("distance", [_DEFAULTS.distance]), list(DISTANCES))
@@ -124,7 +130,10 @@ def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
     )
     variants = tuple(dict.fromkeys(product))
     if len(variants) < 2:
-        raise DataError(f"there is nothing to compare: {variants[0].name} is the only variant; tercet train trains one")
+        raise DataError(
+            f"grid: nothing to compare, because there is only one variant, {variants[0].name}; add values, or use "
+            "`tercet train` to train this one"
+        )
     return variants
 
 
@@ -146,5 +155,5 @@ def _parse_margin(value: str) -> float:
 
 
 def _shortest(number: float) -> str:
-    """Return a number with as few digits as identify it, and without `.0`."""
+    """Return the shortest text of a number that keeps its exact value, without `.0`."""
     return f"{number:g}" if float(f"{number:g}") == number else repr(number)

@@ -1,6 +1,6 @@
-"""`compare`: from data that a user names to a recommended loss, with its model and the record of all runs.
+"""Compare variants and save the model of the recommended one: the public function `compare`.
 
-It checks arguments and data before it imports torch, so that errors, like the help of the command, are quick.
+It checks the arguments and the data before it imports torch, which takes seconds. So errors are raised quickly.
 """
 
 import functools
@@ -47,35 +47,38 @@ def compare(
     overwrite: bool = False,
     report_progress: Callable[[str], None] | None = None,
 ) -> ComparisonRecord:
-    """Compare losses, margins and distances under one budget with several seeds, and recommend one.
+    """Compare losses, margins and distances with several seeds and the same budget per run, and recommend a variant.
 
-    Each run is a subprocess, so a script that calls this needs `if __name__ == "__main__":`.
+    Each run is a spawned subprocess, so a script must call this inside `if __name__ == "__main__":`.
 
     Args:
         data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset` with
             the columns `sentence` and `label`.
         output: the folder for `compare.json` and the model of the recommended variant.
-        grid: entries `loss=…`, `margin=…` or `distance=…`, with commas between the values; all combinations are
-            compared. By default, all losses for labelled sentences.
-        seeds: number of runs of each variant; the seeds count up from `settings.seed`.
-        minutes: the budget of a run in minutes of training; None takes `max_steps` or `epochs` of the settings.
-        settings: of all runs; `loss`, `margin` and `distance` come from `grid` instead.
-        model: a folder, a name on the hub, or `"bundled"`.
-        eval_data: data to evaluate on, of the same kind as `data`; None holds out a part of `data`.
-        eval_fraction: the fraction of each label to hold out if there is no `eval_data`.
-        text_column: the column of sentences in a file; None takes the one with a usual name.
-        label_column: the column of labels in a file; None takes the one with a usual name.
-        split: the split of a data set on the hub.
-        device: where to train; None uses a GPU if there is one.
+        grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
+            `distance`. All combinations of the values are compared. A key without an entry takes its default: all
+            losses for labelled sentences, and the margin and distance of `RunSettings`.
+        seeds: number of runs of each variant. The seeds are `settings.seed`, `settings.seed` + 1 and so on.
+        minutes: the budget of a run in minutes of training; None uses `max_steps` or `epochs` of `settings`.
+        settings: the settings of all runs, except `loss`, `margin` and `distance`, which come from `grid`.
+        model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`).
+        eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
+        eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`. Not
+            used for a `datasets.Dataset`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`. Not
+            used for a `datasets.Dataset`.
+        split: the split to read if `data` is the name of a data set on the hub.
+        device: the device to train on; None uses a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
-        trust_remote_code: whether to run Python code that comes with the model.
+        trust_remote_code: whether to run Python code from the model's repository.
         resume: continue the comparison in `output`.
-        overwrite: start a new comparison, whatever is in `output`.
-        report_progress: called with a line of text after each run; None logs it.
+        overwrite: start a new comparison, which replaces the one in `output`.
+        report_progress: a function that is called with a line of text after each run; None logs the line.
 
     Raises:
-        DataError: an argument or the data cannot be used, or every run failed.
-        KeyboardInterrupt: Ctrl-C; `resume` continues.
+        DataError: an argument is invalid, the data cannot be read or compared, or every run failed.
+        KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
 
     Example:
         ```python
@@ -100,7 +103,9 @@ def compare(
     if minutes is not None and settings.max_steps > 0:
         raise DataError("minutes and max_steps exclude each other; pass one of them")
     if launched_world_size() > 1:
-        raise DataError("a comparison starts processes itself; start it without torchrun")
+        raise DataError(
+            "a comparison cannot run under torchrun, because each run is a process itself; start it with python"
+        )
 
     from tercet.data.loading import Columns  # imports NumPy
     from tercet.runs.data import load_run_data, name_of
@@ -114,7 +119,10 @@ def compare(
         seed=settings.seed,
     )
     if evaluation is None:
-        raise DataError("no row is held out, so nothing can be compared; pass eval_data, or more data")
+        raise DataError(
+            "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "
+            "eval_fraction, or more data"
+        )
 
     from tercet.comparison.run import logger, run_comparison  # imports torch, which takes seconds
     from tercet.encoder.loading import load_model

@@ -1,4 +1,4 @@
-"""From the runs of a comparison to a summary of each variant, and to the variant to take, with the reason."""
+"""Summarize the runs of each variant of a comparison, and recommend a variant with the reason."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,11 @@ from tercet.catalogue import METRICS, metric_title
 from tercet.comparison.significance import CONFIDENCE, Difference, mean_and_std, paired_difference
 from tercet.records import DifferenceRecord, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
-# The metric that decides: it looks at the complete ranking, not only at its head.
+# The metric that determines the recommendation. MAP@R scores the first R ranks, where R is the number of sentences with
+# the label of the query. recall@1 scores only the first rank.
 METRIC = "map@r"
-# Seconds per step that differ by less than this factor count as equal: other work on the machine makes that much.
+# Two variants count as equally fast if their seconds per step differ by at most this factor. Other processes on the
+# machine cause differences of this size.
 SIMILAR_SPEED = 1.1
 
 Scores = Mapping[str, Mapping[int, float]]
@@ -22,7 +24,7 @@ def compared_metrics() -> list[str]:
 
 
 def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[VariantSummary]:
-    """Return, for each variant, mean and standard deviation of its metrics over the seeds, and the runs that failed."""
+    """Return the summary of each variant: mean and standard deviation of its metrics, and its failed runs."""
     summaries = []
     for name in names:
         own = [run for run in runs if run.variant == name]
@@ -34,12 +36,12 @@ def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[Variant
 
 
 def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -> Recommendation | None:
-    """Return which variant to take, by the differences in MAP@R over seeds; None if every run failed.
+    """Return the recommended variant, based on differences in MAP@R over seeds. Return None if every run failed.
 
     Args:
-        runs: of the comparison.
-        names: of the variants.
-        default: the variant to prefer among equally good and equally fast ones.
+        runs: the runs of the comparison.
+        names: the names of the variants.
+        default: the variant that is recommended if it is as good and as fast as the best ones.
     """
     scores, why_fewer_seeds = _comparable_scores(runs, names)
     if not scores:
@@ -54,20 +56,21 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
     if not others:
         outcome, chosen = "alone", best
         reason = f"{best} is the only variant " + (
-            "with a run that ended well; other runs of it failed." if why_fewer_seeds else "whose runs all ended well."
+            "with a successful run; its other runs failed." if why_fewer_seeds else "whose runs all succeeded."
         )
     elif all(difference.seeds == 1 for difference in differences.values()):
         outcome, chosen = "one seed", best
         reason = (
-            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}), but one seed says "
-            "nothing about noise: with another seed the order may be different. "
-        ) + (why_fewer_seeds or "Compare with three seeds.")
+            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}). But the variants "
+            "have fewer than two seeds in common, so the variation across seeds is unknown: other seeds may change the "
+            "order. "
+        ) + (why_fewer_seeds or "Compare with at least three seeds.")
     elif len(equals) == 1:
         outcome, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - differences[name].half_width)
         reason = (
-            f"{best} is better than each of the others beyond noise: {title} {mean[best]:.4f}, "
-            f"{_format_difference(differences[nearest])} above {nearest}, which comes nearest. {why_fewer_seeds}"
+            f"{best} is better than every other variant beyond noise: {title} {mean[best]:.4f}, "
+            f"{_format_difference(differences[nearest])} above {nearest}, the closest variant. {why_fewer_seeds}"
         ).rstrip()
     else:
         outcome, (chosen, why) = "no difference", _choose_among(equals, scores, runs, before, default)
@@ -89,7 +92,7 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
 
 
 def best_seed(runs: Sequence[TrialRecord], variant: str) -> int:
-    """Return the seed of the variant's run with the highest MAP@R; the lowest seed of several equal ones."""
+    """Return the seed of the variant's run with the highest MAP@R. Among equal runs, return the lowest seed."""
     scores = _scores_by_seed(runs, variant)
     return max(sorted(scores), key=lambda seed: scores[seed])
 
@@ -105,10 +108,10 @@ def _scores_by_seed(runs: Sequence[TrialRecord], variant: str) -> dict[int, floa
 
 
 def _comparable_scores(runs: Sequence[TrialRecord], names: Sequence[str]) -> tuple[dict[str, dict[int, float]], str]:
-    """Return MAP@R by variant and seed, on the seeds that all variants have, and why these are not all seeds.
+    """Return MAP@R by variant and seed, and a sentence on why seeds are left out (empty if none are).
 
-    Variants with a run that failed are left out, unless all have one. If those have no seed in common, each keeps
-    its own seeds.
+    Leave out variants with a failed run. If every variant has one, keep all variants with a successful run instead, on
+    the seeds that succeeded for each of them. If there is no such seed, each variant keeps its own successful seeds.
     """
     scores = {name: by_seed for name in names if (by_seed := _scores_by_seed(runs, name))}
     failed = {run.variant for run in runs if run.failed is not None}
@@ -116,16 +119,16 @@ def _comparable_scores(runs: Sequence[TrialRecord], names: Sequence[str]) -> tup
         return ended, ""
     common = set.intersection(*(set(by_seed) for by_seed in scores.values())) if scores else set()
     if not common:
-        return scores, "Each variant has a run that failed, and every seed failed for at least one variant."
+        return scores, "Every variant has a failed run, and no seed succeeded for all of them."
     seeds = ", ".join(map(str, sorted(common)))
-    why = f"Each variant has a run that failed, so only the seeds that failed for none are compared: {seeds}."
+    why = f"Every variant has a failed run, so only the seeds that succeeded for all compared variants count: {seeds}."
     return {name: {seed: by_seed[seed] for seed in common} for name, by_seed in scores.items()}, why
 
 
 def _difference(scores: Scores, first: str, second: str) -> Difference:
     if scores[first].keys() == scores[second].keys():
         return paired_difference(scores[first], scores[second])
-    # Failures left the two variants with different seeds, so no differences can be paired.
+    # Because of failed runs, the two variants have different seeds, so their differences cannot be paired.
     gap = statistics.fmean(scores[first].values()) - statistics.fmean(scores[second].values())
     return Difference(mean=gap, half_width=float("inf"), seeds=1)
 
@@ -140,60 +143,70 @@ def _difference_record(difference: Difference) -> DifferenceRecord:
 
 
 def _compare_with_start(scores: Mapping[int, float], before: float) -> str:
-    """Return a sentence if it is not certain that training has improved the model, else nothing."""
+    """Return a sentence if training has not improved the model, or not beyond noise; else an empty string."""
     difference = paired_difference(scores, dict.fromkeys(scores, before))
     start = f"than the model before training ({metric_title(METRIC)} {before:.4f})."
     if difference.mean <= 0:
-        return f" But it is no better {start}"
+        return f" But this variant is not better {start}"
     if difference.seeds > 1 and not difference.beyond_noise:
-        return f" But it is not better, beyond noise, {start}"
+        return f" But this variant is not better, beyond noise, {start}"
     return ""
 
 
 def _choose_among(
     equals: Sequence[str], scores: Scores, runs: Sequence[TrialRecord], before: float, default: str
 ) -> tuple[str, str]:
-    """Choose one of several variants without a difference beyond noise, the highest first; return it and the reason.
+    """Choose one of several variants that do not differ beyond noise. Return it and the reason.
 
-    A seed that collapsed widens the interval. So the variants that improved with every seed come first, then those that
-    improved on average; among these, the default if it is fast, or else the fastest.
+    1. Keep the variants that improved the model with every seed. If there are none, keep those that improved it on
+       average. This excludes variants with a collapsed seed, which seem equally good because it widens the interval.
+    2. If several are left, choose the default if it is about as fast as the fastest, else the highest of the fastest.
+    3. If no variant improved the model, choose the highest.
+
+    Args:
+        equals: the variants, the highest first.
+        scores: MAP@R by variant and seed.
+        runs: the runs of the comparison.
+        before: MAP@R of the model before training.
+        default: the default variant.
     """
     for of_seeds, when in ((min, "with every seed"), (statistics.fmean, "on average")):
         improved = [name for name in equals if of_seeds(scores[name].values()) > before]
         if len(improved) == 1:
-            return improved[0], f"the only one of them that improved {when}"
+            return improved[0], f"the only one of them that improved the model {when}"
         if improved:
             return _choose_fastest(improved, runs, default)
-    return equals[0], "the highest of them"
+    return equals[0], f"the one with the highest {metric_title(METRIC)}"
 
 
 def _choose_fastest(names: Sequence[str], runs: Sequence[TrialRecord], default: str) -> tuple[str, str]:
+    highest = f"the one with the highest {metric_title(METRIC)}"
     seconds: dict[str, float] = {}
     for name in names:
         mean = _mean_and_std([run for run in runs if run.variant == name], "seconds_per_step").mean
         if mean is not None:
             seconds[name] = mean
     if not seconds:
-        return (default, "the default") if default in names else (names[0], "the highest of them")
+        return (default, "the default") if default in names else (names[0], highest)
     fast = [name for name in seconds if seconds[name] <= SIMILAR_SPEED * min(seconds.values())]
     if default in fast:
-        return default, f"the default, and as fast as any of them ({seconds[default]:.3g} s/step)"
+        return default, f"the default, and about as fast as the fastest ({seconds[default]:.3g} s/step)"
     chosen = fast[0]
     if len(fast) == len(seconds):
-        return chosen, f"the highest of them, and all are about equally fast ({seconds[chosen]:.3g} s/step)"
-    what = "fastest" if len(fast) == 1 else "highest of the fastest"
+        return chosen, f"{highest}, and all are about equally fast ({seconds[chosen]:.3g} s/step)"
+    what = "the fastest" if len(fast) == 1 else f"{highest} among the fastest"
     slowest = max(seconds.values())
-    return chosen, f"the {what} ({seconds[chosen]:.3g} s/step; the others take up to {slowest:.3g} s/step)"
+    return chosen, f"{what} ({seconds[chosen]:.3g} s/step; the others take up to {slowest:.3g} s/step)"
 
 
 def _format_difference(difference: Difference) -> str:
     if difference.seeds == 1:
-        return f"{difference.mean:.4f} (the noise is not known)"
+        return f"{difference.mean:.4f} (variation across seeds unknown)"
     return (
         f"{difference.mean:.4f} ± {difference.half_width:.4f} ({CONFIDENCE:.0%} confidence, {difference.seeds} seeds)"
     )
 
 
 def _join(names: Sequence[str]) -> str:
-    """Join names by semicolons, because names contain commas."""
+    """Join names with semicolons, because names contain commas."""
     return f"{'; '.join(names[:-1])} and {names[-1]}"

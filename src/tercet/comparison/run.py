@@ -1,10 +1,10 @@
-"""The loop of a comparison: every variant from the same start, under the same budget, with several seeds.
+"""Run a comparison: each variant with each seed, from the same initial weights and with the same budget.
 
-    DIR/compare.json   the record: settings, fingerprints of the data, all runs so far; at the end the recommendation
+    DIR/compare.json   the record: settings, fingerprints of the data, all runs so far; at the end, the recommendation
     DIR/.runs/         one model per variant, of its best seed so far; removed at the end
-    DIR/model/         the model of the recommended variant, at the end
+    DIR/model/         the model of the recommended variant; exists at the end
 
-A comparison can be resumed after every step: a run counts once it is in compare.json, and its model is saved before.
+An interrupted comparison can be resumed. A run is done once it is in compare.json. Its model is saved before that.
 """
 
 import logging
@@ -33,7 +33,7 @@ from tercet.runs.build import training_arguments
 
 logger = logging.getLogger(__name__)
 
-# Number of steps to measure the seconds per step; the timer leaves out the first ones, which are slower.
+# The number of steps in which the seconds per step are measured. The timer leaves out the first ones, which are slower.
 _TIMED_STEPS = 15
 
 
@@ -49,39 +49,44 @@ def run_comparison(
     overwrite: bool = False,
     report_progress: Callable[[str], None] = logger.info,
 ) -> ComparisonRecord:
-    """Run what is missing, each run in its own process, and return the content of `compare.json`.
+    """Run all missing and failed runs, each in its own subprocess, and return the content of `compare.json`.
 
     Args:
-        load: returns the model that all runs start from; picklable.
-        train_data: columns `sentence` and `label`.
-        eval_data: the same columns.
+        load: a picklable function that returns the model that all runs start from.
+        train_data: training data with the columns `sentence` and `label`.
+        eval_data: evaluation data with the same columns.
         output: the folder for `compare.json` and the model.
-        plan: variants, seeds and budget.
+        plan: the variants, the seeds and the budget.
         extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
         resume: continue the comparison in `output`.
-        overwrite: start a new comparison, whatever is in `output`.
-        report_progress: called with a line of text after each run.
+        overwrite: start a new comparison, which replaces the one in `output`.
+        report_progress: a function that is called with a line of text after each run.
 
     Raises:
-        DataError: data, settings or the state of `output` do not fit, or every run failed.
-        KeyboardInterrupt: Ctrl-C; `resume` continues.
+        DataError: a setting or the data are invalid, there is nothing to resume in `output`, there is a comparison but
+            `resume` and `overwrite` are False, the settings or data differ from those the comparison was started with,
+            or every run failed.
+        KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
     """
     extra_settings = extra_settings or {}
     check_trainable(*labels_of(eval_data, "label", "the evaluation data"), "the evaluation data")
     work = output / ".runs"
-    training_arguments(plan.settings, work, triplets=False)  # fail now, not in each run
+    training_arguments(plan.settings, work, triplets=False)  # Raise errors now instead of in each run.
     steps = _budget_steps(plan, train_data)
     data = {"train": fingerprint(train_data), "eval": fingerprint(eval_data)}
     settings = {**extra_settings, **plan.describe()}
     record = open_record(output, settings, data, resume=resume, overwrite=overwrite)
     if record.finished:
-        shutil.rmtree(work, ignore_errors=True)  # exists if the process was killed after the last write
+        shutil.rmtree(work, ignore_errors=True)  # It exists if the process was killed after the last write.
         return record
     if record.environment != environment():
-        report_progress("earlier runs had another machine or other versions, so at least their times are different")
+        report_progress(
+            "the earlier runs used a different machine or different library versions, so do not compare their seconds "
+            "per step and their memory with those of the new runs"
+        )
     record.runs = [run for run in record.runs if run.failed is None]
     if record.runs or not (output / FILE).exists():
-        write_record(output, record)  # now, because it may fail, and a run may take an hour
+        write_record(output, record)  # Raise write errors before the first run, which may take an hour.
     base = Trial(
         load=load, settings=plan.settings, train_data=train_data, output=work / "timing", start_seed=plan.seeds[0],
         threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
@@ -107,7 +112,7 @@ def run_comparison(
             result |= run_in_subprocess(run_trial, trial)
         run = _record_of_run(variant, seed, result)
         _check_same_start(run, record.runs, output)
-        if not record.runs:  # the model could be loaded, so the model that `overwrite` gives up may go
+        if not record.runs:  # The first run could load its model, so the old model can be removed now.
             shutil.rmtree(output / "model", ignore_errors=True)
         record.runs.append(run)
         write_record(output, record)
@@ -117,7 +122,7 @@ def run_comparison(
 
 
 def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRecord:
-    """Add summary and recommendation, and move the recommended model to its place."""
+    """Add the summary and the recommendation to the record, and move the recommended model to `model/`."""
     order = {(seed, variant.name): position for position, (seed, variant) in enumerate(plan.runs())}
     record.runs.sort(key=lambda run: order[run.seed, run.variant])
     record.summary = summarize(record.runs, plan.names)
@@ -126,13 +131,15 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     if record.recommendation is None:
         shutil.rmtree(work, ignore_errors=True)
         write_record(output, record)
-        raise DataError(f"every run failed, the first with: {record.runs[0].failed}; see {output / FILE}")
+        raise DataError(
+            f"every run failed, the first with: {record.runs[0].failed}; {output / FILE} has the reason of each failure"
+        )
     best = work / plan.run_folder(record.recommendation.variant, record.recommendation.seed)
     if best.exists():
         shutil.rmtree(output / "model", ignore_errors=True)
         best.rename(output / "model")
-    elif not (output / "model").exists():  # if it exists, the process ended between the move and the last write
-        raise DataError(f"{best}, the best model, is missing; start a new comparison with overwrite=True")
+    elif not (output / "model").exists():  # It exists if the process was killed between the move and the last write.
+        raise DataError(f"the recommended model is missing in {best}; start a new comparison with overwrite=True")
     record.finished = True
     write_record(output, record)
     shutil.rmtree(work, ignore_errors=True)
@@ -140,7 +147,7 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
 
 
 def _record_of_run(variant: Variant, seed: int, result: Mapping[str, Any]) -> TrialRecord:
-    """Return the record of a run, or raise `DataError` if there was no model to start from."""
+    """Return the record of a run. Raise `DataError` if the initial model could not be loaded."""
     if "not_loaded" in result:
         raise DataError(result["not_loaded"])
     return TrialRecord(
@@ -157,9 +164,9 @@ def _budget_steps(plan: Plan, train_data: Dataset) -> int:
 
 
 def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord, base: Trial) -> dict[str, Any]:
-    """Return `budget_steps`, the number of steps that fit into the minutes, or what the timing returned if it failed.
+    """Return `{"budget_steps": n}`, with the number of steps that take `minutes`, or the failed result of the timing.
 
-    Steps are timed once per variant, so that all of its seeds take the same number of steps.
+    Measure the time per step once per variant, so that all of its seeds get the same number of steps.
     """
     known = record.steps_in_budget
     if variant.name not in known:
@@ -174,12 +181,13 @@ def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord
 def _check_same_start(run: TrialRecord, runs: list[TrialRecord], output: Path) -> None:
     if len({other.start for other in (*runs, run) if other.start is not None}) > 1:
         raise DataError(
-            f"the model has changed since {output / FILE} was started; start a new comparison with overwrite=True"
+            f"the model has changed since the comparison in {output / FILE} was started; start a new comparison with "
+            "overwrite=True"
         )
 
 
 def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> None:
-    """Remove all models except that of the best seed of each variant, and everything that a failed run has left."""
+    """Remove all models except that of the best seed of each variant. Remove the files of failed runs too."""
     ended = {run.variant for run in runs if run.failed is None}
     kept = {plan.run_folder(variant, best_seed(runs, variant)) for variant in ended}
     for folder in work.glob("*") if work.exists() else ():

@@ -1,11 +1,12 @@
-"""Is one variant better than another, beyond noise? Paired differences over seeds, with Student's t distribution.
+"""Compute confidence intervals of the difference between two variants, from paired differences over seeds.
 
-Two runs with the same seed see the same batches, so the effect of a lucky seed on both cancels in their difference.
-With n seeds, the confidence interval of the mean difference has the half-width
+Two runs with the same seed get the same batches. A lucky seed helps both, so its effect cancels in their difference.
+With n seeds, the confidence interval of the mean difference is mean ± half_width, where
 
-    t · s / √n        s: their standard deviation, t: quantile of Student's t with n − 1 degrees of freedom
+    half_width = t · s / √n
 
-For a few seeds, t is large (12.7 for two, 4.3 for three), because s itself is uncertain. All functions are pure.
+s is the standard deviation of the differences, and t is the quantile of Student's t distribution with n − 1 degrees of
+freedom. For few seeds, t is large (12.7 for two, 4.3 for three, at 95% confidence), because s itself is uncertain.
 """
 
 import math
@@ -14,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-# A metric of a few sentences has few possible values, so the differences of all seeds may be equal and s may be 0.
-# No difference is known more precisely than this.
+# The smallest half-width. A metric on few sentences has few possible values, so all differences can be equal. Then s is
+# 0, but the mean difference is still not exact.
 RESOLUTION = 1e-4
 
 
@@ -25,7 +26,7 @@ class Difference:
 
     Attributes:
         mean: the mean difference.
-        half_width: the confidence interval is mean ± half_width; at least `RESOLUTION`, and inf for one seed.
+        half_width: half the width of the confidence interval, at least `RESOLUTION`; inf for one seed.
         seeds: the number of differences.
     """
 
@@ -35,22 +36,22 @@ class Difference:
 
     @property
     def beyond_noise(self) -> bool:
-        """Whether 0 lies outside of the interval."""
+        """True if 0 is outside the confidence interval."""
         return abs(self.mean) > self.half_width
 
 
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Difference:
-    """Return `first` − `second` over the seeds that both have.
+    """Return the mean difference `first` − `second` over the seeds that both have, with its confidence interval.
 
     Args:
-        first: a value for each seed.
-        second: the same.
-        confidence: of the interval.
+        first: the metric of one variant by seed.
+        second: the metric of the other variant by seed.
+        confidence: the confidence of the interval, such as 0.95.
 
     Raises:
-        ValueError: no seed is in both.
+        ValueError: `first` and `second` have no seed in common.
     """
     common = sorted(first.keys() & second.keys())
     if not common:
@@ -64,7 +65,7 @@ def paired_difference(
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and standard deviation (with n − 1 in the denominator); the deviation of one value is None."""
+    """Return the mean and the standard deviation (with n − 1 in the denominator), which is None for a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
@@ -84,7 +85,7 @@ def student_quantile(confidence: float, degrees: int) -> float:
 
 
 def student_within(t: float, degrees: int) -> float:
-    """Return P(|T| ≤ t): a finite sum for integer degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    """Return P(|T| ≤ t) for t ≥ 0. Source: Abramowitz and Stegun, 26.7.3 for odd and 26.7.4 for even `degrees`."""
     angle = math.atan(t / math.sqrt(degrees))
     cosine, sine = math.cos(angle), math.sin(angle)
     odd = degrees % 2

@@ -1,4 +1,4 @@
-"""Reading and writing `compare.json`: the comparison so far, written atomically after each run, read to resume."""
+"""Read, write and check `compare.json`, the record of a comparison. It is written atomically after each run."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tercet.errors import DataError
 from tercet.records import ComparisonRecord
 
 FILE = "compare.json"
-# Paths may be relative to another folder, and `fingerprint` compares the content of the files.
+# A resumed comparison may name its data by a different path. `fingerprint` compares the content instead.
 _NOT_COMPARED = ("data", "eval_data")
 _DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
 
@@ -25,17 +25,18 @@ _DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
 def open_record(
     folder: Path, settings: dict[str, Any], data: dict[str, Any], *, resume: bool, overwrite: bool
 ) -> ComparisonRecord:
-    """Return the record in `folder` to continue, or a new one.
+    """Return the record in `folder` if the comparison is resumed, else a new record.
 
     Args:
-        folder: the output of the comparison.
-        settings: of the comparison that starts now.
-        data: fingerprints of its data.
+        folder: the output folder of the comparison.
+        settings: the settings of the comparison that starts or continues now.
+        data: the fingerprints of its training and evaluation data.
         resume: continue the comparison in `folder`.
-        overwrite: start a new comparison, whatever is in `folder`.
+        overwrite: start a new comparison, which replaces the one in `folder`.
 
     Raises:
-        DataError: there is nothing to resume; there is, but `resume` is not set; or settings or data have changed.
+        DataError: there is nothing to resume in `folder`, there is a comparison but `resume` and `overwrite` are False,
+            or the settings or data differ from those the comparison was started with.
     """
     path = folder / FILE
     new = ComparisonRecord(settings=settings, data=data, environment=environment())
@@ -46,7 +47,7 @@ def open_record(
     if overwrite:
         return new
     record = _read(path)
-    if not record.runs:  # the comparison ended before its first run, so there is nothing to lose
+    if not record.runs:  # It stopped before its first run, so nothing is lost.
         return new
     if not resume:
         state = f"an unfinished comparison with {len(record.runs)} run(s)"
@@ -66,7 +67,7 @@ def write_record(folder: Path, record: ComparisonRecord) -> None:
 
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
-    """Return the number of sentences and of labels, and a digest of all of them in their order."""
+    """Return the number of sentences, the number of labels, and a SHA-256 digest of all rows in their order."""
     sentences, labels = data["sentence"][:], label_values(data)
     digest = hashlib.sha256()
     for sentence, label in zip(sentences, labels, strict=True):
@@ -75,7 +76,7 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions and the machine that results and times depend on."""
+    """Return the library versions and the machine, because results and times depend on them."""
     return {
         "tercet": __version__,
         "torch": torch.__version__,
@@ -95,24 +96,25 @@ def _read(path: Path) -> ComparisonRecord:
         raise DataError(f"cannot read {path}: {error.strerror or error}; pass another output") from None
     except (ValueError, AttributeError, TypeError, KeyError):
         raise DataError(
-            f"{path} is not the file of a comparison; pass another output, or overwrite=True to replace it"
+            f"{path} is not a record of `tercet compare`; pass another output, or overwrite=True to replace it"
         ) from None
 
 
 def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> None:
-    """Raise `DataError` if a comparison is resumed with other settings or other data."""
+    """Raise `DataError` if the settings or data differ from those the comparison was started with."""
     started = json.loads(json.dumps(new.to_dict()["settings"]))
     for key in {**old.settings, **started}:
         if key not in _NOT_COMPARED and (was := old.settings.get(key)) != (now := started.get(key)):
             raise DataError(
-                f"{path} was started with {key} {_shortened(was)}, but now it is {_shortened(now)}; pass the same "
-                "arguments to resume it, or another output"
+                f"the comparison in {path} was started with {key} {_shortened(was)}, but now it is {_shortened(now)}; "
+                "pass the same arguments to resume it, or another output to start a new one"
             )
     for part, name in _DATA_NAMES.items():
         if old.data[part] != new.data[part]:
             raise DataError(
-                f"{path} was started with other {name} ({old.data[part]['sentences']} sentences, now "
-                f"{new.data[part]['sentences']}); pass the same data to resume it, or another output"
+                f"the comparison in {path} was started with different {name}: {old.data[part]['sentences']} sentences "
+                f"then, {new.data[part]['sentences']} now, and texts, labels or their order differ; pass the same data "
+                "to resume it, or another output to start a new one"
             )
 
 

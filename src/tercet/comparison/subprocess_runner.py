@@ -20,10 +20,10 @@ _SECONDS_TO_EXIT = 10
 
 
 def run_in_subprocess(function: Callable[[Any], dict[str, Any]], argument: Any) -> dict[str, Any]:
-    """Return `function(argument)`, called in a new process; if it fails, return the reason under `failed`.
+    """Return the result of `function(argument)` in a subprocess, or `{"failed": reason}` if it raises or crashes.
 
-    The subprocess ends with this process, and Ctrl-C reaches this process only. It is spawned, so function and
-    argument are pickled, and a script that calls this needs `if __name__ == "__main__":`.
+    The subprocess exits if this process ends, and it ignores Ctrl-C. It is spawned: `function` and `argument` must be
+    picklable, and a script must call this inside `if __name__ == "__main__":`.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -47,12 +47,12 @@ def run_in_subprocess(function: Callable[[Any], dict[str, Any]], argument: Any) 
 
 
 def describe_error(error: Exception) -> str:
-    """Return the reason of a failure in one line: the message of our own errors, else the type of error as well."""
+    """Return the reason of a failure in one line: the message of the error, after its type if not a `TercetError`."""
     text = " ".join(str(error).split())
     if isinstance(error, TercetError):
         return text
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
-        return "out of memory; choose a smaller mini_batch_tokens or a smaller batch_size"
+        return "out of memory; set or reduce mini_batch_tokens, or choose a smaller batch_size"
     return f"{type(error).__name__}: {text}"
 
 
@@ -80,13 +80,13 @@ def _exit_with_parent() -> None:
 def _describe_exit(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        return f"ended by {name}" + (", as happens when memory runs out" if name == "SIGKILL" else "")
-    return f"ended with exit code {exit_code} and without an error message"
+        return f"killed by {name}" + (", probably because the machine ran out of memory" if name == "SIGKILL" else "")
+    return f"the process exited with code {exit_code}, without an error message"
 
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT: a process started in the block never receives Ctrl-C, and this one receives it after the block."""
+    """Block Ctrl-C inside the `with` block. A process started there ignores it; this process receives it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,4 +1,4 @@
-"""One run of a comparison: load the model, train with early stopping, save the best state, return the facts."""
+"""Execute one run of a comparison: load the model, train with early stopping, save the best state."""
 
 import hashlib
 import shutil
@@ -27,26 +27,26 @@ from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 
-# Evaluations per run, evenly spaced, and how many of them in a row may bring no improvement before the run stops.
+# Each run has `EVALUATIONS` evenly spaced evaluations. It stops after `PATIENCE` of them in a row without improvement.
 EVALUATIONS = 5
 PATIENCE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The task of one process; it must be picklable.
+    """The input of `run_trial`. It must be picklable, because the run is a subprocess.
 
     Attributes:
-        load: returns the model to start from.
-        settings: `max_steps` is the budget.
-        train_data: columns `sentence` and `label`.
-        eval_data: the same columns, evaluated during the run; None only measures the time per step.
-        output: where the model of the best state goes.
-        start_seed: for weights that `load` initializes at random; the same for all runs.
-        threads: of PyTorch, because the last digits of sums depend on them.
-        before: metrics before training, if they are known.
+        load: a function that returns the model to start from.
+        settings: the settings of the run; `max_steps` is the budget.
+        train_data: training data with the columns `sentence` and `label`.
+        eval_data: evaluation data with the same columns; None if the run only measures the seconds per step.
+        output: the folder for the model with the best metric.
+        start_seed: the seed for weights that `load` initializes at random, the same for all runs.
+        threads: the number of threads of PyTorch, the same for all runs because it changes rounding errors.
+        before: the metrics before training; None computes them.
         extra_settings: more items for `settings` in the model's `metrics.json`.
-        title: for the progress bar.
+        title: the text in front of the progress bar.
     """
 
     load: Callable[[], SentenceTransformer]
@@ -62,12 +62,13 @@ class Trial:
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
-    """Train in this process and return fields of a `TrialRecord`; without `eval_data` only the seconds per step.
+    """Train in this process, and return fields of a `TrialRecord` by name.
 
-    If the model cannot be loaded, the only key is `not_loaded`, the reason: it is the same for all runs.
+    Without `eval_data`, return only `start` and `seconds_per_step`. If the model cannot be loaded, return only the
+    reason, as `not_loaded`; no other run could load it either.
 
     Raises:
-        TercetError: the settings do not fit, or embeddings are not finite any more.
+        TercetError: a setting or the data are invalid, or the embeddings contain NaN or infinite values.
     """
     torch.set_num_threads(trial.threads)
     set_seed(trial.start_seed)
@@ -80,7 +81,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     checkpoints = checkpoint_dir(trial.output)
     options: dict[str, Any] = {
         "save_strategy": "no",
-        # Not at each step, because logging would be timed as well.
+        # Do not log at each step, because the timer would include the logging.
         "logging_steps": max(1, min(10, trial.settings.max_steps // 5)),
     }
     evaluator = None
@@ -127,7 +128,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
 
 
 def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:
-    """Return the mean over the steps; an entry of the log covers the steps since the entry before it."""
+    """Return the mean active fraction over all steps. A log entry covers the steps since the previous entry."""
     entries = [entry for entry in log if "active_fraction" in entry]
     if not entries:
         return None

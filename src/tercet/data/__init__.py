@@ -1,14 +1,14 @@
-"""Labelled sentences: read from files or the hub, checked, numbered, split and drawn in batches.
+"""Load labelled sentences from files or the hub, and prepare them for the training.
 
-loading.py     a file or a data set on the hub → checked training data; start here
-reading.py     file formats → columns by name
-columns.py     which columns are the text, the label, the triplets
-labels.py      labels → ids and names, numbered once; `LabelledSentences`
-splits.py      rows to train on and rows to evaluate on
-sampler.py     P×K batches: P labels with K sentences each
-bundled.py     real sentences without a download, for the demo
+loading.py     loads and checks training data; start here
+reading.py     reads files and data sets on the hub into columns
+columns.py     finds the columns of the texts, the labels and the triplets
+labels.py      numbers the labels; defines `LabelledSentences`
+splits.py      splits data into rows to train on and rows to evaluate on
+sampler.py     samples P×K batches: P labels with K sentences each
+bundled.py     provides sentences without a download, for the demo
 
-The public names are imported when they are first used, because the sampler imports torch.
+A public name is imported when it is first used, because the sampler imports torch, which is slow.
 """
 
 from importlib import import_module

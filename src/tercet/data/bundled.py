@@ -1,7 +1,7 @@
 """Real sentences without a download, for the demo and for tests.
 
-The sentences come from the docstrings of Python's own standard library, labelled by module: which module does this
-sentence describe? They are read from the source files, so no module is imported.
+The sentences come from the docstrings of Python's standard library. The label of a sentence is the name of the module
+that it describes. The docstrings are parsed from the source files, so no module is imported.
 """
 
 import ast
@@ -14,30 +14,30 @@ from pathlib import Path
 
 from tercet.errors import DataError
 
-# Small enough that the demo trains in minutes on a CPU.
+# With these limits, the demo trains in minutes on a CPU.
 _NUM_MODULES = 40
 _SENTENCES_PER_MODULE = 120
-# Sentences of other lengths are mostly a bare word or a paragraph.
+# Shorter texts are rarely sentences, and longer texts are mostly whole paragraphs.
 _WORDS_PER_SENTENCE = range(4, 41)
-# Tests, build files and packages that are not part of the library.
+# Folders with tests, with build files, or with packages that are not part of the standard library's public modules.
 _SKIPPED = {"test", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pycache__", "config", "ensurepip", "tests"}
 
 
 def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], list[str]]:
-    """Return sentences of the standard library's docstrings, and the name of the module that each describes.
+    """Return sentences from the docstrings of the standard library, and the module that each sentence describes.
 
-    Takes the first sentence of each docstring of a public function, method, class or module, of the 40 modules with
-    the largest number of them, at most 120 sentences per module. A sentence that occurs in two modules is left out.
-    The same version of Python gives the same sentences.
+    The sentences are the first sentences of the docstrings of public functions, methods, classes and modules. A
+    sentence is used if it has 4 to 40 words and occurs in only one module. The result contains the 40 modules with the
+    largest number of sentences, and at most 120 sentences per module. It is the same for the same Python version.
 
     Args:
-        folder: the source files; by default those of the running Python.
+        folder: the folder of the source files; None uses the standard library of the running Python.
 
     Returns:
-        The sentences and their modules, two lists of the same length, ordered by module.
+        The sentences and the names of their modules: two lists of the same length, sorted by module.
 
     Raises:
-        DataError: there are no source files (some builds of Python contain compiled files only).
+        DataError: there are fewer than 40 sentences. Some builds of Python contain only compiled files.
     """
     folder = folder or Path(sysconfig.get_paths()["stdlib"])
     by_module: dict[str, dict[str, None]] = defaultdict(dict)
@@ -53,13 +53,16 @@ def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], 
     largest = sorted(unique, key=lambda module: (-len(unique[module]), module))[:_NUM_MODULES]
     pairs = [(sentence, module) for module in sorted(largest) for sentence in unique[module][:_SENTENCES_PER_MODULE]]
     if len(pairs) < _NUM_MODULES:
-        raise DataError(f"no Python sources under {folder}; the demo reads its sentences from the standard library")
+        raise DataError(
+            f"found only {len(pairs)} docstring sentences under {folder}: the demo reads them from the source files "
+            "(.py) of the standard library; use a build of Python that includes these files"
+        )
     sentences, labels = zip(*pairs, strict=True)
     return list(sentences), list(labels)
 
 
 def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (top-level module, source file) for the public modules of the standard library, in a fixed order."""
+    """Yield the name of the top-level module and the path of each public source file, in a fixed order."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         for path in sorted(Path(parent, name) for name in files if name.endswith(".py")):
@@ -71,7 +74,7 @@ def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
 def _first_sentences(path: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Newer Pythons warn about escapes in old sources.
+            warnings.simplefilter("ignore")  # New versions of Python warn about invalid escape sequences in old code.
             tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return

@@ -1,8 +1,8 @@
-"""Find the columns of sentences, labels and triplets, by their usual names and, in a data set, by their types.
+"""Find the columns of texts, labels and triplets.
 
-A table from a file has names only, and its further columns are not used. A `datasets.Dataset` has types too, so a
-trainer also accepts other names if the types are unambiguous. It uses every column, so a further column is an error.
-Every message names the columns that exist.
+In a table from a file, columns are found by their usual names, and additional columns are ignored. In a
+`datasets.Dataset`, columns are also found by their types, so other names are possible if the types are unambiguous. The
+trainer uses every column of a `Dataset`, so an additional column is an error. Error messages list the existing columns.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,8 @@ Kind = Literal["text", "integer", "class", "other"]
 
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
 
-# The usual names of each role, in lower case. A name of an earlier group is preferred to all names of a later one.
+# The usual column names of each role, in lower case, in groups. The names of a group are used only if no column has a
+# name of an earlier group.
 _USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "text": (
         ("text", "sentence", "utterance", "query", "question", "message", "title", "content", "sentences", "texts"),
@@ -24,15 +25,15 @@ _USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def find_text_column(columns: Iterable[str], source: str, text_column: str | None = None) -> str:
-    """Return the name of the text column of a table; a table with one column needs no usual name.
+    """Return the name of the text column of a table. If the table has only one column, return its name.
 
     Args:
-        columns: the names of the columns.
-        source: where the table comes from, for messages.
-        text_column: the name, if it is known.
+        columns: the names of all columns.
+        source: the file or data set of the table, for messages.
+        text_column: the name of the text column; None takes the column with a usual name.
 
     Raises:
-        DataError: `text_column` does not exist, or not exactly one column has a usual name.
+        DataError: `text_column` does not exist, or no column or several columns have a usual name.
     """
     columns = list(columns)
     _check_exists(text_column, columns, source)
@@ -51,15 +52,16 @@ def find_labelled_columns(
     """Return the names of the text column and of the label column.
 
     Args:
-        columns: the names of the columns.
-        source: where they come from, for messages.
-        text_column: the name of the text column, if it is known.
-        label_column: the name of the label column, if it is known.
-        kinds: the type of each column of a data set, which then must have these two columns only; None for a table
-            from a file, whose further columns are not used.
+        columns: the names of all columns.
+        source: the file or data set of the columns, for messages.
+        text_column: the name of the text column; None searches for it.
+        label_column: the name of the label column; None searches for it.
+        kinds: the type of each column of a `Dataset`, which must have exactly these two columns. None for a table from
+            a file, which may have additional columns.
 
     Raises:
-        DataError: a given column does not exist, or the columns leave a choice.
+        DataError: `text_column` or `label_column` does not exist, both are the same column, or the search finds no
+            column or several columns.
     """
     columns = list(columns)
     _check_exists(text_column, columns, source)
@@ -70,44 +72,48 @@ def find_labelled_columns(
         if len(columns) == 2 and len(texts) == 1 and len(labels) == 1:
             return texts[0], labels[0]
         raise DataError(
-            "this loss needs one column of text and one of labels (named 'label', or of integers); "
-            f"{source} has {_with_kinds(columns, kinds)}; drop or rename columns "
-            "(dataset.select_columns, dataset.rename_column)"
+            "this loss needs one column of text and one of labels (named 'label', or with integers), and no other "
+            f"column; {source} has {_with_kinds(columns, kinds)}; select or rename columns, for example with "
+            "dataset.select_columns(['text', 'label'])"
         )
     text, label = _only(texts, "text", columns, source), _only(labels, "label", columns, source)
     if text == label:
-        raise DataError(f"{source}: column {text!r} cannot be both text and label")
+        raise DataError(
+            f"{source}: column {text!r} cannot be both text and label; pass two different names as text_column and "
+            "label_column"
+        )
     return text, label
 
 
 def find_triplet_columns(
     columns: Iterable[str], source: str, kinds: Mapping[str, Kind] | None = None
 ) -> tuple[str, str, str]:
-    """Return the names of the columns of anchors, positives and negatives.
+    """Return the names of the columns of anchors, positives and negatives, in this order.
 
     Args:
-        columns: the names of the columns.
-        source: where they come from, for messages.
-        kinds: the type of each column of a data set, which then must have three columns of text: with the names
-            `anchor`, `positive` and `negative`, or in this order. None for a table from a file, which needs the names.
+        columns: the names of all columns.
+        source: the file or data set of the columns, for messages.
+        kinds: the type of each column of a `Dataset`, which must have exactly three columns of text. If they are not
+            named `anchor`, `positive` and `negative`, they must be in this order. None for a table from a file, which
+            must have columns with these names.
 
     Raises:
-        DataError: the columns are others.
+        DataError: the table does not have such columns.
     """
     columns = list(columns)
     missing = [name for name in TRIPLET_COLUMNS if name not in columns]
     if kinds is None:
         if missing:
             raise DataError(
-                f"{source}: the triplet loss needs the columns {listed(TRIPLET_COLUMNS)}; "
-                f"{listed(missing)} is missing among {listed(columns, limit=12)}"
+                f"{source}: the triplet loss needs the columns {listed(TRIPLET_COLUMNS)}; missing: {listed(missing)}; "
+                f"the columns are {listed(columns, limit=12)}; rename them in the file"
             )
         return TRIPLET_COLUMNS
     if len(columns) == 3 and all(kinds[name] == "text" for name in columns):
         return (columns[0], columns[1], columns[2]) if missing else TRIPLET_COLUMNS
     raise DataError(
-        "TripletLoss needs three columns of text, anchor, positive and negative; "
-        f"{source} has {_with_kinds(columns, kinds)}"
+        "TripletLoss needs three columns of text (anchor, positive and negative) and no other column; "
+        f"{source} has {_with_kinds(columns, kinds)}; select them with dataset.select_columns"
     )
 
 
@@ -116,13 +122,21 @@ def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
 
 
 def _label_candidates(columns: list[str], kinds: Mapping[str, Kind] | None) -> list[str]:
-    """Return the columns named label, or else those with the type of labels, or else those with another usual name."""
+    """Return the columns named `label` or `labels`.
+
+    If there are none, return the columns of the type integer or class. If there are none of these either, return those
+    with another usual name.
+    """
     typed = [name for name in columns if kinds is not None and kinds[name] in ("integer", "class")]
     return _usual(columns, "label", 0) or typed or _usual(columns, "label", 1)
 
 
 def _text_candidates(columns: list[str], kinds: Mapping[str, Kind] | None, labels: Sequence[str]) -> list[str]:
-    """Return the columns with a usual name, or else, in a data set, those of text that are not the label."""
+    """Return the columns with a usual name.
+
+    In a `Dataset`, consider only the columns of text that are not the label. If none of them has a usual name, return
+    all of them.
+    """
     if kinds is None:
         return _usual(columns, "text")
     texts = [name for name in columns if kinds[name] == "text" and name not in labels]
@@ -135,7 +149,7 @@ def _check_exists(name: str | None, columns: list[str], source: str) -> None:
 
 
 def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
-    """Return the one column that was found for a role, or raise with the reason why there is not exactly one."""
+    """Return the column that was found for a role, or raise `DataError` if there is not exactly one."""
     if len(found) == 1:
         return found[0]
     if set(TRIPLET_COLUMNS) <= set(columns):
@@ -144,9 +158,10 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
         )
     if len(columns) == 1 and any(mark in columns[0] for mark in "\t;"):
         raise DataError(
-            f"{source} has one column, {columns[0]!r}: separate columns by commas in a .csv, by tabs in a .tsv"
+            f"{source} has only one column, {columns[0]!r}, whose name contains a separator; "
+            "separate columns by commas in a .csv, by tabs in a .tsv"
         )
-    why = f"{listed(found)} are all usual names" if found else f"the columns are {listed(columns, limit=12)}"
+    why = f"several have a usual name: {listed(found)}" if found else f"the columns are {listed(columns, limit=12)}"
     raise DataError(f"{source}: which column is the {role}? {why}; pass {role}_column")
 
 

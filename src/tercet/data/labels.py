@@ -1,10 +1,12 @@
-"""Labels: numbered once, when they are read; from then on ids and names travel together.
+"""Number the labels once, when they are read, and keep the ids and the names together.
 
-number_labels          labels of a file → ids 0…n−1 and their names
-labels_of              the label column of a `datasets.Dataset` → ids, and names if it has any
-map_onto_names         ids of evaluation data → ids of the training data, by name
-LabelledSentences      sentences with the ids and the names of their labels
-check_trainable        raises if no triplet can be formed
+number_labels          numbers the labels of a file: returns their ids and names
+labels_of              returns the label ids of a `datasets.Dataset`, and the label names if it has any
+label_values           returns the label of each row of a `datasets.Dataset` as text or number
+map_onto_names         renumbers the labels of evaluation data with the ids of the training data
+LabelledSentences      holds sentences with the ids and the names of their labels
+check_trainable        raises an error if the labels are decimal numbers or form no triplet
+check_triplets_exist   raises an error if the labels form no triplet
 """
 
 import math
@@ -27,8 +29,8 @@ class LabelledSentences:
 
     Args:
         sentences: the texts.
-        label_ids: int64 `(sentences,)`, each an index into `label_names`.
-        label_names: the name of each label, in the order of the ids.
+        label_ids: int64 `(num_sentences,)`, the index of each sentence's label in `label_names`.
+        label_names: the name of each label; the position is the id.
 
     Example:
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
@@ -45,11 +47,11 @@ class LabelledSentences:
         return len(self.sentences)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledSentences":
-        """Return the given rows, in that order, with the same ids and names."""
+        """Return the given rows, in the given order. Label ids and names do not change."""
         return LabelledSentences([self.sentences[row] for row in rows], self.label_ids[rows], self.label_names)
 
     def labels(self) -> list[str]:
-        """Return the name of the label of each sentence."""
+        """Return the label name of each sentence."""
         return [self.label_names[label_id] for label_id in self.label_ids]
 
 
@@ -59,16 +61,18 @@ def number_labels(
     """Number labels from 0 in the sorted order of their values.
 
     Args:
-        labels: all integers, or all strings. Booleans count as the strings "False" and "True".
-        source: where the labels come from, for messages.
-        lines: the line of each row in its file, for messages.
+        labels: the label of each row: all integers, or all strings. Booleans are used as the strings "False" and
+            "True".
+        source: the file or data set of the labels, for messages.
+        lines: the line number of each row in its file, for messages; None names the row instead.
 
     Returns:
-        The label ids, int64 `(labels,)`, and the name of each id. Integers are sorted by value, and their names are
-        the numbers written out.
+        The label ids, int64 `(num_rows,)`, and the name of each id. Integers are sorted by value; their names are their
+        digits, such as "10".
 
     Raises:
-        DataError: a label is missing, is neither an integer nor a string, or cannot be written as UTF-8.
+        DataError: a label is missing, is neither an integer nor a string, does not fit in 64 bits, or cannot be encoded
+            as UTF-8; or integers and strings are mixed.
     """
     _check_present(labels, source, lines)
     if _are_integers(labels):
@@ -93,21 +97,21 @@ def number_labels(
 
 
 def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray, list[str] | None]:
-    """Return the label ids of a data set's column and the names of its labels.
+    """Return the label ids of a column of a `datasets.Dataset`, and the label names.
 
-    A `ClassLabel` column already has ids and names, and integers are ids without names. Only strings are numbered.
+    A `ClassLabel` column already has ids and names. Integers are used as ids without names. Strings are numbered.
 
     Returns:
-        The label ids, int64 `(rows,)`, and the name of each id, or None for plain integers.
+        The label ids, int64 `(num_rows,)`, and the name of each id; None for integers without names.
 
     Raises:
-        DataError: a label is missing or cannot be used; names the row.
+        DataError: a label is missing or invalid. The message names the row.
     """
     from datasets import ClassLabel
 
     labels, feature = dataset.with_format(None)[column][:], dataset.features[column]
     if isinstance(feature, ClassLabel):
-        # Data sets of the hub write -1 where a label is not published.
+        # In data sets on the hub, -1 means that the label is not published.
         labels = [None if label is None or label < 0 else label for label in labels]
     _check_present(labels, source)
     if _are_integers(labels):
@@ -116,7 +120,7 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
 
 
 def label_values(dataset: "Dataset", column: str = "label") -> list[Any]:
-    """Return the label of each row as a person reads it: the name in a `ClassLabel` column, else the value."""
+    """Return the label of each row: its name if the column is a `ClassLabel`, else the value in the column."""
     from datasets import ClassLabel
 
     labels, feature = dataset.with_format(None)[column][:], dataset.features[column]
@@ -126,15 +130,15 @@ def label_values(dataset: "Dataset", column: str = "label") -> list[Any]:
 def map_onto_names(
     label_ids: np.ndarray, label_names: Sequence[str], known_names: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """Renumber labels so that names that are already known keep their known ids; new names come after them.
+    """Renumber labels with the ids of known names. New names get the ids after those of the known names.
 
     Args:
-        label_ids: `(rows,)`, indices into `label_names`.
-        label_names: the names of the data's own numbering.
-        known_names: the names whose numbering to use, such as those of the training data.
+        label_ids: `(num_rows,)`, indices into `label_names`.
+        label_names: the current names of the ids.
+        known_names: the names that determine the new ids, for example those of the training data.
 
     Returns:
-        The new ids `(rows,)` and the names that they index.
+        The new ids `(num_rows,)`, and the names that belong to them.
     """
     names = list(dict.fromkeys([*known_names, *label_names]))
     ids = {name: label_id for label_id, name in enumerate(names)}
@@ -142,39 +146,43 @@ def map_onto_names(
 
 
 def check_trainable(label_ids: np.ndarray, label_names: Sequence[str] | None, source: str) -> None:
-    """Check that triplets can be formed and that the labels do not look like measurements.
+    """Check that the labels form a triplet and are not decimal numbers, which are measurements rather than classes.
 
     Raises:
-        DataError: all labels are decimal numbers, there is one label only, or no label comes twice.
+        DataError: all labels are decimal numbers such as "0.5", there is only one label, or no label occurs twice.
     """
     if label_names is not None and len(label_names) > 1 and all(map(_is_decimal, label_names)):
         raise DataError(
-            f"{source}: the labels are decimal numbers ({listed(label_names, 3)}); is the label column the right one?"
+            f"{source}: the labels are decimal numbers ({listed(label_names, 3)}), but labels must be names or "
+            "integers; is the label column the right one?"
         )
     check_triplets_exist(label_ids, label_names, source)
 
 
 def check_triplets_exist(label_ids: np.ndarray, label_names: Sequence[str] | None, source: str) -> None:
-    """Check that some label comes twice and that there is a second label.
+    """Check that the labels form a triplet: two rows with one label, and one row with another label.
 
     Raises:
-        DataError: no triplet can be formed.
+        DataError: there is only one label, or no label occurs twice.
     """
     labels, counts = np.unique(label_ids, return_counts=True)
     if len(labels) == 1:
         only = label_names[labels[0]] if label_names is not None else int(labels[0])
-        raise DataError(f"{source} has one label only ({only!r}); a triplet needs a sentence of another label")
+        raise DataError(
+            f"{source} has one label only ({only!r}); a triplet needs a sentence with another label: "
+            "is the label column the right one?"
+        )
     if counts.max() == 1:
         raise DataError(
             f"{source} has no label twice ({len(labels)} labels, {len(label_ids)} rows); "
-            "a triplet needs two sentences of one label: is the label column the right one?"
+            "a triplet needs two sentences with the same label: is the label column the right one?"
         )
 
 
 def _check_present(labels: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> None:
     for row, label in enumerate(labels):
         if label is None or label == "" or (isinstance(label, float) and label != label):
-            raise DataError(f"{row_place(source, row, lines)}: the label is missing")
+            raise DataError(f"{row_place(source, row, lines)}: the label is missing; fill it in or remove the row")
 
 
 def _are_integers(labels: Sequence[Any]) -> bool:
@@ -184,7 +192,10 @@ def _are_integers(labels: Sequence[Any]) -> bool:
 def _as_int64(labels: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> np.ndarray:
     for row, label in enumerate(labels):
         if not -(2**63) <= label < 2**63:
-            raise DataError(f"{row_place(source, row, lines)}: the label {label} does not fit in 64 bits")
+            raise DataError(
+                f"{row_place(source, row, lines)}: the label {label} does not fit in 64 bits; convert the labels to "
+                "strings"
+            )
     return np.asarray(labels, dtype=np.int64)
 
 
@@ -193,4 +204,4 @@ def _is_decimal(name: str) -> bool:
         number = float(name)
     except ValueError:
         return False
-    return math.isfinite(number) and number % 1 != 0  # "nan" and "inf" are names like any other
+    return math.isfinite(number) and number % 1 != 0  # float() accepts "nan" and "inf"; these are valid label names.

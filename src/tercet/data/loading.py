@@ -1,9 +1,9 @@
-"""Load checked training data from a file or from a data set on the hub.
+"""Load and check training data from a file or from a data set on the hub.
 
-load_labelled         one table → LabelledSentences
-load_training_data    training and evaluation data as data sets; held out if there is no evaluation data
-load_triplets         the same for given triplets
-as_dataset            LabelledSentences → `datasets.Dataset`
+load_labelled         reads one table, returns `LabelledSentences`
+load_training_data    returns training and evaluation data; holds out rows if there are no evaluation data
+load_triplets         does the same for given triplets
+as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 """
 
 import logging
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table to read.
+    """The columns of a table that are read, and the split of a data set.
 
     Args:
-        text_column: the column of sentences; None takes the one with a usual name, such as `text` or `sentence`.
-        label_column: the column of labels; None takes the one with a usual name, such as `label` or `intent`.
-        split: the split of a data set on the hub; files have none.
+        text_column: the column of sentences; None takes the column with a usual name, such as `text` or `sentence`.
+        label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`.
+        split: the split of a data set on the hub. It is ignored for files.
     """
 
     text_column: str | None = None
@@ -41,15 +41,16 @@ class Columns:
 
 
 def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: bool = False) -> LabelledSentences:
-    """Read labelled sentences from a file or the hub, number their labels, and log which columns are not used.
+    """Read labelled sentences from a file or the hub, and number their labels. Log the names of unused columns.
 
     Args:
         source: a file, or the name of a data set on the hub.
-        columns: which columns to read.
-        empty_texts: accept missing and blank texts, as the empty string.
+        columns: the columns to read.
+        empty_texts: whether to replace missing and blank texts by the empty string. If False, they are an error.
 
     Raises:
-        DataError: the file, a column or a row cannot be used; names the place.
+        DataError: the file or data set cannot be read, a column is not found, or a row is invalid. The message names
+            the place.
     """
     table = read_table(source, columns.split)
     text, label = find_labelled_columns(table.columns, table.source, columns.text_column, columns.label_column)
@@ -67,17 +68,18 @@ def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: boo
 def load_training_data(
     source: str, eval_source: str | None, eval_fraction: float, columns: Columns, seed: int
 ) -> tuple["Dataset", "Dataset | None"]:
-    """Return training and evaluation data with the columns `sentence` and `label`.
+    """Return the training data and the evaluation data, each with the columns `sentence` and `label`.
 
     Args:
-        source: the training data, a file or the name of a data set on the hub.
-        eval_source: the evaluation data; None holds out rows of the training data.
-        eval_fraction: the fraction of each label's rows to hold out; if no row is held out, the second value is None.
-        columns: which columns to read, of both.
-        seed: the seed of the choice of held-out rows.
+        source: the training data: a file, or the name of a data set on the hub.
+        eval_source: the evaluation data: a file, or the name of a data set; None holds out rows of the training data.
+        eval_fraction: the fraction of each label's rows to hold out, if `eval_source` is None. If no row is held out,
+            the evaluation data are None.
+        columns: the columns to read from both sources.
+        seed: the seed of the random selection of held-out rows.
 
     Raises:
-        DataError: the data cannot be used, or no triplet can be formed.
+        DataError: the data cannot be read or are invalid, or the training data contain no triplet.
     """
     train = load_labelled(source, columns)
     check_trainable(train.label_ids, train.label_names, source)
@@ -85,7 +87,10 @@ def load_training_data(
         return as_dataset(train), as_dataset(load_labelled(eval_source, columns))
     kept, held_out = split_held_out(train, eval_fraction, seed)
     if len(held_out) == 0:
-        logger.info("no row is held out, so nothing will be measured; pass evaluation data or a larger eval_fraction")
+        logger.info(
+            f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
+            "for an evaluation, pass evaluation data or a larger eval_fraction"
+        )
         return as_dataset(train), None
     check_trainable(kept.label_ids, kept.label_names, f"{source} without the {eval_fraction:.0%} held out")
     logger.info(f"held out {len(held_out)} of {len(train)} sentences for evaluation (eval_fraction={eval_fraction:g})")
@@ -95,12 +100,20 @@ def load_training_data(
 def load_triplets(
     source: str, eval_source: str | None, eval_fraction: float, columns: Columns, seed: int
 ) -> tuple["Dataset", "Dataset | None"]:
-    """Return training and evaluation triplets with the columns `anchor`, `positive` and `negative`.
+    """Return the training and the evaluation triplets, each with the columns `anchor`, `positive` and `negative`.
 
-    The arguments are those of `load_training_data`; the names of the columns are fixed.
+    Args:
+        source: the training data: a file, or the name of a data set on the hub.
+        eval_source: the evaluation data: a file, or the name of a data set; None holds out rows of the training data.
+        eval_fraction: the fraction of the rows to hold out, if `eval_source` is None. If no row is held out, the
+            evaluation data are None.
+        columns: the split to read. The names of the columns are fixed, so `text_column` and `label_column` must be
+            None.
+        seed: the seed of the random selection of held-out rows.
 
     Raises:
-        DataError: the data cannot be used, or `columns` names a text or label column.
+        DataError: the data cannot be read or are invalid, `columns` names a text or label column, or all rows would be
+            held out.
     """
     train = _triplets(read_table(source, columns.split))
     if columns.text_column is not None or columns.label_column is not None:
@@ -114,7 +127,8 @@ def load_triplets(
         return train, None
     if count == len(train):
         raise DataError(
-            f"{source} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass eval_fraction=0"
+            f"{source} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass eval_fraction=0 to train "
+            "on all rows"
         )
     order = np.random.default_rng(seed).permutation(len(train))
     logger.info(f"held out {count} of {len(train)} triplets for evaluation (eval_fraction={eval_fraction:g})")
@@ -122,9 +136,9 @@ def load_triplets(
 
 
 def as_dataset(data: LabelledSentences) -> "Dataset":
-    """Return a `datasets.Dataset` with the columns `sentence` and `label`.
+    """Convert labelled sentences to a `datasets.Dataset` with the columns `sentence` and `label`.
 
-    The label column is a `ClassLabel` with the ids and the names of `data`, so that nothing is numbered again.
+    The label column is a `ClassLabel` with the ids and the names of `data`.
     """
     from datasets import ClassLabel, Dataset, Features, Value
 
@@ -138,7 +152,7 @@ def _triplets(table: Table) -> "Dataset":
     names = find_triplet_columns(table.columns, table.source)
     unused = [name for name in table.columns if name not in names]
     if unused:
-        logger.info(f"{table.source}: not used: {listed(unused)}")
+        logger.info(f"{table.source}: columns not used: {listed(unused)}")
     return Dataset.from_dict(
         {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in names}
     )

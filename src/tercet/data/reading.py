@@ -1,8 +1,8 @@
-"""Read tables of text from files or from the hub: a name or path in, columns out.
+"""Read tables from files or from data sets on the hub.
 
-The end of the file name chooses the format; the formats are those of `tercet.catalogue.FILE_FORMATS`, and one call of
-its `register` adds another. Every message names the file and the line (counted from 1, with the header) or the row
-(counted from 0).
+The file extension determines the format. The formats are registered in `tercet.catalogue.FILE_FORMATS`; its method
+`register` adds a format. Error messages name the file and, if the error is in a row, its line. Lines are counted from
+1, including the header.
 """
 
 import csv
@@ -10,27 +10,30 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.errors import DataError, listed
 
-# Columns by name, and the line of each row (None for a format without lines).
+# The columns by name, and the line number of each row (None if the format has no lines).
 Content = tuple[dict[str, list[Any]], list[int] | None]
 
-# In characters. Python's own limit of 131,072 is less than a long document.
+# The maximum length of another library's error message within ours, in characters.
+_REASON_LIMIT = 500
+# The maximum length of a CSV field, in characters. The default of Python, 131,072, is too short for long documents.
 _CSV_FIELD_LIMIT = 2**24
 _DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, by name, in order.
+    """A table: named columns of equal length.
 
     Args:
-        source: the file or data set that they come from.
-        columns: the values of each column.
-        lines: the line on which each row ends, if the file has lines.
+        source: the file or data set, for messages.
+        columns: the values of each column, by name, in the order of the columns.
+        lines: the number of the line on which each row ends; None if the format has no lines.
     """
 
     source: str
@@ -42,30 +45,32 @@ class Table:
 
 
 def read_table(name: str | Path, split: str = "train") -> Table:
-    """Read a file, or a data set on the hub.
+    """Read a table from a file, or from a data set on the hub.
 
     Args:
-        name: a path, or the name of a data set on the hub.
-        split: the split of a data set on the hub; files have none.
+        name: a path, or the name of a data set on the hub. If no file with this name exists, it is the name of a data
+            set, unless it has a supported file extension, starts with ".", "/" or "~", or contains several slashes.
+        split: the split of a data set on the hub. It is ignored for files.
 
     Raises:
-        DataError: the file does not exist, has an unsupported type, is not UTF-8, is malformed or has no rows.
+        DataError: the file does not exist, has an unsupported type, is not UTF-8, is malformed or has no rows; or the
+            data set cannot be loaded.
     """
     path = Path(name).expanduser()
     reader = _reader(path)
     try:
         exists = path.exists()
     except OSError as error:
-        raise DataError(f"{str(name)[:80]!r} cannot be the name of a file: {error.strerror}") from None
+        raise DataError(f"{str(name)[:80]!r} cannot be a file name: {error.strerror}") from None
     if not exists:
         if reader or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-            raise DataError(f"no file {str(name)!r}")
+            raise DataError(f"no file {str(name)!r}; check the path")
         return _read_hub(str(name), split)
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file in it ({listed(FILE_FORMATS, limit=20)})")
+        raise DataError(f"{path} is a folder; name a file in it (supported: {listed(FILE_FORMATS, limit=20)})")
     if reader is None:
         raise DataError(
-            f"{path} has an unsupported file type; the name must end in one of {listed(FILE_FORMATS, limit=20)}"
+            f"{path} has an unsupported file type; the file extension must be one of {listed(FILE_FORMATS, limit=20)}"
         )
     try:
         columns, lines = reader(path)
@@ -76,26 +81,26 @@ def read_table(name: str | Path, split: str = "train") -> Table:
             raise DataError(f"{path} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)") from None
         raise DataError(
             f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_invalid_byte(path)}; "
-            "save it as UTF-8 (iconv -f LATIN1 -t UTF-8, for example)"
+            "save it as UTF-8 (for example with iconv -f LATIN1 -t UTF-8)"
         ) from None
     table = Table(str(path), columns, lines)
     if len(table) == 0:
-        raise DataError(f"{path} has no rows")
+        raise DataError(f"{path} has no rows of data")
     return table
 
 
 def read_csv(path: Path) -> Content:
-    """Read comma-separated values with a header."""
+    """Read a file of comma-separated values. The first line contains the column names."""
     return _read_separated(path, ",")
 
 
 def read_tsv(path: Path) -> Content:
-    """Read tab-separated values with a header."""
+    """Read a file of tab-separated values. The first line contains the column names."""
     return _read_separated(path, "\t")
 
 
 def read_json_lines(path: Path) -> Content:
-    """Read one JSON object per line, all with the same keys."""
+    """Read a file with one JSON object per line. All objects must have the same keys."""
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
     with path.open(encoding="utf-8-sig") as file:
@@ -103,7 +108,10 @@ def read_json_lines(path: Path) -> Content:
             if not columns:
                 columns = {name: [] for name in row}
             if row.keys() != columns.keys():
-                raise DataError(f"{path}, line {number}: keys {listed(row)}, but the first row has {listed(columns)}")
+                raise DataError(
+                    f"{path}, line {number}: the keys are {listed(row)}, but in the first row they are "
+                    f"{listed(columns)}; all rows must have the same keys"
+                )
             for name, value in row.items():
                 columns[name].append(value)
             lines.append(number)
@@ -111,18 +119,21 @@ def read_json_lines(path: Path) -> Content:
 
 
 def read_parquet(path: Path) -> Content:
-    """Read a Parquet table, which has no lines."""
+    """Read a Parquet file. Its rows have no line numbers."""
     import pyarrow
     from pyarrow import parquet
 
     try:
         return dict(parquet.read_table(path).to_pydict()), None
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from None
+        raise DataError(f"{path} is not a readable Parquet file: {shorten(str(error), _REASON_LIMIT)}") from None
 
 
 def _reader(path: Path) -> Callable[[Path], Content] | None:
-    """Return the reader of the longest suffix that the file name ends in."""
+    """Return the reader for the file extension; None if it is not supported.
+
+    If several registered extensions match, such as `.txt` and `.part.txt`, the longest determines the reader.
+    """
     suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix.lower())]
     return resolve(FILE_FORMATS[max(suffixes, key=len)].reader) if suffixes else None
 
@@ -162,7 +173,10 @@ def _json_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
         if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: not a JSON object; JSON Lines has one object per line")
+            raise DataError(
+                f"{path}, line {number}: not a JSON object; each line must be an object, "
+                'for example {"text": "hello", "label": "greeting"}'
+            )
         yield number, row
 
 
@@ -171,9 +185,11 @@ def _read_hub(name: str, split: str) -> Table:
 
     try:
         dataset = load_dataset(name, split=split)
-    except Exception as error:  # The hub's client raises its own exceptions, those of the network and Python's.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"no file {name!r} here, and no data set of this name from the hub: {reason}") from error
+    except Exception as error:  # `datasets` raises many types: its own, those of the network, and built-in exceptions.
+        reason = shorten(str(error), _REASON_LIMIT) or type(error).__name__
+        raise DataError(
+            f"no file {name!r}, and no data set of this name can be loaded from the hub: {reason}"
+        ) from error
     columns = {column: list(dataset[column]) for column in dataset.column_names}
     for column, feature in dataset.features.items():
         if isinstance(feature, ClassLabel):
@@ -183,16 +199,16 @@ def _read_hub(name: str, split: str) -> Table:
 
 def _check_header(header: list[str], path: Path) -> None:
     if not header:
-        raise DataError(f"{path} is empty; the first line must name the columns")
+        raise DataError(f"{path}: the first line is empty; it must contain the names of the columns")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
-        raise DataError(f"{path}, line 1: column {listed(sorted(twice))} comes twice")
+        raise DataError(f"{path}, line 1: several columns have the same name: {listed(sorted(twice))}; rename them")
 
 
 def _line_of_invalid_byte(path: Path) -> int:
-    """Return the line of the first byte that is not UTF-8.
+    """Return the number of the first line that is not valid UTF-8.
 
-    The decoder reads ahead of the line that it returns, so its exception does not say which line it is.
+    The exception of the decoder does not contain the line number, because the decoder reads several lines ahead.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):

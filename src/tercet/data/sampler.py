@@ -1,17 +1,21 @@
-"""P×K batches: P labels with K sentences each, so that every anchor has positives and negatives.
+"""Sample P×K batches: P labels with K sentences each, so that most anchors have positives and negatives.
 
-An epoch is drawn with array operations only, without a Python object per row:
+An epoch is drawn with array operations, without a Python object per row:
 
-1. Shuffle the sentences of each label and divide them into groups of K. A last group with fewer than K sentences
-   repeats other sentences of its label. Labels with n < K sentences are put into groups together with other labels of n
-   sentences. So K singletons (labels with one sentence) form a group, which serves as negatives.
-2. Order the groups by label and deal them, place by place, into a table with a row per batch and P places in each row.
-   The batches are shuffled for each place. A label whose groups continue from one place to the next skips the batches
-   that it is already in. So a label comes twice in a batch only if it has more groups than there are batches.
-3. Fill the remaining places with groups drawn again, in turns by label, so that small labels are drawn again as often
-   as large ones. The number of batches is large enough that the largest label never fills a batch alone and that each
-   batch gets a group with a positive pair.
-4. Replace every empty place in a group, and every sentence that comes twice in a batch, by a random sentence.
+1. Shuffle the sentences of each label and divide them into groups of K. If the last group of a label has fewer than K
+   sentences, add other sentences of the label. If a label has n < K sentences in total, it shares a group with other
+   labels that have n sentences. For example, K labels with one sentence each form a group; its sentences serve as
+   negatives.
+2. The epoch is a table with one row per batch and P places per row, and each place takes one group. Choose the number
+   of batches so that the largest label never fills a batch alone and every batch gets a group with a positive pair. If
+   there are more places than groups, repeat groups. Take the labels in turn, so that small labels are repeated as often
+   as large labels.
+3. Sort the groups by label and assign them to the table: first to the first place of all batches, then to the second
+   place, and so on. Shuffle the batches for each place. If the groups of a label continue at the next place, use
+   batches that do not contain the label yet. So a label is twice in a batch only if it has more groups than there are
+   batches.
+4. A group of small labels may have fewer than K sentences. Fill its empty positions with random sentences, and replace
+   sentences that are twice in a batch by random sentences.
 """
 
 from collections.abc import Iterator
@@ -28,7 +32,14 @@ _EMPTY = -1
 
 @dataclass(frozen=True)
 class _Plan:
-    """The numbers that are the same in every epoch: of batches, and of groups with and without a positive pair."""
+    """The numbers of batches and of groups, which are the same in every epoch.
+
+    Attributes:
+        batches: the number of batches.
+        groups: the number of groups before any is repeated.
+        pair_groups: the number of groups that contain two sentences with the same label.
+        singleton_groups: the number of groups of labels with one sentence each.
+    """
 
     batches: int
     groups: int
@@ -37,17 +48,17 @@ class _Plan:
 
 
 class GroupByLabelSampler(Sampler[int]):
-    """A sampler that yields row numbers in an order that gives P×K batches when it is split every `batch_size` rows.
+    """A sampler that yields row numbers: the rows of the first P×K batch, then those of the second, and so on.
 
-    Every row is drawn in every epoch, rows of small labels more than once; every batch contains a valid triplet. The
-    order depends on `seed` and on the epoch only. If there are no more rows than `batch_size`, the epoch is one batch
-    of all rows.
+    Every epoch contains every row, and may contain a row more than once. Every batch contains a triplet. The order
+    depends only on the labels, `seed` and the epoch. If the number of rows is at most `batch_size`, the epoch is one
+    batch with all rows.
 
     Args:
-        labels: integers `(rows,)`.
-        batch_size: P × K.
-        samples_per_label: K.
-        seed: the seed of the order.
+        labels: `(num_rows,)`, the label of each row.
+        batch_size: the number of rows per batch, P × K.
+        samples_per_label: K, the number of rows per label in a batch.
+        seed: the seed of the random order.
 
     Raises:
         DataError: no batch can contain a triplet, or `batch_size` is not a multiple of `samples_per_label`.
@@ -64,10 +75,10 @@ class GroupByLabelSampler(Sampler[int]):
         if len(counts) < 2 or counts.max() < 2:
             what = "one label only" if len(counts) == 1 else "no label with two sentences" if len(counts) else "no rows"
             raise DataError(
-                f"no batch can hold a triplet: the data have {what}; a triplet needs two sentences of one label "
-                "and one of another"
+                f"no batch can hold a triplet: the data have {what}; a triplet needs two sentences with one label "
+                "and one with another label"
             )
-        # The smallest type that fits, because an epoch spends most of its time on sorting by label.
+        # Use the smallest integer type, because sorting by label takes most of the time of `batches`.
         self.label_ids = label_ids.astype(np.min_scalar_type(len(counts)))
         self.counts = counts
         self.batch_size, self.samples_per_label, self.seed = batch_size, samples_per_label, seed
@@ -75,7 +86,7 @@ class GroupByLabelSampler(Sampler[int]):
         self._plan = _plan(counts, batch_size // samples_per_label, samples_per_label)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, which chooses the order of the next iteration."""
+        """Set the epoch, which determines the order of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -87,17 +98,20 @@ class GroupByLabelSampler(Sampler[int]):
             yield from batch.tolist()
 
     def describe(self) -> str:
-        """Return a sentence that says what an epoch consists of."""
+        """Describe an epoch in one sentence, for the log."""
         rows, drawn, k = len(self.label_ids), len(self), self.samples_per_label
         if rows <= self.batch_size:
             return f"an epoch is one batch of all {rows:,} sentences"
         return (
             f"an epoch is {self._plan.batches:,} batches of {self.batch_size // k} labels × {k} sentences: "
-            f"each of {rows:,} sentences, and {drawn - rows:,} drawn again"
+            f"each of the {rows:,} sentences, plus {drawn - rows:,} repetitions"
         )
 
     def batches(self) -> np.ndarray:
-        """Return the row numbers of the epoch, `(batches, batch_size)`; each row of the result is one batch."""
+        """Return the row numbers of the epoch, `(num_batches, batch_size)`. Each row of the array is one batch.
+
+        If there are at most `batch_size` rows, the result is one batch `(1, num_rows)`.
+        """
         rng = np.random.default_rng([self.seed, self.epoch])
         rows = len(self.label_ids)
         if rows <= self.batch_size:
@@ -111,7 +125,10 @@ class GroupByLabelSampler(Sampler[int]):
 
 
 def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids 0…n−1 in the order of the labels, and the number of rows of each; numbers only what is not so yet."""
+    """Number the labels from 0 in sorted order. Return the ids `(num_rows,)`, and the number of rows of each id.
+
+    If the labels are already such ids, return them unchanged.
+    """
     if (
         np.issubdtype(labels.dtype, np.signedinteger)
         and len(labels)
@@ -132,7 +149,7 @@ def _check_sizes(batch_size: int, samples_per_label: int) -> None:
         labels = max(2, round(batch_size / samples_per_label))
         raise DataError(
             f"a batch of {batch_size} cannot hold labels with {samples_per_label} sentences each: the batch size must "
-            f"be a multiple of samples_per_label, at least twice it; take {labels * samples_per_label}"
+            f"be a multiple of samples_per_label and at least twice as large, for example {labels * samples_per_label}"
         )
 
 
@@ -146,8 +163,8 @@ def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
     largest = int(-(-counts.max() // k)) if counts.max() >= k else 1
     batches = max(
         -(-groups // labels_per_batch),
-        -(-largest // (labels_per_batch - 1)),  # Each batch keeps a place for another label,
-        -(-singleton_groups // (labels_per_batch - 1)),  # and one for a group with a positive pair.
+        -(-largest // (labels_per_batch - 1)),  # In each batch, one place is left for another label than the largest.
+        -(-singleton_groups // (labels_per_batch - 1)),  # In each batch, one place is left for a positive pair.
     )
     return _Plan(batches, groups, pair_groups, singleton_groups)
 
@@ -155,9 +172,12 @@ def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
 def _groups(
     label_ids: np.ndarray, counts: np.ndarray, k: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return all rows in groups `(groups, k)`, and for each group its label, or the first of its labels.
+    """Divide all rows into groups.
 
-    Labels come in random order, those of singletons last.
+    Returns:
+        The row numbers `(num_groups, k)`, with `_EMPTY` in empty positions, and the label of each group
+        `(num_groups,)`; for a group of several labels, the first one. Labels with at least k rows are first, then
+        smaller labels by descending size; labels with one row are last. Within these parts, the order is random.
     """
     order = rng.permutation(len(label_ids))
     order = order[np.argsort(label_ids[order], kind="stable")]
@@ -167,7 +187,7 @@ def _groups(
     groups_of = -(-counts[full] // k)
     label = np.repeat(full, groups_of)
     first = np.arange(len(label)) - np.repeat(np.cumsum(groups_of) - groups_of, groups_of)
-    # A last group with fewer than k rows begins earlier, so that it repeats rows of the group before it.
+    # A last group with fewer than k rows starts earlier, so that it repeats rows of the previous group.
     offset = np.minimum(first * k, counts[label] - k)
     parts.append(order[(starts[label] + offset)[:, None] + np.arange(k)])
     labels.append(label)
@@ -189,9 +209,10 @@ def _groups(
 def _fill_up(
     label_of_group: np.ndarray, counts: np.ndarray, plan: _Plan, labels_per_batch: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the groups of an epoch in dealing order, some of them repeated so that every place is filled.
+    """Return the groups of an epoch in the order in which `_deal` assigns them. Repeat groups to fill every place.
 
-    Groups with a pair come first, at least one per batch, then those of singletons. The largest label is not repeated.
+    Groups with a positive pair are first, at least one per batch. Groups of labels with one sentence are last. Groups
+    of the largest label are repeated only if no other group has a positive pair.
     """
     places = plan.batches * labels_per_batch
     pairs = np.arange(plan.pair_groups)
@@ -208,7 +229,7 @@ def _fill_up(
     )
     is_pair = extra < plan.pair_groups
     ordered = np.concatenate([pairs, extra_pairs, extra[is_pair]])
-    # Dealing puts neighbours in this order into different batches, so the groups of one label stay side by side.
+    # `_deal` puts consecutive groups into different batches, so keep the groups of each label consecutive.
     position = np.empty(len(counts), dtype=np.int64)
     position[label_of_group[pairs][::-1]] = np.arange(len(pairs))[::-1]
     ordered = ordered[np.argsort(position[label_of_group[ordered]], kind="stable")]
@@ -216,14 +237,14 @@ def _fill_up(
 
 
 def _cycle(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` of the groups in random order, each once before any of them comes again."""
+    """Return `count` groups in random order. Repeat a group only after all groups were returned."""
     if count <= 0:
         return groups[:0]
     return np.resize(rng.permutation(groups), count)
 
 
 def _cycle_labels(groups: np.ndarray, label_of_group: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` of the groups in turns by label, so that small labels are repeated as often as large ones."""
+    """Return `count` groups. Take the labels in turn, so that small labels are repeated as often as large labels."""
     if count <= 0:
         return groups[:0]
     shuffled = rng.permutation(groups)
@@ -239,16 +260,16 @@ def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndar
     """Assign groups to batches.
 
     Args:
-        labels: the label of each group, in dealing order.
-        batches: the number of batches, which divides the number of groups.
-        rng: the random numbers.
+        labels: `(num_groups,)`, the label of each group. Groups with a positive pair are sorted by label.
+        batches: the number of batches. The number of groups must be a multiple of it.
+        rng: the random number generator.
 
     Returns:
-        `(batches, places)`, the position of each place's group in dealing order.
+        `(num_batches, num_places)`, the index in `labels` of the group at each place.
     """
     places = len(labels) // batches
     table = np.empty((batches, places), dtype=np.int64)
-    # The label whose groups continue from the place before, and the batches that it has there.
+    # The label of the last group at the previous place, and the batches that contain this label.
     continued, its_batches = -1, np.empty(0, dtype=np.int64)
     for place in range(places):
         start, end = place * batches, (place + 1) * batches
@@ -266,13 +287,13 @@ def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndar
 
 
 def _run_length(labels: np.ndarray) -> int:
-    """Return how many labels at the start are equal to the first."""
+    """Return the number of labels at the start that are equal to the first label."""
     other = labels != labels[0]
     return int(other.argmax()) if other.any() else len(labels)
 
 
 def _replace_empty_and_repeated(drawn: np.ndarray, rows: int, rng: np.random.Generator) -> None:
-    """Replace, in place, the empty places and the repeated rows of each batch by random rows that are new to it."""
+    """Modify `drawn` in place: replace empty positions and repeated rows of a batch by random rows not yet in it."""
     pending = np.arange(len(drawn))
     while len(pending):
         batches = drawn[pending]

@@ -1,4 +1,4 @@
-"""Split labelled data into rows to train on and rows to evaluate on."""
+"""Split labelled sentences into rows to train on and rows to evaluate on."""
 
 import numpy as np
 
@@ -6,18 +6,19 @@ from tercet.data.labels import LabelledSentences
 
 
 def split_held_out(data: LabelledSentences, fraction: float, seed: int) -> tuple[LabelledSentences, LabelledSentences]:
-    """Hold out a fraction of each label at random; return the rows to train on and the held-out rows.
+    """Split off a random fraction of the rows of each label for evaluation.
 
-    A held-out sentence is found only if a second sentence of its label is held out too. So a label gives at least two
-    rows, or none if fewer than two would remain to train on.
+    A retrieval metric needs two held-out sentences with the same label: a query and a sentence to find. So if the
+    fraction rounds to one row, two rows of the label are held out. If fewer than two rows would remain to train on, no
+    row of the label is held out.
 
     Args:
         data: the rows to split.
-        fraction: the fraction of each label's rows to hold out, between 0 and 1.
-        seed: the same seed holds out the same rows.
+        fraction: the fraction of each label's rows to hold out, from 0 to 1.
+        seed: the seed of the random selection.
 
     Returns:
-        Both parts, their rows in the order of `data`, with its label ids and names.
+        The rows to train on, and the held-out rows. Both keep the order, the label ids and the label names of `data`.
     """
     order = np.random.default_rng(seed).permutation(len(data))
     order = order[np.argsort(data.label_ids[order], kind="stable")]

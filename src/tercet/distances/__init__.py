@@ -1,11 +1,11 @@
-"""Distances between embeddings; smaller is closer, everywhere in Tercet.
+"""Distances between embeddings. Everywhere in Tercet, a smaller distance means more similar.
 
-functional.py       matrix and pairs of a distance given by name, object or function
+functional.py       `matrix` and `pairs`, for a distance given by name, object or function
 base.py             Distance, the interface: pairs, matrix, upper bound, blocks
 matrix_product.py   MatrixProductDistance, for functions of the Euclidean norm
 named.py            Euclidean, cosine and Manhattan distance
-blocks.py           many distances, block by block, and the nearest rows of a block
-points.py           rows prepared for blocks of distances
+blocks.py           the distances of many queries to a gallery, block by block, and the nearest rows of a block
+points.py           embeddings that are prepared for the computation of blocks
 """
 
 from tercet.distances.base import Distance, FunctionDistance

@@ -1,4 +1,4 @@
-"""The interface of a distance, and functions of the user's own as distances."""
+"""The interface of distances, and an adapter for user-defined functions."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,18 +11,18 @@ from tercet.errors import EmbeddingError
 
 
 class Distance(ABC):
-    """A distance between embeddings; smaller is closer.
+    """A distance between embeddings. A smaller distance means more similar.
 
-    A subclass needs `name`, `pairs` and `matrix`, both differentiable, also at distance 0. Losses, metrics, similarity,
-    `tercet inspect` and the report then work with it. They call `matrix` with blocks of rows, so that memory grows with
-    the number of rows and not with its square. If the distance is a function of the Euclidean norm, derive it from
-    `MatrixProductDistance` instead: its losses are several times faster.
+    A subclass defines `name`, `pairs` and `matrix`. Both methods must be differentiable, also at distance 0. Losses,
+    metrics, similarity, `tercet inspect` and the report then work with the distance. They call `matrix` with blocks of
+    rows, so memory grows linearly with the number of rows. If the distance is a function of the Euclidean norm, derive
+    it from `MatrixProductDistance` instead: the losses are then several times faster.
 
     Attributes:
-        name: its name on the command line and in records.
-        scales_with_norm: whether the distance grows when all embeddings are scaled up.
-        non_negative: whether the distance is never below 0. Set it to True where it holds: semi-hard mining then uses
-            a faster search, which is wrong for negative distances.
+        name: the name of the distance on the command line and in records.
+        scales_with_norm: whether the distance grows if all embeddings are multiplied by a factor above 1.
+        non_negative: whether the distance is at least 0 for every pair. If this is so, set it to True: semi-hard mining
+            then uses a faster search, which gives wrong results for distances below 0.
 
     Example:
         >>> import math, torch
@@ -49,60 +49,64 @@ class Distance(ABC):
 
     @abstractmethod
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the distance of each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
+        """Return the distance from each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
 
     @abstractmethod
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the distances of all rows of `x` to all rows of `y`: `(n, dim), (m, dim) → (n, m)`."""
+        """Return the distance from each row of `x` to each row of `y`: `(n, dim), (m, dim) → (n, m)`."""
 
     def upper_bound(self, *, unit_length: bool, dim: int) -> float:
-        """Return the largest value that the distance can take, `inf` if there is no bound.
+        """Return an upper bound of the distance; `inf` if there is none.
 
         Args:
-            unit_length: whether the embeddings have length 1.
+            unit_length: whether all embeddings have length 1.
             dim: the dimension of the embeddings.
         """
         return math.inf
 
     def prepare(self, x: Tensor, centre: Tensor | None = None) -> Points:
-        """Return rows `(n, dim)` prepared for `block`, once for many blocks.
+        """Prepare embeddings for `block`, so that this work is done once for many blocks.
 
         Args:
-            centre: the centre of other prepared rows, for distances that subtract it; by default the mean of `x`.
+            x: `(n, dim)`, the embeddings.
+            centre: `(dim,)`, the vector to subtract, if the distance centres its rows. For a gallery, pass the centre
+                of the queries. None uses the mean of the rows.
         """
         return Points(rows=at_least_float32(x))
 
     def block(self, x: Points, y: Points) -> Tensor:
-        """Return the distances `(len(x), len(y))` of prepared rows, without a gradient."""
+        """Return the distance `(n, m)` from each of n prepared rows to each of m. It need not be differentiable."""
         return self.matrix(x.rows, y.rows)
 
 
 class FunctionDistance(Distance):
-    """A function of the user's own.
+    """An adapter for a user-defined distance function.
 
-    As in sentence-transformers, a batch loss calls it with one set of embeddings for their square matrix; as in
-    `torch.nn.TripletMarginWithDistanceLoss`, `TripletLoss` calls it with two sets for the distances of their rows.
+    A batch loss calls the function with one tensor `(n, dim)` and expects the matrix of all distances `(n, n)`, as in
+    sentence-transformers. `TripletLoss` calls it with two tensors, each `(n, dim)`, and expects the distances `(n,)`
+    from each row to the same row, as in `torch.nn.TripletMarginWithDistanceLoss`.
     """
 
-    scales_with_norm = False  # It is not known; False disables only the comparison with the norm.
+    scales_with_norm = False  # Unknown. False only disables the comparison of distances with the embedding norm.
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self.function = function
         self.name = getattr(function, "__name__", str(function))
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
-        """Call the function with both sets of rows."""
+        """Call the function with two tensors, `x` and `y`, and check the shape of the result."""
         return _check_shape(self.function(x, y), (len(x),))
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
-        """Call the function with one set of rows; `x` and `y` must be the same tensor.
+        """Call the function with one tensor and check the shape of the result. `x` and `y` must be the same object.
 
         Raises:
-            EmbeddingError: they are two tensors.
+            EmbeddingError: `x` and `y` are different tensors, or the result has the wrong shape.
         """
         if x is not y:
             raise EmbeddingError(
-                "a distance function returns the matrix of one set of embeddings; pass the name of a distance instead"
+                "a distance function computes distances within one set of embeddings only, but x and y are different "
+                "tensors; pass the name of a distance, such as 'euclidean', or a tercet.distances.Distance"
             )
         return _check_shape(self.function(x), (len(x), len(x)))
 

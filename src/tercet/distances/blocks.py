@@ -1,4 +1,4 @@
-"""Distances between many rows, one block of queries at a time: memory grows with the rows, not with their square."""
+"""Distances of many queries to a gallery, block by block, so that memory grows linearly with the number of rows."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ from torch import Tensor
 from tercet.distances.base import Distance
 from tercet.distances.points import Points
 
-# The memory that a block of distances may take, in bytes.
+# The maximum memory of a block of distances, in bytes.
 BLOCK_BYTES = 128 << 20
-# A distance in float32, a mask of the same shape, and temporary copies of both.
+# The memory for a distance in float32, its entry in a mask, and temporary copies of both.
 _BYTES_PER_DISTANCE = 16
 
 
@@ -22,13 +22,16 @@ def distance_blocks(
     order: Tensor | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the row numbers `(m,)` of some queries and their distances `(m, len(gallery))`, until all were yielded.
+    """Yield the row numbers of a block of queries and their distances to the gallery, until all queries are done.
+
+    For a block of m queries, the row numbers are `(m,)` and the distances are `(m, len(gallery))`.
 
     Args:
-        queries: rows prepared by `distance.prepare`.
-        gallery: rows prepared with the centre of the queries, or the queries themselves.
-        order: the order in which the queries are taken, `(len(queries),)`; by default as they come.
-        block_bytes: the memory that a block may take.
+        queries: embeddings prepared by `distance.prepare`.
+        gallery: embeddings prepared with the centre of the queries, or the queries themselves.
+        distance: the distance.
+        order: `(len(queries),)`, the row numbers of the queries in the order of processing; None keeps their order.
+        block_bytes: the maximum memory of a block, in bytes, unless one query needs more.
     """
     if order is None:
         order = torch.arange(len(queries), device=queries.rows.device)
@@ -40,8 +43,10 @@ def nearest(distances: Tensor, k: int, excluded: Tensor | None = None) -> tuple[
     """Return the k smallest distances of each row and their columns, nearest first: `(m, n) → (m, k), (m, k)`.
 
     Args:
-        k: at most n are returned.
-        excluded: the pairs `(m, n)` to leave out; where fewer than k are left, the distance is infinite.
+        distances: `(m, n)`.
+        k: the number of distances per row. If k > n, n distances are returned.
+        excluded: bool `(m, n)`, True for pairs that must not be returned. If a row has fewer than k other pairs, its
+            remaining distances are infinite.
     """
     if excluded is not None:
         distances = distances.masked_fill(excluded, torch.inf)

@@ -1,4 +1,4 @@
-"""Distances by name, by object or by function: the pure functions that the rest of Tercet calls."""
+"""Compute distances that are given by name, as an object or as a function."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,17 @@ from tercet.distances.base import Distance, FunctionDistance
 from tercet.distances.points import at_least_float32
 from tercet.errors import EmbeddingError
 
-# A name in the catalogue, a distance object, or a function of the user's own.
+# A name in the catalogue, a `Distance`, or a user-defined function.
 DistanceLike = str | Distance | Callable[..., Tensor]
 
 
 def get_distance(distance: DistanceLike) -> Distance:
-    """Return the distance of a name; a function of the user's own becomes a `FunctionDistance`.
+    """Return the `Distance` for a name, an object or a function.
+
+    A name is looked up in the catalogue. An object is returned unchanged. A function becomes a `FunctionDistance`.
 
     Raises:
-        EmbeddingError: no distance has this name.
+        EmbeddingError: no distance in the catalogue has this name.
     """
     if isinstance(distance, Distance):
         return distance
@@ -29,16 +31,19 @@ def get_distance(distance: DistanceLike) -> Distance:
 
 
 def matrix(x: Tensor, y: Tensor, distance: DistanceLike = "euclidean") -> Tensor:
-    """Return all distances from the rows of `x` to the rows of `y`: `(n, dim), (m, dim) → (n, m)`.
+    """Return the distance from each row of `x` to each row of `y`: `(n, dim), (m, dim) → (n, m)`.
 
-    Computed in float32 or better, outside autocast. A function of the user's own takes one set of embeddings, so it
-    needs `x is y`.
+    Named distances and `Distance` objects are computed in float32 or float64, without autocast. A user-defined function
+    is called with `x` only, so `y` must be the same tensor as `x`.
 
     Args:
+        x: `(n, dim)`.
+        y: `(m, dim)`.
         distance: the name of a distance in the catalogue, a `Distance`, or a function.
 
     Raises:
-        EmbeddingError: the distance is unknown, or does not return this shape.
+        EmbeddingError: the distance is unknown. For a function: `x` and `y` are different tensors, or the result does
+            not have the shape `(n, n)`.
 
     Example:
         >>> import torch
@@ -57,10 +62,11 @@ def matrix(x: Tensor, y: Tensor, distance: DistanceLike = "euclidean") -> Tensor
 def pairs(x: Tensor, y: Tensor, distance: DistanceLike = "euclidean") -> Tensor:
     """Return the distance from each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`.
 
-    Computed in float32 or better, outside autocast.
+    Named distances and `Distance` objects are computed in float32 or float64, without autocast. A user-defined function
+    is called with `x` and `y` as they are.
 
     Raises:
-        EmbeddingError: the distance is unknown, or does not return this shape.
+        EmbeddingError: the distance is unknown, or a function does not return the shape `(n,)`.
     """
     found = get_distance(distance)
     if isinstance(found, FunctionDistance):

@@ -1,8 +1,9 @@
-"""Distances that are functions of the Euclidean norm, and so can be computed by a matrix product.
+"""Distances that are functions of the Euclidean norm. A matrix product can compute them.
 
-`pairs` and `matrix` compute from differences of coordinates: the expanded square ‖x‖² − 2xy + ‖y‖² loses
-near-duplicates to cancellation (float32 unit vectors 1e-4 apart get distance 0). `block` uses the matrix product, for
-the many distances of a nearest-neighbour search, after it has subtracted the mean of the rows.
+`pairs` and `matrix` use differences of coordinates. The expanded square ‖x‖² − 2xy + ‖y‖² is inaccurate for
+near-duplicates, because its terms cancel: in float32, two unit vectors with distance 1e-4 get distance 0. `block` uses
+a matrix product of this form, because a nearest-neighbour search needs many distances. `prepare` subtracts the mean of
+the rows first, which makes the result more accurate.
 """
 
 import torch
@@ -13,28 +14,33 @@ from tercet.distances.points import Points, at_least_float32
 
 
 class MatrixProductDistance(Distance):
-    """A distance ‖p(x) − p(y)‖, or ½‖p(x) − p(y)‖², of points p that are computed row by row.
+    """A distance ‖p(x) − p(y)‖ or ½‖p(x) − p(y)‖², where p maps each embedding to a point.
 
-    A subclass overrides `points`, and sets `half_squared` for the second form. The batch losses compute it by matrix
-    products, and compute near-duplicates again from differences of coordinates.
+    A subclass overrides `points`, which computes p. For the second form, it sets `half_squared = True`. The batch
+    losses compute these distances with matrix products, and recompute those of close points from differences of
+    coordinates.
 
     Attributes:
-        half_squared: whether the distance is half the squared norm.
+        half_squared: whether the distance is half of the squared norm instead of the norm.
     """
 
     non_negative = True
     half_squared: bool = False
 
     def points(self, x: Tensor) -> Tensor:
-        """Return the points `(n, dim)` of embeddings, differentiable, in float32 or better."""
+        """Map embeddings `(n, dim)` to points `(n, dim)` in float32 or float64. This must be differentiable."""
         return at_least_float32(x)
 
     def row_offsets(self, points: Tensor) -> Tensor:
-        """Return what each point adds to its squared distances when `half_squared`, `(n,)`; by default 0."""
+        """Return an offset for each point, `(n,)`. The default is 0.
+
+        If `half_squared` is True, the distance is ½(‖x − y‖² + offset of x + offset of y). Otherwise all offsets must
+        be 0.
+        """
         return points.new_zeros(len(points))
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the distance of each row of `x` to the same row of `y`, `(n,)`."""
+        """Return the distance from each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
         x, y = self.points(x), self.points(y)
         if not self.half_squared:
             norms: Tensor = torch.linalg.vector_norm(x - y, ord=2, dim=1)
@@ -42,7 +48,7 @@ class MatrixProductDistance(Distance):
         return ((x - y).square().sum(1) + (self.row_offsets(x) + self.row_offsets(y))) / 2
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the distances of all pairs, `(n, m)`."""
+        """Return the distance from each row of `x` to each row of `y`: `(n, dim), (m, dim) → (n, m)`."""
         x, y = self.points(x), self.points(y)
         norms = norms_of_differences(x, y)
         if not self.half_squared:
@@ -50,7 +56,7 @@ class MatrixProductDistance(Distance):
         return (norms.square() + (self.row_offsets(x).unsqueeze(1) + self.row_offsets(y))) / 2
 
     def prepare(self, x: Tensor, centre: Tensor | None = None) -> Points:
-        """Return centred points and their half-squares."""
+        """Return the centred points, and half of the squared norm of each (plus half of its offset)."""
         points = self.points(x)
         centre = points.mean(dim=0) if centre is None else centre
         centred = points - centre
@@ -58,7 +64,7 @@ class MatrixProductDistance(Distance):
         return Points(rows=centred, half_square=half_square, centre=centre)
 
     def block(self, x: Points, y: Points) -> Tensor:
-        """Return the distances of prepared rows, from ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy."""
+        """Return the distances of prepared rows, computed as ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy."""
         assert x.half_square is not None
         assert y.half_square is not None
         half_squares = torch.addmm(x.half_square.unsqueeze(1) + y.half_square, x.rows, y.rows.T, alpha=-1).clamp_(min=0)
@@ -66,5 +72,5 @@ class MatrixProductDistance(Distance):
 
 
 def norms_of_differences(x: Tensor, y: Tensor) -> Tensor:
-    """Return ‖x − y‖ for all pairs of rows from differences of coordinates: `(n, dim), (m, dim) → (n, m)`."""
+    """Return ‖x − y‖ for all pairs of rows, computed from differences of coordinates: `(n, dim), (m, dim) → (n, m)`."""
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")

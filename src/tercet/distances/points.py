@@ -1,4 +1,4 @@
-"""Rows prepared for blocks of distances, and small tensor functions that distances share."""
+"""Embeddings that are prepared for the computation of blocks, and small functions that several distances use."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Rows of embeddings, prepared by `Distance.prepare`.
+    """Embeddings that `Distance.prepare` has prepared for `Distance.block`.
 
     Attributes:
-        rows: `(n, dim)`. Distances that use a matrix product subtract the centre, which keeps near-duplicates apart.
-        half_square: ½‖row‖² `(n,)`, for distances that use a matrix product.
-        centre: the vector that was subtracted, `(dim,)`, or None.
+        rows: `(n, dim)`, the prepared rows. For distances that use a matrix product, they are centred; this makes the
+            distances of near-duplicates more accurate.
+        half_square: `(n,)`, half of the squared norm of each row (plus half of its offset), for distances that use a
+            matrix product; else None.
+        centre: `(dim,)`, the vector that was subtracted from the rows; None if none was.
     """
 
     rows: Tensor
@@ -24,22 +26,25 @@ class Points:
         return len(self.rows)
 
     def select(self, index: Tensor) -> "Points":
-        """Return the rows of an index `(m,)`."""
+        """Return the rows with the numbers `index` `(m,)`."""
         half_square = None if self.half_square is None else self.half_square[index]
         return Points(rows=self.rows[index], half_square=half_square, centre=self.centre)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x`, converted to float32 if it has half precision."""
+    """Return `x`, converted to float32 if it is float16 or bfloat16."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def unit_rows(x: Tensor) -> Tensor:
-    """Return rows scaled to length 1. Rows of zeros stay 0, with a finite gradient (`F.normalize` has 1e12)."""
+    """Return `x` with its rows scaled to length 1. Zero rows stay 0.
+
+    The gradient at a zero row has a moderate size; that of `F.normalize` is 1e12 times larger.
+    """
     length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)
     return x / length.masked_fill(length == 0, 1)
 
 
 def zero_rows(x: Tensor) -> Tensor:
-    """Return 1 for each row of zeros, whose cosine similarity to every row is 0, and 0 for other rows: `(n,)`."""
+    """Return 1 for each zero row and 0 for every other row: `(n, dim) → (n,)`."""
     return (x == 0).all(dim=1).to(x.dtype)

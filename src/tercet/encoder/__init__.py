@@ -1,15 +1,15 @@
-"""The encoder: sentences in, one embedding per sentence out.
+"""Load sentence encoders, compute embeddings and similarities, and save models.
 
 sentence_transformer.py   SentenceTransformer, the model: encode, similarity, save
-loading.py                load_model: a folder, a name on the hub, or the bundled encoder
-modules/                  what a model consists of: Transformer, Pooling, Dense, Normalize
-packing/                  batches without padding
-features.py               the dictionary that modules pass on
-encode.py                 many sentences, in batches with a maximum number of tokens
-similarity.py             cosine, dot, and the negative of each distance
-storage.py                the model directory: settings and modules
+loading.py                load_model: load a folder, a model of the hub, or the bundled encoder
+modules/                  the modules of a model: Transformer, Pooling, Dense, Normalize
+packing/                  run the encoder on batches without padding
+features.py               Features, the dictionary that modules receive and return
+encode.py                 embed many sentences in batches with a maximum number of tokens
+similarity.py             similarities by name: cosine, dot, or the negative of a distance
+storage.py                read and write model directories
 hub.py                    download from and upload to the Hugging Face hub
-card.py                   the README.md of a model directory
+card.py                   write the model card, the README.md of a model directory
 """
 
 from tercet.encoder.features import Features

@@ -1,4 +1,4 @@
-"""The model card: the README.md of a model directory, with data, loss, settings and metrics of the training."""
+"""Write the model card, the README.md of a model directory: model, loss, data, settings and metrics."""
 
 import json
 from typing import Any
@@ -7,22 +7,26 @@ from tercet.catalogue import metric_digits, metric_title
 from tercet.encoder.storage import ModelSettings
 from tercet.records import TrainingRecord
 
-# Number of label names in the card; a longer list would hide the rest of the page.
+# Maximum number of label names in the card. A longer list would make the card hard to read.
 _MAX_LABELS = 200
 
 
 def model_card(settings: ModelSettings, *, base_model: str | None, dimension: int, max_seq_length: int | None) -> str:
-    """Return the text of the card, with the front matter that the hub reads.
+    """Return the model card as Markdown, with the YAML front matter that the hub reads.
 
     Args:
-        base_model: name of the model that was trained further, if it is known.
+        base_model: name of the model that was fine-tuned; None if it is unknown.
         dimension: dimension of an embedding.
+        max_seq_length: maximum number of tokens of a sentence; None if there is no limit.
     """
     training, label_names = settings.training_record, settings.label_names
-    parts = [_front_matter(base_model, training), "# A text-embedding model trained with Tercet\n"]
+    parts = [
+        _front_matter(base_model, training),
+        f"# A sentence-embedding model{' trained with Tercet' if training else ''}\n",
+    ]
     parts.append(
-        f"It maps a sentence to a vector of {dimension} numbers. Sentences with the same label have close vectors.\n"
-        "This folder also loads in sentence-transformers.\n"
+        f"It maps a sentence to a vector of {dimension} numbers. Similar sentences have similar vectors.\n"
+        "sentence-transformers can load this folder, too.\n"
     )
     parts.append(
         "```python\n"
@@ -38,7 +42,7 @@ def model_card(settings: ModelSettings, *, base_model: str | None, dimension: in
             {
                 "Base model": base_model,
                 "Embedding dimension": dimension,
-                "Longest input": f"{max_seq_length} tokens" if max_seq_length else None,
+                "Maximum sequence length": f"{max_seq_length} tokens" if max_seq_length else None,
                 "Similarity": settings.similarity_fn_name,
             }
         )
@@ -59,7 +63,7 @@ def _training(training: TrainingRecord) -> list[str]:
     before, after = training.before or {}, training.after or {}
     parts.append("## Evaluation\n")
     if not (before or after):
-        return [*parts, "Not measured.\n"]
+        return [*parts, "The model was not evaluated.\n"]
     rows = ["| metric | before | after |", "|---|---|---|"]
     rows += [
         f"| {metric_title(key)} | {_number(before.get(key), key)} | {_number(after.get(key), key)} |"
@@ -91,7 +95,7 @@ def _bullets(facts: dict[str, Any]) -> str:
 
 
 def _code(value: object) -> str:
-    """Return any text on one line, in backticks."""
+    """Return a value as Markdown code on one line; backticks in it become single quotes."""
     text = " ".join(str(value).split()).replace("`", "'")
     return f"`{text}`"
 

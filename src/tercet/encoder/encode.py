@@ -1,4 +1,4 @@
-"""Embedding many sentences without gradients, in batches with a maximum number of tokens."""
+"""Embed many sentences in batches with a maximum number of tokens."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypedDict
@@ -11,18 +11,21 @@ from tqdm.auto import tqdm
 from tercet.encoder.packing.packing import pack
 from tercet.errors import ModelError, listed
 
-# Number of sentences that are tokenized and sorted at a time, which bounds the memory for their tokens.
+# Number of sentences that are tokenized and sorted together. It limits the memory that the token ids need.
 _WINDOW = 4096
-# Larger batches are not faster: on a CPU the hidden states of a layer should stay in the cache.
+# Larger batches are not faster. On a CPU, the hidden states of a layer should fit into the cache.
 _MAX_TOKENS_ON_CPU, _MAX_TOKENS_ON_GPU = 1024, 32768
 
-# The types of `SentenceTransformer.encode`: one embedding `(dim,)`, and several `(sentences, dim)`.
+# The return types of `SentenceTransformer.encode`: one embedding `(dim,)`, or many embeddings `(num_sentences, dim)`.
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
 class Sentences(Protocol):
-    """A sequence of strings that is not itself a string: `str.__contains__` accepts only strings."""
+    """A type for sized iterables of strings that excludes `str`.
+
+    A type checker rejects `str` here because `str.__contains__` does not accept every object.
+    """
 
     def __contains__(self, value: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -49,15 +52,16 @@ def embed(
     *,
     show_progress_bar: bool = False,
 ) -> Tensor:
-    """Return the embeddings `(texts, dim)` of texts, in their order, on the model's device.
+    """Return the embeddings `(num_texts, dim)` of the texts in their order, on the model's device.
 
-    Each window of sentences is embedded from the longest to the shortest, so a lack of memory shows in its first batch.
+    The texts are processed in windows of 4,096. The batches of a window begin with its longest texts. If the memory is
+    too small, the first batch of a window fails.
 
     Args:
         model: a `SentenceTransformer` in evaluation mode.
-        prompt: a text that is put before every text.
+        prompt: a string that is prepended to every text.
         max_tokens: maximum tokens per batch, counted as if every text were padded to the longest one in the batch.
-            None for a default that depends on the device.
+            By default 1,024 on a CPU and 32,768 on other devices.
         max_sentences: maximum number of texts per batch.
     """
     device = model.device
@@ -77,28 +81,31 @@ def embed(
 
 
 def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> str:
-    """Return the text to put before every sentence: `text`, or else the prompt with this name, or nothing.
+    """Return the prompt to prepend to every sentence.
+
+    Returns:
+        `text` if it is not None; else the prompt called `name`; else, if `name` is None, the empty string.
 
     Raises:
-        ModelError: no prompt has this name.
+        ModelError: `prompts` has no prompt called `name`.
     """
     if text is not None:
         return text
     if name is None:
         return ""
     if name not in prompts:
-        raise ModelError(f"no prompt named {name!r}; this model has {listed(prompts) or 'none'}")
+        raise ModelError(f"no prompt named {name!r}; the prompts of this model: {listed(prompts) or 'none'}")
     return prompts[name]
 
 
 def _prompt_length(model: Any, prompt: str) -> int:
-    """Return the number of tokens of a prompt, with its leading special tokens and without the last one."""
+    """Return the number of tokens of a prompt, including leading special tokens but not a final special token."""
     ids = model.tokenize([prompt])["input_ids"][0].tolist()
     return len(ids) - (ids[-1] in model.tokenizer.all_special_ids)
 
 
 def _batches_by_length(lengths: list[int], max_tokens: int, max_sentences: int | None) -> Iterator[list[int]]:
-    """Yield the row numbers of each batch, the longest sentences first."""
+    """Yield the indices of the sentences of each batch; the longest sentences are in the first batch."""
     rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     start = 0
     while start < len(rows):

@@ -1,10 +1,16 @@
 """Features: the dictionary that the modules of a model receive, extend and return.
 
-input_ids, attention_mask  (batch, tokens)           a padded batch, from `SentenceTransformer.tokenize`
-input_ids, packing         (1, tokens) and Packing   a packed batch, from `tercet.encoder.packing.pack`
-prompt_length              int                       number of prompt tokens at the start of each sentence
-token_embeddings           (batch, tokens, hidden)   added by Transformer; (tokens, hidden) for a packed batch
-sentence_embedding         (batch, dim)              added by Pooling, changed by Dense and Normalize
+A padded batch, from `SentenceTransformer.tokenize`:
+    input_ids           (batch, seq_len)
+    attention_mask      (batch, seq_len)
+    token_embeddings    (batch, seq_len, hidden_size), added by Transformer
+A packed batch, from `tercet.encoder.packing.pack`:
+    input_ids           (1, num_tokens)
+    packing             the `Packing`, which has the length of each sentence
+    token_embeddings    (num_tokens, hidden_size), added by Transformer
+Both:
+    prompt_length       int, the number of prompt tokens at the start of each sentence; optional
+    sentence_embedding  (batch, dim), added by Pooling, replaced by Dense and Normalize
 """
 
 from typing import Any

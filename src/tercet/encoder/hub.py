@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub: download one, upload one."""
+"""Download models from the Hugging Face hub, and upload models to it."""
 
 import tempfile
 from collections.abc import Callable
@@ -7,38 +7,44 @@ from typing import Any
 
 from tercet.errors import ModelError
 
-# The keyword arguments of `SentenceTransformer` for the hub and for `transformers`.
+# The keyword arguments that `SentenceTransformer` passes on to the hub and to `transformers`.
 HUB_ARGUMENTS = frozenset({
     "revision", "token", "cache_folder", "model_kwargs", "tokenizer_kwargs", "config_kwargs",
 })  # fmt: skip
-# The files that a model may need. Weights of the same model in other formats are not downloaded.
+# The files that a model may need. Weights in other formats, such as pytorch_model.bin, are not downloaded.
 _ALLOWED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.md", "*.py"]
 _IGNORED_FILES = ["onnx/*", "openvino/*"]
 
 
 def find_folder(name_or_folder: str, **hub: Any) -> Path:
-    """Return the local folder of a model: the folder itself, or a snapshot from the hub, downloaded if necessary.
+    """Return the local folder of a model; download a model of the hub if it is not in the cache.
 
     Raises:
-        ModelError: there is no model, or the hub cannot be reached.
+        ModelError: neither the folder nor the model on the hub exists, or the download fails.
     """
     path = Path(name_or_folder).expanduser()
     if path.is_dir():
         if not any((path / name).exists() for name in ("modules.json", "config.json")):
-            raise ModelError(f"{path} holds no model: neither modules.json nor config.json is in it")
+            raise ModelError(f"{path} is not a model directory: it has neither modules.json nor config.json")
         return path
     if path.is_file():
-        raise ModelError(f"{path} is a file; a model is a folder or a name on the hub")
+        raise ModelError(f"{path} is a file; pass the path of a folder, or a name on the hub")
     if name_or_folder.startswith((".", "/", "~")) or name_or_folder.count("/") > 1:
-        raise ModelError(f"no model directory at {path}")
+        raise ModelError(f"no model directory at {path}; check the path")
     return _download(name_or_folder, hub)
 
 
 def _download(name: str, hub: dict[str, Any]) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
-    # A name without an owner belongs to the hub itself (bert-base-uncased) or else to sentence-transformers.
+    # A name without an owner is either a model without an owner, such as bert-base-uncased, or a model of the owner
+    # sentence-transformers, such as all-MiniLM-L6-v2.
     candidates = [name] if "/" in name else [name, f"sentence-transformers/{name}"]
     for candidate in candidates:
         try:
@@ -53,20 +59,25 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
                 )
             )
         except (RepositoryNotFoundError, HFValidationError):
-            reason = "the hub has no such model (or it is private and needs a token)"
+            reason = "the hub has no model of this name, or the model is private and needs a token"
+        except RevisionNotFoundError:
+            reason = f"the model {candidate} on the hub has no revision {hub.get('revision')!r}"
+            break
         except (LocalEntryNotFoundError, OSError):
             reason = "the hub cannot be reached and the model is not in the cache"
-    raise ModelError(f"no folder {name!r} here, and {reason}")
+    raise ModelError(f"cannot load {name!r}: it is not a local folder; {reason}")
 
 
 def upload(
     save: Callable[[Path], None], repo_id: str, *, token: str | None, private: bool | None, **commit: Any
 ) -> str:
-    """Upload a model directory to the hub and return the address of the commit.
+    """Upload a model directory to the hub and return the URL of the commit.
+
+    The repository is created if it does not exist.
 
     Args:
-        save: a function that writes the model directory to a path.
-        commit: `commit_message`, `revision` and `create_pr`, see `huggingface_hub.HfApi.upload_folder`.
+        save: a function that writes the model directory to the given path.
+        commit: `commit_message`, `revision` and `create_pr` of `huggingface_hub.HfApi.upload_folder`.
     """
     from huggingface_hub import HfApi
 
@@ -79,6 +90,6 @@ def upload(
 
 
 def public_name(name_or_path: str) -> str:
-    """Return a name on the hub unchanged, and only the last part of a folder, whose other parts are private."""
+    """Return a name on the hub unchanged, but only the last component of a local path, because the path is private."""
     path = Path(name_or_path).expanduser()
     return path.resolve().name if path.is_dir() else name_or_path

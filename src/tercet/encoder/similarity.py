@@ -1,4 +1,7 @@
-"""Similarities of embeddings by name: cosine, dot, or the negative of a distance; larger is more similar."""
+"""Compute similarities of embeddings by name: cosine, dot, or the negative of a distance.
+
+A larger value means more similar.
+"""
 
 from typing import Any
 
@@ -11,31 +14,32 @@ from tercet import distances
 from tercet.catalogue import DISTANCES
 from tercet.errors import ModelError, listed
 
-# The names that sentence-transformers knows as well.
+# The similarity names that sentence-transformers also supports.
 COMMON_NAMES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 def similarity_names() -> list[str]:
-    """Return the names of all similarities: the common ones, and each distance of the catalogue."""
+    """Return the names of all similarities: `COMMON_NAMES`, and the name of each distance in the catalogue."""
     return list(dict.fromkeys([*COMMON_NAMES, *DISTANCES]))
 
 
 def check_name(name: str) -> str:
-    """Return the name of a similarity.
+    """Return `name` unchanged if it is the name of a similarity.
 
     Raises:
         ModelError: no similarity has this name.
     """
     if name not in similarity_names():
-        raise ModelError(f"similarity {name!r} is not one of {listed(similarity_names(), limit=20)}")
+        raise ModelError(f"unknown similarity {name!r}; choose one of {listed(similarity_names(), limit=20)}")
     return name
 
 
 def matrix(x: Any, y: Any, name: str) -> Tensor:
-    """Return all similarities of the rows of `x` to the rows of `y`: `(n, dim), (m, dim) → (n, m)`.
+    """Return the similarity of every row of `x` to every row of `y`: `(n, dim), (m, dim) → (n, m)`.
 
     Args:
-        name: "cosine", "dot", or a distance of `tercet.catalogue.DISTANCES`, whose negative is returned.
+        name: "cosine", "dot", or the name of a distance in `tercet.catalogue.DISTANCES`. For a distance, the negative
+            distance is returned.
 
     Example:
         >>> matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]], "euclidean").shape
@@ -50,7 +54,7 @@ def matrix(x: Any, y: Any, name: str) -> Tensor:
 
 
 def pairs(x: Any, y: Any, name: str) -> Tensor:
-    """Return the similarity of each row of `x` to the same row of `y`: `(n, dim), (n, dim) → (n,)`."""
+    """Return the similarity of row i of `x` to row i of `y`, for every i: `(n, dim), (n, dim) → (n,)`."""
     a, b = _rows(x), _rows(y)
     if check_name(name) == "cosine":
         return F.cosine_similarity(a, b)
@@ -60,7 +64,10 @@ def pairs(x: Any, y: Any, name: str) -> Tensor:
 
 
 def _rows(embeddings: Any) -> Tensor:
-    """Return embeddings as rows `(n, dim)` of float32 or float64; one embedding `(dim,)` becomes one row."""
+    """Return embeddings as a tensor `(n, dim)`; one embedding `(dim,)` becomes `(1, dim)`.
+
+    float64 stays float64; every other dtype becomes float32.
+    """
     if not isinstance(embeddings, Tensor):
         embeddings = torch.as_tensor(np.asarray(embeddings))
     rows: Tensor = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)

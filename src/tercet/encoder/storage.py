@@ -1,9 +1,11 @@
-"""The model directory: read in the layouts of sentence-transformers 3.x to 6.x, written in the oldest one.
+"""Read and write model directories.
 
-modules.json                       the modules in order: idx, name, path, type
+The layouts of sentence-transformers 3.x to 6.x can be read. The layout of 3.x is written, which all of them can read.
+
+modules.json                       the list of modules, each with idx, name, path and type
 config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name
-tercet.json                        what sentence-transformers has no place for: label names, training record
-(root)                             the Transformer; the other modules are in 1_Pooling, 2_Dense, …
+tercet.json                        settings that sentence-transformers does not have: label names, training record
+config.json, model.safetensors, …  the Transformer; the other modules are in the folders 1_Pooling, 2_Dense, …
 README.md                          the model card
 """
 
@@ -11,6 +13,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -26,13 +29,15 @@ from tercet.errors import ModelError, listed
 from tercet.records import TrainingRecord
 
 _MODULES: dict[str, Any] = {kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize)}
-# Of tercet.json. Format 1 had no `format_version` field; otherwise both are the same, and both are read.
+# The `format_version` of tercet.json. Format 1 has no such field and is otherwise the same. Both formats are read.
 _FORMAT_VERSION = 2
+# Maximum number of characters that a message quotes from an error of another library.
+_MAX_REASON = 400
 
 
 @dataclass(kw_only=True)
 class ModelSettings:
-    """The settings of a model directory besides its modules, with the names of `SentenceTransformer`'s attributes."""
+    """The settings of a model directory that belong to no module; see the attributes of `SentenceTransformer`."""
 
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
@@ -42,13 +47,15 @@ class ModelSettings:
 
 
 def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], ModelSettings]:
-    """Load a saved model, or a plain encoder with mean pooling, from a folder or the hub.
+    """Load the modules and settings of a model from a folder or the hub.
+
+    A model without `modules.json` is loaded as a Transformer with mean pooling.
 
     Args:
         hub: `trust_remote_code` and the arguments in `tercet.encoder.hub.HUB_ARGUMENTS`.
 
     Raises:
-        ModelError: there is no model, a file is missing or broken, or a module has an unsupported type.
+        ModelError: the model is not found, a file is missing or invalid, or a module has an unsupported type.
     """
     folder = find_folder(name_or_folder, **hub)
     if not (folder / "modules.json").exists():
@@ -64,10 +71,10 @@ def save_modules(
 
     Args:
         card: the text of README.md.
-        more_json: the content of further JSON files, by file name.
+        more_json: further JSON files to write: the content by file name.
 
     Raises:
-        ModelError: a module cannot be saved, or the folder cannot be written.
+        ModelError: a module has no method `save`, or the folder cannot be written.
     """
     with atomic_directory(folder) as staging:
         entries = []
@@ -75,7 +82,9 @@ def save_modules(
             kind = type(module).__name__
             save = getattr(module, "save", None)
             if save is None:
-                raise ModelError(f"module {index} ({kind}) cannot be saved: it has no method `save`")
+                raise ModelError(
+                    f"module {index} ({kind}) cannot be saved: it has no method save(folder); define this method"
+                )
             path = "" if index == 0 else f"{index}_{kind}"
             (staging / path).mkdir(exist_ok=True)
             save(staging / path)
@@ -96,16 +105,23 @@ def _module_entries(folder: Path) -> list[dict[str, Any]]:
         if not entries or not all(isinstance(entry["type"] + entry["path"], str) for entry in entries):
             raise TypeError
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise ModelError(f"{folder / 'modules.json'} is not a list of modules (idx, name, path, type)") from None
+        raise ModelError(
+            f"{folder / 'modules.json'} must contain a non-empty list of modules, each with idx, path and type"
+        ) from None
     if entries[0]["type"].rpartition(".")[2] != "Transformer":
-        raise ModelError(f"the first module of {folder} is a {entries[0]['type']}; only a Transformer is supported")
+        raise ModelError(
+            f"the first module in {folder / 'modules.json'} must be a Transformer, but its type is {entries[0]['type']}"
+        )
     return entries
 
 
 def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn.Module:
     package, _, kind = entry["type"].rpartition(".")
     if kind not in _MODULES or package.partition(".")[0] != "sentence_transformers":
-        raise ModelError(f"{folder} has a module of type {entry['type']}; supported are {listed(_MODULES)}")
+        raise ModelError(
+            f"{folder / 'modules.json'} has a module of type {entry['type']}; supported are {listed(_MODULES)} "
+            "of the package sentence_transformers"
+        )
     home = folder / entry["path"]
     if kind == "Transformer":
         return _load_transformer(str(home), home, hub)
@@ -113,14 +129,14 @@ def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn
         module: nn.Module = _MODULES[kind].load(home)
         return module
     except (KeyError, TypeError, ImportError, RuntimeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ModelError(f"{home / 'config.json'} does not describe a {kind} ({reason})") from error
+        reason = shorten(f"{type(error).__name__}: {error}", _MAX_REASON, placeholder=" …")
+        raise ModelError(f"cannot create the {kind} module that {home / 'config.json'} describes: {reason}") from error
 
 
 def _with_weights(folder: Path, name: str) -> str:
-    """Return where to load weights from: the folder, or the name if its snapshot from the hub has no safetensors.
+    """Return the local folder, or the name of the model on the hub if the downloaded folder has no safetensors weights.
 
-    For such a name `transformers` looks for a revision with converted weights.
+    For a name, `transformers` looks on the hub for weights that were converted to safetensors.
     """
     is_remote = not Path(name).expanduser().is_dir()
     return name if is_remote and not list(folder.glob("*.safetensors")) else str(folder)
@@ -128,7 +144,7 @@ def _with_weights(folder: Path, name: str) -> str:
 
 def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, Any]) -> Transformer:
     folder = Path(source)
-    # A folder needs no arguments for the hub; `find_folder` has already used them.
+    # `find_folder` has already used the arguments of the hub. A local folder needs none of them.
     remote_arguments = ("revision", "token", "cache_folder")
     options = {key: value for key, value in hub.items() if not (folder.is_dir() and key in remote_arguments)}
     try:
@@ -136,9 +152,10 @@ def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, 
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        hint = "" if list(folder.glob("*.safetensors")) else "; only safetensors weights are read, and it has none"
-        raise ModelError(f"cannot load an encoder from {source}{hint}: {lines[0]}") from error
+        reason = shorten(str(error), _MAX_REASON, placeholder=" …") or type(error).__name__
+        has_weights = bool(list(folder.glob("*.safetensors")))
+        hint = "" if has_weights else " (it has no safetensors file, and only safetensors weights are read)"
+        raise ModelError(f"cannot load an encoder from {source}{hint}: {reason}") from error
 
 
 def _save_settings(settings: ModelSettings, folder: Path) -> None:
@@ -155,7 +172,7 @@ def _save_settings(settings: ModelSettings, folder: Path) -> None:
         "label_names": settings.label_names,
         "training": record.to_dict() if record else None,
     }
-    if settings.similarity_fn_name not in COMMON_NAMES:  # sentence-transformers would refuse to load the model.
+    if settings.similarity_fn_name not in COMMON_NAMES:  # sentence-transformers cannot load a model with this name.
         own["similarity_fn_name"] = config.pop("similarity_fn_name")
     write_json(folder / "config_sentence_transformers.json", config)
     write_json(folder / "tercet.json", own)
@@ -170,7 +187,9 @@ def _load_settings(folder: Path) -> ModelSettings:
     try:
         record = TrainingRecord.from_dict(training) if training else None
     except (TypeError, AttributeError):
-        raise ModelError(f"{folder / 'tercet.json'} has a training record without a loss") from None
+        raise ModelError(
+            f"{folder / 'tercet.json'}: the field 'training' must be a JSON object with the field 'loss'"
+        ) from None
     return ModelSettings(
         prompts=config.get("prompts") or {},
         default_prompt_name=config.get("default_prompt_name"),

@@ -1,8 +1,8 @@
-"""Evaluation: metrics of labelled embeddings, and evaluators that compute them for a model.
+"""Evaluate embeddings: retrieval metrics, and evaluators that compute the metrics of a model.
 
-retrieval.py    rankings, per-query metrics as pure functions of a ranking, and `label_metrics`
-evaluators.py   objects that embed sentences with a model and return metrics
-_inputs.py      checks of embeddings, and numbering of labels
+retrieval.py    `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
+evaluators.py   `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
+_inputs.py      validation of embeddings, and numbering of labels
 """
 
 from tercet.evaluation.evaluators import LabelEvaluator, TripletEvaluator

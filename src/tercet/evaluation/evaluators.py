@@ -1,7 +1,7 @@
-"""Evaluators: objects that embed sentences with a model and return metrics. They write nothing.
+"""Evaluators, which embed sentences with a model and return metrics.
 
-An evaluator is called with a model (any object with the `encode` of sentence-transformers) and returns a dictionary. A
-trainer prefixes its keys with `eval_`.
+Call an evaluator with a model: any object whose `encode` takes the arguments of sentence-transformers. The evaluator
+returns a dictionary and writes no files. A trainer adds the prefix `eval_` to the keys.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,28 @@ from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
 
 
 class Encoder(Protocol):
-    """A model that an evaluator can use."""
+    """The interface of a model that an evaluator can call."""
 
     def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
 
 
 class LabelEvaluator:
-    """Retrieval metrics for labelled sentences: those of `label_metrics`.
+    """An evaluator that computes the metrics of `label_metrics` for labelled sentences.
 
     Args:
         sentences: the queries.
-        labels: one per sentence, integers or strings.
-        reference_sentences: the sentences to rank, such as the training set. Without them, every sentence ranks the
-            others.
-        reference_labels: one per reference sentence.
+        labels: the label of each sentence, an integer or a string.
+        reference_sentences: the gallery: the sentences to rank for each query, such as the training set. By default,
+            all sentences except the query itself are ranked.
+        reference_labels: the label of each reference sentence.
         distance: the distance to rank by, a name or a `tercet.distances.Distance`.
-        batch_size: number of sentences per batch; by default the model chooses.
-        show_progress_bar: whether to show progress while the sentences are embedded.
+        batch_size: the number of sentences per batch; by default, the default of the model's `encode`.
+        show_progress_bar: whether to show a progress bar while the sentences are embedded.
         metric_options: further arguments of `label_metrics`, such as `recall_at`.
 
     Raises:
-        DataError: the number of labels is not the number of sentences.
+        DataError: there are no sentences, the numbers of sentences and labels differ, or only one of
+            `reference_sentences` and `reference_labels` is given.
 
     Example:
         >>> from tercet.evaluation import LabelEvaluator
@@ -62,7 +63,7 @@ class LabelEvaluator:
     ) -> None:
         _check_pairs(sentences, labels, "sentences")
         if (reference_sentences is None) != (reference_labels is None):
-            raise DataError("pass reference_sentences and reference_labels together")
+            raise DataError("pass reference_sentences and reference_labels together; only one of them was given")
         if reference_sentences is not None and reference_labels is not None:
             _check_pairs(reference_sentences, reference_labels, "reference_sentences")
         self.sentences, self.labels = list(sentences), list(labels)
@@ -74,7 +75,10 @@ class LabelEvaluator:
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Embed the sentences and return metrics; the other arguments, which a trainer passes, are not used."""
+        """Embed the sentences and return the metrics.
+
+        `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
+        """
         options = (self.batch_size, self.show_progress_bar)
         references = self.reference_sentences
         return label_metrics(
@@ -87,18 +91,20 @@ class LabelEvaluator:
 
 
 class TripletEvaluator:
-    """The fraction of triplets whose positive is nearer to the anchor than the negative: `{distance}_accuracy`.
+    """An evaluator that computes the triplet accuracy: the fraction of triplets with d(a,p) < d(a,n).
+
+    The key of the metric is the name of the distance with `_accuracy`, such as `cosine_accuracy`.
 
     Args:
-        anchors: sentences.
-        positives: one per anchor.
-        negatives: one per anchor.
+        anchors: the anchor sentences.
+        positives: the positive sentence of each anchor.
+        negatives: the negative sentence of each anchor.
         distance: a name or a `tercet.distances.Distance`.
-        batch_size: number of sentences per batch; by default the model chooses.
-        show_progress_bar: whether to show progress while the sentences are embedded.
+        batch_size: the number of sentences per batch; by default, the default of the model's `encode`.
+        show_progress_bar: whether to show a progress bar while the sentences are embedded.
 
     Raises:
-        DataError: the numbers of sentences differ.
+        DataError: there are no anchors, or the numbers of anchors, positives and negatives differ.
     """
 
     def __init__(
@@ -112,31 +118,37 @@ class TripletEvaluator:
         show_progress_bar: bool = False,
     ) -> None:
         if not len(anchors) == len(positives) == len(negatives) > 0:
-            sizes = f"{len(anchors)}, {len(positives)} and {len(negatives)}"
-            raise DataError(f"pass as many anchors as positives and negatives, at least one; got {sizes}")
+            sizes = f"{len(anchors)} anchors, {len(positives)} positives and {len(negatives)} negatives"
+            raise DataError(f"pass one positive and one negative for each anchor, and at least one anchor; got {sizes}")
         self.columns = [list(anchors), list(positives), list(negatives)]
         self.distance, self.batch_size, self.show_progress_bar = distance, batch_size, show_progress_bar
 
     @property
     def primary_metric(self) -> str:
+        """The key of the metric, such as `cosine_accuracy`."""
         name = self.distance if isinstance(self.distance, str) else get_distance(self.distance).name
         return f"{name}_accuracy"
 
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Embed the triplets and return the accuracy; the other arguments, which a trainer passes, are not used."""
+        """Embed the triplets and return the accuracy.
+
+        `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
+        """
         texts = [text for column in self.columns for text in column]
         anchors, positives, negatives = _embed(model, texts, self.batch_size, self.show_progress_bar).chunk(3)
         return {self.primary_metric: triplet_accuracy(anchors, positives, negatives, distance=self.distance)}
 
 
 def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
-    """Return the embeddings as a tensor; the model chooses the batch size if none is given."""
+    """Return the embeddings `(n, dim)` as a tensor. If `batch_size` is None, `encode` uses its default."""
     options: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 
 
 def _check_pairs(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:
     if len(sentences) != len(labels) or not len(sentences):
-        raise DataError(f"pass as many labels as {name}, at least one; got {len(sentences)} and {len(labels)}")
+        raise DataError(
+            f"pass one label for each of {name}, and at least one; got {len(sentences)} {name} and {len(labels)} labels"
+        )

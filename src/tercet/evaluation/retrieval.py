@@ -1,19 +1,22 @@
 """Retrieval metrics of labelled embeddings.
 
-Every sentence is a query. The other sentences (or a reference set) are ranked by their distance to it, and those with
-its label are relevant. R is the number of relevant sentences.
+Every sentence is a query. The gallery (all other sentences, or a reference set) is ranked by distance to the query.
+The gallery sentences with the label of the query are relevant; R is their number.
 
-    map@r          mean over queries of (1/R) Σ over ranks i ≤ R of precision@i where rank i is relevant
-    r_precision    mean over queries of the fraction of relevant sentences among the R nearest
-    recall@k       fraction of queries with a relevant sentence among the k nearest
-    knn_accuracy   fraction of queries whose label wins the vote of the k nearest; a tie goes to the nearest
+    map@r                    mean over queries of (1/R) Σ precision@i, summed over the ranks i ≤ R that are relevant
+    r_precision              mean over queries of the fraction of relevant sentences among the R nearest
+    recall@k                 fraction of queries with a relevant sentence among the k nearest
+    knn_accuracy             fraction of queries whose label is the most frequent one among the k nearest; of equally
+                             frequent labels, that of the nearest sentence counts
+    mean_positive_distance   mean over all pairs of a query and a relevant sentence; 0 if there is no such pair
+    mean_negative_distance   mean over all pairs of a query and a sentence of another label; 0 if there is no such pair
 
-Queries without a relevant sentence count in knn_accuracy only. Distances are computed for one block of queries at a
-time, so memory grows with the number of sentences, not with its square. Source of MAP@R and R-precision: Musgrave et
-al. 2020, "A Metric Learning Reality Check", section 3.2.
+map@r, r_precision and recall@k leave out the queries without a relevant sentence. Distances are computed for one block
+of queries at a time, so memory grows with the number of sentences, not with its square. Source of MAP@R and
+R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
 
-A metric is a function of a `Ranking`. Metrics that are registered in `tercet.catalogue.METRICS` with a `score` are
-computed as well.
+To add a metric, write a function of a `Ranking` and register it as the `score` of a metric in
+`tercet.catalogue.METRICS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +37,15 @@ __all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "r
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """The nearest sentences of some queries, nearest first.
+    """The `depth` nearest gallery sentences of each of `num_queries` queries, nearest first.
 
-    The depth is at least R of each query, and at least the k of every recall@k and of the vote.
+    `depth` is at least R of each query and at least the largest k of recall@k and kNN, or else the size of the gallery.
 
     Attributes:
-        hits: whether each ranked sentence is relevant, bool `(queries, depth)`.
-        num_relevant: R, the number of relevant sentences of each query `(queries,)`.
-        neighbour_labels: the label ids of the ranked sentences `(queries, depth)`.
-        query_labels: the label ids of the queries `(queries,)`.
+        hits: bool `(num_queries, depth)`, True where the ranked sentence is relevant.
+        num_relevant: R `(num_queries,)`, the number of relevant sentences of each query.
+        neighbour_labels: the label ids `(num_queries, depth)` of the ranked sentences.
+        query_labels: the label ids `(num_queries,)` of the queries.
 
     Example:
         >>> import torch
@@ -66,7 +69,7 @@ class Ranking:
         return len(self.query_labels)
 
     def select(self, index: Tensor) -> "Ranking":
-        """Return the ranking of some queries, by number or by mask."""
+        """Return the ranking of the selected queries; `index` holds their numbers, or a bool for each query."""
         return Ranking(
             hits=self.hits[index],
             num_relevant=self.num_relevant[index],
@@ -75,34 +78,38 @@ class Ranking:
         )
 
 
-# A metric: the value of each query `(queries,)`. If it needs a depth of its own, it has an attribute `depth`.
+# A function that returns the value of each query, `(num_queries,)`. Its optional attribute `depth` is the minimum depth
+# of the ranking that it needs.
 Score = Callable[[Ranking], Tensor]
 
 
 def map_at_r(ranking: Ranking) -> Tensor:
-    """Return (1/R) Σ over ranks i ≤ R of precision@i where rank i is relevant, for each query `(queries,)`."""
+    """Return the average precision at R of each query `(num_queries,)`.
+
+    It is (1/R) Σ precision@i, summed over the ranks i ≤ R that are relevant.
+    """
     hits = _hits_within_r(ranking)
     precision = hits.cumsum(dim=1, dtype=torch.float64) / _ranks(hits)
     return (precision * hits).sum(dim=1) / ranking.num_relevant
 
 
 def r_precision(ranking: Ranking) -> Tensor:
-    """Return the fraction of relevant sentences among the R nearest, for each query `(queries,)`."""
+    """Return the fraction of relevant sentences among the R nearest, for each query `(num_queries,)`."""
     return _hits_within_r(ranking).sum(dim=1, dtype=torch.float64) / ranking.num_relevant
 
 
 @dataclass(frozen=True)
 class RecallAt:
-    """The metric recall@k: 1 for queries with a relevant sentence among the k nearest, and 0 for others.
+    """The metric recall@k: True for the queries that have a relevant sentence among the k nearest.
 
     Attributes:
-        depth: k.
+        depth: k, which is also the minimum depth of the ranking.
     """
 
     depth: int
 
     def __call__(self, ranking: Ranking) -> Tensor:
-        """Return the value of each query `(queries,)`."""
+        """Return a bool for each query `(num_queries,)`."""
         return ranking.hits[:, : self.depth].any(dim=1)
 
 
@@ -122,23 +129,25 @@ def label_metrics(
     neighbours: int = 5,
     block_bytes: int = BLOCK_BYTES,
 ) -> dict[str, float]:
-    """Measure how well embeddings `(n, dim)` keep equal labels `(n,)` together.
+    """Compute the retrieval metrics of labelled embeddings.
 
     Args:
-        embeddings: an array or a tensor.
-        labels: integers or strings.
-        reference_embeddings: the sentences to rank `(m, dim)`. Without them, each query ranks the others.
-        reference_labels: `(m,)`.
+        embeddings: the queries `(n, dim)`, a tensor or an array.
+        labels: the label of each query `(n,)`, integers or strings.
+        reference_embeddings: the gallery `(m, dim)`, whose rows are ranked for each query. By default, all queries
+            except the query itself are ranked.
+        reference_labels: the label of each row of the gallery `(m,)`.
         distance: a name in the catalogue, or a `tercet.distances.Distance`.
-        recall_at: the k of each recall@k.
-        neighbours: the number of voters of `knn_accuracy`.
-        block_bytes: the approximate memory of a block of distances.
+        recall_at: the values of k for which recall@k is computed.
+        neighbours: k of `knn_accuracy`.
+        block_bytes: the approximate memory of a block of distances, in bytes.
 
     Returns:
-        Metrics by their key in `tercet.catalogue.METRICS`.
+        The metrics by key, such as `map@r`, `recall@1` and `knn_accuracy`.
 
     Raises:
-        EmbeddingError: shapes, labels or the distance do not fit, or no query has a relevant sentence.
+        EmbeddingError: a shape is wrong, the numbers of labels and embeddings differ, the distance is unknown, or no
+            query has a relevant sentence.
 
     Example:
         >>> from tercet.evaluation import label_metrics
@@ -150,15 +159,18 @@ def label_metrics(
     queries = as_rows(embeddings, "embeddings")
     leave_one_out = reference_embeddings is None
     if not leave_one_out and reference_labels is None:
-        raise EmbeddingError("reference_embeddings came without reference_labels")
+        raise EmbeddingError("reference_embeddings was given without reference_labels; pass both or neither")
     references = queries if leave_one_out else as_rows(reference_embeddings, "reference_embeddings")
     query_labels, gallery_labels = shared_label_ids(
         labels, labels if leave_one_out else reference_labels, (len(queries), len(references))
     )
     if queries.shape[1] != references.shape[1]:
-        raise EmbeddingError(f"dimensions differ: {queries.shape[1]} and {references.shape[1]} in the reference")
+        raise EmbeddingError(
+            "embeddings and reference_embeddings must have the same dimension; "
+            f"got {queries.shape[1]} and {references.shape[1]}"
+        )
     if len(references) <= leave_one_out:
-        raise EmbeddingError(f"{len(queries)} sentence(s) are too few to rank; pass at least two")
+        raise EmbeddingError("one embedding has nothing to rank; pass at least two, or reference_embeddings")
 
     group_sizes = torch.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     num_relevant = group_sizes[query_labels] - int(leave_one_out)
@@ -167,7 +179,7 @@ def label_metrics(
     sums = _Sums(scores, neighbours)
     gallery = metric.prepare(references)
     points = gallery if leave_one_out else metric.prepare(queries, gallery.centre)
-    # A block is ranked to the largest R in it, so queries with similar R share a block.
+    # A block is ranked to the largest R of its queries. Queries are sorted by R, so that few unused ranks are computed.
     for rows, d in distance_blocks(points, gallery, metric, order=num_relevant.argsort(), block_bytes=block_bytes):
         same_label = query_labels[rows].unsqueeze(1) == gallery_labels
         sums.add_distances(d, same_label, rows if leave_one_out else None)
@@ -187,26 +199,33 @@ def label_metrics(
 
 
 def triplet_accuracy(anchors: Any, positives: Any, negatives: Any, *, distance: DistanceLike = "cosine") -> float:
-    """Return the fraction of triplets, each `(n, dim)`, with d(a,p) < d(a,n).
+    """Return the fraction of the n triplets with d(a,p) < d(a,n).
+
+    Args:
+        anchors: the embeddings `(n, dim)` of the anchors.
+        positives: the embeddings `(n, dim)` of the positives.
+        negatives: the embeddings `(n, dim)` of the negatives.
+        distance: a name in the catalogue, or a `tercet.distances.Distance`.
 
     Raises:
-        EmbeddingError: the shapes differ or are wrong.
+        EmbeddingError: the shapes differ, a shape is not `(n, dim)`, or the distance is unknown.
     """
     parts = {"anchors": anchors, "positives": positives, "negatives": negatives}
     a, p, n = (as_rows(part, name) for name, part in parts.items())
     if not a.shape == p.shape == n.shape:
-        raise EmbeddingError(f"anchors, positives and negatives differ in shape: {a.shape}, {p.shape}, {n.shape}")
+        shapes = f"{tuple(a.shape)}, {tuple(p.shape)} and {tuple(n.shape)}"
+        raise EmbeddingError(f"anchors, positives and negatives must have the same shape (n, dim); got {shapes}")
     return float((distances.pairs(a, p, distance) < distances.pairs(a, n, distance)).double().mean())
 
 
 def _scores(recall_at: Sequence[int]) -> dict[str, Score]:
-    """Return the metrics by key: those of the catalogue that have a score, and each recall@k."""
+    """Return the score functions by key: those of the metrics in the catalogue, and one for each recall@k."""
     registered = {key: resolve(spec.score) for key, spec in METRICS.items() if spec.score is not None}
     return {**registered, **{f"recall@{k}": RecallAt(k) for k in recall_at}}
 
 
 class _Sums:
-    """Running sums over blocks of queries."""
+    """Sums of the metrics and the distances, which grow with each block of queries."""
 
     def __init__(self, scores: Mapping[str, Score], neighbours: int) -> None:
         self._scores, self._neighbours = scores, neighbours
@@ -215,10 +234,13 @@ class _Sums:
         self._distance_sums, self._num_pairs = [0.0, 0.0], [0, 0]
 
     def add_distances(self, d: Tensor, same_label: Tensor, self_index: Tensor | None) -> None:
-        """Add a block of distances `(queries, references)`.
+        """Add the distances of a block of queries.
 
         Args:
-            self_index: the reference that is the query itself `(queries,)`, which is left out; None without one.
+            d: the distances `(num_queries, gallery_size)`.
+            same_label: bool `(num_queries, gallery_size)`, True where query and gallery sentence have the same label.
+            self_index: the column of each query's distance to itself `(num_queries,)`, which is not added; None if the
+                gallery is a reference set.
         """
         total, positive = d.sum(dtype=torch.float64), (d * same_label).sum(dtype=torch.float64)
         num_positive, num_negative = int(same_label.sum()), int((~same_label).sum())
@@ -243,15 +265,16 @@ class _Sums:
             if values.shape != (len(scored),):
                 raise EmbeddingError(
                     f"the metric {key!r} returned shape {tuple(values.shape)} for {len(scored)} queries; "
-                    "it must return one value per query"
+                    f"it must return one value per query, shape ({len(scored)},)"
                 )
             self._totals[key] += float(values.sum())
 
     def means(self) -> dict[str, float]:
-        """Return the metrics over all blocks."""
+        """Return the mean of each metric over the queries of all blocks."""
         if self._num_scored == 0:
             raise EmbeddingError(
-                "no sentence shares its label with another one to find, so there is nothing to measure"
+                "nothing to measure: no query has a relevant sentence, that is, another sentence with its label; "
+                "check the labels, or pass at least two sentences of a label"
             )
         metrics = {key: total / self._num_scored for key, total in self._totals.items()}
         metrics["knn_accuracy"] = self._num_votes_won / self._num_queries
@@ -261,17 +284,17 @@ class _Sums:
 
 
 def _ranks(hits: Tensor) -> Tensor:
-    """Return the ranks 1, 2, … of the columns `(depth,)`."""
+    """Return the ranks `(depth,)` of the columns: 1, 2, …"""
     return torch.arange(1, hits.shape[1] + 1, device=hits.device)
 
 
 def _hits_within_r(ranking: Ranking) -> Tensor:
-    """Return the hits at ranks up to R `(queries, depth)`."""
+    """Return `hits` `(num_queries, depth)` with False at the ranks above R."""
     return ranking.hits & (_ranks(ranking.hits) <= ranking.num_relevant.unsqueeze(1))
 
 
 def _vote(labels: Tensor) -> Tensor:
-    """Return the most frequent label of each row `(n, k)`, nearest first; a tie goes to the nearest."""
+    """Return the most frequent label of each row: `(n, k) → (n,)`. Of equally frequent labels, the first one wins."""
     num_votes = (labels.unsqueeze(2) == labels.unsqueeze(1)).sum(dim=2)
     winner = (num_votes == num_votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
     return labels[torch.arange(len(labels)), winner]

@@ -1,14 +1,14 @@
-"""Inspection of labelled data before training.
+"""Inspect labelled data before training.
 
-inspection.py   inspect, the whole inspection of a data set
-results.py      Inspection and its parts, as dataclasses
-texts.py        sizes of labels, empty texts, duplicates, texts under several labels
-lengths.py      token counts, truncated sentences
-label_issues/   labels that are probably wrong
-confusion.py    confused labels, near-duplicates under two labels
-active.py       active triplets of a batch at several margins
-batches.py      what P×K batches contain, and suggested settings
-tables.py       the tables of an inspection, for the screen and the report
+inspection.py   `inspect`, which runs all checks on a data set
+results.py      `Inspection` and its parts, the dataclasses that `inspect` returns
+texts.py        label sizes, empty texts, duplicates, texts with several labels
+lengths.py      token counts and truncated sentences
+label_issues/   sentences whose label is probably wrong
+confusion.py    confused labels, near-duplicates with different labels
+active.py       the number of active triplets of a batch at several margins
+batches.py      statistics of P×K batches, and suggested settings
+tables.py       the tables that the command line and the report show
 """
 
 from tercet.inspection.batches import ActiveFraction, BatchSummary, Suggestion, suggest_settings, summarize_batches

@@ -1,7 +1,8 @@
-"""The number of triplets of a batch that are active at each of several margins, from one pass over its distances.
+"""Count the triplets of a batch that are active at each of several margins.
 
-A triplet is active where d(a,p) − d(a,n) + margin is above 0. The distances do not depend on the margin, nor does the
-semi-hard negative of a pair. So both are computed once, in the blocks of the loss, which keep the memory small.
+A triplet is active if d(a,p) − d(a,n) + margin is above 0. Neither the distances nor the semi-hard negatives depend on
+the margin, so they are computed once for all margins. The distances are computed in the same blocks as in the loss,
+which limits the memory.
 """
 
 from collections.abc import Sequence
@@ -17,12 +18,13 @@ from tercet.losses.functional import batch_loss_with_stats
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveCounts:
-    """The active triplets of a batch.
+    """The numbers of active triplets of a batch.
 
     Attributes:
-        all_triplets: the number of active triplets, by margin.
-        semi_hard: the number of active triplets among the semi-hard ones (one per anchor and positive), by margin.
-        stats: of the semi-hard miner at margin 0.
+        all_triplets: the number of active triplets at each margin.
+        semi_hard: the number of active semi-hard triplets at each margin. Each pair of an anchor and a positive has one
+            semi-hard triplet.
+        stats: the statistics of the batch, mined semi-hard with margin 0.
     """
 
     all_triplets: list[int]
@@ -31,7 +33,14 @@ class ActiveCounts:
 
 
 def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], distance: str) -> ActiveCounts:
-    """Count the active triplets of a batch `(batch, dim)` with labels `(batch,)` at each margin."""
+    """Count the active triplets at each margin.
+
+    Args:
+        embeddings: the embeddings `(batch, dim)` of a batch.
+        labels: the label ids `(batch,)`.
+        margins: the margins.
+        distance: the name of a distance.
+    """
     miner = miners.semi_hard(margin=0.0)
     counts = [torch.zeros(2, len(margins), dtype=torch.int64, device=embeddings.device)]
 
@@ -46,7 +55,7 @@ def count_active(embeddings: Tensor, labels: Tensor, margins: Sequence[float], d
 
 
 def _count_in_block(block: miners.DistanceBlock, mined: miners.MinedBlock, margins: Sequence[float]) -> Tensor:
-    """Return the numbers of active triplets among all, and among the semi-hard ones: `(2, margins)`."""
+    """Return the numbers `(2, num_margins)` of active triplets: all triplets in row 0, semi-hard ones in row 1."""
     assert mined.gaps is not None
     ascending = block.negatives.sort(1).values
     positives = block.positives.contiguous()

@@ -1,8 +1,8 @@
-"""The contents of P×K batches before training, and the settings that follow from them.
+"""Compute statistics of P×K batches before training, and suggest settings from them.
 
-The batches are drawn as in training, and their triplets are counted by the code of the losses. The fraction of active
-triplets (with a loss above 0) at a margin says how much there is to learn from: near 0 there is no gradient, near 1 the
-margin selects nothing.
+The batches are drawn by the sampler of the training, and their triplets are counted with the code of the losses. A
+triplet is active if its loss is above 0. If the active fraction at a margin is near 0, almost no triplet has a
+gradient. If it is near 1, almost no triplet satisfies the margin yet.
 """
 
 from dataclasses import dataclass
@@ -16,23 +16,30 @@ from tercet.inspection.active import count_active
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 DISTANCES = ("euclidean", "cosine")
-# The fraction of the semi-hard triplets (those of the default loss) that the suggested margin makes active. A rule of
-# thumb for a first run: see docs/inspect.md.
+# The suggested margin is the smallest one at which this fraction of the semi-hard triplets (those of the default loss)
+# is active. It is a rule of thumb for a first run, see docs/concepts/label-issues.md.
 TARGET_ACTIVE = 0.7
 _MAX_BATCHES = 50
-# Sentences of all measured batches together, so that batches of thousands of sentences also take seconds.
+# The maximum number of sentences in all measured batches together, so that large batches also take seconds only.
 _MAX_ANCHORS = 20_000
-# With four sentences per label for at least this fraction of the sentences, four are suggested.
+# samples_per_label=4 is suggested if at least this fraction of the sentences has a label with 4 or more sentences.
 _ENOUGH_SENTENCES = 0.9
-# Embeddings count as unit vectors if their lengths differ from 1 by at most this.
+# Embeddings count as unit vectors if each norm differs from 1 by at most this.
 _UNIT_TOLERANCE = 0.01
-# Embeddings count as equally long if the longest is less than this times the shortest.
+# Norms count as equal if the largest is below this factor times the smallest.
 _EQUAL_LENGTH = 1.02
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveFraction:
-    """The fraction of triplets that are active at a margin, among all triplets and among the semi-hard ones."""
+    """The active fractions of one distance at one margin.
+
+    Attributes:
+        distance: the name of the distance.
+        margin: the margin.
+        all_triplets: the fraction of all triplets that is active.
+        semi_hard: the fraction of the semi-hard triplets that is active.
+    """
 
     distance: str
     margin: float
@@ -42,18 +49,18 @@ class ActiveFraction:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSummary:
-    """Means over measured batches.
+    """Statistics of the measured batches.
 
     Attributes:
-        num_batches: the number of batches that were measured.
-        batches_per_epoch: the number of batches in an epoch; if it is 1, the batch has all sentences.
-        batch_size: sentences in a batch.
-        samples_per_label: sentences of each label in a batch.
-        labels: labels in a batch.
-        valid_triplets: triplets in a batch.
-        mean_positive_distance: Euclidean distance of an anchor to the other sentences of its label.
-        mean_negative_distance: Euclidean distance of an anchor to the sentences of other labels.
-        active: by distance and margin.
+        num_batches: the number of measured batches.
+        batches_per_epoch: the number of batches in an epoch.
+        batch_size: the number of sentences in a batch. It is the number of all sentences if they fit into one batch.
+        samples_per_label: the `samples_per_label` of the sampler.
+        labels: the mean number of labels in a batch.
+        valid_triplets: the mean number of triplets in a batch.
+        mean_positive_distance: the mean Euclidean distance of anchors to the other sentences of their label.
+        mean_negative_distance: the mean Euclidean distance of anchors to the sentences of other labels.
+        active: the active fractions, one item for each distance and margin.
     """
 
     num_batches: int
@@ -69,7 +76,13 @@ class BatchSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A suggested setting of a training run, by its name, and the reason for it."""
+    """A suggested value of a training setting.
+
+    Attributes:
+        setting: the name of the setting, such as `margin`.
+        value: the suggested value.
+        reason: why this value is suggested, with the measured numbers.
+    """
 
     setting: str
     value: float | str
@@ -80,10 +93,17 @@ class Suggestion:
 def summarize_batches(
     embeddings: Tensor, label_ids: np.ndarray, batch_size: int, samples_per_label: int, seed: int = 0
 ) -> BatchSummary:
-    """Draw and measure batches of embeddings `(n, dim)` with labels `(n,)`.
+    """Draw batches and compute their statistics.
+
+    Args:
+        embeddings: the embeddings `(n, dim)` of all sentences.
+        label_ids: the label ids `(n,)`.
+        batch_size: the number of sentences in a batch.
+        samples_per_label: the number of sentences of each label in a batch.
+        seed: the seed of the sampler.
 
     Raises:
-        DataError: no batch can contain a triplet.
+        DataError: no batch can contain a triplet, or `batch_size` and `samples_per_label` do not give a P×K batch.
     """
     epoch = GroupByLabelSampler(label_ids, batch_size, samples_per_label, seed).batches()
     drawn = epoch[: max(1, min(_MAX_BATCHES, _MAX_ANCHORS // epoch.shape[1]))]
@@ -120,7 +140,13 @@ def summarize_batches(
 
 
 def suggest_settings(summary: BatchSummary, embeddings: Tensor, label_ids: np.ndarray) -> list[Suggestion]:
-    """Suggest the distance, the margin and the samples per label of a first run."""
+    """Suggest `distance`, `margin` and `samples_per_label` for a first training run.
+
+    Args:
+        summary: the statistics of the batches.
+        embeddings: the embeddings `(n, dim)` of all sentences.
+        label_ids: the label ids `(n,)`.
+    """
     distance = _suggest_distance(embeddings)
     return [distance, _suggest_margin(summary, str(distance.value)), _suggest_samples(label_ids)]
 
@@ -130,11 +156,11 @@ def _suggest_distance(embeddings: Tensor) -> Suggestion:
     shortest, longest = float(lengths.min()), float(lengths.max())
     value = "cosine"
     if shortest >= 1 - _UNIT_TOLERANCE and longest <= 1 + _UNIT_TOLERANCE:
-        value, reason = "euclidean", "all embeddings have length 1, so both distances rank alike"
+        value, reason = "euclidean", "all embeddings have norm 1, so Euclidean and cosine distance rank alike"
     elif longest < _EQUAL_LENGTH * shortest:
-        reason = f"embeddings have length {longest:.3g}, and a Euclidean margin would be in units of it"
+        reason = f"all embeddings have norm {longest:.3g}, so a Euclidean margin would have to be scaled by it"
     else:
-        reason = f"embeddings have lengths {shortest:.3g} to {longest:.3g}, so a Euclidean margin has no fixed scale"
+        reason = f"the norms of the embeddings are {shortest:.3g} to {longest:.3g}; no Euclidean margin suits them all"
     return Suggestion(setting="distance", value=value, reason=reason)
 
 
@@ -143,19 +169,16 @@ def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
     chosen = next((fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE), None)
     tried, measured = ", ".join(f"{margin:g}" for margin in MARGINS), f"{distance}, {_describe_batches(summary)}"
     if chosen is None:
-        # With a decimal, since 69.6 % in whole percents would read as the target.
+        # With one decimal, because 69.6 % would be rounded to 70 %, which is the target.
         reason = (
-            f"{fractions[-1].semi_hard:.1%} of the semi-hard triplets are active at it ({measured}), less than "
-            f"{TARGET_ACTIVE:.0%}, and it is the largest tried: the labels are already separated"
+            f"only {fractions[-1].semi_hard:.1%} of the semi-hard triplets are active ({measured}) at the largest "
+            f"margin tried, less than {TARGET_ACTIVE:.0%}: the labels are already separated"
         )
         return Suggestion(setting="margin", value=fractions[-1].margin, reason=reason)
-    rank = f"it is the first of {tried} with at least {TARGET_ACTIVE:.0%}"
+    rank = f"the smallest of {tried} at which at least {TARGET_ACTIVE:.0%} of the semi-hard triplets are active"
     if chosen is fractions[0]:
-        rank = "it is the smallest tried"
-    reason = (
-        f"{chosen.semi_hard:.0%} of the semi-hard triplets are active at it ({measured}), and "
-        f"{chosen.all_triplets:.0%} of all triplets; {rank}"
-    )
+        rank = "the smallest margin tried; fraction of the semi-hard triplets that is active"
+    reason = f"{rank}: {chosen.semi_hard:.0%}, and {chosen.all_triplets:.0%} of all triplets ({measured})"
     return Suggestion(setting="margin", value=chosen.margin, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""Pairs of confused labels, and near-duplicates under two labels, from the scores of single labels."""
+"""Find pairs of confused labels, and near-duplicates with different labels, from the label scores."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,20 @@ import numpy as np
 
 from tercet.inspection.label_issues.score import LabelScores
 
-# The cosine similarity of centred embeddings from which two sentences count as near-duplicates.
+# Two sentences count as near-duplicates if the cosine similarity of their centred embeddings is at least this.
 MIN_SIMILARITY = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfusedLabels:
-    """Two labels with label issues between them.
+    """Two labels of which at least one has label issues that suggest the other one.
 
     Attributes:
-        labels: the label ids of the two, the smaller one first.
-        issues: the number of sentences of the first label that look like the second, and the other way round.
-        fraction: both numbers together, as a fraction of all sentences of the two labels.
-        rows: for each of the two directions, the row with the largest log-odds, if there is one.
+        labels: the two label ids, the smaller one first.
+        issues: two numbers of label issues: sentences with the first label for which the second one is suggested, and
+            sentences with the second label for which the first one is suggested.
+        fraction: the sum of `issues` divided by the number of all sentences of the two labels.
+        rows: the row with the largest log-odds of each direction that has issues, so one or two rows.
     """
 
     labels: tuple[int, int]
@@ -29,14 +30,19 @@ class ConfusedLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarRows:
-    """Two rows whose texts are near-duplicates and whose labels differ."""
+    """Two rows that are near-duplicates and have different labels.
+
+    Attributes:
+        rows: the two rows, the smaller one first.
+        similarity: the cosine similarity of their centred embeddings.
+    """
 
     rows: tuple[int, int]
     similarity: float
 
 
 def confused_labels(scores: LabelScores, label_ids: np.ndarray) -> list[ConfusedLabels]:
-    """Return the pairs of labels with label issues between them, the most issues first; `label_ids` is `(n,)`."""
+    """Return the pairs of confused labels, those with the most label issues first; `label_ids` is `(n,)`."""
     ranked = scores.ranked().cpu().numpy()
     suggested = scores.suggested.cpu().numpy()[ranked]
     sizes = np.bincount(label_ids)
@@ -58,9 +64,10 @@ def confused_labels(scores: LabelScores, label_ids: np.ndarray) -> list[Confused
 
 
 def near_duplicates(scores: LabelScores, min_similarity: float = MIN_SIMILARITY) -> list[SimilarRows]:
-    """Return pairs of similar rows with different labels and different texts, the most similar first.
+    """Return pairs of rows with different labels, different texts and at least `min_similarity`, most similar first.
 
-    Only the nearest such row of each row is considered, so there are at most as many pairs as rows.
+    Each row is compared only with its nearest row that has another label and another text. So there are at most as many
+    pairs as rows.
     """
     similarity = scores.neighbours.other_similarity.cpu().numpy()
     other_row = scores.neighbours.other_row.cpu().numpy()

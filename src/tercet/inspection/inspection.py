@@ -1,4 +1,8 @@
-"""The inspection of labelled sentences: counts without a model, and with a model label issues, batches and settings."""
+"""Inspect labelled sentences before training.
+
+Texts and labels are counted without a model. With a model, `inspect` also finds label issues, measures batches and
+suggests settings.
+"""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -38,21 +42,21 @@ def inspect(
     """Inspect labelled sentences before training; the same seed gives the same result.
 
     Args:
-        data: labelled sentences, or the name of a file or of a data set on the hub. Texts may be empty.
-        model: a model, or its name (a folder, a name on the hub, or `"bundled"`). Without one, only texts and labels
-            are counted.
-        columns: which columns to read of `data`, if it is a name.
-        source: how messages call the data; by default their name, or "the data".
-        model_name: how messages call the model; by default its name, or "the model".
-        trust_remote_code: whether to run Python code that comes with the model, if `model` is a name.
-        batch_size: sentences in each measured batch.
-        samples_per_label: sentences of each label in a measured batch.
-        seed: of the folds and of the batches.
-        show_progress_bar: whether to show the progress of the embedding and of the label check.
+        data: labelled sentences, a file, or the name of a data set on the hub. Texts may be empty.
+        model: a model, a folder, a name on the hub, or `"bundled"`. If None, only texts and labels are counted.
+        columns: the columns and the split to read, if `data` is a file or a name.
+        source: the name of the data in messages; by default the file or name in `data`, or "the data".
+        model_name: the name of the model in messages; by default the string in `model`, or "the model".
+        trust_remote_code: whether to run Python code that comes with the model, if `model` is a string.
+        batch_size: the number of sentences in each measured batch.
+        samples_per_label: the number of sentences of each label in a measured batch.
+        seed: the seed of the folds and the batches.
+        show_progress_bar: whether to show progress bars for the embedding and the check of the labels.
 
     Raises:
-        DataError: the data cannot be read, or have no row.
-        ModelError: the model cannot be loaded, or its embeddings are not finite or too large to measure.
+        DataError: the data cannot be read or have no rows, or `batch_size` and `samples_per_label` do not give a P×K
+            batch.
+        ModelError: the model cannot be loaded, or its embeddings are not finite or too large for float32 distances.
 
     Example:
         >>> _ = Path("d.csv").write_text("text,label\\nthe soup is hot,food\\nthe bank is shut,money\\n")
@@ -82,7 +86,7 @@ def inspect(
     embeddings = _embed(sentences, model, model_name, show_progress_bar=show_progress_bar)
     lengths = summarize_lengths(count_tokens(model, sentences.texts), model.max_seq_length)
     findings = ModelFindings(model=model_name, lengths=lengths)
-    # Equal embeddings are a fault of the model only if the texts differ.
+    # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
     if len(set(text_keys(sentences.texts))) == 1 or centred(embeddings).any():
         findings = _check_labels(findings, sentences, embeddings, seed, show_progress_bar=show_progress_bar)
         if inspection.obstacle is None:
@@ -94,12 +98,12 @@ def inspect(
 
 @dataclass(frozen=True, kw_only=True)
 class _Sentences:
-    """The n sentences with a text.
+    """The n rows of the data whose text is not empty.
 
     Attributes:
-        rows: their rows in the data, `(n,)`.
-        texts: the sentences.
-        label_ids: their labels `(n,)`, indices into `label_names`.
+        rows: the row numbers in the data `(n,)`.
+        texts: the n texts.
+        label_ids: the label ids `(n,)`, indices into `label_names`.
         label_names: the names of the labels.
     """
 
@@ -109,21 +113,25 @@ class _Sentences:
     label_names: list[str]
 
     def example(self, place: int) -> Example:
-        """Return the sentence at a place from 0 to n − 1."""
+        """Return the sentence with index `place`, which is from 0 to n − 1, with its row and its label."""
         return Example(row=int(self.rows[place]), text=self.texts[place], label=self.label_names[self.label_ids[place]])
 
 
 def _embed(
     sentences: _Sentences, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
 ) -> torch.Tensor:
-    """Return the embeddings of the sentences, `(n, dim)`, or raise `ModelError` if they cannot be measured."""
+    """Return the embeddings `(n, dim)` of the sentences.
+
+    Raises:
+        ModelError: an embedding is not finite, or too large for a squared distance in float32.
+    """
     embeddings = model.encode(sentences.texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
-    # A distance is at most twice the length of the longer row, and its square must fit in float32.
+    # The distance of two embeddings is at most twice the larger norm. Its square must be finite in float32.
     unusable = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
     if len(unusable):
         raise ModelError(
-            f"{model_name} returns NaN, infinite or far too large values for {len(unusable)} of "
+            f"{model_name} returns values that are NaN, infinite or too large for float32 for {len(unusable)} of "
             f"{len(sentences.texts)} sentences (for example row {sentences.rows[int(unusable[0])]}); choose another "
             "model"
         )
@@ -133,7 +141,7 @@ def _embed(
 def _check_labels(
     findings: ModelFindings, sentences: _Sentences, embeddings: torch.Tensor, seed: int, *, show_progress_bar: bool
 ) -> ModelFindings:
-    """Add the label issues, the confused labels and the near-duplicates to the findings."""
+    """Return the findings with the label issues, the confused labels and the near-duplicates added."""
     scores = score_texts(
         sentences.texts, sentences.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar
     )
@@ -159,25 +167,25 @@ def _check_labels(
 
 
 def _warning(findings: ModelFindings) -> str | None:
-    """Return what makes the findings unreliable, or None."""
+    """Return a warning if the findings are unreliable, else None."""
     if findings.num_scored is None:
         return (
-            f"{findings.model} gives all sentences the same embedding, so labels cannot be checked: "
+            f"{findings.model} gives all sentences the same embedding, so labels cannot be checked; "
             "choose another model."
         )
     if 2 * len(findings.label_issues) > findings.num_scored:
         return (
-            f"Most labels look wrong ({len(findings.label_issues):,} of {findings.num_scored:,}), so the lists of them "
-            "say little: check that labels and texts belong together (shuffled rows, a wrong column), or try another "
-            "model."
+            f"Most labels look wrong ({len(findings.label_issues):,} of {findings.num_scored:,}), so the lists of "
+            "label issues and confused labels are unreliable. Check that each row has its own label (the rows may be "
+            "shuffled, or the label column may be wrong), or try another model."
         )
     return None
 
 
 def _obstacle(sentences: _Sentences, source: str) -> str | None:
-    """Return why the sentences cannot be used for training, or None."""
+    """Return the reason why the sentences cannot be used for training, or None if they can."""
     if len(sentences.rows) == 0:
-        return f"{source} has no row with a text"
+        return f"{source} has no row with a text; all texts are empty"
     try:
         check_trainable(sentences.label_ids, sentences.label_names, source)
     except DataError as error:

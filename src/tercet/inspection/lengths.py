@@ -1,4 +1,4 @@
-"""The lengths of the sentences in tokens, and how many sentences a model truncates."""
+"""Count the tokens of the sentences, and the sentences that a model truncates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ import numpy as np
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
-# Sentences tokenized at a time, so that the tokens of a large data set are never all in memory.
+# The number of sentences to tokenize at once, so that the tokens of a large data set are never all in memory.
 _CHUNK_SIZE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLengths:
-    """Token counts of the sentences, special tokens included.
+    """Statistics of the number of tokens per sentence. Special tokens and the default prompt are counted too.
 
     Attributes:
-        limit: the maximum of the model; None if it has none.
-        truncated: the number of sentences beyond the limit.
-        mean: the mean count.
-        longest: the largest count.
-        percentiles: the counts at the percentiles 50, 95 and 99.
-        histogram: the upper bound of each bin, and the number of sentences in it.
+        limit: the maximum number of tokens that the model accepts; None if it has no maximum.
+        truncated: the number of sentences with more tokens than the limit.
+        mean: the mean number of tokens.
+        longest: the number of tokens of the longest sentence.
+        percentiles: the number of tokens at the percentiles 50, 95 and 99.
+        histogram: for each bin, its largest number of tokens and the number of sentences in it.
     """
 
     limit: int | None
@@ -35,13 +35,20 @@ class TokenLengths:
 
 
 def count_tokens(model: "SentenceTransformer", sentences: Sequence[str]) -> np.ndarray:
-    """Count the tokens of each sentence before truncation, `(n,)`."""
+    """Return the number of tokens `(n,)` of each of the n sentences before truncation."""
     chunks = (list(sentences[start : start + _CHUNK_SIZE]) for start in range(0, len(sentences), _CHUNK_SIZE))
     return np.array([count for chunk in chunks for count in model.token_counts(chunk)], dtype=np.int64)
 
 
 def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
-    """Summarize token counts `(n,)`, n at least 1; each bin of the histogram is twice as wide as the one before."""
+    """Compute statistics of token counts `(n,)`.
+
+    The first bin of the histogram is 1 to 8 tokens, and the upper bound doubles with each bin.
+
+    Args:
+        counts: the number of tokens of each sentence; at least one.
+        limit: the maximum number of tokens that the model accepts, or None.
+    """
     longest = int(counts.max())
     bounds = [8]
     while bounds[-1] < longest:

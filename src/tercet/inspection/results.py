@@ -1,4 +1,4 @@
-"""The result of an inspection, as dataclasses."""
+"""The dataclasses that an inspection returns."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,7 +11,13 @@ from tercet.inspection.texts import TextSummary
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A sentence of the data; rows are numbered from 0, the first row of data."""
+    """A sentence of the data with its label.
+
+    Attributes:
+        row: the row number; the first row after the header is 0.
+        text: the sentence.
+        label: the name of the label.
+    """
 
     row: int
     text: str
@@ -20,13 +26,14 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """Two labels that are confused with each other.
+    """Two labels of which at least one has label issues that suggest the other one.
 
     Attributes:
-        labels: the two labels.
-        issues: the number of sentences of the first label that look like the second, and the other way round.
-        fraction: both numbers together, as a fraction of all sentences of the two labels.
-        examples: for each of the two directions, the sentence with the largest log-odds, if there is one.
+        labels: the names of the two labels.
+        issues: two numbers of label issues: sentences with the first label for which the second one is suggested, and
+            sentences with the second label for which the first one is suggested.
+        fraction: the sum of `issues` divided by the number of all sentences of the two labels.
+        examples: the sentence with the largest log-odds of each direction that has issues, so one or two sentences.
     """
 
     labels: tuple[str, str]
@@ -37,7 +44,13 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class NearDuplicate:
-    """Two sentences under two labels that are nearly the same to the model."""
+    """Two sentences with different labels whose embeddings are almost equal.
+
+    Attributes:
+        similarity: the cosine similarity of the centred embeddings.
+        first: the sentence with the smaller row number.
+        second: the other sentence.
+    """
 
     similarity: float
     first: Example
@@ -46,19 +59,20 @@ class NearDuplicate:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFindings:
-    """Findings that need a model.
+    """The findings that need a model.
 
     Attributes:
-        model: its name.
-        lengths: token counts of the sentences.
-        warning: what makes the other findings unreliable; None if nothing does.
-        num_scored: the number of sentences whose label could be checked; a label whose sentences are all in one fold
-            cannot. None if all sentences have the same embedding, and then the lists are empty.
+        model: the name of the model.
+        lengths: statistics of the number of tokens per sentence.
+        warning: why the other findings are unreliable; None if they are reliable.
+        num_scored: the number of sentences whose label could be checked. A label cannot be checked if all its sentences
+            are in one fold. None if different texts all have the same embedding; then no label was checked, and the
+            lists are empty.
         label_issues: the sentences whose label is probably wrong, the largest log-odds first.
         confusions: the pairs of confused labels, the most label issues first.
-        near_duplicates: the most similar first.
-        batches: None if no batch can contain a triplet.
-        suggestions: settings of a first training run.
+        near_duplicates: pairs of almost equal sentences with different labels, the most similar first.
+        batches: statistics of the batches; None if the data cannot be used for training or `num_scored` is None.
+        suggestions: suggested settings for a first training run; empty if `batches` is None.
     """
 
     model: str
@@ -77,10 +91,10 @@ class Inspection:
     """The result of `inspect`.
 
     Attributes:
-        source: where the data came from.
-        texts: what was counted without a model.
-        obstacle: why the data cannot be used for training; None if they can.
-        with_model: what was found with a model; None if there was no model, or no row with a text.
+        source: the name of the data.
+        texts: the counts that need no model.
+        obstacle: why the data cannot be used for training; None if they can be used.
+        with_model: the findings that need a model; None if no model was given or all texts are empty.
     """
 
     source: str
@@ -91,8 +105,11 @@ class Inspection:
     def to_dict(self, max_items: int | None = None) -> dict[str, Any]:
         """Return the inspection as JSON values.
 
+        The item `counts` has the complete lengths of the lists `empty`, `duplicates`, `contradictions`, `label_issues`,
+        `confusions` and `near_duplicates`.
+
         Args:
-            max_items: the maximum number of items of each list whose length is in `counts`; None keeps all.
+            max_items: the maximum number of items to keep of each of these lists; None keeps all.
         """
         result = asdict(self)
         counts = result["counts"] = {}

@@ -1,4 +1,4 @@
-"""The tables of an inspection, as plain data: the screen and the report render the same tables."""
+"""Convert an inspection into tables. The command line and the HTML report render the same tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
 from tercet.inspection.results import Example, Inspection, ModelFindings
 from tercet.inspection.texts import TextSummary
 
-# Row numbers that are shown beside their count.
+# The maximum number of row numbers to show after a count, as in "6 (row 2, 4, 5, 6, 7, …)".
 MAX_ROW_NUMBERS = 5
 
 
 @dataclass(frozen=True)
 class Items:
-    """A cell with a list; a renderer joins the items with commas, and shows as many as fit."""
+    """A cell with a list of items. A renderer joins the first items with commas."""
 
     items: tuple[str, ...]
 
@@ -28,9 +28,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its heading.
-        kind: of its cells: `words` of Tercet, a `number`, text from the `data`, or the name of a `setting`.
-        line_names: the headings of the lines of a cell, if a wide page shows each line in a separate column.
+        name: the heading.
+        kind: what the cells contain: `words` (text that Tercet wrote), `number`, `data` (text from the data) or
+            `setting` (the name of a setting).
+        line_names: one heading for each line of a cell. If given, the HTML report puts each line into its own column.
     """
 
     name: str = ""
@@ -43,15 +44,15 @@ class InspectionTable:
     """A table of an inspection.
 
     Attributes:
-        key: which table it is, so that a renderer can put a plot beside it.
-        section: the heading of the section that it belongs to.
-        title: says also how many rows are shown, if not all.
-        columns: tables of two columns without names are lists of names and values.
-        rows: the rows shown; a cell with several lines is a tuple.
-        total: the number of rows without a limit.
-        summary: an explanation, for pages that have room for it.
-        no_rows: what to say if the table has no row; "" to leave it out.
-        warning: what to know before reading on.
+        key: the identifier of the table. A renderer uses it to add the plots that belong to the table.
+        section: the heading of the section of the report that contains the table.
+        title: the title, with the number of rows shown if there are more.
+        columns: the columns. A table of names and values has two columns with empty headings.
+        rows: the rows to show. A cell with several lines is a tuple.
+        total: the number of rows before the limit `max_rows`.
+        summary: an explanation that only the report shows.
+        no_rows: the text that the report shows if the table has no rows; "" leaves the table out.
+        warning: a warning that is shown with the table; None without one.
     """
 
     key: Literal["texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"]
@@ -66,7 +67,7 @@ class InspectionTable:
 
 
 def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionTable]:
-    """Return the tables of an inspection in the order in which they are shown, each with at most `max_rows` rows."""
+    """Return the tables of an inspection in display order, each with at most `max_rows` rows."""
     obstacle = inspection.obstacle
     warning = f"These data cannot be used for training: {obstacle}" if obstacle else None
     tables = [_texts(inspection.texts), _contradictions(inspection.texts, warning, max_rows)]
@@ -86,12 +87,15 @@ def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionT
 
 
 def row_numbers(rows: Sequence[int], max_rows: int) -> str:
-    """Return the first `max_rows` row numbers of a list, and "…" if there are more."""
+    """Return the first `max_rows` row numbers, separated by commas, and "…" if there are more."""
     return ", ".join(map(str, rows[:max_rows])) + (", …" if len(rows) > max_rows else "")
 
 
 def active_fractions(batches: BatchSummary) -> list[tuple[str, str, list[float]]]:
-    """Return a distance, the kind of triplets and the active fractions by margin, for each curve."""
+    """Return one curve for each distance and each of "all" (triplets) and "semi-hard".
+
+    A curve consists of the name of the distance, "all" or "semi-hard", and the active fraction at each margin.
+    """
     curves = []
     for distance in dict.fromkeys(fraction.distance for fraction in batches.active):
         fractions = [fraction for fraction in batches.active if fraction.distance == distance]
@@ -163,10 +167,10 @@ def _label_issues(findings: ModelFindings, num_scored: int, max_rows: int) -> In
             for issue in found[:max_rows]
         ],
         total=len(found),
-        summary=f"{len(found):,} of {num_scored:,} labels look wrong, by the embeddings of {findings.model} and the "
-        "labels of the other sentences. The log-odds are the natural logarithm of how much likelier the suggested "
-        "label is.",
-        no_rows="There is no label issue." if num_scored else "No label could be checked.",
+        summary=f"{len(found):,} of {num_scored:,} labels look wrong, according to the embeddings of {findings.model} "
+        "and the labels of the other sentences. The log-odds are the natural logarithm of how many times likelier the "
+        "suggested label is than the given one.",
+        no_rows="No label issues were found." if num_scored else "No label could be checked.",
     )
 
 
@@ -187,7 +191,7 @@ def _confusions(findings: ModelFindings, max_rows: int) -> InspectionTable:
             for pair in found[:max_rows]
         ],
         total=len(found),
-        no_rows="No two labels are confused with each other.",
+        no_rows="No confused labels were found.",
     )
 
 
@@ -203,7 +207,7 @@ def _near_duplicates(findings: ModelFindings, max_rows: int) -> InspectionTable:
         ),
         rows=[(f"{pair.similarity:.3f}", (pair.first, pair.second)) for pair in found[:max_rows]],
         total=len(found),
-        no_rows="There are none.",
+        no_rows="No near-duplicates with different labels were found.",
     )
 
 
@@ -216,7 +220,7 @@ def _batches(batches: BatchSummary) -> InspectionTable:
     return InspectionTable(
         key="batches",
         section="Active triplets in a batch",
-        title=f"A batch of {batches.batch_size} has {mean} on average; fraction with a loss above 0, by margin",
+        title=f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by margin",
         columns=(
             Column(name="distance"),
             Column(name="triplets"),
@@ -224,9 +228,9 @@ def _batches(batches: BatchSummary) -> InspectionTable:
         ),
         rows=list(rows),
         total=len(rows),
-        summary=f"{batches.num_batches:,} of the {batches.batches_per_epoch:,} batches of {batches.batch_size} in an "
-        f"epoch were drawn. On average, one has {mean}. The plot shows the fraction of triplets with a loss above 0 at "
-        "each margin.",
+        summary=f"{batches.num_batches:,} of the {batches.batches_per_epoch:,} batches of an epoch were measured, each "
+        f"with {batches.batch_size} sentences. A batch has {mean} on average. The plot shows the fraction of active "
+        "triplets (loss above 0) at each margin.",
     )
 
 
@@ -238,7 +242,7 @@ def _settings(suggestions: Iterable[Suggestion]) -> InspectionTable:
     return InspectionTable(
         key="settings",
         section="Suggested settings",
-        title="Suggested settings of tercet train",
+        title="Suggested settings for tercet train",
         columns=(Column(name="setting", kind="setting"), Column(name="value"), Column(name="reason")),
         rows=list(rows),
         total=len(rows),
@@ -252,7 +256,7 @@ def _pairs(
     rows: Sequence[tuple[str, str]],
     warning: str | None = None,
 ) -> InspectionTable:
-    """Return a table of names and values."""
+    """Return a table with two columns, names and values, without headings."""
     return InspectionTable(
         key=key,
         section=section,

@@ -1,7 +1,7 @@
-"""Counts that need no model: sizes of labels, empty texts, duplicates, and texts under several labels.
+"""Count what needs no model: label sizes, empty texts, duplicates, and texts with several labels.
 
-Two texts count as the same if they differ only in case, white space, Unicode form and zero-width characters. Rows are
-numbered from 0, the first row of data.
+Two texts count as equal if they differ only in case, white space, Unicode form (NFKC), zero-width spaces, byte order
+marks or soft hyphens. Row 0 is the first row after the header.
 """
 
 import unicodedata
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A zero-width space, a byte order mark and a soft hyphen: none of them is visible.
+# A zero-width space, a byte order mark and a soft hyphen, which are all invisible.
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad"))
 
 
@@ -20,11 +20,11 @@ class LabelSizes:
 
     Attributes:
         count: the number of labels.
-        smallest: a label with the fewest sentences, and their number; None if there is no label.
-        largest: a label with the most sentences, and their number; None if there is no label.
-        median: the median number of sentences of a label.
-        singletons: the number of labels with one sentence, which can only serve as a negative.
-        sizes: each label and its number of sentences, the largest first.
+        smallest: the label with the fewest sentences, and its number of sentences; None if there is no label.
+        largest: the label with the most sentences, and its number of sentences; None if there is no label.
+        median: the median number of sentences of a label; 0 if there is no label.
+        singletons: the number of labels with one sentence. These sentences have no positive, only negatives.
+        sizes: each label and its number of sentences, the largest label first.
     """
 
     count: int
@@ -37,7 +37,13 @@ class LabelSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Contradiction:
-    """A text that appears under several labels."""
+    """A text that appears with several labels.
+
+    Attributes:
+        text: the text as it is in the first of the rows.
+        labels: the names of its labels.
+        rows: the rows that contain the text.
+    """
 
     text: str
     labels: list[str]
@@ -46,14 +52,14 @@ class Contradiction:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSummary:
-    """Counts that need no model.
+    """The counts that need no model.
 
     Attributes:
         rows: the number of rows.
-        empty: the rows without a text.
-        duplicates: the rows whose text appeared in an earlier row under the same label.
-        contradictions: the texts under more than one label, in the order of the data.
-        labels: the sizes of the labels; rows without a text are not counted.
+        empty: the rows whose text is empty.
+        duplicates: the rows that repeat the text and the label of an earlier row.
+        contradictions: the texts that appear with more than one label, in the order of the data.
+        labels: the label sizes, without the rows whose text is empty.
     """
 
     rows: int
@@ -64,17 +70,17 @@ class TextSummary:
 
 
 def text_keys(texts: Sequence[str]) -> list[str]:
-    """Return a key for each text; the same key means the same text."""
+    """Return a normalized form of each text. Texts that count as equal have the same one; that of empty texts is ""."""
     normalized = (unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH) for text in texts)
     return [" ".join(text.casefold().split()) for text in normalized]
 
 
 def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str]) -> TextSummary:
-    """Count empty texts, duplicates, contradictions and sizes of labels.
+    """Find empty texts, duplicates and contradictions, and count the sentences of each label.
 
     Args:
-        texts: the texts, some of which may be empty.
-        label_ids: the label of each text `(n,)`, an index into `label_names`.
+        texts: the n texts. They may be empty.
+        label_ids: the label ids `(n,)`, indices into `label_names`.
         label_names: the names of the labels.
     """
     empty, duplicates = [], []
@@ -103,7 +109,12 @@ def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Se
 
 
 def label_sizes(label_ids: np.ndarray, label_names: Sequence[str]) -> LabelSizes:
-    """Count the sentences of each label, from the labels of the sentences `(n,)`; labels without any are left out."""
+    """Count the sentences of each label. Labels without a sentence are left out.
+
+    Args:
+        label_ids: the label ids `(n,)` of the sentences, indices into `label_names`.
+        label_names: the names of the labels.
+    """
     counts = np.bincount(label_ids, minlength=len(label_names))
     order = [label_id for label_id in np.argsort(-counts, kind="stable").tolist() if counts[label_id]]
     sizes = [(label_names[label_id], int(counts[label_id])) for label_id in order]

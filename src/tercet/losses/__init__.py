@@ -1,14 +1,15 @@
-"""Triplet losses: classes for a trainer, `functional` for tensors, `reference` for reading.
+"""Triplet losses, as `nn.Module` classes and as functions of tensors.
 
-All of them mine triplets (anchor a, positive p of the same label, negative n of another label) and aim at
+A triplet consists of an anchor a, a positive p with the same label, and a negative n with another label. The batch
+losses mine triplets in a batch of labelled sentences; `TripletLoss` takes given triplets. The aim of the training is
 d(a,p) + margin ≤ d(a,n).
 
 reference.py            the batch losses as plain loops: read this first
 functional.py           the losses as functions of tensors
-modules.py              the losses as `nn.Module`s, and their base classes
-miners.py               which triplets of a batch count
-cross_batch_memory.py   embeddings of past batches as candidates
-_engine/                blocks of distances, and the gradient (private)
+modules.py              the losses as `nn.Module` classes, and their base classes
+miners.py               the selection of triplets in a batch
+cross_batch_memory.py   embeddings of past batches as additional candidates
+_engine/                distances and gradients, computed block by block (private)
 """
 
 from tercet.losses import functional, miners, reference

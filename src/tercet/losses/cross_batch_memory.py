@@ -1,8 +1,8 @@
-"""Cross-batch memory (XBM): embeddings of past batches as candidates of the present one.
+"""Cross-batch memory (XBM): embeddings of past batches as additional candidates of the current batch.
 
-A small batch gets the negatives of a large one at little cost. Embeddings change slowly from step to step after the
-first steps, so those of the last batches can stand for sentences that the batch does not contain. They get no gradient.
-Source: Wang et al. 2020, "Cross-batch memory for embedding learning".
+The memory gives a small batch as many negatives as a large batch, at little cost. After the first steps of the
+training, the model changes slowly, so the stored embeddings are close to those that it would compute now. Stored
+embeddings get no gradient. Source: Wang et al. 2020, "Cross-batch memory for embedding learning".
 """
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 
 class CrossBatchMemory(nn.Module):
-    """A ring buffer of the last embeddings and their labels, saved and loaded as any module.
+    """A ring buffer of the last `size` embeddings and their labels. Its `state_dict` contains them.
 
     Args:
-        size: the number of embeddings; a new one replaces the oldest.
-        dim: their dimension.
+        size: the maximum number of embeddings. When the memory is full, a new embedding replaces the oldest.
+        dim: the dimension of the embeddings.
 
     Example:
         >>> import torch
@@ -40,12 +40,12 @@ class CrossBatchMemory(nn.Module):
         return min(int(self.added), len(self.labels))
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """Return the stored embeddings `(n, dim)` and labels `(n,)`, in no particular order."""
+        """Return the stored embeddings `(n, dim)` and their labels `(n,)`, in no particular order."""
         return self.embeddings[: len(self)], self.labels[: len(self)]
 
     @torch.no_grad()
     def add(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Store embeddings `(batch, dim)` and labels `(batch,)`; if they are more than `size`, the last ones."""
+        """Store embeddings `(batch, dim)` and labels `(batch,)`. If `batch > size`, store only the last `size` rows."""
         size = len(self.labels)
         embeddings, labels = embeddings.detach()[-size:], labels[-size:]
         positions = (self.added + torch.arange(len(labels), device=self.labels.device)) % size

@@ -1,16 +1,17 @@
-"""The triplet losses as pure functions of tensors, exact at any batch size.
+"""The triplet losses as pure functions of tensors.
 
-Shapes: embeddings `(batch, dim)`, labels `(batch,)`; the loss is a scalar. `margin` is in units of the distance, which
-is a name in the catalogue (`"euclidean"`, `"cosine"`, `"manhattan"`), a `tercet.distances.Distance`, or a function.
+Embeddings are `(batch, dim)`, labels are `(batch,)`, and the loss is a scalar. `margin` has the unit of the distance.
+`distance` is a name in the catalogue (such as `"euclidean"`, `"cosine"` or `"manhattan"`), a
+`tercet.distances.Distance`, or a function.
 
-An anchor counts if the batch has a positive (another sentence of its label) and a negative (a sentence of another
-label) for it. A batch without such an anchor has loss 0 and gradient 0. On batches in which every anchor counts,
-values and gradients are those of sentence-transformers.
+An anchor counts in a batch loss if the batch contains a positive (another sentence with the same label) and a negative
+(a sentence with another label). If no anchor counts, the loss and its gradient are 0. If every anchor counts, the loss
+and its gradient are the same as in sentence-transformers.
 
-Every function raises `EmbeddingError` for wrong shapes and for NaN or infinite embeddings. The batch losses work in
-blocks of anchors: memory grows with the batch, not with its square, unless the distance is a function, which needs its
-square matrix and autograd through it. Their gradient cannot be differentiated again. `tercet.losses.reference` has the
-same losses as plain loops.
+The losses raise `EmbeddingError` if a shape is invalid or an embedding contains NaN or infinity. The batch losses
+compute the distances block by block, so memory grows linearly with the batch size. With a distance function it grows
+with the square, because the complete distance matrix and its autograd graph are kept. The batch losses cannot be
+differentiated twice. `tercet.losses.reference` has the same losses as plain loops.
 """
 
 import math
@@ -49,9 +50,10 @@ Labels = Tensor | Sequence[int] | Sequence[str]
 def triplet_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """Return the mean of max(0, d(a,p) − d(a,n) + margin) over given triplets, `(batch, dim)` each.
+    """Return the mean of max(0, d(a,p) − d(a,n) + margin) over the given triplets.
 
-    Zeros count in the mean. Source: Schroff et al. 2015 (FaceNet), section 3.1.
+    `anchor`, `positive` and `negative` are each `(batch, dim)`. Triplets with loss 0 are included in the mean. Source:
+    Schroff et al. 2015 (FaceNet), section 3.1.
 
     Example:
         >>> import torch
@@ -72,9 +74,10 @@ def triplet_loss(
 def batch_all_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """Return the mean hinge over the active triplets of the batch: all triplets whose hinge is above 0.
+    """Return the mean of d(a,p) − d(a,n) + margin over the active triplets of the batch.
 
-    Source: Hermans et al. 2017, equation 6, averaged over the active triplets only, as their section 3.2 recommends.
+    A triplet is active if this value is above 0. Source: Hermans et al. 2017, equation 6, averaged over the active
+    triplets only, as their section 3.2 recommends.
     """
     return loss_with_miner(embeddings, labels, miners.all_triplets(margin), distance)[0]
 
@@ -82,9 +85,9 @@ def batch_all_triplet_loss(
 def batch_hard_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """Return the mean over anchors of the hinge of the farthest positive and the nearest negative.
+    """Return the mean over anchors a of max(0, d(a,p) − d(a,n) + margin).
 
-    Source: Hermans et al. 2017, equation 5.
+    p is the farthest positive of a, and n is the nearest negative. Source: Hermans et al. 2017, equation 5.
     """
     return loss_with_miner(embeddings, labels, miners.hard(margin), distance)[0]
 
@@ -92,9 +95,10 @@ def batch_hard_triplet_loss(
 def batch_hard_soft_margin_triplet_loss(
     embeddings: Tensor, labels: Labels, *, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """Return the mean over anchors of log(1 + exp(farthest positive − nearest negative)), which needs no margin.
+    """Return the mean over anchors a of log(1 + exp(d(a,p) − d(a,n))), which has no margin.
 
-    Source: Hermans et al. 2017, section 3.1, "soft-margin".
+    p is the farthest positive of a, and n is the nearest negative. Source: Hermans et al. 2017, section 3.1,
+    "soft-margin".
     """
     return loss_with_miner(embeddings, labels, miners.hard_soft_margin(), distance)[0]
 
@@ -102,10 +106,10 @@ def batch_hard_soft_margin_triplet_loss(
 def batch_semi_hard_triplet_loss(
     embeddings: Tensor, labels: Labels, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
 ) -> Tensor:
-    """Return the mean over pairs (anchor, positive) of the hinge with the nearest negative farther than the positive.
+    """Return the mean over all pairs of an anchor a and a positive p of max(0, d(a,p) − d(a,n) + margin).
 
-    "Farther" is strict. If no negative is farther, the farthest negative is taken. Source: Schroff et al. 2015,
-    section 3.2.
+    n is the nearest negative with d(a,n) > d(a,p). If there is none, n is the farthest negative of a. Source: Schroff
+    et al. 2015, section 3.2.
 
     Example:
         >>> import torch
@@ -127,14 +131,17 @@ def loss_with_miner(
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = False,
 ) -> tuple[Tensor, LossStats | None]:
-    """Return the loss of a batch with any miner, and its statistics if they are wanted, else None.
+    """Return the scalar loss of a batch for any miner, and its `LossStats` if `with_stats` is True, else None.
 
     Args:
-        miner: see `tercet.losses.miners`; each function above uses one of them.
-        anchors: the rows that are anchors, by default all. The others are candidates only.
-        reduce_count: maps the local number of loss terms to the global one (an all-reduce). The loss is then the sum
-            of the local terms, divided by the global number.
-        with_stats: whether to count `LossStats`.
+        embeddings: `(batch, dim)`.
+        labels: `(batch,)`.
+        miner: the rule that selects triplets, see `tercet.losses.miners`.
+        distance: the name of a distance, a `Distance`, or a function.
+        anchors: the rows that are used as anchors; None uses all rows. All rows are candidates.
+        reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
+            loss is then the sum of the terms of this process, divided by the number of terms of all processes.
+        with_stats: whether to compute `LossStats`.
     """
     labels = _check_batch(embeddings, labels)
     anchor_rows = None
@@ -149,7 +156,7 @@ def loss_with_miner(
 def batch_loss_with_stats(
     embeddings: Tensor, labels: Labels, miner: Miner, distance: DistanceLike = "euclidean"
 ) -> tuple[Tensor, LossStats]:
-    """Return the loss of a batch and its `LossStats`.
+    """Return the scalar loss of a batch and its `LossStats`. The arguments are those of `loss_with_miner`.
 
     Example:
         >>> import torch
@@ -165,21 +172,21 @@ def batch_loss_with_stats(
 
 
 def _check_batch(embeddings: Tensor, labels: Labels) -> Tensor:
-    """Return the labels as a tensor, or raise `EmbeddingError` if embeddings and labels do not fit."""
+    """Return the labels as a tensor. Raise `EmbeddingError` unless embeddings and labels are valid and equally many."""
     _check_embeddings(embeddings)
     labels = as_label_tensor(labels, embeddings.device)
     if labels.shape[0] != embeddings.shape[0]:
-        raise EmbeddingError(
-            f"{len(embeddings)} embeddings came with {len(labels)} labels; pass one label per sentence"
-        )
+        raise EmbeddingError(f"got {len(embeddings)} embeddings and {len(labels)} labels; pass one label per embedding")
     return labels
 
 
 def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
-    """Return labels as an int64 tensor `(batch,)`. Integers keep their value; strings are numbered as they appear.
+    """Return labels as an int64 tensor `(batch,)`.
+
+    Integers keep their values. Strings are numbered from 0 in the order of their first occurrence.
 
     Raises:
-        EmbeddingError: the labels are neither integers nor strings, or a mixture.
+        EmbeddingError: the labels are neither all integers nor all strings, or an integer does not fit in int64.
     """
     if not isinstance(labels, Tensor):
         values = list(labels)
@@ -192,35 +199,38 @@ def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tenso
             )
         except (TypeError, ValueError, OverflowError):
             kinds = listed(sorted({type(label).__name__ for label in values}))
-            raise EmbeddingError(f"labels must be integers or strings, one per sentence; got {kinds}") from None
+            raise EmbeddingError(
+                f"labels must be all integers (int64) or all strings, one per sentence; got labels of type {kinds}"
+            ) from None
     if labels.dtype.is_floating_point or labels.dtype.is_complex:
-        raise EmbeddingError(f"labels must be integers or strings, got a tensor of {labels.dtype}")
+        raise EmbeddingError(f"labels must be integers or strings, got a tensor with dtype {labels.dtype}")
     return labels.reshape(-1).to(device=device, dtype=torch.int64)
 
 
 def anchors_with_triplet(labels: Tensor) -> Tensor:
-    """Return True for rows with a positive and a negative in the batch: labels `(batch,)` → bool `(batch,)`."""
+    """Return a bool mask `(batch,)`, given labels `(batch,)`: True for rows with a positive and a negative."""
     _, label_ids, counts = labels.unique(return_inverse=True, return_counts=True)
     group_size: Tensor = counts[label_ids]
     return (group_size > 1) & (group_size < len(labels))
 
 
 def _check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
-    """Raise `EmbeddingError` unless `embeddings` is a non-empty, finite floating-point `(batch, dim)`."""
+    """Raise `EmbeddingError` unless `embeddings` is a non-empty, finite floating-point tensor `(batch, dim)`."""
     if embeddings.dim() != 2 or not embeddings.is_floating_point():
         raise EmbeddingError(
             f"{name} must be a floating-point tensor (batch, dim), "
             f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
         )
     if embeddings.shape[0] == 0:
-        raise EmbeddingError(f"{name} has no rows; a triplet loss needs a batch with at least one sentence")
-    # A finite sum shows that all is finite, at a tenth of the cost. It may also overflow, so then check the rows.
+        raise EmbeddingError(f"{name} must have at least one row, got shape {tuple(embeddings.shape)}")
+    # If the sum is finite, all values are finite; this check takes a tenth of the time of `isfinite`. The sum of finite
+    # values may overflow, so if it is not finite, check every row.
     if math.isfinite(embeddings.detach().sum()):
         return
     finite = embeddings.detach().isfinite().all(dim=1)
     if not finite.all():
         rows = listed((~finite).nonzero().flatten().tolist())
         raise EmbeddingError(
-            f"{name} holds NaN or infinite values in row(s) {rows} of the batch; "
+            f"{name}: NaN or infinite values in row(s) {rows} of the batch; "
             "use a lower learning rate, clip gradients, or train in float32 or bfloat16"
         )

@@ -1,8 +1,8 @@
-"""Miners: which triplets of a batch count. Each is a function of one block of distances.
+"""Miners, which select the triplets of a batch that count in the loss.
 
-A block holds the distances of m anchors to all C candidates. A miner returns the sum of the loss terms of each anchor,
-and the derivative of that sum by the distances. It sees no embeddings; the engine turns derivatives by distances into
-the gradient of the embeddings. Every miner depends on differences of distances only.
+A miner processes one block at a time: the distances of m anchors to all C candidates. For each anchor, it returns the
+sum of the loss terms and the derivatives of this sum with respect to the distances. The engine computes the distances,
+and backpropagates the derivatives to the embeddings.
 
 Sources: Schroff et al. 2015 (semi-hard), Hermans et al. 2017 (all, hard, soft margin).
 """
@@ -22,14 +22,15 @@ __all__ = ["DistanceBlock", "MinedBlock", "Miner", "all_triplets", "hard", "hard
 
 
 class DistanceBlock(NamedTuple):
-    """The distances that a miner sees: m anchors, at most P positives each, and C candidates.
+    """The input of a miner: the distances of m anchors to C candidates. An anchor has at most P positives.
 
     Attributes:
-        negatives: distances `(m, C)`; the entries of positives and of the anchor itself hold `masked_value`.
-        positives: distances `(m, P)`, with any finite value in padding.
-        candidate_index: the candidates that the positives are, `(m, P)`.
-        padding_mask: True `(m, P)` where there is no positive, or None if every anchor has P positives.
-        non_negative: whether no distance is below 0.
+        negatives: `(m, C)`, the distances to the negatives. The entries of the positives and of the anchor itself are
+            set to `masked_value`.
+        positives: `(m, P)`, the distances to the positives. Padding entries hold an arbitrary finite value.
+        candidate_index: `(m, P)`, the index of each positive among the candidates.
+        padding_mask: bool `(m, P)`, True for padding entries; None if every anchor has P positives.
+        non_negative: whether the distance is known to be at least 0 for every pair.
     """
 
     negatives: Tensor
@@ -40,26 +41,28 @@ class DistanceBlock(NamedTuple):
 
     @property
     def masked_value(self) -> float:
-        """The value that stands for "no negative": larger than any distance, but finite."""
+        """The value of masked entries in `negatives`: the largest finite float of the dtype."""
         return torch.finfo(self.negatives.dtype).max
 
     def positives_or(self, value: float) -> Tensor:
-        """Return the distances of the positives `(m, P)` with a value in padding, such as −inf for a maximum."""
+        """Return `positives` `(m, P)` with padding entries replaced by `value` (for example −inf before a max)."""
         return self.positives if self.padding_mask is None else self.positives.masked_fill(self.padding_mask, value)
 
 
 class MinedBlock(NamedTuple):
-    """The loss terms of a block and their derivatives.
+    """The output of a miner: the loss terms of a block and their derivatives.
 
     Attributes:
-        terms: the sum of the loss terms of each anchor `(m,)`.
-        candidate_index: candidates `(m, S)` with a derivative of their own: positives and chosen negatives.
-        distances: the distances of those candidates `(m, S)`.
-        weights: the derivative of `terms` by those distances `(m, S)`, below 0 for negatives.
-        num_active: the number of active triplets, `(m, T)`: one column for each triplet or group of triplets of an
-            anchor, in any order. Their sum is counted.
-        negative_weights: minus the derivative by all `negatives`, `(m, C)`, or None if no other distances count.
-        gaps: d(a,p) − d(a,n) of each chosen triplet `(m, T)`, with any value in padding; None if all are chosen.
+        terms: `(m,)`, the sum of the loss terms of each anchor.
+        candidate_index: `(m, S)`, the candidates that the miner lists for each anchor: positives and, if the miner
+            selects single negatives, these negatives.
+        distances: `(m, S)`, the distances of the anchor to the listed candidates.
+        weights: `(m, S)`, the derivatives of `terms` with respect to `distances`. They are at most 0 for negatives.
+        num_active: `(m, T)`, the numbers of active triplets. T is arbitrary, because only the total is used.
+        negative_weights: `(m, C)`, minus the derivatives of `terms` with respect to `DistanceBlock.negatives`, 0 for
+            masked entries. None if only the listed candidates have a derivative. The engine may overwrite this tensor.
+        gaps: `(m, T)`, d(a,p) − d(a,n) of each selected triplet. Padding entries hold an arbitrary value. None if all
+            triplets are selected.
     """
 
     terms: Tensor
@@ -73,11 +76,12 @@ class MinedBlock(NamedTuple):
 
 @dataclass(frozen=True)
 class Miner:
-    """A way to choose triplets.
+    """A rule that selects triplets, and the terms over which the loss is averaged.
 
     Attributes:
-        mine: the function of a block, which it must not overwrite.
-        mean_over: what the loss is a mean over: active triplets, positives (pairs of anchor and positive) or anchors.
+        mine: the function that mines one block. It must not modify the block.
+        mean_over: the number by which the sum of the terms is divided: the number of active triplets (`"active"`), of
+            pairs of an anchor and a positive (`"positives"`), or of anchors with a triplet (`"anchors"`).
     """
 
     mine: Callable[[DistanceBlock], MinedBlock]
@@ -85,20 +89,20 @@ class Miner:
 
 
 def all_triplets(margin: float) -> Miner:
-    """Return a miner of every triplet; the loss is the mean over the active ones, whose hinge is above 0."""
+    """Return a miner that selects every triplet. The loss is the mean over those with d(a,p) − d(a,n) + margin > 0."""
     return Miner(partial(_mine_all, margin=margin), mean_over="active")
 
 
 def semi_hard(margin: float) -> Miner:
-    """Return a miner that takes, for every positive, the nearest negative strictly farther than the positive.
+    """Return a miner that selects one negative n for each positive p: the nearest one with d(a,n) > d(a,p).
 
-    If no negative is farther, it takes the farthest negative.
+    If there is none, it selects the farthest negative.
     """
     return Miner(partial(_mine_semi_hard, margin=margin), mean_over="positives")
 
 
 def hard(margin: float) -> Miner:
-    """Return a miner that takes the farthest positive and the nearest negative of every anchor."""
+    """Return a miner that selects the farthest positive and the nearest negative of each anchor."""
 
     def hinge(gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = F.relu(gap + margin)
@@ -108,9 +112,9 @@ def hard(margin: float) -> Miner:
 
 
 def hard_soft_margin() -> Miner:
-    """Return the miner of `hard` with log(1 + exp(·)) instead of the hinge.
+    """Return a miner that selects the same triplets as `hard`. The loss term is log(1 + exp(d(a,p) − d(a,n))).
 
-    Every triplet has a loss then; those whose negative is no farther than the positive count as active.
+    This term is above 0 for every triplet. Only triplets with d(a,n) ≤ d(a,p) are counted as active.
     """
 
     def softplus(gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,15 +124,18 @@ def hard_soft_margin() -> Miner:
 
 
 def _mine_all(block: DistanceBlock, margin: float) -> MinedBlock:
-    """Sum all hinges by counting: Σ hinge = Σₖ bₖ tₖ − Σₙ aₙ dₙ, with the thresholds tₖ = d(a, pₖ) + margin.
+    """Mine all triplets. Compute the sum of the hinges by counting: Σ hinge = Σₖ bₖ tₖ − Σₙ aₙ dₙ.
 
-    bₖ is the number of negatives below tₖ, and aₙ the number of thresholds above dₙ. Both sums are taken relative to
-    the largest threshold of the row, so that small hinges do not drown in large distances.
+    tₖ = d(a, pₖ) + margin are the thresholds, and dₙ are the distances to the negatives. bₖ is the number of negatives
+    below tₖ, and aₙ is the number of thresholds above dₙ. The largest threshold of the row is subtracted from all tₖ
+    and dₙ. This does not change the result, and it reduces the rounding error if the distances are large compared to
+    the hinges.
     """
     thresholds = block.positives_or(-torch.inf) + margin
     num_below, num_above = kernels.count_below(block.negatives, thresholds)
     top = thresholds.amax(1, keepdim=True)
-    below_top = (top - thresholds).clamp(max=block.masked_value)  # Padding counts 0 times its finite distance.
+    # In padding entries, the difference is infinite and its factor `num_below` is 0. Clamp it, because inf · 0 is NaN.
+    below_top = (top - thresholds).clamp(max=block.masked_value)
     return MinedBlock(
         terms=kernels.row_dot(num_above, top - block.negatives) - kernels.row_dot(num_below, below_top),
         candidate_index=block.candidate_index,
@@ -166,7 +173,11 @@ def _mine_semi_hard(block: DistanceBlock, margin: float) -> MinedBlock:
 
 
 def _mine_hardest(block: DistanceBlock, penalty: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> MinedBlock:
-    """Mine one triplet per anchor; `penalty` returns the term, its derivative and the activity of each gap `(m, 1)`."""
+    """Mine one triplet per anchor, with the farthest positive and the nearest negative.
+
+    `penalty` takes the gaps d(a,p) − d(a,n) `(m, 1)`. It returns the loss terms, their derivatives, and whether each
+    triplet is active, each `(m, 1)`.
+    """
     farthest, position = block.positives_or(-torch.inf).max(1, keepdim=True)
     column = kernels.nearest(block.negatives)
     nearest = block.negatives.gather(1, column)

@@ -1,8 +1,8 @@
-"""The losses as `nn.Module`s, for a trainer. The mathematics is in `tercet.losses.functional`.
+"""The losses as `nn.Module` classes, for a trainer. The formulas are in `tercet.losses.functional`.
 
-Names and order of the arguments are those of sentence-transformers, and the classes also run in its trainer with its
-models: that trainer replaces the attribute `model` by the wrapped model. Under several processes the embeddings and
-labels of all processes are mined as one batch.
+The names and the order of the arguments are those of sentence-transformers. The classes also run in its trainer with
+its models; that trainer sets the attribute `model` to the wrapped model. In distributed training, the batch losses mine
+the sentences of all processes as one batch.
 """
 
 import math
@@ -42,7 +42,7 @@ Features = dict[str, Tensor]
 
 
 class TripletDistanceMetric(str, Enum):
-    """The names that sentence-transformers has for the distances of `TripletLoss`."""
+    """The distances of `TripletLoss`, under the names of sentence-transformers."""
 
     COSINE = "cosine"
     EUCLIDEAN = "euclidean"
@@ -50,19 +50,23 @@ class TripletDistanceMetric(str, Enum):
 
 
 class BatchHardTripletLossDistanceFunction:
-    """The names that sentence-transformers has for the distances of the batch losses."""
+    """The distances of the batch losses, under the names of sentence-transformers."""
 
     cosine_distance = "cosine"
     euclidean_distance = eucledian_distance = "euclidean"
 
 
 class BaseLoss(nn.Module):
-    """Base class of all losses. Holds the model and the distance, and warns once if the margin can never be met.
+    """Base class of all losses. Holds the model, the distance and the margin.
+
+    Warns once per run if the margin is not below the largest possible distance.
 
     Attributes:
-        collect_stats: whether to fill `stats` in each forward pass. The trainer sets it.
-        stats: the `LossStats` of the last batch; under several processes, of the anchors of this process.
-        has_margin: whether a triplet that meets the margin has no loss.
+        collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
+        stats: the `LossStats` of the last batch, or None if they were not computed. In distributed training they cover
+            the anchors of this process. With a distance function, a batch loss computes them for the complete batch in
+            the first process, and they are empty in the other processes.
+        has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
     """
 
     has_margin = True
@@ -83,23 +87,26 @@ class BaseLoss(nn.Module):
         self._margin_checked = False
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return the settings, for the model card."""
+        """Return the settings of the loss, for the model card."""
         distance = self.distance_metric
         return {"distance_metric": distance if isinstance(distance, str) else get_distance(distance).name}
 
     def _embed(self, features: Features) -> Tensor:
-        """Return the embeddings `(batch, dim)` of tokenized sentences.
+        """Run the model on tokenized sentences and return their embeddings `(batch, dim)`.
 
         Raises:
             EmbeddingError: the loss has no model.
         """
         if self.model is None:
-            raise EmbeddingError("this loss has no model; pass one to it, or call compute_loss_from_embeddings")
+            raise EmbeddingError(
+                "this loss has no model to embed the sentences; create the loss with a model, or call "
+                "compute_loss_from_embeddings"
+            )
         embeddings: Tensor = self.model(features)["sentence_embedding"]
         return embeddings
 
     def _warn_if_margin_unreachable(self, embeddings: Tensor) -> None:
-        """Warn at the first batch of a run if no triplet can ever meet the margin."""
+        """Warn at the first batch of a run if the margin is not below the largest possible distance."""
         if self._margin_checked:
             return
         self._margin_checked = True
@@ -112,7 +119,7 @@ class BaseLoss(nn.Module):
                 WarningKind.UNREACHABLE_MARGIN,
                 f"margin {self.margin:g} can never be met: the {distance.name} distance of these embeddings"
                 f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
-                f"Use a margin well below it, such as {bound / 8:.2g}.",
+                f"Use a margin well below {bound:.3g}, for example {bound / 8:.2g}.",
             )
 
 
@@ -122,18 +129,18 @@ class BatchLoss(BaseLoss):
     A subclass overrides `miner`.
 
     Args:
-        model: returns a dictionary with `sentence_embedding`, as models of Tercet and sentence-transformers do. None if
-            only `compute_loss_from_embeddings` is used.
-        distance_metric: the name of a distance in the catalogue, a `tercet.distances.Distance`, or a function of
-            embeddings `(batch, dim)` that returns their distances `(batch, batch)`.
-        margin: in units of the distance.
+        model: a module that maps tokenized sentences to a dictionary with the key `sentence_embedding`, such as a model
+            of Tercet or sentence-transformers. None if you call only `compute_loss_from_embeddings`.
+        distance_metric: the name of a distance in the catalogue, a `tercet.distances.Distance`, or a function that maps
+            embeddings `(batch, dim)` to the matrix of their distances `(batch, batch)`.
+        margin: the margin, in the unit of the distance.
 
     Attributes:
-        batches_without_triplet: the number of such batches in this run.
+        batches_without_triplet: the number of batches without a triplet since the start of the run.
 
     Example:
-        A loss with the nearest positive and the nearest negative of each anchor (Xuan et al. 2020, "Improved embeddings
-        with easy positive triplet mining"):
+        This loss uses the nearest positive and the nearest negative of each anchor (Xuan et al. 2020, "Improved
+        embeddings with easy positive triplet mining"):
 
         >>> import torch
         >>> from tercet.losses import BatchLoss
@@ -163,48 +170,54 @@ class BatchLoss(BaseLoss):
         self.batches_without_triplet = 0
 
     def miner(self) -> Miner:
-        """Return the way to choose triplets, see `tercet.losses.miners`; called for every batch."""
-        raise NotImplementedError(f"{type(self).__name__} must override miner()")
+        """Return the miner of this loss, see `tercet.losses.miners`. This method is called for every batch."""
+        raise NotImplementedError(f"{type(self).__name__} must override miner(), which returns a losses.miners.Miner")
 
     def reset_warnings(self) -> None:
-        """Re-arm the once-per-run warnings, and count batches without a triplet from 0."""
+        """Re-arm the once-per-run warnings, and reset `batches_without_triplet` to 0."""
         super().reset_warnings()
         self.batches_without_triplet = 0
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels) -> Tensor:
-        """Embed one column of tokenized sentences and return the loss.
+        """Embed one column of tokenized sentences and return the scalar loss.
 
         Args:
-            sentence_features: a list with one dictionary of tokens.
+            sentence_features: a list with exactly one dictionary, the tokenized sentences as the model takes them.
             labels: `(batch,)`.
 
         Raises:
-            EmbeddingError: there is more than one column, or no model.
+            EmbeddingError: there is not exactly one column, the loss has no model, or the loss cannot be computed (see
+                `compute_loss_from_embeddings`).
         """
         columns = list(sentence_features)
         if len(columns) != 1:
-            raise EmbeddingError(f"{type(self).__name__} takes one column of sentences, got {len(columns)}")
+            raise EmbeddingError(
+                f"{type(self).__name__} takes one column of sentences, got {len(columns)} columns; for given triplets "
+                "use TripletLoss"
+            )
         return self.compute_loss_from_embeddings([self._embed(columns[0])], labels)
 
     def compute_loss_from_embeddings(
         self, embeddings: Tensor | Sequence[Tensor], labels: Labels, memory: CrossBatchMemory | None = None
     ) -> Tensor:
-        """Return the loss `()` of embeddings.
+        """Return the scalar loss of a batch of embeddings.
 
         Args:
-            embeddings: `(batch, dim)`, or a list with this tensor.
-            labels: `(batch,)`.
-            memory: embeddings of past batches, which are additional candidates.
+            embeddings: `(batch, dim)`, or a list that contains only this tensor.
+            labels: `(batch,)`, integers or strings. In distributed training they must be an integer tensor.
+            memory: embeddings of past batches, used as additional candidates. This method does not add to the memory.
 
         Raises:
-            EmbeddingError: shapes, labels or the distance do not fit.
+            EmbeddingError: a shape is invalid, a value is NaN or infinite, the labels have the wrong type or number, or
+                the distance is a function and `memory` is not empty.
         """
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
         distributed = is_distributed_batch(embeddings)
         if distributed and not isinstance(labels, Tensor):
             raise EmbeddingError(
-                "under several processes labels must be an integer tensor with the same numbering in every process"
+                "in distributed training, labels must be an integer tensor with the same label ids in every process; "
+                f"got {type(labels).__name__}"
             )
         labels = functional.as_label_tensor(labels, embeddings.device)
         local_rows = slice(0, len(labels))
@@ -221,16 +234,21 @@ class BatchLoss(BaseLoss):
         return loss
 
     def _loss(self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool) -> Tensor:
-        """Return the loss of the anchors of all processes, with the gradient of the local anchors only."""
+        """Return the scalar loss of the anchors of this batch, in distributed training of those of all processes.
+
+        In distributed training, each process has a part of the gradient. `gather_rows` sums the parts in its backward
+        pass.
+        """
         all_are_local = len(labels) == local_rows.stop - local_rows.start
         if isinstance(get_distance(self.distance_metric), FunctionDistance) and not all_are_local:
             if not distributed:
                 raise EmbeddingError(
-                    "a distance function takes one set of embeddings; for a cross-batch memory, pass the name of a "
-                    "distance or a tercet.distances.Distance"
+                    "a distance function computes distances within one set of embeddings only; for a cross-batch "
+                    "memory, pass the name of a distance, such as 'euclidean', or a tercet.distances.Distance"
                 )
-            # The function returns one square matrix, so every process mines the complete batch and divides by their
-            # number. The statistics are those of the complete batch, so only the first process keeps them.
+            # The function returns one square matrix, so every process mines the complete batch. `gather_rows` sums the
+            # equal gradients of all processes, so divide them by the number of processes. Only the first process keeps
+            # the statistics, because they cover the complete batch.
             loss = self._mine(embeddings, labels)
             if self.stats is not None and not is_first_process():
                 self.stats = LossStats.empty()
@@ -241,7 +259,7 @@ class BatchLoss(BaseLoss):
         return local_loss + (all_reduce_sum(local_loss) - local_loss.detach())
 
     def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
-        """Return the loss, and store its statistics."""
+        """Compute the loss, store its statistics in `stats`, and return the loss."""
         loss, self.stats = functional.loss_with_miner(
             embeddings, labels, self.miner(), self.distance_metric, with_stats=self.collect_stats, **options
         )
@@ -255,9 +273,10 @@ class BatchLoss(BaseLoss):
         if self.batches_without_triplet == 1:
             emit_warning(
                 WarningKind.NO_TRIPLET,
-                f"a batch of {len(labels)} sentences and {len(labels.unique())} label(s) holds no triplet (two "
-                "sentences of one label and one of another), so its loss is 0. Later ones are counted in "
-                "batches_without_triplet of the loss. Use batch_sampler='group_by_label' or a larger batch.",
+                f"a batch holds no triplet, so its loss is 0: found {len(labels)} sentences and "
+                f"{len(labels.unique())} label(s), but a triplet needs two sentences with one label and one with "
+                "another label. Use batch_sampler='group_by_label' or a larger batch. The attribute "
+                "batches_without_triplet of the loss counts such batches; this warning is not repeated.",
             )
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -265,7 +284,7 @@ class BatchLoss(BaseLoss):
 
 
 class BatchAllTripletLoss(BatchLoss):
-    """All triplets of the batch: `functional.batch_all_triplet_loss`.
+    """The mean loss over all active triplets of the batch, see `functional.batch_all_triplet_loss`.
 
     Example:
         >>> import torch
@@ -280,21 +299,30 @@ class BatchAllTripletLoss(BatchLoss):
 
 
 class BatchHardTripletLoss(BatchLoss):
-    """The farthest positive and the nearest negative of each anchor: `functional.batch_hard_triplet_loss`."""
+    """The mean loss over one triplet per anchor, with its farthest positive and its nearest negative.
+
+    See `functional.batch_hard_triplet_loss`.
+    """
 
     def miner(self) -> Miner:
         return miners.hard(self.margin)
 
 
 class BatchSemiHardTripletLoss(BatchLoss):
-    """The nearest negative that is farther than each positive: `functional.batch_semi_hard_triplet_loss`."""
+    """The mean loss over one triplet per anchor and positive, with the nearest negative farther than the positive.
+
+    See `functional.batch_semi_hard_triplet_loss`.
+    """
 
     def miner(self) -> Miner:
         return miners.semi_hard(self.margin)
 
 
 class BatchHardSoftMarginTripletLoss(BatchLoss):
-    """Hard mining without a margin: `functional.batch_hard_soft_margin_triplet_loss`."""
+    """The mean of a smooth loss without a margin over the triplets of `BatchHardTripletLoss`.
+
+    See `functional.batch_hard_soft_margin_triplet_loss`.
+    """
 
     has_margin = False
 
@@ -309,13 +337,14 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
 
 
 class TripletLoss(BaseLoss):
-    """Given triplets, three columns of sentences: `functional.triplet_loss`.
+    """The mean loss over given triplets, which are three columns of sentences. See `functional.triplet_loss`.
 
     Args:
         model: as in `BatchLoss`.
-        distance_metric: the name of a distance, a `tercet.distances.Distance`, or a function of two tensors
-            `(batch, dim)` that returns the distances `(batch,)` of their rows.
-        triplet_margin: in units of the distance.
+        distance_metric: the name of a distance, a `tercet.distances.Distance`, or a function that maps two tensors
+            `x` `(batch, dim)` and `y` `(batch, dim)` to the distances `(batch,)` of each row of `x` to the same row of
+            `y`.
+        triplet_margin: the margin, in the unit of the distance.
     """
 
     def __init__(
@@ -324,17 +353,22 @@ class TripletLoss(BaseLoss):
         super().__init__(model, distance_metric, triplet_margin)
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:
-        """Embed the columns anchor, positive and negative and return the loss; `labels` are not used."""
+        """Embed the columns anchor, positive and negative, and return the scalar loss. `labels` is ignored."""
         return self.compute_loss_from_embeddings([self._embed(column) for column in sentence_features])
 
     def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Labels | None = None) -> Tensor:
-        """Return the loss `()` of [anchor, positive, negative], each `(batch, dim)`; `labels` are not used.
+        """Return the scalar loss of the tensors `[anchor, positive, negative]`, each `(batch, dim)`.
+
+        `labels` is ignored.
 
         Raises:
-            EmbeddingError: these are not three tensors of one shape.
+            EmbeddingError: `embeddings` are not three floating-point tensors of the same shape, or a value is NaN or
+                infinite.
         """
         if len(embeddings) != 3:
-            raise EmbeddingError(f"TripletLoss takes anchor, positive and negative, got {len(embeddings)} column(s)")
+            raise EmbeddingError(
+                f"TripletLoss takes three columns (anchor, positive and negative), got {len(embeddings)} column(s)"
+            )
         anchor, positive, negative = embeddings
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
         self._warn_if_margin_unreachable(anchor)
@@ -342,13 +376,13 @@ class TripletLoss(BaseLoss):
             self.stats = self._count(anchor.detach(), positive.detach(), negative.detach())
         if not is_distributed_batch(anchor):
             return loss
-        # The mean over the triplets of all processes, which may hold different numbers of them.
+        # Return the mean over the triplets of all processes. Their numbers of triplets may differ.
         num_triplets = torch.tensor(float(len(anchor)), device=anchor.device)
         local_loss = loss * len(anchor) / all_reduce_sum(num_triplets)
         return local_loss * world_size() + (all_reduce_sum(local_loss) - local_loss.detach() * world_size())
 
     def _count(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
-        """Return the statistics of triplets; each has one positive and one negative, so these are the hardest too."""
+        """Return the statistics of given triplets. Each anchor has one positive and one negative: also the hardest."""
         to_positive = distances.pairs(anchor, positive, self.distance_metric)
         to_negative = distances.pairs(anchor, negative, self.distance_metric)
         num_triplets, mean_positive, mean_negative = len(anchor), float(to_positive.mean()), float(to_negative.mean())

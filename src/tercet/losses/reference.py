@@ -1,10 +1,10 @@
-"""The batch losses as plain loops: their specification, and what the tests compare with.
+"""The batch losses as plain loops. They are the specification with which the tests compare the fast implementation.
 
-Every function takes a matrix of distances `(batch, batch)` and a list of labels, and reads like the formula. They are
-slow, and meant for reading. `tercet.losses.functional` computes the same from embeddings.
+Every function takes a distance matrix `d` `(batch, batch)` and a list of labels, and follows the formula of the loss.
+The functions are slow. `tercet.losses.functional` computes the same losses from embeddings.
 
-A triplet is an anchor a, a positive p ≠ a with the same label, and a negative n with another label. An anchor without
-a positive or without a negative gives no term.
+A triplet consists of an anchor a, a positive p ≠ a with the same label, and a negative n with another label. An anchor
+without a positive or without a negative is not included in the mean.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["batch_all", "batch_hard", "batch_hard_soft_margin", "batch_semi_hard
 
 
 def batch_all(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """Return the mean of d(a,p) − d(a,n) + margin over all triplets for which it is above 0."""
+    """Return the mean of d(a,p) − d(a,n) + margin over all triplets for which this value is above 0."""
     hinges = [
         d[a, p] - d[a, n] + margin
         for a in range(len(labels))
@@ -27,19 +27,19 @@ def batch_all(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
 
 
 def batch_hard(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """Return the mean over anchors of max(0, farthest positive − nearest negative + margin)."""
+    """Return the mean over anchors a of max(0, d(a, farthest positive) − d(a, nearest negative) + margin)."""
     return _mean([(farthest - nearest + margin).clamp(min=0) for farthest, nearest in _hardest(d, labels)], d)
 
 
 def batch_hard_soft_margin(d: Tensor, labels: Sequence[int]) -> Tensor:
-    """Return the mean over anchors of log(1 + exp(farthest positive − nearest negative))."""
+    """Return the mean over anchors a of log(1 + exp(d(a, farthest positive) − d(a, nearest negative)))."""
     return _mean([torch.nn.functional.softplus(farthest - nearest) for farthest, nearest in _hardest(d, labels)], d)
 
 
 def batch_semi_hard(d: Tensor, labels: Sequence[int], margin: float) -> Tensor:
-    """Return the mean over pairs (a, p) of max(0, d(a,p) − d(a,n) + margin) with one negative n for each pair.
+    """Return the mean over pairs (a, p) of max(0, d(a,p) − d(a,n) + margin), with one negative n for each pair.
 
-    n is the nearest negative that is strictly farther than p, or the farthest negative if none is farther than p.
+    n is the nearest negative with d(a,n) > d(a,p). If there is none, n is the farthest negative of a.
     """
     hinges = []
     for a in range(len(labels)):

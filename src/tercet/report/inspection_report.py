@@ -1,4 +1,4 @@
-"""The report of `tercet inspect`: the tables of the screen with more rows, and plots."""
+"""Write the HTML report of `tercet inspect`: the tables that it prints, with more rows, and plots."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from tercet.report.page import Part, Section, Table, write_page
 from tercet.report.text import with_label
 
 _MAX_ROWS = 200
-# Items that fit into a cell.
+# The maximum number of items shown in a cell.
 _MAX_ITEMS = 20
 _MAX_BARS = 30
 
 
 def write_inspection_report(path: Path, inspection: Inspection) -> None:
-    """Write an inspection as one HTML file."""
+    """Write the report of an inspection as one HTML file."""
     tables = inspection_tables(inspection, _MAX_ROWS)
     sections: dict[str, list[Part]] = {}
     for table in tables:
@@ -36,7 +36,7 @@ def write_inspection_report(path: Path, inspection: Inspection) -> None:
 
 
 def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:
-    """Return what a section shows of a table: the table, a plot, or both."""
+    """Return the parts of the page for a table: texts, the table itself, and plots."""
     if not table.rows:
         return [table.no_rows] if table.no_rows else []
     if table.key == "batches":
@@ -50,7 +50,10 @@ def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:
 
 
 def _render(table: InspectionTable) -> Table:
-    """Return a table of text; each example of a cell gets a row, or a column if the column names its lines."""
+    """Convert a table of the inspection into a table of text.
+
+    A cell with several lines becomes several rows, or several columns if its column has `line_names`.
+    """
     names: list[str] = []
     numbers: set[int] = set()
     for column in table.columns:
@@ -82,7 +85,7 @@ def _line(line: Line) -> str:
 
 
 def _row_lists(inspection: Inspection) -> list[Part]:
-    """Return the rows of empty texts and of duplicates, where the table has no room for all of them."""
+    """Return the row numbers of empty texts and of duplicates, if there are more than the table shows."""
     texts = inspection.texts
     lists = (("Empty texts", texts.empty), ("Duplicates under the same label", texts.duplicates))
     return [f"{name}: row {row_numbers(rows, _MAX_ROWS)}" for name, rows in lists if len(rows) > MAX_ROW_NUMBERS]

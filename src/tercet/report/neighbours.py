@@ -1,7 +1,7 @@
-"""Nearest and farthest sentences among labelled embeddings: what the report says about single labels and sentences.
+"""Find nearest and farthest sentences among labelled embeddings, for the run report.
 
-Each sentence is compared with all others, block by block, so the memory grows with their number and not with its
-square. Of equally near or far sentences, the first row is taken.
+Each sentence is compared with all others in blocks, so memory grows with the number of sentences, not with its square.
+Of equally near or equally far sentences, the one with the smallest row number is taken.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbourhood:
-    """The neighbours of n sentences, as rows; −1 and nan where there is no such sentence.
+    """The nearest neighbour, the farthest positive and the nearest negative of each of n sentences.
 
     Attributes:
-        nearest: the nearest other sentence, `(n,)`.
-        positive: the farthest sentence of the same label, `(n,)`.
-        positive_distance: its distance, `(n,)`.
-        negative: the nearest sentence of another label, `(n,)`.
-        negative_distance: its distance, `(n,)`.
+        nearest: the row number `(n,)` of the nearest other sentence.
+        positive: the row number `(n,)` of the farthest other sentence with the same label; −1 if there is none.
+        positive_distance: the distance `(n,)` to that positive; NaN if there is none.
+        negative: the row number `(n,)` of the nearest sentence with another label; −1 if there is none.
+        negative_distance: the distance `(n,)` to that negative; NaN if there is none.
     """
 
     nearest: np.ndarray
@@ -35,7 +35,13 @@ class Neighbourhood:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelRecall:
-    """The recall@1 of a label: the fraction of its sentences whose nearest other sentence has the label too."""
+    """The recall@1 of a label.
+
+    Attributes:
+        label_id: the label id.
+        sentences: the number of sentences of the label.
+        recall: the fraction of these sentences whose nearest other sentence has the same label.
+    """
 
     label_id: int
     sentences: int
@@ -44,7 +50,15 @@ class LabelRecall:
 
 @dataclass(frozen=True, kw_only=True)
 class Triplet:
-    """An anchor, the farthest sentence of its label and the nearest sentence of another label, as rows."""
+    """An anchor, the farthest sentence with its label, and the nearest sentence with another label.
+
+    Attributes:
+        anchor: the row number of the anchor.
+        positive: the row number of the positive.
+        negative: the row number of the negative.
+        positive_distance: d(a,p), the distance from the anchor to the positive.
+        negative_distance: d(a,n), the distance from the anchor to the negative.
+    """
 
     anchor: int
     positive: int
@@ -54,7 +68,7 @@ class Triplet:
 
     @property
     def gap(self) -> float:
-        """d(a,p) − d(a,n); the triplet has a loss if it is above −margin."""
+        """d(a,p) − d(a,n). The hinge loss of the triplet is above 0 if the gap is above −margin."""
         return self.positive_distance - self.negative_distance
 
 
@@ -62,13 +76,13 @@ class Triplet:
 def find_neighbourhood(
     embeddings: Tensor, label_ids: np.ndarray, distance: str, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbourhood:
-    """Compare embeddings `(n, dim)` with labels `(n,)`, n at least 2.
+    """Find the nearest neighbour, the farthest positive and the nearest negative of each sentence.
 
     Args:
-        embeddings: the embeddings of the sentences.
-        label_ids: their labels.
+        embeddings: the embeddings `(n, dim)` of the sentences; n is at least 2.
+        label_ids: the label ids `(n,)`.
         distance: the name of a distance.
-        block_bytes: the memory that a block of distances may take.
+        block_bytes: the approximate memory of a block of distances, in bytes.
     """
     metric = get_distance(distance)
     points = metric.prepare(embeddings.detach().cpu())
@@ -96,7 +110,7 @@ def find_neighbourhood(
 
 
 def recall_per_label(found: Neighbourhood, label_ids: np.ndarray) -> list[LabelRecall]:
-    """Return the recall of the labels with at least two sentences, the lowest first."""
+    """Return the recall@1 of each label with at least two sentences, the lowest recall first."""
     sizes = np.bincount(label_ids)
     hits = np.bincount(label_ids, weights=label_ids[found.nearest] == label_ids)
     labels = [
@@ -107,9 +121,10 @@ def recall_per_label(found: Neighbourhood, label_ids: np.ndarray) -> list[LabelR
 
 
 def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:
-    """Return pairs of labels, the most confused first, each with its rows: a sentence, and its nearest neighbour.
+    """Return the pairs of confused labels, those with the most confused sentences first.
 
-    A pair is confused if a sentence of one label has its nearest neighbour under the other.
+    A sentence is confused if its nearest neighbour has another label. Each item of the result is a pair of label ids
+    and a list of its confused sentences, each as the row number of the sentence and of its nearest neighbour.
     """
     between: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row in np.flatnonzero(label_ids[found.nearest] != label_ids).tolist():
@@ -120,7 +135,7 @@ def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tu
 
 
 def hardest_triplets(found: Neighbourhood, max_triplets: int) -> list[Triplet]:
-    """Return the triplets with the largest d(a,p) − d(a,n), one per anchor."""
+    """Return the `max_triplets` triplets with the largest d(a,p) − d(a,n), at most one for each anchor."""
     gap = found.positive_distance - found.negative_distance
     order = np.argsort(-np.where(np.isnan(gap), -np.inf, gap), kind="stable")
     return [
@@ -139,10 +154,10 @@ def hardest_triplets(found: Neighbourhood, max_triplets: int) -> list[Triplet]:
 def sample_distances(
     embeddings: Tensor, label_ids: np.ndarray, distance: str, num_pairs: int = 20_000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distances of `num_pairs` random pairs with the same label, and of as many with different labels.
+    """Return the distances of `num_pairs` random positive pairs, and of `num_pairs` random negative pairs.
 
-    Pairs are drawn with replacement; the same seed draws the same pairs. The first array is empty if no two sentences
-    have the same label, the second if all have.
+    Pairs are drawn with replacement. The same seed draws the same pairs. The first array is empty if no two sentences
+    have the same label. The second one is empty if all sentences have the same label.
     """
     rng = np.random.default_rng(seed)
     x = distances.at_least_float32(embeddings.detach().cpu())
@@ -163,7 +178,7 @@ def _positive_pairs(label_ids: np.ndarray, num_pairs: int, rng: np.random.Genera
     anchors = np.flatnonzero(sizes[label_ids] > 1)
     if len(anchors) == 0:
         return anchors, anchors
-    # A sentence whose label has K sentences is in K − 1 positive pairs, and is drawn in proportion.
+    # A sentence of a label with K sentences is in K − 1 positive pairs, so its probability is proportional to K − 1.
     weights = (sizes[label_ids[anchors]] - 1).astype(float)
     first = rng.choice(anchors, num_pairs, p=weights / weights.sum())
     own = label_ids[first]

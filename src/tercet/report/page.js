@@ -1,6 +1,6 @@
 "use strict";
-// Plots are shown as Python drew them. On a narrow screen the legend moves below the plot, and sentences are shown below
-// the maps, because a box at the pointer would reach beyond the window.
+// Draw the plots with the layout that Python set. On a narrow screen, the legend goes below the plot, and the maps have
+// no hover box, which would be wider than the window. The sentence is shown below the maps only.
 const NARROW = window.matchMedia("(max-width: 40rem)");
 const boxes = [...document.querySelectorAll(".figure")];
 const plotOf = (box) => PLOTS[boxes.indexOf(box)];
@@ -20,7 +20,7 @@ function draw(box) {
   return Plotly.react(box, data, layout, { responsive: true, displayModeBar: false });
 }
 
-// The text of a plot is HTML whose only tag is <br>.
+// Convert the text of a plot to plain text. It is escaped HTML, and its only tag is <br>.
 function asText(html) {
   const reader = document.createElement("textarea");
   reader.innerHTML = html.replaceAll("<br>", " ");
@@ -61,7 +61,7 @@ function connect(maps) {
     };
     box.on("plotly_hover", read);
     box.on("plotly_click", read);
-    // A click on a label in the legend chooses it in the list, so that both maps show it and the list names it.
+    // A click on a label in the legend selects it in the list, so that both maps highlight it.
     box.on("plotly_legendclick", (event) => {
       const label = String(event.curveNumber);
       select.value = select.value === label ? "" : label;

@@ -1,4 +1,7 @@
-"""One HTML file from sections of text, tables and plots: it loads nothing, and shows the data as text only."""
+"""Write one self-contained HTML file of text, tables and plots.
+
+The file makes no network requests, and text from the data is escaped.
+"""
 
 import html
 import json
@@ -15,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from tercet._display import printable
 from tercet.report.text import for_html
 
-# Only inline code and style: markup that got past the escaping still could not reach a network.
+# The policy allows inline scripts and styles only, so even markup that was not escaped could not make network requests.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
@@ -27,11 +30,11 @@ class Table:
     """A table of text.
 
     Attributes:
-        caption: its title.
-        columns: the headings; no heading is shown if all are empty.
-        rows: the cells, row by row.
-        numbers: the columns of numbers, which are aligned right.
-        folded: whether the table is hidden until its caption is clicked.
+        caption: the title of the table.
+        columns: the headings of the columns. If all are empty, the table has no heading row.
+        rows: the rows, each a sequence of cells.
+        numbers: the indices of the columns to align right, because they contain numbers.
+        folded: whether the table is hidden until the reader clicks its caption.
     """
 
     caption: str
@@ -43,19 +46,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """A command to copy."""
+    """A command for the reader to copy, shown in a monospaced font."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Maps:
-    """Maps of the same points side by side, with a list from which a label can be chosen.
+    """Maps of the same sentences side by side, with a list to select a label.
 
-    The sentence at the pointer, and all sentences of the chosen label, are also shown as text below.
+    Below the maps, the page shows the text of the sentence under the pointer and all sentences of the selected label.
 
     Attributes:
-        plots: the maps, each with one trace per label.
+        plots: the maps. Each has one trace per label, and all maps have the same traces in the same order.
         labels: the names of the labels, in the order of the traces.
     """
 
@@ -68,14 +71,19 @@ Part: TypeAlias = str | Table | Code | Maps | go.Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and the parts below it: sentences, tables, plots."""
+    """A section of the page.
+
+    Attributes:
+        title: the heading.
+        parts: paragraphs, tables, commands, maps and plots, in the order in which they are shown.
+    """
 
     title: str
     parts: Sequence[Part]
 
 
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write a page that needs no other file and no network."""
+    """Write a self-contained HTML page with links to its sections at the top."""
     plots: list[str] = []
     body = "\n".join(_section(number, section, plots) for number, section in enumerate(sections))
     links = "\n".join(
@@ -114,7 +122,7 @@ def _section(number: int, section: Section, plots: list[str]) -> str:
 
 
 def _part(part: Part, title: str, plots: list[str]) -> str:
-    """Return the HTML of a part, and append the data of its plots to `plots`."""
+    """Return the HTML of a part. Append the JSON of its plots to `plots`."""
     if isinstance(part, str):
         return f"<p>{for_html(part, 2000)}</p>"
     if isinstance(part, Table):
@@ -136,13 +144,17 @@ def _part(part: Part, title: str, plots: list[str]) -> str:
 
 
 def _plot(plot: go.Figure, title: str, plots: list[str]) -> str:
-    """Return the box of a plot, and append its data to `plots`."""
+    """Return the HTML element into which page.js draws a plot. Append the JSON of the plot to `plots`."""
     plots.append(_json(json.loads(plotly.io.to_json(plot))))
     return _box(plot, title)
 
 
 def _map(plot: go.Figure, title: str, plots: list[str], *, with_text: bool) -> str:
-    """Return the box of a map. A label is stored once per trace, sentences in the first map; page.js copies them."""
+    """Return the HTML element of a map. Append the JSON of the map to `plots`.
+
+    To keep the file small, each trace stores its label once, and only the first map stores the sentences. page.js
+    copies both.
+    """
     drawn = json.loads(plotly.io.to_json(plot))
     for trace in drawn["data"]:
         trace["customdata"] = trace["customdata"][:1]
@@ -168,7 +180,7 @@ def _table(table: Table) -> str:
 
     rows = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
     head = f"<thead><tr>{cells(table.columns, 'th')}</tr></thead>" if any(table.columns) else ""
-    # A box that scrolls needs the focus, or the keyboard cannot reach the cells outside of it.
+    # The element that scrolls needs tabindex="0", so that the arrow keys can scroll to the hidden cells.
     label = for_html(table.caption)
     drawn = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><caption>{label}</caption>{head}'
@@ -178,6 +190,6 @@ def _table(table: Table) -> str:
 
 
 def _json(value: Any) -> str:
-    """Return JSON that cannot end the script element that contains it."""
+    """Return JSON with `<` escaped, so that `</script>` in the data cannot end the script element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")

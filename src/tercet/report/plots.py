@@ -1,8 +1,7 @@
-"""Plots of a run or an inspection, as plotly figures: for the report, and for notebooks.
+"""Draw the plots of training runs and inspections as plotly figures, for reports and notebooks.
 
-The colours are those of Okabe and Ito 2008, which people with any kind of colour vision can distinguish, with a brown
-instead of their yellow, which is too light for a line. Each has a symbol or a dash as well, so that nothing depends on
-colour alone.
+The colours are those of Okabe and Ito 2008, which colour-blind people can distinguish. A brown replaces their yellow,
+which is too light for lines. Lines also differ in their dashes, and points in their symbols.
 """
 
 import itertools
@@ -21,7 +20,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-
 DASHES = ("solid", "dash", "dot", "dashdot")
 _NUM_BINS = 60
 _MAX_POINTS = 1000
-# The entries of the training log that are plotted, and their names in the legend.
+# The keys of the training log that are plotted, and their names in the legend.
 _LOG_NAMES = {
     "loss": "loss", "active_fraction": "active fraction", "anchors_without_triplet": "anchors without a triplet",
     "positive_distance": "to positives", "negative_distance": "to negatives",
@@ -30,7 +29,9 @@ _LOG_NAMES = {
 
 
 def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Plot the loss, fractions and distances by step; a long log is thinned out, and keeps its last entry.
+    """Plot the loss, the fractions and the distances by step.
+
+    A curve has at most 1,000 points. Of a longer log, every k-th entry is plotted, including the last one.
 
     Args:
         log: `trainer.state.log_history`.
@@ -44,7 +45,7 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure = make_subplots(
         3, 1, shared_xaxes=True, subplot_titles=[title for title, _ in panels], vertical_spacing=0.08
     )
-    styles = itertools.count()  # one legend for all panels
+    styles = itertools.count()  # counted over all panels, because they share one legend
     for row, (_, names) in enumerate(panels, 1):
         for name, at in zip(names, styles, strict=False):
             entries = [(entry["step"], float(entry[name])) for entry in log if name in entry and "step" in entry]
@@ -59,7 +60,7 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def _thinned(entries: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return every k-th entry, counted from the last, so that at most `_MAX_POINTS` are drawn."""
+    """Return every k-th entry, including the last, with the smallest k that gives at most `_MAX_POINTS` entries."""
     return entries[:: -math.ceil(len(entries) / _MAX_POINTS)][::-1]
 
 
@@ -75,7 +76,7 @@ def metric_curves(
         log: `trainer.state.log_history`.
         before: the metrics before training.
         after: the metrics after training.
-        titles: the keys of the metrics to plot, and their titles.
+        titles: the metrics to plot: a mapping from their keys to their titles.
     """
     last = max((entry.get("step", 0) for entry in log), default=0)
     figure = go.Figure()
@@ -97,20 +98,20 @@ def distance_histograms(
     margin: float | None,
     distance: str = "euclidean",
 ) -> go.Figure:
-    """Plot distances to positives and to negatives, before and after training.
+    """Plot histograms of the distances of positive and negative pairs, before and after training.
 
     Args:
-        before: two samples: distances to sentences of the same label, and of other labels.
-        after: the same after training.
-        margin: drawn as a band that starts at the mean distance to positives; None draws none.
-        distance: the name of the distance.
+        before: the distances before training: one array for pairs with the same label, one for different labels.
+        after: the two arrays after training.
+        margin: the width of a grey band that starts at the mean distance of the positive pairs; None draws no band.
+        distance: the name of the distance, for the title of the axis.
     """
     figure = make_subplots(2, 1, shared_xaxes=True, subplot_titles=["Before", "After"], vertical_spacing=0.12)
     edges = np.histogram_bin_edges(np.concatenate([*before, *after]), _NUM_BINS)
     for row, samples in enumerate((before, after), 1):
         for at, (name, sample) in enumerate(zip(("same label", "other labels"), samples, strict=True)):
             fractions = np.histogram(sample, edges)[0] / max(1, len(sample))
-            # A step line needs its last edge, and returns to 0 on both sides.
+            # Add a point at both ends, so that the step line starts and ends at 0.
             figure.add_scatter(
                 x=np.concatenate([edges[:1], edges]).round(5).tolist(),
                 y=np.concatenate([[0], fractions, [0]]).round(6).tolist(),
@@ -131,13 +132,13 @@ def distance_histograms(
 def embedding_map(
     points: np.ndarray, label_ids: np.ndarray, label_names: Sequence[str], sentences: Sequence[str], title: str = ""
 ) -> go.Figure:
-    """Plot sentences as points, coloured by label; a click on a label in the legend shows that label alone.
+    """Plot n sentences as points, coloured by label. A click on a label in the legend hides all other labels.
 
     Args:
-        points: `(n, 2)`.
-        label_ids: the label of each sentence `(n,)`, an index into `label_names`.
+        points: the coordinates `(n, 2)` of the points.
+        label_ids: the label ids `(n,)`, indices into `label_names`.
         label_names: the names of the labels.
-        sentences: the texts, shown at the pointer.
+        sentences: the texts, shown when the pointer is over a point.
         title: the title of the plot.
     """
     figure = go.Figure()
@@ -145,7 +146,8 @@ def embedding_map(
     short_names = names_for_plot([label_names[label_id] for label_id in present])
     for at, (label_id, name) in enumerate(zip(present, short_names, strict=True)):
         rows = np.flatnonzero(label_ids == label_id).tolist()
-        # plotly reads a name such as %{x} as a template if `meta` is set, so the label goes into `customdata`.
+        # If `meta` is set, plotly treats a trace name such as %{x} as a template. So the hover text takes the label
+        # from `customdata`.
         figure.add_scatter(
             x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=name,
             mode="markers", marker={**_marker(at), "size": 7, "opacity": 0.8},
@@ -165,12 +167,19 @@ def embedding_map(
 def recall_of_labels(
     labels: Sequence[str], after: Sequence[float], before: Sequence[float] | None = None, max_labels: int = 30
 ) -> go.Figure:
-    """Plot the recall@1 of the first `max_labels` labels, before and after training; pass the worst label first."""
+    """Plot the recall@1 of labels, before and after training.
+
+    Args:
+        labels: the names of the labels, the one to draw at the top first.
+        after: the recall@1 of each label after training.
+        before: the recall@1 of each label before training; None draws only `after`.
+        max_labels: the maximum number of labels to plot, counted from the first.
+    """
     shown = list(range(min(max_labels, len(labels))))
     ticks = [for_plot(labels[at], 28) for at in shown]
     figure = go.Figure()
     if before is not None:
-        ends = [(before[at], after[at], None) for at in shown]  # None separates a line from the next
+        ends = [(before[at], after[at], None) for at in shown]  # None ends the line of a label
         figure.add_scatter(x=[x for end in ends for x in end], y=[y for at in shown for y in (at, at, None)],
                            mode="lines", hoverinfo="skip", showlegend=False,
                            line={"color": "#767676", "width": 1})  # fmt: skip
@@ -187,7 +196,7 @@ def recall_of_labels(
 
 
 def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure:
-    """Plot numbers as horizontal bars, the first on top."""
+    """Plot values as horizontal bars, the first one at the top; `title` is the title of the horizontal axis."""
     places, ticks = list(range(len(names))), [for_plot(name, 28) for name in names]
     figure = go.Figure(go.Bar(x=list(values), y=places, orientation="h", marker_color=COLOURS[0], customdata=ticks,
                               hovertemplate="%{customdata}: %{x}<extra></extra>"))  # fmt: skip
@@ -197,7 +206,12 @@ def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure
 
 
 def active_by_margin(margins: Sequence[float], curves: Mapping[str, Sequence[float]]) -> go.Figure:
-    """Plot the fraction of active triplets by margin, a curve for each name."""
+    """Plot the fraction of active triplets by margin.
+
+    Args:
+        margins: the margins.
+        curves: for each name in the legend, the active fraction at each margin.
+    """
     figure = go.Figure()
     for at, (name, values) in enumerate(curves.items()):
         figure.add_scatter(x=list(margins), y=list(values), name=name, mode="lines+markers",
@@ -212,7 +226,7 @@ def _line(at: int) -> dict[str, Any]:
 
 
 def _marker(at: int) -> dict[str, Any]:
-    """Return a symbol and a colour; their periods differ, so that 72 combinations come before the first one repeats."""
+    """Return a colour and a symbol. 8 colours and 9 symbols repeat independently, which gives 72 combinations."""
     return {"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)]}
 
 

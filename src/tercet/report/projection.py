@@ -1,20 +1,24 @@
-"""A two-dimensional map of embeddings, in which neighbours stay neighbours as far as two dimensions allow."""
+"""Project embeddings to two dimensions with t-SNE, for the maps of the report."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# t-SNE needs a neighbourhood; smaller data are shown by their principal components.
+# With fewer rows, the result is the two principal components, because t-SNE needs several neighbours of each row.
 _MIN_ROWS = 8
 
 
 def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-    """Return points `(n, 2)` for embeddings `(n, dim)`: t-SNE on unit vectors, started at the principal components.
+    """Return a two-dimensional point for each embedding: `(n, dim) → (n, 2)`.
+
+    The embeddings are scaled to unit length and projected with t-SNE. With fewer than 8 embeddings, or if the
+    initialization is all zeros, the result is the initialization.
 
     Args:
-        embeddings: at least one row.
-        aligned_to: an earlier map of the same sentences, `(n, 2)`. t-SNE starts from it, and the result is rotated to
-            match it.
+        embeddings: the embeddings `(n, dim)`; n is at least 1.
+        aligned_to: the points `(n, 2)` of another map of the same sentences. t-SNE is initialized with them, and the
+            result is rotated or reflected to be as close to them as possible. By default, t-SNE is initialized with the
+            first two principal components.
         seed: the same seed gives the same points.
 
     Source: van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
@@ -34,7 +38,7 @@ def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: i
 
 
 def _rotation(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return the rotation or reflection `(2, 2)` that brings `points` closest to `target` (orthogonal Procrustes)."""
+    """Return the orthogonal matrix `(2, 2)` that maps `points` closest to `target` (orthogonal Procrustes)."""
     u, _, v = np.linalg.svd(points.T @ target)
     return np.asarray(u @ v)
 
@@ -43,7 +47,7 @@ def _principal_components(x: Tensor) -> np.ndarray:
     x = x - x.mean(0)
     u, s, _ = torch.linalg.svd(x, full_matrices=False)
     points = (u * s)[:, :2]
-    # The sign of a component is arbitrary; its largest value is made positive.
+    # The sign of a component is arbitrary. Choose it so that the value with the largest magnitude is positive.
     largest = points.gather(0, points.abs().argmax(0, keepdim=True))
     points = points * torch.where(largest < 0, -1.0, 1.0)
     return torch.nn.functional.pad(points, (0, 2 - points.shape[1])).numpy()

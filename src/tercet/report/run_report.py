@@ -1,6 +1,7 @@
-"""The report of a training run: what it changed, where it helped, and where it did not.
+"""Write the HTML report of a training run.
 
-RunRecord, the trainer's log, evaluated sentences with their embeddings before and after → sections → one HTML file
+The report compares the model before and after training: metrics, distances, maps, recall per label, confused labels
+and hardest triplets. It also shows the training curves, the warnings and the settings.
 """
 
 import platform
@@ -29,7 +30,7 @@ from tercet.report.page import Code, Maps, Part, Section, Table, write_page
 from tercet.report.projection import project
 from tercet.report.text import with_label
 
-# Points and labels that can still be seen on a map.
+# The maximum number of points and of labels on a map; more cannot be distinguished.
 _MAX_POINTS = 2000
 _MAX_LABELS_ON_MAP = 200
 _NUM_PAIRS = 20_000
@@ -43,14 +44,14 @@ _NOT_EVALUATED = "Nothing was held out for evaluation."
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedSentences:
-    """The n sentences that a run was evaluated on.
+    """The n labelled sentences on which a run was evaluated, with their embeddings.
 
     Attributes:
-        sentences: their texts.
-        label_ids: their labels `(n,)`, indices into `label_names`.
-        label_names: the names of the labels; some may have no sentence.
-        before: their embeddings before training, `(n, dim)`.
-        after: their embeddings after training, `(n, dim)`.
+        sentences: the n texts.
+        label_ids: the label ids `(n,)`, indices into `label_names`.
+        label_names: the names of the labels, including labels without an evaluated sentence.
+        before: the embeddings `(n, dim)` before training.
+        after: the embeddings `(n, dim)` after training.
     """
 
     sentences: Sequence[str]
@@ -60,7 +61,7 @@ class EvaluatedSentences:
     after: Tensor
 
     def with_label(self, row: int) -> str:
-        """Return the sentence of a row with its label."""
+        """Return the sentence of a row and its label as one line of text."""
         return with_label(self.sentences[row], self.label_names[self.label_ids[row]])
 
 
@@ -78,11 +79,11 @@ def write_run_report(
 
     Args:
         path: the file to write.
-        record: the record of the run, as in its metrics.json.
+        record: the content of the run's `metrics.json`.
         log: `trainer.state.log_history`.
-        evaluated: None leaves out the sections that need labelled sentences.
-        command: a command that repeats the run.
-        missing: why `evaluated` is None.
+        evaluated: the labelled sentences; None leaves out the sections that need them.
+        command: the command that repeats the run, for the reader to copy; "" shows no command.
+        missing: the reason why `evaluated` is None. The report shows it.
         title: the title of the page.
     """
     sections = [
@@ -100,7 +101,7 @@ def write_run_report(
 def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:
     before, after = record.before, record.after
     if not before or not after:
-        return [f"{_NOT_EVALUATED} So the effect of the training is not known."]
+        return [f"{_NOT_EVALUATED} Therefore the effect of the training is unknown."]
     rows = []
     for key in after:
         digits = metric_digits(key)
@@ -122,19 +123,20 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     verb = "rose" if change > 0 else "fell" if change < 0 else "did not change"
     values = f"from {before[key]:.{digits}f} to {after[key]:.{digits}f}" if change else f"it is {after[key]:.{digits}f}"
     return (
-        f"{metric_title(key)} {verb}, {values}. One run does not show how much of that is chance; tercet compare does."
+        f"{metric_title(key)} {verb}, {values}. A single run cannot separate this from the variation across seeds; "
+        "tercet compare can."
     )
 
 
 def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[Part]:
     parts: list[Part] = [f"Warning: {warning}" for warning in warnings]
     if not any("loss" in entry for entry in log):
-        return [*parts, "The run was too short for an entry in the log."]
+        return [*parts, "No training curves: the run was too short for an entry in the training log."]
     return [
         *parts,
-        "The active fraction is the fraction of the mined triplets that have a loss: near 0 there is nothing left to "
-        "learn; if it stays near 1, the margin cannot be met. The distances to positives and to negatives should move "
-        "apart.",
+        "The active fraction is the fraction of the mined triplets whose loss is above 0 (with the soft margin: whose "
+        "negative is no farther than the positive). Near 0, almost no triplet gives a gradient. If it stays near 1, "
+        "the margin may be too large. The distances to negatives should become larger than those to positives.",
         plots.training_curves(log),
     ]
 
@@ -143,7 +145,7 @@ def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, An
     label_ids, distance = evaluated.label_ids, settings["distance"]
     loss = LOSSES.get(settings["loss"])
     margin = settings["margin"] if loss is None or loss.has_margin else None
-    # Cosine distance, as in the metrics, so that the recall per label adds up to recall@1.
+    # Use the cosine distance of the metrics, so that the recall per label is consistent with recall@1.
     before, after = (find_neighbourhood(x, label_ids, "cosine") for x in (evaluated.before, evaluated.after))
     by_distance = after if distance == "cosine" else find_neighbourhood(evaluated.after, label_ids, distance)
     return [
@@ -160,12 +162,13 @@ def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | Non
         sample_distances(x, evaluated.label_ids, distance, _NUM_PAIRS) for x in (evaluated.before, evaluated.after)
     )
     band = (
-        "The grey band is the margin. It starts at the mean distance to positives; negatives beyond it are far enough."
+        "The grey band has the width of the margin and starts at the mean distance to positives. Negatives to the "
+        "right of the band satisfy the margin for a positive at that mean distance."
         if margin is not None
-        else "The loss has no margin, so none is drawn."
+        else "The loss has no margin, so no band is drawn."
     )
     if not len(after[0]) or not len(after[1]):
-        return ["There are no pairs to compare: that takes two held-out sentences of one label, and one of another."]
+        return ["There are no pairs to compare: one label needs two held-out sentences, and another label needs one."]
     return [
         f"{_NUM_PAIRS:,} random pairs of held-out sentences of the same label, and as many of different labels. {band}",
         plots.distance_histograms(before, after, margin=margin, distance=distance),
@@ -173,7 +176,7 @@ def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | Non
 
 
 def _sample(label_ids: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the rows to draw on the map, and a description of them: a map of more would not be readable."""
+    """Return the rows to draw on the map, which are a sample of many sentences, and a description of the sample."""
     sizes = np.bincount(label_ids)
     num_labels = np.count_nonzero(sizes)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:_MAX_LABELS_ON_MAP])
@@ -196,9 +199,9 @@ def _maps(evaluated: EvaluatedSentences) -> list[Part]:
     ]
     maps[0].update_layout(showlegend=False)
     return [
-        f"t-SNE of {description}; the second map starts from the first. Only near points can be compared, distances "
-        "between groups that are far apart mean nothing. Point at a sentence to read it; choose a label in the legend "
-        "or in the list to see it alone.",
+        f"t-SNE of {description}. The map after training is initialized with the map before training. Points that are "
+        "close to each other have similar embeddings. Distances between groups that are far apart have no meaning. "
+        "Hover over a point to read its sentence. Select a label in the legend or in the list to highlight it.",
         Maps(maps, [evaluated.label_names[label_id] for label_id in np.unique(label_ids)]),
     ]
 
@@ -220,7 +223,7 @@ def _recall(before: Neighbourhood, after: Neighbourhood, evaluated: EvaluatedSen
     changes = [label.recall - earlier[label.label_id] for label in found]
     up, down = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return [
-        "The fraction of sentences whose nearest other sentence has the same label. "
+        "The recall@1 of a label is the fraction of its sentences whose nearest other sentence has the same label. "
         f"Of {len(found):,} labels, it rose for {up:,} and fell for {down:,}. The plot shows {shown}, the worst first.",
         plots.recall_of_labels(
             names, [label.recall for label in found], [earlier[label.label_id] for label in found], _MAX_LABELS_PLOTTED
@@ -241,8 +244,8 @@ def _confused(after: Neighbourhood, evaluated: EvaluatedSentences) -> list[Part]
     caption = f"{min(_MAX_CONFUSED, len(pairs))} of {len(pairs):,} pairs of labels, up to three sentences each"
     columns = ["labels", "sentences", "sentence", "nearest neighbour"]
     return [
-        "Sentences whose nearest neighbour after training has another label. Labels that people cannot distinguish "
-        "either should be merged.",
+        "These are sentences whose nearest neighbour after training has another label. If people cannot distinguish "
+        "two labels either, merge the labels.",
         Table(caption, columns, rows, frozenset({1})),
     ]
 
@@ -250,7 +253,7 @@ def _confused(after: Neighbourhood, evaluated: EvaluatedSentences) -> list[Part]
 def _hardest(found: Neighbourhood, evaluated: EvaluatedSentences, distance: str, margin: float | None) -> list[Part]:
     triplets = hardest_triplets(found, _MAX_TRIPLETS)
     if not triplets:
-        return ["There is no triplet: that takes two sentences of one label and one of another."]
+        return ["There is no triplet: one label needs two held-out sentences, and another label needs one."]
     rows = []
     for triplet in triplets:
         loss = triplet.gap if margin is None else max(0.0, triplet.gap + margin)
@@ -259,7 +262,8 @@ def _hardest(found: Neighbourhood, evaluated: EvaluatedSentences, distance: str,
     name = "d(a,p) − d(a,n)" if margin is None else f"loss at margin {margin:g}"
     columns = [name, "anchor", "farthest positive", "nearest negative", "d(a,p)", "d(a,n)"]
     return [
-        f"Among all held-out sentences, by {distance} distance. Wrong labels are frequent here, so read these first.",
+        f"For each anchor, the triplet of its farthest positive and its nearest negative among the held-out sentences, "
+        f"by {distance} distance after training. Wrong labels are frequent here, so check these labels first.",
         Table(f"The {len(rows)} hardest triplets, one per anchor", columns, rows, frozenset({0, 4, 5})),
     ]
 

@@ -1,9 +1,9 @@
-"""Training runs: settings, training with evaluation before and after, saving.
+"""Train a model, evaluate it before and after, and save it with a record of the run.
 
-    public.py      train, evaluate: the functions for users, and for the commands of the same names
+    public.py      train, evaluate: the public functions, which the commands of the same names call
     settings.py    RunSettings: names, defaults, descriptions and limits of the settings
-    data.py        training and evaluation data of a run, loaded and split
-    build.py       settings → loss, trainer, evaluator
+    data.py        load and split the training and evaluation data of a run
+    build.py       build the loss, the trainer and the evaluator from the settings
     run.py         run_training: one run on loaded data, and its record
     outcome.py     TrainingRun and TrainingInterrupted: what a run returns or raises
 

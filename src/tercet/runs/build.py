@@ -1,8 +1,4 @@
-"""From the settings of a run to its parts.
-
-RunSettings → build_loss, training_arguments → build_trainer
-evaluation data → build_evaluator
-"""
+"""Build the loss, the trainer and the evaluator of a run from its settings and data."""
 
 import math
 from pathlib import Path
@@ -23,12 +19,12 @@ from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingAr
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
-# The learning rate of the first step of a warm-up is 0, so a run shorter than this would train almost nothing.
+# Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so a short run would hardly train.
 _SHORTEST_WARM_UP_RUN = 10
 
 
 def build_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
-    """Return the loss of the settings, with its distance, and with its margin if it has one."""
+    """Return the loss that `settings` names, with the distance and, if the loss has one, the margin."""
     spec = LOSSES.find(settings.loss, DataError)
     margin = [settings.margin] if spec.has_margin else []
     loss: torch.nn.Module = resolve(spec.cls)(model, settings.distance, *margin)
@@ -38,24 +34,25 @@ def build_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Mo
 def training_arguments(
     settings: RunSettings, folder: Path, *, triplets: bool, **changes: Any
 ) -> SentenceTransformerTrainingArguments:
-    """Return the trainer's arguments.
+    """Return the arguments of the trainer.
 
     Args:
-        settings: of the run.
-        folder: where checkpoints go.
-        triplets: whether the training data are given triplets, which need no P×K batches.
-        changes: other arguments of the trainer, by name.
+        settings: the settings of the run.
+        folder: the folder for checkpoints.
+        triplets: whether the training data are triplets, which are drawn at random instead of in P×K batches.
+        changes: more training arguments by name; they override the arguments from `settings`.
 
     Raises:
-        DataError: this machine, or the number of processes, does not fit the settings.
+        DataError: `bf16` is set but no GPU supports bfloat16, `batch_size` is not a multiple of the number of
+            processes, or an argument is invalid.
     """
     if settings.bf16 and not is_torch_bf16_gpu_available():
-        raise DataError("bf16=True needs a GPU with bfloat16, and this machine has none; leave it out")
+        raise DataError("bf16=True needs a GPU with bfloat16, but this machine has none; leave out bf16=True")
     processes = launched_world_size()
     if settings.batch_size % processes:
         raise DataError(
-            f"batch_size={settings.batch_size} is the size for all {processes} processes together; "
-            "choose a multiple of their number"
+            f"batch_size must be a multiple of {processes}, because {processes} processes share each batch; "
+            f"got {settings.batch_size}"
         )
     short = 0 < settings.max_steps < _SHORTEST_WARM_UP_RUN
     options: dict[str, Any] = {
@@ -77,7 +74,6 @@ def training_arguments(
         "eval_strategy": "no" if settings.eval_steps is None else "steps",
         "eval_steps": settings.eval_steps,
         "report_to": "none",
-        "dataloader_pin_memory": torch.cuda.is_available(),
     }
     return SentenceTransformerTrainingArguments(**{**options, **changes})
 
@@ -91,21 +87,21 @@ def build_trainer(
     evaluator: LabelEvaluator | TripletEvaluator | None = None,
     **changes: Any,
 ) -> SentenceTransformerTrainer:
-    """Return a trainer that prints nothing itself; its callbacks do.
+    """Return a trainer without the default progress callback, so that only `callbacks` print.
 
     Args:
-        model: to train.
-        train_data: columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
-        settings: of the run.
-        checkpoints: where checkpoints go.
-        callbacks: of the trainer.
-        evaluator: runs every `eval_steps`.
-        changes: other arguments of the trainer, by name.
+        model: the model to train.
+        train_data: data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+        settings: the settings of the run.
+        checkpoints: the folder for checkpoints.
+        callbacks: the callbacks of the trainer.
+        evaluator: computes the metrics of each evaluation during training; None if there are no such evaluations.
+        changes: more training arguments by name; they override the arguments from `settings`.
     """
     steps = settings.max_steps
     if steps < 0:
         steps = math.ceil(settings.epochs * math.ceil(len(train_data) / settings.batch_size))
-    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}  # so that a short run has a curve too
+    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}  # At least 20 points for the loss curve.
     trainer = SentenceTransformerTrainer(
         model=model,
         args=training_arguments(settings, checkpoints, triplets="anchor" in train_data.column_names, **changes),
@@ -119,7 +115,7 @@ def build_trainer(
 
 
 def build_evaluator(data: Dataset, *, show_progress_bar: bool) -> LabelEvaluator | TripletEvaluator:
-    """Return the evaluator for labelled sentences or for triplets, according to the columns of `data`."""
+    """Return a `LabelEvaluator` if `data` has a column `label`, else a `TripletEvaluator`."""
     columns = data[:]
     if "label" in columns:
         return LabelEvaluator(columns["sentence"], columns["label"], show_progress_bar=show_progress_bar)

@@ -1,4 +1,4 @@
-"""Training and evaluation data of a run, from paths, names on the hub, or data sets in memory."""
+"""Load the training and evaluation data of a run from files, from the hub, or from data sets in memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,26 +30,29 @@ def load_run_data(
 
     Args:
         data: a file, the name of a data set on the hub, or a `datasets.Dataset` with these columns.
-        eval_data: the same; None holds out a part of `data`.
-        eval_fraction: the fraction to hold out; the second value is None if that is no row.
-        columns: which columns of a file or of a data set on the hub to read.
-        triplets: whether the data are given triplets.
-        seed: of the rows that are held out.
+        eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
+        eval_fraction: the fraction of `data` to hold out. If no row is held out, the evaluation data are None.
+        columns: the columns, and the split on the hub, to read; not used for a `datasets.Dataset`.
+        triplets: whether the rows are triplets instead of labelled sentences.
+        seed: the random seed that determines which rows are held out.
 
     Raises:
-        DataError: the data cannot be used, or contain no triplet.
+        DataError: the data cannot be read, a column or a label is missing, or no triplet can be formed.
     """
     load = load_triplets if triplets else load_training_data
     source, eval_source = name_of(data), None if eval_data is None else name_of(eval_data)
     if source is not None and (eval_data is None or eval_source is not None):
         return load(source, eval_source, eval_fraction, columns, seed)
     if source is not None or eval_source is not None:
-        raise DataError("data and eval_data must both be data sets in memory, or both be paths or names")
+        raise DataError(
+            "data and eval_data must both be a datasets.Dataset, or both be a path or a name on the hub; "
+            f"got {type(data).__name__} and {type(eval_data).__name__}"
+        )
     return _of_datasets(data, eval_data, eval_fraction, triplets=triplets, seed=seed)
 
 
 def name_of(data: "Source") -> str | None:
-    """Return the path or the name of data, None for a data set in memory."""
+    """Return the path of a file or the name on the hub as a string; None for a `datasets.Dataset`."""
     return str(data) if isinstance(data, (str, Path)) else None
 
 
@@ -79,6 +82,6 @@ def _check_columns(data: "Dataset", wanted: tuple[str, ...], name: str) -> None:
     missing = [column for column in wanted if column not in data.column_names]
     if missing:
         raise DataError(
-            f"{name} has no column {listed(missing)}; this loss needs {listed(wanted)}, and the columns are "
-            f"{listed(data.column_names, limit=12)}"
+            f"{name} has no column {listed(missing)}: this loss needs {listed(wanted)}, but the columns are "
+            f"{listed(data.column_names, limit=12)}; rename them with {name}.rename_column"
         )

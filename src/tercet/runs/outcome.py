@@ -1,4 +1,4 @@
-"""The result of a training run, and the exception after Ctrl-C. Does not import torch."""
+"""Define the result of a training run, and the exception after Ctrl-C. This module does not import torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,10 @@ class TrainingRun:
     Attributes:
         model: the trained model.
         record: the content of `metrics.json`.
-        log: the history of the trainer, `trainer.state.log_history`.
-        eval_data: the data that the model was evaluated on; None if nothing was.
-        embeddings: of the sentences of `eval_data`, `(sentences, dim)` before and after training; None unless
-            `keep_embeddings` was set and the data have labels.
+        log: the log of the trainer, `trainer.state.log_history`.
+        eval_data: the data that the model was evaluated on; None if it was not evaluated.
+        embeddings: the embeddings `(num_sentences, dim)` of the sentences of `eval_data` before training, and those
+            after training; None unless `keep_embeddings` was set and `eval_data` has labels.
     """
 
     model: "SentenceTransformer"
@@ -34,7 +34,7 @@ class TrainingRun:
 
 
 class TrainingInterrupted(Exception):
-    """Ctrl-C stopped the run; `checkpoint` is the last complete checkpoint, or None."""
+    """An exception after Ctrl-C. `checkpoint` is the path of the last complete checkpoint, or None."""
 
     def __init__(self, checkpoint: Path | None) -> None:
         super().__init__("interrupted")

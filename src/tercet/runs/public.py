@@ -1,6 +1,6 @@
-"""`train` and `evaluate`: from data that a user names to a model with its record, or to metrics.
+"""Train a model, or evaluate one: the public functions `train` and `evaluate`.
 
-They check arguments and data before they import torch, so that errors, like the help of the commands, are quick.
+They check the arguments and the data before they import torch, which takes seconds. So errors are raised quickly.
 """
 
 from collections.abc import Mapping
@@ -39,31 +39,35 @@ def train(
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
-    Checkpoints go to the folder `output` with `.checkpoints` appended, which is removed at the end.
+    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`, and removed at the end.
 
     Args:
         data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset` with
             the columns `sentence` and `label`. The triplet loss needs `anchor`, `positive` and `negative`.
         output: the folder for the model.
-        model: a folder, a name on the hub, `"bundled"`, or a model, which is then trained in place.
+        model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`,
+            which is trained in place.
         settings: loss, batch size, learning rate and so on; None uses the defaults of `RunSettings`.
-        eval_data: data to evaluate on, of the same kind as `data`; None holds out a part of `data`.
-        eval_fraction: the fraction of each label to hold out if there is no `eval_data`; 0 evaluates nothing.
-        text_column: the column of sentences in a file; None takes the one with a usual name.
-        label_column: the column of labels in a file; None takes the one with a usual name.
-        split: the split of a data set on the hub.
-        device: where to train; None uses a GPU if there is one.
+        eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
+        eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. With 0, the model is
+            not evaluated.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`. Not
+            used for a `datasets.Dataset`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`. Not
+            used for a `datasets.Dataset`.
+        split: the split to read if `data` is the name of a data set on the hub.
+        device: the device to train on; None uses a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
-        trust_remote_code: whether to run Python code that comes with the model.
-        resume: continue from the last complete checkpoint of a run that was interrupted.
+        trust_remote_code: whether to run Python code from the model's repository.
+        resume: continue an interrupted run from its last complete checkpoint.
         overwrite: replace the model in `output`.
-        keep_embeddings: return the embeddings of the evaluation data before and after, for a report.
+        keep_embeddings: return the embeddings of the evaluation data before and after training.
         extra_settings: more items for `settings` in `metrics.json`.
 
     Raises:
-        DataError: an argument or the data cannot be used.
+        DataError: an argument is invalid, or the data cannot be read or used for training.
         ModelError: the model cannot be loaded or saved.
-        TrainingInterrupted: Ctrl-C; a checkpoint of the current step was written.
+        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first.
 
     Example:
         ```python
@@ -86,7 +90,9 @@ def train(
         data, eval_data, eval_fraction, columns, triplets=settings.uses_triplets, seed=settings.seed
     )
     if settings.eval_steps is not None and evaluation is None:
-        raise DataError("eval_steps has nothing to evaluate on; pass eval_data, or an eval_fraction above 0")
+        raise DataError(
+            "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
+        )
 
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.runs.run import run_training
@@ -128,26 +134,28 @@ def evaluate(
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
 ) -> dict[str, float]:
-    """Return how well a model ranks sentences with the same label first: MAP@R, recall@k and other metrics.
+    """Compute retrieval metrics: MAP@R, recall@k and others. Sentences with the same label should rank first.
 
     Args:
-        model: a folder, a name on the hub, `"bundled"`, or a model.
-        data: labelled sentences, the queries: a file, or the name of a data set on the hub.
-        reference: labelled sentences to rank, such as the training data; None ranks the other sentences of `data`.
+        model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.
+        data: the labelled queries: a file, or the name of a data set on the hub.
+        reference: the labelled sentences to rank for each query, such as the training data; None ranks all other
+            sentences of `data`.
         distance: the name of the distance to rank by.
-        batch_size: number of sentences to embed at a time; None chooses it by their length.
-        text_column: the column of sentences; None takes the one with a usual name.
-        label_column: the column of labels; None takes the one with a usual name.
-        split: the split of a data set on the hub, for `data`; `reference` is always read from the split `train`.
-        device: where to compute; None uses a GPU if there is one.
-        trust_remote_code: whether to run Python code that comes with the model.
-        show_progress_bar: whether to show the progress.
+        batch_size: number of sentences to encode at a time; None adapts it to their length.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        split: the split to read if `data` is the name of a data set on the hub. `reference` is always read from the
+            split `train`.
+        device: the device to compute on; None uses a GPU if there is one.
+        trust_remote_code: whether to run Python code from the model's repository.
+        show_progress_bar: whether to show a progress bar.
 
     Returns:
         The metrics by their keys in `tercet.catalogue.METRICS`.
 
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data cannot be read, or a text or a label is missing.
         ModelError: the model cannot be loaded.
 
     Example:
@@ -180,8 +188,8 @@ def evaluate(
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:
-    """Raise `DataError` if a model cannot be written to `output`, or would replace something without `overwrite`."""
+    """Raise `DataError` if `output` is a file, or a folder that is not empty while `overwrite` is False."""
     if output.is_file():
         raise DataError(f"{output} is a file; pass the path of a folder")
     if output.is_dir() and any(output.iterdir()) and not overwrite:
-        raise DataError(f"{output} exists already; pass another output, or overwrite=True")
+        raise DataError(f"{output} already exists and is not empty; pass another output, or overwrite=True")

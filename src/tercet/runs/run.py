@@ -1,4 +1,4 @@
-"""One training run on loaded data: evaluate, train, evaluate again, save."""
+"""Run one training on loaded data: evaluate, train, evaluate again, and save the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -37,26 +37,30 @@ def run_training(
     extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
 ) -> TrainingRun:
-    """Train `model` and save it as `output`, with a `metrics.json`.
+    """Train `model` and save it in the folder `output`, with a `metrics.json`.
 
-    Checkpoints go to the folder `output` with `.checkpoints` appended, which is removed at the end.
+    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`, and removed at the end.
 
     Args:
-        model: to train.
-        train_data: columns `sentence` and `label`, or `anchor`, `positive` and `negative` for the triplet loss.
-        eval_data: data with the same columns, to evaluate on before and after; None evaluates nothing.
-        output: where the model goes.
-        settings: of the run.
+        model: the model, which is trained in place.
+        train_data: data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative` for the triplet
+            loss.
+        eval_data: data with the same columns, to evaluate on before and after training; None skips these evaluations.
+        output: the folder for the model.
+        settings: the settings of the run.
         resume: continue from the last complete checkpoint.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
-        keep_embeddings: return the embeddings of `eval_data`, if it has labels.
+        keep_embeddings: return the embeddings of `eval_data` before and after training, if it has labels.
 
     Raises:
-        TrainingInterrupted: Ctrl-C; a checkpoint of the current step was written.
-        DataError: the settings or the data do not fit.
+        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first.
+        DataError: `eval_steps` is set without `eval_data`, there is no checkpoint to resume from (or there is one, but
+            `resume` is False), or a setting or the data are invalid.
     """
     if settings.eval_steps is not None and eval_data is None:
-        raise DataError(f"eval_steps={settings.eval_steps} needs evaluation data; pass eval_data, or eval_fraction > 0")
+        raise DataError(
+            f"eval_steps={settings.eval_steps} needs evaluation data, but eval_data is None; pass eval_data"
+        )
     checkpoints = checkpoint_dir(output)
     last = _find_checkpoint(checkpoints, output, resume=resume)
     stop = StopOnInterrupt()
@@ -112,13 +116,13 @@ def build_record(
     """Return the record of a run that has ended.
 
     Args:
-        trainer: that has trained.
-        settings: of the run.
-        before: metrics before training.
-        after: metrics of the model that is kept.
+        trainer: the trainer, after training.
+        settings: the settings of the run.
+        before: the metrics before training.
+        after: the metrics of the saved model.
         extra_settings: more items for `settings` in the record.
-        warnings: events that `collect_warnings` returned.
-        steps: the step of the model that is kept, if that is not the last one.
+        warnings: the warnings that `collect_warnings` collected.
+        steps: the step of the saved model; None for the last step.
     """
     state = trainer.state
     steps = state.global_step if steps is None else steps
@@ -135,9 +139,9 @@ def build_record(
 
 
 def extend_training_record(model: SentenceTransformer, record: RunRecord) -> None:
-    """Add metrics and the name of the data to what the trainer has recorded in the model, for its card.
+    """Add the metrics and the name of the data to the training record of the model, which the model card shows.
 
-    Of a local file, only the name without its folder is public.
+    Leave out the folder of a local file, because the model card may be published.
     """
     training = model.training_record
     assert training is not None
@@ -148,7 +152,12 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
 
 
 def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path | None:
-    """Return the checkpoint to resume from, None to start a new run; raise `DataError` if `resume` does not fit."""
+    """Return the checkpoint to resume from, or None to start a new run.
+
+    Raises:
+        DataError: `resume` is True but there is no checkpoint, `resume` is False but there is one, or the folder cannot
+            be created.
+    """
     try:
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -160,8 +169,8 @@ def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path |
         )
     if not resume and last is not None:
         raise DataError(
-            f"{checkpoints} has {last.name} of an earlier run; add resume=True to continue that run, or remove the "
-            "folder"
+            f"{checkpoints} has {last.name} of an earlier run; pass resume=True to continue that run, or remove the "
+            "folder to start a new one"
         )
     return last
 

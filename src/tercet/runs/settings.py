@@ -1,6 +1,7 @@
-"""The settings of a training run: names, defaults, descriptions and limits. Does not import torch.
+"""Define the settings of a training run: names, defaults, descriptions and limits.
 
-The command line takes its defaults from here; `tercet.runs.build` turns settings into a loss and a trainer.
+The command line uses the same defaults and descriptions. `tercet.runs.build` builds the loss and the trainer from the
+settings. This module does not import torch.
 """
 
 import math
@@ -25,42 +26,46 @@ def _setting(default: T, description: str) -> T:
 class RunSettings:
     """The settings of a training run.
 
-    The names are those of the options of `tercet train`, and of the `settings` in `metrics.json`. Every field has a
-    description, see `describe`.
+    `tercet train` has an option with the name of each field, and `settings` in `metrics.json` has an entry. Every field
+    has a description, see `describe`.
 
     Example:
         >>> RunSettings(loss="batch-hard", margin=0.5, batch_size=128).samples_per_label
         4
     """
 
-    loss: str = _setting("batch-semi-hard", "The loss, which chooses the triplets of a batch.")
-    margin: float = _setting(0.3, "How much farther negatives should be than positives, in units of distance.")
-    distance: str = _setting("euclidean", "The distance to train.")
-    epochs: float = _setting(1.0, "Passes over the data.")
-    max_steps: int = _setting(-1, "Stop after this number of steps, instead of after epochs.")
-    batch_size: int = _setting(64, "Number of sentences in a batch, of all processes together.")
+    loss: str = _setting("batch-semi-hard", "The loss. It determines which triplets of a batch are used.")
+    margin: float = _setting(0.3, "How much farther from the anchor a negative should be than a positive.")
+    distance: str = _setting("euclidean", "The distance between embeddings that the loss uses.")
+    epochs: float = _setting(1.0, "Number of passes over the data.")
+    max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.")
+    batch_size: int = _setting(64, "Number of sentences in a batch, over all processes.")
     samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
-    learning_rate: float = _setting(5e-5, "The highest learning rate.")
-    warmup_ratio: float = _setting(0.1, "Fraction of the steps for the warm-up; linear decay follows.")
+    learning_rate: float = _setting(5e-5, "The learning rate after the warm-up, its maximum.")
+    warmup_ratio: float = _setting(
+        0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0."
+    )
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
     bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
     mini_batch_tokens: int | None = _setting(
-        None, "Maximum number of tokens to embed at once, for batches larger than the GPU's memory."
+        None, "Maximum number of tokens per forward pass, for batches that do not fit into memory."
     )
-    cross_batch_memory: int = _setting(0, "Number of embeddings of past batches to mine as well.")
-    save_every: int | None = _setting(
-        None, "Write a checkpoint every this number of steps, instead of after every epoch."
+    cross_batch_memory: int = _setting(
+        0, "Number of embeddings of past batches to mine as well; 0 mines the batch only."
     )
-    keep: int = _setting(2, "Number of checkpoints to keep.")
-    eval_steps: int | None = _setting(None, "Evaluate every this number of steps too, not only before and after.")
+    save_every: int | None = _setting(None, "Number of steps between checkpoints, instead of one checkpoint per epoch.")
+    keep: int = _setting(2, "Number of checkpoints to keep during the run.")
+    eval_steps: int | None = _setting(
+        None, "Number of steps between evaluations, in addition to those before and after training."
+    )
 
     @property
     def uses_triplets(self) -> bool:
-        """Whether the loss takes given triplets; the other losses mine labelled sentences."""
+        """True if the training data are triplets, False if the loss mines labelled sentences."""
         return LOSSES.find(self.loss, DataError).data == "triplets"
 
     def check(self) -> None:
-        """Raise `DataError` for a value that no run can use; the message names the setting."""
+        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
         LOSSES.find(self.loss, DataError)
         DISTANCES.find(self.distance, DataError)
         check_value("epochs", self.epochs, 0 < self.epochs < math.inf, "above 0")
@@ -80,10 +85,12 @@ class RunSettings:
             return
         k = self.samples_per_label
         if k < 2:
-            raise DataError(f"samples_per_label must be at least 2, got {k}: one sentence has no positive")
+            raise DataError(
+                f"samples_per_label must be at least 2, got {k}: a single sentence of a label has no positive"
+            )
         if self.batch_size % k or self.batch_size < 2 * k:
             raise DataError(
-                f"batch_size must be a multiple of samples_per_label {k}, and at least twice it; got {self.batch_size}"
+                f"batch_size must be a multiple of samples_per_label={k} and at least {2 * k}, got {self.batch_size}"
             )
 
 
@@ -94,11 +101,11 @@ def describe(name: str) -> str:
 
 
 def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
-    """Raise `DataError` with the name of an argument, unless its value fits."""
+    """Raise `DataError` if `fits` is False. The message gives `name`, the valid values `wanted`, and `value`."""
     if not fits:
         raise DataError(f"{name} must be {wanted}, got {value}")
 
 
 def check_eval_fraction(fraction: float) -> None:
-    """Raise `DataError` for a fraction of the data that cannot be held out for evaluation."""
+    """Raise `DataError` unless 0 ≤ `fraction` < 1."""
     check_value("eval_fraction", fraction, 0 <= fraction < 1, "at least 0 and below 1")

@@ -1,14 +1,14 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer: a step, an evaluation, a checkpoint
-dataloading.py      data sets → batches of token ids, split over the processes
-collate.py          columns found and checked, sentences tokenized, rows packed into a batch
-gradient_cache.py   a step on a batch that is larger than memory
-distributed.py      batches split evenly over the processes; encoding that is shared by the processes
-checkpoints.py      checkpoints that are either complete or absent
+trainer.py          SentenceTransformerTrainer: training step, evaluation and checkpoints
+dataloading.py      data loaders: tokenize once, sample batches, split them over the processes
+collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
+gradient_cache.py   a training step on a batch that is larger than memory
+distributed.py      distributed training: split batches evenly, encode each sentence in one process
+checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
-monitor.py          statistics of the batches, and warnings when a run goes wrong
+monitor.py          statistics of the batches, and warnings if training fails
 record.py           the record of a training run, for the model card
 """
 

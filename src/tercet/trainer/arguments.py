@@ -1,4 +1,4 @@
-"""The arguments of a training run: those of `transformers`, plus how batches are drawn and embedded."""
+"""The arguments of a training run: those of `transformers`, and those of batches and cross-batch memory."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,7 +13,7 @@ from tercet.errors import DataError, listed
 
 
 class BatchSampler(str, Enum):
-    """The ways to draw batches. The values are those of sentence-transformers.
+    """The ways to draw batches. The values are the same as in sentence-transformers.
 
     Attributes:
         BATCH_SAMPLER: rows at random.
@@ -30,21 +30,22 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     By default a run has 3 epochs (`num_train_epochs`), batches of 8 rows per process (`per_device_train_batch_size`),
     drawn at random (`batch_sampler`), and a learning rate of 5e-5 that decays linearly. It writes checkpoints to the
-    folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. `tercet train` has other defaults.
+    folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. The defaults of `tercet train` are
+    different, see `tercet.runs.RunSettings`.
 
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
-        samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size divided by K.
-        mini_batch_tokens: maximum number of tokens that are embedded at a time. The loss still mines the whole batch.
-            Use it for batches that do not fit into memory (see `tercet.trainer.gradient_cache`). None embeds a batch
-            at once.
-        cross_batch_memory: number of embeddings of past batches that are candidates of the current batch too (XBM,
-            see `tercet.losses.cross_batch_memory`). 0 turns the memory off.
-        cross_batch_memory_warmup: number of steps in which the memory is filled but not used; below 1, a fraction of
-            all steps.
+        samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size of all
+            processes together, divided by K.
+        mini_batch_tokens: maximum number of tokens per forward pass, for batches that do not fit into memory (see
+            `tercet.trainer.gradient_cache`). The loss still mines the whole batch. None uses one forward pass.
+        cross_batch_memory: number of embeddings of past batches that are additional candidates for mining (XBM, see
+            `tercet.losses.cross_batch_memory`). 0 turns the memory off.
+        cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
+            below 1 is a fraction of all steps.
 
     Raises:
-        DataError: an argument is invalid, or the launched processes do not train together.
+        DataError: an argument is invalid, or the process group does not contain all processes that were launched.
 
     Example:
         >>> arguments = SentenceTransformerTrainingArguments(
@@ -62,33 +63,37 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         default=4, metadata={"help": "The number of sentences of each label in a P×K batch."}
     )
     mini_batch_tokens: int | None = field(
-        default=None, metadata={"help": "The maximum number of tokens that are embedded at a time."}
+        default=None, metadata={"help": "The maximum number of tokens per forward pass."}
     )
     cross_batch_memory: int = field(
-        default=0, metadata={"help": "The number of embeddings of past batches to mine too (0: none)."}
+        default=0, metadata={"help": "The number of embeddings of past batches to mine as well (0: none)."}
     )
     cross_batch_memory_warmup: float = field(
-        default=0.1, metadata={"help": "The number of steps, or fraction of all steps, that only fill the memory."}
+        default=0.1, metadata={"help": "The number of steps that only fill the memory; below 1, a fraction."}
     )
 
     def __post_init__(self) -> None:
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
-            self.use_cpu = True  # Otherwise each process that torchrun launched would silently train alone.
+            self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.
         super().__post_init__()
         if self.world_size != launched:
             raise DataError(
-                f"{launched} processes were launched, but {self.world_size} train together; launch them with torchrun"
+                f"WORLD_SIZE is {launched}, but the process group has {self.world_size} process(es); start the "
+                f"training with `torchrun --nproc-per-node {launched} train.py`"
             )
         if self.n_gpu > 1:
             emit_warning(
                 WarningKind.UNUSED_GPUS,
-                f"this run uses one of {self.n_gpu} GPUs; launch it with `torchrun --nproc-per-node {self.n_gpu} …` "
-                "to use all of them",
+                f"this run uses only one of {self.n_gpu} GPUs; to use all of them, start it with "
+                f"`torchrun --nproc-per-node {self.n_gpu} train.py`",
             )
             self._n_gpu = 1
-        # The trainer chooses the columns that its loss needs. The signature of the model does not name them.
+        # `transformers` would remove the columns that `forward` of the model does not name. The trainer selects the
+        # columns itself.
         self.remove_unused_columns = False
+        if not torch.accelerator.is_available():
+            self.dataloader_pin_memory = False  # pinning needs an accelerator; without one, torch warns in each epoch
         self.label_names = ["labels"]
         self._check()
 
@@ -96,8 +101,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         config: Any = self.accelerator_config  # `transformers` has made it an `AcceleratorConfig`.
         if config.dispatch_batches or config.split_batches:
             raise DataError(
-                "accelerator_config: dispatch_batches and split_batches must not be set, because a batch is one row "
-                "of tokens, which cannot be split"
+                "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
+                "row of tokens, which cannot be split"
             )
         if self.mini_batch_tokens is not None and self.mini_batch_tokens < 1:
             raise DataError(f"mini_batch_tokens must be at least 1, got {self.mini_batch_tokens}")

@@ -1,4 +1,4 @@
-"""Callbacks of a run: progress bar, stop at Ctrl-C, evaluation intervals, step timer."""
+"""Callbacks of the trainer: progress bar, stop at Ctrl-C, evaluation intervals, step timer."""
 
 import signal
 import statistics
@@ -18,7 +18,7 @@ from tercet._gather import all_reduce_sum
 def default_progress_callback(trainer: Trainer) -> type[TrainerCallback]:
     """Return the class of the progress callback that `transformers` added to the trainer.
 
-    Remove it where standard output is for results, because it prints the logs there.
+    This callback prints the logs to standard output. Remove it if standard output is for results.
     """
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -27,11 +27,11 @@ def default_progress_callback(trainer: Trainer) -> type[TrainerCallback]:
 
 
 class ProgressBar(TrainerCallback):
-    """A progress bar on standard error with the latest loss, fraction of active triplets and MAP@R.
+    """A progress bar on standard error with the latest loss, active fraction and MAP@R.
 
     Args:
         title: the text in front of the bar.
-        leave: keep the bar on the screen when the run ends.
+        leave: whether the bar stays on the screen when the run ends.
     """
 
     _SHOWN = (("loss", "loss", ".4f"), ("active_fraction", "active", ".0%"), ("eval_map@r", "MAP@R", ".4f"))
@@ -65,9 +65,9 @@ class ProgressBar(TrainerCallback):
 
 
 class UseCurrentIntervals(TrainerCallback):
-    """Uses the evaluation, logging and saving intervals of the current arguments in a resumed run.
+    """A callback that makes a resumed run use the evaluation, logging and saving intervals of its own arguments.
 
-    `transformers` would use the intervals that the checkpoint stores.
+    By default, `transformers` uses the intervals that are stored in the checkpoint.
     """
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -75,7 +75,9 @@ class UseCurrentIntervals(TrainerCallback):
 
 
 class StopOnInterrupt(TrainerCallback):
-    """Ends the run at Ctrl-C: finishes the step, writes a checkpoint and stops. A second Ctrl-C stops at once.
+    """A callback that stops training at Ctrl-C, after the current step and a checkpoint.
+
+    A second Ctrl-C raises `KeyboardInterrupt` at once, without a checkpoint.
 
     Attributes:
         interrupted: whether Ctrl-C was pressed, in any process.
@@ -86,9 +88,9 @@ class StopOnInterrupt(TrainerCallback):
 
     @contextmanager
     def handling_interrupts(self) -> Iterator[None]:
-        """Handle Ctrl-C this way inside the `with` block."""
+        """Install the signal handler for Ctrl-C inside the `with` block."""
         previous = signal.getsignal(signal.SIGINT)
-        if previous is signal.SIG_IGN:  # `nohup` and a shell's `&` ignore the signal, so the run does too.
+        if previous is signal.SIG_IGN:  # The parent ignores Ctrl-C (`nohup`, `&` in a script).
             yield
             return
 
@@ -99,7 +101,7 @@ class StopOnInterrupt(TrainerCallback):
 
         try:
             signal.signal(signal.SIGINT, interrupt)
-        except ValueError:  # Only the main thread can set a handler, and only the main thread receives signals.
+        except ValueError:  # Python allows signal handlers only in the main thread.
             yield
             return
         try:
@@ -108,7 +110,7 @@ class StopOnInterrupt(TrainerCallback):
             signal.signal(signal.SIGINT, previous)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if world_size() > 1:  # Processes receive the signal in different steps, but must stop after the same one.
+        if world_size() > 1:  # Processes may receive the signal in different steps, but must stop after the same step.
             self.interrupted = bool(all_reduce_sum(torch.tensor(float(self.interrupted), device=args.device)))
         if self.interrupted:
             control.should_save = True
@@ -116,7 +118,7 @@ class StopOnInterrupt(TrainerCallback):
 
 
 class EvaluateEvenly(TrainerCallback):
-    """Evaluates a fixed number of times, at equal distances over the run. The last time is after the last step."""
+    """A callback that evaluates `num_evaluations` times at evenly spaced steps, the last time after the last step."""
 
     def __init__(self, num_evaluations: int) -> None:
         self._num_evaluations = num_evaluations
@@ -130,12 +132,12 @@ class EvaluateEvenly(TrainerCallback):
 
 
 class StepTimer(TrainerCallback):
-    """Measures the seconds from the end of one step to the end of the next.
+    """A callback that measures the seconds from the end of one step to the end of the next.
 
-    Intervals that contain an evaluation, a checkpoint or the start of an epoch begin after it.
+    After an evaluation, a checkpoint or the start of an epoch, it measures from the beginning of the step instead.
     """
 
-    # The first steps are slower: memory is allocated, kernels are chosen and packing is tested.
+    # The first steps are slower: PyTorch allocates memory and selects kernels, and the encoder tests packing.
     WARMUP_STEPS = 5
 
     def __init__(self) -> None:
@@ -143,7 +145,7 @@ class StepTimer(TrainerCallback):
         self._start: float | None = None
 
     def median(self) -> float | None:
-        """Return the median seconds per step without the warm-up (at most the first half of the steps)."""
+        """Return the median seconds per step, without the first `WARMUP_STEPS` steps (at most half of all steps)."""
         warmup = min(self.WARMUP_STEPS, len(self.seconds) // 2)
         return statistics.median(self.seconds[warmup:]) if self.seconds else None
 

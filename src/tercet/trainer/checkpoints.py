@@ -1,6 +1,7 @@
-"""Checkpoints that are either complete or absent.
+"""Write checkpoints atomically, and read them.
 
-All processes write into a folder with another name; the first process renames it when all of them are done.
+All processes write into the temporary folder `.unfinished`. When all of them have finished, the first process moves the
+checkpoint to its final path.
 """
 
 import json
@@ -28,13 +29,13 @@ def write_checkpoint(
     memory: CrossBatchMemory | None,
     limit: int | None,
 ) -> None:
-    """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints. Called by all processes.
+    """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints. All processes must call it.
 
     Args:
         output_dir: the folder of all checkpoints.
-        state: the state of the trainer, with the step and the best checkpoint.
-        write: writes `checkpoint-STEP` into the folder that it is called with.
-        memory: the cross-batch memory to save too.
+        state: the state of the trainer, with the current step and the path of the best checkpoint.
+        write: a function that writes the folder `checkpoint-STEP` into a given folder.
+        memory: the cross-batch memory, which is saved in the checkpoint; None if the run has none.
         limit: the number of checkpoints to keep; None keeps all.
 
     Raises:
@@ -58,7 +59,7 @@ def write_checkpoint(
             (unfinished / name).rename(output_dir / name)
             unfinished.rmdir()
             _remove_oldest(output_dir, limit, state.best_model_checkpoint)
-    except Exception as error:  # Each library that writes a part of a checkpoint has another error for a full disk.
+    except Exception as error:  # torch, safetensors and transformers raise different errors if the disk is full.
         shutil.rmtree(unfinished, ignore_errors=True)
         last = latest_checkpoint(output_dir)
         remaining = f"the last complete checkpoint is {last}" if last else "there is no earlier checkpoint"
@@ -68,7 +69,7 @@ def write_checkpoint(
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in a folder, or None."""
+    """Return the complete checkpoint with the highest step in `folder`, or None."""
     complete = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
@@ -77,24 +78,26 @@ def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
     """Load the cross-batch memory of a checkpoint into `memory`.
 
     Raises:
-        DataError: the checkpoint has no memory and the run has one, or the other way round, or their sizes differ.
+        DataError: only one of the checkpoint and the run has a cross-batch memory, or the two sizes differ.
     """
     path = checkpoint / _MEMORY
-    remedy = "set cross_batch_memory to the size that the checkpoint was written with"
+    remedy = "set cross_batch_memory to the value of the run that wrote the checkpoint"
     if memory is None:
         if path.exists():
-            raise DataError(f"{checkpoint} was written with a cross-batch memory; {remedy}")
+            raise DataError(f"{checkpoint} has a cross-batch memory, but this run has none; {remedy}")
         return
     if not path.exists():
-        raise DataError(f"{checkpoint} was written without a cross-batch memory; set cross_batch_memory=0")
+        raise DataError(f"{checkpoint} has no cross-batch memory, but this run has one; set cross_batch_memory=0")
     try:
         load_model(memory, path)
     except RuntimeError as error:
-        raise DataError(f"{path} is a cross-batch memory of another size; {remedy}") from error
+        raise DataError(
+            f"the cross-batch memory in {path} does not have the size cross_batch_memory={len(memory.labels)}; {remedy}"
+        ) from error
 
 
 def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
-    """Remove the oldest checkpoints, until `limit` are left. The newest and the best one always stay."""
+    """Remove the oldest checkpoints until `limit` are left. Never remove the newest or the best checkpoint."""
     checkpoints = [Path(path) for path in sort_checkpoints(str(folder))]
     kept = {checkpoints[-1], *([Path(best)] if best else [])}
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
@@ -104,7 +107,7 @@ def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
 
 
 def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) -> None:
-    """Store the final path of the best checkpoint if the best one is the checkpoint that is being written."""
+    """Replace the temporary path of the best checkpoint by its final path, if it is the checkpoint being written."""
     best = state.best_model_checkpoint
     if best is not None and Path(best).parent == unfinished:
         state.best_model_checkpoint = str(output_dir / Path(best).name)

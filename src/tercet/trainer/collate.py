@@ -1,8 +1,8 @@
-"""From a `datasets.Dataset` to the batches of a trainer.
+"""Convert a `datasets.Dataset` into batches for the trainer.
 
 prepare_labelled, prepare_triplets    find and check the columns
-tokenize                              adds token ids, once
-collate                               rows → one packed batch
+tokenize                              add the token ids, once
+collate                               pack rows into one batch
 """
 
 from collections.abc import Callable
@@ -21,25 +21,27 @@ from tercet.errors import DataError, listed
 
 _TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
 _TOKEN_IDS = "{}_input_ids"
-# With fewer rows, tokenization takes a few seconds at most and needs no progress bar.
+# With fewer rows, tokenization takes only a few seconds and shows no progress bar.
 _ROWS_FOR_PROGRESS_BAR = 50_000
 
 
 def prepare_labelled(
     dataset: Any, source: str, known_names: list[str] | None = None
 ) -> tuple[Dataset, list[str] | None]:
-    """Return a data set with the columns `sentence` and `label` (int64), and the names of the label ids.
+    """Return a data set with the columns `sentence` and `label` (int64), and the name of each label id.
 
-    Ids and names of a `ClassLabel` column stay as they are, integers stay without names, and strings are numbered.
+    A `ClassLabel` column keeps its ids and names. Integer labels are used as ids, and the names are None. String
+    labels are numbered.
 
     Args:
-        dataset: a `datasets.Dataset` with one column of text and one of labels.
-        source: what to call it in messages.
-        known_names: the label names of the training data; labels with these names get the ids of the training data,
-            and other names get the ids after them.
+        dataset: a `datasets.Dataset` with one text column and one label column.
+        source: the name of the data set in messages.
+        known_names: the label names of the training data. A label with one of these names gets the id that it has in
+            the training data. New names get the ids that follow.
 
     Raises:
-        DataError: the data set has other columns, or a row cannot be used.
+        DataError: `dataset` is not a `datasets.Dataset` with exactly these two columns, or a text or a label is
+            missing or invalid.
     """
     columns, kinds = _columns(dataset, source)
     text, label = find_labelled_columns(columns, source, kinds=kinds)
@@ -54,11 +56,11 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     """Return a data set with the columns `anchor`, `positive` and `negative`.
 
     Args:
-        dataset: a `datasets.Dataset` with three columns of text.
-        source: what to call it in messages.
+        dataset: a `datasets.Dataset` with three text columns, named or ordered as above.
+        source: the name of the data set in messages.
 
     Raises:
-        DataError: the data set has other columns, or a text is empty.
+        DataError: `dataset` is not a `datasets.Dataset` with three text columns, or a text is missing or empty.
     """
     columns, kinds = _columns(dataset, source)
     roles = zip(TRIPLET_COLUMNS, find_triplet_columns(columns, source, kinds), strict=True)
@@ -67,13 +69,13 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
 
 
 def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]) -> Dataset:
-    """Return the data set with a column of token ids for each column of text; its rows no longer contain the texts.
+    """Return the data set with a column of token ids for each text column, and hide the text columns.
 
-    Sentences are tokenized here once instead of in every epoch. `dataset.with_format(None)` shows the texts again.
+    This tokenizes each sentence once instead of in every epoch. `with_format(None)` shows the text columns again.
 
     Args:
-        dataset: the result of `prepare_labelled` or `prepare_triplets`.
-        token_ids: the tokenizer, a function from texts to the token ids of each.
+        dataset: the data set from `prepare_labelled` or `prepare_triplets`.
+        token_ids: a function from a list of texts to the token ids of each text.
     """
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
@@ -91,12 +93,12 @@ def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a batch of rows: `features`, all sentences packed, and for labelled data `labels`, `(batch,)`.
+    """Return a batch: the packed sentences in `features` and, for labelled data, the `labels` `(batch,)`.
 
-    The three sentences of triplets are encoded as one batch: anchors, then positives, then negatives.
+    A batch of n triplets has 3n sentences: all anchors, then all positives, then all negatives.
 
     Args:
-        rows: rows of a data set from `tokenize`.
+        rows: rows of a data set that `tokenize` returned.
     """
     batch: dict[str, Any] = {"labels": torch.tensor([row["label"] for row in rows])} if "label" in rows[0] else {}
     columns = [name for name in map(_TOKEN_IDS.format, _TEXT_COLUMNS) if name in rows[0]]
@@ -104,14 +106,16 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
-    """Return the names of the columns and the kind of each."""
+    """Return the names of the columns and the type of each column; raise `DataError` if there are no rows."""
     if not isinstance(dataset, Dataset):
         raise DataError(
-            f"{source} is a {type(dataset).__name__}; give a datasets.Dataset "
-            "(one split of a DatasetDict; Dataset.from_dict, from_list or from_pandas make one)"
+            f"{source} is a {type(dataset).__name__}, not a datasets.Dataset; pass one split of a DatasetDict, or "
+            "convert other data with Dataset.from_dict, Dataset.from_list or Dataset.from_pandas"
         )
     if len(dataset) == 0:
-        raise DataError(f"{source} has no rows; its columns are {listed(dataset.column_names)}")
+        raise DataError(
+            f"{source} has no rows, only the columns {listed(dataset.column_names)}; check how it was loaded or split"
+        )
     return dataset.column_names, {name: _kind(feature) for name, feature in dataset.features.items()}
 
 

@@ -1,4 +1,4 @@
-"""Data loading of the trainer: tokenization once, batches by label or at random, split evenly over processes."""
+"""Create the data loaders of the trainer: tokenize once, sample batches, split them over the processes."""
 
 import logging
 from typing import Any
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class DataLoadingTrainer(Trainer):
-    """Base class of `SentenceTransformerTrainer` that turns data sets into batches of token ids."""
+    """The base class of `SentenceTransformerTrainer`, which turns data sets into batches of token ids."""
 
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
@@ -30,18 +30,19 @@ class DataLoadingTrainer(Trainer):
     label_names_of_training: list[str] | None
 
     def __init__(self, **options: Any) -> None:
-        # Data sets by `id`, each with its tokenized copy; keeping the data set keeps its id from being reused.
+        # The tokenized copy of each data set, by the `id` of the data set. The data set itself is stored too, so that
+        # Python does not reuse its `id` for another object.
         self._tokenized: dict[int, tuple[Any, Any]] = {}
         self._tokenized_with: tuple[Any, ...] = ()
         super().__init__(**options)
 
     @property
     def takes_triplets(self) -> bool:
-        """True if the loss takes given triplets instead of labelled sentences."""
+        """True if the training data are triplets instead of labelled sentences."""
         return isinstance(self.loss, TripletLoss)
 
     def _check_samplers(self) -> None:
-        """Raise before training starts if the data form no triplet or P×K batch; log the size of an epoch."""
+        """Raise `DataError` if no triplet or no P×K batch can be formed. Log the size of an epoch of P×K batches."""
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
                 label_ids = np.asarray(self.train_dataset["label"][:])
@@ -57,7 +58,7 @@ class DataLoadingTrainer(Trainer):
                 self._get_eval_sampler(part)
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the loader of a data set, tokenized first unless the user's own collator is to get the texts."""
+        """Return the data loader of `dataset`. Tokenize `dataset` first, but not for a custom `data_collator`."""
         if self.data_collator is collate:
             dataset = self._with_token_ids(dataset)
         loader = super()._get_dataloader(dataset, *args, **kwargs)
@@ -79,7 +80,7 @@ class DataLoadingTrainer(Trainer):
         return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
-        """Draw evaluation batches as training batches are: in the order of a file, a batch may have a single label."""
+        """Return a sampler that mixes the labels in evaluation batches. In file order, a batch could have one label."""
         if self.takes_triplets or len(eval_dataset) == 0:
             return super()._get_eval_sampler(eval_dataset)
         if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
@@ -90,7 +91,10 @@ class DataLoadingTrainer(Trainer):
 
     def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
         if self.takes_triplets:
-            raise DataError("batch_sampler='group_by_label' needs labels, and TripletLoss takes given triplets")
+            raise DataError(
+                "batch_sampler='group_by_label' needs labels, but the data of TripletLoss are triplets; "
+                "use batch_sampler='batch_sampler'"
+            )
         try:
             return GroupByLabelSampler(dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed)
         except DataError as error:
@@ -101,7 +105,7 @@ class DataLoadingTrainer(Trainer):
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
-        """Return the data set with the columns of the loss; `keep_names` makes its label names those of the trainer."""
+        """Return `dataset` with the columns of the loss. `keep_names` stores its label names in the trainer."""
         if dataset is None:
             return None
         if isinstance(self.loss, TripletLoss):

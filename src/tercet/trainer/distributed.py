@@ -1,4 +1,4 @@
-"""Several processes: every batch is split evenly over them, and each sentence is encoded by one of them."""
+"""Support distributed training: split each batch evenly over the processes, encode each sentence in one process."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,16 +12,16 @@ from tercet._gather import gather_rows
 
 
 class EvenBatchSamplerShard(BatchSamplerShard):
-    """A batch sampler that yields this process's rows of every global batch, split evenly over the processes.
+    """A batch sampler that splits every global batch evenly and yields the rows of this process.
 
-    A last, smaller batch is split evenly too. accelerate would fill it up with rows from the start of the data set,
-    so that the loss would see the same sentence twice. If fewer rows remain than there are processes, they are left
-    out.
+    The last batch may have fewer rows. accelerate would fill it up with rows from the start of the data set, so the
+    loss could see the same sentence twice. This sampler splits the remaining rows evenly instead. If there are fewer
+    remaining rows than processes, it drops them.
     """
 
     @classmethod
     def replace(cls, loader: Any) -> Any:
-        """Replace the sampler of a data loader that accelerate prepared for several processes; return the loader."""
+        """Replace the batch sampler of a data loader that accelerate split over processes. Return the loader."""
         if type(loader.batch_sampler) is BatchSamplerShard:
             loader.batch_sampler.__class__ = cls
         return loader
@@ -42,7 +42,7 @@ class EvenBatchSamplerShard(BatchSamplerShard):
         return int(complete + (remaining_batches > 0 and self._is_used(remaining_rows)))
 
     def _is_used(self, num_rows: int) -> bool:
-        """Return whether the last, smaller batch has a row for each process and is not dropped."""
+        """Return whether a last batch of `num_rows` is used: each process gets a row, and `drop_last` is False."""
         return num_rows >= self.num_processes and not self.drop_last
 
     def _rows_of_this_process(self, rows: list[int]) -> list[int]:
@@ -52,11 +52,11 @@ class EvenBatchSamplerShard(BatchSamplerShard):
 
 
 class DistributedEncoder:
-    """A model whose `encode` splits the sentences over the processes and gathers all embeddings on each of them.
+    """A wrapper of a model whose `encode` splits the sentences over the processes and gathers all embeddings.
 
     Args:
-        model: the model; other attributes and methods are the model's own.
-        keep: store the result of the latest `encode` in `kept`, on the CPU.
+        model: the model. All attributes and methods except `encode` are those of the model.
+        keep: whether to store the result of the latest `encode` in `kept`, on the CPU.
     """
 
     def __init__(self, model: Any, *, keep: bool = False) -> None:
@@ -68,12 +68,12 @@ class DistributedEncoder:
         return getattr(self.model, name)
 
     def encode(self, sentences: list[str], *, convert_to_tensor: bool, **options: Any) -> Tensor:
-        """Return the embeddings `(sentences, dim)`, the same on every process. All processes must call it.
+        """Return the embeddings `(num_sentences, dim)` of all sentences in every process. All processes must call it.
 
         Args:
-            sentences: the same sentences on every process.
-            convert_to_tensor: for the signature of `SentenceTransformer.encode`; the result is always a tensor.
-            **options: passed on to the model's `encode`.
+            sentences: the sentences, the same in every process.
+            convert_to_tensor: not used, because the result is always a tensor; `SentenceTransformer.encode` has it too.
+            **options: other arguments of the model's `encode`.
         """
         embeddings = self._encode(sentences, **options)
         if self._keep:

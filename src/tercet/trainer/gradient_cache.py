@@ -1,17 +1,17 @@
-"""A training step on a batch that is larger than memory: gradient caching.
+"""Run a training step on a batch that is larger than memory (gradient caching).
 
-A batch loss needs the embeddings of the whole batch at once, but it does not need their graphs. So the step has
-three phases:
+A batch loss needs the embeddings of the whole batch at once, but not their autograd graphs. So the step has three
+phases:
 
-1. Embed the batch chunk by chunk without a graph. Store the random state before each chunk.
-2. Compute the loss of all embeddings, and its gradient with respect to the embeddings.
-3. Embed each chunk again, now with a graph, and backpropagate the gradient of its embeddings. The stored random state
-   makes dropout draw the same masks as in phase 1.
+1. Encode the batch in chunks, without autograd. Store the state of the random number generators before each chunk.
+2. Compute the loss of the whole batch and its gradient with respect to the embeddings.
+3. Run a second forward pass of each chunk, with autograd, and backpropagate the gradient of its embeddings. The stored
+   random state makes dropout draw the same masks as in phase 1.
 
-Chunks whose embeddings all have gradient 0 are skipped in phase 3. This is exact, and it saves much of the step late in
-training, when few triplets are active.
+Phase 3 skips chunks whose embeddings all have gradient 0. The result is exactly the same. Late in training, when few
+triplets are active, this saves much time.
 
-Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (GradCache).
+Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (GradCache).
 """
 
 from collections.abc import Callable, Iterator
@@ -31,9 +31,9 @@ class CachedStep:
     """The result of a cached step.
 
     Attributes:
-        loss: the loss of the batch, detached `()`.
+        loss: the loss of the batch, a detached scalar.
         chunks: the number of chunks.
-        chunks_with_gradient: the number of chunks that were embedded again with a graph.
+        chunks_with_gradient: the number of chunks that had a second forward pass with autograd.
     """
 
     loss: Tensor
@@ -52,18 +52,19 @@ def cached_step(
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     word_embeddings: nn.Module | None = None,
 ) -> CachedStep:
-    """Add the gradient of a batch to the parameters, with the graph of one chunk at a time in memory.
+    """Add the gradient of a batch to the parameters. Only the autograd graph of one chunk is in memory at a time.
 
     Args:
-        model: returns `sentence_embedding`. If it is wrapped for several processes, gradients are reduced once, with
-            the last chunk.
+        model: the model; its output contains `sentence_embedding`. With `DistributedDataParallel`, gradients are
+            all-reduced once, during the last chunk.
         features: a packed batch, see `tercet.encoder.packing.packing`.
-        compute_loss: returns the loss `()` of embeddings `(batch, dim)` in the order of the batch.
-        backward: backpropagates from a scalar, such as `accelerator.backward`.
-        max_tokens: maximum number of tokens of a chunk. A longer sentence is a chunk by itself.
+        compute_loss: a function from the embeddings `(batch, dim)`, in the order of the batch, to the scalar loss.
+        backward: a function that backpropagates from a scalar, such as `accelerator.backward`.
+        max_tokens: maximum number of tokens per chunk. A longer sentence is a chunk by itself.
         scale: a factor for the gradient. The returned loss is not scaled.
-        autocast: returns the context in which the model and the loss run.
-        word_embeddings: the word embedding table of the model. If given, its gradient is added row by row.
+        autocast: a function that returns the context manager in which the model and the loss run.
+        word_embeddings: the word embedding layer of the model. If it is given and on the CPU, its gradient is added
+            only to the rows of the tokens in a chunk.
     """
     chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
@@ -82,7 +83,7 @@ def cached_step(
     (gradient,) = torch.autograd.grad(loss, embeddings)
 
     gradients = [rows * scale for rows in gradient[batch_index].split([len(index) for _, index in chunks])]
-    # Several processes reduce their gradients with the last chunk, so at least one chunk must run.
+    # Distributed training all-reduces the gradients during the last chunk, so at least one chunk must run.
     chunks_with_gradient = [number for number, rows in enumerate(gradients) if rows.any()] or [len(chunks) - 1]
     for number in chunks_with_gradient:
         random_states[number].restore()
@@ -99,16 +100,17 @@ def cached_step(
 
 
 def _without_reduction(model: nn.Module) -> AbstractContextManager[Any]:
-    """Return a context in which a wrapped model does not reduce its gradients over the processes."""
+    """Return a context manager in which `DistributedDataParallel` does not all-reduce the gradients."""
     wrapped: Any = model
     return wrapped.no_sync() if hasattr(model, "no_sync") else nullcontext()
 
 
 @contextmanager
 def _sparse_gradient(word_embeddings: nn.Module | None) -> Iterator[None]:
-    """Add the gradient of word embeddings only to the rows of the words that occur in a chunk.
+    """Inside the `with` block, add the gradient of word embeddings only to the rows of the tokens in a chunk.
 
-    Autograd creates a table for the whole vocabulary in every chunk. Filling it took a tenth of a step on a CPU.
+    Autograd would allocate a gradient for the whole vocabulary in every chunk. On a CPU, filling it with zeros took a
+    tenth of a training step.
     """
     if (
         type(word_embeddings) is not nn.Embedding
@@ -144,7 +146,7 @@ def _sparse_gradient(word_embeddings: nn.Module | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _RandomState:
-    """The states of the random number generators of the CPU and of a GPU."""
+    """The states of the random number generators of the CPU and, if the batch is on a GPU, of that GPU."""
 
     cpu: Tensor
     gpu: tuple[torch.device, Tensor] | None

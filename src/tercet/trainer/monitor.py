@@ -1,6 +1,6 @@
-"""Statistics of the batches for the log, and warnings when a run goes wrong.
+"""Log statistics of the batches, and warn if training fails.
 
-Both use the statistics that the loss collects while it computes, so they cost no extra pass over the batch.
+The loss collects the statistics while it computes, so no second pass over the batch is needed.
 """
 
 import math
@@ -18,31 +18,31 @@ from tercet.distances import get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
 
-# The number of batches that are judged together. A single batch is too noisy.
+# The number of batches that a check uses together. A single batch is too noisy.
 WINDOW = 30
-# A run that ends before `WINDOW` batches is judged at its end if it has at least this number of batches.
+# A run that ends before `WINDOW` batches is checked at its end if it has at least this number of batches.
 MIN_BATCHES = 8
-# Labels are not separated if the mean positive distance is at least this fraction of the mean negative distance …
+# Labels are not separated if the mean positive distance is at least this fraction of the mean negative distance.
 NOT_SEPARATED = 0.97
-# … unless positives are nearer than negatives in this fraction of the batches. Labels that are hard to learn make a
-# small difference, but they make it in nearly every batch.
+# Exception: in at least this fraction of the batches, the positives are nearer than the negatives on average. If labels
+# are hard to learn, the difference is small, but nearly every batch shows it.
 CONSISTENTLY_NEARER = 0.8
 # Collapse: labels are not separated, and the mean negative distance (relative to the norm) has fallen below this
-# fraction of its first value. Dropout alone keeps sentences some distance apart.
+# fraction of its value in the first batch. The limit is above 0, because dropout keeps even collapsed embeddings apart.
 COLLAPSED = 0.25
-# Below this fraction of the first value a collapse has begun, so the distances say nothing about the labels.
+# Below this fraction of the first value, a collapse has begun. The labels are then not checked.
 COLLAPSING = 0.5
 
 
 class BatchStats:
-    """Statistics of all batches since the last reset, over all processes."""
+    """The statistics of all batches since the last reset, summed over all processes when they are read."""
 
     def __init__(self) -> None:
         # Ten sums of the loss statistics; then the number of rows, the sum of their norms and of the squared norms.
         self._sums = torch.zeros(13, dtype=torch.float64)
 
     def update(self, statistics: LossStats, embeddings: Tensor) -> float:
-        """Add a batch of this process with embeddings `(batch, dim)`, and return the mean norm of the embeddings."""
+        """Add the statistics and the `embeddings` `(n, dim)` of a batch of this process. Return their mean norm."""
         # Move the norms to the CPU first, because some devices have no float64. In float32 the rounding errors
         # would show as a standard deviation.
         norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1).cpu().double()
@@ -51,10 +51,10 @@ class BatchStats:
         return float(norms.mean())
 
     def compute_and_reset(self, device: torch.device) -> dict[str, float]:
-        """Return the statistics by their names in the log, and reset them. Without a batch there are none.
+        """Return the statistics by their names in the log, and reset them. Return `{}` if there was no batch.
 
         Args:
-            device: the device of the all-reduce under several processes.
+            device: the device of the all-reduce in distributed training.
         """
         sums = (all_reduce_sum(self._sums.to(device)) if world_size() > 1 else self._sums).tolist()
         self._sums.zero_()
@@ -76,12 +76,13 @@ class BatchStats:
 
 
 class TrainingMonitor:
-    """Detects runs that go wrong. Warns once per kind of problem, with a remedy.
+    """A monitor that detects failing training runs. It warns once per kind of problem, with a remedy.
 
     Args:
         scales_with_norm: whether the distances grow with the norm of the embeddings; the cosine distance does not.
-        has_margin: whether a triplet that meets a margin has a loss of 0.
-        resumed: whether the run continues from a checkpoint. Then its first batches do not show the starting state.
+        has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
+        resumed: whether the run continues from a checkpoint. The check of the labels is then skipped, because it needs
+            the first batches of the training.
     """
 
     def __init__(self, *, scales_with_norm: bool = True, has_margin: bool = True, resumed: bool = False) -> None:
@@ -95,17 +96,17 @@ class TrainingMonitor:
 
     @classmethod
     def for_loss(cls, loss: nn.Module, *, resumed: bool = False) -> "TrainingMonitor":
-        """Return a monitor for a run with this loss."""
+        """Return a monitor for training with `loss`."""
         name = loss_name(loss)
         has_margin = LOSSES[name].has_margin if name else getattr(loss, "has_margin", True)
         return cls(scales_with_norm=_scales_with_norm(loss), has_margin=has_margin, resumed=resumed)
 
     def observe(self, stats: LossStats, norm: float) -> None:
-        """Check the run after a batch of this process.
+        """Add a batch of this process, and run the checks.
 
         Args:
-            stats: the statistics that the loss collected.
-            norm: the mean norm of the batch's embeddings.
+            stats: the statistics that the loss collected on the batch.
+            norm: the mean norm of the embeddings of the batch.
         """
         self._batches.append(stats)
         if stats.anchors:
@@ -122,19 +123,19 @@ class TrainingMonitor:
             self._check_window()
 
     def finish(self) -> None:
-        """Check a run that has ended before its first `WINDOW` batches."""
+        """Run the end-of-window checks if the run ended with at least `MIN_BATCHES` but fewer than `WINDOW` batches."""
         if MIN_BATCHES <= len(self._batches) < WINDOW:
             self._check_window()
 
     def _check_window(self) -> None:
         batches = [stats for stats in self._batches if stats.anchors]
-        if len(batches) < len(self._batches) / 2:  # the loss has warned of batches without a triplet
+        if len(batches) < len(self._batches) / 2:  # The loss itself warns of batches without a triplet.
             return
         if self._has_margin and not any(stats.active_triplets for stats in batches):
             self._warn_once(
                 WarningKind.INACTIVE_TRIPLETS,
-                f"no triplet of the last {len(batches)} batches has a loss above 0, so the model learns nothing any "
-                "more. Stop the run, or use a larger margin, a larger batch, or a loss that mines harder triplets "
+                f"no triplet of the last {len(self._batches)} batches has a loss above 0, so the model no longer "
+                "learns. Stop the run, or use a larger margin, a larger batch, or a loss that mines harder triplets "
                 "(batch-hard)",
             )
         self._check_labels(batches)
@@ -149,12 +150,12 @@ class TrainingMonitor:
                 WarningKind.COLLAPSE,
                 "the embeddings have collapsed: the mean distance between sentences with different labels"
                 f"{relative} was {self._first_negative_distance:.3g} in the first batch and is {now:.3g} now, so the "
-                "model can learn nothing more. Start again with a lower learning rate or a longer warm-up; "
-                "batch-semi-hard leaves out the hardest negatives",
+                "model no longer learns. Start again with a lower learning rate, a longer warm-up, or the loss "
+                "batch-semi-hard, which does not train on the hardest negatives",
             )
 
     def _check_labels(self, batches: list[LossStats]) -> None:
-        """Compare distances within and between labels, in the first batches only: the loss may change later ones."""
+        """Warn if positives are as far apart as negatives. Check only once, early: training changes the distances."""
         if self._labels_checked:
             return
         self._labels_checked = True
@@ -166,10 +167,10 @@ class TrainingMonitor:
             return
         self._warn_once(
             WarningKind.LABELS_NOT_SEPARATED,
-            f"over {len(batches)} batches, sentences with the same label are as far apart "
-            f"({stats.mean_positive_distance:.3g}) as sentences with different labels "
-            f"({stats.mean_negative_distance:.3g}). Check that each text has its own label (shuffled rows, a wrong "
-            "column) and that the learning rate is not too high",
+            f"in {len(batches)} batches, sentences with the same label are about as far apart (mean "
+            f"distance {stats.mean_positive_distance:.3g}) as sentences with different labels "
+            f"({stats.mean_negative_distance:.3g}). Check that each text has the right label (wrong label column? "
+            "labels shuffled?), and that the learning rate is not too high",
         )
 
     def _warn_once(self, kind: WarningKind, message: str) -> None:
@@ -179,7 +180,7 @@ class TrainingMonitor:
 
 
 def _scales_with_norm(loss: nn.Module) -> bool:
-    """Return whether the loss's distance scales with the norm, or False if a custom loss has no known distance."""
+    """Return whether the distance of the loss scales with the norm. False if a custom loss has no known distance."""
     try:
         return get_distance(getattr(loss, "distance_metric", None)).scales_with_norm  # type: ignore[arg-type]
     except EmbeddingError:
@@ -187,10 +188,10 @@ def _scales_with_norm(loss: nn.Module) -> bool:
 
 
 def _combine(batches: Sequence[LossStats]) -> LossStats:
-    """Return the statistics over several batches."""
+    """Return the statistics of several batches together."""
     return LossStats.from_sums([sum(column) for column in zip(*(stats.sums() for stats in batches), strict=True)])
 
 
 def _not_separated(stats: LossStats) -> bool:
-    """Return whether positives are about as far away as negatives. True also if all embeddings are equal."""
+    """Return whether positives are about as far from the anchors as negatives. True if all embeddings are equal."""
     return stats.mean_positive_distance >= NOT_SEPARATED * stats.mean_negative_distance

@@ -7,7 +7,7 @@ from torch import nn
 
 from tercet.records import TrainingRecord
 
-# Arguments that the card shows, with their titles.
+# Training arguments that the model card shows, with their titles.
 _SETTINGS = {
     "num_train_epochs": "Epochs",
     "max_steps": "Steps",
@@ -36,14 +36,14 @@ def training_record(
     log_history: list[dict[str, Any]],
     saved_step: int | None = None,
 ) -> TrainingRecord:
-    """Return the record of a run. `before` holds the metrics of step 0, `after` those of the saved model.
+    """Return the record of a training run, with the metrics at step 0 and those of the saved model.
 
     Args:
         args: the training arguments.
-        loss: the loss; one without `get_config_dict` has no settings in the record.
-        data: facts about the training data, see `data_facts`.
+        loss: the loss. If it has no method `get_config_dict`, the record has no settings of the loss.
+        data: the result of `data_facts`.
         log_history: `trainer.state.log_history`.
-        saved_step: the step of the saved model. None stands for the last step that was evaluated.
+        saved_step: the step of the saved model; None uses the last evaluated step.
     """
     metrics = metrics_by_step(log_history)
     last = max(metrics, default=0) if saved_step is None else saved_step
@@ -58,9 +58,9 @@ def training_record(
 
 
 def data_facts(dataset: Any) -> dict[str, Any]:
-    """Return the number of training sentences and labels, or of triplets.
+    """Return the number of training sentences and labels, or of triplets, by title; `{}` without a data set.
 
-    This reads all labels, so call it once per run and not at every save.
+    This reads all labels, so call it once per run and not at every checkpoint.
     """
     if dataset is None:
         return {}
@@ -70,7 +70,7 @@ def data_facts(dataset: Any) -> dict[str, Any]:
 
 
 def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Return the metrics of the evaluations of a run by step, without the times that they took."""
+    """Return the evaluation metrics by step, without the prefix `eval_`. Leave out run times and speeds."""
     by_step: dict[int, dict[str, float]] = {}
     for entry in log_history:
         metrics = {
@@ -86,7 +86,7 @@ def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, fl
 def _settings(args: Any) -> dict[str, Any]:
     settings = {title: _json_value(getattr(args, name)) for name, title in _SETTINGS.items()}
     settings["Processes"] = args.world_size if args.world_size > 1 else None
-    # A positive number of steps overrides the number of epochs.
+    # A positive `max_steps` overrides the number of epochs.
     unused = "Epochs" if settings["Steps"] is not None and settings["Steps"] > 0 else "Steps"
     settings[unused] = None
     if settings["Batches"] == "batch_sampler":

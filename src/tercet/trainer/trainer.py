@@ -1,7 +1,8 @@
-"""The trainer: `transformers.Trainer` with an embedding model and a loss that mines triplets.
+"""Train an embedding model with a triplet loss on `transformers.Trainer`.
 
 `transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
-stopping and several processes. This class defines the loss of a batch, the evaluators and the form of a checkpoint.
+stopping and distributed training. This module defines the loss of a batch, the evaluation, and the files of a
+checkpoint.
 """
 
 import logging
@@ -36,25 +37,28 @@ Evaluator = Callable[..., dict[str, float]]
 
 
 class SentenceTransformerTrainer(DataLoadingTrainer):
-    """Trains a `SentenceTransformer` with a triplet loss.
+    """A trainer of a `SentenceTransformer` with a triplet loss.
 
     Args:
-        model: the model, or None with `model_init`.
+        model: the model to train; None if `model_init` is passed.
         args: the training arguments; by default `SentenceTransformerTrainingArguments()`.
         train_dataset: a `datasets.Dataset` with one text column and one label column, or with three text columns for
             `TripletLoss`. Labels may be integers, strings or a `ClassLabel`.
-        eval_dataset: the same for evaluation, or a dictionary of several. Without an `evaluator`, an evaluation
-            computes the metrics of `LabelEvaluator` (or `TripletEvaluator`) on it, besides the loss.
-        loss: a loss, or a function that returns one for a model. The trainer runs the model and calls
-            `loss.compute_loss_from_embeddings`, so it does not use the model that the loss holds.
-        evaluator: one or more functions of the model that return a dictionary of numbers.
-        data_collator: builds a batch from rows of text; by default the trainer tokenizes and packs them.
-        model_init: returns a new model for each run of a hyper-parameter search.
+        eval_dataset: evaluation data with the same columns, or a dictionary of several such data sets. Each evaluation
+            computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
+            `TripletEvaluator`).
+        loss: a loss, or a function from the model to a loss. The trainer runs the model itself and passes the
+            embeddings to `loss.compute_loss_from_embeddings`, so the model that the loss holds is not used.
+        evaluator: a function from the model to a dictionary of metrics, or a list of such functions.
+        data_collator: a function from rows of texts to a batch with the keys `features` and `labels`. By default, the
+            trainer tokenizes and packs the texts.
+        model_init: a function that returns a new model for each run of a hyper-parameter search.
         callbacks: as in `transformers.Trainer`.
         optimizers: as in `transformers.Trainer`.
 
     Raises:
-        DataError: the data do not fit the loss. The message names the columns that were found and expected.
+        DataError: `loss` is missing, a data set does not have the columns that the loss needs, no triplet can be formed
+            from the labels, or two arguments exclude each other.
 
     Example:
         model = SentenceTransformer("sentence-transformers/all-mpnet-base-v2")
@@ -77,7 +81,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         optimizers: tuple[Any, Any] = (None, None),
     ) -> None:
         if loss is None:
-            raise DataError("the trainer needs a loss, such as losses.BatchSemiHardTripletLoss(model, margin=0.3)")
+            raise DataError(
+                "the trainer needs a loss; pass for example loss=losses.BatchSemiHardTripletLoss(model, margin=0.3)"
+            )
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
         self.loss = loss if isinstance(loss, nn.Module) else loss(model)
         self.label_names_of_training: list[str] | None = None
@@ -87,7 +93,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         else:
             eval_dataset = self._prepare(eval_dataset, "eval_dataset")
         if eval_dataset is None and self.evaluators and train_dataset is not None:
-            eval_dataset = train_dataset.select(range(0))  # `transformers` runs no evaluation without a data set.
+            eval_dataset = train_dataset.select(
+                range(0)
+            )  # `transformers` skips the evaluation if there is no data set.
         super().__init__(
             model=model,
             args=args or SentenceTransformerTrainingArguments(),
@@ -106,7 +114,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._unfinished_checkpoint: str | None = None
         self.cross_batch_memory = self._new_cross_batch_memory()
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
-            raise DataError("mini_batch_tokens does not work with a data_collator; leave out one of them")
+            raise DataError(
+                "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
+                "mini_batch_tokens or data_collator"
+            )
         self._data_facts = data_facts(train_dataset)
         self._check_samplers()
 
@@ -114,14 +125,17 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if not self.args.cross_batch_memory:
             return None
         if self.takes_triplets:
-            raise DataError("cross_batch_memory needs a loss that mines labelled sentences, not TripletLoss")
+            raise DataError(
+                "cross_batch_memory needs a loss that mines labelled sentences, but the loss is TripletLoss; set "
+                "cross_batch_memory=0 or use another loss"
+            )
         dimension = self.model.get_sentence_embedding_dimension()
         return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as `transformers.Trainer.train`, then store the label names and the training record in the model."""
+        """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model."""
         if self.train_dataset is None:
-            raise DataError("the trainer has no train_dataset to train on")
+            raise DataError("the trainer has no data to train on; pass train_dataset")
         self._start_monitoring(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
         result = super().train(*args, **kwargs)
         if self.state.global_step == self.state.max_steps:
@@ -130,7 +144,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return result
 
     def _start_monitoring(self, *, resumed: bool) -> None:
-        """Start a run without statistics and warnings of an earlier run, as in a hyper-parameter search."""
+        """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
         self._batch_stats, self._monitor = BatchStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
         if isinstance(self.loss, (BatchLoss, TripletLoss)):
             self.loss.reset_warnings()
@@ -142,7 +156,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return the loss `()` of a batch: run the model once on all sentences and pass the embeddings to the loss."""
+        """Run the model once on all sentences of a batch, and return the loss of the embeddings, a scalar."""
         loss = self._loss_from_embeddings(model(inputs["features"])["sentence_embedding"], inputs)
         return (loss, {}) if return_outputs else loss
 
@@ -170,7 +184,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """Run one batch forward and backward: at once, or in chunks of `mini_batch_tokens`."""
+        """Run the forward and the backward pass of a batch, in chunks if `mini_batch_tokens` is set."""
         if self.args.mini_batch_tokens is None:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
@@ -191,7 +205,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return step.loss * scale
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as `transformers.Trainer.log`, and add the statistics of the batches since the last log entry."""
+        """Log as in `transformers.Trainer.log`, and add the statistics of the batches since the last log entry."""
         if "loss" in logs:
             logs.update(self._batch_stats.compute_and_reset(self.args.device))
             if self._chunks:
@@ -202,7 +216,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor, None, None]:
-        """Return the loss of an evaluation batch, without its embeddings: the evaluators encode the sentences."""
+        """Return the loss of an evaluation batch, and None for logits and labels: the evaluators do not need them."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs)
@@ -216,8 +230,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """Compute the loss over the batches, then run the evaluators. All metrics get the same prefix."""
-        # A data loader draws a seed. Without the fork, an evaluation would change the dropout of all later steps.
+        """Compute the loss over the batches, then run the evaluators. Prefix all metrics with `metric_key_prefix`."""
+        # Restore the random state after the evaluation: its data loader draws a random seed, which would change the
+        # dropout of all later training steps.
         with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
@@ -252,7 +267,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write a model directory instead of only the weights."""
+        """Write a complete model directory, which `SentenceTransformer` can load, instead of the weights alone."""
         if not self.args.should_save:
             return
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
@@ -261,7 +276,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         torch.save(self.args, folder / TRAINING_ARGS_NAME)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint that is either complete or absent."""
+        """Write a checkpoint atomically."""
 
         def write(unfinished: Path) -> None:
             self._unfinished_checkpoint = str(unfinished)
@@ -285,6 +300,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         (model or self.model).load_state_dict(saved.state_dict())
 
     def _load_best_model(self) -> None:
-        logger.info(f"Loading the best model, {self.state.best_model_checkpoint} ({self.state.best_metric})")
+        logger.info(
+            f"loading the best checkpoint, {self.state.best_model_checkpoint} "
+            f"({self.args.metric_for_best_model} {self.state.best_metric})"
+        )
         self._load_weights(str(self.state.best_model_checkpoint))
         self._best_was_loaded = True

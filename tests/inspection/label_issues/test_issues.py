@@ -39,7 +39,7 @@ def test_the_log_odds_are_those_of_the_scores():
 
 def test_numbers_that_differ_are_an_error():
     texts, labels, embeddings = _data(str)
-    with pytest.raises(DataError, match="each text needs one label; got 60 texts and 59 labels"):
+    with pytest.raises(DataError, match="pass one label for each text; got 60 texts and 59 labels"):
         find_label_issues(texts, labels[:-1], embeddings)
-    with pytest.raises(EmbeddingError, match="each embedding needs one label and one fold"):
+    with pytest.raises(EmbeddingError, match="pass one label and one fold for each embedding"):
         find_label_issues(texts, labels, embeddings[:-1])

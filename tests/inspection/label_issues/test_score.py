@@ -130,8 +130,10 @@ def test_with_equal_embeddings_the_frequent_label_is_suggested():
 
 
 def test_shapes_that_do_not_match_are_an_error():
-    with pytest.raises(EmbeddingError, match=r"got \(3, 2\) embeddings, \(2,\) labels and \(3,\) folds"):
+    with pytest.raises(
+        EmbeddingError, match=r"embeddings of shape \(3, 2\), labels of shape \(2,\) and folds of shape \(3,\)"
+    ):
         score_labels(torch.randn(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
     nothing = torch.zeros(0, dtype=torch.long)
-    with pytest.raises(EmbeddingError, match="each embedding needs one label and one fold"):
+    with pytest.raises(EmbeddingError, match="pass one label and one fold for each embedding"):
         score_labels(torch.randn(0, 2), nothing, nothing)

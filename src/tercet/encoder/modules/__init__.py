@@ -1,10 +1,10 @@
-"""The modules of a model. Each takes and returns features, and is saved in one folder.
+"""The modules of a `SentenceTransformer`. Each module has its own folder in the model directory.
 
 base.py          Module, the base class
 transformer.py   Transformer: token ids → token embeddings
 pooling.py       Pooling: token embeddings → sentence embedding `(batch, dim)`
-dense.py         Dense: a linear layer and an activation on the sentence embedding
-normalize.py     Normalize: sentence embeddings of length 1
+dense.py         Dense: applies a linear layer and an activation to the sentence embedding
+normalize.py     Normalize: scales the sentence embedding to length 1
 """
 
 from tercet.encoder.modules.base import Module

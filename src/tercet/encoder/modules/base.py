@@ -10,41 +10,43 @@ from tercet.errors import ModelError
 
 
 class Module(nn.Module):
-    """A module of a `SentenceTransformer`: takes and returns features, and is saved in one folder.
+    """A module of a `SentenceTransformer`, which receives features and returns features.
 
-    A subclass also has a class method `load`, which reads the folder that `save` writes. Folders are written in the
-    oldest layout of sentence-transformers, which all its versions read, and are read in all layouts from 3.x to 6.x.
+    A subclass also defines a class method `load`, which reads the folder that `save` writes. The modules of Tercet read
+    the folders of sentence-transformers 3.x to 6.x. They write the layout of 3.x, which all these versions can read.
     """
 
     @property
     def output_size(self) -> int | None:
-        """The dimension of the sentence embedding that the module returns; None if it does not change the dimension."""
+        """The dimension of `sentence_embedding` after this module; None if the module does not change the dimension."""
         return None
 
     def forward(self, features: Features) -> Features:
-        """Return the features with the module's output added."""
+        """Return the features with the output of this module, which is a new entry or replaces an entry."""
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
-        """Write settings and weights into an existing folder."""
+        """Write the settings and the weights into an existing folder."""
         raise NotImplementedError
 
 
 def embedding_dimension(modules: dict[str, Any]) -> int:
-    """Return the dimension of the sentence embedding that a sequence of modules returns.
+    """Return the dimension of the sentence embedding: the last `output_size` of the modules that is not None.
 
     Args:
-        modules: the modules by name, in their order.
+        modules: the modules by name, from the first to the last.
 
     Raises:
-        ModelError: a module has no attribute `output_size`, or it is None for all of them.
+        ModelError: `output_size` is None for every module, or a module at the end has no such attribute.
     """
     for name, module in reversed(modules.items()):
         if not hasattr(module, "output_size"):
             raise ModelError(
-                f"module {name} ({type(module).__name__}) has no output_size: give it this attribute, the dimension "
-                "of its sentence_embedding, or None if it does not change the dimension"
+                f"module {name} ({type(module).__name__}) has no attribute output_size; set it to the dimension of the "
+                "sentence_embedding that the module returns, or to None if the module does not change the dimension"
             )
         if module.output_size is not None:
             return int(module.output_size)
-    raise ModelError("this model has no pooling, so it has no sentence embedding")
+    raise ModelError(
+        "the model returns no sentence embedding: output_size is None for every module; add a Pooling module"
+    )

@@ -1,4 +1,4 @@
-"""Dense: a linear layer and an activation on the sentence embedding."""
+"""Dense: a module that applies a linear layer and an activation to the sentence embedding."""
 
 import importlib
 from pathlib import Path
@@ -17,10 +17,13 @@ _WEIGHTS = "model.safetensors"
 
 
 class Dense(Module):
-    """A module that applies a linear layer and an activation to `sentence_embedding`: `(batch, in) → (batch, out)`.
+    """A module that applies a linear layer and an activation to `sentence_embedding`.
+
+    The shape changes from `(batch, in_features)` to `(batch, out_features)`.
 
     Args:
-        activation: a module of `torch`; by default `torch.nn.Tanh()`, as in sentence-transformers.
+        activation: a module of `torch`. Its constructor arguments are not saved: `load` calls the constructor without
+            arguments. The default is `torch.nn.Tanh()`, as in sentence-transformers.
     """
 
     def __init__(
@@ -35,28 +38,34 @@ class Dense(Module):
         """Read the module from a folder.
 
         Raises:
-            ModelError: the folder is not complete, or needs something that is not supported.
+            ModelError: a file is missing or damaged, the weights do not have the shapes that `config.json` requires, or
+                the input, output, residual connection or activation is not supported.
         """
         config = read_json(folder / "config.json")
         names = [config.get("module_input_name"), config.get("module_output_name")]
         if any(name != "sentence_embedding" for name in names if name) or config.get("use_residual"):
             raise ModelError(
-                f"{folder} is a Dense module on another feature or with a residual connection, which is not supported"
+                f"{folder / 'config.json'} describes a Dense module that has a residual connection, or whose input or "
+                "output is not sentence_embedding; neither is supported"
             )
         activation = _load_activation(config.get("activation_function", "torch.nn.modules.activation.Tanh"), folder)
         dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
-        weights = folder / _WEIGHTS
-        if not weights.exists():
+        path = folder / _WEIGHTS
+        if not path.exists():
             raise ModelError(f"{folder} has no {_WEIGHTS}; only safetensors weights are read")
         try:
-            dense.load_state_dict(load_file(weights))
-        except (SafetensorError, RuntimeError) as error:
-            raise ModelError(f"{weights} does not fit its config.json: {str(error).splitlines()[0]}") from error
+            dense.load_state_dict(load_file(path))
+        except SafetensorError as error:
+            raise ModelError(f"{path} is not a valid safetensors file: {error}; copy or download it again") from error
+        except RuntimeError as error:
+            # The first line of the error only says that loading failed. The next lines name the weights and shapes.
+            reason = " ".join(str(error).split("\n", 1)[-1].split())
+            raise ModelError(f"the weights in {path} do not match config.json in the same folder: {reason}") from error
         return dense
 
     @property
     def output_size(self) -> int:
-        """The number of output features."""
+        """The dimension of the sentence embedding after this module: `out_features`."""
         return self.linear.out_features
 
     def forward(self, features: Features) -> Features:
@@ -78,11 +87,11 @@ class Dense(Module):
 
 
 def _load_activation(dotted_name: str, folder: Path) -> nn.Module:
-    """Return an instance of the activation class that a configuration names; only classes of torch are trusted."""
+    """Create the activation with this class name; only classes in `torch` are loaded, so that no other code runs."""
     module, _, name = dotted_name.rpartition(".")
     if not dotted_name.startswith("torch."):
-        raise ModelError(f"{folder} has the activation {dotted_name!r}; only those in torch are loaded")
+        raise ModelError(f"{folder} has the activation {dotted_name!r}; only activations in torch are loaded")
     found = getattr(importlib.import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ModelError(f"{folder} has the activation {dotted_name!r}, which is not a torch module")
+        raise ModelError(f"{folder} has the activation {dotted_name!r}, which is not a subclass of torch.nn.Module")
     return found()

@@ -1,4 +1,4 @@
-"""Normalize: sentence embeddings of length 1."""
+"""Normalize: a module that scales each sentence embedding to length 1."""
 
 from pathlib import Path
 
@@ -11,22 +11,25 @@ from tercet.errors import ModelError
 
 
 class Normalize(Module):
-    """A module that scales `sentence_embedding` `(batch, dim)` to length 1."""
+    """A module that scales each row of `sentence_embedding` `(batch, dim)` to Euclidean norm 1."""
 
     @classmethod
     def load(cls, folder: Path) -> "Normalize":
         """Read the module from a folder.
 
         Raises:
-            ModelError: the folder describes a module that normalizes another feature.
+            ModelError: `config.json` is invalid, or names a feature other than `sentence_embedding`.
         """
         config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
         if config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
-            raise ModelError(f"{folder} normalizes {config['module_input_name']!r}, which is not supported")
+            raise ModelError(
+                f"{folder / 'config.json'} has the module_input_name {config['module_input_name']!r}; "
+                "only 'sentence_embedding' is supported"
+            )
         return cls()
 
     def forward(self, features: Features) -> Features:
-        """Scale the sentence embeddings to length 1."""
+        """Scale each sentence embedding to Euclidean norm 1."""
         return {**features, "sentence_embedding": F.normalize(features["sentence_embedding"], dim=1)}
 
     def save(self, folder: Path) -> None:

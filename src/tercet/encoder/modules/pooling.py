@@ -1,4 +1,4 @@
-"""Pooling: one vector per sentence from its token embeddings, on a padded batch or on a packed row."""
+"""Pooling: a module that reduces the token embeddings of each sentence to one vector."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,25 +14,26 @@ from tercet.encoder.modules.base import Module
 from tercet.encoder.packing.packing import Packing
 from tercet.errors import ModelError, listed
 
-# Types of devices on which torch implements `segment_reduce`.
+# The device types for which torch implements `segment_reduce`.
 _SEGMENT_REDUCE_DEVICES = ("cpu", "cuda")
 
 
 class Pooling(Module):
     """A module that reduces `token_embeddings` to `sentence_embedding` `(batch, dim)`.
 
-    The results of several modes are concatenated in the order given. A sentence without tokens gets a vector of zeros.
+    It accepts a padded batch or a packed batch. The vectors of several modes are concatenated in the given order. The
+    embedding of a sentence without tokens is zero.
 
     Args:
-        hidden_size: the size of a token embedding.
-        mode: one of `MODES`, or a list of them.
-        include_prompt: whether to include the tokens of a prompt.
+        hidden_size: the dimension of a token embedding.
+        mode: a key of `MODES`, or a list of keys. "mean_sqrt_len" is an alias of "mean_sqrt_len_tokens".
+        include_prompt: whether the tokens of the prompt are pooled, too.
 
     Raises:
-        ModelError: a mode is unknown, or there is none.
+        ModelError: a mode is not in `MODES`, or the list is empty.
     """
 
-    # The modes, each with its name in `config.json`.
+    # The modes; the value is the field in `config.json`.
     MODES: ClassVar = {
         "cls": "pooling_mode_cls_token",
         "max": "pooling_mode_max_tokens",
@@ -48,7 +49,8 @@ class Pooling(Module):
         modes = ["mean_sqrt_len_tokens" if name == "mean_sqrt_len" else name for name in modes]
         unknown = [name for name in modes if name not in self.MODES]
         if unknown or not modes:
-            raise ModelError(f"pooling mode {listed(unknown) or 'missing'}; choose one of {listed(self.MODES)}")
+            problem = f"unsupported pooling mode {listed(unknown)}" if unknown else "no pooling mode"
+            raise ModelError(f"{problem}; choose one of {listed(self.MODES)}")
         self.hidden_size = hidden_size
         self.modes = modes
         self.include_prompt = include_prompt
@@ -58,12 +60,12 @@ class Pooling(Module):
         """Read the module from a folder.
 
         Raises:
-            ModelError: `config.json` is missing or incomplete, or has an unknown mode.
+            ModelError: `config.json` is missing or invalid, has no embedding dimension, or has an unsupported mode.
         """
         config = read_json(folder / "config.json")
         size = config.get("word_embedding_dimension", config.get("embedding_dimension"))
         if not isinstance(size, int):
-            raise ModelError(f"{folder / 'config.json'} has no embedding dimension")
+            raise ModelError(f"{folder / 'config.json'}: embedding_dimension must be an integer, got {size!r}")
         modes = config.get("pooling_mode")
         if modes is None:
             switches = cls.MODES | cls._UNSUPPORTED
@@ -72,7 +74,7 @@ class Pooling(Module):
 
     @property
     def output_size(self) -> int:
-        """The dimension of an embedding: `hidden_size` for each mode."""
+        """The dimension of a sentence embedding: `hidden_size` times the number of modes."""
         return self.hidden_size * len(self.modes)
 
     def forward(self, features: Features) -> Features:
@@ -89,18 +91,21 @@ class Pooling(Module):
         return {**features, "sentence_embedding": pooled}
 
     def save(self, folder: Path) -> None:
-        """Write `config.json`."""
+        """Write `config.json`.
+
+        If the modes are not in the order of `MODES`, sentence-transformers before 5.4 cannot read the file.
+        """
         switches = {switch: mode in self.modes for mode, switch in self.MODES.items()}
         switches |= dict.fromkeys(self._UNSUPPORTED.values(), False)
         config: dict[str, Any] = {"word_embedding_dimension": self.hidden_size, **switches}
         if self.modes != [mode for mode in self.MODES if mode in self.modes]:
-            # Switches cannot store the order of modes. Only versions 5.4 and later read this form.
+            # One boolean field per mode cannot store the order of the modes, but a list can.
             config = {"embedding_dimension": self.hidden_size, "pooling_mode": self.modes}
         write_json(folder / "config.json", {**config, "include_prompt": self.include_prompt})
 
 
 def _pool_batch(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Pool a padded batch: `(batch, tokens, hidden) → (batch, hidden)`, 0 for sentences without tokens."""
+    """Pool a padded batch: `(batch, seq_len, hidden_size) → (batch, hidden_size)`. Empty sentences give zeros."""
     return _pool_nonempty(mode, tokens, mask).masked_fill(~mask.any(1, keepdim=True), 0)
 
 
@@ -121,10 +126,13 @@ def _pool_nonempty(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
     return _divide(mode, total, weights.sum(dim=1)).to(tokens.dtype)
 
 
-# The compiler would trace NumPy, and trace it again for each batch.
+# torch.compile would trace the NumPy code, and recompile it for each batch.
 @torch.compiler.disable
 def _pool_row(modes: list[str], tokens: Tensor, packing: Packing, prompt_length: int) -> Tensor:
-    """Pool a packed row: `(tokens, hidden) → (batch, modes · hidden)`, in the order of the caller's batch."""
+    """Pool a packed row: `(num_tokens, hidden_size) → (batch, num_modes · hidden_size)`.
+
+    The result has the order of the caller's batch. Empty sentences give zeros.
+    """
     if len(tokens) == 0:
         return tokens.new_zeros(len(packing), tokens.shape[1] * len(modes))
     num_skipped = np.minimum(packing.lengths, prompt_length)
@@ -146,7 +154,16 @@ def _pool_row(modes: list[str], tokens: Tensor, packing: Packing, prompt_length:
 
 
 def _reduce_segments(x: Tensor, lengths: Tensor, reduction: str) -> Tensor:
-    """Return the sum or maximum of each segment of consecutive rows: `(n, hidden), (batch,) → (batch, hidden)`."""
+    """Return the sum or maximum of each segment of consecutive rows of `x`.
+
+    Args:
+        x: rows `(n, hidden_size)`.
+        lengths: number of rows of each segment `(batch,)`.
+        reduction: "sum" or "max".
+
+    Returns:
+        One row per segment `(batch, hidden_size)`.
+    """
     if x.device.type in _SEGMENT_REDUCE_DEVICES:
         return torch.segment_reduce(x, reduction, lengths=lengths, axis=0, unsafe=True)
     segment = torch.repeat_interleave(lengths).unsqueeze(1).expand_as(x)
@@ -155,11 +172,14 @@ def _reduce_segments(x: Tensor, lengths: Tensor, reduction: str) -> Tensor:
 
 
 def _divide(mode: str, total: Tensor, count: Tensor) -> Tensor:
-    """Divide sums `(batch, hidden)` by the number of tokens `(batch, 1)`, or by its square root."""
+    """Divide `total` `(batch, hidden_size)` by the number of tokens `count` `(batch, 1)`, or by its square root."""
     count = count.clamp(min=1).to(total.dtype)
     return total / (count if mode == "mean" else count.sqrt())
 
 
 def _without_prompt(mask: Tensor, prompt_length: int) -> Tensor:
-    """Clear the first `prompt_length` tokens of each sentence in a mask `(batch, tokens)`, with padding on any side."""
+    """Set the mask `(batch, seq_len)` to 0 for the first `prompt_length` tokens of each sentence.
+
+    Padding may be on the left or on the right.
+    """
     return mask * (mask.cumsum(dim=1) > prompt_length)

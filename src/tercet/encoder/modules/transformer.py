@@ -1,4 +1,4 @@
-"""Transformer: sentences → token ids → token embeddings, on a padded batch or on a packed row."""
+"""Transformer: a module that tokenizes sentences and computes token embeddings."""
 
 import inspect
 import logging
@@ -26,31 +26,32 @@ from tercet.errors import ModelError
 logger = logging.getLogger(__name__)
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-# Tokenizers without a maximum length have a huge one, such as 1e30.
+# Tokenizers without a maximum length report a huge number, such as 1e30. Limits from this value on are ignored.
 _MAX_PLAUSIBLE_LENGTH = 100_000
-# An architecture that cannot run packed gets groups of sentences, each padded to its longest sentence, which has at
-# most this many times the tokens of the shortest.
+# If a model does not support packed batches, the batch is divided into groups of sentences, and each group is padded.
+# The longest sentence of a group has at most this many times the tokens of its shortest sentence.
 _MAX_LENGTH_RATIO = 1.5
-# The self-check switches dropout off, so two threads must not run it at the same time.
+# The self-check sets the model to evaluation mode, so two threads must not run it at the same time.
 _SELF_CHECK_LOCK = threading.RLock()
-_FALLBACK = "sentences are padded, in groups of similar length"
+_FALLBACK = "sentences are padded in groups of similar length"
 
 
 class Transformer(Module):
-    """A module that runs a `transformers` encoder, with its tokenizer.
+    """A module that runs an encoder of `transformers` and its tokenizer.
 
-    Its input is a padded batch (`input_ids` and `attention_mask` `(batch, tokens)`, from `tokenize`) or a packed batch
-    (`input_ids` `(1, tokens)` and `packing`, from `tercet.encoder.packing.pack`).
+    The input is a padded batch from `tokenize`, or a packed batch from `tercet.encoder.packing.pack`. See
+    `tercet.encoder.features` for their entries and shapes.
 
     Args:
-        auto_model: an encoder that returns `last_hidden_state` `(batch, tokens, hidden)`.
-        max_seq_length: maximum number of tokens of a sentence, special tokens included; longer sentences are
-            truncated. By default the maximum that tokenizer and position table allow.
-        do_lower_case: whether to lower-case texts before they are tokenized.
+        auto_model: an encoder whose first output is `last_hidden_state` `(batch, seq_len, hidden_size)`.
+        max_seq_length: maximum number of tokens of a sentence, including special tokens; longer sentences are
+            truncated. By default the maximum length of the tokenizer. In both cases it is reduced to the number of
+            positions of the model if this number is smaller.
+        do_lower_case: whether to lowercase the texts before tokenization.
 
     Attributes:
-        packing: whether a packed batch is computed without padding, if the architecture can. If False, the batch is
-            padded to its longest sentence.
+        packing: True (the default) to compute packed batches without padding if the architecture supports it. False to
+            pad every packed batch to its longest sentence.
     """
 
     def __init__(
@@ -74,14 +75,14 @@ class Transformer(Module):
     def load(
         cls, name_or_folder: str, settings_folder: Path | None = None, *, trust_remote_code: bool = False, **hub: Any
     ) -> "Transformer":
-        """Load an encoder from a folder or the hub; its weights must be safetensors.
+        """Load an encoder with safetensors weights from a folder or the hub.
 
         Args:
-            settings_folder: the folder of a saved model, with `sentence_bert_config.json`.
+            settings_folder: the folder of a saved model. Its `sentence_bert_config.json` is read if the file exists.
             hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
 
         Raises:
-            ModelError: the model has a decoder, or needs peft, which is not installed.
+            ModelError: the model is an encoder-decoder, or it is a peft adapter and peft is not installed.
         """
         common: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
@@ -101,20 +102,25 @@ class Transformer(Module):
 
     @property
     def hidden_size(self) -> int:
-        """The size of a token embedding."""
+        """The dimension of a token embedding."""
         return int(self.auto_model.config.hidden_size)
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Return texts as a padded batch: `input_ids` and `attention_mask` `(batch, tokens)`."""
+        """Tokenize texts into a padded batch on the CPU.
+
+        Returns:
+            `input_ids` `(batch, seq_len)` and `attention_mask` `(batch, seq_len)`. Some tokenizers add further
+            features, such as `token_type_ids`.
+        """
         return dict(self._tokenize(texts, padding=True, return_tensors="pt"))
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included, truncated to `max_seq_length`."""
+        """Return the token ids of each text, including special tokens, truncated to `max_seq_length`."""
         ids: list[list[int]] = self._tokenize(texts, return_attention_mask=False)["input_ids"] if texts else []
         return ids
 
     def token_counts(self, texts: list[str]) -> list[int]:
-        """Return the number of tokens of each text, special tokens included, before truncation."""
+        """Return the number of tokens of each text, including special tokens, before truncation."""
         if not texts:
             return []
         ids = self.tokenizer(self._normalize_case(texts), return_attention_mask=False)["input_ids"]
@@ -128,18 +134,21 @@ class Transformer(Module):
         return [text.lower() for text in texts] if self.do_lower_case else texts
 
     def forward(self, features: Features) -> Features:
-        """Add `token_embeddings`: `(batch, tokens, hidden)` of a padded batch, `(tokens, hidden)` of a packed one."""
+        """Return the features with `token_embeddings`.
+
+        Its shape is `(batch, seq_len, hidden_size)` for a padded batch, `(num_tokens, hidden_size)` for a packed batch.
+        """
         packing = features.get("packing")
         if packing is not None:
             return {**features, "token_embeddings": self._run_row(features["input_ids"], packing)}
         inputs = {name: features[name] for name in self._inputs if name in features}
         return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
 
-    # The compiler receives the layers, and not what NumPy computes around them.
+    # torch.compile compiles the layers that this method calls, but not the method itself, which uses NumPy.
     @torch.compiler.disable(recursive=False)
     def _run_row(self, input_ids: Tensor, packing: Packing) -> Tensor:
-        """Return the hidden states of a packed row: ids `(1, tokens)` → `(tokens, hidden)`."""
-        if input_ids.shape[1] == 0:  # All sentences are empty, and the tokenizer adds no special tokens.
+        """Return the hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`."""
+        if input_ids.shape[1] == 0:  # All sentences are empty and have no special tokens.
             return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
         if self.packing and self._runs_packed(input_ids.device):
             states: Tensor = run_packed(self.auto_model, input_ids, packing)
@@ -147,7 +156,12 @@ class Transformer(Module):
         return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
 
     def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:
-        """Return the hidden states of a packed row, computed on padded groups of sentences of similar length."""
+        """Compute the hidden states `(num_tokens, hidden_size)` of a packed row in padded groups of similar length.
+
+        Args:
+            max_length_ratio: maximum ratio of the longest to the shortest sentence of a group. The default puts all
+                sentences into one group.
+        """
         states = []
         for group in packing.similar_lengths(max_length_ratio):
             lengths = torch.from_numpy(packing.lengths[group]).to(input_ids.device)
@@ -161,9 +175,9 @@ class Transformer(Module):
         return torch.cat(states)
 
     def _token_type_ids(self, ids: Tensor) -> Tensor | None:
-        """Return the types `(batch, tokens)` that the tokenizer gives to single sentences, None if it has no types.
+        """Return the token type ids `(batch, seq_len)`, or None if the tokenizer has no token types.
 
-        In single sentences the type depends on the token alone.
+        Each input is one sentence and not a pair. Therefore the type of a token depends on its token id alone.
         """
         if "token_type_ids" not in self.tokenizer.model_input_names:
             return None
@@ -174,14 +188,17 @@ class Transformer(Module):
 
     @cached_property
     def _nonzero_token_types(self) -> dict[int, int]:
-        """The tokens whose type is not 0. Some tokenizers have one, for the token that represents the sentence."""
+        """The token types that are not 0, by token id. For example, XLNet gives its CLS token the type 2."""
         encoded = self._tokenize(["a"])
         types = zip(encoded["input_ids"][0], encoded["token_type_ids"][0], strict=True)
         return {token: token_type for token, token_type in types if token_type}
 
     @torch.compiler.disable
     def _runs_packed(self, device: torch.device) -> bool:
-        """Return whether packed rows can be used; runs the self-check once for each type of device and precision."""
+        """Return whether the model supports packed rows and passes the self-check.
+
+        The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`.
+        """
         supported = runs_packed(self.auto_model)
         key = (supported, device.type, self.auto_model.dtype, autocast_dtype(device), self.max_seq_length)
         with _SELF_CHECK_LOCK:
@@ -191,7 +208,7 @@ class Transformer(Module):
                 self._self_checks[1][key] = supported and self._passes_self_check(device)
                 if not supported:
                     kind = self.auto_model.config.model_type
-                    logger.info(f"{kind} does not run packed: {_FALLBACK}")
+                    logger.info(f"this {kind} model does not support packed batches; {_FALLBACK}")
             return self._self_checks[1][key]
 
     def _passes_self_check(self, device: torch.device) -> bool:
@@ -200,7 +217,9 @@ class Transformer(Module):
         problem = find_packing_problem(self.auto_model, features, self._run_padded)
         if problem:
             kind = self.auto_model.config.model_type
-            emit_warning(WarningKind.PACKING_DISABLED, f"{kind} {problem}, so {_FALLBACK}")
+            emit_warning(
+                WarningKind.PACKING_DISABLED, f"packing is off for this {kind} model, because it {problem}; {_FALLBACK}"
+            )
         return problem is None
 
     def save(self, folder: Path) -> None:
@@ -214,10 +233,10 @@ class Transformer(Module):
 
 
 def _base_model(name_or_folder: str) -> str:
-    """Return the model that a folder of adapters was trained on; any other folder or name is returned unchanged."""
+    """Return the name of the base model of a folder with a peft adapter; return any other folder or name unchanged."""
     adapter = Path(name_or_folder) / "adapter_config.json"
     if not adapter.exists() or (Path(name_or_folder) / "config.json").exists():
         return name_or_folder
     if not is_peft_available():
-        raise ModelError(f"{name_or_folder} has adapters for another model; install peft to load it")
+        raise ModelError(f"{name_or_folder} contains a peft adapter; run pip install peft to load it")
     return str(read_json(adapter)["base_model_name_or_path"])

@@ -1,10 +1,10 @@
-"""Batches without padding: the sentences of a batch lie end to end in one row of tokens.
+"""Run encoders on packed batches, which have no padding: one row contains the tokens of all sentences.
 
-packing.py         Packing, pack and split: rows of tokens and where their sentences lie
+packing.py         Packing, pack and split: concatenate the sentences of a batch, and record their lengths
 attention.py       attention within each sentence of a packed row
-architectures.py   which architectures run on a packed row, and how
-self_check.py      compares a model on a packed row with itself on a padded batch
-dropout.py         dropout masks that are quicker to draw on a CPU
+architectures.py   the architectures that are supported, and their forward pass on a packed row
+self_check.py      compare the hidden states of a packed row with those of a padded batch
+dropout.py         dropout that draws its masks faster on a CPU
 """
 
 from tercet.encoder.packing.packing import Packing, pack, split

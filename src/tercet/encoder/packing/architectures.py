@@ -1,9 +1,11 @@
-"""The architectures that run on a packed row, and how they do it.
+"""Run the supported architectures on a packed row.
 
-Most of them accept position ids and pass unknown arguments to the attention interface of `transformers`, so their own
-`forward` runs. MPNet does not use the interface: its attention has a learned bias that depends on the distance of two
-tokens. So this file calls the layers of MPNet one by one. To add an architecture that uses the interface, add its
-`model_type` to the first list. `tercet.encoder.packing.self_check` compares every model with itself on a padded batch.
+Most architectures accept position ids and pass unknown arguments on to the attention interface of `transformers`. Their
+`forward` runs unchanged. MPNet does not use this interface, because its attention has a learned bias that depends on
+the distance between two tokens. Therefore this file calls the layers of MPNet one by one.
+
+To add an architecture that uses the interface, add its `model_type` to `_USE_ATTENTION_INTERFACE`. Before a model is
+used, `tercet.encoder.packing.self_check` compares its hidden states of a packed row with those of a padded batch.
 """
 
 from collections.abc import Iterator
@@ -20,15 +22,15 @@ _USE_ATTENTION_INTERFACE = frozenset({
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert", "modernbert",
     "nomic_bert", "roberta", "xlm-roberta", "xlm-roberta-xl",
 })  # fmt: skip
-# Architectures that count positions from the index of the padding token. Some of them never run packed, but
-# `position_limit` needs them as well.
+# Architectures whose first position id is the index of the padding token plus 1. Some of them do not support packed
+# rows, but `position_limit` needs them.
 _POSITIONS_FROM_PADDING_INDEX = frozenset({
     "camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod",
 })  # fmt: skip
 
 
 def position_limit(config: Any) -> int | None:
-    """Return the maximum number of tokens that the position table allows, or None if there is no limit."""
+    """Return the maximum number of tokens by `max_position_embeddings`, or None if the configuration has no limit."""
     size = getattr(config, "max_position_embeddings", None)
     if size is None or size < 1:
         return None
@@ -36,9 +38,13 @@ def position_limit(config: Any) -> int | None:
 
 
 def runs_packed(auto_model: Any) -> bool:
-    """Return whether `run_packed` supports a model; attention that the user has chosen (not "sdpa") is kept."""
+    """Return whether `run_packed` supports a model.
+
+    False if the user has chosen another attention implementation than "sdpa" for an architecture that uses the
+    attention interface, because `run_packed` would replace it.
+    """
     if any(config.is_prompt_learning for config in getattr(auto_model, "peft_config", {}).values()):
-        return False  # The prompts of peft are tokens that the model adds by itself.
+        return False  # Prompt learning of peft adds tokens to the input inside the model.
     base = _without_adapters(auto_model)
     if isinstance(base, MPNetModel):
         return not any(map(_is_hooked, _bypassed_modules(base)))
@@ -46,13 +52,13 @@ def runs_packed(auto_model: Any) -> bool:
     if config.model_type not in _USE_ATTENTION_INTERFACE or getattr(config, "is_decoder", False):
         return False
     if getattr(config, "chunk_size_feed_forward", 0):
-        return False  # The model would cut the row of tokens into chunks.
+        return False  # The number of tokens would have to be a multiple of the chunk size.
     return config._attn_implementation in ("sdpa", ATTENTION_NAME)
 
 
 @torch.compiler.disable(recursive=False)
 def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
-    """Return the last hidden states of a packed row: ids `(1, tokens)` → `(tokens, hidden)`."""
+    """Return the last hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`."""
     positions = torch.from_numpy(packing.positions).to(input_ids.device).unsqueeze(0)
     if auto_model.config.model_type in _POSITIONS_FROM_PADDING_INDEX:
         positions = _positions_after_padding(input_ids, positions, _padding_index(auto_model.config))
@@ -62,7 +68,7 @@ def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
         return _run_mpnet(base, input_ids, positions, layout)
     if auto_model.config._attn_implementation != ATTENTION_NAME:
         base.set_attn_implementation(ATTENTION_NAME)
-    # `transformers` builds no mask if it receives one of four dimensions. Attention uses the layout instead.
+    # `transformers` builds no mask if it receives a mask with four dimensions. The attention uses only the layout.
     no_mask = torch.zeros(1, 1, 1, 1, device=input_ids.device)
     output = auto_model(input_ids=input_ids, attention_mask=no_mask, position_ids=positions, packed_layout=layout)
     states: Tensor = output[0]
@@ -70,7 +76,7 @@ def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
 
 
 def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedLayout) -> Tensor:
-    """Run `MPNetModel.forward` on a packed row, layer by layer with the modules of the model."""
+    """Compute the forward pass of `MPNetModel` on a packed row by calling its layers one by one."""
     states: Tensor = model.embeddings(input_ids=input_ids, position_ids=positions)
     buckets = zip(layout.buckets, layout.masks(), strict=True)
     biases = [_position_bias(model.encoder, bucket.shape[1], mask) for bucket, mask in buckets]
@@ -86,7 +92,7 @@ def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedL
 
 
 def _bypassed_modules(model: Any) -> Iterator[torch.nn.Module]:
-    """Yield the modules whose `forward`, and so whose hooks, `_run_mpnet` does not call."""
+    """Yield the modules whose `forward` is not called by `_run_mpnet`. Their forward hooks would not run either."""
     yield from (model, model.encoder)
     for layer in model.encoder.layer:
         yield from (layer, layer.attention, layer.attention.attn)
@@ -97,9 +103,17 @@ def _is_hooked(module: torch.nn.Module) -> bool:
 
 
 def _position_bias(encoder: MPNetEncoder, width: int, segment_mask: Tensor | None) -> Tensor:
-    """Return the bias of attention by distance `(1 or rows, heads, width, width)`, −inf between sentences.
+    """Return the relative position bias of MPNet, with −inf for two cells of different sentences.
 
-    Two cells of a row are as far apart as their tokens are in the sentence, so all rows have the same bias.
+    The tokens of a sentence are in consecutive cells. Therefore the distance between two cells equals the distance
+    between their tokens, and all rows have the same bias.
+
+    Args:
+        width: number of cells of a row.
+        segment_mask: boolean mask `(num_rows, 1, width, width)`, False for two cells of different sentences.
+
+    Returns:
+        The bias `(num_rows, num_heads, width, width)`, or `(1, num_heads, width, width)` without a mask.
     """
     cells = encoder.relative_attention_bias.weight.new_empty(1, width)
     bias: Tensor = encoder.compute_position_bias(cells)
@@ -107,7 +121,10 @@ def _position_bias(encoder: MPNetEncoder, width: int, segment_mask: Tensor | Non
 
 
 def _positions_after_padding(input_ids: Tensor, positions: Tensor, padding: int) -> Tensor:
-    """Return positions counted from the padding index `(1, tokens)`; padding tokens inside a text are not counted."""
+    """Return position ids `(1, num_tokens)` that start at `padding` + 1 in each sentence, as in RoBERTa.
+
+    A padding token inside a text gets the position `padding`, and is not counted for the tokens after it.
+    """
     is_real = (input_ids != padding).long()
     num_before = is_real.cumsum(1) - is_real
     start = torch.arange(positions.shape[1], device=positions.device) - positions
@@ -119,5 +136,5 @@ def _padding_index(config: Any) -> int:
 
 
 def _without_adapters(auto_model: Any) -> Any:
-    """Return the model inside a peft wrapper, or the model itself."""
+    """Return the base model of a peft model; return any other model unchanged."""
     return auto_model.get_base_model() if hasattr(auto_model, "get_base_model") else auto_model

@@ -1,9 +1,12 @@
-"""Attention within the sentences of a packed row, for every model that uses the attention interface of `transformers`.
+"""Compute attention within each sentence of a packed row.
 
-The sentences are grouped into buckets by length. A bucket is a batch of rows of equal width: several short sentences
-share a row, and a mask separates them. Attention runs once per bucket. The masked pairs cost little, because attention
-over short rows is a few percent of the work of the linear layers. Many sentences of one length fill their rows and need
-no mask. On CUDA, in half precision and without dropout, torch's variable-length attention runs on the row itself.
+The sentences are grouped into buckets by length. A bucket is a batch of rows of equal width. Several short sentences
+share a row, and a mask prevents attention between them. Attention runs once per bucket. The masked pairs are computed
+and discarded. This costs little: attention over short rows needs a few percent of the time of the linear layers.
+If many sentences have the same length, each of them fills a row, and no mask is needed.
+
+On a CUDA GPU, in half precision and without dropout, torch's variable-length attention runs on the packed row instead;
+see `_can_use_varlen`.
 """
 
 import inspect
@@ -27,31 +30,32 @@ try:
     from torch.nn.attention.varlen import varlen_attn
 
     _VARLEN_HAS_SCALE_AND_WINDOW = {"scale", "window_size"} <= inspect.signature(varlen_attn).parameters.keys()
-except ImportError:  # an older torch
+except ImportError:  # Older versions of torch have no variable-length attention.
     _VARLEN_HAS_SCALE_AND_WINDOW = False
 
-# The name of this attention in `config._attn_implementation`. Without a packed row it does the same as "sdpa".
+# The name of this attention in `config._attn_implementation`. On a padded batch it is the same as "sdpa".
 ATTENTION_NAME = "tercet_packed"
-# The row width of the first bucket, in which sentences share rows; each further bucket is twice as wide. Wider rows
-# compute more masked pairs, narrower rows have more unused cells.
+# The maximum row width of the first bucket with shared rows. The width doubles for each further bucket. Wider rows
+# compute more masked pairs; narrower rows have more unused cells.
 FIRST_BUCKET_WIDTH = 32
-# Sentences of one length that have together at least this many tokens get a bucket without a mask.
+# If all sentences of one length have in total at least this many tokens, they get a bucket without a mask.
 MIN_TOKENS_UNMASKED = 256
-# On a CPU and up to this row width, two products and a softmax are quicker than torch's fused attention.
+# On a CPU and up to this row width, two matrix products and a softmax are faster than torch's fused attention.
 MAX_UNFUSED_WIDTH = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LengthBucket:
-    """Sentences of similar length, as rows of cells; a cell holds one token or is unused.
+    """Sentences of similar length, arranged in rows of cells. A cell contains one token or is unused.
 
     Attributes:
         num_tokens: number of tokens in the bucket.
-        shape: number of rows, and number of cells of a row (the width).
-        token_of_cell: the token in each cell, 0 in unused cells `(rows · width,)`; None if cell i holds token i.
-        cell_of_token: the cell of each token `(num_tokens,)`; None if token i is in cell i.
-        segment_mask: True for two cells of the same sentence, or two unused cells `(rows, 1, width, width)`; None
-            if every row is one sentence without unused cells.
+        shape: `(num_rows, width)`, where the width is the number of cells of a row.
+        token_of_cell: index of the token in each cell `(num_rows · width,)`, 0 for unused cells; None if token i is in
+            cell i.
+        cell_of_token: index of the cell of each token `(num_tokens,)`; None if token i is in cell i.
+        segment_mask: boolean mask `(num_rows, 1, width, width)`, True for two cells of a row that belong to the same
+            sentence or are both unused; None if every sentence fills one row.
     """
 
     num_tokens: int
@@ -61,23 +65,23 @@ class LengthBucket:
     segment_mask: Tensor | None = None
 
     def to_rows(self, x: Tensor) -> Tensor:
-        """Copy tokens into cells: `(tokens, heads, size)` → `(rows, heads, width, size)`."""
+        """Copy tokens to their cells: `(num_tokens, num_heads, head_dim) → (num_rows, num_heads, width, head_dim)`."""
         cells = x if self.token_of_cell is None else x.index_select(0, self.token_of_cell)
         rows: Tensor = cells.unflatten(0, self.shape).transpose(1, 2)
         return rows
 
     def to_tokens(self, rows: Tensor) -> Tensor:
-        """Copy cells back to tokens: `(rows, heads, width, size)` → `(tokens, heads, size)`."""
+        """Copy cells back to tokens: `(num_rows, num_heads, width, head_dim) → (num_tokens, num_heads, head_dim)`."""
         x = rows.transpose(1, 2).flatten(0, 1)
         return x if self.cell_of_token is None else x.index_select(0, self.cell_of_token)
 
 
 class PackedLayout:
-    """The buckets of a packed row. It is built once per batch and used by every layer.
+    """The buckets of a packed row. They are built once per batch and used by every layer.
 
     Attributes:
-        buckets: all sentences, in the order of the row.
-        cu_seqlens: the index of the first token of each sentence, then the number of all tokens `(batch + 1,)`.
+        buckets: the buckets of all sentences that have tokens, in the order of the packed row.
+        cu_seqlens: the cumulative sentence lengths `(batch + 1,)`, starting with 0.
         max_seqlen: number of tokens of the longest sentence.
     """
 
@@ -98,10 +102,12 @@ class PackedLayout:
         self._masks: dict[int | None, list[Tensor | None]] = {}
 
     def masks(self, window: int | None = None) -> list[Tensor | None]:
-        """Return for each bucket the pairs of cells that attend to each other, None for all pairs.
+        """Return one boolean mask per bucket.
+
+        True allows attention between two cells of a row. None instead of a mask allows it between all cells of a row.
 
         Args:
-            window: cells of one sentence also have to be less than `window` apart; None for no limit.
+            window: if not None, two cells also have to be less than `window` cells apart (sliding-window attention).
         """
         if window not in self._masks:
             self._masks[window] = [self._mask(bucket, window) for bucket in self.buckets]
@@ -126,11 +132,13 @@ def attend(
     dropout_p: float = 0.0,
     scale: float | None = None,
 ) -> Tensor:
-    """Compute attention of each token to the tokens of its sentence: three tensors `(tokens, heads, size)` → the same.
+    """Compute attention of each token to the tokens of its sentence.
+
+    `query`, `key`, `value` and the result are each `(num_tokens, num_heads, head_dim)`.
 
     Args:
-        masks: one per bucket, as `scaled_dot_product_attention` takes them; see `PackedLayout.masks`.
-        scale: a factor for the scores; by default 1 / √size.
+        masks: one `attn_mask` of `scaled_dot_product_attention` per bucket; see `PackedLayout.masks`.
+        scale: factor of the attention scores; by default 1 / √head_dim.
     """
     sizes = [bucket.num_tokens for bucket in layout.buckets]
     outputs = []
@@ -147,7 +155,7 @@ def attend(
 def _unfused_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float, *, scale: float | None
 ) -> Tensor:
-    """Compute `scaled_dot_product_attention` by its formula, with the dropout of this package."""
+    """Compute the formula of `scaled_dot_product_attention`, with `tercet.encoder.packing.dropout`."""
     scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
@@ -156,7 +164,10 @@ def _unfused_attention(
 
 
 def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket]:
-    """Yield buckets, each twice as wide as the last, for sentences with these lengths, ascending `(sentences,)`."""
+    """Yield the buckets of sentences with the ascending `lengths` `(num_sentences,)`.
+
+    The maximum row width starts at `FIRST_BUCKET_WIDTH` and doubles from bucket to bucket.
+    """
     width = FIRST_BUCKET_WIDTH
     while len(lengths):
         num_sentences = int(np.searchsorted(lengths, width, side="right"))
@@ -166,9 +177,10 @@ def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket
 
 
 def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> LengthBucket:
-    """Fill rows of at most `max_width` cells with sentences, in their order.
+    """Fill rows of at most `max_width` cells with sentences, in the order of the sentences.
 
-    If not even the two shortest sentences fit into one row, each sentence has a row, as wide as the longest sentence.
+    If the two shortest sentences together are longer than `max_width`, each sentence gets one row, and the row width is
+    the length of the longest sentence.
     """
     num_tokens, longest = int(lengths.sum()), int(lengths[-1])
     share_rows = len(lengths) > 1 and lengths[0] + lengths[1] <= max_width
@@ -181,7 +193,7 @@ def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> Length
         row[sentence], offset[sentence] = last_row, used
         used += length
     shape = (last_row + 1, width)
-    if shape == (len(lengths), lengths[0]):  # The shortest sentence, and so every one, fills a row.
+    if shape == (len(lengths), lengths[0]):  # All sentences have the same length, and each fills one row.
         return LengthBucket(num_tokens=num_tokens, shape=shape)
     starts = np.cumsum(lengths) - lengths
     tokens = np.arange(num_tokens)
@@ -211,7 +223,11 @@ def _attention(
     packed_layout: PackedLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Run attention as a layer of `transformers` calls it; query, key and value are `(batch, heads, tokens, size)`."""
+    """Compute attention with the signature of the attention interface of `transformers`.
+
+    `query` is `(batch, num_heads, seq_len, head_dim)`; `key` and `value` may have fewer heads. Without a packed layout,
+    the result is that of "sdpa".
+    """
     if packed_layout is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
@@ -219,7 +235,7 @@ def _attention(
     return _packed_attention(query, key, value, packed_layout, dropout, scaling, sliding_window), None
 
 
-# Compiled, it would be compiled again for the layout of each batch.
+# torch.compile would recompile this function for each batch, because every batch has another layout.
 @torch.compiler.disable
 def _packed_attention(
     query: Tensor,
@@ -230,8 +246,11 @@ def _packed_attention(
     scale: float | None,
     window: int | None,
 ) -> Tensor:
-    """Run attention on a packed row: `(1, heads, tokens, size)` → `(1, tokens, heads, size)`."""
-    if key.shape[1] != query.shape[1]:  # In grouped-query attention several queries use one key.
+    """Compute attention on a packed row.
+
+    Shapes: `(1, num_heads, num_tokens, head_dim) → (1, num_tokens, num_heads, head_dim)`.
+    """
+    if key.shape[1] != query.shape[1]:  # Grouped-query attention: several query heads use one key head.
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
     if not dropout_p and _can_use_varlen(q, k, v):
@@ -245,7 +264,11 @@ def _packed_attention(
 
 
 def _can_use_varlen(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Return whether torch's variable-length attention supports the tensors: half precision, on Ampere or later."""
+    """Return whether torch's variable-length attention supports the tensors.
+
+    It needs a recent torch, an NVIDIA GPU of the Ampere generation or later, half precision, and a head dimension that
+    is a multiple of 8 and at most 256.
+    """
     if not q.is_cuda or not _VARLEN_HAS_SCALE_AND_WINDOW or q.shape[-1] % 8 or q.shape[-1] > 256:
         return False
     half = q.dtype in (torch.float16, torch.bfloat16) and q.dtype == k.dtype == v.dtype

@@ -1,8 +1,9 @@
-"""Dropout whose mask is quicker to draw on a CPU, where drawing masks took a tenth of a training step.
+"""Dropout that draws its masks faster on a CPU.
 
-`torch` draws one 64-bit random number for each element of a mask. Here one number serves four elements with 16 bits
-each, so the probability is rounded to a multiple of 1/65536. Elements that are kept are scaled by the rounded
-probability, so the expected value is exact.
+Drawing the masks with `torch.nn.Dropout` took a tenth of a training step on a CPU. `torch` draws one 64-bit random
+number per element of a mask. This file draws one 64-bit number per four elements, and uses 16 bits for each element.
+Therefore the probability p is rounded to a multiple of 1/65536. The kept elements are multiplied by 1 / (1 − p), also
+with the rounded p, so the expected value of each element is unchanged.
 """
 
 import torch
@@ -13,7 +14,7 @@ _STEPS = 1 << 16
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Return `x` with each element set to 0 with probability `p`, and the others multiplied by 1 / (1 − p)."""
+    """Set each element of `x` to 0 with probability `p`, and multiply the other elements by 1 / (1 − p)."""
     num_zero_steps = round(p * _STEPS)
     if x.device.type != "cpu" or not 0 < num_zero_steps < _STEPS:
         return F.dropout(x, p)
@@ -25,7 +26,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """A `torch.nn.Dropout` that draws its mask with `dropout`."""
+    """A `torch.nn.Dropout` that draws its masks faster on a CPU; see `dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply dropout in training mode; return `x` in evaluation mode."""
@@ -33,7 +34,7 @@ class Dropout(nn.Dropout):
 
 
 def replace_dropout(model: nn.Module) -> None:
-    """Turn the dropout layers of a model into `Dropout`, in place; they have no weights, so nothing else changes."""
+    """Change the class of all `torch.nn.Dropout` layers of a model to `Dropout`; layers with `inplace=True` stay."""
     for module in model.modules():
         if type(module) is nn.Dropout and not module.inplace:
             module.__class__ = Dropout

@@ -1,7 +1,8 @@
-"""Packing: the sentences of a batch, end to end in one row of tokens without padding, the shortest first.
+"""Pack the sentences of a batch into one row of tokens without padding, sorted by length, the shortest first.
 
-Layers that work on single tokens (embeddings, linear layers, normalization) receive a row `(1, tokens, hidden)` and
-compute nothing for padding. Only attention needs to know where a sentence ends: see `tercet.encoder.packing.attention`.
+Layers that process each token alone (embeddings, linear layers, normalization) receive the row
+`(1, num_tokens, hidden_size)`, and need no change. Only attention has to know where each sentence starts and ends; see
+`tercet.encoder.packing.attention`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,11 @@ from tercet.encoder.features import Features
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Packing:
-    """The positions of the sentences of a batch in its row of tokens.
+    """The lengths and the order of the sentences in a packed row.
 
     Attributes:
-        lengths: number of tokens of each sentence, ascending `(batch,)`.
-        sort_order: the index in the caller's batch of each packed sentence `(batch,)`.
+        lengths: number of tokens of each sentence of the row `(batch,)`, in ascending order.
+        sort_order: index in the caller's batch of each sentence of the row `(batch,)`.
     """
 
     lengths: np.ndarray
@@ -33,29 +34,30 @@ class Packing:
 
     @cached_property
     def cu_seqlens(self) -> np.ndarray:
-        """The index of the first token of each sentence, then the number of all tokens `(batch + 1,)`."""
+        """Cumulative sentence lengths `(batch + 1,)`, starting with 0. Sentence i starts at token `cu_seqlens[i]`."""
         return np.concatenate([[0], np.cumsum(self.lengths)])
 
     @cached_property
     def positions(self) -> np.ndarray:
-        """The position of each token in its sentence, from 0 `(tokens,)`."""
+        """The position of each token in its sentence `(num_tokens,)`, starting at 0."""
         positions: np.ndarray = np.arange(self.cu_seqlens[-1]) - np.repeat(self.cu_seqlens[:-1], self.lengths)
         return positions
 
     @cached_property
     def inverse_order(self) -> np.ndarray:
-        """The index in the row of each sentence of the caller's batch `(batch,)`."""
+        """The index in the row of each sentence of the caller's batch `(batch,)`: the inverse of `sort_order`."""
         return np.argsort(self.sort_order)
 
     def select(self, sentences: slice) -> "Packing":
-        """Return the packing of a row that has only some of the sentences, in their packed order."""
+        """Return the packing of a row of only the given slice of sentences; their order in the row is unchanged."""
         lengths = self.lengths[sentences]
         return Packing(lengths=lengths, sort_order=np.arange(len(lengths)))
 
     def similar_lengths(self, max_ratio: float) -> Iterator[slice]:
-        """Yield slices of the sentences whose longest has at most `max_ratio` times the tokens of the shortest.
+        """Yield slices of sentences of similar length.
 
-        Sentences without tokens are in no slice.
+        The longest sentence of a slice has at most `max_ratio` times the tokens of its shortest sentence. Sentences
+        without tokens are skipped.
         """
         start = int(np.searchsorted(self.lengths, 0, side="right"))
         while start < len(self):
@@ -65,7 +67,7 @@ class Packing:
 
 
 def pack(token_ids: Sequence[Sequence[int]]) -> Features:
-    """Return the features of a packed batch: `input_ids` `(1, tokens)` and `packing`.
+    """Return the features of a packed batch: `input_ids` `(1, num_tokens)` and `packing`.
 
     Args:
         token_ids: the token ids of each sentence, see `SentenceTransformer.token_ids`.
@@ -83,10 +85,10 @@ def pack(token_ids: Sequence[Sequence[int]]) -> Features:
 
 
 def split(features: Features, max_tokens: int) -> Iterator[tuple[Features, Tensor]]:
-    """Yield a packed batch in chunks of at most `max_tokens` tokens; a longer sentence is a chunk by itself.
+    """Split a packed batch into chunks of at most `max_tokens` tokens. A longer sentence is the only one of its chunk.
 
-    Returns:
-        For each chunk, its features and the indices of its sentences in the caller's batch `(sentences,)`.
+    Yields:
+        The features of a chunk, and the indices of its sentences in the caller's batch `(num_sentences,)`.
     """
     packing: Packing = features["packing"]
     start = 0

@@ -1,11 +1,12 @@
-"""The self-check of packing: a model must compute on a packed row what it computes on a padded batch.
+"""Check that a model computes the same hidden states on a packed row as on a padded batch.
 
-`Transformer` runs it before the first packed batch, once for each type of device and precision. So a list of
-architectures that is wrong, or a model with changed code, costs speed and never correctness.
+`Transformer` runs this self-check before the first packed batch, and again if the device type, precision or maximum
+length changes. A model that fails the check runs on padded batches. It is slower, but its embeddings are correct.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from tercet.encoder.features import Features
 from tercet.encoder.packing.architectures import run_packed
 from tercet.encoder.packing.packing import Packing
 
-# Sentences of several lengths: one without words, several that share a row of attention, and one longer than a row.
+# The lengths cover three cases: no words, short sentences that share a row of attention, and a sentence that does not
+# share a row.
 PROBE_SENTENCES = [" ".join(["a quick test of one sentence"] * times) for times in (0, 1, 2, 4, 30)]
-# The largest difference that two orders of summation explain, relative to the largest absolute value. Attention to
-# wrong tokens gives a larger difference.
+# Maximum difference between packed and padded hidden states, relative to the largest absolute value. Rounding causes a
+# smaller difference; attention to wrong tokens causes a larger one.
 _TOLERANCE = {torch.float16: 0.03, torch.bfloat16: 0.1}
 _FLOAT32_TOLERANCE = 2e-3
 
@@ -26,15 +28,20 @@ _FLOAT32_TOLERANCE = 2e-3
 def find_packing_problem(
     auto_model: Any, features: Features, run_padded: Callable[[Tensor, Packing], Tensor]
 ) -> str | None:
-    """Return why packed rows cannot be used with a model under the present precision, or None if they can.
+    """Run a model on a packed row and with padding, and return the problem of the packed row, or None.
+
+    The check uses the current dtype of the model and the current autocast mode.
 
     Args:
-        auto_model: the encoder; its dropout is off while the check runs.
+        auto_model: the encoder. It is in evaluation mode while the check runs.
         features: the probe sentences as a packed batch, on the model's device.
-        run_padded: computes the hidden states `(tokens, hidden)` of the same packed batch with padding.
+        run_padded: computes the hidden states `(num_tokens, hidden_size)` of the same packed batch with padding.
+
+    Returns:
+        A phrase whose subject is the model, such as "fails on packed batches (…)", or None if there is no problem.
 
     Raises:
-        torch.OutOfMemoryError: the device has no memory left, which says nothing about the model.
+        torch.OutOfMemoryError: the device is out of memory. This is not a problem of the model.
     """
     input_ids, packing = features["input_ids"], features["packing"]
     attention_before = auto_model.config._attn_implementation
@@ -47,22 +54,25 @@ def find_packing_problem(
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             if auto_model.config._attn_implementation != attention_before:
                 auto_model.set_attn_implementation(attention_before)
-            return f"does not run packed ({str(error).splitlines()[0]})"
+            return f"fails on packed batches ({shorten(f'{type(error).__name__}: {error}', 300, placeholder=' …')})"
     dtype = autocast_dtype(input_ids.device) or packed.dtype
     difference = float((packed.cpu() - padded).abs().max() / padded.abs().max())
     if difference <= _TOLERANCE.get(dtype, _FLOAT32_TOLERANCE):
         return None
-    return f"computes other values packed than padded (they differ by {difference:.0e} of the largest value)"
+    return (
+        "returns different hidden states for packed and for padded batches "
+        f"(the largest difference is {difference:.0e} of the largest value)"
+    )
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """Return the precision of autocast on a device, or None if autocast is off."""
+    """Return the dtype of autocast on a device, or None if autocast is off."""
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
 
 
 @contextmanager
 def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off while the block runs, then give each module its mode back."""
+    """Set the model to evaluation mode while the block runs, then restore the mode of each module."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,10 +1,10 @@
-"""Labels that are probably wrong, found by cross-validation.
+"""Find label issues (sentences whose label is probably wrong) by cross-validation.
 
-issues.py       find_label_issues, the list of probably wrong labels
+issues.py       `find_label_issues`, which returns the list of label issues
 score.py        the log-odds of each label
-folds.py        folds in which copies of a text stay together
+folds.py        folds for cross-validation; copies of a text are in the same fold
 logistic.py     logistic regression on embeddings
-neighbours.py   nearest neighbours, and the vote of their labels
+neighbours.py   nearest neighbours and the vote of their labels
 """
 
 from tercet.inspection.label_issues.issues import LabelIssue, find_label_issues, list_label_issues

@@ -1,7 +1,7 @@
-"""Folds for cross-validation: each label is checked by a model that was fitted without it.
+"""Divide rows into folds for cross-validation. Each fold is scored by a model fitted to the other folds.
 
-Copies of a text share a fold, so that no copy confirms the label of another. The folds depend on the texts, the labels
-and the seed, and not on the order of the rows.
+Copies of a text are in the same fold. Otherwise one copy would confirm a wrong label of another copy. The folds depend
+on the texts, the label ids and the seed, but not on the order of the rows.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ import numpy as np
 
 
 def deal_folds(keys: Sequence[str], label_ids: np.ndarray, num_folds: int, seed: int = 0) -> np.ndarray:
-    """Return the fold of each row, `(n,)`; each label is spread over as many folds as possible.
+    """Return the fold `(n,)` of each of n rows. The rows of a label are spread over as many folds as possible.
 
     Args:
-        keys: rows with the same key share a fold.
-        label_ids: the label of each row, `(n,)`. A key with several labels is dealt with the first of them.
+        keys: the n keys. Rows with the same key are in the same fold.
+        label_ids: the label ids `(n,)`. A key with several labels counts as a key of the smallest label id.
         num_folds: the number of folds.
         seed: the same seed gives the same folds.
     """
@@ -23,7 +23,7 @@ def deal_folds(keys: Sequence[str], label_ids: np.ndarray, num_folds: int, seed:
     for key, label_id in zip(keys, label_ids.tolist(), strict=True):
         label_of_key[key] = min(label_id, label_of_key.get(key, label_id))
     salt = str(seed).encode()[:16]
-    # A lone surrogate cannot be encoded as UTF-8; for the hash, any distinct bytes will do.
+    # "surrogatepass" encodes lone surrogates too, which plain UTF-8 rejects.
     order = sorted(
         label_of_key,
         key=lambda key: (label_of_key[key], blake2b(key.encode("utf-8", "surrogatepass"), salt=salt).digest()),

@@ -1,4 +1,4 @@
-"""Label issues: the sentences whose label is probably wrong, with the label that they probably should have."""
+"""List the label issues: sentences whose label is probably wrong, each with a suggested label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class LabelIssue:
     """A sentence whose label is probably wrong.
 
     Attributes:
-        row: its row, counted from 0.
+        row: the row number, counted from 0.
         text: the sentence.
-        label: the label that the data give it.
+        label: the label in the data.
         suggested_label: the likeliest other label.
-        log_odds: the natural logarithm of how much likelier that label is; above 0.
+        log_odds: the natural logarithm of how many times likelier `suggested_label` is than `label`; above 0.
     """
 
     row: int
@@ -39,19 +39,20 @@ def find_label_issues(
 ) -> list[LabelIssue]:
     """Return the sentences whose label is probably wrong, the largest log-odds first.
 
-    Each label is checked by sentences of other folds: a logistic regression on the embeddings, and a vote of the
-    nearest neighbours. Copies of a text share a fold. Source: see `tercet.inspection.label_issues.score`.
+    The labels are checked by cross-validation. For each fold, a logistic regression on the embeddings and a vote of the
+    nearest neighbours use the sentences of the other folds only. Copies of a text are in the same fold. Source: see
+    `tercet.inspection.label_issues.score`.
 
     Args:
-        texts: the sentences.
-        labels: their labels.
-        embeddings: their embeddings, `(n, dim)`.
-        seed: of the folds; the same seed gives the same result.
-        show_progress_bar: whether to show the progress over the folds.
+        texts: the n sentences.
+        labels: the n labels.
+        embeddings: the embeddings `(n, dim)`.
+        seed: the seed of the folds; the same seed gives the same result.
+        show_progress_bar: whether to show a progress bar over the folds.
 
     Raises:
         DataError: the numbers of texts and labels differ.
-        EmbeddingError: the numbers of embeddings and labels differ, or there is no row.
+        EmbeddingError: the numbers of embeddings and labels differ, or there are no embeddings.
 
     Example:
         >>> texts = [f"sentence {number}" for number in range(40)]
@@ -62,7 +63,7 @@ def find_label_issues(
         ['money']
     """
     if len(texts) != len(labels):
-        raise DataError(f"each text needs one label; got {len(texts)} texts and {len(labels)} labels")
+        raise DataError(f"pass one label for each text; got {len(texts)} texts and {len(labels)} labels")
     values, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     scores = score_texts(texts, label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
     return list_label_issues(scores, texts, label_ids, [str(value) for value in values])
@@ -80,9 +81,9 @@ def list_label_issues(
     Args:
         scores: the scores of the labels.
         texts: the n texts.
-        label_ids: their labels `(n,)`, indices into `label_names`.
+        label_ids: the label ids `(n,)`, indices into `label_names`.
         label_names: the names of the labels.
-        rows: the row of each text in the data, `(n,)`; by default 0 to n − 1.
+        rows: the row numbers `(n,)` of the texts in the data; by default 0 to n − 1.
     """
     return [
         LabelIssue(

@@ -1,9 +1,9 @@
-"""Multinomial logistic regression on embeddings, in blocks of rows.
+"""Fit a multinomial logistic regression on embeddings, in blocks of rows. The objective is
 
-    Σ over rows of −log softmax(x W + b)[label]  +  ½ λ ‖W‖²
+    Σ over rows of −log softmax(x Wᵀ + b)[label]  +  ½ λ ‖W‖²
 
-The objective is convex, so the result depends only on where L-BFGS stops. The gradient is (softmax − one-hot)ᵀ x,
-computed without autograd, so that only one block of `(rows, labels)` is in memory at a time.
+It is convex, so L-BFGS approaches a global minimum. The gradient by W is (softmax − one-hot)ᵀ x + λ W. It
+is computed without autograd, so that only one block of logits `(m, num_labels)` is in memory at a time.
 """
 
 from dataclasses import dataclass
@@ -13,29 +13,35 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _MAX_ITERATIONS = 40
-# Values of a block `(rows, labels)`: 16 MiB of float32.
+# The maximum number of logits in a block `(m, num_labels)`: 16 MiB of float32.
 _BLOCK_VALUES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticModel:
-    """A fitted model.
+    """A fitted logistic regression.
 
     Attributes:
-        weights: `(labels, dim)`.
-        bias: `(labels,)`; −inf for labels that were not in the data.
+        weights: W `(num_labels, dim)`.
+        bias: b `(num_labels,)`; −inf for the labels that were not in the data.
     """
 
     weights: Tensor
     bias: Tensor
 
     def log_probabilities(self, x: Tensor) -> Tensor:
-        """Return the log-probabilities of the labels: `(n, dim) → (n, labels)`."""
+        """Return the log-probability of each label for each row: `(n, dim) → (n, num_labels)`."""
         return F.log_softmax(torch.addmm(self.bias, x, self.weights.T), dim=1)
 
 
 def fit_logistic(x: Tensor, label_ids: Tensor, num_labels: int, penalty: float) -> LogisticModel:
-    """Fit a model to rows `(n, dim)` with labels `(n,)` below `num_labels`; `penalty` is λ.
+    """Fit a logistic regression.
+
+    Args:
+        x: the rows `(n, dim)`.
+        label_ids: the label ids `(n,)`, from 0 to `num_labels` − 1.
+        num_labels: the number of labels. Labels without a row get the probability 0.
+        penalty: λ, the weight of the squared norm of W.
 
     Source: Liu and Nocedal 1989 (L-BFGS), by `torch.optim.LBFGS` with a strong-Wolfe line search.
     """
@@ -59,7 +65,7 @@ def fit_logistic(x: Tensor, label_ids: Tensor, num_labels: int, penalty: float) 
             error = log_p.exp_().scatter_add_(1, given, log_p.new_full(given.shape, -1.0))
             gradient[:, :-1] += error.T @ rows
             gradient[:, -1] += error.sum(0)
-        # The line search works best on the mean, which does not grow with the number of rows.
+        # Return the mean instead of the sum, so that step lengths and tolerances do not depend on the number of rows.
         parameters.grad = gradient / len(x)
         return total / len(x)
 

@@ -1,7 +1,7 @@
-"""Nearest neighbours by cosine similarity, and the vote of their labels.
+"""Find nearest neighbours by cosine similarity, and let their labels vote.
 
-The embeddings are centred first: those of many encoders share a large common component, which hides the differences
-between their similarities.
+The mean of the embeddings is subtracted first. The embeddings of many encoders share a large common component, which
+makes all cosine similarities nearly equal.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ class Neighbours:
     """The neighbours of n rows.
 
     Attributes:
-        similarity: of the k nearest rows of other folds, nearest first, `(n, k)`; −inf where there are fewer than k.
-        row: the row numbers of those, `(n, k)`.
-        other_similarity: of the nearest row with another label and another text, `(n,)`; −inf if there is none.
-        other_row: the row number of that, `(n,)`.
+        similarity: the cosine similarities `(n, k)` of the k nearest rows of other folds, nearest first; −inf where the
+            other folds have fewer than k rows.
+        row: the row numbers `(n, k)` of these neighbours.
+        other_similarity: the cosine similarity `(n,)` of the nearest row with another label and another text; −inf if
+            there is no such row.
+        other_row: the row number `(n,)` of that row.
     """
 
     similarity: Tensor
@@ -30,28 +32,31 @@ class Neighbours:
 
 
 def centred(embeddings: Tensor) -> Tensor:
-    """Return rows `(n, dim)` less their mean, scaled so that the mean squared length is 1."""
+    """Return the rows `(n, dim)` with their mean subtracted, scaled to a mean squared norm of 1.
+
+    If all rows are equal, the result is 0.
+    """
     x = at_least_float32(embeddings)
-    # Squares of very large or very small values would not fit in float32.
+    # Scale first, because squares of very large or very small values would overflow or underflow in float32.
     x = (x / x.abs().max().clamp(min=torch.finfo(x.dtype).tiny)).float()
     x = x - x.mean(0)
     norm = x.square().sum(1).mean().sqrt()
-    # If all rows are equal, only rounding errors are left, and they have no meaningful direction.
+    # If all rows are equal, only rounding errors are left. They must not be scaled up.
     return x / norm if norm > 1e-6 else torch.zeros_like(x)
 
 
 def find_neighbours(
     x: Tensor, label_ids: Tensor, folds: Tensor, text_ids: Tensor, k: int, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbours:
-    """Find the neighbours of centred rows `(n, dim)`, block by block.
+    """Find the neighbours of each row, block by block.
 
     Args:
-        x: centred embeddings.
-        label_ids: labels `(n,)`.
-        folds: `(n,)`.
-        text_ids: a number for each text, `(n,)`; copies have the same number.
+        x: the centred embeddings `(n, dim)`.
+        label_ids: the label ids `(n,)`.
+        folds: the fold `(n,)` of each row.
+        text_ids: a number for each text `(n,)`. Copies of a text have the same number.
         k: the number of neighbours of each row.
-        block_bytes: the memory that a block may take.
+        block_bytes: the approximate memory of a block of distances, in bytes.
     """
     points = COSINE.prepare(x)
     blocks = []
@@ -67,9 +72,16 @@ def find_neighbours(
 
 
 def vote(neighbours: Neighbours, rows: Tensor, label_ids: Tensor, num_labels: int, temperature: float) -> Tensor:
-    """Return the fraction of votes that each label gets in some rows, `(rows, labels)`.
+    """Return the fraction of the votes for each label, `(m, num_labels)`.
 
     A neighbour votes for its label with the weight exp(similarity / temperature).
+
+    Args:
+        neighbours: the neighbours of all n rows.
+        rows: the row numbers `(m,)` for which to count the votes.
+        label_ids: the label ids `(n,)` of all rows.
+        num_labels: the number of labels.
+        temperature: the temperature of the weights; a lower one gives near neighbours more weight.
     """
     similarity = neighbours.similarity[rows]
     weights = ((similarity - similarity[:, :1]) / temperature).exp().nan_to_num(0.0)

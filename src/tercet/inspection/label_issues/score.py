@@ -1,16 +1,17 @@
-"""Scores of labels: how much likelier another label is than the given one, by cross-validation.
+"""Compute, by cross-validation, how much likelier another label is than the given one.
 
-Each sentence is checked by the sentences of the other folds (`folds.py`) in two ways: by a logistic regression that was
-fitted to them (`logistic.py`), and by a vote of the nearest ones (`neighbours.py`). For a label ℓ of sentence i,
+Each sentence is scored with the sentences of the other folds (`folds.py`) in two ways: p(ℓ | xᵢ) from a logistic
+regression that is fitted to them (`logistic.py`), and a vote of the nearest of them (`neighbours.py`). For sentence i
+and label ℓ,
 
     evidence(i, ℓ) = (2 log p(ℓ | xᵢ) + log(votes(i, ℓ) + 0.02)) / 3
     log_odds(i)    = evidence(i, best other label) − evidence(i, given label)
 
-Above 0 the label is a label issue: another one is likelier. Source of the out-of-fold probabilities: Northcutt et al.
-2021, "Confident Learning". Their ranking, by p(other) − p(given), finds fewer wrong labels, and so does a second fit
-without the first label issues; docs/architecture.md and docs/inspect.md have the measurements.
+A sentence is a label issue if its log-odds are above 0, that is, if another label is likelier. Source of the
+out-of-fold probabilities: Northcutt et al. 2021, "Confident Learning". See docs/concepts/label-issues.md for the method
+and docs/concepts/measured-quality.md for measurements.
 
-A label whose sentences are all in one fold cannot be checked; the log-odds of its sentences are nan.
+A label whose sentences are all in one fold cannot be checked. The log-odds of its sentences are NaN.
 """
 
 from collections.abc import Sequence
@@ -27,16 +28,18 @@ from tercet.inspection.label_issues.logistic import LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote
 from tercet.inspection.texts import text_keys
 
-# The constants were chosen by the number of planted wrong labels that are found; see docs/inspect.md.
+# The constants were chosen by how many of the labels that were changed on purpose are found; see the section "Are label
+# issues wrong labels?" of docs/concepts/measured-quality.md.
 NUM_FOLDS = 10
 NUM_NEIGHBOURS = 50
-VOTE_TEMPERATURE = 0.05  # in cosine similarity
+VOTE_TEMPERATURE = 0.05  # in units of cosine similarity
 VOTE_OFFSET = 0.02  # added to the fraction of votes, so that its logarithm is finite
-FIT_WEIGHT = 2.0  # relative to a weight of 1 for the vote
-PENALTY = 0.2  # for embeddings with a mean squared length of 1
-# L-BFGS starts at 0. Longer rows have smaller weights, so that its first step, of length 1, comes closer.
+FIT_WEIGHT = 2.0  # the weight of the logistic regression; the vote has weight 1
+PENALTY = 0.2  # λ of the logistic regression, for embeddings with a mean squared norm of 1
+# Factor by which the embeddings are multiplied before the fit. The solution W is then smaller by this factor, so it is
+# closer to 0, where L-BFGS starts. PENALTY is multiplied by its square, so the fitted probabilities do not change.
 _SCALE = 5.0
-# Values of a block `(rows, labels)`: 16 MiB of float32.
+# The maximum number of values in a block `(m, num_labels)`: 16 MiB of float32.
 _BLOCK_VALUES = 1 << 22
 
 
@@ -45,9 +48,10 @@ class LabelScores:
     """The scores of n labels.
 
     Attributes:
-        log_odds: above 0 if another label is likelier than the given one, nan if that is unknown: `(n,)`.
-        suggested: the likeliest other label, −1 if that is unknown: `(n,)`.
-        neighbours: the neighbours that voted.
+        log_odds: the log-odds `(n,)`: above 0 if another label is likelier than the given one, NaN if the label could
+            not be checked.
+        suggested: the label id `(n,)` of the likeliest other label; −1 if the label could not be checked.
+        neighbours: the neighbours of all rows.
     """
 
     log_odds: Tensor
@@ -55,7 +59,7 @@ class LabelScores:
     neighbours: Neighbours
 
     def ranked(self) -> Tensor:
-        """Return the rows with a label issue, the largest log-odds first; of equal ones, the first row first."""
+        """Return the row numbers of the label issues, the largest log-odds first; equal ones are in row order."""
         rows = (self.log_odds > 0).nonzero().flatten()
         return rows[self.log_odds[rows].argsort(descending=True, stable=True)]
 
@@ -68,14 +72,17 @@ def score_texts(
     seed: int = 0,
     show_progress_bar: bool = False,
 ) -> LabelScores:
-    """Score the labels `(n,)` of n texts with embeddings `(n, dim)`; copies of a text share a fold.
+    """Divide n texts into folds and score their labels. Copies of a text are in the same fold.
 
     Args:
-        texts: the texts.
-        label_ids: their labels, numbered from 0.
-        embeddings: their embeddings.
-        seed: of the folds; the same seed gives the same scores.
-        show_progress_bar: whether to show the progress over the folds.
+        texts: the n texts.
+        label_ids: the label ids `(n,)`, numbered from 0.
+        embeddings: the embeddings `(n, dim)`.
+        seed: the seed of the folds; the same seed gives the same scores.
+        show_progress_bar: whether to show a progress bar over the folds.
+
+    Raises:
+        EmbeddingError: the numbers of embeddings and labels differ, or there are no embeddings.
     """
     keys = text_keys(texts)
     folds = deal_folds(keys, label_ids, NUM_FOLDS, seed)
@@ -95,30 +102,31 @@ def score_labels(
     *,
     show_progress_bar: bool = False,
 ) -> LabelScores:
-    """Score the labels `(n,)` of embeddings `(n, dim)` by the labels of the other folds.
+    """Score the label of each row with the rows of the other folds.
 
     Args:
-        embeddings: the embeddings of the texts.
-        label_ids: their labels, numbered from 0.
-        folds: the fold of each row, `(n,)`, from `deal_folds`.
-        text_ids: a number for each text, `(n,)`; copies have the same number. By default all texts differ.
-        show_progress_bar: whether to show the progress over the folds.
+        embeddings: the embeddings `(n, dim)`.
+        label_ids: the label ids `(n,)`, numbered from 0.
+        folds: the fold `(n,)` of each row, from `deal_folds`.
+        text_ids: a number for each text `(n,)`. Copies of a text have the same number. By default, all texts differ.
+        show_progress_bar: whether to show a progress bar over the folds.
 
     Raises:
-        EmbeddingError: the shapes do not match, or there is no row.
+        EmbeddingError: the numbers of embeddings, labels and folds differ, or there are no embeddings.
     """
     n = len(embeddings)
     if not embeddings.shape[:1] == label_ids.shape == folds.shape or n == 0:
         raise EmbeddingError(
-            f"each embedding needs one label and one fold; got {tuple(embeddings.shape)} embeddings, "
-            f"{tuple(label_ids.shape)} labels and {tuple(folds.shape)} folds"
+            f"pass one label and one fold for each embedding, and at least one embedding; got embeddings of shape "
+            f"{tuple(embeddings.shape)}, labels of shape {tuple(label_ids.shape)} and folds of shape "
+            f"{tuple(folds.shape)}"
         )
     text_ids = torch.arange(n, device=label_ids.device) if text_ids is None else text_ids
     num_labels = int(label_ids.max()) + 1
     x = centred(embeddings)
     neighbours = find_neighbours(x, label_ids, folds, text_ids, NUM_NEIGHBOURS)
     log_odds, suggested = torch.full((n,), torch.nan, device=x.device), torch.full_like(label_ids, -1)
-    # The time grows with rows × labels: minutes if there are thousands of labels.
+    # The time grows with the number of rows times the number of labels. With thousands of labels it takes minutes.
     for fold in tqdm(folds.unique().tolist(), desc="Check labels", unit="fold", disable=not show_progress_bar):
         inside, outside = (folds == fold).nonzero().flatten(), (folds != fold).nonzero().flatten()
         known = torch.bincount(label_ids[outside], minlength=num_labels) > 0
@@ -136,7 +144,10 @@ def score_labels(
 
 
 def _evidence(model: LogisticModel, neighbours: Neighbours, x: Tensor, label_ids: Tensor, rows: Tensor) -> Tensor:
-    """Return the evidence for each label, `(rows, labels)`; −inf for labels that the other folds do not have."""
+    """Return the evidence `(m, num_labels)` for each label in the m given rows.
+
+    It is −inf for a label that has no sentence in the other folds.
+    """
     by_fit = model.log_probabilities(_SCALE * x[rows])
     votes = vote(neighbours, rows, label_ids, len(model.bias), VOTE_TEMPERATURE)
     return (FIT_WEIGHT * by_fit + (votes + VOTE_OFFSET).log()) / (FIT_WEIGHT + 1)

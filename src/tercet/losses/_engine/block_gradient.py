@@ -1,4 +1,4 @@
-"""Derivatives by the distances of a block, and autograd through a block."""
+"""Backpropagation through one block of distances."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from tercet.losses.miners import MinedBlock
 
 @dataclass(frozen=True, kw_only=True)
 class BlockWithGraph:
-    """A block of distances that remembers how it was computed.
+    """A block of distances with its autograd graph.
 
     Attributes:
-        distances: `(m, C)`.
+        distances: `(m, C)`, the distances of the anchors to the candidates.
         anchors: `(m, dim)`, a leaf of the graph.
         candidates: `(C, dim)`, a leaf of the graph.
     """
@@ -27,18 +27,25 @@ class BlockWithGraph:
     def compute(
         cls, matrix: Callable[[Tensor, Tensor], Tensor], anchors: Tensor, candidates: Tensor
     ) -> "BlockWithGraph":
-        """Compute the distances with a graph, whatever the gradient mode is."""
+        """Compute the distances with an autograd graph, also inside `torch.no_grad()`."""
         with torch.enable_grad():
             anchors, candidates = anchors.detach().requires_grad_(), candidates.detach().requires_grad_()
             return cls(distances=matrix(anchors, candidates), anchors=anchors, candidates=candidates)
 
     def gradients(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of anchors and candidates for derivatives `(m, C)` by the distances."""
+        """Backpropagate `weights` `(m, C)`, the derivatives of the loss terms with respect to the distances.
+
+        Returns:
+            The gradients of the anchors `(m, dim)` and of the candidates `(C, dim)`.
+        """
         to_anchors, to_candidates = torch.autograd.grad(self.distances, (self.anchors, self.candidates), weights)
         return to_anchors, to_candidates
 
 
 def weights_of_block(mined: MinedBlock, negatives: Tensor) -> Tensor:
-    """Return the derivative by each distance of a block `(m, C)`, in the memory of what may be overwritten."""
+    """Return the derivatives of the loss terms with respect to all distances of a block, `(m, C)`.
+
+    The result overwrites `mined.negative_weights`, or `negatives` if `mined.negative_weights` is None.
+    """
     weights = negatives.zero_() if mined.negative_weights is None else mined.negative_weights.neg_()
     return weights.scatter_add_(1, mined.candidate_index, mined.weights)

@@ -1,10 +1,11 @@
-"""Sources of blocks of distances, which also turn derivatives by distances into gradients.
+"""Sources of distance blocks. They also compute gradients from the derivatives with respect to the distances.
 
-The engine knows the protocol `DistanceSource` and no distance by name. Three classes implement it:
+The engine uses sources only through the protocol `DistanceSource`. Three classes implement it:
 
-- `MatrixProductDistances`, for a `tercet.distances.MatrixProductDistance`: matrix products, the fast one.
-- `AutogradDistances`, for any other `Distance`: its `matrix` of blocks of rows, and autograd through each block.
-- `PrecomputedDistances`, for a function of the user's own: its square matrix; autograd continues behind it.
+- `MatrixProductDistances`, for a `tercet.distances.MatrixProductDistance`: computes matrix products. It is the fastest.
+- `AutogradDistances`, for any other `Distance`: calls its `matrix` for each block and backpropagates through the block.
+- `PrecomputedDistances`, for a user-defined function: uses its square matrix. The gradient is that of the matrix, and
+  autograd backpropagates it through the function.
 """
 
 from collections.abc import Sequence
@@ -22,36 +23,49 @@ from tercet.losses.miners import MinedBlock
 
 
 class DistanceSource(Protocol):
-    """Blocks of distances between anchors `(A, ·)` and candidates `(C, ·)`, and the gradient of both."""
+    """A source of blocks of distances between A anchors and C candidates. It accumulates the gradients of both.
+
+    Attributes:
+        dtype: the dtype of the distances.
+        non_negative: whether the distance is known to be at least 0 for every pair.
+    """
 
     dtype: torch.dtype
     non_negative: bool
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
-        """Return the distances of some anchors to all candidates `(m, C)`, which the caller may overwrite.
+        """Return the block `(m, C)` of distances of m anchors to all candidates. The caller may overwrite the block.
 
         Args:
-            self_index: the candidate that each anchor is `(m, 1)`; its entry holds the largest float.
+            rows: the anchors of the block.
+            self_index: `(m, 1)`, the index of each anchor among the candidates. The distance of an anchor to itself is
+                replaced by the largest finite float.
         """
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Add the derivatives by the distances of the block that was returned last.
+        """Backpropagate through the last block: add its gradients to those of the anchors and candidates.
 
         Args:
-            negatives: the block as returned by `distances`, whose memory may be overwritten.
+            rows: the anchors of the block.
+            negatives: the block that `distances` returned last. This method may overwrite it.
+            mined: the output of the miner for the block.
         """
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the candidates, and that of the anchors; None if there is none of its own."""
+        """Return the gradient of the candidates, and the gradient of the anchors.
+
+        The latter is None if the anchors are the candidates: their gradient is included in the first. A source of
+        precomputed distances returns None and the gradient of its matrix.
+        """
 
 
 class AutogradDistances:
-    """Distances from the `matrix` of any `Distance`, differentiated block by block.
+    """Distances from the method `matrix` of any `Distance`. Autograd backpropagates through each block.
 
     Args:
-        distance: called with blocks of anchors and all candidates.
+        distance: the distance. Its `matrix` is called with a block of anchors and all candidates.
         candidates: `(C, dim)`.
-        anchors: `(A, dim)`, or None if the candidates are the anchors.
+        anchors: `(A, dim)`; None uses the candidates as anchors.
     """
 
     def __init__(self, distance: Distance, candidates: Tensor, anchors: Tensor | None = None) -> None:
@@ -63,62 +77,65 @@ class AutogradDistances:
         self._block: BlockWithGraph | None = None
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
-        """Return the distances of some anchors `(m, C)`, and keep the graph of the block."""
+        """Return the block `(m, C)` of the given anchors, and keep its autograd graph."""
         self._block = BlockWithGraph.compute(self._distance.matrix, self._anchors[rows], self._candidates)
         distances = self._block.distances.detach()
         if distances.shape != (len(self_index), len(self._candidates)):
             raise EmbeddingError(
                 f"the matrix of the distance {self._distance.name!r} has shape {tuple(distances.shape)}, "
-                f"expected {(len(self_index), len(self._candidates))}"
+                f"expected {(len(self_index), len(self._candidates))}: one row per row of x, one column per row of y"
             )
         return distances.scatter(1, self_index, torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Differentiate the block that was returned last."""
+        """Backpropagate through the last block."""
         assert self._block is not None
         to_anchors, to_candidates = self._block.gradients(weights_of_block(mined, negatives))
         self._anchor_gradient[rows] += to_anchors
         self._candidate_gradient += to_candidates
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradients `(C, dim)` and `(A, dim)`."""
+        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are separate."""
         is_shared = self._anchor_gradient is self._candidate_gradient
         return self._candidate_gradient, None if is_shared else self._anchor_gradient
 
 
 class PrecomputedDistances:
-    """Distances from a matrix `(A, C)`, and the gradient of that matrix as the gradient of the anchors."""
+    """Distances from a precomputed matrix `(A, C)`. The gradient of the matrix is returned as that of the anchors."""
 
-    non_negative = False  # It is not known of a function of the user's own.
+    non_negative = False  # Unknown for a user-defined function. False selects a slower search, which is always correct.
 
     def __init__(self, matrix: Tensor) -> None:
         self.dtype = matrix.dtype
         self._matrix, self._weights = matrix, torch.zeros_like(matrix)
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
-        """Return some rows of the matrix `(m, C)`."""
+        """Return the block `(m, C)` of the given anchors."""
         return self._matrix[rows].scatter(1, self_index, torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Store the derivatives by the distances of some rows."""
+        """Store the derivatives with respect to the distances of the block."""
         self._weights[rows] = weights_of_block(mined, negatives)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the matrix `(A, C)`."""
+        """Return None, and the gradient of the matrix `(A, C)`."""
         return None, self._weights
 
 
 def differentiable_inputs(distance: Distance, embeddings: Tensor, anchors: Tensor | None) -> list[Tensor]:
-    """Return the tensors whose gradients the engine computes: points of candidates and anchors, or the square matrix.
+    """Return the tensors whose gradients the engine computes.
+
+    For a distance function, this is its square matrix. For any other distance, these are the points of the candidates
+    and, if `anchors` is given, the points of the anchors.
 
     Raises:
-        EmbeddingError: a function of the user's own with anchors apart from the candidates.
+        EmbeddingError: the distance is a function and `anchors` is given.
     """
     if isinstance(distance, FunctionDistance):
         if anchors is not None:
             raise EmbeddingError(
-                "a distance function takes one set of embeddings; for anchors apart from the candidates, pass the name "
-                "of a distance or a tercet.distances.Distance"
+                "a distance function computes distances within one set of embeddings only; to select anchors, pass the "
+                "name of a distance, such as 'euclidean', or a tercet.distances.Distance"
             )
         return [at_least_float32(distance.matrix(embeddings, embeddings))]
     sides = [embeddings] if anchors is None else [embeddings, anchors]
@@ -128,11 +145,12 @@ def differentiable_inputs(distance: Distance, embeddings: Tensor, anchors: Tenso
 
 
 def distance_source(distance: Distance, inputs: Sequence[Tensor], anchor_index: Tensor | None) -> DistanceSource:
-    """Return the source of a distance.
+    """Return the source of the blocks of a distance.
 
     Args:
-        inputs: detached `differentiable_inputs`.
-        anchor_index: the anchors that count, rows of the last input; None for all.
+        distance: the distance.
+        inputs: the tensors that `differentiable_inputs` returned, detached.
+        anchor_index: `(A,)`, the rows of the last input that are used as anchors; None uses all rows.
     """
     candidates = inputs[0]
     anchors = None if len(inputs) == 1 else inputs[1]

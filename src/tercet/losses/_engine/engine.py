@@ -1,9 +1,14 @@
-"""Exact triplet losses over blocks of anchors; the gradient is computed together with the loss.
+"""Exact triplet losses, computed block by block, with the gradient already in the forward pass.
 
-For each block: the distances of some anchors to all candidates, a miner that returns derivatives by those distances,
-and the derivatives turned into gradient. Nothing of size batch × batch is stored, and the result does not depend on the
-block size beyond rounding. The backward pass only scales the gradient that the forward pass computed.
-`docs/losses.md` derives the algorithm and its costs; `tercet.losses.reference` is its specification.
+The engine repeats three steps for each block of anchors:
+
+1. Compute the distances of the anchors to all candidates.
+2. Call the miner. It returns the loss terms and their derivatives with respect to the distances.
+3. Add the contribution of these derivatives to the gradient.
+
+The backward pass only scales this gradient. Memory grows linearly with the batch size, except with a distance function.
+The block size affects the result only by rounding. `docs/concepts/loss-computation.md` derives the algorithm and its
+costs. `tercet.losses.reference` is its specification.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,21 +26,22 @@ from tercet.losses._engine.precision import full_precision, no_autocast
 from tercet.losses._engine.stats import LossStats, sum_distances
 from tercet.losses.miners import DistanceBlock, Miner
 
-# A block and what a miner computes from it take about this many times the memory of its distances.
+# A block and the tensors that a miner computes from it take about this many times the memory of its distances.
 COPIES_OF_A_BLOCK = 6
 BLOCK_BYTES = 128 << 20
-# More rows than this do not make the matrix products faster, and no longer fit in the cache.
+# Blocks with more rows do not fit in the cache, and their matrix products are not faster.
 BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """Anchors apart from the candidates: some rows of the batch, or the batch against a memory of past ones.
+    """Anchors, if not all candidates are anchors: a part of the batch, or the batch without the cross-batch memory.
 
     Attributes:
         embeddings: `(A, dim)`.
-        labels: `(A,)`, numbered as those of the candidates.
-        self_index: the candidate that is the anchor itself, which is no positive; −1 if it is no candidate: `(A,)`.
+        labels: `(A,)`, with the same label ids as the labels of the candidates.
+        self_index: `(A,)`, the index of the anchor among the candidates; −1 if it is not a candidate. An anchor is not
+            its own positive.
     """
 
     embeddings: Tensor
@@ -55,16 +61,21 @@ def batch_loss(
     block_bytes: int = BLOCK_BYTES,
     block_rows: int = BLOCK_ROWS,
 ) -> tuple[Tensor, LossStats | None]:
-    """Return the loss `()` of candidates `(C, dim)` with labels `(C,)`, and its statistics if they are wanted.
+    """Return the scalar loss of a batch, and its `LossStats` if `with_stats` is True, else None.
 
     Args:
-        distance: a name, a `Distance`, or a function. A function needs memory for its square matrix and its graph.
-        anchors: the anchors; by default the candidates.
-        reduce_count: maps the local number of loss terms to the global one (an all-reduce). The loss is then the sum
-            of the local terms, divided by the global number.
-        with_stats: whether to count `LossStats`, from the same blocks.
-        block_bytes: the memory that a block may take. It and `block_rows` affect speed only.
-        block_rows: the maximum number of anchors per block.
+        embeddings: `(C, dim)`, the embeddings of the candidates.
+        labels: `(C,)`, the labels of the candidates.
+        miner: the rule that selects triplets.
+        distance: a name, a `Distance`, or a function. The complete matrix of a function and its autograd graph are kept
+            in memory.
+        anchors: the anchors; None uses the candidates as anchors.
+        reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
+            loss is then the sum of the terms of this process, divided by the number of terms of all processes.
+        with_stats: whether to compute `LossStats`.
+        block_bytes: the maximum memory of a block, in bytes, unless one row needs more.
+        block_rows: the maximum number of anchors per block. `block_bytes` and `block_rows` affect speed and memory, not
+            the result.
     """
     metric = get_distance(distance)
     device_type = embeddings.device.type
@@ -87,7 +98,7 @@ def batch_loss(
 
 
 class _LossWithGradient(torch.autograd.Function):
-    """A mean of terms whose gradients by its inputs are known, so that backward only scales them."""
+    """The mean of the loss terms. Its gradients are computed before, and the backward pass only scales them."""
 
     @staticmethod
     def forward(ctx: Any, total: Tensor, count: Tensor | int, *gradients_and_inputs: Tensor) -> Tensor:
@@ -97,7 +108,7 @@ class _LossWithGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # With create_graph=True, the second derivative would silently be 0.
+        if torch.is_grad_enabled():  # This is the case with create_graph=True. A second derivative would be 0.
             raise EmbeddingError(
                 "the batch losses cannot be differentiated twice (create_graph=True): their gradient is computed "
                 "together with the loss. For second derivatives use tercet.losses.reference"
@@ -110,9 +121,9 @@ class _Sums(NamedTuple):
     """Sums over all anchors.
 
     Attributes:
-        terms: of loss terms `()`.
-        num_active: of active triplets; 0 if neither the loss nor the statistics need it.
-        distances: `sum_distances` `(4,)`; 0 without statistics.
+        terms: a scalar, the sum of the loss terms.
+        num_active: the number of active triplets; 0 if neither the loss nor the statistics need it.
+        distances: `(4,)`, the sum of `sum_distances` over the blocks; 0 if statistics are not computed.
     """
 
     terms: Tensor
@@ -129,7 +140,7 @@ def _mine(
     needs_gradient: bool,
     with_stats: bool,
 ) -> _Sums:
-    """Mine the anchors block by block; the gradient is collected in `source`."""
+    """Mine the anchors block by block and return the sums. The gradient is accumulated in `source`."""
     terms: list[Tensor] = []
     num_active: Tensor | int = 0
     distances: Tensor | int = 0
@@ -150,7 +161,7 @@ def _mine(
 
 
 def _block(source: DistanceSource, groups: LabelGroups, rows: slice) -> DistanceBlock:
-    """Return the block of some anchors, with the distances of positives taken out of those of negatives."""
+    """Return the block of the given anchors. Its positives are masked in `negatives`."""
     candidate_index, padding_mask = groups.positives(rows)
     negatives = source.distances(rows, groups.self_index[rows, None])
     positives = negatives.gather(1, candidate_index)
@@ -159,26 +170,26 @@ def _block(source: DistanceSource, groups: LabelGroups, rows: slice) -> Distance
 
 
 def _gradients(source: DistanceSource, groups: LabelGroups, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradient of the sum of all terms by each input."""
+    """Return the gradient of the sum of the loss terms with respect to each input."""
     to_candidates, to_anchors = source.gradients()
     gradients = [torch.zeros_like(inputs[0]) if to_candidates is None else to_candidates]
     if len(inputs) > 1:
         gradients.append(torch.zeros_like(inputs[1]))
     if to_anchors is not None:
         rows = slice(None) if groups.anchor_index is None else groups.anchor_index
-        gradients[-1][rows] += to_anchors  # Every anchor occurs once.
+        gradients[-1][rows] += to_anchors  # Indexed addition is correct, because no row occurs twice.
     return gradients
 
 
 def _num_terms(miner: Miner, groups: LabelGroups, sums: _Sums) -> Tensor | int:
-    """Return the number of terms that the loss is a mean over."""
+    """Return the number by which the sum of the loss terms is divided, see `Miner.mean_over`."""
     if miner.mean_over == "active":
         return sums.num_active
     return groups.num_positive_pairs if miner.mean_over == "positives" else len(groups)
 
 
 def _stats(miner: Miner, groups: LabelGroups, sums: _Sums) -> LossStats:
-    """Return the statistics of the batch."""
+    """Return the `LossStats` of the batch."""
     num_negatives = groups.num_negatives
     num_triplets, num_negative_pairs = int((groups.num_positives * num_negatives).sum()), int(num_negatives.sum())
     num_anchors, num_pairs = len(groups), groups.num_positive_pairs

@@ -1,46 +1,57 @@
-"""Fast kernels of the miners: count negatives below thresholds, and search for the nearest negative farther away.
+"""Fast kernels of the miners. They count distances below thresholds and find the nearest negatives.
 
-Each exists in two forms. With few positives an anchor, passes of compare-and-add over a block that stays in the cache
-are faster; with many, sorting and binary search. `docs/losses.md` derives the counting.
+`count_below` and `next_farther` have two implementations each. If an anchor has few positives, simple passes over
+distances that stay in the cache are faster. If it has many, sorting and binary search are faster.
+`docs/concepts/loss-computation.md` derives the counting.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Up to this number of positives, passes are faster than sorting (measured, see docs/log.md).
+# Up to this number of positives per anchor, passes are faster than sorting (measured, see dev/LOG.md).
 MAX_PASSES = 96
-# The number of distances that the passes process at a time: 2 MiB of float32 stay in the cache between passes.
+# The number of distances that all passes process before the next rows: 2 MiB of float32, which stay in the cache.
 CACHED_DISTANCES = 1 << 19
-# A minimum is searched first among the minima of runs of this many candidates, then in the best run.
+# The search for a minimum compares the minima of runs of this many candidates, then searches in the best run.
 RUN_LENGTH = 16
 
 
 def count_below(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
-    """Count the negatives below each threshold `(m, P)`, and the thresholds above each negative `(m, C)`.
+    """Count, in each row, the negatives below each threshold and the thresholds above each negative.
 
     Args:
-        negatives: distances `(m, C)`.
+        negatives: `(m, C)`, distances.
         thresholds: `(m, P)`.
+
+    Returns:
+        The number of negatives below each threshold `(m, P)`, and the number of thresholds above each negative
+        `(m, C)`, both as floats.
     """
     return (_count_by_passes if thresholds.shape[1] <= MAX_PASSES else _count_by_search)(negatives, thresholds)
 
 
 def next_farther(negatives: Tensor, positives: Tensor, *, non_negative: bool) -> Tensor:
-    """Return the column of the nearest negative strictly farther than each positive: `(m, C), (m, P) → (m, P)`.
-
-    If no negative is farther, the column may be any.
+    """Return the column of the nearest negative that is strictly farther than each positive.
 
     Args:
-        non_negative: whether no distance is below 0, which the faster form needs.
+        negatives: `(m, C)`, distances.
+        positives: `(m, P)`, distances.
+        non_negative: whether all distances are at least 0. The faster implementation requires this.
+
+    Returns:
+        `(m, P)`, one column of `negatives` per positive. The column is arbitrary if no negative is farther.
     """
     few = positives.shape[1] <= MAX_PASSES and non_negative
     columns = (_next_farther_by_passes if few else _next_farther_by_sorting)(negatives, positives)
-    return columns.clamp_(max=negatives.shape[1] - 1)  # Where nothing is farther, it may point into the padding.
+    return columns.clamp_(max=negatives.shape[1] - 1)  # If no negative is farther, a column may be in the padding.
 
 
 def nearest(negatives: Tensor) -> Tensor:
-    """Return the column of a nearest negative of each row: `(m, C) → (m, 1)`, in two steps as `_lowest_after`."""
+    """Return the column of the nearest negative of each row: `(m, C) → (m, 1)`.
+
+    Long rows are searched in two steps, as in `_lowest_after`.
+    """
     if negatives.shape[1] < RUN_LENGTH**2:
         return negatives.argmin(1, keepdim=True)
     padded = _pad_to_runs(negatives)
@@ -51,14 +62,17 @@ def nearest(negatives: Tensor) -> Tensor:
 
 
 def row_dot(x: Tensor, y: Tensor) -> Tensor:
-    """Return the dot product of each pair of rows, `(m, n), (m, n) → (m,)`, without the matrix of products."""
+    """Return the dot product of each row of `x` and the same row of `y`: `(m, n), (m, n) → (m,)`.
+
+    `torch.bmm` does not store the products of the elements, which `(x * y).sum(1)` does.
+    """
     return torch.bmm(x.unsqueeze(1), y.unsqueeze(2)).flatten()
 
 
 def _count_by_passes(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
-    """Count with one pass per threshold, over a few rows at a time that stay in the cache.
+    """Count with one pass per threshold. All passes process a few rows, which stay in the cache, before the next rows.
 
-    The masks are floats, because torch compares, adds and sums floats with vector instructions, and bools without.
+    The masks are floats, because torch uses vector instructions to compare, add and sum floats, but not bools.
     """
     num_below, num_above = torch.empty_like(thresholds), torch.zeros_like(negatives)
     for rows in _rows_in_cache(negatives):
@@ -72,14 +86,15 @@ def _count_by_passes(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Ten
 
 
 def _count_by_search(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
-    """Count with a binary search of each negative among the sorted thresholds, in log P steps."""
+    """Count with a binary search: find each negative among the P sorted thresholds, in log P steps."""
     ascending, order = thresholds.sort(1)
     num_thresholds = thresholds.shape[1]
     num_below, num_above = torch.empty_like(thresholds), torch.empty_like(negatives)
     for rows in _rows_in_cache(negatives):
         passed = torch.searchsorted(ascending[rows], negatives[rows], right=True)
         num_above[rows] = num_thresholds - passed
-        # A negative that passed k thresholds is below all later ones, so a running sum of a histogram counts them.
+        # A negative that is at or above exactly k thresholds is below all later thresholds. The cumulative sum of the
+        # histogram of k is therefore the number of negatives below each threshold.
         histogram = negatives.new_zeros(len(passed), num_thresholds + 1)
         histogram.scatter_add_(1, passed, histogram.new_ones(1).expand_as(passed))
         num_below[rows] = torch.empty_like(thresholds[rows]).scatter_(1, order[rows], histogram[:, :-1].cumsum(1))
@@ -89,9 +104,10 @@ def _count_by_search(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Ten
 def _next_farther_by_passes(negatives: Tensor, positives: Tensor) -> Tensor:
     """Search with one pass per positive.
 
-    The bits of non-negative floats, read as integers, have the order of the floats. As integers that wrap around,
-    d − (p + 1 bit) + minimum puts all distances farther than p below all others, in order. So a pass is a subtraction
-    and a minimum.
+    If the bits of non-negative floats are read as integers, their order stays the same. Let d and p be the bits of a
+    negative and a positive, and MIN the smallest integer. In integer arithmetic that wraps around, d − (p + 1) + MIN is
+    smallest for the smallest d > p, and every d ≤ p gives a larger value than every d > p. So one pass consists of a
+    subtraction and a minimum.
     """
     integer = torch.int64 if negatives.dtype == torch.float64 else torch.int32
     keys = _pad_to_runs(negatives).view(integer)
@@ -100,10 +116,10 @@ def _next_farther_by_passes(negatives: Tensor, positives: Tensor) -> Tensor:
 
 
 def _lowest_after(keys: Tensor, origin: Tensor) -> Tensor:
-    """Return the column where keys − origin, wrapping around, is lowest: `(m, C), (m, P) → (m, P)`.
+    """Return the column in which `keys − origin`, with wrap-around, is lowest: `(m, C), (m, P) → (m, P)`.
 
-    A minimum with its position costs ten times a minimum. So the first step takes minima of runs (every num_runs-th
-    column), and the second finds the position in the best run.
+    `argmin` takes ten times as long as `amin`. So the first step computes only the minimum of each run. A run consists
+    of every num_runs-th column. The second step finds the column within the best run.
     """
     num_runs = keys.shape[1] // RUN_LENGTH
     difference = torch.empty_like(keys)
@@ -117,14 +133,14 @@ def _lowest_after(keys: Tensor, origin: Tensor) -> Tensor:
 
 
 def _next_farther_by_sorting(negatives: Tensor, positives: Tensor) -> Tensor:
-    """Sort each row and search for each positive, for many positives or negative distances."""
+    """Sort each row of negatives, then find each positive by binary search. Works also for distances below 0."""
     ascending, order = negatives.sort(1)
     rank = torch.searchsorted(ascending, positives.contiguous(), right=True)
     return order.gather(1, rank.clamp_(max=negatives.shape[1] - 1))
 
 
 def _pad_to_runs(negatives: Tensor) -> Tensor:
-    """Pad the columns with the largest float, so that their number is a multiple of `RUN_LENGTH`."""
+    """Append columns with the largest finite float, so that the number of columns is a multiple of `RUN_LENGTH`."""
     missing = -negatives.shape[1] % RUN_LENGTH
     return F.pad(negatives, (0, missing), value=torch.finfo(negatives.dtype).max) if missing else negatives
 

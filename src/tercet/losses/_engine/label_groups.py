@@ -1,8 +1,9 @@
-"""Which candidates are the positives of each anchor, in memory and time that follow the sizes of the labels.
+"""Find the positives of each anchor.
 
-Candidates are sorted by label once, so the positives of an anchor are consecutive in that order. Anchors are sorted by
-their number of positives, so that the rows of a block need about the same width: one label with 5,000 sentences among
-5,000 singletons gives 5,000 wide rows, and the singletons take no memory at all.
+Candidates are sorted by label once, so the positives of an anchor are consecutive in this order. Anchors are sorted by
+their number of positives, so the anchors of a block have similar numbers and need little padding. Anchors without a
+positive are left out: among one label with 5,000 sentences and 5,000 labels with one sentence, only 5,000 sentences are
+anchors.
 """
 
 from dataclasses import dataclass
@@ -16,21 +17,23 @@ SMALL_BATCH = 128
 
 @dataclass(frozen=True, kw_only=True)
 class LabelGroups:
-    """Candidates sorted by label, and where each anchor that counts finds its positives there.
+    """C candidates sorted by label, and the positions of the positives of A anchors in this order.
 
-    An anchor counts if it has a positive and a negative.
+    Only the anchors that have a positive and a negative are included.
 
     Attributes:
-        candidate_order: the candidates `(C,)`, sorted by label.
-        anchor_index: the anchors that count `(A,)`, in ascending order of their number of positives. None if all
-            anchors count and keep their order.
-        self_index: the candidate that is the anchor itself `(A,)`; one of its positives if it is no candidate.
-        label_start: the position in `candidate_order` at which the label of the anchor begins `(A,)`.
-        self_position: the position of the anchor itself in `candidate_order` `(A,)`, or C if it is no candidate.
-        num_positives: the number of positives of each anchor `(A,)`, ascending.
-        equal_num_positives: the number of positives of every anchor, if it is the same for all.
-        positive_index: the positives of every anchor `(A, P)`, in small batches only. Then `candidate_order`,
-            `label_start` and `self_position` have the right length, and their values are not used.
+        candidate_order: `(C,)`, the indices of the candidates, sorted by label.
+        anchor_index: `(A,)`, the indices of the included anchors, in ascending order of their number of positives. None
+            if all anchors are included in their original order.
+        self_index: `(A,)`, the index of the anchor among the candidates; the index of one of its positives if the
+            anchor is not a candidate.
+        label_start: `(A,)`, the first position of the anchor's label in `candidate_order`.
+        self_position: `(A,)`, the position of the anchor in `candidate_order`; C if the anchor is not a candidate.
+        num_positives: `(A,)`, the number of positives of each anchor, ascending.
+        equal_num_positives: the number of positives of each anchor, if all candidates are included as anchors and have
+            the same number; else None.
+        positive_index: `(A, P)`, the indices of the positives of each anchor. Set only for small batches in which all
+            labels are equally frequent; `candidate_order`, `label_start` and `self_position` are then 0 … C−1.
     """
 
     candidate_order: Tensor
@@ -46,11 +49,13 @@ class LabelGroups:
     def from_labels(
         cls, labels: Tensor, anchor_labels: Tensor | None = None, self_index: Tensor | None = None
     ) -> "LabelGroups":
-        """Return the groups of candidates with labels `(C,)`.
+        """Group the candidates by label.
 
         Args:
-            anchor_labels: `(A,)`; without them, the candidates are the anchors.
-            self_index: with `anchor_labels`, the candidate that is the anchor itself `(A,)`, −1 if it is no candidate.
+            labels: `(C,)`, the labels of the candidates.
+            anchor_labels: the labels of the anchors, one per anchor; None uses the candidates as anchors.
+            self_index: required with `anchor_labels`: the index of each anchor among the candidates; −1 if the anchor
+                is not a candidate.
         """
         num_candidates = labels.shape[0]
         if anchor_labels is None and num_candidates <= SMALL_BATCH:
@@ -97,22 +102,23 @@ class LabelGroups:
 
     @property
     def num_negatives(self) -> Tensor:
-        """The number of negatives of each anchor `(A,)`."""
+        """The number `(A,)` of negatives of each anchor."""
         num_candidates = len(self.candidate_order)
         return num_candidates - self.num_positives - (self.self_position < num_candidates).long()
 
     @property
     def num_positive_pairs(self) -> int:
-        """The number of pairs of an anchor and a positive."""
+        """The number of pairs of an anchor and one of its positives."""
         if self.equal_num_positives is None:
             return int(self.num_positives.sum())
         return self.equal_num_positives * len(self)
 
     def positives(self, rows: slice) -> tuple[Tensor, Tensor | None]:
-        """Return the positives of some anchors, and which entries are padding.
+        """Return the positives of the given m anchors.
 
         Returns:
-            The candidates `(m, P)`, and a mask `(m, P)`, or None if nothing is padded.
+            The indices of the positives among the candidates `(m, P)`, and a bool mask `(m, P)` that is True for
+            padding. The mask is None if there is no padding.
         """
         if self.positive_index is not None:
             return self.positive_index[rows], None
@@ -127,7 +133,10 @@ class LabelGroups:
 
 
 def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:
-    """Compare all pairs of labels `(C,)` of a small batch; return None unless all labels are equally frequent."""
+    """Group a small batch by comparing all pairs of its labels `(C,)`.
+
+    Return None unless there are at least two labels and all labels occur equally often, at least twice.
+    """
     same = labels.unsqueeze(1) == labels
     group_size = same.sum(1)
     smallest, largest = (int(bound) for bound in group_size.aminmax())

@@ -1,7 +1,8 @@
-"""Blocks of Euclidean or half-squared distances by matrix products, and their gradient.
+"""Blocks of Euclidean distances or half-squared Euclidean distances by matrix products, and their gradients.
 
-The expanded square ‖x‖² − 2xy + ‖y‖² cancels for close points. So the points are centred, and pairs that are close
-compared to their distance from the centre are computed again, from differences of coordinates.
+The expanded square ‖x‖² − 2xy + ‖y‖² is inaccurate for close points, because the terms cancel. So the points are
+centred, and close pairs are recomputed from differences of coordinates. A pair is close if its distance is small
+compared to the distance of the anchor from the centre.
 """
 
 from collections.abc import Iterator
@@ -15,33 +16,35 @@ from tercet.distances import MatrixProductDistance, norms_of_differences
 from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
 from tercet.losses.miners import MinedBlock
 
-# Pairs with d² ≤ CLOSE_RATIO · ‖x‖² (x centred) are computed again; the others are right to about 1e-5 in float32.
+# Pairs with d² ≤ CLOSE_RATIO · ‖x‖² (x centred) are recomputed. All others have a relative error of about 1e-5 in
+# float32.
 CLOSE_RATIO = 0.02
-# If more than this fraction of a block is close, differences of coordinates for the complete block are faster.
+# If more than this fraction of a block is close, computing the complete block from differences is faster.
 MAX_CLOSE_FRACTION = 1 / 8
-# Up to this fraction of non-zero weights, sums over lists of pairs are faster than a product with a dense matrix.
+# Up to this fraction of listed candidates, sums over lists of pairs are faster than a product with a dense matrix.
 SPARSE_FRACTION = 1 / 16
-# The number of pairs whose differences are in memory at a time.
+# The number of pairs whose differences are held in memory at the same time.
 PAIRS_PER_CHUNK = 1 << 13
-# Weights wait for those of the pair in the other direction if all of them fit in this.
+# The weight of a pair (i, j) is kept until the weight of (j, i) is known, if a (C, C) matrix fits in these bytes.
 MAX_WAITING_BYTES = 64 << 20
-# The number of listed pairs that are summed at a time.
+# If more pairs than this are listed, they are added to the sums of the candidates and the list is cleared.
 MAX_LISTED_PAIRS = 1 << 20
-# In batches up to this size, a product costs less than the preparation of lists.
+# In batches up to this size, a dense product costs less than building lists of pairs.
 SMALL_BATCH = 128
 
 
 class MatrixProductDistances:
-    """Distances between anchors `(A, dim)` and candidates `(C, dim)`, and the gradient of both.
+    """A source of distances between anchors and candidates that uses matrix products; see `DistanceSource`.
 
-    Centred points are stored with two more columns, `[x, ‖x‖², 1]`, so a product with weights V also returns the sums
-    of these columns. The gradient of x is (Σ V) x − Σ V y with V = weight / d (V = weight for half-squared distances).
-    The accumulators therefore hold `−[Σ V y, ·, Σ V]`.
+    A weight is the derivative of the loss terms with respect to a distance d. Let V = weight / d, or V = weight for
+    half-squared distances. The gradient of x is then (Σ V) x − Σ V y. Each centred point is stored as the row
+    `[x, ‖x‖², 1]`, so that one product with the matrix of V computes Σ V y and, in the last column, Σ V. The
+    accumulators hold `−[Σ V y, ·, Σ V]`.
 
     Args:
-        distance: the distance; its `points` have been taken already.
-        candidates: the points that the anchors are compared with.
-        anchors: the points of the anchors, or None if the candidates are the anchors.
+        distance: the distance. Its `points` are already applied to `candidates` and `anchors`.
+        candidates: `(C, dim)`, the points of the candidates.
+        anchors: `(A, dim)`, the points of the anchors; None uses the candidates as anchors.
     """
 
     non_negative = True
@@ -60,23 +63,23 @@ class MatrixProductDistances:
             self._anchor_offsets = distance.row_offsets(anchors) if self._half_squared else None
             self._anchor_points = _with_square_and_one(anchors - centre, self._anchor_offsets)
             self._anchor_sums = torch.zeros_like(self._anchor_points)
-        # The memory of the distances, which all blocks use in turn.
+        # All blocks write their distances into this buffer.
         self._buffer: Tensor | None = None
-        # Weights of pairs of anchors that wait for the weights of the pair in the other direction, (C, C).
+        # (C, C), the values −V of pairs (i, j) that are kept until the value of (j, i) is known.
         self._waiting: Tensor | None = None
-        # Lists of pairs and weights whose sums for the candidates are still to be added.
+        # Pairs (candidate index, anchor index, V) that are not yet added to the sums of the candidates.
         self._listed: list[tuple[Tensor, Tensor, Tensor]] = []
-        # Of the last block: the close pairs, or the graph if all of it was computed from differences.
+        # The close pairs of the last block, or its autograd graph if the complete block was computed from differences.
         self._close_pairs: tuple[Tensor, Tensor] | None = None
         self._block: BlockWithGraph | None = None
 
     @cached_property
     def duplicates(self) -> tuple[Tensor, Tensor] | None:
-        """The candidates that repeat an earlier one, and the ones that they repeat; None if all differ."""
+        """The candidates that repeat another candidate, and the candidates that they repeat; None if there are none."""
         return _find_duplicates(self._candidate_points)
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
-        """Return the distances of some anchors to all candidates `(m, C)`; see `DistanceSource`."""
+        """Return the block `(m, C)` of the given anchors; see `DistanceSource`."""
         self._close_pairs = self._block = None
         masked_value = torch.finfo(self.dtype).max
         points = self._anchor_points[rows]
@@ -93,9 +96,9 @@ class MatrixProductDistances:
         )
         square.add_(square_of_row).scatter_(1, self_index, masked_value)
         some_close = bool((square.amin(1, keepdim=True) <= limit).any())
-        # If the block is the complete batch, duplicates have already shown as close pairs.
+        # If the block is the complete batch, every duplicate is a close pair. So without a close pair there are none.
         if (some_close or not self._is_complete_batch(rows)) and self.duplicates is not None:
-            square.scatter_(1, self_index, 0)  # A duplicate of the anchor gets this value.
+            square.scatter_(1, self_index, 0)  # The next line copies this 0 to the duplicates of the anchor.
             square[:, self.duplicates[0]] = square[:, self.duplicates[1]]
             square.scatter_(1, self_index, masked_value)
         if some_close:
@@ -109,12 +112,12 @@ class MatrixProductDistances:
         return distances.scatter_(1, self_index, masked_value)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
-        """Add the derivatives by the distances of the block that was returned last; see `DistanceSource`."""
+        """Backpropagate through the last block; see `DistanceSource`."""
         if self._block is not None:
             to_anchors, to_candidates = self._block.gradients(weights_of_block(mined, negatives))
             self._anchor_sums[rows, :-2] += to_anchors
             self._candidate_sums[:, :-2] += to_candidates
-            if self._waiting is not None:  # Earlier blocks left weights for this one.
+            if self._waiting is not None:  # Add the weights that earlier blocks kept for pairs of this block.
                 self._add_dense(rows, negatives.zero_())
             return
         weights = self._add_close_candidates(rows, mined)
@@ -133,26 +136,27 @@ class MatrixProductDistances:
         self._add_dense(rows, dense.scatter_add_(1, mined.candidate_index, -weights))
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are others."""
+        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are separate."""
         self._sum_listed()
         is_shared = self._anchor_sums is self._candidate_sums
         to_anchors = None if is_shared else _gradient(self._anchor_sums, self._anchor_points)
         return _gradient(self._candidate_sums, self._candidate_points), to_anchors
 
     def _is_complete_batch(self, rows: slice) -> bool:
-        """Return whether the anchors of the block are all candidates."""
+        """Return whether all candidates are anchors of this block."""
         return self._anchor_points is self._candidate_points and rows.stop - rows.start == len(self._candidate_points)
 
     def _add_dense(self, rows: slice, dense: Tensor) -> None:
-        """Add −V `(m, C)` of a block, whose memory is overwritten."""
-        if self._is_complete_batch(rows):  # Every pair is there in both directions.
+        """Add a matrix of −V `(m, C)` to the accumulators. The matrix may be overwritten."""
+        if self._is_complete_batch(rows):  # The block contains every pair in both directions.
             self._candidate_sums.addmm_(dense + dense.T, self._candidate_points)
             return
         is_shared, num_candidates = self._anchor_points is self._candidate_points, self._candidate_sums.shape[0]
         if is_shared and num_candidates**2 * dense.element_size() <= MAX_WAITING_BYTES:
-            # Each pair of anchors occurs twice. The weight that comes first waits for the other: one product for both.
+            # Each pair of anchors occurs twice, as (i, j) and (j, i). Keep the first value until the second is known;
+            # then one product adds both.
             if self._waiting is None:
-                # Zeros, because a block that was computed from differences writes nothing here.
+                # Start with zeros, because a block that was computed from differences keeps no values.
                 self._waiting = dense.new_zeros(dense.shape[1], dense.shape[1])
             dense[:, : rows.start] += self._waiting[: rows.start, rows].T
             self._waiting[rows, rows.stop :] = dense[:, rows.stop :]
@@ -162,7 +166,10 @@ class MatrixProductDistances:
         self._candidate_sums[columns].addmm_(dense.T, self._anchor_points[rows])
 
     def _add_listed(self, rows: slice, candidate_index: Tensor, weights: Tensor) -> None:
-        """Add V `(m, S)` of listed candidates: to the anchors at once, to the candidates when many pairs are listed."""
+        """Add V `(m, S)` of the listed candidates.
+
+        The sums of the anchors are updated at once. Those of the candidates are updated when many pairs are listed.
+        """
         sums = F.embedding_bag(candidate_index, self._candidate_points, per_sample_weights=weights, mode="sum")
         self._anchor_sums[rows] -= sums
         anchor_index = torch.arange(rows.start, rows.start + len(weights), device=weights.device)
@@ -172,7 +179,7 @@ class MatrixProductDistances:
             self._sum_listed()
 
     def _sum_listed(self) -> None:
-        """Add the listed weights to the sums of the candidates."""
+        """Add all listed pairs to the sums of the candidates, and clear the list."""
         if not self._listed:
             return
         candidate_index, anchor_index, weights = (
@@ -187,7 +194,11 @@ class MatrixProductDistances:
         )
 
     def _add_close_candidates(self, rows: slice, mined: MinedBlock) -> Tensor:
-        """Add the listed candidates that are close; return V of all listed ones `(m, S)`, which is 0 for those."""
+        """Add those of the listed candidates that are close, from differences of coordinates.
+
+        Returns:
+            V `(m, S)` of all listed candidates, with 0 for the close ones.
+        """
         distances = mined.distances
         weights = mined.weights if self._half_squared else mined.weights / distances
         if self._close_pairs is None:
@@ -201,7 +212,10 @@ class MatrixProductDistances:
         return weights
 
     def _add_pairs(self, anchor_index: Tensor, candidate_index: Tensor, weights: Tensor) -> None:
-        """Add V (x − y) of pairs `(n,)`, where (Σ V) x − Σ V y would cancel. At distance 0 it is 0."""
+        """Add V (x − y) of close pairs to the accumulators, where (Σ V) x − Σ V y would be inaccurate.
+
+        `anchor_index`, `candidate_index` and `weights` (the values V) are each `(n,)`. At distance 0 the gradient is 0.
+        """
         weights = torch.where(weights.isfinite(), weights, 0)
         for chunk, difference in self._differences(anchor_index, candidate_index):
             pull = difference * weights[chunk].unsqueeze(1)
@@ -209,13 +223,13 @@ class MatrixProductDistances:
             self._candidate_sums[:, :-2].index_add_(0, candidate_index[chunk], pull, alpha=-1)
 
     def _differences(self, anchor_index: Tensor, candidate_index: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield x − y for pairs `(n,)`, chunk by chunk."""
+        """Yield x − y for n pairs, chunk by chunk: a slice of the pairs, and their differences."""
         for start in range(0, len(anchor_index), PAIRS_PER_CHUNK):
             chunk = slice(start, start + PAIRS_PER_CHUNK)
             yield chunk, self._anchors[anchor_index[chunk]] - self._candidates[candidate_index[chunk]]
 
     def _from_differences(self, rows: slice) -> Tensor:
-        """Return a block computed from differences of coordinates, and keep its graph."""
+        """Return the block `(m, C)`, computed from differences of coordinates, and keep its autograd graph."""
         self._block = BlockWithGraph.compute(self._distance_of_points, self._anchors[rows], self._candidates)
         block = self._block.distances.detach().clone()
         if self._anchor_offsets is not None and self._candidate_offsets is not None:
@@ -228,7 +242,7 @@ class MatrixProductDistances:
 
 
 def _with_square_and_one(x: Tensor, offsets: Tensor | None) -> Tensor:
-    """Append the columns ‖x‖² (plus the offset of the row) and 1 to points `(n, dim)`."""
+    """Append two columns to points `(n, dim)`: ‖x‖² plus the offset of the row, and 1."""
     square = x.square().sum(1, keepdim=True)
     if offsets is not None:
         square += offsets.unsqueeze(1)
@@ -236,10 +250,10 @@ def _with_square_and_one(x: Tensor, offsets: Tensor | None) -> Tensor:
 
 
 def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the rows that repeat an earlier one, and the rows that they repeat; None if all differ.
+    """Return the rows that repeat another row, and the rows that they repeat; None if no row repeats another.
 
-    A matrix product may round equal columns differently, and a tie would then not be a tie. Equal rows have equal
-    squares, so they are neighbours after sorting by square.
+    A matrix product may round equal columns differently, so equal distances would become unequal. Equal rows have equal
+    squares, so they are neighbours after sorting by square, unless a different row has exactly the same square.
     """
     square, order = points[:, -2].sort(stable=True)
     repeats = (square[1:] == square[:-1]).nonzero().flatten() + 1
@@ -253,5 +267,5 @@ def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
 
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:
-    """Return (Σ V) x − Σ V y from the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
+    """Return the gradient (Σ V) x − Σ V y, given the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
     return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1)

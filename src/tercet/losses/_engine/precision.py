@@ -1,4 +1,4 @@
-"""Precision of the distances: float32 matrix products, whatever the user chose for the model."""
+"""Full float32 precision for distances, independent of the user's settings for the model."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,15 +8,16 @@ import torch
 
 
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Return a context that disables autocast; an empty one if autocast is off, because entering it takes time."""
+    """Return a context that disables autocast. If autocast is off, return an empty context, which is faster."""
     return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
 
 
 @contextmanager
 def full_precision(device_type: str) -> Iterator[None]:
-    """Compute float32 matrix products in float32 inside the block, and restore the user's choice afterwards.
+    """Disable TF32 and other reduced precision of float32 matrix products inside the `with` statement.
 
-    Squared distances are differences of products: with the 10 bits of TF32 they would be noise.
+    The previous setting is restored at the end. A squared distance is a difference of products. TF32 has a precision of
+    10 bits, so the difference would consist mostly of rounding errors.
     """
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and later
         backend: Any = torch.backends.mkldnn if device_type == "cpu" else torch.backends.cuda

@@ -1,4 +1,4 @@
-"""Statistics of a loss and its batch, counted block by block while the distances are in memory."""
+"""Statistics of the triplets of a batch. The engine computes them from the same blocks as the loss."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,21 @@ from tercet.losses.miners import DistanceBlock
 
 @dataclass(frozen=True, kw_only=True)
 class LossStats:
-    """Statistics of the triplets of a batch. A mean over nothing is nan.
+    """Statistics of the triplets of a batch. A mean is NaN if there are no values.
 
     Attributes:
-        anchors: number of anchors that have a positive and a negative.
+        anchors: number of anchors that have a positive and a negative. All other statistics include only these anchors.
         valid_triplets: number of all triplets of the batch.
-        mined_triplets: number of triplets that the miner chose: all, one per positive, or one per anchor.
-        active_triplets: number of chosen triplets with a loss above 0. With the soft margin, where all have one: number
-            of those whose negative is no farther than the positive.
-        mean_positive_distance: mean distance of these anchors to their positives.
-        mean_negative_distance: mean distance of these anchors to their negatives.
+        mined_triplets: number of triplets that the miner selects: all, or one per pair of an anchor and a positive, or
+            one per anchor.
+        active_triplets: number of selected triplets with a loss above 0. The soft-margin loss is always above 0, so
+            there it is the number of selected triplets with d(a,n) ≤ d(a,p).
+        mean_positive_distance: mean of d(a,p) over all pairs of an anchor and a positive.
+        mean_negative_distance: mean of d(a,n) over all pairs of an anchor and a negative.
         mean_hardest_positive_distance: mean over anchors of the distance to the farthest positive.
         mean_hardest_negative_distance: mean over anchors of the distance to the nearest negative.
-        positive_pairs: number of pairs of an anchor and a positive, the denominator of `mean_positive_distance`.
-        negative_pairs: number of pairs of an anchor and a negative, the denominator of `mean_negative_distance`.
+        positive_pairs: number of pairs of an anchor and a positive.
+        negative_pairs: number of pairs of an anchor and a negative.
     """
 
     anchors: int
@@ -41,11 +42,11 @@ class LossStats:
 
     @property
     def active_fraction(self) -> float:
-        """The fraction of the chosen triplets that is active."""
+        """The number of active triplets divided by the number of mined triplets."""
         return mean(self.active_triplets, self.mined_triplets)
 
     def sums(self) -> list[float]:
-        """Return numbers that add up over batches and processes, for `from_sums`."""
+        """Return the statistics as ten numbers that can be added over batches and processes, for `from_sums`."""
         counts = (self.anchors, self.valid_triplets, self.mined_triplets, self.active_triplets)
         pairs = (self.positive_pairs, self.negative_pairs)
         means = (
@@ -60,7 +61,7 @@ class LossStats:
 
     @classmethod
     def from_sums(cls, sums: Sequence[float]) -> "LossStats":
-        """Return the statistics of all batches whose `sums` were added."""
+        """Return the statistics of several batches, given the sum of their `sums()`."""
         anchors, valid, mined, active, positive_pairs, negative_pairs = (round(number) for number in sums[:6])
         positive, negative, hardest_positive, hardest_negative = sums[6:]
         return cls(
@@ -78,12 +79,16 @@ class LossStats:
 
     @classmethod
     def empty(cls) -> "LossStats":
-        """Return the statistics of no batch, which change no sum."""
+        """Return the statistics of an empty batch. All its `sums()` are 0."""
         return cls.from_sums([0.0] * 10)
 
 
 def sum_distances(block: DistanceBlock) -> Tensor:
-    """Return sums over the anchors of a block `(4,)`: distances to positives, to negatives, to the hardest of each."""
+    """Return four sums over the anchors of a block, as a tensor `(4,)`.
+
+    These are the sums of the distances to all positives, to all negatives, to the farthest positive, and to the nearest
+    negative.
+    """
     is_negative = block.negatives != block.masked_value
     parts = (
         block.positives_or(0),
@@ -95,5 +100,5 @@ def sum_distances(block: DistanceBlock) -> Tensor:
 
 
 def mean(total: float, number: int) -> float:
-    """Return the mean, or nan of nothing."""
+    """Return `total / number`, or NaN if `number` is 0."""
     return total / number if number else math.nan
