@@ -43,7 +43,7 @@ __all__ = [
     "train",
 ]
 
-_PACKAGE_OF_NAME = {
+_PACKAGE_OF_TOP_LEVEL_NAME = {
     "RunSettings": "tercet.runs",
     "SentenceTransformer": "tercet.encoder",
     "SentenceTransformerTrainer": "tercet.trainer",
@@ -58,8 +58,8 @@ _MODULES = ("catalogue", "distances", "evaluation", "losses")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGE_OF_NAME:
-        return getattr(import_module(_PACKAGE_OF_NAME[name]), name)
+    if name in _PACKAGE_OF_TOP_LEVEL_NAME:
+        return getattr(import_module(_PACKAGE_OF_TOP_LEVEL_NAME[name]), name)
     if name in _MODULES:
         return import_module(f"tercet.{name}")
     raise AttributeError(f"module 'tercet' has no attribute {name!r}")

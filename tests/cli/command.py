@@ -19,7 +19,7 @@ from tests.child import ENVIRONMENT
 _WARM = multiprocessing.get_context("forkserver")
 _WARM.set_forkserver_preload(
     [
-        "tercet.cli.app", "tercet.runs.run", "tercet.comparison.run", "tercet.inspection.inspection",
+        "tercet.cli.app", "tercet.runs.training", "tercet.comparison.loop", "tercet.inspection.inspection",
         "tercet.report.run_report",
     ]
 )  # fmt: skip

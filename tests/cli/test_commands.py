@@ -144,7 +144,7 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--epochs", "0"), "--epochs must be above 0, got 0.0"),
         (
             ("--batch-size", "9"),
-            "--batch-size must be a multiple of --samples-per-label 2, and at least twice it; got 9",
+            "--batch-size must be a multiple of --samples-per-label 2 and at least 4, got 9",
         ),
         (("--eval-fraction", "1"), "--eval-fraction must be at least 0 and below 1"),
         (("--eval-fraction", "0.1", "--eval-data", "x.csv"), "--eval-data and --eval-fraction exclude each other"),
@@ -190,7 +190,7 @@ def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, be
     assert "--resume" in errors
     assert not (tmp_path / "model").exists()
     again = run(*arguments, expect=2)
-    assert "add --resume to continue that run, or remove the folder" in again.stderr
+    assert "pass --resume to continue that run, or remove the folder" in again.stderr
     # A run without an interruption ends in the same weights.
     run(*arguments, "--resume")
     run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))

@@ -158,7 +158,7 @@ def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_pa
         (("--model", ""), "--model is empty"),
         (("--text-column", "title"), "has no column 'title'; it has 'text', 'label'"),
         (("--label-column", "class"), "has no column 'class'; it has 'text', 'label'"),
-        (("--batch-size", "9"), "--batch-size must be a multiple of --samples-per-label 4, and at least twice it; got"),
+        (("--batch-size", "9"), "--batch-size must be a multiple of --samples-per-label 4 and at least 8, got 9"),
         (("--samples-per-label", "1"), "--samples-per-label must be at least 2, got 1"),
         (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
     ],

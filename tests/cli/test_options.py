@@ -93,7 +93,7 @@ def test_a_choice_is_checked_and_its_help_is_filled_in():
 
 @pytest.mark.parametrize(
     ("batch_size", "samples_per_label", "message"),
-    [(8, 1, "one sentence has no positive"), (9, 2, "a multiple of"), (2, 2, "at least twice it; got 2")],
+    [(8, 1, "one sentence has no positive"), (9, 2, "a multiple of"), (2, 2, "and at least 4, got 2")],
 )
 def test_numbers_that_make_no_batch_are_refused(batch_size, samples_per_label, message):
     with pytest.raises(DataError, match=message):

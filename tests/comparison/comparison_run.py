@@ -6,7 +6,7 @@ Usage: comparison_run.py MODEL OUTPUT
 import sys
 from pathlib import Path
 
-from tercet.comparison.run import run_comparison
+from tercet.comparison.loop import run_comparison
 from tests.comparison.helpers import PLAN, Load, labelled_data
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Files become data sets whose labels have ids and names; texts and labels that cannot be used are named."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, load_from_disk
+from datasets import ClassLabel, Dataset, load_from_disk
 
 from tercet.data.labels import labels_of
-from tercet.data.loading import Columns, as_dataset, load_labelled, load_training_data, load_triplets
+from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
 from tercet.errors import DataError
 
 
@@ -38,7 +39,8 @@ def test_a_data_set_keeps_ids_and_names_on_disk_and_for_the_trainer(tmp_path):
 
 def test_both_parts_of_held_out_data_have_all_names(tmp_path):
     rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
-    train, held_out = load_training_data(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, Columns(), seed=0)
+    path = _json_lines(tmp_path / "d.jsonl", rows)
+    train, held_out = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
     assert train.features["label"].names == held_out.features["label"].names == ["a", "b", "c"]
     assert np.bincount(held_out["label"][:]).tolist() == [2, 2, 2]
     for row in (*train, *held_out):
@@ -59,13 +61,37 @@ def test_missing_and_blank_texts_can_be_allowed(tmp_path):
 def test_triplets_need_their_columns_and_texts(tmp_path):
     rows = [{"anchor": "a", "positive": "b", "negative": str(row)} for row in range(10)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
-    train, held_out = load_triplets(path, None, 0.2, Columns(), seed=0)
+    load = functools.partial(load_training_data, eval_data=None, options=ReadOptions(), triplets=True, seed=0)
+    train, held_out = load(path, eval_fraction=0.2)
     assert (len(train), len(held_out)) == (8, 2)
     assert train.column_names == ["anchor", "positive", "negative"]
     with pytest.raises(DataError, match="pass no text_column and no label_column"):
-        load_triplets(path, None, 0.2, Columns(text_column="anchor"), seed=0)
+        load_triplets(path, ReadOptions(text_column="anchor"))
     with pytest.raises(DataError, match="too few to hold out 90%; pass eval_fraction=0"):
-        load_triplets(_json_lines(tmp_path / "one.jsonl", rows[:1]), None, 0.9, Columns(), seed=0)
+        load(_json_lines(tmp_path / "one.jsonl", rows[:1]), eval_fraction=0.9)
     rows[3]["negative"] = ""
     with pytest.raises(DataError, match="negative, line 4: the text is empty"):
-        load_triplets(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, Columns(), seed=0)
+        load_triplets(_json_lines(tmp_path / "d.jsonl", rows))
+
+
+def test_a_file_and_the_same_data_in_memory_give_the_same_split(tmp_path):
+    rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
+    labelled = load_training_data(
+        _json_lines(tmp_path / "d.jsonl", rows), None, 0.2, ReadOptions(), triplets=False, seed=1
+    )
+    in_memory = load_training_data(Dataset.from_list(rows), None, 0.2, ReadOptions(), triplets=False, seed=1)
+    assert [part.to_list() for part in labelled] == [part.to_list() for part in in_memory]
+    rows = [{"anchor": f"a{row}", "positive": f"b{row}", "negative": f"c{row}"} for row in range(10)]
+    triplets = load_training_data(
+        _json_lines(tmp_path / "t.jsonl", rows), None, 0.3, ReadOptions(), triplets=True, seed=1
+    )
+    in_memory = load_training_data(Dataset.from_list(rows), None, 0.3, ReadOptions(), triplets=True, seed=1)
+    assert [part.to_list() for part in triplets] == [part.to_list() for part in in_memory]
+    with pytest.raises(DataError, match="too few to hold out 99%; pass eval_fraction=0"):
+        load_training_data(Dataset.from_list(rows), None, 0.99, ReadOptions(), triplets=True, seed=1)
+
+
+@pytest.mark.parametrize("data", [["a", "b"], {"text": ["a"]}])
+def test_data_of_another_type_are_refused(data):
+    with pytest.raises(DataError, match="are not supported; pass a file"):
+        load_labelled(data)

@@ -27,8 +27,8 @@ _WARM = multiprocessing.get_context("forkserver")
 _WARM.set_forkserver_preload(
     [
         "tercet.cli.app",
-        "tercet.runs.run",
-        "tercet.comparison.run",
+        "tercet.runs.training",
+        "tercet.comparison.loop",
         "tercet.report.run_report",
         "sentence_transformers",
     ]

@@ -348,7 +348,7 @@ def test_backward_scales_and_no_gradient_is_computed_without_need(monkeypatch):
     (three,) = torch.autograd.grad(3 * loss, x)
     assert torch.allclose(three, 3 * one)
     monkeypatch.setattr(
-        matrix_product.MatrixProductDistances, "add_weights", lambda *_: pytest.fail("a gradient was computed")
+        matrix_product.MatrixProductSource, "add_weights", lambda *_: pytest.fail("a gradient was computed")
     )
     assert not functional.batch_all_triplet_loss(x.detach(), labels).requires_grad
     with torch.no_grad():

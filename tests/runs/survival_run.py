@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from tercet import SentenceTransformer
 from tercet.runs import RunSettings, checkpoint_dir
-from tercet.runs.run import run_training
+from tercet.runs.training import run_training
 from tercet.trainer.checkpoints import latest_checkpoint
 from tests.conftest import TOPICS
 

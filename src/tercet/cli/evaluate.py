@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
-from tercet.cli.console import load_model, print_metrics, report_errors
+from tercet.cli.console import check_device, print_metrics, report_errors
+from tercet.runs import evaluate as evaluate_model
 
 
 @report_errors
@@ -34,23 +36,15 @@ def evaluate(
 
     Metrics: {metrics}.
     """
-    from tercet.data.loading import Columns, load_labelled
-
-    queries = load_labelled(data, Columns(text_column, label_column, split))
-    gallery = load_labelled(reference, Columns(text_column, label_column)) if reference else None
-    from tercet.evaluation import LabelEvaluator  # imports torch, so import it only after the data are checked
-
-    evaluator = LabelEvaluator(
-        queries.sentences,
-        queries.labels(),
-        gallery.sentences if gallery else None,
-        gallery.labels() if gallery else None,
-        distance=distance,
-        batch_size=batch_size,
+    if device is not None:
+        check_device(device)
+    quiet_transformers()
+    metrics = evaluate_model(
+        model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,
+        label_column=label_column, split=split, device=device, trust_remote_code=trust_remote_code,
         show_progress_bar=not quiet,
-    )
-    metrics = evaluator(load_model(model, device=device, trust_remote_code=trust_remote_code))
+    )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
     else:
-        print_metrics(f"{len(queries)} sentences", {model: metrics})
+        print_metrics(f"Metrics of {data}", {model: metrics})

@@ -79,6 +79,6 @@ def check_batch(batch_size: int, samples_per_label: int) -> None:
         )
     if batch_size % samples_per_label or batch_size < 2 * samples_per_label:
         raise DataError(
-            f"--batch-size must be a multiple of --samples-per-label {samples_per_label}, and at least twice it; "
-            f"got {batch_size}"
+            f"--batch-size must be a multiple of --samples-per-label {samples_per_label} and at least "
+            f"{2 * samples_per_label}, got {batch_size}"
         )

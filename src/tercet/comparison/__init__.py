@@ -1,8 +1,8 @@
 """Compare losses, margins and distances over several seeds, and recommend one variant.
 
-    public.py               compare: the public function, which the command of the same name calls
+    api.py                  compare: the public function, which the command of the same name calls
     plan.py                 Plan and Variant, and the grid of losses, margins and distances
-    run.py                  run_comparison: the loop over seeds and variants, which can be resumed
+    loop.py                 run_comparison: the loop over seeds and variants, which can be resumed
     trial.py                run_trial: one run with early stopping, which saves the best state
     subprocess_runner.py    run a function in a spawned subprocess
     store.py                read, write and check compare.json
@@ -13,7 +13,7 @@
 Importing this package imports neither torch nor NumPy.
 """
 
+from tercet.comparison.api import compare
 from tercet.comparison.plan import Plan, Variant, parse_grid
-from tercet.comparison.public import compare
 
 __all__ = ["Plan", "Variant", "compare", "parse_grid"]

@@ -12,7 +12,7 @@ from tercet.runs.settings import RunSettings
 
 _DEFAULTS = RunSettings()
 # Settings that a variant, the budget or the seed of a run sets, or that a comparison does not use.
-_NOT_SHARED = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
+_SET_PER_RUN = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Plan:
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON values, for `settings` in `compare.json`."""
-        shared = {name: value for name, value in asdict(self.settings).items() if name not in _NOT_SHARED}
+        shared = {name: value for name, value in asdict(self.settings).items() if name not in _SET_PER_RUN}
         budget: dict[str, float] = {"epochs": self.settings.epochs}
         if self.minutes is not None:
             budget = {"minutes": self.minutes}

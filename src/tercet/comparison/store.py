@@ -18,7 +18,7 @@ from tercet.records import ComparisonRecord
 
 FILE = "compare.json"
 # A resumed comparison may name its data by a different path. `fingerprint` compares the content instead.
-_NOT_COMPARED = ("data", "eval_data")
+_IGNORED_ON_RESUME = ("data", "eval_data")
 _DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
 
 
@@ -104,7 +104,7 @@ def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> Non
     """Raise `DataError` if the settings or data differ from those the comparison was started with."""
     started = json.loads(json.dumps(new.to_dict()["settings"]))
     for key in {**old.settings, **started}:
-        if key not in _NOT_COMPARED and (was := old.settings.get(key)) != (now := started.get(key)):
+        if key not in _IGNORED_ON_RESUME and (was := old.settings.get(key)) != (now := started.get(key)):
             raise DataError(
                 f"the comparison in {path} was started with {key} {_shortened(was)}, but now it is {_shortened(now)}; "
                 "pass the same arguments to resume it, or another output to start a new one"

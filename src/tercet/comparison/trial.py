@@ -22,14 +22,15 @@ from tercet.evaluation import LabelEvaluator
 from tercet.records import Metrics
 from tercet.runs.build import build_trainer
 from tercet.runs.outcome import checkpoint_dir
-from tercet.runs.run import METRICS_FILE, build_record, extend_training_record
 from tercet.runs.settings import RunSettings
+from tercet.runs.training import METRICS_FILE, build_record, extend_training_record
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 
-# Each run has `EVALUATIONS` evenly spaced evaluations. It stops after `PATIENCE` of them in a row without improvement.
-EVALUATIONS = 5
-PATIENCE = 3
+# The evaluations of a run are evenly spaced.
+EVALUATIONS_PER_RUN = 5
+# A run stops after this number of evaluations in a row without improvement.
+EARLY_STOPPING_PATIENCE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     if trial.eval_data is not None:
         columns = trial.eval_data[:]
         evaluator = LabelEvaluator(columns["sentence"], columns["label"])
-        callbacks += [EvaluateEvenly(EVALUATIONS), EarlyStoppingCallback(PATIENCE)]
+        callbacks += [EvaluateEvenly(EVALUATIONS_PER_RUN), EarlyStoppingCallback(EARLY_STOPPING_PATIENCE)]
         options |= {
             "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": METRIC,
             "save_strategy": "best", "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,

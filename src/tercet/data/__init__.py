@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.labels import LabelledSentences, check_trainable, number_labels
-    from tercet.data.loading import Columns, as_dataset, load_labelled, load_training_data, load_triplets
+    from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
     from tercet.data.reading import Table, read_table
     from tercet.data.sampler import GroupByLabelSampler
-    from tercet.data.splits import split_held_out
+    from tercet.data.splits import split_labelled, split_triplets
 
 __all__ = [
-    "Columns",
     "GroupByLabelSampler",
     "LabelledSentences",
+    "ReadOptions",
     "Table",
     "as_dataset",
     "check_trainable",
@@ -34,17 +34,18 @@ __all__ = [
     "load_triplets",
     "number_labels",
     "read_table",
-    "split_held_out",
+    "split_labelled",
+    "split_triplets",
     "standard_library_docstrings",
 ]
 
 _MODULES = {
     "bundled": ("standard_library_docstrings",),
     "labels": ("LabelledSentences", "check_trainable", "number_labels"),
-    "loading": ("Columns", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
+    "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
     "reading": ("Table", "read_table"),
     "sampler": ("GroupByLabelSampler",),
-    "splits": ("split_held_out",),
+    "splits": ("split_labelled", "split_triplets"),
 }
 
 

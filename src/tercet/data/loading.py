@@ -1,33 +1,36 @@
-"""Load and check training data from a file or from a data set on the hub.
+"""Load and check training data from a file, from a data set on the hub, or from a `datasets.Dataset`.
 
-load_labelled         reads one table, returns `LabelledSentences`
 load_training_data    returns training and evaluation data; holds out rows if there are no evaluation data
-load_triplets         does the same for given triplets
+load_labelled         reads one table of labelled sentences, returns `LabelledSentences`
+load_triplets         reads one table of triplets
 as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 """
 
 import logging
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from tercet._texts import check_texts
 from tercet.data.columns import find_labelled_columns, find_triplet_columns
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
-from tercet.data.reading import Table, read_table
-from tercet.data.splits import split_held_out
+from tercet.data.reading import read_source
+from tercet.data.splits import split_labelled, split_triplets
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    # A file, the name of a data set on the hub, or a data set in memory.
+    Source: TypeAlias = str | Path | Dataset
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns of a table that are read, and the split of a data set.
+class ReadOptions:
+    """The columns to read from a table, and the split to read from a data set on the hub.
 
     Args:
         text_column: the column of sentences; None takes the column with a usual name, such as `text` or `sentence`.
@@ -40,20 +43,22 @@ class Columns:
     split: str = "train"
 
 
-def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: bool = False) -> LabelledSentences:
-    """Read labelled sentences from a file or the hub, and number their labels. Log the names of unused columns.
+def load_labelled(
+    source: "Source", options: ReadOptions = ReadOptions(), *, empty_texts: bool = False
+) -> LabelledSentences:
+    """Read labelled sentences, and number their labels. Log the names of unused columns.
 
     Args:
-        source: a file, or the name of a data set on the hub.
-        columns: the columns to read.
+        source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        options: the columns and the split to read.
         empty_texts: whether to replace missing and blank texts by the empty string. If False, they are an error.
 
     Raises:
         DataError: the file or data set cannot be read, a column is not found, or a row is invalid. The message names
             the place.
     """
-    table = read_table(source, columns.split)
-    text, label = find_labelled_columns(table.columns, table.source, columns.text_column, columns.label_column)
+    table = read_source(source, options.split)
+    text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
     unused = [column for column in table.columns if column not in (text, label)]
     if unused:
         logger.info(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(unused)}")
@@ -65,74 +70,97 @@ def load_labelled(source: str, columns: Columns = Columns(), *, empty_texts: boo
     return LabelledSentences(sentences, label_ids, label_names)
 
 
-def load_training_data(
-    source: str, eval_source: str | None, eval_fraction: float, columns: Columns, seed: int
-) -> tuple["Dataset", "Dataset | None"]:
-    """Return the training data and the evaluation data, each with the columns `sentence` and `label`.
+def load_triplets(source: "Source", options: ReadOptions = ReadOptions()) -> "Dataset":
+    """Read triplets into a data set with the columns `anchor`, `positive` and `negative`. Log unused columns.
 
     Args:
-        source: the training data: a file, or the name of a data set on the hub.
-        eval_source: the evaluation data: a file, or the name of a data set; None holds out rows of the training data.
-        eval_fraction: the fraction of each label's rows to hold out, if `eval_source` is None. If no row is held out,
-            the evaluation data are None.
-        columns: the columns to read from both sources.
+        source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        options: the split to read. The names of the columns are fixed, so `text_column` and `label_column` must be
+            None.
+
+    Raises:
+        DataError: the file or data set cannot be read, `options` names a text or label column, a column is missing,
+            or a row is invalid. The message names the place.
+    """
+    from datasets import Dataset
+
+    table = read_source(source, options.split)
+    names = find_triplet_columns(table.columns, table.source)
+    if options.text_column is not None or options.label_column is not None:
+        raise DataError(
+            "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
+        )
+    unused = [name for name in table.columns if name not in names]
+    if unused:
+        logger.info(f"{table.source}: columns not used: {listed(unused)}")
+    return Dataset.from_dict(
+        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in names}
+    )
+
+
+def load_training_data(
+    data: "Source",
+    eval_data: "Source | None",
+    eval_fraction: float,
+    options: ReadOptions,
+    *,
+    triplets: bool,
+    seed: int,
+) -> "tuple[Dataset, Dataset | None]":
+    """Return training and evaluation data with the columns `sentence` and `label`, or `anchor`, `positive`, `negative`.
+
+    Args:
+        data: the training data: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        eval_data: the evaluation data; None holds out rows of `data`.
+        eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows, or of all triplets. If no
+            row is held out, the evaluation data are None.
+        options: the columns and the split to read from both.
+        triplets: whether the rows are triplets instead of labelled sentences.
         seed: the seed of the random selection of held-out rows.
 
     Raises:
-        DataError: the data cannot be read or are invalid, or the training data contain no triplet.
+        DataError: the data cannot be read or are invalid, the training data contain no triplet, or all rows would be
+            held out.
     """
-    train = load_labelled(source, columns)
-    check_trainable(train.label_ids, train.label_names, source)
-    if eval_source is not None:
-        return as_dataset(train), as_dataset(load_labelled(eval_source, columns))
-    kept, held_out = split_held_out(train, eval_fraction, seed)
-    if len(held_out) == 0:
+    if triplets:
+        train = load_triplets(data, options)
+        if eval_data is not None:
+            return train, load_triplets(eval_data, options)
+        kept, held_out = split_triplets(train, eval_fraction, seed)
+        if len(kept) == 0:
+            raise DataError(
+                f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
+                "eval_fraction=0 to train on all rows"
+            )
+        _log_held_out(held_out, train, "triplets", eval_fraction)
+        return kept, held_out if len(held_out) else None
+    source = name_of(data) or "data"
+    labelled = load_labelled(data, options)
+    check_trainable(labelled.label_ids, labelled.label_names, source)
+    if eval_data is not None:
+        return as_dataset(labelled), as_dataset(load_labelled(eval_data, options))
+    kept_rows, held_out_rows = split_labelled(labelled, eval_fraction, seed)
+    if len(held_out_rows):
+        check_trainable(
+            kept_rows.label_ids, kept_rows.label_names, f"{source} without the {eval_fraction:.0%} held out"
+        )
+    _log_held_out(held_out_rows, labelled, "sentences", eval_fraction)
+    return as_dataset(kept_rows), as_dataset(held_out_rows) if len(held_out_rows) else None
+
+
+def name_of(source: "Source") -> str | None:
+    """Return the path of a file or the name on the hub as a string; None for a `datasets.Dataset`."""
+    return str(source) if isinstance(source, (str, Path)) else None
+
+
+def _log_held_out(held_out: Sized, train: Sized, rows: str, eval_fraction: float) -> None:
+    if len(held_out):
+        logger.info(f"held out {len(held_out)} of {len(train)} {rows} for evaluation (eval_fraction={eval_fraction:g})")
+    else:
         logger.info(
             f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
             "for an evaluation, pass evaluation data or a larger eval_fraction"
         )
-        return as_dataset(train), None
-    check_trainable(kept.label_ids, kept.label_names, f"{source} without the {eval_fraction:.0%} held out")
-    logger.info(f"held out {len(held_out)} of {len(train)} sentences for evaluation (eval_fraction={eval_fraction:g})")
-    return as_dataset(kept), as_dataset(held_out)
-
-
-def load_triplets(
-    source: str, eval_source: str | None, eval_fraction: float, columns: Columns, seed: int
-) -> tuple["Dataset", "Dataset | None"]:
-    """Return the training and the evaluation triplets, each with the columns `anchor`, `positive` and `negative`.
-
-    Args:
-        source: the training data: a file, or the name of a data set on the hub.
-        eval_source: the evaluation data: a file, or the name of a data set; None holds out rows of the training data.
-        eval_fraction: the fraction of the rows to hold out, if `eval_source` is None. If no row is held out, the
-            evaluation data are None.
-        columns: the split to read. The names of the columns are fixed, so `text_column` and `label_column` must be
-            None.
-        seed: the seed of the random selection of held-out rows.
-
-    Raises:
-        DataError: the data cannot be read or are invalid, `columns` names a text or label column, or all rows would be
-            held out.
-    """
-    train = _triplets(read_table(source, columns.split))
-    if columns.text_column is not None or columns.label_column is not None:
-        raise DataError(
-            "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
-        )
-    if eval_source is not None:
-        return train, _triplets(read_table(eval_source, columns.split))
-    count = round(len(train) * eval_fraction)
-    if count == 0:
-        return train, None
-    if count == len(train):
-        raise DataError(
-            f"{source} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass eval_fraction=0 to train "
-            "on all rows"
-        )
-    order = np.random.default_rng(seed).permutation(len(train))
-    logger.info(f"held out {count} of {len(train)} triplets for evaluation (eval_fraction={eval_fraction:g})")
-    return train.select(np.sort(order[count:])), train.select(np.sort(order[:count]))
 
 
 def as_dataset(data: LabelledSentences) -> "Dataset":
@@ -144,15 +172,3 @@ def as_dataset(data: LabelledSentences) -> "Dataset":
 
     features = Features({"sentence": Value("string"), "label": ClassLabel(names=data.label_names)})
     return Dataset.from_dict({"sentence": data.sentences, "label": data.label_ids}, features=features)
-
-
-def _triplets(table: Table) -> "Dataset":
-    from datasets import Dataset
-
-    names = find_triplet_columns(table.columns, table.source)
-    unused = [name for name in table.columns if name not in names]
-    if unused:
-        logger.info(f"{table.source}: columns not used: {listed(unused)}")
-    return Dataset.from_dict(
-        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in names}
-    )

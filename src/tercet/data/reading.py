@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # The columns by name, and the line number of each row (None if the format has no lines).
 Content = tuple[dict[str, list[Any]], list[int] | None]
@@ -42,6 +45,29 @@ class Table:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
+
+
+def read_source(source: "str | Path | Dataset", split: str = "train") -> Table:
+    """Return the table of a file, of a data set on the hub, or of a `datasets.Dataset` in memory.
+
+    Args:
+        source: the file, the name of the data set, or the data set.
+        split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
+
+    Raises:
+        DataError: as for `read_table`; or `source` has another type or no rows.
+    """
+    if isinstance(source, (str, Path)):
+        return read_table(source, split)
+    if not hasattr(source, "column_names") or isinstance(source.column_names, dict):
+        raise DataError(
+            f"data of type {type(source).__name__} are not supported; pass a file, the name of a data set on the hub, "
+            "or a datasets.Dataset (one split of a DatasetDict)"
+        )
+    table = _table_of(source, "data")
+    if len(table) == 0:
+        raise DataError("the data set has no rows of data")
+    return table
 
 
 def read_table(name: str | Path, split: str = "train") -> Table:
@@ -181,7 +207,7 @@ def _json_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str
 
 
 def _read_hub(name: str, split: str) -> Table:
-    from datasets import ClassLabel, load_dataset
+    from datasets import load_dataset
 
     try:
         dataset = load_dataset(name, split=split)
@@ -190,11 +216,22 @@ def _read_hub(name: str, split: str) -> Table:
         raise DataError(
             f"no file {name!r}, and no data set of this name can be loaded from the hub: {reason}"
         ) from error
-    columns = {column: list(dataset[column]) for column in dataset.column_names}
-    for column, feature in dataset.features.items():
+    return _table_of(dataset, f"{name} ({split})")
+
+
+def _table_of(dataset: "Dataset", source: str) -> Table:
+    """Return the columns of a data set; a `ClassLabel` column contains the names of its labels."""
+    from datasets import ClassLabel
+
+    plain = dataset.with_format(None)
+    columns = {column: list(plain[column]) for column in plain.column_names}
+    for column, feature in plain.features.items():
         if isinstance(feature, ClassLabel):
-            columns[column] = [None if value is None else feature.int2str(value) for value in columns[column]]
-    return Table(f"{name} ({split})", columns)
+            # Data sets of the hub contain -1 or None where a label is not published.
+            columns[column] = [
+                None if label is None or label < 0 else feature.names[label] for label in columns[column]
+            ]
+    return Table(source, columns)
 
 
 def _check_header(header: list[str], path: Path) -> None:

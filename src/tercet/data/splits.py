@@ -1,11 +1,16 @@
-"""Split labelled sentences into rows to train on and rows to evaluate on."""
+"""Split data into rows to train on and rows to evaluate on."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tercet.data.labels import LabelledSentences
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-def split_held_out(data: LabelledSentences, fraction: float, seed: int) -> tuple[LabelledSentences, LabelledSentences]:
+
+def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple[LabelledSentences, LabelledSentences]:
     """Split off a random fraction of the rows of each label for evaluation.
 
     A retrieval metric needs two held-out sentences with the same label: a query and a sentence to find. So if the
@@ -29,3 +34,19 @@ def split_held_out(data: LabelledSentences, fraction: float, seed: int) -> tuple
     held_out = np.zeros(len(data), dtype=bool)
     held_out[order] = np.arange(len(data)) - np.repeat(starts, counts) < np.repeat(quota, counts)
     return data.take(np.flatnonzero(~held_out)), data.take(np.flatnonzero(held_out))
+
+
+def split_triplets(data: "Dataset", fraction: float, seed: int) -> "tuple[Dataset, Dataset]":
+    """Split off a random fraction of the rows for evaluation.
+
+    Args:
+        data: one triplet per row.
+        fraction: the fraction of the rows to hold out, from 0 to 1.
+        seed: the seed of the random selection.
+
+    Returns:
+        The rows to train on, and the held-out rows, both in the order of `data`.
+    """
+    order = np.random.default_rng(seed).permutation(len(data))
+    count = round(len(data) * fraction)
+    return data.select(np.sort(order[count:])), data.select(np.sort(order[:count]))

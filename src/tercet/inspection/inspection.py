@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tercet.data.labels import LabelledSentences, check_trainable
-from tercet.data.loading import Columns, load_labelled
+from tercet.data.loading import ReadOptions, load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
 from tercet.inspection.confusion import confused_labels, near_duplicates
@@ -30,7 +30,7 @@ def inspect(
     data: LabelledSentences | str,
     model: "SentenceTransformer | str | None" = None,
     *,
-    columns: Columns | None = None,
+    columns: ReadOptions | None = None,
     source: str | None = None,
     model_name: str | None = None,
     trust_remote_code: bool = False,
@@ -65,7 +65,7 @@ def inspect(
     """
     if isinstance(data, str):
         source = source or data
-        data = load_labelled(data, columns or Columns(), empty_texts=True)
+        data = load_labelled(data, columns or ReadOptions(), empty_texts=True)
     if isinstance(model, str):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 

@@ -220,7 +220,8 @@ def _batches(batches: BatchSummary) -> InspectionTable:
     return InspectionTable(
         key="batches",
         section="Active triplets in a batch",
-        title=f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by margin",
+        title=f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by "
+        "margin",
         columns=(
             Column(name="distance"),
             Column(name="triplets"),

@@ -1,17 +1,16 @@
 """Train a model, evaluate it before and after, and save it with a record of the run.
 
-    public.py      train, evaluate: the public functions, which the commands of the same names call
+    api.py         train, evaluate: the public functions, which the commands of the same names call
     settings.py    RunSettings: names, defaults, descriptions and limits of the settings
-    data.py        load and split the training and evaluation data of a run
     build.py       build the loss, the trainer and the evaluator from the settings
-    run.py         run_training: one run on loaded data, and its record
+    training.py    run_training: one run on loaded data, and its record
     outcome.py     TrainingRun and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
 """
 
+from tercet.runs.api import evaluate, train
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir
-from tercet.runs.public import evaluate, train
 from tercet.runs.settings import RunSettings
 
 __all__ = ["RunSettings", "TrainingInterrupted", "TrainingRun", "checkpoint_dir", "evaluate", "train"]

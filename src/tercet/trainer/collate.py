@@ -19,7 +19,7 @@ from tercet.data.labels import labels_of, map_onto_names
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 
-_TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
+_PREPARED_TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
 _TOKEN_IDS = "{}_input_ids"
 # With fewer rows, tokenization takes only a few seconds and shows no progress bar.
 _ROWS_FOR_PROGRESS_BAR = 50_000
@@ -79,7 +79,9 @@ def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]
     """
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return {_TOKEN_IDS.format(column): token_ids(rows[column]) for column in _TEXT_COLUMNS if column in rows}
+        return {
+            _TOKEN_IDS.format(column): token_ids(rows[column]) for column in _PREPARED_TEXT_COLUMNS if column in rows
+        }
 
     were_disabled = are_progress_bars_disabled()
     if len(dataset) < _ROWS_FOR_PROGRESS_BAR:
@@ -89,7 +91,7 @@ def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]
     finally:
         if not were_disabled:
             enable_progress_bars()
-    return added.with_format(columns=[name for name in added.column_names if name not in _TEXT_COLUMNS])
+    return added.with_format(columns=[name for name in added.column_names if name not in _PREPARED_TEXT_COLUMNS])
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         rows: rows of a data set that `tokenize` returned.
     """
     batch: dict[str, Any] = {"labels": torch.tensor([row["label"] for row in rows])} if "label" in rows[0] else {}
-    columns = [name for name in map(_TOKEN_IDS.format, _TEXT_COLUMNS) if name in rows[0]]
+    columns = [name for name in map(_TOKEN_IDS.format, _PREPARED_TEXT_COLUMNS) if name in rows[0]]
     return {**batch, "features": pack([row[column] for column in columns for row in rows])}
 
 

@@ -34,7 +34,7 @@ COLLAPSED = 0.25
 COLLAPSING = 0.5
 
 
-class BatchStats:
+class LogStats:
     """The statistics of all batches since the last reset, summed over all processes when they are read."""
 
     def __init__(self) -> None:

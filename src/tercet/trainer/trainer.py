@@ -28,7 +28,7 @@ from tercet.trainer.collate import collate
 from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
-from tercet.trainer.monitor import BatchStats, TrainingMonitor
+from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.record import data_facts, training_record
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
-        self._batch_stats, self._monitor = BatchStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
+        self._log_stats, self._monitor = LogStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
         if isinstance(self.loss, (BatchLoss, TripletLoss)):
             self.loss.reset_warnings()
 
@@ -174,7 +174,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
         stats = getattr(self.loss, "stats", None)  # A custom loss need not have stats.
         if stats is not None:
-            self._monitor.observe(stats, norm=self._batch_stats.update(stats, columns[0]))
+            self._monitor.observe(stats, norm=self._log_stats.update(stats, columns[0]))
         return loss
 
     def _memory_is_warm(self) -> bool:
@@ -207,7 +207,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as in `transformers.Trainer.log`, and add the statistics of the batches since the last log entry."""
         if "loss" in logs:
-            logs.update(self._batch_stats.compute_and_reset(self.args.device))
+            logs.update(self._log_stats.compute_and_reset(self.args.device))
             if self._chunks:
                 logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
                 self._chunks = self._chunks_with_gradient = 0

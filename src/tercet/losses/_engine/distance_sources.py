@@ -2,9 +2,9 @@
 
 The engine uses sources only through the protocol `DistanceSource`. Three classes implement it:
 
-- `MatrixProductDistances`, for a `tercet.distances.MatrixProductDistance`: computes matrix products. It is the fastest.
-- `AutogradDistances`, for any other `Distance`: calls its `matrix` for each block and backpropagates through the block.
-- `PrecomputedDistances`, for a user-defined function: uses its square matrix. The gradient is that of the matrix, and
+- `MatrixProductSource`, for a `tercet.distances.MatrixProductDistance`: computes matrix products. It is the fastest.
+- `AutogradSource`, for any other `Distance`: calls its `matrix` for each block and backpropagates through the block.
+- `PrecomputedSource`, for a user-defined function: uses its square matrix. The gradient is that of the matrix, and
   autograd backpropagates it through the function.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from tercet.distances import Distance, FunctionDistance, MatrixProductDistance, at_least_float32
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
-from tercet.losses._engine.matrix_product import MatrixProductDistances
+from tercet.losses._engine.matrix_product_source import MatrixProductSource
 from tercet.losses._engine.precision import no_autocast
 from tercet.losses.miners import MinedBlock
 
@@ -59,7 +59,7 @@ class DistanceSource(Protocol):
         """
 
 
-class AutogradDistances:
+class AutogradSource:
     """Distances from the method `matrix` of any `Distance`. Autograd backpropagates through each block.
 
     Args:
@@ -100,7 +100,7 @@ class AutogradDistances:
         return self._candidate_gradient, None if is_shared else self._anchor_gradient
 
 
-class PrecomputedDistances:
+class PrecomputedSource:
     """Distances from a precomputed matrix `(A, C)`. The gradient of the matrix is returned as that of the anchors."""
 
     non_negative = False  # Unknown for a user-defined function. False selects a slower search, which is always correct.
@@ -157,7 +157,7 @@ def distance_source(distance: Distance, inputs: Sequence[Tensor], anchor_index: 
     if anchor_index is not None:
         anchors = inputs[-1][anchor_index]
     if isinstance(distance, FunctionDistance):
-        return PrecomputedDistances(candidates if anchors is None else anchors)
+        return PrecomputedSource(candidates if anchors is None else anchors)
     if isinstance(distance, MatrixProductDistance):
-        return MatrixProductDistances(distance, candidates, anchors)
-    return AutogradDistances(distance, candidates, anchors)
+        return MatrixProductSource(distance, candidates, anchors)
+    return AutogradSource(distance, candidates, anchors)

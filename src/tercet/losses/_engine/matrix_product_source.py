@@ -33,7 +33,7 @@ MAX_LISTED_PAIRS = 1 << 20
 SMALL_BATCH = 128
 
 
-class MatrixProductDistances:
+class MatrixProductSource:
     """A source of distances between anchors and candidates that uses matrix products; see `DistanceSource`.
 
     A weight is the derivative of the loss terms with respect to a distance d. Let V = weight / d, or V = weight for

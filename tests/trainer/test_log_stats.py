@@ -9,14 +9,14 @@ from tercet.losses import functional
 from tercet.losses import miners as rules
 from tercet.runs.build import build_trainer
 from tercet.runs.settings import RunSettings
-from tercet.trainer.monitor import BatchStats
+from tercet.trainer.monitor import LogStats
 from tests.trainer.helpers import make_trainer
 
 
 def test_statistics_of_several_batches_are_those_of_all_triplets():
     """Counts are added, and means are weighted by the number of their terms."""
     torch.manual_seed(0)
-    stats, pairs = BatchStats(), []
+    stats, pairs = LogStats(), []
     for size in (6, 9):
         x, y = torch.randn(size, 4, dtype=torch.float64), torch.arange(size) % 3
         stats.update(functional.batch_loss_with_stats(x, y, rules.all_triplets(0.1))[1], x)
@@ -34,7 +34,7 @@ def test_statistics_of_several_batches_are_those_of_all_triplets():
 
 
 def test_anchors_without_a_triplet_are_a_fraction_of_all_sentences():
-    stats = BatchStats()
+    stats = LogStats()
     x, y = torch.eye(5), torch.tensor([0, 0, 1, 1, 2])
     stats.update(functional.batch_loss_with_stats(x, y, rules.all_triplets(0.1))[1], x)
     assert stats.compute_and_reset(torch.device("cpu"))["anchors_without_triplet"] == pytest.approx(0.2)

@@ -82,12 +82,15 @@ def train(
     check_eval_fraction(eval_fraction)
     _check_output(output, overwrite=overwrite)
 
-    from tercet.data.loading import Columns  # imports NumPy
-    from tercet.runs.data import load_run_data, name_of
+    from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    columns = Columns(text_column, label_column, split)
-    train_data, evaluation = load_run_data(
-        data, eval_data, eval_fraction, columns, triplets=settings.uses_triplets, seed=settings.seed
+    train_data, evaluation = load_training_data(
+        data,
+        eval_data,
+        eval_fraction,
+        ReadOptions(text_column, label_column, split),
+        triplets=settings.uses_triplets,
+        seed=settings.seed,
     )
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
@@ -95,7 +98,7 @@ def train(
         )
 
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
-    from tercet.runs.run import run_training
+    from tercet.runs.training import run_training
 
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
@@ -122,9 +125,9 @@ def train(
 
 def evaluate(
     model: "str | Path | SentenceTransformer",
-    data: str | Path,
+    data: "str | Path | Dataset",
     *,
-    reference: str | Path | None = None,
+    reference: "str | Path | Dataset | None" = None,
     distance: str = "cosine",
     batch_size: int | None = None,
     text_column: str | None = None,
@@ -165,10 +168,10 @@ def evaluate(
         print(tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")["map@r"])
         ```
     """
-    from tercet.data.loading import Columns, load_labelled  # imports NumPy
+    from tercet.data.loading import ReadOptions, load_labelled  # imports NumPy
 
-    queries = load_labelled(str(data), Columns(text_column, label_column, split))
-    gallery = None if reference is None else load_labelled(str(reference), Columns(text_column, label_column))
+    queries = load_labelled(data, ReadOptions(text_column, label_column, split))
+    gallery = None if reference is None else load_labelled(reference, ReadOptions(text_column, label_column))
 
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.evaluation import LabelEvaluator

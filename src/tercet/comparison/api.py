@@ -107,14 +107,13 @@ def compare(
             "a comparison cannot run under torchrun, because each run is a process itself; start it with python"
         )
 
-    from tercet.data.loading import Columns  # imports NumPy
-    from tercet.runs.data import load_run_data, name_of
+    from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    train_data, evaluation = load_run_data(
+    train_data, evaluation = load_training_data(
         data,
         eval_data,
         eval_fraction,
-        Columns(text_column, label_column, split),
+        ReadOptions(text_column, label_column, split),
         triplets=False,
         seed=settings.seed,
     )
@@ -124,7 +123,7 @@ def compare(
             "eval_fraction, or more data"
         )
 
-    from tercet.comparison.run import logger, run_comparison  # imports torch, which takes seconds
+    from tercet.comparison.loop import logger, run_comparison  # imports torch, which takes seconds
     from tercet.encoder.loading import load_model
 
     extra_settings = {
