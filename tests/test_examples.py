@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tercet import SentenceTransformer
+
+pytestmark = pytest.mark.slow
 
 _EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -174,6 +174,7 @@ def test_an_existing_model_is_not_overwritten_without_the_flag(csv_file, bert, t
     assert (tmp_path / "model/modules.json").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
     arguments = train_arguments(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
     process = start_tercet(*arguments)
@@ -245,6 +246,7 @@ def test_evaluate_lists_its_metrics():
     assert "MAP@R, R-precision, recall@1, recall@5, recall@10, kNN accuracy" in text
 
 
+@pytest.mark.slow
 def test_the_demo_on_the_real_encoder_makes_it_better(tmp_path):
     done = run("demo", "--epochs", 0.3, "--output", tmp_path / "demo")
     metrics = json.loads((tmp_path / "demo/metrics.json").read_text())

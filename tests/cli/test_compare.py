@@ -20,6 +20,7 @@ def _compare(csv_file, bert, output, *more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
     process = start_tercet(*arguments, start_new_session=True)

@@ -13,7 +13,7 @@ import torch
 from tercet import SentenceTransformer
 from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec, MetricSpec
 from tercet.comparison import Variant, parse_grid
-from tercet.comparison import run as comparison
+from tercet.comparison import loop as comparison
 from tercet.comparison.subprocess_runner import describe_error, run_in_subprocess
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator

@@ -9,6 +9,7 @@ from tercet.data import bundled
 from tercet.errors import DataError
 
 
+@pytest.mark.slow
 def test_docstrings_of_the_standard_library():
     sentences, labels = bundled.standard_library_docstrings()
     counts = Counter(labels)

@@ -7,6 +7,10 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 class _Hub(BaseHTTPRequestHandler):
     """The part of a hub that an upload needs; it stores the names of the files that it receives."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from tercet import distances
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners, reference
-from tercet.losses._engine import engine, kernels, matrix_product
+from tercet.losses._engine import engine, kernels, matrix_product_source
 from tercet.losses.miners import Miner
 
 NAMES = ("all", "hard", "semi", "soft")
@@ -126,10 +126,10 @@ def test_blocks_close_and_far_in_one_batch_of_many_blocks(name, few, monkeypatch
     x = torch.randn(24, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     x[6:12] = x[6:7] + 1e-3 * x[6:12]
     wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, "euclidean"), x)
-    monkeypatch.setattr(matrix_product, "PAIRS_PER_CHUNK", 8)
-    monkeypatch.setattr(matrix_product, "SMALL_BATCH", few)
-    for waiting in (0, matrix_product.MAX_WAITING_BYTES):
-        monkeypatch.setattr(matrix_product, "MAX_WAITING_BYTES", waiting)
+    monkeypatch.setattr(matrix_product_source, "PAIRS_PER_CHUNK", 8)
+    monkeypatch.setattr(matrix_product_source, "SMALL_BATCH", few)
+    for waiting in (0, matrix_product_source.MAX_WAITING_BYTES):
+        monkeypatch.setattr(matrix_product_source, "MAX_WAITING_BYTES", waiting)
         for rows in (3, 5, 6, 24):
             miner = miner_of(name, 0.4)
             got = with_gradient(lambda e, r=rows, f=miner: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
@@ -201,13 +201,13 @@ def test_all_algorithms_give_the_same(name, monkeypatch):
     assert_same(run(), wanted, 1e-12)
     monkeypatch.setattr(kernels, "MAX_PASSES", 0)  # search and sort
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(matrix_product, "SMALL_BATCH", 0)  # lists of pairs instead of products
-    monkeypatch.setattr(matrix_product, "SPARSE_FRACTION", 1.0)
-    monkeypatch.setattr(matrix_product, "MAX_LISTED_PAIRS", 10)
+    monkeypatch.setattr(matrix_product_source, "SMALL_BATCH", 0)  # lists of pairs instead of products
+    monkeypatch.setattr(matrix_product_source, "SPARSE_FRACTION", 1.0)
+    monkeypatch.setattr(matrix_product_source, "MAX_LISTED_PAIRS", 10)
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(matrix_product, "CLOSE_RATIO", 1e9)  # all pairs from differences, listed …
+    monkeypatch.setattr(matrix_product_source, "CLOSE_RATIO", 1e9)  # all pairs from differences, listed …
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(matrix_product, "PAIRS_PER_CHUNK", 16)  # … and as a block
+    monkeypatch.setattr(matrix_product_source, "PAIRS_PER_CHUNK", 16)  # … and as a block
     assert_same(run(), wanted, 1e-12)
 
 
@@ -348,7 +348,7 @@ def test_backward_scales_and_no_gradient_is_computed_without_need(monkeypatch):
     (three,) = torch.autograd.grad(3 * loss, x)
     assert torch.allclose(three, 3 * one)
     monkeypatch.setattr(
-        matrix_product.MatrixProductSource, "add_weights", lambda *_: pytest.fail("a gradient was computed")
+        matrix_product_source.MatrixProductSource, "add_weights", lambda *_: pytest.fail("a gradient was computed")
     )
     assert not functional.batch_all_triplet_loss(x.detach(), labels).requires_grad
     with torch.no_grad():

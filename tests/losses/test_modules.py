@@ -123,7 +123,7 @@ def test_in_the_trainer_of_sentence_transformers_the_numbers_are_its_own(variant
         loss = kind(model, **variant.options(0.3))
         args = Arguments(
             str(tmp_path / kind.__module__), max_steps=3, per_device_train_batch_size=16, report_to="none", seed=1,
-            learning_rate=0.1, optim="sgd", save_strategy="no", disable_tqdm=True,
+            learning_rate=0.1, optim="sgd", save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
         )  # fmt: skip
         SentenceTransformerTrainer(model=model, args=args, train_dataset=data, loss=loss).train()
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
@@ -140,7 +140,13 @@ def test_triplet_loss_in_the_trainer_of_sentence_transformers(bert, sentences, t
     data = Dataset.from_dict({"anchor": sentences, "positive": sentences[::-1], "negative": [*sentences[1:], "the"]})
     model = SentenceTransformer(str(bert), device="cpu")
     args = Arguments(
-        str(tmp_path), max_steps=2, report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1
+        str(tmp_path),
+        max_steps=2,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        logging_steps=1,
+        dataloader_pin_memory=False,
     )
     trainer = SentenceTransformerTrainer(
         model=model, args=args, train_dataset=data, loss=losses.TripletLoss(model, triplet_margin=0.5)

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from tests.child import ENVIRONMENT, ROOT
+
+pytestmark = pytest.mark.distributed
 
 
 def test_our_loss_in_the_trainer_of_sentence_transformers_keeps_replicas_identical(bert, tmp_path):

@@ -107,6 +107,7 @@ def test_distances_are_those_of_the_loss(tmp_path, distance):
     assert f"{distance} distance" in text
 
 
+@pytest.mark.slow
 def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_described(tmp_path):
     """Of `&`, which takes more bytes than any letter or emoji once it is escaped."""
     rng = np.random.default_rng(0)

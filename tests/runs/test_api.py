@@ -56,8 +56,11 @@ def test_triplets_in_memory(bert, sentences, tmp_path):
             {"eval_fraction": 0, "settings": RunSettings(eval_steps=3)},
             "eval_steps needs evaluation data, but no row is held out",
         ),
-        ({"eval_data": "test.csv"}, "data and eval_data must both be a datasets.Dataset"),
-        ({"settings": RunSettings(loss="triplet")}, "data has no column 'anchor', 'positive', 'negative'"),
+        ({"eval_data": "test.csv"}, "no file 'test.csv'; check the path"),
+        (
+            {"settings": RunSettings(loss="triplet")},
+            "data: the triplet loss needs the columns 'anchor', 'positive', 'negative'",
+        ),
         ({"overwrite": False}, "already exists and is not empty; pass another output, or overwrite=True"),
     ],
 )

@@ -18,6 +18,8 @@ from tercet.trainer.checkpoints import latest_checkpoint
 from tests.child import ENVIRONMENT, ROOT
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 # The number of kills can be increased: TERCET_KILLS=20 pytest tests/runs/test_survival.py
 _KILLS = int(os.environ.get("TERCET_KILLS", "2"))
 

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from tests.child import ENVIRONMENT, ROOT
 from tests.trainer.processes_run import RUNS
 
+pytestmark = pytest.mark.distributed
+
 # The loss does not depend on these parameters. In float32 AdamW moves them by rounding errors.
 _WITHOUT_EFFECT = ("key.bias", "layer.1.output.LayerNorm.bias")
 

@@ -37,6 +37,7 @@ def test_a_learning_rate_of_10_collapses_the_embeddings(bert, labelled, tmp_path
     assert "collapsed" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [20, 40])
 def test_random_labels_are_reported_and_right_labels_are_not(bert, labelled, tmp_path, steps):
     """On an encoder that was trained to separate the labels. A run of 20 steps is only checked at its end."""

@@ -106,6 +106,7 @@ def test_attention_that_the_user_chose_is_kept(bert):
     torch.testing.assert_close(packed[0], run_padded(transformer, token_ids())[0])
 
 
+@pytest.mark.slow
 def test_dropout_draws_from_the_same_distribution(bert):
     """The means of the loss over seeds agree within their errors, and so do the standard deviations."""
     transformer, ids = tiny("bert", bert, dropout=0.2, dtype=torch.float32), token_ids([4, 9, 6, 6])
@@ -181,6 +182,7 @@ def test_low_rank_adapters(kind, bert):
         torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_a_compiled_model_returns_the_same_embeddings(bert):
     """The whole model traced by torch's compiler; a backend that compiles nothing keeps the test short."""
     model = SentenceTransformer(modules=[tiny("bert", bert), Pooling(32)], device="cpu")
