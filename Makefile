@@ -6,7 +6,9 @@ DATA ?= data
 # The versions that are installed; constraints-lowest.txt has the lowest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
-PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
+# Options for pytest, such as PYTEST_FLAGS="-k card".
+PYTEST_FLAGS ?=
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast coverage check format docs wheel clean \

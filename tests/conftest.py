@@ -1,5 +1,6 @@
 """Tiny real encoders, built with random weights in a moment, and the labelled sentences to train them on."""
 
+import logging
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -77,6 +78,15 @@ def build_roberta(folder: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_log_level():
+    """Restore the log level, which a command that runs in the process of the tests sets."""
+    logger = logging.getLogger("tercet")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Tercet trains text-embedding models with triplet losses.
 
-    functions    train, compare, inspect, evaluate (each does the same as the command of its name), load_model
+    functions    train, compare, inspect, evaluate (the commands of these names call them), load_model
     classes      SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, RunSettings
     modules      losses, evaluation, distances, catalogue
     errors       TercetError and its subclasses DataError, ModelError, EmbeddingError

@@ -10,7 +10,7 @@ _DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def truncate(text: str, max_length: int = MAX_LENGTH) -> str:
-    """Return the text as one printable line of at most `max_length` characters. A longer line ends in "…"."""
+    """Return the text as one printable line of at most `max_length` characters. A line that was cut ends in "…"."""
     line = " ".join(printable(text).split())
     return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
 
@@ -18,8 +18,9 @@ def truncate(text: str, max_length: int = MAX_LENGTH) -> str:
 def printable(text: str) -> str:
     """Replace unprintable characters by "�", and remove soft hyphens and byte order marks.
 
-    Unprintable are control characters (except white space), lone surrogates, private-use characters and marks that
-    change the text direction. Zero-width joiners are kept, because Persian and Hindi words and many emoji need them.
+    Unprintable are control characters (except white space), lone surrogates, private-use characters and characters
+    that change the text direction (`_DIRECTION_MARKS`). Zero-width joiners are kept, because Persian and Hindi words
+    and many emoji need them.
     """
     return "".join("" if c in _INVISIBLE else "�" if _is_unprintable(c) else c for c in text)
 

@@ -23,7 +23,7 @@ def rank() -> int:
 
 
 def is_first_process() -> bool:
-    """Return whether this process has rank 0. Only the process with rank 0 logs and writes files."""
+    """Return whether this process has rank 0. Only that process sends warnings and writes models and records."""
     return rank() == 0
 
 

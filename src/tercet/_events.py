@@ -21,9 +21,9 @@ class WarningKind(str, Enum):
     Attributes:
         UNREACHABLE_MARGIN: the margin is not below the largest possible distance, so no triplet can satisfy it.
         NO_TRIPLET: a batch contains no triplet.
-        INACTIVE_TRIPLETS: no triplet has a loss above 0 any more, so the model no longer learns.
+        INACTIVE_TRIPLETS: no mined triplet has a loss above 0 any more, so the model no longer learns.
         COLLAPSE: all embeddings have moved to nearly the same point.
-        LABELS_NOT_SEPARATED: sentences with the same label are as far apart as sentences with different labels.
+        LABELS_NOT_SEPARATED: the anchors are about as far from the positives as from the negatives.
         PACKING_DISABLED: the model cannot run on packed batches.
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         OTHER: a warning without a kind, from a record of format version 1.

@@ -27,6 +27,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         ModelError: the file is missing, is not valid JSON, or does not contain a JSON object.
+        OSError: the file exists, but cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -46,9 +47,10 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which replaces `path` when the block ends without an error.
+    """Yield the path of a temporary file that the block writes; it replaces `path` if the block ends without an error.
 
-    After an error, `path` is unchanged. The temporary file has the file extension of `path`.
+    After an error, `path` is unchanged. Missing parent folders are created. The temporary file has the
+    file extension of `path`.
 
     Raises:
         DataError: the file cannot be written, or the block raises an `OSError`.
@@ -67,7 +69,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def remove_directory(folder: Path) -> None:
-    """Rename a folder, then delete it, so that the folder is never partly deleted under its own name."""
+    """Rename a folder, then delete it, so that the folder is never partly deleted under its own name.
+
+    If the renamed folder cannot be deleted, it stays, and no error is raised.
+    """
     removed = folder.with_name(f"{REMOVED_PREFIX}{folder.name}")
     shutil.rmtree(removed, ignore_errors=True)
     folder.rename(removed)
@@ -82,7 +87,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     that the block writes. An existing `target` is replaced by two renames; `target` is missing between the two.
 
     Raises:
-        ModelError: the folder cannot be written, or the block raises an `OSError`.
+        ModelError: `target` is a file, the folder cannot be written, or the block raises an `OSError`.
     """
     target = target.resolve()
     if target.exists() and not target.is_dir():

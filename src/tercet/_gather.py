@@ -2,7 +2,8 @@
 
 Each process uses its own rows as anchors and the rows of all processes as candidates. Its loss is the contribution of
 its anchors to the loss of the complete batch. The gradient of a row is therefore summed over the processes. It is also
-multiplied by the number of processes, because `DistributedDataParallel` divides gradients by this number.
+multiplied by the number of processes, because `DistributedDataParallel` divides gradients by this number. (With a
+distance function, every process computes the complete loss instead; see `BatchLoss._loss`.)
 """
 
 from typing import Any

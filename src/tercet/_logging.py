@@ -5,7 +5,10 @@ import sys
 
 
 def configure_logging(level: int) -> None:
-    """Log to standard error: messages of Tercet of at least `level`, and warnings of other libraries."""
+    """Log to standard error: messages of Tercet of at least `level`, and warnings of other libraries.
+
+    If the root logger has a handler already, change only the level of Tercet.
+    """
     logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("tercet").setLevel(level)
 

@@ -27,8 +27,8 @@ def check_texts(
         error: the class of the exception to raise.
 
     Raises:
-        TercetError: (as the class `error`) a text is not a string, is empty, or contains a lone surrogate. The message
-            names the first such row.
+        TercetError: (as the class `error`) a text is not a string, is empty or only white space (unless `allow_empty`),
+            or contains a lone surrogate. The message names the first such row.
     """
     for row, text in enumerate(texts):
         if not isinstance(text, str):

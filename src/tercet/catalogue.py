@@ -40,7 +40,7 @@ __all__ = [
 
 PLUGIN_GROUP = "tercet.plugins"
 
-# An object, or the string "module:attribute", which `resolve` imports.
+# An object, or the string "module:attribute", which `resolve` imports. The attributes of the specs allow both.
 Reference = str | Any
 
 
@@ -50,7 +50,7 @@ class LossSpec:
 
     Attributes:
         name: the name on the command line and in records, such as `batch-hard`.
-        cls: the `nn.Module` class of the loss.
+        cls: the `nn.Module` class of the loss, or a string such as `my_package:MyLoss`, which is imported when needed.
         summary: which triplets the loss trains on, for help and docs.
         has_margin: whether the class takes the argument `margin`.
         data: the training data of the loss: `labels` if it mines triplets from labelled sentences, `triplets` if it
@@ -70,7 +70,7 @@ class DistanceSpec:
 
     Attributes:
         name: the name on the command line and in records, such as `cosine`.
-        distance: a `tercet.distances.Distance`.
+        distance: a `tercet.distances.Distance`, or a string such as `my_package:MY_DISTANCE`.
         summary: the formula, for help and docs.
     """
 
@@ -91,8 +91,9 @@ class MetricSpec:
         kind: `quality` metrics lie between 0 and 1; `distance` metrics are mean distances; `run` metrics describe a
             training run, such as seconds per step.
         score: a function that takes a `tercet.evaluation.Ranking` and returns one value per query. The metric is the
-            mean of the values over the queries that have a relevant sentence. None if the metric is not computed by
-            such a function, for example `seconds_per_step`.
+            mean of the values over the queries that have a relevant sentence. A string such as `my_package:hit_at_3`
+            is imported when needed. None if Tercet computes the metric in another way, as `recall@1` and
+            `seconds_per_step`.
         compared: whether the table of `tercet compare` has a column for the metric.
     """
 
@@ -117,7 +118,8 @@ class FileFormatSpec:
     Attributes:
         suffix: the file extension in lower case, such as `.csv`. `DATA.CSV` matches it too.
         reader: a function that takes a `pathlib.Path` and returns two values: a dictionary of columns, and the line
-            number of each row or None. See `read_csv` in `tercet.data.reading`.
+            number of each row or None; or a string such as `my_package:read_xml`. See `read_csv` in
+            `tercet.data.reading`.
         summary: what a file of this format contains, for help and docs.
 
     Raises:
@@ -150,7 +152,7 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
     The first read of any registry calls the functions of the installed plugins.
 
     Raises:
-        TercetError: a plugin fails. Every later read of a registry raises the same error.
+        TercetError: at the first read, if a plugin fails. Every later read of a registry raises the same error.
     """
 
     def __init__(self, kind: str, specs: Iterable[Spec]) -> None:
@@ -173,7 +175,7 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
         return spec
 
     def unregister(self, name: str) -> None:
-        """Remove the spec with this name. Tests call it to undo a registration."""
+        """Remove the spec with this name, or raise a `KeyError`. Tests call it to undo a registration."""
         del self._specs[name]
 
     def find(self, name: str, error: type[TercetError] = TercetError) -> Spec:
@@ -182,6 +184,9 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
         Args:
             name: the name of a spec.
             error: the class of the exception if no spec has this name. The message lists the known names.
+
+        Raises:
+            TercetError: (as the class `error`) no spec has this name. (as `TercetError`) a plugin fails.
         """
         _load_plugins()
         if name not in self._specs:
@@ -202,7 +207,11 @@ class Registry(Mapping[str, Spec], Generic[Spec]):
 
 
 def resolve(reference: Reference) -> Any:
-    """Return the object that a reference stands for: import a string `"module:attribute"`, return any other object."""
+    """Return the object that a reference stands for: import a string `"module:attribute"`, return any other object.
+
+    Raises:
+        ImportError, AttributeError: the module or the attribute does not exist.
+    """
     if not isinstance(reference, str):
         return reference
     module, _, attribute = reference.partition(":")
@@ -217,8 +226,8 @@ def loss_name(loss: object) -> str | None:
 def metric_spec(key: str) -> MetricSpec:
     """Return the spec of a metric. A metric that is not registered gets a default spec.
 
-    The title of `<distance>_accuracy`, such as `cosine_accuracy`, is "triplet accuracy (cosine)". The title of any
-    other unregistered metric is its key.
+    If `<distance>` is in the catalogue, the title of `<distance>_accuracy`, such as `cosine_accuracy`, is "triplet
+    accuracy (cosine)". The title of any other unregistered metric is its key.
     """
     if key in METRICS:
         return METRICS[key]
@@ -273,7 +282,7 @@ LOSSES: Registry[LossSpec] = Registry(
         LossSpec(
             name="batch-semi-hard",
             cls=f"{_LOSSES}:BatchSemiHardTripletLoss",
-            summary="for each positive, the nearest negative that is farther than the positive",
+            summary="for each positive, the nearest negative beyond it; if there is none, the farthest negative",
         ),
         LossSpec(
             name="batch-all",

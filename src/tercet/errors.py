@@ -3,7 +3,7 @@
     TercetError
     ├── DataError       invalid data, settings, command-line options or output paths
     ├── ModelError      a model that cannot be loaded, used or saved
-    └── EmbeddingError  invalid embeddings, labels or distances in a loss or a metric
+    └── EmbeddingError  invalid embeddings, labels or distances in a loss or a metric, or sentences in `encode`
 
 All are subclasses of `ValueError`, so `except ValueError` catches them. A message states what is wrong, where, and
 what to do. The command line prints it as one line and exits with code 2.
@@ -27,7 +27,7 @@ class ModelError(TercetError):
 
 
 class EmbeddingError(TercetError):
-    """An error for embeddings or labels of the wrong shape, type or value, or for an invalid distance."""
+    """An error for invalid embeddings, labels or distances, or for invalid arguments of `encode`."""
 
 
 def listed(items: Iterable[object], limit: int = 5) -> str:

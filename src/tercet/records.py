@@ -54,7 +54,11 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "RunRecord":
-        """Return the record in the content of a `metrics.json`, converted from an older format if necessary."""
+        """Return the record in the content of a `metrics.json`, converted from an older format if necessary.
+
+        Raises:
+            AttributeError, TypeError: `content` is not the content of a `metrics.json`.
+        """
         known = _known_fields(cls, content)
         if content.get("format_version", 1) == 1:
             known["settings"] = _renamed(known.get("settings") or {}, _RENAMED_SETTINGS)
@@ -108,7 +112,7 @@ class TrialRecord:
         budget_steps: the maximum number of steps; None if the seconds per step could not be measured.
         failed: the reason why the run failed; None if it succeeded.
         start: a digest of the weights before training, the same for all runs.
-        batches: a digest of the order of the sentences, the same for all runs with the same seed.
+        batches: a digest of the order of the sentences in the first epoch, the same for all runs with the same seed.
         seconds_per_step: the median seconds per step.
         before: the metrics before training.
         metrics: the metrics of the best state.
@@ -208,7 +212,7 @@ class DifferenceRecord:
     """The mean difference in the metric between the variant with the highest mean and another variant.
 
     Attributes:
-        mean: the mean difference.
+        mean: the mean of (highest − other).
         half_width: half the width of the confidence interval mean ± half_width; None if `seeds` is 1.
         seeds: the number of paired seeds; 1 if failed runs left the variants with different seeds.
         beyond_noise: whether 0 is outside the confidence interval.
@@ -298,7 +302,7 @@ class ComparisonRecord:
         """Return the record in the content of a `compare.json`, converted from an older format if necessary.
 
         Raises:
-            KeyError, TypeError: `content` is not the content of a `compare.json`.
+            AttributeError, KeyError, TypeError: `content` is not the content of a `compare.json`.
         """
         version = content.get("format_version", 1)
         known = _known_fields(cls, content)

@@ -89,13 +89,3 @@ def test_a_choice_is_checked_and_its_help_is_filled_in():
     assert fill_placeholders("{suffixes}") == ".csv, .tsv, .jsonl, .ndjson, .parquet"
     assert fill_placeholders("{other}") == "{other}"
     assert fill_placeholders(None) is None
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "samples_per_label", "message"),
-    [(8, 1, "one sentence has no positive"), (9, 2, "a multiple of"), (2, 2, "and at least 4, got 2")],
-)
-def test_numbers_that_make_no_batch_are_refused(batch_size, samples_per_label, message):
-    with pytest.raises(DataError, match=message):
-        opt.check_batch(batch_size, samples_per_label)
-    opt.check_batch(4, 2)

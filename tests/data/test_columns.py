@@ -26,8 +26,9 @@ def test_usual_names_are_found_and_others_are_asked_for():
         find(["text\tlabel"], "d")
 
 
-def test_a_column_named_label_is_preferred_to_other_usual_names():
-    assert columns.find_labelled_columns(["text", "category", "label"], "d") == ("text", "label")
+def test_two_usual_names_in_a_file_are_ambiguous():
+    with pytest.raises(DataError, match="several have a usual name: 'label', 'category'; pass label_column"):
+        columns.find_labelled_columns(["text", "category", "label"], "d")
 
 
 def test_a_single_column_is_the_text():

@@ -46,7 +46,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("d.csv", "text,label\na,x\nb\n", "line 3: 1 fields, but the header has 2"),
+        ("d.csv", "text,label\na,x\nb\n", "line 3: 1 fields, but the header has 2; add the missing fields"),
         (
             "d.csv",
             "text,label\na, and b,x\n",
@@ -54,7 +54,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ),
         ("d.csv", "text,text\na,b\n", "line 1: several columns have the same name: 'text'"),
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data; a double quote was opened and not closed"),
-        ("d.csv", "", "the first line is empty; it must contain the names of the columns"),
+        ("d.csv", "", "the first line is empty or missing; it must contain the names of the columns"),
         ("d.csv", "text,label\n", "has no rows"),
         ("d.csv", b"text,label\nfine,x\ncaf\xe9,y\n", "is not UTF-8: byte 0xe9 on line 3"),
         ("d.jsonl", b'{"text": "caf\xe9"}\n', "is not UTF-8: byte 0xe9 on line 1"),

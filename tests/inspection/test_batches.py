@@ -195,8 +195,8 @@ def test_where_no_margin_suffices_the_largest_is_suggested():
     ("shortest", "longest", "reason"),
     [
         (2, 7, "the norms of the embeddings are 2 to 7; no Euclidean margin suits them all"),
-        (2.83, 2.83, "all embeddings have norm 2.83, so a Euclidean margin would have to be scaled by it"),
-        (2.8, 2.85, "all embeddings have norm 2.85, so a Euclidean margin would have to be scaled by it"),
+        (2.83, 2.83, "all embeddings have a norm of about 2.83, so a Euclidean margin would have to be scaled by it"),
+        (2.8, 2.85, "all embeddings have a norm of about 2.85, so a Euclidean margin would have to be scaled by it"),
         (2.8, 2.86, "the norms of the embeddings are 2.8 to 2.86; no Euclidean margin suits them all"),
     ],
 )

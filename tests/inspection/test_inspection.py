@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.data.loading import ReadOptions, load_labelled
+from tercet.data.loading import load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection import inspection
 from tercet.inspection.inspection import inspect
@@ -239,9 +239,9 @@ def test_data_and_model_may_be_names(csv_file, bert):
     names = {"source": str(csv_file), "model_name": str(bert)}
     assert found == inspect(data, model, **names, batch_size=8, samples_per_label=2)
     assert found.with_model.model == str(bert)
-    assert inspect(str(csv_file), columns=ReadOptions("label", "text")).texts.labels.count == 16
+    assert inspect(str(csv_file), text_column="label", label_column="text").texts.labels.count == 16
 
 
 def test_the_columns_of_a_file_may_be_missing(csv_file):
     with pytest.raises(DataError, match="has no column 'title'"):
-        inspect(str(csv_file), columns=ReadOptions(text_column="title"))
+        inspect(str(csv_file), text_column="title")

@@ -74,7 +74,7 @@ def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
         before=before, after=after,
     )  # fmt: skip
     text = written(tmp_path, found)
-    assert "Of 3 labels, it rose for 1 and fell for 1." in text
+    assert "Of 3 labels with two or more sentences, it rose for 1 and fell for 1." in text
 
 
 def test_a_run_without_evaluation_says_so(tmp_path):

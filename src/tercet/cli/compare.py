@@ -31,7 +31,7 @@ _DEFAULTS = RunSettings()
 @report_errors
 def compare(
     data: opt.Data,
-    output: Annotated[Path, typer.Option(help="The folder for compare.json and the best model.")],
+    output: Annotated[Path, typer.Option(help="The folder for compare.json and the recommended model.")],
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,7 +64,10 @@ def compare(
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the comparison at --output with its missing runs.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue the unfinished comparison at --output: do the missing and failed runs."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start a new comparison and replace the one at --output.")
@@ -94,6 +97,7 @@ def compare(
     if device is not None:
         check_device(device)
     quiet_transformers()
+    earlier = _content(output) if overwrite else None
     try:
         record = run_compare(
             data, output, grid=grid or (), seeds=seeds, minutes=minutes, settings=settings, model=model,
@@ -102,7 +106,7 @@ def compare(
             trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite, report_progress=print_note,
         )  # fmt: skip
     except KeyboardInterrupt:
-        _print_how_to_resume(output)
+        _print_how_to_resume(output, earlier)
         raise typer.Exit(130) from None
     if as_json:
         typer.echo(json.dumps(record.to_dict(), indent=2))
@@ -153,12 +157,26 @@ def _cells(values: Mapping[str, MeanAndStd], metrics: Sequence[str]) -> list[str
     return [values.get(key, MeanAndStd()).format(metric_digits(key)) for key in metrics]
 
 
-def _print_how_to_resume(output: Path) -> None:
-    path = output / "compare.json"
-    if not path.exists():
+def _content(output: Path) -> bytes | None:
+    try:
+        return (output / "compare.json").read_bytes()
+    except OSError:
+        return None
+
+
+def _print_how_to_resume(output: Path, earlier: bytes | None) -> None:
+    """Print how to resume; `earlier` is the content of the compare.json that `--overwrite` replaces, or None."""
+    content = _content(output)
+    if content is None:
         print_note(
             "tercet: interrupted before the first run; no compare.json was written, so there is nothing to resume"
         )
         return
-    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    if content == earlier:
+        print_note(
+            "tercet: interrupted before the end of the first run; compare.json is still that of the earlier "
+            "comparison, so start again with --overwrite"
+        )
+        return
+    runs = [run for run in json.loads(content)["runs"] if run.get("failed") is None]
     print_note(f"tercet: interrupted; {len(runs)} run(s) are complete. Resume with:\n  {resume_command('--overwrite')}")

@@ -42,7 +42,7 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
 
     The exit code is 2 for a `TercetError`, 130 for Ctrl-C and 1 for any other error. If the environment variable
     TERCET_DEBUG is set, other errors are raised with their traceback. If the command has an argument `quiet` and it is
-    True, the command prints only results and errors.
+    True, it is passed to `configure`.
     """
     arguments = tuple(inspect.signature(command).parameters)
 
@@ -71,8 +71,8 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
 def configure(*, quiet: bool) -> None:
     """Set what a command prints besides its results.
 
-    If `quiet` is True, it prints only errors: no notes, warnings or progress bars of libraries. A command must also
-    pass `show_progress_bar=not quiet` to the functions that have this argument.
+    If `quiet` is True, it prints no notes, no warnings of Tercet and no progress bars of libraries. Other libraries can
+    still log warnings. A command must also pass `show_progress_bar=not quiet` to the functions that have this argument.
     """
     global _prints_notes
     _prints_notes = IS_FIRST_PROCESS and not quiet

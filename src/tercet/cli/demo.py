@@ -1,4 +1,7 @@
-"""The command `tercet demo`, which trains without a download: the data and the model are installed with Tercet."""
+"""The command `tercet demo`, which trains without a download.
+
+The data are docstrings of the installed Python. The model is installed with `tercet[demo]`.
+"""
 
 import json
 import shutil

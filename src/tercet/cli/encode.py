@@ -21,7 +21,11 @@ def encode(
     batch_size: opt.EncodeBatchSize = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each embedding to length 1.")] = False,
     prompt_name: Annotated[
-        str | None, typer.Option(help="The name of the model's prompt to put before each sentence.")
+        str | None,
+        typer.Option(
+            help="The name of the prompt of the model to put before each sentence. [default: the default prompt of the "
+            "model, if it has one]"
+        ),
     ] = None,
     text_column: opt.TextColumn = None,
     split: opt.Split = "train",

@@ -19,6 +19,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Labelled data to search in for each sentence of DATA, for example the training data. "
+            "It is read from the split train, and its columns must have usual names. "
             "[default: the other sentences of DATA]"
         ),
     ] = None,

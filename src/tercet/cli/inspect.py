@@ -30,7 +30,8 @@ def inspect(
     label_issues: Annotated[
         Path | None,
         typer.Option(
-            help="Write the sentences whose label is probably wrong to this .csv file, largest log-odds first."
+            help="Write the sentences whose label is probably wrong to this .csv file, largest log-odds first. Needs "
+            "--model."
         ),
     ] = None,
     output: Annotated[
@@ -50,12 +51,11 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print the complete result as JSON.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Check labelled data before training: label sizes, duplicates, label issues, active triplets.
+    """Check labelled data before training: label sizes, empty texts, duplicates, texts under several labels.
 
-    With --model, suggest settings for training as well.
+    With --model, also find label issues, count active triplets, and suggest settings for training.
     """
-    opt.check_batch(batch_size, samples_per_label)
-    opt.check_numbers(("--seed", seed, 0 <= seed < 2**32, "from 0 to 4294967295"))
+    RunSettings(batch_size=batch_size, samples_per_label=samples_per_label, seed=seed).check()
     if model == "":
         raise DataError("--model is empty; pass the name of a model, or omit --model")
     check_report(output, "--output", overwrite=overwrite)

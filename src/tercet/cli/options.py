@@ -24,11 +24,14 @@ EncodeBatchSize = Annotated[
 SamplesPerLabel = Annotated[int, typer.Option(help=describe("samples_per_label"))]
 LearningRate = Annotated[float, typer.Option(help=describe("learning_rate"))]
 WarmupRatio = Annotated[float, typer.Option(help=describe("warmup_ratio"))]
-EvalData = Annotated[str | None, typer.Option(help="The data to evaluate on: a file or a data set on the hub.")]
+EvalData = Annotated[
+    str | None, typer.Option(help="The data to evaluate on: a file, or a data set on the hub (same --split).")
+]
 EvalFraction = Annotated[
     float | None,
     typer.Option(
-        help=f"Without --eval-data, hold out this fraction of each label's rows. [default: {DEFAULT_EVAL_FRACTION}]"
+        help=f"Without --eval-data, hold out this fraction of each label's rows, or of all triplets. "
+        f"[default: {DEFAULT_EVAL_FRACTION}]"
     ),
 ]
 TextColumn = Annotated[str | None, typer.Option(help="The column of sentences. [default: a usual name, such as text]")]
@@ -69,16 +72,3 @@ def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None
     """Raise `DataError` if both `--eval-data` and `--eval-fraction` are given."""
     if eval_data is not None and eval_fraction is not None:
         raise DataError("--eval-data and --eval-fraction exclude each other; give one")
-
-
-def check_batch(batch_size: int, samples_per_label: int) -> None:
-    """Raise `DataError` if the two options do not give a P×K batch with P and K of at least 2."""
-    if samples_per_label < 2:
-        raise DataError(
-            f"--samples-per-label must be at least 2, got {samples_per_label}: one sentence has no positive"
-        )
-    if batch_size % samples_per_label or batch_size < 2 * samples_per_label:
-        raise DataError(
-            f"--batch-size must be a multiple of --samples-per-label {samples_per_label} and at least "
-            f"{2 * samples_per_label}, got {batch_size}"
-        )

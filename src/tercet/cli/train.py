@@ -90,7 +90,7 @@ def train(
             eval_fraction=DEFAULT_EVAL_FRACTION if eval_fraction is None else eval_fraction,
             text_column=text_column, label_column=label_column, split=split, device=device,
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
-            keep_embeddings=report is not None,
+            keep_embeddings=report is not None, show_progress_bar=not quiet,
         )  # fmt: skip
     except TrainingInterrupted as interrupt:
         _print_how_to_resume(interrupt.checkpoint)

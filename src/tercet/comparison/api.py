@@ -1,6 +1,6 @@
 """Compare variants and save the model of the recommended one: the public function `compare`.
 
-It checks the arguments and the data before it imports torch, which takes seconds. So errors are raised quickly.
+It checks the data and most arguments before it imports torch, which takes seconds. So errors are raised quickly.
 """
 
 import functools
@@ -52,8 +52,8 @@ def compare(
     Each run is a spawned subprocess, so a script must call this inside `if __name__ == "__main__":`.
 
     Args:
-        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset` with
-            the columns `sentence` and `label`.
+        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
+            columns of sentences and labels.
         output: the folder for `compare.json` and the model of the recommended variant.
         grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
             `distance`. All combinations of the values are compared. A key without an entry takes its default: all
@@ -61,23 +61,26 @@ def compare(
         seeds: number of runs of each variant. The seeds are `settings.seed`, `settings.seed` + 1 and so on.
         minutes: the budget of a run in minutes of training; None uses `max_steps` or `epochs` of `settings`.
         settings: the settings of all runs, except `loss`, `margin` and `distance`, which come from `grid`.
+            `save_every`, `keep` and `eval_steps` are not used.
         model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`).
         eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
-        eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None.
-        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`. Not
-            used for a `datasets.Dataset`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`. Not
-            used for a `datasets.Dataset`.
-        split: the split to read if `data` is the name of a data set on the hub.
-        device: the device to train on; None uses a GPU if there is one.
+        eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
+            row must be held out.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
+            to a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
         resume: continue the comparison in `output`.
         overwrite: start a new comparison, which replaces the one in `output`.
-        report_progress: a function that is called with a line of text after each run; None logs the line.
+        report_progress: a function that is called with a line of text after each run, and with a notice if the machine
+            or the library versions have changed; None logs the line.
 
     Raises:
-        DataError: an argument is invalid, the data cannot be read or compared, or every run failed.
+        DataError: an argument is invalid, the data cannot be read or compared, the model cannot be loaded, `output` has
+            another comparison or cannot be written, or every run failed.
         KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
 
     Example:

@@ -2,9 +2,11 @@
 
     DIR/compare.json   the record: settings, fingerprints of the data, all runs so far; at the end, the recommendation
     DIR/.runs/         one model per variant, of its best seed so far; removed at the end
-    DIR/model/         the model of the recommended variant; exists at the end
+    DIR/model/         the model of the recommended variant; exists at the end, unless every run failed
 
-An interrupted comparison can be resumed. A run is done once it is in compare.json. Its model is saved before that.
+An interrupted comparison can be resumed. A successful run is done once it is in compare.json. Its model is saved before
+that. A failed run is recorded with the reason, has no model, and runs again on resume. If every run failed, there is no
+recommendation.
 """
 
 import logging
@@ -60,12 +62,13 @@ def run_comparison(
         extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
         resume: continue the comparison in `output`.
         overwrite: start a new comparison, which replaces the one in `output`.
-        report_progress: a function that is called with a line of text after each run.
+        report_progress: a function that is called with a line of text after each run, and with a notice if the machine
+            or the library versions have changed.
 
     Raises:
         DataError: a setting or the data are invalid, there is nothing to resume in `output`, there is a comparison but
             `resume` and `overwrite` are False, the settings or data differ from those the comparison was started with,
-            or every run failed.
+            the model cannot be loaded or has changed, `compare.json` cannot be read or written, or every run failed.
         KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
     """
     extra_settings = extra_settings or {}

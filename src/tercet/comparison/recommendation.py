@@ -92,7 +92,7 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
 
 
 def best_seed(runs: Sequence[TrialRecord], variant: str) -> int:
-    """Return the seed of the variant's run with the highest MAP@R. Among equal runs, return the lowest seed."""
+    """Return the seed of the variant's run with the highest MAP@R; among equal runs, the lowest seed."""
     scores = _scores_by_seed(runs, variant)
     return max(sorted(scores), key=lambda seed: scores[seed])
 

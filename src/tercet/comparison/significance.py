@@ -70,7 +70,11 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def student_quantile(confidence: float, degrees: int) -> float:
-    """Return the t with P(|T| ≤ t) = `confidence` for Student's t distribution with `degrees` degrees of freedom."""
+    """Return the t with P(|T| ≤ t) = `confidence` for Student's t distribution with `degrees` degrees of freedom.
+
+    Raises:
+        ValueError: `degrees` is below 1, or `confidence` is not at least 0 and below 1.
+    """
     if degrees < 1 or not 0 <= confidence < 1:
         raise ValueError(
             f"degrees must be at least 1 and confidence at least 0 and below 1, got {degrees} and {confidence}"

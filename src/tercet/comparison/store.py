@@ -1,4 +1,4 @@
-"""Read, write and check `compare.json`, the record of a comparison. It is written atomically after each run."""
+"""Read, write and check `compare.json`, the record of a comparison. Each write is atomic."""
 
 import hashlib
 import json
@@ -27,6 +27,8 @@ def open_record(
 ) -> ComparisonRecord:
     """Return the record in `folder` if the comparison is resumed, else a new record.
 
+    A record without runs counts as none, because nothing is lost; the result is then new even with `resume`.
+
     Args:
         folder: the output folder of the comparison.
         settings: the settings of the comparison that starts or continues now.
@@ -35,8 +37,9 @@ def open_record(
         overwrite: start a new comparison, which replaces the one in `folder`.
 
     Raises:
-        DataError: there is nothing to resume in `folder`, there is a comparison but `resume` and `overwrite` are False,
-            or the settings or data differ from those the comparison was started with.
+        DataError: `resume` is True but `folder` has no `compare.json`. Or, if `overwrite` is False: `compare.json`
+            cannot be read or is not a record of a comparison, it has runs but `resume` is False, or the settings or
+            data differ from those the comparison was started with.
     """
     path = folder / FILE
     new = ComparisonRecord(settings=settings, data=data, environment=environment())

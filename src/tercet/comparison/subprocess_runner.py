@@ -25,9 +25,11 @@ def run_in_subprocess(function: Callable[[Any], dict[str, Any]], argument: Any) 
     The subprocess exits if this process ends, and it ignores Ctrl-C. It is spawned: `function` and `argument` must be
     picklable, and a script must call this inside `if __name__ == "__main__":`.
     """
+    # Each run would repeat the notes of the command.
+    level = max(logging.WARNING, logging.getLogger("tercet").getEffectiveLevel())
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, function, argument))
+    process = context.Process(target=_work, args=(sender, function, argument, level))
     try:
         with _interrupts_blocked():
             process.start()
@@ -47,7 +49,10 @@ def run_in_subprocess(function: Callable[[Any], dict[str, Any]], argument: Any) 
 
 
 def describe_error(error: Exception) -> str:
-    """Return the reason of a failure in one line: the message of the error, after its type if not a `TercetError`."""
+    """Return the reason of a failure in one line: the message of the error, after its type if not a `TercetError`.
+
+    If memory ran out, the reason says so and how to use less.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, TercetError):
         return text
@@ -56,9 +61,9 @@ def describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def _work(sender: Connection, function: Callable[[Any], dict[str, Any]], argument: Any) -> None:
+def _work(sender: Connection, function: Callable[[Any], dict[str, Any]], argument: Any, level: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure_logging(logging.WARNING)
+    configure_logging(level)
     quiet_transformers()
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:

@@ -1,7 +1,7 @@
 """Real sentences without a download, for the demo and for tests.
 
-The sentences come from the docstrings of Python's standard library. The label of a sentence is the name of the module
-that it describes. The docstrings are parsed from the source files, so no module is imported.
+The sentences come from the docstrings of Python's standard library. The label of a sentence is the name of the
+top-level module that it describes. The docstrings are parsed from the source files, so no module is imported.
 """
 
 import ast
@@ -24,11 +24,12 @@ _SKIPPED = {"test", "idlelib", "lib2to3", "site-packages", "turtledemo", "__pyca
 
 
 def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], list[str]]:
-    """Return sentences from the docstrings of the standard library, and the module that each sentence describes.
+    """Return sentences from the docstrings of the standard library, and the top-level module of each sentence.
 
     The sentences are the first sentences of the docstrings of public functions, methods, classes and modules. A
     sentence is used if it has 4 to 40 words and occurs in only one module. The result contains the 40 modules with the
-    largest number of sentences, and at most 120 sentences per module. It is the same for the same Python version.
+    largest number of sentences (all if there are fewer), and at most 120 sentences per module. It is the same for the
+    same source files.
 
     Args:
         folder: the folder of the source files; None uses the standard library of the running Python.
@@ -62,7 +63,7 @@ def standard_library_docstrings(folder: Path | None = None) -> tuple[list[str], 
 
 
 def _public_sources(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name of the top-level module and the path of each public source file, in a fixed order."""
+    """Yield the name of the module and the path of each source file of public top-level modules, in a fixed order."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         for path in sorted(Path(parent, name) for name in files if name.endswith(".py")):

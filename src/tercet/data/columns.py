@@ -1,8 +1,8 @@
 """Find the columns of texts, labels and triplets.
 
-In a table from a file, columns are found by their usual names, and additional columns are ignored. In a
-`datasets.Dataset`, columns are also found by their types, so other names are possible if the types are unambiguous. The
-trainer uses every column of a `Dataset`, so an additional column is an error. Error messages list the existing columns.
+In a table that `reading.py` returns, columns are found by their usual names, and additional columns are ignored. In a
+`datasets.Dataset` that is passed to the trainer, columns are also found by their types (`kinds`), so other names are
+possible if the types are unambiguous. The trainer uses every column, so an additional column is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ Kind = Literal["text", "integer", "class", "other"]
 
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
 
-# The usual column names of each role, in lower case, in groups. The names of a group are used only if no column has a
-# name of an earlier group.
+# The usual column names of each role, in lower case, in groups. In a `datasets.Dataset`, the names of a group are used
+# only if no column has a name of an earlier group.
 _USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "text": (
         ("text", "sentence", "utterance", "query", "question", "message", "title", "content", "sentences", "texts"),
@@ -25,15 +25,16 @@ _USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def find_text_column(columns: Iterable[str], source: str, text_column: str | None = None) -> str:
-    """Return the name of the text column of a table. If the table has only one column, return its name.
+    """Return the name of the text column of a table.
 
     Args:
         columns: the names of all columns.
         source: the file or data set of the table, for messages.
-        text_column: the name of the text column; None takes the column with a usual name.
+        text_column: the name of the text column; None takes the only column, or else the only one with a usual name.
 
     Raises:
-        DataError: `text_column` does not exist, or no column or several columns have a usual name.
+        DataError: `text_column` does not exist; or it is None, there are several columns, and not exactly one has a
+            usual name.
     """
     columns = list(columns)
     _check_exists(text_column, columns, source)
@@ -56,12 +57,12 @@ def find_labelled_columns(
         source: the file or data set of the columns, for messages.
         text_column: the name of the text column; None searches for it.
         label_column: the name of the label column; None searches for it.
-        kinds: the type of each column of a `Dataset`, which must have exactly these two columns. None for a table from
-            a file, which may have additional columns.
+        kinds: the type of each column of the trainer's `Dataset`, which must have exactly these two columns. None for
+            any other table, which may have additional columns.
 
     Raises:
         DataError: `text_column` or `label_column` does not exist, both are the same column, or the search finds no
-            column or several columns.
+            column or several columns; or there are additional columns although `kinds` is given.
     """
     columns = list(columns)
     _check_exists(text_column, columns, source)
@@ -93,9 +94,9 @@ def find_triplet_columns(
     Args:
         columns: the names of all columns.
         source: the file or data set of the columns, for messages.
-        kinds: the type of each column of a `Dataset`, which must have exactly three columns of text. If they are not
-            named `anchor`, `positive` and `negative`, they must be in this order. None for a table from a file, which
-            must have columns with these names.
+        kinds: the type of each column of the trainer's `Dataset`, which must have exactly three columns of text. If
+            they are not named `anchor`, `positive` and `negative`, they must be in this order. None for any other
+            table, which must have columns with these names, and may have additional columns.
 
     Raises:
         DataError: the table does not have such columns.
@@ -106,7 +107,7 @@ def find_triplet_columns(
         if missing:
             raise DataError(
                 f"{source}: the triplet loss needs the columns {listed(TRIPLET_COLUMNS)}; missing: {listed(missing)}; "
-                f"the columns are {listed(columns, limit=12)}; rename them in the file"
+                f"the columns are {listed(columns, limit=12)}; rename the columns of the data"
             )
         return TRIPLET_COLUMNS
     if len(columns) == 3 and all(kinds[name] == "text" for name in columns):
@@ -122,12 +123,15 @@ def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
 
 
 def _label_candidates(columns: list[str], kinds: Mapping[str, Kind] | None) -> list[str]:
-    """Return the columns named `label` or `labels`.
+    """Return the columns that may be the labels; more than one is ambiguous.
 
-    If there are none, return the columns of the type integer or class. If there are none of these either, return those
-    with another usual name.
+    In a file, these are the columns with a usual name. In a `Dataset`, they are the columns named `label` or `labels`;
+    if there are none, the columns of integers or classes; if there are none of these either, those with another usual
+    name.
     """
-    typed = [name for name in columns if kinds is not None and kinds[name] in ("integer", "class")]
+    if kinds is None:
+        return _usual(columns, "label", 0) + _usual(columns, "label", 1)
+    typed = [name for name in columns if kinds[name] in ("integer", "class")]
     return _usual(columns, "label", 0) or typed or _usual(columns, "label", 1)
 
 
@@ -154,7 +158,8 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
         return found[0]
     if set(TRIPLET_COLUMNS) <= set(columns):
         raise DataError(
-            f"{source} has the columns of triplets ({', '.join(TRIPLET_COLUMNS)}); train on it with loss='triplet'"
+            f"{source} has the columns of triplets ({', '.join(TRIPLET_COLUMNS)}); train on it with loss='triplet', "
+            f"or pass {role}_column"
         )
     if len(columns) == 1 and any(mark in columns[0] for mark in "\t;"):
         raise DataError(

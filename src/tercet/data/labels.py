@@ -1,7 +1,7 @@
 """Number the labels once, when they are read, and keep the ids and the names together.
 
 number_labels          numbers the labels of a file: returns their ids and names
-labels_of              returns the label ids of a `datasets.Dataset`, and the label names if it has any
+labels_of              returns the label ids of a `datasets.Dataset`, and the label names unless they are integers
 label_values           returns the label of each row of a `datasets.Dataset` as text or number
 map_onto_names         renumbers the labels of evaluation data with the ids of the training data
 LabelledSentences      holds sentences with the ids and the names of their labels
@@ -99,7 +99,8 @@ def number_labels(
 def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray, list[str] | None]:
     """Return the label ids of a column of a `datasets.Dataset`, and the label names.
 
-    A `ClassLabel` column already has ids and names. Integers are used as ids without names. Strings are numbered.
+    A `ClassLabel` column already has ids and names. Integers are used as ids without names. Strings and booleans are
+    numbered.
 
     Returns:
         The label ids, int64 `(num_rows,)`, and the name of each id; None for integers without names.
@@ -120,7 +121,10 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
 
 
 def label_values(dataset: "Dataset", column: str = "label") -> list[Any]:
-    """Return the label of each row: its name if the column is a `ClassLabel`, else the value in the column."""
+    """Return the label of each row: its name if the column is a `ClassLabel`, else the value in the column.
+
+    In a `ClassLabel` column, no label may be missing (-1 or None).
+    """
     from datasets import ClassLabel
 
     labels, feature = dataset.with_format(None)[column][:], dataset.features[column]

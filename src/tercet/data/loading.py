@@ -35,7 +35,7 @@ class ReadOptions:
     Args:
         text_column: the column of sentences; None takes the column with a usual name, such as `text` or `sentence`.
         label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`.
-        split: the split of a data set on the hub. It is ignored for files.
+        split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
     """
 
     text_column: str | None = None
@@ -54,8 +54,8 @@ def load_labelled(
         empty_texts: whether to replace missing and blank texts by the empty string. If False, they are an error.
 
     Raises:
-        DataError: the file or data set cannot be read, a column is not found, or a row is invalid. The message names
-            the place.
+        DataError: `source` cannot be read or has another type, a column is not found, or a row is invalid. The message
+            names the place.
     """
     table = read_source(source, options.split)
     text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
@@ -79,8 +79,8 @@ def load_triplets(source: "Source", options: ReadOptions = ReadOptions()) -> "Da
             None.
 
     Raises:
-        DataError: the file or data set cannot be read, `options` names a text or label column, a column is missing,
-            or a row is invalid. The message names the place.
+        DataError: `source` cannot be read or has another type, `options` names a text or label column, a column is
+            missing, or a row is invalid. The message names the place.
     """
     from datasets import Dataset
 
@@ -112,15 +112,15 @@ def load_training_data(
     Args:
         data: the training data: a file, the name of a data set on the hub, or a `datasets.Dataset`.
         eval_data: the evaluation data; None holds out rows of `data`.
-        eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows, or of all triplets. If no
-            row is held out, the evaluation data are None.
+        eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
+            of all triplets. If no row is held out, the evaluation data are None.
         options: the columns and the split to read from both.
         triplets: whether the rows are triplets instead of labelled sentences.
         seed: the seed of the random selection of held-out rows.
 
     Raises:
-        DataError: the data cannot be read or are invalid, the training data contain no triplet, or all rows would be
-            held out.
+        DataError: the data cannot be read or are invalid, the labels of the training data are decimal numbers or form
+            no triplet, or all triplets would be held out.
     """
     if triplets:
         train = load_triplets(data, options)
@@ -157,9 +157,10 @@ def _log_held_out(held_out: Sized, train: Sized, rows: str, eval_fraction: float
     if len(held_out):
         logger.info(f"held out {len(held_out)} of {len(train)} {rows} for evaluation (eval_fraction={eval_fraction:g})")
     else:
+        limit = " (only labels with at least four sentences are split)" if rows == "sentences" else ""
         logger.info(
             f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
-            "for an evaluation, pass evaluation data or a larger eval_fraction"
+            f"for an evaluation, pass evaluation data or another eval_fraction{limit}"
         )
 
 

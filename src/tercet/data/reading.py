@@ -1,8 +1,8 @@
 """Read tables from files or from data sets on the hub.
 
 The file extension determines the format. The formats are registered in `tercet.catalogue.FILE_FORMATS`; its method
-`register` adds a format. Error messages name the file and, if the error is in a row, its line. Lines are counted from
-1, including the header.
+`register` adds a format. Error messages name the file or data set and, if the error is in a row, its place: in a text
+file the line, counted from 1 including the header (the last line of a row with line breaks), else the row, from 0.
 """
 
 import csv
@@ -55,7 +55,7 @@ def read_source(source: "str | Path | Dataset", split: str = "train") -> Table:
         split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
 
     Raises:
-        DataError: as for `read_table`; or `source` has another type or no rows.
+        DataError: as for `read_table`; or `source` has another type, or is a data set in memory without rows.
     """
     if isinstance(source, (str, Path)):
         return read_table(source, split)
@@ -79,8 +79,8 @@ def read_table(name: str | Path, split: str = "train") -> Table:
         split: the split of a data set on the hub. It is ignored for files.
 
     Raises:
-        DataError: the file does not exist, has an unsupported type, is not UTF-8, is malformed or has no rows; or the
-            data set cannot be loaded.
+        DataError: the file does not exist, is a folder, has an unsupported type, cannot be read, is not UTF-8, is
+            malformed or has no rows; or the data set cannot be loaded.
     """
     path = Path(name).expanduser()
     reader = _reader(path)
@@ -116,17 +116,17 @@ def read_table(name: str | Path, split: str = "train") -> Table:
 
 
 def read_csv(path: Path) -> Content:
-    """Read a file of comma-separated values. The first line contains the column names."""
+    """Read a file of comma-separated values. The first line contains the column names. Blank lines are skipped."""
     return _read_separated(path, ",")
 
 
 def read_tsv(path: Path) -> Content:
-    """Read a file of tab-separated values. The first line contains the column names."""
+    """Read a file of tab-separated values. The first line contains the column names. Blank lines are skipped."""
     return _read_separated(path, "\t")
 
 
 def read_json_lines(path: Path) -> Content:
-    """Read a file with one JSON object per line. All objects must have the same keys."""
+    """Read a file with one JSON object per line. All objects must have the same keys. Blank lines are skipped."""
     columns: dict[str, list[Any]] = {}
     lines: list[int] = []
     with path.open(encoding="utf-8-sig") as file:
@@ -177,9 +177,13 @@ def _read_separated(path: Path, delimiter: str) -> Content:
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise DataError(
-                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; "
+                    advice = (
                         f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
+                        if len(row) > len(header)
+                        else "add the missing fields"
+                    )
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; {advice}"
                     )
                 lines.append(rows.line_num)
                 for column, value in zip(columns, row, strict=True):
@@ -220,7 +224,7 @@ def _read_hub(name: str, split: str) -> Table:
 
 
 def _table_of(dataset: "Dataset", source: str) -> Table:
-    """Return the columns of a data set; a `ClassLabel` column contains the names of its labels."""
+    """Return the columns of a data set. A `ClassLabel` column contains label names, and None for missing labels."""
     from datasets import ClassLabel
 
     plain = dataset.with_format(None)
@@ -236,7 +240,7 @@ def _table_of(dataset: "Dataset", source: str) -> Table:
 
 def _check_header(header: list[str], path: Path) -> None:
     if not header:
-        raise DataError(f"{path}: the first line is empty; it must contain the names of the columns")
+        raise DataError(f"{path}: the first line is empty or missing; it must contain the names of the columns")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise DataError(f"{path}, line 1: several columns have the same name: {listed(sorted(twice))}; rename them")

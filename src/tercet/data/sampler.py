@@ -8,12 +8,12 @@ An epoch is drawn with array operations, without a Python object per row:
    negatives.
 2. The epoch is a table with one row per batch and P places per row, and each place takes one group. Choose the number
    of batches so that the largest label never fills a batch alone and every batch gets a group with a positive pair. If
-   there are more places than groups, repeat groups. Take the labels in turn, so that small labels are repeated as often
-   as large labels.
-3. Sort the groups by label and assign them to the table: first to the first place of all batches, then to the second
-   place, and so on. Shuffle the batches for each place. If the groups of a label continue at the next place, use
-   batches that do not contain the label yet. So a label is twice in a batch only if it has more groups than there are
-   batches.
+   there are more places than groups, repeat groups, those of the largest label only if there are no others with a
+   positive pair. Take the labels in turn, so that small labels are repeated as often as large labels.
+3. Put the groups of each label next to each other, and assign them to the table: first to the first place of all
+   batches, then to the second place, and so on. Shuffle the batches for each place. If the groups of a label continue
+   at the next place, use batches that do not contain the label yet. So a label is twice in a batch only if it has more
+   groups than there are batches.
 4. A group of small labels may have fewer than K sentences. Fill its empty positions with random sentences, and replace
    sentences that are twice in a batch by random sentences.
 """
@@ -51,17 +51,18 @@ class GroupByLabelSampler(Sampler[int]):
     """A sampler that yields row numbers: the rows of the first P×K batch, then those of the second, and so on.
 
     Every epoch contains every row, and may contain a row more than once. Every batch contains a triplet. The order
-    depends only on the labels, `seed` and the epoch. If the number of rows is at most `batch_size`, the epoch is one
+    depends only on the arguments and the epoch. If the number of rows is at most `batch_size`, the epoch is one
     batch with all rows.
 
     Args:
         labels: `(num_rows,)`, the label of each row.
-        batch_size: the number of rows per batch, P × K.
-        samples_per_label: K, the number of rows per label in a batch.
+        batch_size: the number of rows per batch, P × K, with P ≥ 2.
+        samples_per_label: K, the number of rows per label in a batch, at least 2.
         seed: the seed of the random order.
 
     Raises:
-        DataError: no batch can contain a triplet, or `batch_size` is not a multiple of `samples_per_label`.
+        DataError: no batch can contain a triplet, `samples_per_label` is below 2, or `batch_size` is not a multiple of
+            it or is less than twice as large.
 
     Example:
         >>> sampler = GroupByLabelSampler([0, 0, 1, 1, 2, 2], batch_size=4, samples_per_label=2)
@@ -260,7 +261,8 @@ def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndar
     """Assign groups to batches.
 
     Args:
-        labels: `(num_groups,)`, the label of each group. Groups with a positive pair are sorted by label.
+        labels: `(num_groups,)`, the label of each group. Groups with a positive pair and the same label are
+            consecutive.
         batches: the number of batches. The number of groups must be a multiple of it.
         rng: the random number generator.
 

@@ -14,7 +14,7 @@ def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple
     """Split off a random fraction of the rows of each label for evaluation.
 
     A retrieval metric needs two held-out sentences with the same label: a query and a sentence to find. So if the
-    fraction rounds to one row, two rows of the label are held out. If fewer than two rows would remain to train on, no
+    fraction of a label rounds to one row, two rows are held out. If fewer than two rows would remain to train on, no
     row of the label is held out.
 
     Args:

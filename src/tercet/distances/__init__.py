@@ -1,7 +1,7 @@
 """Distances between embeddings. Everywhere in Tercet, a smaller distance means more similar.
 
 functional.py       `matrix` and `pairs`, for a distance given by name, object or function
-base.py             Distance, the interface: pairs, matrix, upper bound, blocks
+base.py             Distance, the interface: pairs, matrix, upper bound, blocks; FunctionDistance, for functions
 matrix_product.py   MatrixProductDistance, for functions of the Euclidean norm
 named.py            Euclidean, cosine and Manhattan distance
 blocks.py           the distances of many queries to a gallery, block by block, and the nearest rows of a block

@@ -94,7 +94,7 @@ class FunctionDistance(Distance):
         self.name = getattr(function, "__name__", str(function))
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
-        """Call the function with two tensors, `x` and `y`, and check the shape of the result."""
+        """Call the function with `x` and `y`. Raise `EmbeddingError` unless the result has the shape `(n,)`."""
         return _check_shape(self.function(x, y), (len(x),))
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:

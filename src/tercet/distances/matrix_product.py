@@ -2,8 +2,8 @@
 
 `pairs` and `matrix` use differences of coordinates. The expanded square ‖x‖² − 2xy + ‖y‖² is inaccurate for
 near-duplicates, because its terms cancel: in float32, two unit vectors with distance 1e-4 get distance 0. `block` uses
-a matrix product of this form, because a nearest-neighbour search needs many distances. `prepare` subtracts the mean of
-the rows first, which makes the result more accurate.
+a matrix product of this form, because a nearest-neighbour search needs many distances. `prepare` subtracts a
+centre from the rows first (by default their mean), which makes the result more accurate.
 """
 
 import torch
@@ -64,7 +64,7 @@ class MatrixProductDistance(Distance):
         return Points(rows=centred, half_square=half_square, centre=centre)
 
     def block(self, x: Points, y: Points) -> Tensor:
-        """Return the distances of prepared rows, computed as ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy."""
+        """Return the distances `(n, m)` of prepared rows, computed from ½‖x − y‖² = ½‖x‖² + ½‖y‖² − xy."""
         assert x.half_square is not None
         assert y.half_square is not None
         half_squares = torch.addmm(x.half_square.unsqueeze(1) + y.half_square, x.rows, y.rows.T, alpha=-1).clamp_(min=0)

@@ -11,8 +11,8 @@ class Points:
     """Embeddings that `Distance.prepare` has prepared for `Distance.block`.
 
     Attributes:
-        rows: `(n, dim)`, the prepared rows. For distances that use a matrix product, they are centred; this makes the
-            distances of near-duplicates more accurate.
+        rows: `(n, dim)`, the prepared rows. For distances that use a matrix product, they are centred points; this
+            makes the distances of near-duplicates more accurate.
         half_square: `(n,)`, half of the squared norm of each row (plus half of its offset), for distances that use a
             matrix product; else None.
         centre: `(dim,)`, the vector that was subtracted from the rows; None if none was.

@@ -9,7 +9,7 @@ encode.py                 embed many sentences in batches with a maximum number 
 similarity.py             similarities by name: cosine, dot, or the negative of a distance
 storage.py                read and write model directories
 hub.py                    download from and upload to the Hugging Face hub
-card.py                   write the model card, the README.md of a model directory
+card.py                   create the model card, the README.md of a model directory
 """
 
 from tercet.encoder.features import Features

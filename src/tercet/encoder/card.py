@@ -1,4 +1,4 @@
-"""Write the model card, the README.md of a model directory: model, loss, data, settings and metrics."""
+"""Create the text of the model card, the README.md of a model directory: model, training, metrics and labels."""
 
 import json
 from typing import Any

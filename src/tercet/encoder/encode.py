@@ -16,7 +16,7 @@ _WINDOW = 4096
 # Larger batches are not faster. On a CPU, the hidden states of a layer should fit into the cache.
 _MAX_TOKENS_ON_CPU, _MAX_TOKENS_ON_GPU = 1024, 32768
 
-# The return types of `SentenceTransformer.encode`: one embedding `(dim,)`, or many embeddings `(num_sentences, dim)`.
+# The array types that `SentenceTransformer.encode` returns: one embedding `(dim,)`, or many `(num_sentences, dim)`.
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -52,16 +52,16 @@ def embed(
     *,
     show_progress_bar: bool = False,
 ) -> Tensor:
-    """Return the embeddings `(num_texts, dim)` of the texts in their order, on the model's device.
+    """Return the float32 embeddings `(num_texts, dim)` of the texts in their order, on the model's device.
 
-    The texts are processed in windows of 4,096. The batches of a window begin with its longest texts. If the memory is
-    too small, the first batch of a window fails.
+    The texts are processed in windows of 4,096. The first batch of a window contains its longest texts, so a lack of
+    memory usually shows in the first batch.
 
     Args:
         model: a `SentenceTransformer` in evaluation mode.
         prompt: a string that is prepended to every text.
         max_tokens: maximum tokens per batch, counted as if every text were padded to the longest one in the batch.
-            By default 1,024 on a CPU and 32,768 on other devices.
+            By default 1,024 on a CPU and 32,768 on other devices. A longer text is the only one of its batch.
         max_sentences: maximum number of texts per batch.
     """
     device = model.device

@@ -3,13 +3,15 @@
 A padded batch, from `SentenceTransformer.tokenize`:
     input_ids           (batch, seq_len)
     attention_mask      (batch, seq_len)
+    token_type_ids      (batch, seq_len), only from some tokenizers
     token_embeddings    (batch, seq_len, hidden_size), added by Transformer
 A packed batch, from `tercet.encoder.packing.pack`:
     input_ids           (1, num_tokens)
     packing             the `Packing`, which has the length of each sentence
     token_embeddings    (num_tokens, hidden_size), added by Transformer
 Both:
-    prompt_length       int, the number of prompt tokens at the start of each sentence; optional
+    prompt_length       int, the number of prompt tokens at the start of each sentence, including leading special
+                        tokens; optional
     sentence_embedding  (batch, dim), added by Pooling, replaced by Dense and Normalize
 """
 

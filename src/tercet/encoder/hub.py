@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from tercet.errors import ModelError
@@ -17,10 +18,11 @@ _IGNORED_FILES = ["onnx/*", "openvino/*"]
 
 
 def find_folder(name_or_folder: str, **hub: Any) -> Path:
-    """Return the local folder of a model; download a model of the hub if it is not in the cache.
+    """Return the local folder of a model; for a model of the hub, download the files that are not in the cache.
 
     Raises:
-        ModelError: neither the folder nor the model on the hub exists, or the download fails.
+        ModelError: neither the folder nor the model on the hub exists, the folder is not a model directory, the path is
+            a file, or the download fails.
     """
     path = Path(name_or_folder).expanduser()
     if path.is_dir():
@@ -59,19 +61,21 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
                 )
             )
         except (RepositoryNotFoundError, HFValidationError):
-            reason = "the hub has no model of this name, or the model is private and needs a token"
+            reason = "the hub has no model of this name, or the model is private or gated and needs a token"
         except RevisionNotFoundError:
             reason = f"the model {candidate} on the hub has no revision {hub.get('revision')!r}"
             break
-        except (LocalEntryNotFoundError, OSError):
+        except LocalEntryNotFoundError:
             reason = "the hub cannot be reached and the model is not in the cache"
+        except OSError as error:
+            reason = f"the download from the hub failed: {shorten(str(error), 400, placeholder=' …')}"
     raise ModelError(f"cannot load {name!r}: it is not a local folder; {reason}")
 
 
 def upload(
     save: Callable[[Path], None], repo_id: str, *, token: str | None, private: bool | None, **commit: Any
 ) -> str:
-    """Upload a model directory to the hub and return the URL of the commit.
+    """Save a model to a temporary folder, upload it to the hub, and return the URL of the commit.
 
     The repository is created if it does not exist.
 
@@ -90,6 +94,6 @@ def upload(
 
 
 def public_name(name_or_path: str) -> str:
-    """Return a name on the hub unchanged, but only the last component of a local path, because the path is private."""
+    """Return the last component of the path of an existing folder, because the path is private, or any other name."""
     path = Path(name_or_path).expanduser()
     return path.resolve().name if path.is_dir() else name_or_path

@@ -39,7 +39,7 @@ def load_model(
         packing: whether to compute batches without padding if the architecture supports it.
 
     Raises:
-        ModelError: the model is not found, is invalid, or is not supported.
+        ModelError: the model is not found, is invalid, or is not supported, or the bundled encoder is not installed.
     """
     try:
         model = SentenceTransformer(
@@ -55,10 +55,10 @@ def load_model(
 
 
 def encoder_folder() -> Path:
-    """Return the directory of the bundled encoder after verifying the hashes of its files.
+    """Return the directory of the bundled encoder after verifying the hashes of its weights and its tokenizer.
 
     Raises:
-        ModelError: the package is not installed, or a file is missing or has an unexpected hash.
+        ModelError: the package is not installed, or one of the two files is missing or has an unexpected hash.
     """
     spec = importlib.util.find_spec(_ENCODER_PACKAGE)
     if spec is None or spec.origin is None:

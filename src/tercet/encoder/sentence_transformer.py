@@ -23,7 +23,7 @@ from tercet.errors import EmbeddingError, ModelError, listed
 class SentenceTransformer(nn.Sequential):
     """A sequence of a `Transformer`, `Pooling` and further modules, in the file format of sentence-transformers.
 
-    Pass `model_name_or_path` to load a model, or `modules` to build one.
+    Pass `model_name_or_path` to load a model, or `modules` to build one. If both are passed, `modules` are used.
 
     Args:
         model_name_or_path: a folder, or a name on the hub. A model without `modules.json` gets mean pooling.
@@ -42,7 +42,8 @@ class SentenceTransformer(nn.Sequential):
     Attributes:
         label_names: names of the labels in the training data, in the order of their ids; None if they are unknown.
         training_record: loss, settings and metrics for the model card; None if Tercet did not train the model.
-        base_model_name: name of the loaded model for the model card; only the last component of a local path.
+        base_model_name: name of the loaded model for the model card; only the last component of a local path; None if
+            no name was passed.
 
     Raises:
         ModelError: the model is not found or is invalid, a module type or similarity is not supported, no prompt is
@@ -129,7 +130,10 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def max_seq_length(self) -> int | None:
-        """Maximum number of tokens of a sentence, including special tokens. Longer sentences are truncated."""
+        """Maximum number of tokens of a sentence, including special tokens. Longer sentences are truncated.
+
+        None means no limit. A value set here is not reduced to the number of positions of the model.
+        """
         return self.transformer.max_seq_length
 
     @max_seq_length.setter
@@ -138,7 +142,7 @@ class SentenceTransformer(nn.Sequential):
 
     @property
     def packing(self) -> bool:
-        """True to compute batches without padding if the architecture supports it, False to pad every batch."""
+        """True to compute packed batches without padding if the model supports it, False to pad every batch."""
         return self.transformer.packing
 
     @packing.setter
@@ -165,7 +169,7 @@ class SentenceTransformer(nn.Sequential):
     get_embedding_dimension = get_sentence_embedding_dimension
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Tokenize texts into a padded batch on the CPU.
+        """Tokenize texts into a padded batch on the CPU, truncated to `max_seq_length`.
 
         Returns:
             `input_ids` `(batch, seq_len)` and `attention_mask` `(batch, seq_len)`. Some tokenizers add further
@@ -202,7 +206,8 @@ class SentenceTransformer(nn.Sequential):
     def add_adapter(self, peft_config: Any, adapter_name: str | None = None) -> None:
         """Add a peft adapter, for example `peft.LoraConfig(r=8)`, and freeze the other weights of the Transformer.
 
-        Only the adapter of the Transformer is then trained and saved.
+        Of the Transformer, only the adapter is then trained and saved. Other modules with weights, such as Dense, are
+        still trained.
         """
         self.transformer.auto_model.add_adapter(peft_config, adapter_name)
 
@@ -246,12 +251,12 @@ class SentenceTransformer(nn.Sequential):
         Args:
             sentences: one string, or several strings.
             prompt_name: name of a prompt in `prompts` to prepend to every sentence; by default `default_prompt_name`.
-            prompt: string to prepend to every sentence. It overrides `prompt_name`.
+            prompt: string to prepend to every sentence. It overrides `prompt_name`; an empty string means no prompt.
             batch_size: maximum number of sentences per batch. The limit of `batch_tokens` applies as well.
             convert_to_numpy: whether to return a NumPy array. If False, a list of one tensor `(dim,)` per sentence is
-                returned.
+                returned, or one tensor if `sentences` is one string.
             convert_to_tensor: whether to return one tensor. It overrides `convert_to_numpy`.
-            normalize_embeddings: whether to scale each embedding to Euclidean norm 1.
+            normalize_embeddings: whether to scale each embedding to Euclidean norm 1 (a zero embedding stays zero).
             device: device to move the model to before encoding. The model stays there.
             batch_tokens: maximum number of tokens per batch, counted as if every sentence were padded to the longest
                 one in the batch. A longer sentence is the only one of its batch. By default 1,024 on a CPU and 32,768
@@ -263,7 +268,8 @@ class SentenceTransformer(nn.Sequential):
         Raises:
             EmbeddingError: a sentence is not a string or contains a lone surrogate, or `batch_size` or `batch_tokens`
                 is below 1.
-            ModelError: no prompt is called `prompt_name`, or a module has no `output_size`.
+            ModelError: no prompt is called `prompt_name`, the first module is not a `Transformer`, or the modules
+                do not state the dimension; see `get_sentence_embedding_dimension`.
         """
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
@@ -302,11 +308,12 @@ class SentenceTransformer(nn.Sequential):
         """Write the model directory and its model card atomically.
 
         Args:
-            path: the folder. If it exists, its top-level files that the model does not write are kept.
+            path: the folder. If it exists, its top-level files and folders that the model does not write are kept.
             more_json: further JSON files to write into the folder: the content by file name.
 
         Raises:
-            ModelError: the folder cannot be written, or a module has no method `save`.
+            ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
+                `Transformer`, or the modules do not state the dimension of an embedding.
         """
         settings = ModelSettings(
             prompts=self.prompts,
@@ -334,7 +341,7 @@ class SentenceTransformer(nn.Sequential):
         revision: str | None = None,
         create_pr: bool = False,
     ) -> str:
-        """Upload the model directory to the hub and return the URL of the commit.
+        """Save the model to a temporary folder, upload it to the hub, and return the URL of the commit.
 
         The repository is created if it does not exist. The arguments are those of `huggingface_hub.HfApi`.
         """

@@ -27,7 +27,7 @@ def check_name(name: str) -> str:
     """Return `name` unchanged if it is the name of a similarity.
 
     Raises:
-        ModelError: no similarity has this name.
+        ModelError: no similarity is called `name`.
     """
     if name not in similarity_names():
         raise ModelError(f"unknown similarity {name!r}; choose one of {listed(similarity_names(), limit=20)}")
@@ -40,6 +40,9 @@ def matrix(x: Any, y: Any, name: str) -> Tensor:
     Args:
         name: "cosine", "dot", or the name of a distance in `tercet.catalogue.DISTANCES`. For a distance, the negative
             distance is returned.
+
+    Raises:
+        ModelError: no similarity is called `name`.
 
     Example:
         >>> matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]], "euclidean").shape

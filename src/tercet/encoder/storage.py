@@ -1,10 +1,12 @@
 """Read and write model directories.
 
-The layouts of sentence-transformers 3.x to 6.x can be read. The layout of 3.x is written, which all of them can read.
+The layouts of sentence-transformers 3.x to 6.x can be read. The layout of 3.x is written, which all of them can read
+(exception: see `Pooling.save`).
 
 modules.json                       the list of modules, each with idx, name, path and type
 config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name
-tercet.json                        settings that sentence-transformers does not have: label names, training record
+tercet.json                        settings that sentence-transformers does not have: label names, training record, and
+                                   a similarity that it does not know
 config.json, model.safetensors, …  the Transformer; the other modules are in the folders 1_Pooling, 2_Dense, …
 README.md                          the model card
 """
@@ -55,7 +57,7 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], Mode
         hub: `trust_remote_code` and the arguments in `tercet.encoder.hub.HUB_ARGUMENTS`.
 
     Raises:
-        ModelError: the model is not found, a file is missing or invalid, or a module has an unsupported type.
+        ModelError: the model is not found, a file is missing or invalid, or a module is not supported.
     """
     folder = find_folder(name_or_folder, **hub)
     if not (folder / "modules.json").exists():

@@ -19,6 +19,7 @@ def as_rows(embeddings: Any, name: str) -> Tensor:
     Raises:
         EmbeddingError: the embeddings are not two-dimensional, are not floating-point, have no rows, or contain NaN or
             infinite values.
+        ValueError, TypeError: nested lists have rows of different lengths, or contain something else than numbers.
     """
     rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
     if rows.dim() != 2 or not rows.is_floating_point():
@@ -38,15 +39,15 @@ def shared_label_ids(labels: Any, reference_labels: Any, sizes: tuple[int, int])
     """Convert the labels of queries and references to label ids. Equal labels get the same id in both.
 
     Args:
-        labels: the labels `(n,)` of the queries, integers or strings.
-        reference_labels: the labels `(m,)` of the references, integers or strings.
+        labels: the labels `(n,)` of the queries: integers, strings or other hashable values.
+        reference_labels: the labels `(m,)` of the references, of the same kinds.
         sizes: n and m, the numbers of query and reference embeddings.
 
     Returns:
         The label ids `(n,)` of the queries and the label ids `(m,)` of the references, counted from 0.
 
     Raises:
-        EmbeddingError: the number of labels differs from the number of embeddings.
+        EmbeddingError: the number of labels differs from the number of embeddings, or labels are not one-dimensional.
     """
     arrays = [_as_array(part) for part in (labels, reference_labels)]
     for array, size in zip(arrays, sizes, strict=True):

@@ -1,7 +1,7 @@
 """Evaluators, which embed sentences with a model and return metrics.
 
-Call an evaluator with a model: any object whose `encode` takes the arguments of sentence-transformers. The evaluator
-returns a dictionary and writes no files. A trainer adds the prefix `eval_` to the keys.
+Call an evaluator with a model: any object with the method `encode` of `Encoder`. The evaluator returns a
+dictionary and writes no files. A trainer adds the prefix `eval_` to the keys.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,10 @@ from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
 
 
 class Encoder(Protocol):
-    """The interface of a model that an evaluator can call."""
+    """The interface of a model that an evaluator can call.
+
+    `encode` is also called with `batch_size` if the evaluator has one. `TripletEvaluator` needs a tensor as the result.
+    """
 
     def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
 
@@ -78,6 +81,9 @@ class LabelEvaluator:
         """Embed the sentences and return the metrics.
 
         `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
+
+        Raises:
+            EmbeddingError: see `label_metrics`, for example if no sentence has another one with its label.
         """
         options = (self.batch_size, self.show_progress_bar)
         references = self.reference_sentences
@@ -132,7 +138,7 @@ class TripletEvaluator:
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        """Embed the triplets and return the accuracy.
+        """Embed the triplets and return the accuracy by its key.
 
         `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
         """
@@ -142,7 +148,7 @@ class TripletEvaluator:
 
 
 def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
-    """Return the embeddings `(n, dim)` as a tensor. If `batch_size` is None, `encode` uses its default."""
+    """Return the embeddings `(n, dim)` that `encode` returns. If `batch_size` is None, `encode` uses its default."""
     options: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
     return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 

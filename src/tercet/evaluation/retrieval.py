@@ -11,9 +11,9 @@ The gallery sentences with the label of the query are relevant; R is their numbe
     mean_positive_distance   mean over all pairs of a query and a relevant sentence; 0 if there is no such pair
     mean_negative_distance   mean over all pairs of a query and a sentence of another label; 0 if there is no such pair
 
-map@r, r_precision and recall@k leave out the queries without a relevant sentence. Distances are computed for one block
-of queries at a time, so memory grows with the number of sentences, not with its square. Source of MAP@R and
-R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
+map@r, r_precision, recall@k and registered metrics leave out the queries without a relevant sentence. Distances are
+computed for one block of queries at a time, so memory grows with the number of sentences, not with its square. Source
+of MAP@R and R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
 
 To add a metric, write a function of a `Ranking` and register it as the `score` of a metric in
 `tercet.catalogue.METRICS`.
@@ -39,7 +39,8 @@ __all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "r
 class Ranking:
     """The `depth` nearest gallery sentences of each of `num_queries` queries, nearest first.
 
-    `depth` is at least R of each query and at least the largest k of recall@k and kNN, or else the size of the gallery.
+    `depth` is at least R of each query and at least the largest k of recall@k, kNN and the scores with a `depth`. If
+    the gallery is smaller, it is the size of the gallery.
 
     Attributes:
         hits: bool `(num_queries, depth)`, True where the ranked sentence is relevant.
@@ -86,7 +87,7 @@ Score = Callable[[Ranking], Tensor]
 def map_at_r(ranking: Ranking) -> Tensor:
     """Return the average precision at R of each query `(num_queries,)`.
 
-    It is (1/R) Σ precision@i, summed over the ranks i ≤ R that are relevant.
+    It is (1/R) Σ precision@i, summed over the ranks i ≤ R that are relevant; NaN if R is 0.
     """
     hits = _hits_within_r(ranking)
     precision = hits.cumsum(dim=1, dtype=torch.float64) / _ranks(hits)
@@ -94,7 +95,7 @@ def map_at_r(ranking: Ranking) -> Tensor:
 
 
 def r_precision(ranking: Ranking) -> Tensor:
-    """Return the fraction of relevant sentences among the R nearest, for each query `(num_queries,)`."""
+    """Return the fraction of relevant sentences among the R nearest, for each query `(num_queries,)`; NaN if R is 0."""
     return _hits_within_r(ranking).sum(dim=1, dtype=torch.float64) / ranking.num_relevant
 
 
@@ -132,11 +133,11 @@ def label_metrics(
     """Compute the retrieval metrics of labelled embeddings.
 
     Args:
-        embeddings: the queries `(n, dim)`, a tensor or an array.
+        embeddings: the queries `(n, dim)`, a tensor, an array or nested lists.
         labels: the label of each query `(n,)`, integers or strings.
         reference_embeddings: the gallery `(m, dim)`, whose rows are ranked for each query. By default, all queries
             except the query itself are ranked.
-        reference_labels: the label of each row of the gallery `(m,)`.
+        reference_labels: the label of each row of the gallery `(m,)`; not used without `reference_embeddings`.
         distance: a name in the catalogue, or a `tercet.distances.Distance`.
         recall_at: the values of k for which recall@k is computed.
         neighbours: k of `knn_accuracy`.
@@ -146,8 +147,9 @@ def label_metrics(
         The metrics by key, such as `map@r`, `recall@1` and `knn_accuracy`.
 
     Raises:
-        EmbeddingError: a shape is wrong, the numbers of labels and embeddings differ, the distance is unknown, or no
-            query has a relevant sentence.
+        EmbeddingError: embeddings have a wrong shape, are not floating-point, are empty, or contain NaN or infinite
+            values; the numbers of labels and embeddings differ; `reference_labels` is missing; the distance is unknown;
+            no query has a relevant sentence; or a registered metric does not return one value per query.
 
     Example:
         >>> from tercet.evaluation import label_metrics
@@ -208,7 +210,8 @@ def triplet_accuracy(anchors: Any, positives: Any, negatives: Any, *, distance: 
         distance: a name in the catalogue, or a `tercet.distances.Distance`.
 
     Raises:
-        EmbeddingError: the shapes differ, a shape is not `(n, dim)`, or the distance is unknown.
+        EmbeddingError: the shapes differ, a shape is not `(n, dim)`, the distance is unknown, or embeddings are not
+            floating-point, are empty, or contain NaN or infinite values.
     """
     parts = {"anchors": anchors, "positives": positives, "negatives": negatives}
     a, p, n = (as_rows(part, name) for name, part in parts.items())
@@ -270,11 +273,15 @@ class _Sums:
             self._totals[key] += float(values.sum())
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each metric over the queries of all blocks."""
+        """Return the metrics over all blocks.
+
+        Raises:
+            EmbeddingError: no query has a relevant sentence.
+        """
         if self._num_scored == 0:
             raise EmbeddingError(
-                "nothing to measure: no query has a relevant sentence, that is, another sentence with its label; "
-                "check the labels, or pass at least two sentences of a label"
+                "nothing to measure: no query has a relevant sentence, that is, another sentence (or a reference) with "
+                "its label; check the labels, or add sentences with the label of a query"
             )
         metrics = {key: total / self._num_scored for key, total in self._totals.items()}
         metrics["knn_accuracy"] = self._num_votes_won / self._num_queries

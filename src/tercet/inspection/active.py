@@ -22,8 +22,8 @@ class ActiveCounts:
 
     Attributes:
         all_triplets: the number of active triplets at each margin.
-        semi_hard: the number of active semi-hard triplets at each margin. Each pair of an anchor and a positive has one
-            semi-hard triplet.
+        semi_hard: the number of active ones at each margin among the triplets that semi-hard mining selects: one for
+            each pair of an anchor and a positive.
         stats: the statistics of the batch, mined semi-hard with margin 0.
     """
 

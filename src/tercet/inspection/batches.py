@@ -20,7 +20,8 @@ DISTANCES = ("euclidean", "cosine")
 # is active. It is a rule of thumb for a first run, see docs/concepts/label-issues.md.
 TARGET_ACTIVE = 0.7
 _MAX_BATCHES = 50
-# The maximum number of sentences in all measured batches together, so that large batches also take seconds only.
+# The maximum number of sentences in all measured batches together (at least one batch is measured), so that large
+# batches also take seconds only.
 _MAX_ANCHORS = 20_000
 # samples_per_label=4 is suggested if at least this fraction of the sentences has a label with 4 or more sentences.
 _ENOUGH_SENTENCES = 0.9
@@ -58,8 +59,9 @@ class BatchSummary:
         samples_per_label: the `samples_per_label` of the sampler.
         labels: the mean number of labels in a batch.
         valid_triplets: the mean number of triplets in a batch.
-        mean_positive_distance: the mean Euclidean distance of anchors to the other sentences of their label.
-        mean_negative_distance: the mean Euclidean distance of anchors to the sentences of other labels.
+        mean_positive_distance: the mean Euclidean distance of anchors to the other sentences of their label in the
+            batch.
+        mean_negative_distance: the mean Euclidean distance of anchors to the sentences of other labels in the batch.
         active: the active fractions, one item for each distance and margin.
     """
 
@@ -98,7 +100,7 @@ def summarize_batches(
     Args:
         embeddings: the embeddings `(n, dim)` of all sentences.
         label_ids: the label ids `(n,)`.
-        batch_size: the number of sentences in a batch.
+        batch_size: the number of sentences in a batch. If there are fewer, one batch with all of them is measured.
         samples_per_label: the number of sentences of each label in a batch.
         seed: the seed of the sampler.
 
@@ -158,7 +160,9 @@ def _suggest_distance(embeddings: Tensor) -> Suggestion:
     if shortest >= 1 - _UNIT_TOLERANCE and longest <= 1 + _UNIT_TOLERANCE:
         value, reason = "euclidean", "all embeddings have norm 1, so Euclidean and cosine distance rank alike"
     elif longest < _EQUAL_LENGTH * shortest:
-        reason = f"all embeddings have norm {longest:.3g}, so a Euclidean margin would have to be scaled by it"
+        reason = (
+            f"all embeddings have a norm of about {longest:.3g}, so a Euclidean margin would have to be scaled by it"
+        )
     else:
         reason = f"the norms of the embeddings are {shortest:.3g} to {longest:.3g}; no Euclidean margin suits them all"
     return Suggestion(setting="distance", value=value, reason=reason)

@@ -1,17 +1,18 @@
 """Inspect labelled sentences before training.
 
-Texts and labels are counted without a model. With a model, `inspect` also finds label issues, measures batches and
-suggests settings.
+Texts and labels are counted without a model. With a model, `inspect` also counts tokens and finds label issues. If
+the data can be used for training, it then measures batches and suggests settings.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tercet.data.labels import LabelledSentences, check_trainable
-from tercet.data.loading import ReadOptions, load_labelled
+from tercet.data.loading import ReadOptions, load_labelled, name_of
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
 from tercet.inspection.confusion import confused_labels, near_duplicates
@@ -23,17 +24,22 @@ from tercet.inspection.results import Confusion, Example, Inspection, ModelFindi
 from tercet.inspection.texts import summarize_texts, text_keys
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
 def inspect(
-    data: LabelledSentences | str,
-    model: "SentenceTransformer | str | None" = None,
+    data: "LabelledSentences | str | Path | Dataset",
+    model: "SentenceTransformer | str | Path | None" = None,
     *,
-    columns: ReadOptions | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str = "train",
+    device: "str | torch.device | None" = None,
+    trust_remote_code: bool = False,
     source: str | None = None,
     model_name: str | None = None,
-    trust_remote_code: bool = False,
     batch_size: int = 64,
     samples_per_label: int = 4,
     seed: int = 0,
@@ -42,20 +48,25 @@ def inspect(
     """Inspect labelled sentences before training; the same seed gives the same result.
 
     Args:
-        data: labelled sentences, a file, or the name of a data set on the hub. Texts may be empty.
+        data: a file, the name of a data set on the hub, a `datasets.Dataset`, or labelled sentences. Texts may be
+            empty.
         model: a model, a folder, a name on the hub, or `"bundled"`. If None, only texts and labels are counted.
-        columns: the columns and the split to read, if `data` is a file or a name.
-        source: the name of the data in messages; by default the file or name in `data`, or "the data".
-        model_name: the name of the model in messages; by default the string in `model`, or "the model".
-        trust_remote_code: whether to run Python code that comes with the model, if `model` is a string.
-        batch_size: the number of sentences in each measured batch.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        split: the split to read if `data` is the name of a data set on the hub.
+        device: the device to compute on, if `model` is loaded here; None uses a GPU if there is one.
+        trust_remote_code: whether to run Python code from the model's repository.
+        source: the name of the data in messages; None uses the file or name in `data`, or "the data".
+        model_name: the name of the model in messages; None uses the name in `model`, or "the model".
+        batch_size: the number of sentences in each measured batch; fewer if the data have fewer.
         samples_per_label: the number of sentences of each label in a measured batch.
-        seed: the seed of the folds and the batches.
+        seed: the seed of the folds and the batches; at least 0.
         show_progress_bar: whether to show progress bars for the embedding and the check of the labels.
 
     Raises:
-        DataError: the data cannot be read or have no rows, or `batch_size` and `samples_per_label` do not give a P×K
-            batch.
+        DataError: the data cannot be read or have no rows; or batches are measured, but `batch_size` and
+            `samples_per_label` do not give a P×K batch.
+        EmbeddingError: a model is given, and a text of `LabelledSentences` contains a lone surrogate.
         ModelError: the model cannot be loaded, or its embeddings are not finite or too large for float32 distances.
 
     Example:
@@ -63,14 +74,14 @@ def inspect(
         >>> inspect("d.csv").texts.labels.count
         2
     """
-    if isinstance(data, str):
-        source = source or data
-        data = load_labelled(data, columns or ReadOptions(), empty_texts=True)
-    if isinstance(model, str):
+    if not isinstance(data, LabelledSentences):
+        source = source or name_of(data)
+        data = load_labelled(data, ReadOptions(text_column, label_column, split), empty_texts=True)
+    if isinstance(model, (str, Path)):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 
-        model_name = model_name or model
-        model = load_model(model, trust_remote_code=trust_remote_code)
+        model_name = model_name or str(model)
+        model = load_model(str(model), device=device, trust_remote_code=trust_remote_code)
     source, model_name = source or "the data", model_name or "the model"
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
@@ -131,9 +142,9 @@ def _embed(
     unusable = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
     if len(unusable):
         raise ModelError(
-            f"{model_name} returns values that are NaN, infinite or too large for float32 for {len(unusable)} of "
-            f"{len(sentences.texts)} sentences (for example row {sentences.rows[int(unusable[0])]}); choose another "
-            "model"
+            f"{model_name} returns values that are NaN, infinite or too large for float32 distances for "
+            f"{len(unusable)} of {len(sentences.texts)} sentences (for example row "
+            f"{sentences.rows[int(unusable[0])]}); choose another model"
         )
     return embeddings
 
@@ -167,7 +178,7 @@ def _check_labels(
 
 
 def _warning(findings: ModelFindings) -> str | None:
-    """Return a warning if the findings are unreliable, else None."""
+    """Return a warning if the labels could not be checked or most of them look wrong, else None."""
     if findings.num_scored is None:
         return (
             f"{findings.model} gives all sentences the same embedding, so labels cannot be checked; "

@@ -43,7 +43,7 @@ def count_tokens(model: "SentenceTransformer", sentences: Sequence[str]) -> np.n
 def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
     """Compute statistics of token counts `(n,)`.
 
-    The first bin of the histogram is 1 to 8 tokens, and the upper bound doubles with each bin.
+    The first bin of the histogram is up to 8 tokens, and the upper bound doubles with each bin.
 
     Args:
         counts: the number of tokens of each sentence; at least one.

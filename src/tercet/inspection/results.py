@@ -14,7 +14,7 @@ class Example:
     """A sentence of the data with its label.
 
     Attributes:
-        row: the row number; the first row after the header is 0.
+        row: the row number; the first row of data, after a header, is 0.
         text: the sentence.
         label: the name of the label.
     """
@@ -44,7 +44,7 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class NearDuplicate:
-    """Two sentences with different labels whose embeddings are almost equal.
+    """Two sentences with different labels and different texts whose embeddings are almost equal.
 
     Attributes:
         similarity: the cosine similarity of the centred embeddings.
@@ -64,10 +64,11 @@ class ModelFindings:
     Attributes:
         model: the name of the model.
         lengths: statistics of the number of tokens per sentence.
-        warning: why the other findings are unreliable; None if they are reliable.
+        warning: why labels could not be checked, or why the lists of label issues and confused labels are unreliable;
+            None if neither is so.
         num_scored: the number of sentences whose label could be checked. A label cannot be checked if all its sentences
-            are in one fold. None if different texts all have the same embedding; then no label was checked, and the
-            lists are empty.
+            are in one fold, or if the other folds have only one label. None if different texts all have the same
+            embedding; then no label was checked, and the lists are empty.
         label_issues: the sentences whose label is probably wrong, the largest log-odds first.
         confusions: the pairs of confused labels, the most label issues first.
         near_duplicates: pairs of almost equal sentences with different labels, the most similar first.
@@ -106,7 +107,7 @@ class Inspection:
         """Return the inspection as JSON values.
 
         The item `counts` has the complete lengths of the lists `empty`, `duplicates`, `contradictions`, `label_issues`,
-        `confusions` and `near_duplicates`.
+        `confusions` and `near_duplicates`; the last three only if there are findings with a model.
 
         Args:
             max_items: the maximum number of items to keep of each of these lists; None keeps all.

@@ -1,4 +1,5 @@
-"""Convert an inspection into tables. The command line and the HTML report render the same tables."""
+"""Convert an inspection into tables. The command line and the HTML report render them. (In the report, a plot
+replaces the table of active triplets.)"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class Column:
 
     Attributes:
         name: the heading.
-        kind: what the cells contain: `words` (text that Tercet wrote), `number`, `data` (text from the data) or
-            `setting` (the name of a setting).
+        kind: what the cells contain: `number`, `data` (text from the data), `setting` (the name of a setting) or
+            `words` (other text).
         line_names: one heading for each line of a cell. If given, the HTML report puts each line into its own column.
     """
 
@@ -52,7 +53,7 @@ class InspectionTable:
         total: the number of rows before the limit `max_rows`.
         summary: an explanation that only the report shows.
         no_rows: the text that the report shows if the table has no rows; "" leaves the table out.
-        warning: a warning that is shown with the table; None without one.
+        warning: a warning, shown below the table on the command line and at the top of the report; None without one.
     """
 
     key: Literal["texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"]
@@ -67,7 +68,7 @@ class InspectionTable:
 
 
 def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionTable]:
-    """Return the tables of an inspection in display order, each with at most `max_rows` rows."""
+    """Return the tables of an inspection in display order. Lists of findings have at most `max_rows` rows."""
     obstacle = inspection.obstacle
     warning = f"These data cannot be used for training: {obstacle}" if obstacle else None
     tables = [_texts(inspection.texts), _contradictions(inspection.texts, warning, max_rows)]

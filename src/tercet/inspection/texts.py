@@ -1,7 +1,8 @@
 """Count what needs no model: label sizes, empty texts, duplicates, and texts with several labels.
 
-Two texts count as equal if they differ only in case, white space, Unicode form (NFKC), zero-width spaces, byte order
-marks or soft hyphens. Row 0 is the first row after the header.
+Two texts count as equal if they differ only in case, the kind or amount of white space, Unicode form (NFKC), zero-width
+spaces, byte order marks or soft hyphens. A text counts as empty if it has only white space and these invisible
+characters. Row 0 is the first row of data, after a header.
 """
 
 import unicodedata

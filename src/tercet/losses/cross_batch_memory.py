@@ -40,7 +40,10 @@ class CrossBatchMemory(nn.Module):
         return min(int(self.added), len(self.labels))
 
     def contents(self) -> tuple[Tensor, Tensor]:
-        """Return the stored embeddings `(n, dim)` and their labels `(n,)`, in no particular order."""
+        """Return the stored embeddings `(n, dim)` and their labels `(n,)`, in no particular order.
+
+        They are views of the memory, so `add` may change them.
+        """
         return self.embeddings[: len(self)], self.labels[: len(self)]
 
     @torch.no_grad()

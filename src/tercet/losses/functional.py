@@ -8,10 +8,11 @@ An anchor counts in a batch loss if the batch contains a positive (another sente
 (a sentence with another label). If no anchor counts, the loss and its gradient are 0. If every anchor counts, the loss
 and its gradient are the same as in sentence-transformers.
 
-The losses raise `EmbeddingError` if a shape is invalid or an embedding contains NaN or infinity. The batch losses
-compute the distances block by block, so memory grows linearly with the batch size. With a distance function it grows
-with the square, because the complete distance matrix and its autograd graph are kept. The batch losses cannot be
-differentiated twice. `tercet.losses.reference` has the same losses as plain loops.
+The losses raise `EmbeddingError` if a shape is invalid, an embedding contains NaN or infinity, the labels are invalid
+(see `as_label_tensor`), or the distance is unknown. The batch losses compute the distances block by block, so memory
+grows linearly with the batch size. With a distance function it grows with the square, because the complete distance
+matrix and its autograd graph are kept. The batch losses cannot be differentiated twice. `tercet.losses.reference` has
+the same losses as plain loops.
 """
 
 import math
@@ -138,7 +139,8 @@ def loss_with_miner(
         labels: `(batch,)`.
         miner: the rule that selects triplets, see `tercet.losses.miners`.
         distance: the name of a distance, a `Distance`, or a function.
-        anchors: the rows that are used as anchors; None uses all rows. All rows are candidates.
+        anchors: the rows that are used as anchors; None uses all rows, and is required with a distance function. All
+            rows are candidates.
         reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute `LossStats`.
@@ -156,7 +158,7 @@ def loss_with_miner(
 def batch_loss_with_stats(
     embeddings: Tensor, labels: Labels, miner: Miner, distance: DistanceLike = "euclidean"
 ) -> tuple[Tensor, LossStats]:
-    """Return the scalar loss of a batch and its `LossStats`. The arguments are those of `loss_with_miner`.
+    """Return the scalar loss of a batch and its `LossStats`. For the arguments, see `loss_with_miner`.
 
     Example:
         >>> import torch
@@ -183,10 +185,12 @@ def _check_batch(embeddings: Tensor, labels: Labels) -> Tensor:
 def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
     """Return labels as an int64 tensor `(batch,)`.
 
-    Integers keep their values. Strings are numbered from 0 in the order of their first occurrence.
+    Integers keep their values; booleans become 0 and 1. Strings are numbered from 0 in the order of their first
+    occurrence. A tensor is flattened.
 
     Raises:
-        EmbeddingError: the labels are neither all integers nor all strings, or an integer does not fit in int64.
+        EmbeddingError: the labels are neither all integers nor all strings, or an integer in a sequence does not fit in
+            int64.
     """
     if not isinstance(labels, Tensor):
         values = list(labels)

@@ -61,8 +61,8 @@ class MinedBlock(NamedTuple):
         num_active: `(m, T)`, the numbers of active triplets. T is arbitrary, because only the total is used.
         negative_weights: `(m, C)`, minus the derivatives of `terms` with respect to `DistanceBlock.negatives`, 0 for
             masked entries. None if only the listed candidates have a derivative. The engine may overwrite this tensor.
-        gaps: `(m, T)`, d(a,p) − d(a,n) of each selected triplet. Padding entries hold an arbitrary value. None if all
-            triplets are selected.
+        gaps: `(m, T)`, d(a,p) − d(a,n) of each selected triplet. Padding entries hold an arbitrary value. Only
+            `tercet inspect` uses them, so they may be None.
     """
 
     terms: Tensor

@@ -67,9 +67,11 @@ class BaseLoss(nn.Module):
             the anchors of this process. With a distance function, a batch loss computes them for the complete batch in
             the first process, and they are empty in the other processes.
         has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
+        takes_triplets: whether `compute_loss_from_embeddings` takes given triplets instead of labelled sentences.
     """
 
     has_margin = True
+    takes_triplets = False
 
     def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
@@ -209,7 +211,8 @@ class BatchLoss(BaseLoss):
 
         Raises:
             EmbeddingError: a shape is invalid, a value is NaN or infinite, the labels have the wrong type or number, or
-                the distance is a function and `memory` is not empty.
+                (except in distributed training) the distance is a function and `memory` is not empty.
+            ValueError: `embeddings` is a list that does not contain exactly one tensor.
         """
         if not isinstance(embeddings, Tensor):
             (embeddings,) = embeddings
@@ -347,13 +350,19 @@ class TripletLoss(BaseLoss):
         triplet_margin: the margin, in the unit of the distance.
     """
 
+    takes_triplets = True
+
     def __init__(
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", triplet_margin: float = 5.0
     ) -> None:
         super().__init__(model, distance_metric, triplet_margin)
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:
-        """Embed the columns anchor, positive and negative, and return the scalar loss. `labels` is ignored."""
+        """Embed the columns anchor, positive and negative, and return the scalar loss. `labels` is ignored.
+
+        Raises:
+            EmbeddingError: the loss has no model, or cannot be computed (see `compute_loss_from_embeddings`).
+        """
         return self.compute_loss_from_embeddings([self._embed(column) for column in sentence_features])
 
     def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Labels | None = None) -> Tensor:
@@ -362,8 +371,8 @@ class TripletLoss(BaseLoss):
         `labels` is ignored.
 
         Raises:
-            EmbeddingError: `embeddings` are not three floating-point tensors of the same shape, or a value is NaN or
-                infinite.
+            EmbeddingError: `embeddings` are not three floating-point tensors `(batch, dim)` of the same shape with at
+                least one row, a value is NaN or infinite, or a distance function returns the wrong shape.
         """
         if len(embeddings) != 3:
             raise EmbeddingError(

@@ -1,4 +1,6 @@
-"""Write the HTML report of `tercet inspect`: the tables that it prints, with more rows, and plots."""
+"""Write the HTML report of `tercet inspect`: the tables that it prints, with more rows, and plots. (A plot
+replaces the table of active triplets.)
+"""
 
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def write_inspection_report(path: Path, inspection: Inspection) -> None:
 
 
 def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:
-    """Return the parts of the page for a table: texts, the table itself, and plots."""
+    """Return the parts of the page for a table: texts, the table itself (except for batches), and plots."""
     if not table.rows:
         return [table.no_rows] if table.no_rows else []
     if table.key == "batches":
@@ -52,7 +54,8 @@ def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:
 def _render(table: InspectionTable) -> Table:
     """Convert a table of the inspection into a table of text.
 
-    A cell with several lines becomes several rows, or several columns if its column has `line_names`.
+    A cell with several sentences becomes several rows, or several columns if its column has `line_names`. Other lines
+    of a cell are joined by " / ".
     """
     names: list[str] = []
     numbers: set[int] = set()
@@ -85,7 +88,7 @@ def _line(line: Line) -> str:
 
 
 def _row_lists(inspection: Inspection) -> list[Part]:
-    """Return the row numbers of empty texts and of duplicates, if there are more than the table shows."""
+    """Return up to 200 row numbers of empty texts and of duplicates, if there are more than the table shows."""
     texts = inspection.texts
     lists = (("Empty texts", texts.empty), ("Duplicates under the same label", texts.duplicates))
     return [f"{name}: row {row_numbers(rows, _MAX_ROWS)}" for name, rows in lists if len(rows) > MAX_ROW_NUMBERS]

@@ -135,7 +135,7 @@ def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tu
 
 
 def hardest_triplets(found: Neighbourhood, max_triplets: int) -> list[Triplet]:
-    """Return the `max_triplets` triplets with the largest d(a,p) − d(a,n), at most one for each anchor."""
+    """Return at most `max_triplets` triplets, those with the largest d(a,p) − d(a,n), at most one for each anchor."""
     gap = found.positive_distance - found.negative_distance
     order = np.argsort(-np.where(np.isnan(gap), -np.inf, gap), kind="stable")
     return [

@@ -1,6 +1,7 @@
 "use strict";
-// Draw the plots with the layout that Python set. On a narrow screen, the legend goes below the plot, and the maps have
-// no hover box, which would be wider than the window. The sentence is shown below the maps only.
+// Draw the plots with the layout that Python set. On a narrow screen, the legend goes below the plot, or is left out if
+// it has more than 8 entries, and the maps have no hover box, which would be wider than the window. The sentence is
+// shown below the maps only.
 const NARROW = window.matchMedia("(max-width: 40rem)");
 const boxes = [...document.querySelectorAll(".figure")];
 const plotOf = (box) => PLOTS[boxes.indexOf(box)];

@@ -55,7 +55,8 @@ class Code:
 class Maps:
     """Maps of the same sentences side by side, with a list to select a label.
 
-    Below the maps, the page shows the text of the sentence under the pointer and all sentences of the selected label.
+    Below the maps, the page shows the text of the sentence under the pointer and all drawn sentences of the selected
+    label.
 
     Attributes:
         plots: the maps. Each has one trace per label, and all maps have the same traces in the same order.

@@ -134,6 +134,8 @@ def embedding_map(
 ) -> go.Figure:
     """Plot n sentences as points, coloured by label. A click on a label in the legend hides all other labels.
 
+    In the report of a run, the click highlights the label on both maps instead.
+
     Args:
         points: the coordinates `(n, 2)` of the points.
         label_ids: the label ids `(n,)`, indices into `label_names`.

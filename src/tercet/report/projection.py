@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# With fewer rows, the result is the two principal components, because t-SNE needs several neighbours of each row.
-_MIN_ROWS = 8
+# With fewer rows, the result is the initialization, because t-SNE needs several neighbours of each row.
+MIN_ROWS = 8
 
 
 def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
@@ -25,7 +25,7 @@ def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: i
     """
     directions = torch.nn.functional.normalize(embeddings.detach().cpu().float(), dim=1)
     start = _principal_components(directions) if aligned_to is None else aligned_to
-    if len(embeddings) < _MIN_ROWS or float(np.abs(start).max()) == 0:
+    if len(embeddings) < MIN_ROWS or float(np.abs(start).max()) == 0:
         return start
     from sklearn.manifold import TSNE
 

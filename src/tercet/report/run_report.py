@@ -27,7 +27,7 @@ from tercet.report.neighbours import (
     sample_distances,
 )
 from tercet.report.page import Code, Maps, Part, Section, Table, write_page
-from tercet.report.projection import project
+from tercet.report.projection import MIN_ROWS, project
 from tercet.report.text import with_label
 
 # The maximum number of points and of labels on a map; more cannot be distinguished.
@@ -83,7 +83,7 @@ def write_run_report(
         log: `trainer.state.log_history`.
         evaluated: the labelled sentences; None leaves out the sections that need them.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
-        missing: the reason why `evaluated` is None. The report shows it.
+        missing: the reason why `evaluated` is None. The report shows it in place of these sections.
         title: the title of the page.
     """
     sections = [
@@ -110,9 +110,7 @@ def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:
     plotted = {key: metric_title(key) for key in after if key not in METRICS or METRICS[key].kind == "quality"}
     return [
         _headline(before, after),
-        Table(
-            "Held-out sentences, by cosine similarity", ["metric", "before", "after", "change"], rows, _NUMBER_COLUMNS
-        ),
+        Table("Evaluation data, by cosine similarity", ["metric", "before", "after", "change"], rows, _NUMBER_COLUMNS),
         plots.metric_curves(log, before, after, plotted),
     ]
 
@@ -122,9 +120,11 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     digits, change = metric_digits(key), after[key] - before[key]
     verb = "rose" if change > 0 else "fell" if change < 0 else "did not change"
     values = f"from {before[key]:.{digits}f} to {after[key]:.{digits}f}" if change else f"it is {after[key]:.{digits}f}"
+    # A run on triplets has no MAP@R, and `tercet compare` needs labelled sentences.
+    advice = "tercet compare can." if key == "map@r" else "repeat it with other seeds."
     return (
         f"{metric_title(key)} {verb}, {values}. A single run cannot separate this from the variation across seeds; "
-        "tercet compare can."
+        f"{advice}"
     )
 
 
@@ -176,7 +176,7 @@ def _distances(evaluated: EvaluatedSentences, distance: str, margin: float | Non
 
 
 def _sample(label_ids: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return the rows to draw on the map, which are a sample of many sentences, and a description of the sample."""
+    """Return the rows to draw on the map (all, or a sample if there are many), and a description of them."""
     sizes = np.bincount(label_ids)
     num_labels = np.count_nonzero(sizes)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:_MAX_LABELS_ON_MAP])
@@ -198,9 +198,14 @@ def _maps(evaluated: EvaluatedSentences) -> list[Part]:
         for points, title in ((before, "Before"), (after, "After"))
     ]
     maps[0].update_layout(showlegend=False)
-    return [
+    method = (
         f"t-SNE of {description}. The map after training is initialized with the map before training. Points that are "
         "close to each other have similar embeddings. Distances between groups that are far apart have no meaning. "
+        if len(rows) >= MIN_ROWS
+        else f"{description}, too few for t-SNE: both maps show the first two principal components before training. "
+    )
+    return [
+        f"{method}"
         "Hover over a point to read its sentence. Select a label in the legend or in the list to highlight it.",
         Maps(maps, [evaluated.label_names[label_id] for label_id in np.unique(label_ids)]),
     ]
@@ -224,7 +229,8 @@ def _recall(before: Neighbourhood, after: Neighbourhood, evaluated: EvaluatedSen
     up, down = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return [
         "The recall@1 of a label is the fraction of its sentences whose nearest other sentence has the same label. "
-        f"Of {len(found):,} labels, it rose for {up:,} and fell for {down:,}. The plot shows {shown}, the worst first.",
+        f"Of {len(found):,} labels with two or more sentences, it rose for {up:,} and fell for {down:,}. "
+        f"The plot shows {shown}, the worst first.",
         plots.recall_of_labels(
             names, [label.recall for label in found], [earlier[label.label_id] for label in found], _MAX_LABELS_PLOTTED
         ),

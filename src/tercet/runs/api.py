@@ -1,6 +1,6 @@
 """Train a model, or evaluate one: the public functions `train` and `evaluate`.
 
-They check the arguments and the data before they import torch, which takes seconds. So errors are raised quickly.
+They check the data and most arguments before they import torch, which takes seconds. So errors are raised quickly.
 """
 
 from collections.abc import Mapping
@@ -35,39 +35,42 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     keep_embeddings: bool = False,
+    show_progress_bar: bool = True,
     extra_settings: Mapping[str, Any] | None = None,
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
-    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`, and removed at the end.
+    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`. A successful run removes them.
 
     Args:
-        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset` with
-            the columns `sentence` and `label`. The triplet loss needs `anchor`, `positive` and `negative`.
+        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
+            columns of sentences and labels. The triplet loss needs `anchor`, `positive` and `negative`.
         output: the folder for the model.
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`,
             which is trained in place.
         settings: loss, batch size, learning rate and so on; None uses the defaults of `RunSettings`.
         eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
-        eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. With 0, the model is
-            not evaluated.
-        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`. Not
-            used for a `datasets.Dataset`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`. Not
-            used for a `datasets.Dataset`.
-        split: the split to read if `data` is the name of a data set on the hub.
-        device: the device to train on; None uses a GPU if there is one.
+        eval_fraction: the fraction of the rows of each label (or of all triplets) to hold out if `eval_data` is None.
+            If no row is held out, as with 0, the model is not evaluated.
+        text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
+        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
+            to a GPU if there is one. Like the next two, not used if `model` is a `SentenceTransformer`.
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
         resume: continue an interrupted run from its last complete checkpoint.
-        overwrite: replace the model in `output`.
-        keep_embeddings: return the embeddings of the evaluation data before and after training.
+        overwrite: replace the model in `output`; other files there are kept.
+        keep_embeddings: return the embeddings of the evaluation data before and after training, if it has labels.
+        show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
         extra_settings: more items for `settings` in `metrics.json`.
 
     Raises:
         DataError: an argument is invalid, or the data cannot be read or used for training.
         ModelError: the model cannot be loaded or saved.
-        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first.
+        EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
+        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
+            except at a second Ctrl-C.
 
     Example:
         ```python
@@ -120,6 +123,7 @@ def train(
         resume=resume,
         extra_settings={**named, **(extra_settings or {})},
         keep_embeddings=keep_embeddings,
+        show_progress_bar=show_progress_bar,
     )
 
 
@@ -141,7 +145,7 @@ def evaluate(
 
     Args:
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.
-        data: the labelled queries: a file, or the name of a data set on the hub.
+        data: the labelled queries: a file, the name of a data set on the hub, or a `datasets.Dataset`.
         reference: the labelled sentences to rank for each query, such as the training data; None ranks all other
             sentences of `data`.
         distance: the name of the distance to rank by.
@@ -150,16 +154,19 @@ def evaluate(
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
         split: the split to read if `data` is the name of a data set on the hub. `reference` is always read from the
             split `train`.
-        device: the device to compute on; None uses a GPU if there is one.
-        trust_remote_code: whether to run Python code from the model's repository.
+        device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
+            `SentenceTransformer`.
+        trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
+            `SentenceTransformer`.
         show_progress_bar: whether to show a progress bar.
 
     Returns:
         The metrics by their keys in `tercet.catalogue.METRICS`.
 
     Raises:
-        DataError: the data cannot be read, or a text or a label is missing.
+        DataError: the data cannot be read, or a text or a label is missing or invalid.
         ModelError: the model cannot be loaded.
+        EmbeddingError: `distance` is unknown, or the embeddings contain NaN or infinite values.
 
     Example:
         ```python

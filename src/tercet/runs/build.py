@@ -19,7 +19,7 @@ from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingAr
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
-# Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so a short run would hardly train.
+# Runs with a smaller `max_steps` have no warm-up: it starts with a learning rate of 0, so they would hardly train.
 _SHORTEST_WARM_UP_RUN = 10
 
 
@@ -101,7 +101,8 @@ def build_trainer(
     steps = settings.max_steps
     if steps < 0:
         steps = math.ceil(settings.epochs * math.ceil(len(train_data) / settings.batch_size))
-    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}  # At least 20 points for the loss curve.
+    # At least 20 points for the loss curve, if there are 20 steps.
+    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}
     trainer = SentenceTransformerTrainer(
         model=model,
         args=training_arguments(settings, checkpoints, triplets="anchor" in train_data.column_names, **changes),

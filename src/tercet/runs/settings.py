@@ -65,7 +65,10 @@ class RunSettings:
         return LOSSES.find(self.loss, DataError).data == "triplets"
 
     def check(self) -> None:
-        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
+        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range.
+
+        The loss itself checks the margin.
+        """
         LOSSES.find(self.loss, DataError)
         DISTANCES.find(self.distance, DataError)
         check_value("epochs", self.epochs, 0 < self.epochs < math.inf, "above 0")

@@ -36,10 +36,11 @@ def run_training(
     resume: bool = False,
     extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
+    show_progress_bar: bool = True,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
 
-    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`, and removed at the end.
+    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`. A successful run removes them.
 
     Args:
         model: the model, which is trained in place.
@@ -51,11 +52,15 @@ def run_training(
         resume: continue from the last complete checkpoint.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of `eval_data` before and after training, if it has labels.
+        show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
 
     Raises:
-        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first.
+        TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
+            except at a second Ctrl-C.
         DataError: `eval_steps` is set without `eval_data`, there is no checkpoint to resume from (or there is one, but
             `resume` is False), or a setting or the data are invalid.
+        ModelError: the model cannot be saved.
+        EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
     if settings.eval_steps is not None and eval_data is None:
         raise DataError(
@@ -63,15 +68,15 @@ def run_training(
         )
     checkpoints = checkpoint_dir(output)
     last = _find_checkpoint(checkpoints, output, resume=resume)
-    stop = StopOnInterrupt()
+    stop, bars = StopOnInterrupt(), [ProgressBar()] if show_progress_bar else []
     during = None if settings.eval_steps is None else build_evaluator(eval_data, show_progress_bar=False)
     try:
         with collect_warnings() as warnings:
-            trainer = build_trainer(model, train_data, settings, checkpoints, [ProgressBar(), stop], during)
+            trainer = build_trainer(model, train_data, settings, checkpoints, [*bars, stop], during)
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
-    evaluator = None if eval_data is None else build_evaluator(eval_data, show_progress_bar=True)
+    evaluator = None if eval_data is None else build_evaluator(eval_data, show_progress_bar=show_progress_bar)
     encoders = [
         DistributedEncoder(model, keep=keep_embeddings and isinstance(evaluator, LabelEvaluator)) for _ in range(2)
     ]
@@ -155,8 +160,8 @@ def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path |
     """Return the checkpoint to resume from, or None to start a new run.
 
     Raises:
-        DataError: `resume` is True but there is no checkpoint, `resume` is False but there is one, or the folder cannot
-            be created.
+        DataError: `resume` is True but there is no checkpoint, `resume` is False but there is one, or the parent folder
+            cannot be created.
     """
     try:
         checkpoints.parent.mkdir(parents=True, exist_ok=True)

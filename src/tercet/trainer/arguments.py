@@ -1,5 +1,6 @@
 """The arguments of a training run: those of `transformers`, and those of batches and cross-batch memory."""
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -36,16 +37,19 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
         samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size of all
-            processes together, divided by K.
-        mini_batch_tokens: maximum number of tokens per forward pass, for batches that do not fit into memory (see
-            `tercet.trainer.gradient_cache`). The loss still mines the whole batch. None uses one forward pass.
+            processes together, divided by K. Not used for random batches.
+        mini_batch_tokens: maximum number of tokens per forward pass in training, for batches that do not fit into
+            memory (see `tercet.trainer.gradient_cache`). A longer sentence has its own pass. The loss still mines the
+            whole batch. None uses one forward pass.
         cross_batch_memory: number of embeddings of past batches that are additional candidates for mining (XBM, see
             `tercet.losses.cross_batch_memory`). 0 turns the memory off.
         cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
             below 1 is a fraction of all steps.
 
     Raises:
-        DataError: an argument is invalid, or the process group does not contain all processes that were launched.
+        DataError: one of these arguments has an invalid value, `accelerator_config` sets `dispatch_batches` or
+            `split_batches`, or the process group does not contain exactly the processes that were launched.
+        ValueError: `transformers` rejects one of its own arguments.
 
     Example:
         >>> arguments = SentenceTransformerTrainingArguments(
@@ -79,8 +83,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         super().__post_init__()
         if self.world_size != launched:
             raise DataError(
-                f"WORLD_SIZE is {launched}, but the process group has {self.world_size} process(es); start the "
-                f"training with `torchrun --nproc-per-node {launched} train.py`"
+                f"the environment variable WORLD_SIZE is {os.environ.get('WORLD_SIZE', 'not set')}, but the process "
+                f"group has {self.world_size} process(es); start the training with `torchrun` (it sets WORLD_SIZE), or "
+                "unset WORLD_SIZE to train in one process"
             )
         if self.n_gpu > 1:
             emit_warning(

@@ -77,10 +77,10 @@ class UseCurrentIntervals(TrainerCallback):
 class StopOnInterrupt(TrainerCallback):
     """A callback that stops training at Ctrl-C, after the current step and a checkpoint.
 
-    A second Ctrl-C raises `KeyboardInterrupt` at once, without a checkpoint.
+    It acts only inside `handling_interrupts`. A second Ctrl-C raises `KeyboardInterrupt` at once, without a checkpoint.
 
     Attributes:
-        interrupted: whether Ctrl-C was pressed, in any process.
+        interrupted: whether Ctrl-C was pressed in this process, or (known at the end of a step) in any process.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,10 @@ class StopOnInterrupt(TrainerCallback):
 
     @contextmanager
     def handling_interrupts(self) -> Iterator[None]:
-        """Install the signal handler for Ctrl-C inside the `with` block."""
+        """Install the signal handler for Ctrl-C inside the `with` block.
+
+        Do nothing if the parent process ignores Ctrl-C, or outside the main thread.
+        """
         previous = signal.getsignal(signal.SIGINT)
         if previous is signal.SIG_IGN:  # The parent ignores Ctrl-C (`nohup`, `&` in a script).
             yield
@@ -118,7 +121,10 @@ class StopOnInterrupt(TrainerCallback):
 
 
 class EvaluateEvenly(TrainerCallback):
-    """A callback that evaluates `num_evaluations` times at evenly spaced steps, the last time after the last step."""
+    """A callback that evaluates `num_evaluations` times at evenly spaced steps, the last time after the last step.
+
+    If the run has fewer steps, it evaluates after each step.
+    """
 
     def __init__(self, num_evaluations: int) -> None:
         self._num_evaluations = num_evaluations
@@ -145,7 +151,10 @@ class StepTimer(TrainerCallback):
         self._start: float | None = None
 
     def median(self) -> float | None:
-        """Return the median seconds per step, without the first `WARMUP_STEPS` steps (at most half of all steps)."""
+        """Return the median seconds per step, or None if there was no step.
+
+        It leaves out the first `WARMUP_STEPS` steps, but at most half of all steps.
+        """
         warmup = min(self.WARMUP_STEPS, len(self.seconds) // 2)
         return statistics.median(self.seconds[warmup:]) if self.seconds else None
 

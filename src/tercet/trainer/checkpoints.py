@@ -29,17 +29,20 @@ def write_checkpoint(
     memory: CrossBatchMemory | None,
     limit: int | None,
 ) -> None:
-    """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints. All processes must call it.
+    """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints beyond `limit`.
+
+    All processes must call it.
 
     Args:
         output_dir: the folder of all checkpoints.
         state: the state of the trainer, with the current step and the path of the best checkpoint.
         write: a function that writes the folder `checkpoint-STEP` into a given folder.
         memory: the cross-batch memory, which is saved in the checkpoint; None if the run has none.
-        limit: the number of checkpoints to keep; None keeps all.
+        limit: the number of checkpoints to keep; None or 0 keeps all. The newest and the best are always kept.
 
     Raises:
-        DataError: the checkpoint cannot be written. Earlier checkpoints are unchanged.
+        DataError: the checkpoint cannot be written (checkpoints of earlier steps are then unchanged), or an old one
+            cannot be removed.
     """
     name = f"checkpoint-{state.global_step}"
     unfinished = output_dir / ".unfinished"
@@ -69,7 +72,10 @@ def write_checkpoint(
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the complete checkpoint with the highest step in `folder`, or None."""
+    """Return the complete checkpoint with the highest step in `folder`, or None.
+
+    A checkpoint is complete if its `trainer_state.json` is valid JSON.
+    """
     complete = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
@@ -97,7 +103,10 @@ def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
 
 
 def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
-    """Remove the oldest checkpoints until `limit` are left. Never remove the newest or the best checkpoint."""
+    """Remove the oldest checkpoints until `limit` are left. Never remove the newest or the best.
+
+    With None or 0, remove none.
+    """
     checkpoints = [Path(path) for path in sort_checkpoints(str(folder))]
     kept = {checkpoints[-1], *([Path(best)] if best else [])}
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]

@@ -30,18 +30,18 @@ def prepare_labelled(
 ) -> tuple[Dataset, list[str] | None]:
     """Return a data set with the columns `sentence` and `label` (int64), and the name of each label id.
 
-    A `ClassLabel` column keeps its ids and names. Integer labels are used as ids, and the names are None. String
-    labels are numbered.
+    A `ClassLabel` column keeps its ids and names. Integer labels are used as ids, and the names are None. Strings
+    and booleans are numbered in sorted order.
 
     Args:
         dataset: a `datasets.Dataset` with one text column and one label column.
         source: the name of the data set in messages.
         known_names: the label names of the training data. A label with one of these names gets the id that it has in
-            the training data. New names get the ids that follow.
+            the training data. New names get the ids that follow. Not used for integer labels.
 
     Raises:
-        DataError: `dataset` is not a `datasets.Dataset` with exactly these two columns, or a text or a label is
-            missing or invalid.
+        DataError: `dataset` is not a `datasets.Dataset` with exactly these two columns, it has no rows, or a text or a
+            label is missing or invalid.
     """
     columns, kinds = _columns(dataset, source)
     text, label = find_labelled_columns(columns, source, kinds=kinds)
@@ -60,7 +60,8 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
         source: the name of the data set in messages.
 
     Raises:
-        DataError: `dataset` is not a `datasets.Dataset` with three text columns, or a text is missing or empty.
+        DataError: `dataset` is not a `datasets.Dataset` with three text columns and no other, it has no rows, or a text
+            is missing or invalid.
     """
     columns, kinds = _columns(dataset, source)
     roles = zip(TRIPLET_COLUMNS, find_triplet_columns(columns, source, kinds), strict=True)
@@ -108,7 +109,11 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
-    """Return the names of the columns and the type of each column; raise `DataError` if there are no rows."""
+    """Return the names of the columns, and the kind of each column: text, integer, class or other.
+
+    Raises:
+        DataError: `dataset` is not a `datasets.Dataset`, or has no rows.
+    """
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"{source} is a {type(dataset).__name__}, not a datasets.Dataset; pass one split of a DatasetDict, or "

@@ -13,7 +13,7 @@ from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.losses.modules import BatchLoss, TripletLoss
+from tercet.losses.modules import BatchLoss
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.trainer.collate import collate, prepare_labelled, prepare_triplets, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard
@@ -39,10 +39,14 @@ class DataLoadingTrainer(Trainer):
     @property
     def takes_triplets(self) -> bool:
         """True if the training data are triplets instead of labelled sentences."""
-        return isinstance(self.loss, TripletLoss)
+        return bool(getattr(self.loss, "takes_triplets", False))
 
     def _check_samplers(self) -> None:
-        """Raise `DataError` if no triplet or no P×K batch can be formed. Log the size of an epoch of P×K batches."""
+        """Check that the sampler can form batches with triplets. For P×K batches, log the size of an epoch.
+
+        Raises:
+            DataError: a data set allows no P×K batch; or batches are random, but the training labels form no triplet.
+        """
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
                 label_ids = np.asarray(self.train_dataset["label"][:])
@@ -80,12 +84,17 @@ class DataLoadingTrainer(Trainer):
         return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
-        """Return a sampler that mixes the labels in evaluation batches. In file order, a batch could have one label."""
+        """Return a sampler that mixes the labels: in file order, a batch could have one label.
+
+        Triplets keep their order.
+        """
         if self.takes_triplets or len(eval_dataset) == 0:
             return super()._get_eval_sampler(eval_dataset)
         if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
             return self._group_by_label(
-                eval_dataset, self.args.eval_batch_size, "eval_dataset (per_device_eval_batch_size)"
+                eval_dataset,
+                self.args.eval_batch_size,
+                f"eval_dataset (per_device_eval_batch_size={self.args.per_device_eval_batch_size})",
             )
         return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
 
@@ -105,10 +114,10 @@ class DataLoadingTrainer(Trainer):
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
     def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
-        """Return `dataset` with the columns of the loss. `keep_names` stores its label names in the trainer."""
+        """Return `dataset` with the columns that the loss needs. `keep_names` stores its label names in the trainer."""
         if dataset is None:
             return None
-        if isinstance(self.loss, TripletLoss):
+        if self.takes_triplets:
             return prepare_triplets(dataset, name)
         prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
         if keep_names:

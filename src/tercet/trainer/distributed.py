@@ -16,12 +16,15 @@ class EvenBatchSamplerShard(BatchSamplerShard):
 
     The last batch may have fewer rows. accelerate would fill it up with rows from the start of the data set, so the
     loss could see the same sentence twice. This sampler splits the remaining rows evenly instead. If there are fewer
-    remaining rows than processes, it drops them.
+    remaining rows than processes, or `drop_last` is set, it drops them.
     """
 
     @classmethod
     def replace(cls, loader: Any) -> Any:
-        """Replace the batch sampler of a data loader that accelerate split over processes. Return the loader."""
+        """Replace the batch sampler of a data loader that accelerate split over processes. Return the loader.
+
+        A loader that is not split does not change.
+        """
         if type(loader.batch_sampler) is BatchSamplerShard:
             loader.batch_sampler.__class__ = cls
         return loader
@@ -73,7 +76,7 @@ class DistributedEncoder:
         Args:
             sentences: the sentences, the same in every process.
             convert_to_tensor: not used, because the result is always a tensor; `SentenceTransformer.encode` has it too.
-            **options: other arguments of the model's `encode`.
+            **options: other arguments of the model's `encode`. Only the first process shows a progress bar.
         """
         embeddings = self._encode(sentences, **options)
         if self._keep:

@@ -8,8 +8,8 @@ phases:
 3. Run a second forward pass of each chunk, with autograd, and backpropagate the gradient of its embeddings. The stored
    random state makes dropout draw the same masks as in phase 1.
 
-Phase 3 skips chunks whose embeddings all have gradient 0. The result is exactly the same. Late in training, when few
-triplets are active, this saves much time.
+Phase 3 skips chunks whose embeddings all have gradient 0, but it runs at least one chunk. The result is exactly the
+same. Late in training, when few triplets are active, this saves much time.
 
 Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (GradCache).
 """
@@ -56,15 +56,15 @@ def cached_step(
 
     Args:
         model: the model; its output contains `sentence_embedding`. With `DistributedDataParallel`, gradients are
-            all-reduced once, during the last chunk.
+            all-reduced once, during the last chunk that runs.
         features: a packed batch, see `tercet.encoder.packing.packing`.
         compute_loss: a function from the embeddings `(batch, dim)`, in the order of the batch, to the scalar loss.
         backward: a function that backpropagates from a scalar, such as `accelerator.backward`.
         max_tokens: maximum number of tokens per chunk. A longer sentence is a chunk by itself.
         scale: a factor for the gradient. The returned loss is not scaled.
         autocast: a function that returns the context manager in which the model and the loss run.
-        word_embeddings: the word embedding layer of the model. If it is given and on the CPU, its gradient is added
-            only to the rows of the tokens in a chunk.
+        word_embeddings: the word embedding layer of the model. On a CPU, all chunks but the last add its gradient only
+            to the rows of their tokens, which saves time. None turns this off.
     """
     chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
@@ -110,7 +110,8 @@ def _sparse_gradient(word_embeddings: nn.Module | None) -> Iterator[None]:
     """Inside the `with` block, add the gradient of word embeddings only to the rows of the tokens in a chunk.
 
     Autograd would allocate a gradient for the whole vocabulary in every chunk. On a CPU, filling it with zeros took a
-    tenth of a training step.
+    tenth of a training step. For None, a layer on a GPU, a subclass of `nn.Embedding`, `scale_grad_by_freq` or
+    `sparse`, do nothing.
     """
     if (
         type(word_embeddings) is not nn.Embedding
@@ -146,7 +147,7 @@ def _sparse_gradient(word_embeddings: nn.Module | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _RandomState:
-    """The states of the random number generators of the CPU and, if the batch is on a GPU, of that GPU."""
+    """The states of the random number generators of the CPU and, if the batch is on a CUDA GPU, of that GPU."""
 
     cpu: Tensor
     gpu: tuple[torch.device, Tensor] | None

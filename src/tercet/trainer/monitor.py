@@ -18,7 +18,7 @@ from tercet.distances import get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
 
-# The number of batches that a check uses together. A single batch is too noisy.
+# The number of batches that a check uses together (a third of it for a collapse). A single batch is too noisy.
 WINDOW = 30
 # A run that ends before `WINDOW` batches is checked at its end if it has at least this number of batches.
 MIN_BATCHES = 8
@@ -42,7 +42,7 @@ class LogStats:
         self._sums = torch.zeros(13, dtype=torch.float64)
 
     def update(self, statistics: LossStats, embeddings: Tensor) -> float:
-        """Add the statistics and the `embeddings` `(n, dim)` of a batch of this process. Return their mean norm."""
+        """Add the statistics and the `embeddings` `(n, dim)` of a batch of this process. Return the mean norm."""
         # Move the norms to the CPU first, because some devices have no float64. In float32 the rounding errors
         # would show as a standard deviation.
         norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1).cpu().double()
@@ -52,6 +52,8 @@ class LogStats:
 
     def compute_and_reset(self, device: torch.device) -> dict[str, float]:
         """Return the statistics by their names in the log, and reset them. Return `{}` if there was no batch.
+
+        Statistics without a value, such as the distances of batches without a triplet, are left out.
 
         Args:
             device: the device of the all-reduce in distributed training.
@@ -134,7 +136,7 @@ class TrainingMonitor:
         if self._has_margin and not any(stats.active_triplets for stats in batches):
             self._warn_once(
                 WarningKind.INACTIVE_TRIPLETS,
-                f"no triplet of the last {len(self._batches)} batches has a loss above 0, so the model no longer "
+                f"no mined triplet of the last {len(self._batches)} batches has a loss above 0, so the model no longer "
                 "learns. Stop the run, or use a larger margin, a larger batch, or a loss that mines harder triplets "
                 "(batch-hard)",
             )
@@ -150,12 +152,15 @@ class TrainingMonitor:
                 WarningKind.COLLAPSE,
                 "the embeddings have collapsed: the mean distance between sentences with different labels"
                 f"{relative} was {self._first_negative_distance:.3g} in the first batch and is {now:.3g} now, so the "
-                "model no longer learns. Start again with a lower learning rate, a longer warm-up, or the loss "
-                "batch-semi-hard, which does not train on the hardest negatives",
+                "model no longer learns. Start again with a lower learning rate, a longer warm-up, or (if "
+                "another loss collapsed) batch-semi-hard, which prefers negatives that are not the hardest",
             )
 
     def _check_labels(self, batches: list[LossStats]) -> None:
-        """Warn if positives are as far apart as negatives. Check only once, early: training changes the distances."""
+        """Warn if positives are about as far from the anchors as negatives, unless a collapse has begun.
+
+        Check only once, early: training changes the distances.
+        """
         if self._labels_checked:
             return
         self._labels_checked = True
@@ -167,10 +172,10 @@ class TrainingMonitor:
             return
         self._warn_once(
             WarningKind.LABELS_NOT_SEPARATED,
-            f"in {len(batches)} batches, sentences with the same label are about as far apart (mean "
-            f"distance {stats.mean_positive_distance:.3g}) as sentences with different labels "
-            f"({stats.mean_negative_distance:.3g}). Check that each text has the right label (wrong label column? "
-            "labels shuffled?), and that the learning rate is not too high",
+            f"in {len(batches)} batches, the anchors are about as far from the positives (mean distance "
+            f"{stats.mean_positive_distance:.3g}) as from the negatives ({stats.mean_negative_distance:.3g}). Check "
+            "that the labels or the triplets are right (wrong column? rows shuffled?), and that the learning rate is "
+            "not too high",
         )
 
     def _warn_once(self, kind: WarningKind, message: str) -> None:

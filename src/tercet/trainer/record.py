@@ -36,7 +36,7 @@ def training_record(
     log_history: list[dict[str, Any]],
     saved_step: int | None = None,
 ) -> TrainingRecord:
-    """Return the record of a training run, with the metrics at step 0 and those of the saved model.
+    """Return the record of a training run, with the metrics at step 0 and those of the saved model, if there are any.
 
     Args:
         args: the training arguments.
@@ -70,7 +70,10 @@ def data_facts(dataset: Any) -> dict[str, Any]:
 
 
 def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Return the evaluation metrics by step, without the prefix `eval_`. Leave out run times and speeds."""
+    """Return the evaluation metrics by step, without the prefix `eval_`.
+
+    Leave out `runtime`, `samples_per_second` and `steps_per_second`.
+    """
     by_step: dict[int, dict[str, float]] = {}
     for entry in log_history:
         metrics = {

@@ -21,7 +21,7 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
-from tercet.losses.modules import BatchLoss, TripletLoss
+from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.checkpoints import load_memory, write_checkpoint
 from tercet.trainer.collate import collate
@@ -46,19 +46,20 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             `TripletLoss`. Labels may be integers, strings or a `ClassLabel`.
         eval_dataset: evaluation data with the same columns, or a dictionary of several such data sets. Each evaluation
             computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
-            `TripletEvaluator`).
+            `TripletEvaluator`) on each data set with at least two rows.
         loss: a loss, or a function from the model to a loss. The trainer runs the model itself and passes the
             embeddings to `loss.compute_loss_from_embeddings`, so the model that the loss holds is not used.
-        evaluator: a function from the model to a dictionary of metrics, or a list of such functions.
-        data_collator: a function from rows of texts to a batch with the keys `features` and `labels`. By default, the
-            trainer tokenizes and packs the texts.
+        evaluator: a function from the model to a dictionary of metrics or to a number (the metric `evaluator`), or a
+            list of such functions.
+        data_collator: a function from rows of texts to a batch with the keys `features` and, except for triplets,
+            `labels`. By default, the trainer tokenizes and packs the texts.
         model_init: a function that returns a new model for each run of a hyper-parameter search.
         callbacks: as in `transformers.Trainer`.
         optimizers: as in `transformers.Trainer`.
 
     Raises:
-        DataError: `loss` is missing, a data set does not have the columns that the loss needs, no triplet can be formed
-            from the labels, or two arguments exclude each other.
+        DataError: `loss` is missing, a data set is empty or does not have the columns that the loss needs, a text or a
+            label is invalid, no triplet can be formed from the labels, or two arguments exclude each other.
 
     Example:
         model = SentenceTransformer("sentence-transformers/all-mpnet-base-v2")
@@ -93,9 +94,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         else:
             eval_dataset = self._prepare(eval_dataset, "eval_dataset")
         if eval_dataset is None and self.evaluators and train_dataset is not None:
-            eval_dataset = train_dataset.select(
-                range(0)
-            )  # `transformers` skips the evaluation if there is no data set.
+            # Without a data set, `transformers` raises an error instead of evaluating.
+            eval_dataset = train_dataset.select(range(0))
         super().__init__(
             model=model,
             args=args or SentenceTransformerTrainingArguments(),
@@ -126,14 +126,19 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             return None
         if self.takes_triplets:
             raise DataError(
-                "cross_batch_memory needs a loss that mines labelled sentences, but the loss is TripletLoss; set "
-                "cross_batch_memory=0 or use another loss"
+                "cross_batch_memory needs a loss that mines labelled sentences, but the loss takes given triplets; set "
+                "cross_batch_memory=0, or use labelled sentences and a batch loss"
             )
         dimension = self.model.get_sentence_embedding_dimension()
         return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model."""
+        """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model.
+
+        Raises:
+            DataError: there is no `train_dataset`, a checkpoint cannot be written, or the checkpoint to resume from
+                does not fit `cross_batch_memory`.
+        """
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
         self._start_monitoring(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
@@ -146,7 +151,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
         self._log_stats, self._monitor = LogStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
-        if isinstance(self.loss, (BatchLoss, TripletLoss)):
+        if isinstance(self.loss, BaseLoss):
             self.loss.reset_warnings()
 
     def compute_loss(
@@ -156,7 +161,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Run the model once on all sentences of a batch, and return the loss of the embeddings, a scalar."""
+        """Run the model once on all sentences of a batch, and return the loss of the embeddings, a scalar.
+
+        With `return_outputs`, return the loss and `{}`, because no caller needs the outputs.
+        """
         loss = self._loss_from_embeddings(model(inputs["features"])["sentence_embedding"], inputs)
         return (loss, {}) if return_outputs else loss
 
@@ -205,7 +213,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return step.loss * scale
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as in `transformers.Trainer.log`, and add the statistics of the batches since the last log entry."""
+        """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
         if "loss" in logs:
             logs.update(self._log_stats.compute_and_reset(self.args.device))
             if self._chunks:

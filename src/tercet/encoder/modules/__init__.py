@@ -1,4 +1,6 @@
-"""The modules of a `SentenceTransformer`. Each module has its own folder in the model directory.
+"""The modules of a `SentenceTransformer`.
+
+A model directory contains the files of the Transformer, and a subfolder for each other module.
 
 base.py          Module, the base class
 transformer.py   Transformer: token ids → token embeddings

@@ -12,13 +12,14 @@ from tercet.errors import ModelError
 class Module(nn.Module):
     """A module of a `SentenceTransformer`, which receives features and returns features.
 
-    A subclass also defines a class method `load`, which reads the folder that `save` writes. The modules of Tercet read
-    the folders of sentence-transformers 3.x to 6.x. They write the layout of 3.x, which all these versions can read.
+    The modules of Tercet also define a class method `load`, which reads the folder that `save` writes, and the folders
+    of sentence-transformers 3.x to 6.x. They write the layout of 3.x, which all these versions can read (exception: see
+    `Pooling.save`). A module of another class can be saved, but `SentenceTransformer` cannot load it.
     """
 
     @property
     def output_size(self) -> int | None:
-        """The dimension of `sentence_embedding` after this module; None if the module does not change the dimension."""
+        """The dimension of `sentence_embedding` after this module; None if the module does not change or create it."""
         return None
 
     def forward(self, features: Features) -> Features:
@@ -48,5 +49,6 @@ def embedding_dimension(modules: dict[str, Any]) -> int:
         if module.output_size is not None:
             return int(module.output_size)
     raise ModelError(
-        "the model returns no sentence embedding: output_size is None for every module; add a Pooling module"
+        "the model returns no sentence embedding: output_size is None for every module; add a Pooling module, or set "
+        "output_size in the module that returns sentence_embedding"
     )

@@ -40,6 +40,8 @@ class Dense(Module):
         Raises:
             ModelError: a file is missing or damaged, the weights do not have the shapes that `config.json` requires, or
                 the input, output, residual connection or activation is not supported.
+            KeyError, TypeError, ImportError, RuntimeError: `config.json` lacks a size or has an invalid value. Loading
+                a whole model turns them into a `ModelError`.
         """
         config = read_json(folder / "config.json")
         names = [config.get("module_input_name"), config.get("module_output_name")]

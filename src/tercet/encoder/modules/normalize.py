@@ -11,7 +11,7 @@ from tercet.errors import ModelError
 
 
 class Normalize(Module):
-    """A module that scales each row of `sentence_embedding` `(batch, dim)` to Euclidean norm 1."""
+    """Scale each row of `sentence_embedding` `(batch, dim)` to Euclidean norm 1; a zero row stays zero."""
 
     @classmethod
     def load(cls, folder: Path) -> "Normalize":

@@ -22,7 +22,7 @@ class Pooling(Module):
     """A module that reduces `token_embeddings` to `sentence_embedding` `(batch, dim)`.
 
     It accepts a padded batch or a packed batch. The vectors of several modes are concatenated in the given order. The
-    embedding of a sentence without tokens is zero.
+    embedding of a sentence without pooled tokens is zero.
 
     Args:
         hidden_size: the dimension of a token embedding.
@@ -50,7 +50,7 @@ class Pooling(Module):
         unknown = [name for name in modes if name not in self.MODES]
         if unknown or not modes:
             problem = f"unsupported pooling mode {listed(unknown)}" if unknown else "no pooling mode"
-            raise ModelError(f"{problem}; choose one of {listed(self.MODES)}")
+            raise ModelError(f"{problem}; choose one or several of {listed(self.MODES)}")
         self.hidden_size = hidden_size
         self.modes = modes
         self.include_prompt = include_prompt
@@ -60,17 +60,24 @@ class Pooling(Module):
         """Read the module from a folder.
 
         Raises:
-            ModelError: `config.json` is missing or invalid, has no embedding dimension, or has an unsupported mode.
+            ModelError: `config.json` is missing or invalid, its embedding dimension is not an integer, or it has
+                an unsupported mode or an empty list of modes.
         """
         config = read_json(folder / "config.json")
         size = config.get("word_embedding_dimension", config.get("embedding_dimension"))
         if not isinstance(size, int):
-            raise ModelError(f"{folder / 'config.json'}: embedding_dimension must be an integer, got {size!r}")
+            raise ModelError(
+                f"{folder / 'config.json'}: word_embedding_dimension (or embedding_dimension) must be an integer, "
+                f"got {size!r}"
+            )
         modes = config.get("pooling_mode")
         if modes is None:
             switches = cls.MODES | cls._UNSUPPORTED
             modes = [mode for mode, switch in switches.items() if config.get(switch)] or "mean"
-        return cls(size, modes, config.get("include_prompt", True))
+        try:
+            return cls(size, modes, config.get("include_prompt", True))
+        except ModelError as error:
+            raise ModelError(f"{folder / 'config.json'}: {error}") from None
 
     @property
     def output_size(self) -> int:
@@ -78,7 +85,7 @@ class Pooling(Module):
         return self.hidden_size * len(self.modes)
 
     def forward(self, features: Features) -> Features:
-        """Add `sentence_embedding` `(batch, dim)`."""
+        """Return the features with `sentence_embedding` `(batch, dim)`."""
         prompt_length = 0 if self.include_prompt else features.get("prompt_length") or 0
         tokens: Tensor = features["token_embeddings"]
         if "packing" in features:
@@ -93,7 +100,8 @@ class Pooling(Module):
     def save(self, folder: Path) -> None:
         """Write `config.json`.
 
-        If the modes are not in the order of `MODES`, sentence-transformers before 5.4 cannot read the file.
+        If the modes are not in the order of `MODES`, or one is repeated, sentence-transformers before 5.4 cannot read
+        the file.
         """
         switches = {switch: mode in self.modes for mode, switch in self.MODES.items()}
         switches |= dict.fromkeys(self._UNSUPPORTED.values(), False)

@@ -46,12 +46,14 @@ class Transformer(Module):
         auto_model: an encoder whose first output is `last_hidden_state` `(batch, seq_len, hidden_size)`.
         max_seq_length: maximum number of tokens of a sentence, including special tokens; longer sentences are
             truncated. By default the maximum length of the tokenizer. In both cases it is reduced to the number of
-            positions of the model if this number is smaller.
+            positions of the model if this number is smaller. Lengths from 100,000 on count as no limit.
         do_lower_case: whether to lowercase the texts before tokenization.
 
     Attributes:
-        packing: True (the default) to compute packed batches without padding if the architecture supports it. False to
-            pad every packed batch to its longest sentence.
+        packing: True (the default) to compute packed batches without padding if the architecture supports it and the
+            self-check succeeds; else they are padded in groups of similar length. False to pad every packed batch to
+            its longest sentence.
+        max_seq_length: the maximum number of tokens that is in force; None if there is no limit.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class Transformer(Module):
         """Load an encoder with safetensors weights from a folder or the hub.
 
         Args:
-            settings_folder: the folder of a saved model. Its `sentence_bert_config.json` is read if the file exists.
+            settings_folder: the folder of a saved model. Its `sentence_bert_config.json` is read if the file exists. By
+                default none is read.
             hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
 
         Raises:
-            ModelError: the model is an encoder-decoder, or it is a peft adapter and peft is not installed.
+            ModelError: the model is an encoder-decoder, it is a peft adapter and peft is not installed, or a JSON file
+                is invalid. Errors of `transformers`, such as OSError for missing weights, are passed on.
         """
         common: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
@@ -106,7 +110,7 @@ class Transformer(Module):
         return int(self.auto_model.config.hidden_size)
 
     def tokenize(self, texts: list[str]) -> Features:
-        """Tokenize texts into a padded batch on the CPU.
+        """Tokenize texts into a padded batch on the CPU, truncated to `max_seq_length`.
 
         Returns:
             `input_ids` `(batch, seq_len)` and `attention_mask` `(batch, seq_len)`. Some tokenizers add further
@@ -197,7 +201,8 @@ class Transformer(Module):
     def _runs_packed(self, device: torch.device) -> bool:
         """Return whether the model supports packed rows and passes the self-check.
 
-        The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`.
+        The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`, and
+        again if `auto_model` is replaced.
         """
         supported = runs_packed(self.auto_model)
         key = (supported, device.type, self.auto_model.dtype, autocast_dtype(device), self.max_seq_length)
@@ -233,7 +238,7 @@ class Transformer(Module):
 
 
 def _base_model(name_or_folder: str) -> str:
-    """Return the name of the base model of a folder with a peft adapter; return any other folder or name unchanged."""
+    """Return the base model of a folder that has a peft adapter and no config.json; return any other name unchanged."""
     adapter = Path(name_or_folder) / "adapter_config.json"
     if not adapter.exists() or (Path(name_or_folder) / "config.json").exists():
         return name_or_folder

@@ -4,8 +4,9 @@ Most architectures accept position ids and pass unknown arguments on to the atte
 `forward` runs unchanged. MPNet does not use this interface, because its attention has a learned bias that depends on
 the distance between two tokens. Therefore this file calls the layers of MPNet one by one.
 
-To add an architecture that uses the interface, add its `model_type` to `_USE_ATTENTION_INTERFACE`. Before a model is
-used, `tercet.encoder.packing.self_check` compares its hidden states of a packed row with those of a padded batch.
+To add an architecture that uses the interface, add its `model_type` to `_USE_ATTENTION_INTERFACE`. Before the first
+packed batch, `tercet.encoder.packing.self_check` compares its hidden states of a packed row with those of a padded
+batch.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def position_limit(config: Any) -> int | None:
 def runs_packed(auto_model: Any) -> bool:
     """Return whether `run_packed` supports a model.
 
-    False if the user has chosen another attention implementation than "sdpa" for an architecture that uses the
+    False also if the user has chosen another attention implementation than "sdpa" for an architecture that uses the
     attention interface, because `run_packed` would replace it.
     """
     if any(config.is_prompt_learning for config in getattr(auto_model, "peft_config", {}).values()):
@@ -58,10 +59,13 @@ def runs_packed(auto_model: Any) -> bool:
 
 @torch.compiler.disable(recursive=False)
 def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
-    """Return the last hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`."""
+    """Return the last hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`.
+
+    The attention implementation of the model is set to `ATTENTION_NAME` and stays so, except for MPNet.
+    """
     positions = torch.from_numpy(packing.positions).to(input_ids.device).unsqueeze(0)
     if auto_model.config.model_type in _POSITIONS_FROM_PADDING_INDEX:
-        positions = _positions_after_padding(input_ids, positions, _padding_index(auto_model.config))
+        positions = _positions_from_padding_index(input_ids, positions, _padding_index(auto_model.config))
     layout = PackedLayout(packing, input_ids.device)
     base = _without_adapters(auto_model)
     if isinstance(base, MPNetModel):
@@ -92,7 +96,7 @@ def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedL
 
 
 def _bypassed_modules(model: Any) -> Iterator[torch.nn.Module]:
-    """Yield the modules whose `forward` is not called by `_run_mpnet`. Their forward hooks would not run either."""
+    """Yield the modules (except dropout) whose `forward` is replaced by `_run_mpnet`. Their hooks would not run."""
     yield from (model, model.encoder)
     for layer in model.encoder.layer:
         yield from (layer, layer.attention, layer.attention.attn)
@@ -120,10 +124,11 @@ def _position_bias(encoder: MPNetEncoder, width: int, segment_mask: Tensor | Non
     return bias if segment_mask is None else bias.masked_fill(~segment_mask, -torch.inf)
 
 
-def _positions_after_padding(input_ids: Tensor, positions: Tensor, padding: int) -> Tensor:
-    """Return position ids `(1, num_tokens)` that start at `padding` + 1 in each sentence, as in RoBERTa.
+def _positions_from_padding_index(input_ids: Tensor, positions: Tensor, padding: int) -> Tensor:
+    """Return position ids `(1, num_tokens)`. In each sentence they count from `padding` + 1, as in RoBERTa.
 
-    A padding token inside a text gets the position `padding`, and is not counted for the tokens after it.
+    `padding` is the id of the padding token. If a text itself contains this token, the token gets the position
+    `padding` and is not counted.
     """
     is_real = (input_ids != padding).long()
     num_before = is_real.cumsum(1) - is_real

@@ -5,8 +5,8 @@ share a row, and a mask prevents attention between them. Attention runs once per
 and discarded. This costs little: attention over short rows needs a few percent of the time of the linear layers.
 If many sentences have the same length, each of them fills a row, and no mask is needed.
 
-On a CUDA GPU, in half precision and without dropout, torch's variable-length attention runs on the packed row instead;
-see `_can_use_varlen`.
+On a CUDA GPU, in half precision and without dropout, torch's variable-length attention runs on the packed row instead,
+except for MPNet; see `_can_use_varlen`.
 """
 
 import inspect
@@ -35,7 +35,7 @@ except ImportError:  # Older versions of torch have no variable-length attention
 
 # The name of this attention in `config._attn_implementation`. On a padded batch it is the same as "sdpa".
 ATTENTION_NAME = "tercet_packed"
-# The maximum row width of the first bucket with shared rows. The width doubles for each further bucket. Wider rows
+# The maximum row width of the first bucket with shared rows. The further widths are 2, 4, … times as large. Wider rows
 # compute more masked pairs; narrower rows have more unused cells.
 FIRST_BUCKET_WIDTH = 32
 # If all sentences of one length have in total at least this many tokens, they get a bucket without a mask.
@@ -166,7 +166,7 @@ def _unfused_attention(
 def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket]:
     """Yield the buckets of sentences with the ascending `lengths` `(num_sentences,)`.
 
-    The maximum row width starts at `FIRST_BUCKET_WIDTH` and doubles from bucket to bucket.
+    The maximum row widths are `FIRST_BUCKET_WIDTH` times 1, 2, 4, …; a width without sentences yields no bucket.
     """
     width = FIRST_BUCKET_WIDTH
     while len(lengths):
@@ -179,8 +179,8 @@ def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket
 def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> LengthBucket:
     """Fill rows of at most `max_width` cells with sentences, in the order of the sentences.
 
-    If the two shortest sentences together are longer than `max_width`, each sentence gets one row, and the row width is
-    the length of the longest sentence.
+    If there is one sentence, or the two shortest together are longer than `max_width`, each sentence gets one row, and
+    the row width is the length of the longest sentence.
     """
     num_tokens, longest = int(lengths.sum()), int(lengths[-1])
     share_rows = len(lengths) > 1 and lengths[0] + lengths[1] <= max_width

@@ -34,7 +34,10 @@ class Dropout(nn.Dropout):
 
 
 def replace_dropout(model: nn.Module) -> None:
-    """Change the class of all `torch.nn.Dropout` layers of a model to `Dropout`; layers with `inplace=True` stay."""
+    """Change the class of all `torch.nn.Dropout` layers of a model to `Dropout`.
+
+    Layers with `inplace=True` and subclasses of `torch.nn.Dropout` are not changed.
+    """
     for module in model.modules():
         if type(module) is nn.Dropout and not module.inplace:
             module.__class__ = Dropout

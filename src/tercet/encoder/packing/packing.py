@@ -49,7 +49,7 @@ class Packing:
         return np.argsort(self.sort_order)
 
     def select(self, sentences: slice) -> "Packing":
-        """Return the packing of a row of only the given slice of sentences; their order in the row is unchanged."""
+        """Return the packing of a row of only the given slice of sentences, numbered in this order as a new batch."""
         lengths = self.lengths[sentences]
         return Packing(lengths=lengths, sort_order=np.arange(len(lengths)))
 

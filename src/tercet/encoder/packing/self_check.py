@@ -1,7 +1,8 @@
 """Check that a model computes the same hidden states on a packed row as on a padded batch.
 
-`Transformer` runs this self-check before the first packed batch, and again if the device type, precision or maximum
-length changes. A model that fails the check runs on padded batches. It is slower, but its embeddings are correct.
+If the architecture supports packing, `Transformer` runs this self-check before the first packed batch, and again for
+each new device type, precision or maximum length. A model that fails the check runs on padded batches. It is slower,
+but its embeddings are correct.
 """
 
 from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import numpy as np
 
 
 def deal_folds(keys: Sequence[str], label_ids: np.ndarray, num_folds: int, seed: int = 0) -> np.ndarray:
-    """Return the fold `(n,)` of each of n rows. The rows of a label are spread over as many folds as possible.
+    """Return the fold `(n,)` of each of n rows. The keys of a label are spread over as many folds as possible.
 
     Args:
         keys: the n keys. Rows with the same key are in the same fold.

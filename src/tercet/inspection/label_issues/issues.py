@@ -45,7 +45,7 @@ def find_label_issues(
 
     Args:
         texts: the n sentences.
-        labels: the n labels.
+        labels: the n labels, all strings or all integers.
         embeddings: the embeddings `(n, dim)`.
         seed: the seed of the folds; the same seed gives the same result.
         show_progress_bar: whether to show a progress bar over the folds.

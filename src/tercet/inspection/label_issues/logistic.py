@@ -2,8 +2,9 @@
 
     Σ over rows of −log softmax(x Wᵀ + b)[label]  +  ½ λ ‖W‖²
 
-It is convex, so L-BFGS approaches a global minimum. The gradient by W is (softmax − one-hot)ᵀ x + λ W. It
-is computed without autograd, so that only one block of logits `(m, num_labels)` is in memory at a time.
+with the embedding x of a row, the weights W, the bias b and the penalty λ. It is convex, so L-BFGS approaches a global
+minimum. The gradient by W is (softmax − one-hot)ᵀ x + λ W, summed over rows. It is computed without autograd, so that
+only one block of logits `(m, num_labels)` is in memory at a time.
 """
 
 from dataclasses import dataclass

@@ -18,11 +18,11 @@ class Neighbours:
 
     Attributes:
         similarity: the cosine similarities `(n, k)` of the k nearest rows of other folds, nearest first; −inf where the
-            other folds have fewer than k rows.
-        row: the row numbers `(n, k)` of these neighbours.
+            other folds have fewer than k rows. k is at most n.
+        row: the row numbers `(n, k)` of these neighbours; arbitrary where the similarity is −inf.
         other_similarity: the cosine similarity `(n,)` of the nearest row with another label and another text; −inf if
             there is no such row.
-        other_row: the row number `(n,)` of that row.
+        other_row: the row number `(n,)` of that row; arbitrary if there is none.
     """
 
     similarity: Tensor
@@ -55,7 +55,7 @@ def find_neighbours(
         label_ids: the label ids `(n,)`.
         folds: the fold `(n,)` of each row.
         text_ids: a number for each text `(n,)`. Copies of a text have the same number.
-        k: the number of neighbours of each row.
+        k: the number of neighbours of each row; n if k is larger.
         block_bytes: the approximate memory of a block of distances, in bytes.
     """
     points = COSINE.prepare(x)
@@ -72,7 +72,7 @@ def find_neighbours(
 
 
 def vote(neighbours: Neighbours, rows: Tensor, label_ids: Tensor, num_labels: int, temperature: float) -> Tensor:
-    """Return the fraction of the votes for each label, `(m, num_labels)`.
+    """Return the fraction of the votes for each label, `(m, num_labels)`; 0 for a row without neighbours.
 
     A neighbour votes for its label with the weight exp(similarity / temperature).
 

@@ -11,7 +11,8 @@ A sentence is a label issue if its log-odds are above 0, that is, if another lab
 out-of-fold probabilities: Northcutt et al. 2021, "Confident Learning". See docs/concepts/label-issues.md for the method
 and docs/concepts/measured-quality.md for measurements.
 
-A label whose sentences are all in one fold cannot be checked. The log-odds of its sentences are NaN.
+A label cannot be checked if all its sentences are in one fold, or if the other folds have only one label. The log-odds
+of such sentences are NaN.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
 """The engine of the batch losses: exact losses and gradients, computed block by block. Private to `tercet.losses`.
 
-engine.py             the loop over blocks, and the loss as an autograd function
-label_groups.py       the positives of each anchor
-distance_sources.py   the interface that provides blocks of distances, and two implementations
-matrix_product.py     the fast implementation, for functions of the Euclidean norm
-block_gradient.py     backpropagation through one block of distances
-kernels.py            counting and searching in a block, for the miners
-stats.py              LossStats
-precision.py          matrix products in full float32 precision
+engine.py                   the loop over blocks, and the loss as an autograd function
+label_groups.py             the positives of each anchor
+distance_sources.py         the interface that provides blocks of distances, and two implementations
+matrix_product_source.py    the fast implementation, for functions of the Euclidean norm
+block_gradient.py           backpropagation through one block of distances
+kernels.py                  counting and searching in a block, for the miners
+stats.py                    LossStats
+precision.py                matrix products in full float32 precision
 """

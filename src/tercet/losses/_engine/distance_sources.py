@@ -52,10 +52,10 @@ class DistanceSource(Protocol):
         """
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the candidates, and the gradient of the anchors.
+        """Return a pair: the gradient of the candidates, and the gradient of the anchors.
 
-        The latter is None if the anchors are the candidates: their gradient is included in the first. A source of
-        precomputed distances returns None and the gradient of its matrix.
+        If the anchors are the candidates, the second is None, and the first includes both. `PrecomputedSource` has no
+        candidates: it returns None, and the gradient of its matrix.
         """
 
 
@@ -95,7 +95,7 @@ class AutogradSource:
         self._candidate_gradient += to_candidates
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are separate."""
+        """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
         is_shared = self._anchor_gradient is self._candidate_gradient
         return self._candidate_gradient, None if is_shared else self._anchor_gradient
 
@@ -125,11 +125,11 @@ class PrecomputedSource:
 def differentiable_inputs(distance: Distance, embeddings: Tensor, anchors: Tensor | None) -> list[Tensor]:
     """Return the tensors whose gradients the engine computes.
 
-    For a distance function, this is its square matrix. For any other distance, these are the points of the candidates
-    and, if `anchors` is given, the points of the anchors.
+    For a distance function, this is its square matrix. For any other distance, these are the candidates and, if
+    `anchors` is given, the anchors: as points for a `MatrixProductDistance`, else in float32 or float64.
 
     Raises:
-        EmbeddingError: the distance is a function and `anchors` is given.
+        EmbeddingError: the distance is a function, and `anchors` is given or the matrix has the wrong shape.
     """
     if isinstance(distance, FunctionDistance):
         if anchors is not None:

@@ -74,8 +74,12 @@ def batch_loss(
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute `LossStats`.
         block_bytes: the maximum memory of a block, in bytes, unless one row needs more.
-        block_rows: the maximum number of anchors per block. `block_bytes` and `block_rows` affect speed and memory, not
-            the result.
+        block_rows: the maximum number of anchors per block. `block_bytes` and `block_rows` affect speed and memory, and
+            the result only by rounding.
+
+    Raises:
+        EmbeddingError: the distance is unknown; or it is a function and `anchors` is given, or a function or `matrix`
+            returns the wrong shape.
     """
     metric = get_distance(distance)
     device_type = embeddings.device.type

@@ -19,13 +19,15 @@ from tercet.losses.miners import MinedBlock
 # Pairs with d² ≤ CLOSE_RATIO · ‖x‖² (x centred) are recomputed. All others have a relative error of about 1e-5 in
 # float32.
 CLOSE_RATIO = 0.02
-# If more than this fraction of a block is close, computing the complete block from differences is faster.
+# If more than this fraction of a block is close (and more than PAIRS_PER_CHUNK pairs), computing the complete block
+# from differences is faster.
 MAX_CLOSE_FRACTION = 1 / 8
 # Up to this fraction of listed candidates, sums over lists of pairs are faster than a product with a dense matrix.
 SPARSE_FRACTION = 1 / 16
 # The number of pairs whose differences are held in memory at the same time.
 PAIRS_PER_CHUNK = 1 << 13
-# The weight of a pair (i, j) is kept until the weight of (j, i) is known, if a (C, C) matrix fits in these bytes.
+# The weight of a pair (i, j) is kept until the weight of (j, i) is known, if the anchors are the candidates and a
+# (C, C) matrix fits in these bytes.
 MAX_WAITING_BYTES = 64 << 20
 # If more pairs than this are listed, they are added to the sums of the candidates and the list is cleared.
 MAX_LISTED_PAIRS = 1 << 20
@@ -37,9 +39,9 @@ class MatrixProductSource:
     """A source of distances between anchors and candidates that uses matrix products; see `DistanceSource`.
 
     A weight is the derivative of the loss terms with respect to a distance d. Let V = weight / d, or V = weight for
-    half-squared distances. The gradient of x is then (Σ V) x − Σ V y. Each centred point is stored as the row
-    `[x, ‖x‖², 1]`, so that one product with the matrix of V computes Σ V y and, in the last column, Σ V. The
-    accumulators hold `−[Σ V y, ·, Σ V]`.
+    half-squared distances. The gradient of x is then (Σ V) x − Σ V y, summed over the other points y of its pairs. Each
+    centred point is stored as the row `[x, ‖x‖² plus its offset, 1]`, so that one product with the matrix of V computes
+    Σ V y and, in the last column, Σ V. The accumulators hold `−[Σ V y, unused, Σ V]`.
 
     Args:
         distance: the distance. Its `points` are already applied to `candidates` and `anchors`.
@@ -75,7 +77,7 @@ class MatrixProductSource:
 
     @cached_property
     def duplicates(self) -> tuple[Tensor, Tensor] | None:
-        """The candidates that repeat another candidate, and the candidates that they repeat; None if there are none."""
+        """The candidates that repeat another one, and those that they repeat; None, or empty, if there are none."""
         return _find_duplicates(self._candidate_points)
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
@@ -136,7 +138,7 @@ class MatrixProductSource:
         self._add_dense(rows, dense.scatter_add_(1, mined.candidate_index, -weights))
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the gradient of the candidates `(C, dim)`, and that of the anchors `(A, dim)` if they are separate."""
+        """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
         self._sum_listed()
         is_shared = self._anchor_sums is self._candidate_sums
         to_anchors = None if is_shared else _gradient(self._anchor_sums, self._anchor_points)
@@ -168,7 +170,8 @@ class MatrixProductSource:
     def _add_listed(self, rows: slice, candidate_index: Tensor, weights: Tensor) -> None:
         """Add V `(m, S)` of the listed candidates.
 
-        The sums of the anchors are updated at once. Those of the candidates are updated when many pairs are listed.
+        The sums of the anchors are updated at once. Those of the candidates are updated when many pairs are listed,
+        and by `gradients`.
         """
         sums = F.embedding_bag(candidate_index, self._candidate_points, per_sample_weights=weights, mode="sum")
         self._anchor_sums[rows] -= sums
@@ -250,7 +253,7 @@ def _with_square_and_one(x: Tensor, offsets: Tensor | None) -> Tensor:
 
 
 def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the rows that repeat another row, and the rows that they repeat; None if no row repeats another.
+    """Return the rows that repeat another row, and the rows that they repeat; None, or empty, if there are none.
 
     A matrix product may round equal columns differently, so equal distances would become unequal. Equal rows have equal
     squares, so they are neighbours after sorting by square, unless a different row has exactly the same square.
@@ -267,5 +270,8 @@ def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
 
 
 def _gradient(sums: Tensor, points: Tensor) -> Tensor:
-    """Return the gradient (Σ V) x − Σ V y, given the accumulators `−[Σ V y, ·, Σ V]` and the points `[x, ‖x‖², 1]`."""
+    """Return the gradient of each point x: (Σ V) x − Σ V y, summed over the other points y of its pairs.
+
+    For V, see `MatrixProductSource`. `sums` holds `−[Σ V y, unused, Σ V]`, and `points` holds `[x, ‖x‖², 1]`.
+    """
     return torch.addcmul(sums[:, :-2], sums[:, -1:], points[:, :-2], value=-1)

@@ -17,7 +17,7 @@ def full_precision(device_type: str) -> Iterator[None]:
     """Disable TF32 and other reduced precision of float32 matrix products inside the `with` statement.
 
     The previous setting is restored at the end. A squared distance is a difference of products. TF32 has a precision of
-    10 bits, so the difference would consist mostly of rounding errors.
+    10 bits, so the difference of close points would consist mostly of rounding errors.
     """
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and later
         backend: Any = torch.backends.mkldnn if device_type == "cpu" else torch.backends.cuda

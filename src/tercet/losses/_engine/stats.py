@@ -14,6 +14,8 @@ from tercet.losses.miners import DistanceBlock
 class LossStats:
     """Statistics of the triplets of a batch. A mean is NaN if there are no values.
 
+    For `TripletLoss`, each given triplet counts as an anchor with one positive and one negative, and as mined.
+
     Attributes:
         anchors: number of anchors that have a positive and a negative. All other statistics include only these anchors.
         valid_triplets: number of all triplets of the batch.
