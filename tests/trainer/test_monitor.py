@@ -44,11 +44,11 @@ def _warnings(batches, norms=None, finish=False, **options):
         ([_batch()] + [_batch(0.1, 0.1)] * WINDOW, COLLAPSE, "sentences with different labels relative to their norm"),
         ([_batch()] + [_batch(0.0, 0.0)] * WINDOW, COLLAPSE, "and is 0 now"),
         ([_batch(active=0)] * WINDOW, INACTIVE_TRIPLETS, "so the model no longer learns. Stop the run"),
-        ([_batch(1.01, 1.0)] * WINDOW, LABELS_NOT_SEPARATED, "Check that each text has the right label"),
+        ([_batch(1.01, 1.0)] * WINDOW, LABELS_NOT_SEPARATED, "Check that the labels or the triplets are right"),
         (
             [_batch(0.98, 1.0), _batch(1.0, 0.98)] * (WINDOW // 2),
             LABELS_NOT_SEPARATED,
-            "Check that each text has the right label",
+            "Check that the labels or the triplets are right",
         ),
     ],
 )

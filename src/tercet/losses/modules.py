@@ -64,8 +64,8 @@ class BaseLoss(nn.Module):
     Attributes:
         collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
         stats: the `LossStats` of the last batch, or None if they were not computed. In distributed training they cover
-            the anchors of this process. With a distance function, a batch loss computes them for the complete batch in
-            the first process, and they are empty in the other processes.
+            the anchors of this process. Exception: if the distance of a batch loss is a function instead of a name or a
+            `Distance`, the stats of the first process cover the complete batch, and those of the others are empty.
         has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
         takes_triplets: whether `compute_loss_from_embeddings` takes given triplets instead of labelled sentences.
     """

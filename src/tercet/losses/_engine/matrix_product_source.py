@@ -77,7 +77,10 @@ class MatrixProductSource:
 
     @cached_property
     def duplicates(self) -> tuple[Tensor, Tensor] | None:
-        """The candidates that repeat another one, and those that they repeat; None, or empty, if there are none."""
+        """Two index tensors: candidates equal to an earlier one, and the first candidate that each of them equals.
+
+        If there are no duplicates, the value is None, or both tensors are empty.
+        """
         return _find_duplicates(self._candidate_points)
 
     def distances(self, rows: slice, self_index: Tensor) -> Tensor:
@@ -253,7 +256,9 @@ def _with_square_and_one(x: Tensor, offsets: Tensor | None) -> Tensor:
 
 
 def _find_duplicates(points: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return the rows that repeat another row, and the rows that they repeat; None, or empty, if there are none.
+    """Return two index tensors: rows equal to an earlier row, and the first row that each of them equals.
+
+    If there are no duplicates, return None or two empty tensors.
 
     A matrix product may round equal columns differently, so equal distances would become unequal. Equal rows have equal
     squares, so they are neighbours after sorting by square, unless a different row has exactly the same square.
