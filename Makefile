@@ -31,7 +31,7 @@ check: $(VENV)/.check
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell
+	$(BIN)/codespell $(CODE) docs dev *.md
 
 format: $(VENV)/.check
 	$(BIN)/ruff format $(CODE)
