@@ -2,7 +2,7 @@
 
 import pytest
 
-from tercet._texts import check_texts
+from tercet._texts import check_texts, text_key, text_keys
 from tercet.errors import DataError, EmbeddingError
 
 
@@ -27,3 +27,23 @@ def test_empty_texts_can_be_allowed_and_the_error_chosen():
     assert check_texts(["", " ", "a"], "data", allow_empty=True) == ["", " ", "a"]
     with pytest.raises(EmbeddingError, match=r"sentences, row 1: the text is None \(NoneType\), not a string"):
         check_texts(["", None], "sentences", allow_empty=True, error=EmbeddingError)
+
+
+def test_texts_are_the_same_but_for_capitals_and_white_space():
+    assert text_keys(["A  b", " a\tB\n", "ab", "STRASSE", "straße", "\u00a0", ""]) == [
+        "a b", "a b", "ab", "strasse", "strasse", "", "",
+    ]  # fmt: skip
+
+
+def test_texts_are_the_same_in_any_unicode_form_and_with_characters_without_width():
+    assert len(set(text_keys(["Café", "Cafe\u0301", "ｃａｆé", "\ufeffcafé", "ca\u00adfé", "caf\u200bé"]))) == 1
+    assert text_keys(["ﬁle ²", "\u200b", " \ufeff\u00ad", "\ud800"]) == ["file 2", "", "", "\ud800"]
+    # Joiners are part of a word in some scripts, and of an emoji.
+    assert len(set(text_keys(["👩\u200d🚀", "👩🚀", "می\u200cخواهم", "میخواهم"]))) == 4
+
+
+def test_a_key_is_its_own_key():
+    for text in ("İstanbul  ǅ", "ΐ", "\u0390 ŉ", "a\x00b", "❤\ufe0f", "ᾳ\u0345", "ﬃ"):
+        assert text_key(text_key(text)) == text_key(text)
+    assert text_key("a\x00b\u200e") == "ab"
+    assert text_key("❤\ufe0f") == text_key("❤")

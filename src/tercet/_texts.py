@@ -1,12 +1,25 @@
-"""Validate texts from files, from data sets and in the arguments of `SentenceTransformer.encode`."""
+"""Validate texts from files, from data sets and in the arguments of `SentenceTransformer.encode`; compare texts.
+
+check_texts            raises an error for a text that is no string, is empty, or cannot be encoded
+text_key, text_keys    a normalized form, by which copies of a text are found everywhere
+"""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from tercet.errors import DataError, TercetError
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Characters that show nothing: control characters other than white space, soft hyphens, zero-width spaces, direction
+# marks, word joiners, variation selectors and byte order marks. Zero-width joiners are not among them, because Persian
+# and Hindi words and many emoji differ by them.
+_INVISIBLE = dict.fromkeys(
+    [code for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()]
+    + [0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
+    + [*range(0xFE00, 0xFE10), 0xFEFF]
+)
 
 
 def check_texts(
@@ -44,6 +57,28 @@ def check_texts(
                 "which UTF-8 cannot encode; remove it"
             )
     return list(texts)
+
+
+def text_key(text: str) -> str:
+    """Return a normalized form of a text. Two texts count as copies of each other if their keys are equal.
+
+    Copies differ at most in case, the kind or amount of white space, Unicode form (NFKC) or invisible characters. The
+    key of a text without a visible character is "".
+
+    Example:
+        >>> text_key("Ｃafe\\u0301 \\n au  LAIT")
+        'café au lait'
+    """
+    if text.isascii() and text.isprintable():  # Most texts are, and this is ten times faster.
+        return " ".join(text.lower().split())
+    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+    # Case folding can decompose characters, so the result is composed again.
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def text_keys(texts: Sequence[str]) -> list[str]:
+    """Return `text_key` of each text."""
+    return [text_key(text) for text in texts]
 
 
 def has_lone_surrogate(text: str) -> bool:

@@ -4,6 +4,7 @@ loading.py     loads and checks training data; start here
 reading.py     reads files and data sets on the hub into columns
 columns.py     finds the columns of the texts, the labels and the triplets
 labels.py      numbers the labels; defines `LabelledSentences`
+copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on
 sampler.py     samples P×K batches: P labels with K sentences each
 bundled.py     provides sentences without a download, for the demo
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tercet.data.bundled import standard_library_docstrings
+    from tercet.data.copies import copy_groups, overlapping_rows
     from tercet.data.labels import LabelledSentences, check_trainable, number_labels
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
     from tercet.data.reading import Table, read_table
@@ -29,10 +31,12 @@ __all__ = [
     "Table",
     "as_dataset",
     "check_trainable",
+    "copy_groups",
     "load_labelled",
     "load_training_data",
     "load_triplets",
     "number_labels",
+    "overlapping_rows",
     "read_table",
     "split_labelled",
     "split_triplets",
@@ -41,6 +45,7 @@ __all__ = [
 
 _MODULES = {
     "bundled": ("standard_library_docstrings",),
+    "copies": ("copy_groups", "overlapping_rows"),
     "labels": ("LabelledSentences", "check_trainable", "number_labels"),
     "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
     "reading": ("Table", "read_table"),

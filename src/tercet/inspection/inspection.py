@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.data.loading import ReadOptions, load_labelled, name_of
 from tercet.errors import DataError, ModelError
@@ -21,7 +22,7 @@ from tercet.inspection.label_issues.neighbours import centred
 from tercet.inspection.label_issues.score import score_texts
 from tercet.inspection.lengths import count_tokens, summarize_lengths
 from tercet.inspection.results import Confusion, Example, Inspection, ModelFindings, NearDuplicate
-from tercet.inspection.texts import summarize_texts, text_keys
+from tercet.inspection.texts import summarize_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset

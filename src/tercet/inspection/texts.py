@@ -1,18 +1,16 @@
 """Count what needs no model: label sizes, empty texts, duplicates, and texts with several labels.
 
-Two texts count as equal if they differ only in case, the kind or amount of white space, Unicode form (NFKC), zero-width
-spaces, byte order marks or soft hyphens. A text counts as empty if it has only white space and these invisible
+Two texts count as equal if they are copies: if they differ at most in case, white space, Unicode form (NFKC) or
+invisible characters (`tercet._texts.text_key`). A text counts as empty if it has only white space and invisible
 characters. Row 0 is the first row of data, after a header.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-# A zero-width space, a byte order mark and a soft hyphen, which are all invisible.
-_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\ufeff\u00ad"))
+from tercet._texts import text_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +66,6 @@ class TextSummary:
     duplicates: list[int]
     contradictions: list[Contradiction]
     labels: LabelSizes
-
-
-def text_keys(texts: Sequence[str]) -> list[str]:
-    """Return a normalized form of each text. Texts that count as equal have the same one; that of empty texts is ""."""
-    normalized = (unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH) for text in texts)
-    return [" ".join(text.casefold().split()) for text in normalized]
 
 
 def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str]) -> TextSummary:

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tercet._texts import text_keys
 from tercet.errors import EmbeddingError
 from tercet.inspection.label_issues.folds import deal_folds
 from tercet.inspection.label_issues.logistic import LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote
-from tercet.inspection.texts import text_keys
 
 # The constants were chosen by how many of the labels that were changed on purpose are found; see the section "Are label
 # issues wrong labels?" of docs/concepts/measured-quality.md.
