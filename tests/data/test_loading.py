@@ -59,7 +59,7 @@ def test_missing_and_blank_texts_can_be_allowed(tmp_path):
 
 
 def test_triplets_need_their_columns_and_texts(tmp_path):
-    rows = [{"anchor": "a", "positive": "b", "negative": str(row)} for row in range(10)]
+    rows = [{"anchor": f"a{row}", "positive": "b", "negative": str(row)} for row in range(10)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
     load = functools.partial(load_training_data, eval_data=None, options=ReadOptions(), triplets=True, seed=0)
     train, held_out = load(path, eval_fraction=0.2)
@@ -95,3 +95,11 @@ def test_a_file_and_the_same_data_in_memory_give_the_same_split(tmp_path):
 def test_data_of_another_type_are_refused(data):
     with pytest.raises(DataError, match="are not supported; pass a file"):
         load_labelled(data)
+
+
+def test_copies_are_counted_when_rows_are_held_out(tmp_path, caplog):
+    rows = [{"text": f"{'X' if row % 2 else 'x'}{row // 2}", "label": "ab"[row // 2 % 2]} for row in range(40)]
+    with caplog.at_level("INFO", logger="tercet"):
+        load_training_data(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert "held out 8 of 40 sentences for evaluation (eval_fraction=0.2)" in caplog.text
+    assert "40 sentences have only 20 different texts, of which 4 are held out with all their copies" in caplog.text

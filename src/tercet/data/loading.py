@@ -7,13 +7,16 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 """
 
 import logging
-from collections.abc import Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from tercet._texts import check_texts
 from tercet.data.columns import find_labelled_columns, find_triplet_columns
+from tercet.data.copies import copy_groups
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.reading import read_source
 from tercet.data.splits import split_labelled, split_triplets
@@ -113,7 +116,7 @@ def load_training_data(
         data: the training data: a file, the name of a data set on the hub, or a `datasets.Dataset`.
         eval_data: the evaluation data; None holds out rows of `data`.
         eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
-            of all triplets. If no row is held out, the evaluation data are None.
+            of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
         options: the columns and the split to read from both.
         triplets: whether the rows are triplets instead of labelled sentences.
         seed: the seed of the random selection of held-out rows.
@@ -132,7 +135,7 @@ def load_training_data(
                 f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
                 "eval_fraction=0 to train on all rows"
             )
-        _log_held_out(held_out, train, "triplets", eval_fraction)
+        _log_held_out(held_out["anchor"][:], train["anchor"][:], "triplets", eval_fraction)
         return kept, held_out if len(held_out) else None
     source = name_of(data) or "data"
     labelled = load_labelled(data, options)
@@ -144,7 +147,7 @@ def load_training_data(
         check_trainable(
             kept_rows.label_ids, kept_rows.label_names, f"{source} without the {eval_fraction:.0%} held out"
         )
-    _log_held_out(held_out_rows, labelled, "sentences", eval_fraction)
+    _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
     return as_dataset(kept_rows), as_dataset(held_out_rows) if len(held_out_rows) else None
 
 
@@ -153,11 +156,25 @@ def name_of(source: "Source") -> str | None:
     return str(source) if isinstance(source, (str, Path)) else None
 
 
-def _log_held_out(held_out: Sized, train: Sized, rows: str, eval_fraction: float) -> None:
+def _log_held_out(held_out: Sequence[str], texts: Sequence[str], rows: str, eval_fraction: float) -> None:
     if len(held_out):
-        logger.info(f"held out {len(held_out)} of {len(train)} {rows} for evaluation (eval_fraction={eval_fraction:g})")
+        different, held = len(np.unique(copy_groups(texts))), len(np.unique(copy_groups(held_out)))
+        anchors = "anchors" if rows == "triplets" else "texts"
+        copies = (
+            f"; the {len(texts)} {rows} have only {different} different {anchors}, of which {held} are held out with "
+            "all their copies"
+            if different < len(texts)
+            else ""
+        )
+        logger.info(
+            f"held out {len(held_out)} of {len(texts)} {rows} for evaluation (eval_fraction={eval_fraction:g}){copies}"
+        )
     else:
-        limit = " (only labels with at least four sentences are split)" if rows == "sentences" else ""
+        limit = (
+            " (only labels with at least four different sentences are split)"
+            if rows == "sentences"
+            else " (triplets with the same anchor are not split)"
+        )
         logger.info(
             f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
             f"for an evaluation, pass evaluation data or another eval_fraction{limit}"
