@@ -148,7 +148,6 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         ),
         (("--eval-fraction", "1"), "--eval-fraction must be at least 0 and below 1"),
         (("--eval-fraction", "0.1", "--eval-data", "x.csv"), "--eval-data and --eval-fraction exclude each other"),
-        (("--resume",), "nothing to resume"),
         (("--seed", "-1"), "--seed must be from 0 to 4294967295, got -1"),
         (("--epochs", "inf"), "--epochs must be above 0, got inf"),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),

@@ -62,7 +62,6 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--minutes", "0"), "--minutes must be above 0, got 0.0"),
         (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
-        (("--resume",), "nothing to resume: no compare.json"),
         (("--model", "./nowhere"), "no model directory at nowhere"),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),

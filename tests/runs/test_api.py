@@ -39,6 +39,13 @@ def test_a_model_in_memory_is_trained_in_place_and_evaluated(bert, csv_file, dat
     assert evaluate(model, csv_file) == pytest.approx(evaluate(tmp_path / "m", csv_file, device="cpu"), abs=1e-6)
 
 
+def test_resume_without_a_checkpoint_starts_the_run(bert, data, tmp_path, caplog):
+    caplog.set_level("INFO", "tercet")
+    train(data, tmp_path / "m", model=bert, settings=SETTINGS, device="cpu", resume=True)
+    assert "m.checkpoints has no complete checkpoint yet, so the run starts at the first step" in caplog.text
+    assert (tmp_path / "m/metrics.json").exists()
+
+
 def test_triplets_in_memory(bert, sentences, tmp_path):
     rows = {"anchor": sentences[:8], "positive": sentences[1:9], "negative": sentences[8:]}
     run = train(Dataset.from_dict(rows), tmp_path / "m", model=bert, device="cpu",
@@ -81,7 +88,6 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
         ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
         ({"grid": ["margin=x"]}, "grid: margin 'x' is not a number of at least 0"),
         ({"eval_fraction": 0}, "the variants cannot be compared; pass eval_data"),
-        ({"resume": True, "settings": SETTINGS}, "nothing to resume: no compare.json in"),
     ],
 )
 def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):

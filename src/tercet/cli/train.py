@@ -61,7 +61,8 @@ def train(
     eval_steps: Annotated[int | None, _help("eval_steps", "only before and after training")] = _DEFAULTS.eval_steps,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted run from its last complete checkpoint.")
+        bool,
+        typer.Option("--resume", help="Continue an interrupted run from its last complete checkpoint, if it has one."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
     device: opt.Device = None,

@@ -73,7 +73,7 @@ def compare(
             to a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
-        resume: continue the comparison in `output`.
+        resume: continue the comparison in `output`, if there is one.
         overwrite: start a new comparison, which replaces the one in `output`.
         report_progress: a function that is called with a line of text after each run, and with a notice if the machine
             or the library versions have changed; None logs the line.

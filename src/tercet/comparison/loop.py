@@ -60,15 +60,15 @@ def run_comparison(
         output: the folder for `compare.json` and the model.
         plan: the variants, the seeds and the budget.
         extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
-        resume: continue the comparison in `output`.
+        resume: continue the comparison in `output`, if there is one.
         overwrite: start a new comparison, which replaces the one in `output`.
         report_progress: a function that is called with a line of text after each run, and with a notice if the machine
             or the library versions have changed.
 
     Raises:
-        DataError: a setting or the data are invalid, there is nothing to resume in `output`, there is a comparison but
-            `resume` and `overwrite` are False, the settings or data differ from those the comparison was started with,
-            the model cannot be loaded or has changed, `compare.json` cannot be read or written, or every run failed.
+        DataError: a setting or the data are invalid, there is a comparison in `output` but `resume` and `overwrite` are
+            False, the settings or data differ from those the comparison was started with, the model cannot be loaded or
+            has changed, `compare.json` cannot be read or written, or every run failed.
         KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
     """
     extra_settings = extra_settings or {}

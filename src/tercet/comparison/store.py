@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import platform
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tercet._version import __version__
 from tercet.data.labels import label_values
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
+
+logger = logging.getLogger(__name__)
 
 FILE = "compare.json"
 # A resumed comparison may name its data by a different path. `fingerprint` compares the content instead.
@@ -33,19 +36,18 @@ def open_record(
         folder: the output folder of the comparison.
         settings: the settings of the comparison that starts or continues now.
         data: the fingerprints of its training and evaluation data.
-        resume: continue the comparison in `folder`.
+        resume: continue the comparison in `folder`, if there is one.
         overwrite: start a new comparison, which replaces the one in `folder`.
 
     Raises:
-        DataError: `resume` is True but `folder` has no `compare.json`. Or, if `overwrite` is False: `compare.json`
-            cannot be read or is not a record of a comparison, it has runs but `resume` is False, or the settings or
-            data differ from those the comparison was started with.
+        DataError: `overwrite` is False, and `compare.json` cannot be read or is not a record of a comparison, it has
+            runs but `resume` is False, or the settings or data differ from those the comparison was started with.
     """
     path = folder / FILE
     new = ComparisonRecord(settings=settings, data=data, environment=environment())
     if not path.exists():
         if resume:
-            raise DataError(f"nothing to resume: no {FILE} in {folder}; start a new comparison without resume=True")
+            logger.info(f"{path} does not exist yet, so the comparison starts with the first run")
         return new
     if overwrite:
         return new

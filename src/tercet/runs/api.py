@@ -59,7 +59,7 @@ def train(
             to a GPU if there is one. Like the next two, not used if `model` is a `SentenceTransformer`.
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
-        resume: continue an interrupted run from its last complete checkpoint.
+        resume: continue an interrupted run from its last complete checkpoint. Without one, start at the first step.
         overwrite: replace the model in `output`; other files there are kept.
         keep_embeddings: return the embeddings of the evaluation data before and after training, if it has labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.

@@ -1,5 +1,6 @@
 """Run one training on loaded data: evaluate, train, evaluate again, and save the model."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
+
+logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 
@@ -49,7 +52,7 @@ def run_training(
         eval_data: data with the same columns, to evaluate on before and after training; None skips these evaluations.
         output: the folder for the model.
         settings: the settings of the run.
-        resume: continue from the last complete checkpoint.
+        resume: continue from the last complete checkpoint, if there is one.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of `eval_data` before and after training, if it has labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
@@ -57,8 +60,8 @@ def run_training(
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
             except at a second Ctrl-C.
-        DataError: `eval_steps` is set without `eval_data`, there is no checkpoint to resume from (or there is one, but
-            `resume` is False), or a setting or the data are invalid.
+        DataError: `eval_steps` is set without `eval_data`, there is a checkpoint but `resume` is False, or a setting or
+            the data are invalid.
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
@@ -160,8 +163,7 @@ def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path |
     """Return the checkpoint to resume from, or None to start a new run.
 
     Raises:
-        DataError: `resume` is True but there is no checkpoint, `resume` is False but there is one, or the parent folder
-            cannot be created.
+        DataError: `resume` is False but there is a checkpoint, or the parent folder cannot be created.
     """
     try:
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
@@ -169,9 +171,7 @@ def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path |
         raise DataError(f"cannot write to {output}: {error.strerror}") from error
     last = latest_checkpoint(checkpoints)
     if resume and last is None:
-        raise DataError(
-            f"nothing to resume: {checkpoints} has no complete checkpoint; start a new run without resume=True"
-        )
+        logger.info(f"{checkpoints} has no complete checkpoint yet, so the run starts at the first step")
     if not resume and last is not None:
         raise DataError(
             f"{checkpoints} has {last.name} of an earlier run; pass resume=True to continue that run, or remove the "
