@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tercet.records import ComparisonRecord, DifferenceRecord, MeanAndStd, RunRecord, TrialRecord
+from tercet.records import ComparisonRecord, Difference, MeanAndStd, RunRecord, TrialRecord
 
 VERSION_1 = Path(__file__).parent / "fixtures/version-0.1.0"
 
@@ -42,7 +42,7 @@ def test_a_comparison_of_version_1_is_converted():
     assert record.recommendation.outcome == "no difference"
     assert record.recommendation.reason == content["recommendation"]["because"]
     assert record.recommendation.differences == {
-        "batch-hard, margin 0.3": DifferenceRecord(mean=0.0, half_width=0.0001, seeds=2, beyond_noise=False)
+        "batch-hard, margin 0.3": Difference(mean=0.0, half_width=0.0001, seeds=2, beyond_noise=False)
     }
     assert ComparisonRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
 

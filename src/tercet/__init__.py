@@ -8,9 +8,9 @@
 Functions, classes and modules are imported when they are first used, so that `import tercet` is fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tercet._lazy import lazy_names
 from tercet._version import __version__
 from tercet.errors import DataError, EmbeddingError, ModelError, TercetError
 
@@ -43,27 +43,17 @@ __all__ = [
     "train",
 ]
 
-_PACKAGE_OF_TOP_LEVEL_NAME = {
-    "RunSettings": "tercet.runs",
-    "SentenceTransformer": "tercet.encoder",
-    "SentenceTransformerTrainer": "tercet.trainer",
-    "SentenceTransformerTrainingArguments": "tercet.trainer",
-    "compare": "tercet.comparison",
-    "evaluate": "tercet.runs",
-    "inspect": "tercet.inspection",
-    "load_model": "tercet.encoder",
-    "train": "tercet.runs",
-}
-_MODULES = ("catalogue", "distances", "evaluation", "losses")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PACKAGE_OF_TOP_LEVEL_NAME:
-        return getattr(import_module(_PACKAGE_OF_TOP_LEVEL_NAME[name]), name)
-    if name in _MODULES:
-        return import_module(f"tercet.{name}")
-    raise AttributeError(f"module 'tercet' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "catalogue": (),
+        "comparison": ("compare",),
+        "distances": (),
+        "encoder": ("SentenceTransformer", "load_model"),
+        "evaluation": (),
+        "inspection": ("inspect",),
+        "losses": (),
+        "runs": ("RunSettings", "evaluate", "train"),
+        "trainer": ("SentenceTransformerTrainer", "SentenceTransformerTrainingArguments"),
+    },
+)

@@ -154,14 +154,6 @@ class TrialRecord:
         found = getattr(self, metric, None)
         return found if isinstance(found, (int, float)) else None
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, format_version: int = COMPARISON_FORMAT_VERSION) -> "TrialRecord":
-        """Return the record of a run in a `compare.json` of the given format version."""
-        if format_version == 1:
-            names = {"active_share": "active_fraction", "map@r_by_step": "map_at_r_by_step"}
-            content = _renamed(content, names) | {"warnings": _typed_warnings(content.get("warnings", []))}
-        return cls(**_known_fields(cls, content))
-
 
 @dataclass(kw_only=True)
 class MeanAndStd:
@@ -193,22 +185,9 @@ class VariantSummary:
     failed: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, MeanAndStd] = field(default_factory=dict)
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, format_version: int) -> "VariantSummary":
-        """Return the summary in a `compare.json` of the given format version. In format 1, each metric is a field."""
-        known = _known_fields(cls, content)
-        if format_version == 1:
-            metrics = _renamed(
-                {name: value for name, value in content.items() if name not in known},
-                {"active_share": "active_fraction"},
-            )
-            known["metrics"] = {name: _renamed(value, {"spread": "std"}) for name, value in metrics.items()}
-        known["metrics"] = {name: MeanAndStd(**value) for name, value in known["metrics"].items()}
-        return cls(**known)
-
 
 @dataclass(kw_only=True)
-class DifferenceRecord:
+class Difference:
     """The mean difference in the metric between the variant with the highest mean and another variant.
 
     Attributes:
@@ -248,17 +227,7 @@ class Recommendation:
     metric: str
     confidence: float
     highest: str
-    differences: dict[str, DifferenceRecord] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any], *, format_version: int) -> "Recommendation":
-        """Return the recommendation in a `compare.json` of the given format version."""
-        if format_version == 1:
-            names = {"verdict": "outcome", "because": "reason", "below_highest": "differences"}
-            content = _renamed(content, names)
-        known = _known_fields(cls, content)
-        known["differences"] = {name: DifferenceRecord(**value) for name, value in known["differences"].items()}
-        return cls(**known)
+    differences: dict[str, Difference] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -304,19 +273,48 @@ class ComparisonRecord:
         Raises:
             AttributeError, KeyError, TypeError: `content` is not the content of a `compare.json`.
         """
-        version = content.get("format_version", 1)
+        if content.get("format_version", 1) == 1:
+            content = _comparison_from_format_1(content)
         known = _known_fields(cls, content)
-        known["runs"] = [TrialRecord.from_dict(run, format_version=version) for run in content["runs"]]
-        known["summary"] = [
-            VariantSummary.from_dict(line, format_version=version) for line in content.get("summary", ())
-        ]
-        if content.get("recommendation") is not None:
-            known["recommendation"] = Recommendation.from_dict(content["recommendation"], format_version=version)
-        if version == 1:
-            known["settings"] = _renamed(content["settings"], _RENAMED_SETTINGS)
-            known["data"] = _renamed(content["data"], {"held_out": "eval"})
-            known["format_version"] = COMPARISON_FORMAT_VERSION
+        known["runs"] = [TrialRecord(**_known_fields(TrialRecord, run)) for run in content["runs"]]
+        known["summary"] = []
+        for line in content.get("summary", ()):
+            metrics = {name: MeanAndStd(**value) for name, value in line["metrics"].items()}
+            known["summary"].append(VariantSummary(**_known_fields(VariantSummary, line) | {"metrics": metrics}))
+        if (found := content.get("recommendation")) is not None:
+            differences = {name: Difference(**value) for name, value in found["differences"].items()}
+            known["recommendation"] = Recommendation(
+                **_known_fields(Recommendation, found) | {"differences": differences}
+            )
         return cls(**known)
+
+
+def _comparison_from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a `compare.json` of format 1, converted to format 2."""
+    runs = [
+        _renamed(run, {"active_share": "active_fraction", "map@r_by_step": "map_at_r_by_step"})
+        | {"warnings": _typed_warnings(run.get("warnings", []))}
+        for run in content["runs"]
+    ]
+    summary = []
+    for line in content.get("summary", ()):
+        known = _known_fields(VariantSummary, line)
+        # In format 1, each metric is a field of the summary.
+        metrics = {name: _renamed(value, {"spread": "std"}) for name, value in line.items() if name not in known}
+        summary.append({**known, "metrics": _renamed(metrics, {"active_share": "active_fraction"})})
+    recommendation = content.get("recommendation")
+    if recommendation is not None:
+        names = {"verdict": "outcome", "because": "reason", "below_highest": "differences"}
+        recommendation = _renamed(recommendation, names)
+    return {
+        **content,
+        "settings": _renamed(content["settings"], _RENAMED_SETTINGS),
+        "data": _renamed(content["data"], {"held_out": "eval"}),
+        "runs": runs,
+        "summary": summary,
+        "recommendation": recommendation,
+        "format_version": COMPARISON_FORMAT_VERSION,
+    }
 
 
 def _known_fields(record: type, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from tercet.cli.app import app
 from tercet.cli.inspect_tables import print_inspection
 from tercet.errors import DataError
 from tercet.inspection.inspection import inspect
-from tercet.inspection.results import Example, NearDuplicate
+from tercet.inspection.results import NearDuplicate
+from tercet.inspection.texts import Example
 from tests.cli.command import run
 from tests.conftest import TOPICS
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled

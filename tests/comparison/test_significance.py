@@ -32,7 +32,7 @@ def test_the_effect_of_a_seed_on_both_cancels():
 
 def test_one_common_seed_and_none():
     alone = paired_difference({0: 0.9, 1: 0.1}, {0: 0.1, 2: 0.5})
-    assert (alone.mean, alone.half_width, alone.seeds) == (0.8, math.inf, 1)
+    assert (alone.mean, alone.half_width, alone.seeds) == (0.8, None, 1)
     assert not alone.beyond_noise
     assert mean_and_std([0.5]) == (0.5, None)
     with pytest.raises(ValueError, match="no seed in common"):

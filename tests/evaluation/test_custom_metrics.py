@@ -7,7 +7,7 @@ import torch
 from tercet import catalogue
 from tercet.errors import EmbeddingError
 from tercet.evaluation import Ranking, label_metrics
-from tercet.evaluation.retrieval import map_at_r, r_precision, recall_at
+from tercet.evaluation.retrieval import RecallAt, map_at_r, r_precision
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_built_in_metrics_of_a_ranking():
     ranking = _ranking([[True, False, True, True], [False, True, False, False]], [3, 1])
     torch.testing.assert_close(map_at_r(ranking), torch.tensor([(1 + 2 / 3) / 3, 0.0], dtype=torch.float64))
     torch.testing.assert_close(r_precision(ranking), torch.tensor([2 / 3, 0.0], dtype=torch.float64))
-    assert recall_at(1)(ranking).tolist() == [True, False]
-    assert recall_at(2)(ranking).tolist() == [True, True]
+    assert RecallAt(1)(ranking).tolist() == [True, False]
+    assert RecallAt(2)(ranking).tolist() == [True, True]
     assert map_at_r(ranking.select(torch.tensor([1]))).tolist() == [0]
 
 
@@ -73,7 +73,7 @@ def test_a_registered_metric_is_measured(register):
 
 def test_a_metric_may_ask_for_more_depth(register):
     x, labels = _data()
-    register("recall@40", recall_at(40))
+    register("recall@40", RecallAt(40))
     assert label_metrics(x, labels)["recall@40"] == label_metrics(x, labels, recall_at=(40,))["recall@40"]
 
 

@@ -16,7 +16,7 @@ from tercet.comparison import compare as run_compare
 from tercet.comparison.recommendation import compared_metrics
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,10 +84,9 @@ def compare(
     started = os.path.exists(output / "compare.json")  # unlike Path.exists, it never raises for a name that is too long
     check_output_folder(output, overwrite=overwrite or resume or started, replaced=False)
     opt.check_evaluation(eval_data, eval_fraction)
-    opt.check_numbers(
-        ("--steps", steps, steps is None or steps > 0, "at least 1"),
-        ("--eval-fraction", eval_fraction, eval_fraction is None or eval_fraction > 0, "above 0 for a comparison"),
-    )
+    check_value("--steps", steps, steps is None or steps > 0, "at least 1")
+    valid = eval_fraction is None or eval_fraction > 0
+    check_value("--eval-fraction", eval_fraction, valid, "above 0 for a comparison")
     settings = RunSettings(
         epochs=_DEFAULTS.epochs if epochs is None else epochs,
         max_steps=_DEFAULTS.max_steps if steps is None else steps,

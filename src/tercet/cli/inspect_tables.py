@@ -5,8 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tercet._display import MAX_LENGTH, truncate
-from tercet.inspection.results import Example, Inspection
+from tercet.inspection.results import Inspection
 from tercet.inspection.tables import Cell, Column, InspectionTable, Items, Line, inspection_tables
+from tercet.inspection.texts import Example
 
 _MAX_ROWS = 10
 _MAX_ITEMS = 5

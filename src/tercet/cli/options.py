@@ -56,18 +56,6 @@ Quiet = Annotated[
 ]
 
 
-def check_numbers(*checks: tuple[str, float | None, bool, str]) -> None:
-    """Raise `DataError` for the first option whose value is invalid.
-
-    Args:
-        checks: for each option: its name, its value, whether the value is valid, and a description of the valid values,
-            such as "at least 1".
-    """
-    for name, value, valid, wanted in checks:
-        if not valid:
-            raise DataError(f"{name} must be {wanted}, got {value}")
-
-
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:
     """Raise `DataError` if both `--eval-data` and `--eval-fraction` are given."""
     if eval_data is not None and eval_fraction is not None:

@@ -132,7 +132,7 @@ def compare(
     extra_settings = {
         "model": str(model),
         "data": name_of(data),
-        "eval_data": None if eval_data is None else name_of(eval_data),
+        "eval_data": name_of(eval_data),
         "eval_fraction": eval_fraction if eval_data is None else None,
         "packing": packing,
     }

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tercet.catalogue import METRICS, metric_title
-from tercet.comparison.significance import CONFIDENCE, Difference, mean_and_std, paired_difference
-from tercet.records import DifferenceRecord, MeanAndStd, Recommendation, TrialRecord, VariantSummary
+from tercet.comparison.significance import CONFIDENCE, mean_and_std, paired_difference
+from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
 # The metric that determines the recommendation. MAP@R scores the first R ranks, where R is the number of sentences with
 # the label of the query. recall@1 scores only the first rank.
@@ -67,7 +67,7 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
         ) + (why_fewer_seeds or "Compare with at least three seeds.")
     elif len(equals) == 1:
         outcome, chosen = "better", best
-        nearest = min(others, key=lambda name: differences[name].mean - differences[name].half_width)
+        nearest = min(others, key=lambda name: differences[name].mean - (differences[name].half_width or 0))
         reason = (
             f"{best} is better than every other variant beyond noise: {title} {mean[best]:.4f}, "
             f"{_format_difference(differences[nearest])} above {nearest}, the closest variant. {why_fewer_seeds}"
@@ -87,7 +87,7 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
         metric=METRIC,
         confidence=CONFIDENCE,
         highest=best,
-        differences={name: _difference_record(difference) for name, difference in differences.items()},
+        differences=differences,
     )
 
 
@@ -130,16 +130,7 @@ def _difference(scores: Scores, first: str, second: str) -> Difference:
         return paired_difference(scores[first], scores[second])
     # Because of failed runs, the two variants have different seeds, so their differences cannot be paired.
     gap = statistics.fmean(scores[first].values()) - statistics.fmean(scores[second].values())
-    return Difference(mean=gap, half_width=float("inf"), seeds=1)
-
-
-def _difference_record(difference: Difference) -> DifferenceRecord:
-    return DifferenceRecord(
-        mean=difference.mean,
-        half_width=None if difference.seeds == 1 else difference.half_width,
-        seeds=difference.seeds,
-        beyond_noise=difference.beyond_noise,
-    )
+    return Difference(mean=gap, half_width=None, seeds=1, beyond_noise=False)
 
 
 def _compare_with_start(scores: Mapping[int, float], before: float) -> str:
@@ -200,7 +191,7 @@ def _choose_fastest(names: Sequence[str], runs: Sequence[TrialRecord], default: 
 
 
 def _format_difference(difference: Difference) -> str:
-    if difference.seeds == 1:
+    if difference.half_width is None:
         return f"{difference.mean:.4f} (variation across seeds unknown)"
     return (
         f"{difference.mean:.4f} ± {difference.half_width:.4f} ({CONFIDENCE:.0%} confidence, {difference.seeds} seeds)"

@@ -12,7 +12,8 @@ freedom. For few seeds, t is large (12.7 for two, 4.3 for three, at 95% confiden
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from tercet.records import Difference
 
 CONFIDENCE = 0.95
 # The smallest half-width. A metric on few sentences has few possible values, so all differences can be equal. Then s is
@@ -20,35 +21,12 @@ CONFIDENCE = 0.95
 RESOLUTION = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A mean difference over seeds, with its confidence interval.
-
-    Attributes:
-        mean: the mean difference.
-        half_width: half the width of the confidence interval, at least `RESOLUTION`; inf for one seed.
-        seeds: the number of differences.
-    """
-
-    mean: float
-    half_width: float
-    seeds: int
-
-    @property
-    def beyond_noise(self) -> bool:
-        """True if 0 is outside the confidence interval."""
-        return abs(self.mean) > self.half_width
-
-
-def paired_difference(
-    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
-) -> Difference:
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
     """Return the mean difference `first` − `second` over the seeds that both have, with its confidence interval.
 
     Args:
         first: the metric of one variant by seed.
         second: the metric of the other variant by seed.
-        confidence: the confidence of the interval, such as 0.95.
 
     Raises:
         ValueError: `first` and `second` have no seed in common.
@@ -59,9 +37,9 @@ def paired_difference(
     mean, std = mean_and_std([first[seed] - second[seed] for seed in common])
     n = len(common)
     if std is None:
-        return Difference(mean=mean, half_width=math.inf, seeds=n)
-    half_width = student_quantile(confidence, n - 1) * std / math.sqrt(n)
-    return Difference(mean=mean, half_width=max(half_width, RESOLUTION), seeds=n)
+        return Difference(mean=mean, half_width=None, seeds=n, beyond_noise=False)
+    half_width = max(student_quantile(CONFIDENCE, n - 1) * std / math.sqrt(n), RESOLUTION)
+    return Difference(mean=mean, half_width=half_width, seeds=n, beyond_noise=abs(mean) > half_width)
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:

@@ -12,8 +12,9 @@ bundled.py     provides sentences without a download, for the demo
 A public name is imported when it is first used, because the sampler imports torch, which is slow.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tercet.data.bundled import standard_library_docstrings
@@ -43,23 +44,15 @@ __all__ = [
     "standard_library_docstrings",
 ]
 
-_MODULES = {
-    "bundled": ("standard_library_docstrings",),
-    "copies": ("copy_groups", "overlapping_rows"),
-    "labels": ("LabelledSentences", "check_trainable", "number_labels"),
-    "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
-    "reading": ("Table", "read_table"),
-    "sampler": ("GroupByLabelSampler",),
-    "splits": ("split_labelled", "split_triplets"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"tercet.data.{module}"), name)
-    raise AttributeError(f"module 'tercet.data' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "bundled": ("standard_library_docstrings",),
+        "copies": ("copy_groups", "overlapping_rows"),
+        "labels": ("LabelledSentences", "check_trainable", "number_labels"),
+        "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
+        "reading": ("Table", "read_table"),
+        "sampler": ("GroupByLabelSampler",),
+        "splits": ("split_labelled", "split_triplets"),
+    },
+)

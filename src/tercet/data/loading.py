@@ -151,8 +151,8 @@ def load_training_data(
     return as_dataset(kept_rows), as_dataset(held_out_rows) if len(held_out_rows) else None
 
 
-def name_of(source: "Source") -> str | None:
-    """Return the path of a file or the name on the hub as a string; None for a `datasets.Dataset`."""
+def name_of(source: "Source | None") -> str | None:
+    """Return the path of a file or the name on the hub as a string; None for a `datasets.Dataset` and for None."""
     return str(source) if isinstance(source, (str, Path)) else None
 
 

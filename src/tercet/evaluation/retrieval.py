@@ -32,7 +32,7 @@ from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_dis
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows, shared_label_ids
 
-__all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "recall_at", "triplet_accuracy"]
+__all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "triplet_accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +112,6 @@ class RecallAt:
     def __call__(self, ranking: Ranking) -> Tensor:
         """Return a bool for each query `(num_queries,)`."""
         return ranking.hits[:, : self.depth].any(dim=1)
-
-
-def recall_at(k: int) -> RecallAt:
-    """Return the metric recall@k, a function of a `Ranking`."""
-    return RecallAt(k)
 
 
 def label_metrics(

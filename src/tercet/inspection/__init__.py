@@ -15,8 +15,8 @@ from tercet.inspection.batches import ActiveFraction, BatchSummary, Suggestion, 
 from tercet.inspection.inspection import inspect
 from tercet.inspection.label_issues import LabelIssue, find_label_issues
 from tercet.inspection.lengths import TokenLengths
-from tercet.inspection.results import Confusion, Example, Inspection, ModelFindings, NearDuplicate
-from tercet.inspection.texts import Contradiction, LabelSizes, TextSummary
+from tercet.inspection.results import Confusion, Inspection, ModelFindings, NearDuplicate
+from tercet.inspection.texts import Contradiction, Example, LabelSizes, TextSummary
 
 __all__ = [
     "ActiveFraction",

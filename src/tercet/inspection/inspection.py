@@ -4,7 +4,7 @@ Texts and labels are counted without a model. With a model, `inspect` also count
 the data can be used for training, it then measures batches and suggests settings.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,8 @@ from tercet.inspection.label_issues.issues import list_label_issues
 from tercet.inspection.label_issues.neighbours import centred
 from tercet.inspection.label_issues.score import score_texts
 from tercet.inspection.lengths import count_tokens, summarize_lengths
-from tercet.inspection.results import Confusion, Example, Inspection, ModelFindings, NearDuplicate
-from tercet.inspection.texts import summarize_texts
+from tercet.inspection.results import Inspection, ModelFindings
+from tercet.inspection.texts import Example, summarize_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -86,21 +86,18 @@ def inspect(
     source, model_name = source or "the data", model_name or "the model"
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
-    label_ids, label_names = data.label_ids, data.label_names
-    texts = summarize_texts(data.sentences, label_ids, label_names)
+    texts = summarize_texts(data.sentences, data.label_ids, data.label_names)
     rows = np.setdiff1d(np.arange(len(data)), texts.empty)
-    sentences = _Sentences(
-        rows=rows, texts=[data.sentences[row] for row in rows], label_ids=label_ids[rows], label_names=label_names
-    )
+    sentences = data.take(rows)
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source))
     if model is None or len(rows) == 0:
         return inspection
-    embeddings = _embed(sentences, model, model_name, show_progress_bar=show_progress_bar)
-    lengths = summarize_lengths(count_tokens(model, sentences.texts), model.max_seq_length)
+    embeddings = _embed(sentences.sentences, rows, model, model_name, show_progress_bar=show_progress_bar)
+    lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length)
     findings = ModelFindings(model=model_name, lengths=lengths)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
-    if len(set(text_keys(sentences.texts))) == 1 or centred(embeddings).any():
-        findings = _check_labels(findings, sentences, embeddings, seed, show_progress_bar=show_progress_bar)
+    if len(set(text_keys(sentences.sentences))) == 1 or centred(embeddings).any():
+        findings = _check_labels(findings, sentences, rows, embeddings, seed, show_progress_bar=show_progress_bar)
         if inspection.obstacle is None:
             batches = summarize_batches(embeddings, sentences.label_ids, batch_size, samples_per_label, seed)
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
@@ -108,73 +105,48 @@ def inspect(
     return replace(inspection, with_model=replace(findings, warning=_warning(findings)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sentences:
-    """The n rows of the data whose text is not empty.
-
-    Attributes:
-        rows: the row numbers in the data `(n,)`.
-        texts: the n texts.
-        label_ids: the label ids `(n,)`, indices into `label_names`.
-        label_names: the names of the labels.
-    """
-
-    rows: np.ndarray
-    texts: list[str]
-    label_ids: np.ndarray
-    label_names: list[str]
-
-    def example(self, place: int) -> Example:
-        """Return the sentence with index `place`, which is from 0 to n − 1, with its row and its label."""
-        return Example(row=int(self.rows[place]), text=self.texts[place], label=self.label_names[self.label_ids[place]])
-
-
 def _embed(
-    sentences: _Sentences, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
+    texts: list[str], rows: np.ndarray, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
 ) -> torch.Tensor:
-    """Return the embeddings `(n, dim)` of the sentences.
+    """Return the embeddings `(n, dim)` of the n texts, which are in the given `rows` `(n,)` of the data.
 
     Raises:
         ModelError: an embedding is not finite, or too large for a squared distance in float32.
     """
-    embeddings = model.encode(sentences.texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
+    embeddings = model.encode(texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
     # The distance of two embeddings is at most twice the larger norm. Its square must be finite in float32.
     unusable = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
     if len(unusable):
         raise ModelError(
             f"{model_name} returns values that are NaN, infinite or too large for float32 distances for "
-            f"{len(unusable)} of {len(sentences.texts)} sentences (for example row "
-            f"{sentences.rows[int(unusable[0])]}); choose another model"
+            f"{len(unusable)} of {len(texts)} sentences (for example row {rows[int(unusable[0])]}); "
+            "choose another model"
         )
     return embeddings
 
 
 def _check_labels(
-    findings: ModelFindings, sentences: _Sentences, embeddings: torch.Tensor, seed: int, *, show_progress_bar: bool
+    findings: ModelFindings,
+    data: LabelledSentences,
+    rows: np.ndarray,
+    embeddings: torch.Tensor,
+    seed: int,
+    *,
+    show_progress_bar: bool,
 ) -> ModelFindings:
     """Return the findings with the label issues, the confused labels and the near-duplicates added."""
-    scores = score_texts(
-        sentences.texts, sentences.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar
-    )
-    names, example = sentences.label_names, sentences.example
+    scores = score_texts(data.sentences, data.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
+    examples = [
+        Example(row=row, text=text, label=label)
+        for row, text, label in zip(rows.tolist(), data.sentences, data.labels(), strict=True)
+    ]
     return replace(
         findings,
         num_scored=int((~scores.log_odds.isnan()).sum()),
-        label_issues=list_label_issues(scores, sentences.texts, sentences.label_ids, names, sentences.rows),
-        confusions=[
-            Confusion(
-                labels=(names[pair.labels[0]], names[pair.labels[1]]),
-                issues=pair.issues,
-                fraction=pair.fraction,
-                examples=[example(row) for row in pair.rows],
-            )
-            for pair in confused_labels(scores, sentences.label_ids)
-        ],
-        near_duplicates=[
-            NearDuplicate(similarity=pair.similarity, first=example(pair.rows[0]), second=example(pair.rows[1]))
-            for pair in near_duplicates(scores)
-        ],
+        label_issues=list_label_issues(scores, examples, data.label_names),
+        confusions=confused_labels(scores, examples, data.label_ids, data.label_names),
+        near_duplicates=near_duplicates(scores, examples),
     )
 
 
@@ -194,12 +166,12 @@ def _warning(findings: ModelFindings) -> str | None:
     return None
 
 
-def _obstacle(sentences: _Sentences, source: str) -> str | None:
+def _obstacle(data: LabelledSentences, source: str) -> str | None:
     """Return the reason why the sentences cannot be used for training, or None if they can."""
-    if len(sentences.rows) == 0:
+    if len(data) == 0:
         return f"{source} has no row with a text; all texts are empty"
     try:
-        check_trainable(sentences.label_ids, sentences.label_names, source)
+        check_trainable(data.label_ids, data.label_names, source)
     except DataError as error:
         return str(error)
     return None

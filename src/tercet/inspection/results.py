@@ -6,22 +6,7 @@ from typing import Any
 from tercet.inspection.batches import BatchSummary, Suggestion
 from tercet.inspection.label_issues.issues import LabelIssue
 from tercet.inspection.lengths import TokenLengths
-from tercet.inspection.texts import TextSummary
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """A sentence of the data with its label.
-
-    Attributes:
-        row: the row number; the first row of data, after a header, is 0.
-        text: the sentence.
-        label: the name of the label.
-    """
-
-    row: int
-    text: str
-    label: str
+from tercet.inspection.texts import Example, TextSummary
 
 
 @dataclass(frozen=True, kw_only=True)

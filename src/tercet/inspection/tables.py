@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
-from tercet.inspection.results import Example, Inspection, ModelFindings
-from tercet.inspection.texts import TextSummary
+from tercet.inspection.results import Inspection, ModelFindings
+from tercet.inspection.texts import Example, TextSummary
 
 # The maximum number of row numbers to show after a count, as in "6 (row 2, 4, 5, 6, 7, …)".
 MAX_ROW_NUMBERS = 5
@@ -22,9 +22,12 @@ class Items:
 
 Line: TypeAlias = str | Example
 Cell: TypeAlias = Line | Items | tuple[Line, ...]
+TableKey: TypeAlias = Literal[
+    "texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"
+]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Column:
     """A column of a table.
 
@@ -50,21 +53,22 @@ class InspectionTable:
         title: the title, with the number of rows shown if there are more.
         columns: the columns. A table of names and values has two columns with empty headings.
         rows: the rows to show. A cell with several lines is a tuple.
-        total: the number of rows before the limit `max_rows`.
         summary: an explanation that only the report shows.
         no_rows: the text that the report shows if the table has no rows; "" leaves the table out.
         warning: a warning, shown below the table on the command line and at the top of the report; None without one.
     """
 
-    key: Literal["texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"]
+    key: TableKey
     section: str
     title: str
     columns: tuple[Column, ...]
     rows: list[tuple[Cell, ...]]
-    total: int
     summary: str = ""
     no_rows: str = ""
     warning: str | None = None
+
+
+_NAME_AND_VALUE = (Column(), Column())
 
 
 def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionTable]:
@@ -118,18 +122,21 @@ def _texts(texts: TextSummary) -> InspectionTable:
         ("duplicates under the same label", _counted(texts.duplicates)),
         ("texts under several labels", f"{len(texts.contradictions):,}"),
     ]
-    return _pairs("texts", "Texts and labels", "Texts and labels (row 0 is the first row of data)", rows)
+    title = "Texts and labels (row 0 is the first row of data)"
+    return _table("texts", "Texts and labels", title, _NAME_AND_VALUE, rows)
 
 
 def _contradictions(texts: TextSummary, warning: str | None, max_rows: int) -> InspectionTable:
-    found = texts.contradictions
-    return InspectionTable(
-        key="contradictions",
-        section="Texts and labels",
-        title=_title("Texts under several labels", len(found), max_rows),
-        columns=(Column(name="rows"), Column(name="text", kind="data"), Column(name="labels", kind="data")),
-        rows=[(Items(tuple(map(str, c.rows))), c.text, Items(tuple(c.labels))) for c in found[:max_rows]],
-        total=len(found),
+    return _table(
+        "contradictions",
+        "Texts and labels",
+        "Texts under several labels",
+        (Column("rows"), Column("text", "data"), Column("labels", "data")),
+        [
+            (Items(tuple(map(str, found.rows))), found.text, Items(tuple(found.labels)))
+            for found in texts.contradictions
+        ],
+        max_rows,
         warning=warning,
     )
 
@@ -147,27 +154,25 @@ def _model(findings: ModelFindings) -> InspectionTable:
             ("pairs of confused labels", f"{len(findings.confusions):,}"),
             ("near-duplicates under two labels", f"{len(findings.near_duplicates):,}"),
         ]
-    return _pairs("lengths", "Lengths", f"With {findings.model}", rows, findings.warning)
+    title = f"With {findings.model}"
+    return _table("lengths", "Lengths", title, _NAME_AND_VALUE, rows, warning=findings.warning)
 
 
 def _label_issues(findings: ModelFindings, num_scored: int, max_rows: int) -> InspectionTable:
     found = findings.label_issues
-    return InspectionTable(
-        key="issues",
-        section="Label issues",
-        title=_title("Label issues, the most likely first", len(found), max_rows),
-        columns=(
-            Column(name="row", kind="number"),
-            Column(name="text", kind="data"),
-            Column(name="label", kind="data"),
-            Column(name="suggested label", kind="data"),
-            Column(name="log-odds", kind="number"),
+    return _table(
+        "issues",
+        "Label issues",
+        "Label issues, the most likely first",
+        (
+            Column("row", "number"),
+            Column("text", "data"),
+            Column("label", "data"),
+            Column("suggested label", "data"),
+            Column("log-odds", "number"),
         ),
-        rows=[
-            (str(issue.row), issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.2f}")
-            for issue in found[:max_rows]
-        ],
-        total=len(found),
+        [(str(issue.row), issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.2f}") for issue in found],
+        max_rows,
         summary=f"{len(found):,} of {num_scored:,} labels look wrong, according to the embeddings of {findings.model} "
         "and the labels of the other sentences. The log-odds are the natural logarithm of how many times likelier the "
         "suggested label is than the given one.",
@@ -176,38 +181,33 @@ def _label_issues(findings: ModelFindings, num_scored: int, max_rows: int) -> In
 
 
 def _confusions(findings: ModelFindings, max_rows: int) -> InspectionTable:
-    found = findings.confusions
-    return InspectionTable(
-        key="confusions",
-        section="Confused labels",
-        title=_title("Confused labels, the most label issues first", len(found), max_rows),
-        columns=(
-            Column(name="labels", kind="data"),
-            Column(name="issues", kind="number"),
-            Column(name="fraction", kind="number"),
-            Column(name="examples", kind="data"),
+    return _table(
+        "confusions",
+        "Confused labels",
+        "Confused labels, the most label issues first",
+        (
+            Column("labels", "data"),
+            Column("issues", "number"),
+            Column("fraction", "number"),
+            Column("examples", "data"),
         ),
-        rows=[
+        [
             (pair.labels, f"{pair.issues[0]} / {pair.issues[1]}", f"{pair.fraction:.0%}", tuple(pair.examples))
-            for pair in found[:max_rows]
+            for pair in findings.confusions
         ],
-        total=len(found),
+        max_rows,
         no_rows="No confused labels were found.",
     )
 
 
 def _near_duplicates(findings: ModelFindings, max_rows: int) -> InspectionTable:
-    found = findings.near_duplicates
-    return InspectionTable(
-        key="near_duplicates",
-        section="Near-duplicates under two labels",
-        title=_title("Near-duplicates under two labels, the most similar first", len(found), max_rows),
-        columns=(
-            Column(name="similarity", kind="number"),
-            Column(name="sentences", kind="data", line_names=("sentence", "sentence")),
-        ),
-        rows=[(f"{pair.similarity:.3f}", (pair.first, pair.second)) for pair in found[:max_rows]],
-        total=len(found),
+    return _table(
+        "near_duplicates",
+        "Near-duplicates under two labels",
+        "Near-duplicates under two labels, the most similar first",
+        (Column("similarity", "number"), Column("sentences", "data", ("sentence", "sentence"))),
+        [(f"{pair.similarity:.3f}", (pair.first, pair.second)) for pair in findings.near_duplicates],
+        max_rows,
         no_rows="No near-duplicates with different labels were found.",
     )
 
@@ -218,18 +218,12 @@ def _batches(batches: BatchSummary) -> InspectionTable:
         for distance, kind, fractions in active_fractions(batches)
     ]
     mean = f"{batches.labels:.1f} labels and {batches.valid_triplets:,.0f} triplets"
-    return InspectionTable(
-        key="batches",
-        section="Active triplets in a batch",
-        title=f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by "
-        "margin",
-        columns=(
-            Column(name="distance"),
-            Column(name="triplets"),
-            *(Column(name=f"{margin:g}", kind="number") for margin in MARGINS),
-        ),
-        rows=list(rows),
-        total=len(rows),
+    return _table(
+        "batches",
+        "Active triplets in a batch",
+        f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by margin",
+        (Column("distance"), Column("triplets"), *(Column(f"{margin:g}", "number") for margin in MARGINS)),
+        rows,
         summary=f"{batches.num_batches:,} of the {batches.batches_per_epoch:,} batches of an epoch were measured, each "
         f"with {batches.batch_size} sentences. A batch has {mean} on average. The plot shows the fraction of active "
         "triplets (loss above 0) at each margin.",
@@ -241,37 +235,35 @@ def _settings(suggestions: Iterable[Suggestion]) -> InspectionTable:
         (found.setting, f"{found.value:g}" if isinstance(found.value, (int, float)) else found.value, found.reason)
         for found in suggestions
     ]
-    return InspectionTable(
-        key="settings",
-        section="Suggested settings",
-        title="Suggested settings for tercet train",
-        columns=(Column(name="setting", kind="setting"), Column(name="value"), Column(name="reason")),
-        rows=list(rows),
-        total=len(rows),
-    )
+    columns = (Column("setting", "setting"), Column("value"), Column("reason"))
+    return _table("settings", "Suggested settings", "Suggested settings for tercet train", columns, rows)
 
 
-def _pairs(
-    key: Literal["texts", "lengths"],
+def _table(
+    key: TableKey,
     section: str,
     title: str,
-    rows: Sequence[tuple[str, str]],
+    columns: tuple[Column, ...],
+    rows: Sequence[tuple[Cell, ...]],
+    max_rows: int | None = None,
+    *,
+    summary: str = "",
+    no_rows: str = "",
     warning: str | None = None,
 ) -> InspectionTable:
-    """Return a table with two columns, names and values, without headings."""
+    """Return a table of the first `max_rows` rows. If there are more, its title has their number."""
+    if max_rows is not None and len(rows) > max_rows:
+        title = f"{title} (the first {max_rows} of {len(rows):,})"
     return InspectionTable(
         key=key,
         section=section,
         title=title,
-        columns=(Column(), Column()),
-        rows=list(rows),
-        total=len(rows),
+        columns=columns,
+        rows=list(rows[:max_rows]),
+        summary=summary,
+        no_rows=no_rows,
         warning=warning,
     )
-
-
-def _title(title: str, total: int, max_rows: int) -> str:
-    return f"{title} (the first {max_rows} of {total:,})" if total > max_rows else title
 
 
 def _size(label: tuple[str, int] | None) -> str:

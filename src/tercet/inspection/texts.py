@@ -14,6 +14,21 @@ from tercet._texts import text_keys
 
 
 @dataclass(frozen=True, kw_only=True)
+class Example:
+    """A sentence of the data with its label.
+
+    Attributes:
+        row: the row number; the first row of data, after a header, is 0.
+        text: the sentence.
+        label: the name of the label.
+    """
+
+    row: int
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelSizes:
     """The number of sentences of each label.
 

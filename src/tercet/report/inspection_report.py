@@ -4,7 +4,7 @@ replaces the table of active triplets.)
 
 from pathlib import Path
 
-from tercet.inspection.results import Example, Inspection
+from tercet.inspection.results import Inspection
 from tercet.inspection.tables import (
     MAX_ROW_NUMBERS,
     Cell,
@@ -15,6 +15,7 @@ from tercet.inspection.tables import (
     inspection_tables,
     row_numbers,
 )
+from tercet.inspection.texts import Example
 from tercet.report import plots
 from tercet.report.page import Part, Section, Table, write_page
 from tercet.report.text import with_label

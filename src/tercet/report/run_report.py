@@ -73,7 +73,6 @@ def write_run_report(
     *,
     command: str = "",
     missing: str = _NOT_EVALUATED,
-    title: str = "Training report",
 ) -> None:
     """Write the report of a run as one HTML file.
 
@@ -84,7 +83,6 @@ def write_run_report(
         evaluated: the labelled sentences; None leaves out the sections that need them.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it in place of these sections.
-        title: the title of the page.
     """
     sections = [
         Section("Did it help?", _metrics(record, log)),
@@ -95,7 +93,7 @@ def write_run_report(
     else:
         sections += _evaluated_sections(evaluated, record.settings)
     sections.append(Section("To repeat the run", _settings(record, command)))
-    write_page(path, title, sections)
+    write_page(path, "Training report", sections)
 
 
 def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -106,7 +106,7 @@ def train(
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
         "data": name_of(data),
-        "eval_data": None if eval_data is None else name_of(eval_data),
+        "eval_data": name_of(eval_data),
         "eval_fraction": eval_fraction if eval_data is None else None,
         "text_column": text_column,
         "label_column": label_column,

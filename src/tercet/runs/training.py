@@ -50,6 +50,7 @@ def run_training(
         train_data: data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative` for the triplet
             loss.
         eval_data: data with the same columns, to evaluate on before and after training; None skips these evaluations.
+            `settings.eval_steps` needs it.
         output: the folder for the model.
         settings: the settings of the run.
         resume: continue from the last complete checkpoint, if there is one.
@@ -60,15 +61,10 @@ def run_training(
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
             except at a second Ctrl-C.
-        DataError: `eval_steps` is set without `eval_data`, there is a checkpoint but `resume` is False, or a setting or
-            the data are invalid.
+        DataError: there is a checkpoint but `resume` is False, or a setting or the data are invalid.
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
-    if settings.eval_steps is not None and eval_data is None:
-        raise DataError(
-            f"eval_steps={settings.eval_steps} needs evaluation data, but eval_data is None; pass eval_data"
-        )
     checkpoints = checkpoint_dir(output)
     last = _find_checkpoint(checkpoints, output, resume=resume)
     stop, bars = StopOnInterrupt(), [ProgressBar()] if show_progress_bar else []

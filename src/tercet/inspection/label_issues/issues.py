@@ -8,10 +8,11 @@ from torch import Tensor
 
 from tercet.errors import DataError
 from tercet.inspection.label_issues.score import LabelScores, score_texts
+from tercet.inspection.texts import Example
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelIssue:
+class LabelIssue(Example):
     """A sentence whose label is probably wrong.
 
     Attributes:
@@ -22,9 +23,6 @@ class LabelIssue:
         log_odds: the natural logarithm of how many times likelier `suggested_label` is than `label`; above 0.
     """
 
-    row: int
-    text: str
-    label: str
     suggested_label: str
     log_odds: float
 
@@ -66,30 +64,25 @@ def find_label_issues(
         raise DataError(f"pass one label for each text; got {len(texts)} texts and {len(labels)} labels")
     values, label_ids = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
     scores = score_texts(texts, label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
-    return list_label_issues(scores, texts, label_ids, [str(value) for value in values])
+    names = [str(value) for value in values]
+    examples = [
+        Example(row=row, text=text, label=names[label_id])
+        for row, (text, label_id) in enumerate(zip(texts, label_ids, strict=True))
+    ]
+    return list_label_issues(scores, examples, names)
 
 
-def list_label_issues(
-    scores: LabelScores,
-    texts: Sequence[str],
-    label_ids: np.ndarray,
-    label_names: Sequence[str],
-    rows: np.ndarray | None = None,
-) -> list[LabelIssue]:
-    """Return the label issues among scored texts, the largest log-odds first.
+def list_label_issues(scores: LabelScores, examples: Sequence[Example], label_names: Sequence[str]) -> list[LabelIssue]:
+    """Return the label issues among n scored sentences, the largest log-odds first.
 
     Args:
         scores: the scores of the labels.
-        texts: the n texts.
-        label_ids: the label ids `(n,)`, indices into `label_names`.
-        label_names: the names of the labels.
-        rows: the row numbers `(n,)` of the texts in the data; by default 0 to n − 1.
+        examples: the n sentences.
+        label_names: the name of each label id.
     """
     return [
         LabelIssue(
-            row=place if rows is None else int(rows[place]),
-            text=texts[place],
-            label=label_names[label_ids[place]],
+            **vars(examples[place]),
             suggested_label=label_names[int(scores.suggested[place])],
             log_odds=float(scores.log_odds[place]),
         )
