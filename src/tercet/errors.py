@@ -11,11 +11,20 @@ what to do. The command line prints it as one line and exits with code 2.
 
 from collections.abc import Iterable
 
+from tercet._display import printable
+
 __all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed"]
 
 
 class TercetError(ValueError):
-    """The base class of the errors that Tercet raises for invalid input."""
+    """The base class of the errors that Tercet raises for invalid input.
+
+    Messages quote names, files and errors of other libraries. Control characters in them are replaced, so that no
+    message can control a terminal.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class DataError(TercetError):

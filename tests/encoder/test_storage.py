@@ -121,7 +121,7 @@ def _replace_type(folder, kind):
         (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only activations in torch"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "not a subclass of torch.nn"),
-        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "cannot create the Dense"),
+        (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "torch cannot create: M"),
         (lambda f: (f / "2_Dense/config.json").write_text("{}"), "config.json describes: KeyError: 'in_features'"),
         (lambda f: (f / "2_Dense/model.safetensors").unlink(), "only safetensors weights are read"),
         (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"short"), "valid safetensors file: Error while"),

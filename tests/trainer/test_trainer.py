@@ -197,3 +197,18 @@ def test_a_packed_run_has_the_losses_of_a_padded_run(loss, mpnet, labelled, sent
         found.append(logged_losses(trainer))
     assert found[0] == pytest.approx(found[1], rel=1e-4)
     assert len(set(found[0])) > 1
+
+
+def test_label_names_of_an_earlier_training_are_not_kept(bert, tmp_path, sentences, labels):
+    names = Dataset.from_dict({"sentence": sentences, "label": labels})
+    first = make_trainer(bert, tmp_path / "1", names)
+    first.train()
+    first.model.save_pretrained(tmp_path / "named")
+    assert SentenceTransformer(tmp_path / "named", device="cpu").label_names == sorted(set(labels))
+    numbers = Dataset.from_dict({"sentence": sentences, "label": [ord(label[0]) for label in labels]})
+    second = make_trainer(tmp_path / "named", tmp_path / "2", numbers)
+    second.train()
+    assert second.model.label_names is None
+    second.model.save_pretrained(tmp_path / "numbered")
+    assert SentenceTransformer(tmp_path / "numbered", device="cpu").label_names is None
+    assert "sport" not in (tmp_path / "numbered/README.md").read_text()

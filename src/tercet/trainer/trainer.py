@@ -268,7 +268,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def _update_model_record(self) -> None:
         """Store the label names and the training record in the model, which saves them with its weights."""
-        self.model.label_names = self.label_names_of_training or self.model.label_names
+        if self.train_dataset is not None:  # The names of an earlier training would describe other labels.
+            self.model.label_names = self.label_names_of_training
         best_step = self.state.best_global_step if self._best_was_loaded else None
         self.model.training_record = training_record(
             self.args, self.loss, self._data_facts, self.state.log_history, saved_step=best_step

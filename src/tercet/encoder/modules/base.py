@@ -31,6 +31,12 @@ class Module(nn.Module):
         raise NotImplementedError
 
 
+def check_dimension(name: str, value: object) -> None:
+    """Raise `ModelError` unless `value` is a positive integer."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ModelError(f"{name} must be a positive integer, got {value!r}")
+
+
 def embedding_dimension(modules: dict[str, Any]) -> int:
     """Return the dimension of the sentence embedding: the last `output_size` of the modules that is not None.
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
-from tercet.encoder.modules.base import Module
+from tercet.encoder.modules.base import Module, check_dimension
 from tercet.errors import ModelError
 
 _WEIGHTS = "model.safetensors"
@@ -22,16 +22,24 @@ class Dense(Module):
     The shape changes from `(batch, in_features)` to `(batch, out_features)`.
 
     Args:
-        activation: a module of `torch`. Its constructor arguments are not saved: `load` calls the constructor without
-            arguments. The default is `torch.nn.Tanh()`, as in sentence-transformers.
+        activation: a module of `torch` without weights, created without arguments, such as `torch.nn.ReLU()`. Only its
+            name is saved, so another module could not be loaded again. The default is `torch.nn.Tanh()`, as in
+            sentence-transformers.
+
+    Raises:
+        ModelError: a dimension is not a positive integer, or the activation could not be loaded again.
     """
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, activation: nn.Module | None = None
     ) -> None:
         super().__init__()
+        check_dimension("in_features", in_features)
+        check_dimension("out_features", out_features)
+        activation = nn.Tanh() if activation is None else activation
+        _activation_name(activation)
         self.linear = nn.Linear(in_features, out_features, bias=bias)
-        self.activation: Any = nn.Tanh() if activation is None else activation
+        self.activation: Any = activation
 
     @classmethod
     def load(cls, folder: Path) -> "Dense":
@@ -76,24 +84,57 @@ class Dense(Module):
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and the weights."""
-        activation = type(self.activation)
         config = {
             "in_features": self.linear.in_features,
             "out_features": self.linear.out_features,
             "bias": self.linear.bias is not None,
-            "activation_function": f"{activation.__module__}.{activation.__qualname__}",
+            "activation_function": _activation_name(self.activation),
         }
         write_json(folder / "config.json", config)
         weights = {f"linear.{name}": value.contiguous() for name, value in self.linear.state_dict().items()}
         save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
 
 
-def _load_activation(dotted_name: str, folder: Path) -> nn.Module:
+def _activation_name(activation: Any) -> str:
+    """Return the dotted name that `Dense.save` writes.
+
+    Raises:
+        ModelError: `_load_activation` would not create the same activation from this name.
+    """
+    kind = type(activation)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        again: Any = _create_activation(name)
+    except Exception:  # Whatever the reason, the activation cannot be created from its name.
+        again = None
+    # A module shows its constructor arguments in its `repr`.
+    if type(again) is not kind or repr(again) != repr(activation) or any(True for _ in activation.parameters()):
+        raise ModelError(
+            f"activation {activation!r} of Dense could not be loaded again, because only the name of the activation is "
+            "saved; use a module of torch without weights and without arguments, such as torch.nn.ReLU()"
+        )
+    return name
+
+
+def _load_activation(dotted_name: object, folder: Path) -> nn.Module:
     """Create the activation with this class name; only classes in `torch` are loaded, so that no other code runs."""
-    module, _, name = dotted_name.rpartition(".")
-    if not dotted_name.startswith("torch."):
+    if not isinstance(dotted_name, str) or not dotted_name.startswith("torch."):
         raise ModelError(f"{folder} has the activation {dotted_name!r}; only activations in torch are loaded")
-    found = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    try:
+        found = _create_activation(dotted_name)
+    except Exception as error:
+        raise ModelError(
+            f"{folder} has the activation {dotted_name!r}, which torch cannot create: {type(error).__name__}: {error}"
+        ) from error
+    if found is None:
         raise ModelError(f"{folder} has the activation {dotted_name!r}, which is not a subclass of torch.nn.Module")
-    return found()
+    return found
+
+
+def _create_activation(dotted_name: str) -> nn.Module | None:
+    """Return a module of the class in torch, or None if the name is that of something else."""
+    module, _, name = dotted_name.rpartition(".")
+    if module.partition(".")[0] != "torch":
+        return None
+    found = getattr(importlib.import_module(module), name, None)
+    return found() if isinstance(found, type) and issubclass(found, nn.Module) else None

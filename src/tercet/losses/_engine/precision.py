@@ -1,7 +1,9 @@
 """Full float32 precision for distances, independent of the user's settings for the model."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,21 +18,49 @@ def no_autocast(device_type: str) -> AbstractContextManager[object]:
 def full_precision(device_type: str) -> Iterator[None]:
     """Disable TF32 and other reduced precision of float32 matrix products inside the `with` statement.
 
-    The previous setting is restored at the end. A squared distance is a difference of products. TF32 has a precision of
-    10 bits, so the difference of close points would consist mostly of rounding errors.
+    A squared distance is a difference of products. TF32 has a precision of 10 bits, so the difference of close points
+    would consist mostly of rounding errors.
+
+    The setting belongs to the process, not to the thread. If several threads are inside the statement, the first one
+    stores the setting of the user, and the last one restores it.
     """
-    if hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and later
-        backend: Any = torch.backends.mkldnn if device_type == "cpu" else torch.backends.cuda
-        before = backend.matmul.fp32_precision
-        try:
-            backend.matmul.fp32_precision = "ieee"
-            yield
-        finally:
-            backend.matmul.fp32_precision = before
-    else:
-        chosen = torch.get_float32_matmul_precision()
-        try:
-            torch.set_float32_matmul_precision("highest")
-            yield
-        finally:
-            torch.set_float32_matmul_precision(chosen)
+    setting = _SETTINGS["cpu" if device_type == "cpu" else "cuda"] if _HAS_BACKEND_SETTINGS else _SETTINGS["all"]
+    with _LOCK:
+        if setting.users == 0:
+            setting.before = setting.read()
+            setting.write(setting.full)
+        setting.users += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            setting.users -= 1
+            if setting.users == 0:
+                setting.write(setting.before)
+
+
+@dataclass
+class _Setting:
+    """A precision of torch that is shared by all threads, and the number of threads that need full precision."""
+
+    read: Callable[[], str]
+    write: Callable[[str], None]
+    full: str
+    before: str = ""
+    users: int = 0
+
+
+def _backend_setting(backend: Any) -> _Setting:
+    def write(value: str) -> None:
+        backend.matmul.fp32_precision = value
+
+    return _Setting(lambda: str(backend.matmul.fp32_precision), write, "ieee")
+
+
+_HAS_BACKEND_SETTINGS = hasattr(torch.backends.cuda.matmul, "fp32_precision")  # torch 2.9 and later
+_LOCK = threading.Lock()
+_SETTINGS = {
+    "cpu": _backend_setting(torch.backends.mkldnn),
+    "cuda": _backend_setting(torch.backends.cuda),
+    "all": _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+}
