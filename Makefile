@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 CODE = src tests benchmarks examples
 
-.PHONY: demo test test-fast coverage check format docs wheel clean \
+.PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins
 
 demo: $(VENV)/.demo
@@ -25,6 +25,11 @@ test-fast: $(VENV)/.test
 
 coverage: $(VENV)/.test
 	$(PYTEST) --cov --cov-report=term:skip-covered
+
+# The fuzzers, for an hour; `make fuzz MINUTES=5` for five minutes.
+MINUTES ?= 60
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check $(CODE)
