@@ -118,8 +118,9 @@ class FileFormatSpec:
     Attributes:
         suffix: the file extension in lower case, such as `.csv`. `DATA.CSV` matches it too.
         reader: a function that takes a `pathlib.Path` and returns two values: a dictionary of columns, and the line
-            number of each row or None; or a string such as `my_package:read_xml`. See `read_csv` in
-            `tercet.data.reading`.
+            number of each row or None; or a string such as `my_package:read_xml`. See
+            `read_json_lines` in `tercet.data.json_lines`. If it has an argument `header`, it gets the option of that
+            name: whether the first line contains the column names.
         summary: what a file of this format contains, for help and docs.
 
     Raises:
@@ -273,7 +274,7 @@ def _load_plugins() -> None:
 _LOSSES = "tercet.losses.modules"
 _DISTANCES = "tercet.distances"
 _METRICS = "tercet.evaluation.retrieval"
-_READERS = "tercet.data.reading"
+_READERS = "tercet.data"
 
 # The first loss and the first distance are the defaults of `tercet train`.
 LOSSES: Registry[LossSpec] = Registry(
@@ -351,10 +352,18 @@ METRICS: Registry[MetricSpec] = Registry(
 FILE_FORMATS: Registry[FileFormatSpec] = Registry(
     "file format",
     [
-        FileFormatSpec(suffix=".csv", reader=f"{_READERS}:read_csv", summary="comma-separated values with a header"),
-        FileFormatSpec(suffix=".tsv", reader=f"{_READERS}:read_tsv", summary="tab-separated values with a header"),
-        FileFormatSpec(suffix=".jsonl", reader=f"{_READERS}:read_json_lines", summary="one JSON object per line"),
-        FileFormatSpec(suffix=".ndjson", reader=f"{_READERS}:read_json_lines", summary="one JSON object per line"),
-        FileFormatSpec(suffix=".parquet", reader=f"{_READERS}:read_parquet", summary="a Parquet table"),
+        FileFormatSpec(
+            suffix=".csv", reader=f"{_READERS}.separated:read_csv", summary="comma-separated values with a header"
+        ),
+        FileFormatSpec(
+            suffix=".tsv", reader=f"{_READERS}.separated:read_tsv", summary="tab-separated values with a header"
+        ),
+        FileFormatSpec(
+            suffix=".jsonl", reader=f"{_READERS}.json_lines:read_json_lines", summary="one JSON object per line"
+        ),
+        FileFormatSpec(
+            suffix=".ndjson", reader=f"{_READERS}.json_lines:read_json_lines", summary="one JSON object per line"
+        ),
+        FileFormatSpec(suffix=".parquet", reader=f"{_READERS}.parquet_files:read_parquet", summary="a Parquet table"),
     ],
 )

@@ -26,6 +26,13 @@ def test_usual_names_are_found_and_others_are_asked_for():
         find(["text\tlabel"], "d")
 
 
+def test_the_nearest_name_is_named():
+    with pytest.raises(DataError, match="d has no column 'Text'; did you mean ' text '\\? it has ' text ', 'label'"):
+        columns.find_labelled_columns([" text ", "label"], "d", "Text")
+    with pytest.raises(DataError, match="d has no column 'lable'; did you mean 'label'"):
+        columns.find_labelled_columns(["text", "label"], "d", None, "lable")
+
+
 def test_two_usual_names_in_a_file_are_ambiguous():
     with pytest.raises(DataError, match="several have a usual name: 'label', 'category'; pass label_column"):
         columns.find_labelled_columns(["text", "category", "label"], "d")

@@ -1,6 +1,10 @@
 """Files of every format are read alike; a file that cannot be read is refused with the place of the fault."""
 
+import gzip
 import json
+import os
+import socket
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +56,6 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
             "text,label\na, and b,x\n",
             "line 2: 3 fields, but the header has 2; put fields that contain a comma",
         ),
-        ("d.csv", "text,text\na,b\n", "line 1: several columns have the same name: 'text'"),
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data; a double quote was opened and not closed"),
         ("d.csv", "", "the first line is empty or missing; it must contain the names of the columns"),
         ("d.csv", "text,label\n", "has no rows"),
@@ -60,13 +63,20 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ("d.jsonl", b'{"text": "caf\xe9"}\n', "is not UTF-8: byte 0xe9 on line 1"),
         ("d.jsonl", '{"text": "a"}\n{"text": \n', "line 2: not valid JSON: Expecting value"),
         ("d.jsonl", '{"text": "a"}\n["b"]\n', "line 2: not a JSON object"),
-        (
-            "d.jsonl",
-            '{"text": "a"}\n{"texts": "b"}\n',
-            "the keys are 'texts', but in the first row they are 'text'",
-        ),
         ("d.jsonl", "[" * 100_000, "line 1: not valid JSON: "),
         ("d.csv", "text,label\na,x\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("d.csv", "text,label\na,x\n".encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+        ("d.tsv", "text\tlabel\na\tx\n".encode("utf-32"), "is UTF-32; save it as UTF-8"),
+        ("d.jsonl", '{"text": "a"}'.encode("utf-32-be"), "is UTF-32; save it as UTF-8"),
+        ("d.csv", gzip.compress(b"text,label\na,x\n"), "is a gzip file, not a text file"),
+        ("d.csv", bytes(100), "is full of zero bytes, not a text file"),
+        (
+            "d.csv",
+            "text;label\na, and b;x\n",
+            "line 2: 2 fields, but the header has 1; the columns seem to be separated by semicolons",
+        ),
+        ("d.tsv", "text,label\na\tb,x\n", "the columns seem to be separated by commas"),
+        ("d.csv", ",,\na,b,c\n", "the first line is empty or missing; it must contain the names of the columns"),
         ("d.parquet", "no parquet", "is not a readable Parquet file"),
         ("d.xlsx", "", "has an unsupported file type; the file extension must be one of '.csv'"),
     ],
@@ -91,6 +101,84 @@ def test_names_that_are_no_file_are_refused(tmp_path):
         read_table(tmp_path)
     with pytest.raises(DataError, match="no file 'nobody/nothing', and no data set of this name can be loaded from"):
         read_table("nobody/nothing")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "link to a device", "loop", "home"])
+def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # The path of a socket must be short.
+    path = Path("x.csv")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind("x.csv")
+    elif kind == "link to a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path = "~nobody99/x.csv"
+    with pytest.raises(
+        DataError, match=r"is a (named pipe|device|socket)|cannot be read as a file|no such home folder"
+    ):
+        read_table(path)
+
+
+def test_columns_that_are_not_used_never_end_the_reading(tmp_path):
+    csv = _write(tmp_path / "d.csv", "v1,v2,,,\nham,hello,,,\nspam,win,x,,\n")
+    assert read_table(csv).columns == {"v1": ["ham", "spam"], "v2": ["hello", "win"]}
+    table = read_table(_write(tmp_path / "d.csv", "text,id,label,id\na,1,x,2\n"))
+    assert table.columns["text"] == ["a"]
+    with pytest.raises(DataError, match=r"line 1: several columns have the same name: 'id'; rename them"):
+        table.columns["id"]
+    lines = _write(tmp_path / "d.jsonl", '{"a": 1, "b": 2}\n\n{"b": 3, "c": 4, "c": 5}\n{}\n')
+    table = read_table(lines)
+    assert {name: table.columns[name] for name in "ab"} == {"a": [1, None, None], "b": [2, 3, None]}
+    assert (len(table), table.lines) == (3, [1, 3, 4])
+    with pytest.raises(DataError, match="line 3: the key 'c' occurs twice"):
+        table.columns["c"]
+
+
+def test_an_empty_object_in_the_first_line_is_a_row(tmp_path):
+    table = read_table(_write(tmp_path / "d.jsonl", '{}\n{"text": "a"}\n'))
+    assert (table.columns, table.lines) == ({"text": [None, "a"]}, [1, 2])
+
+
+def test_parquet_reads_only_the_columns_that_are_used(tmp_path):
+    text, far = pa.array(["a", None, "a"]), pa.array([2**62] * 3, pa.timestamp("us"))
+    offsets = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1]
+    bad = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"a\xffb")])
+    struct = pa.StructArray.from_arrays([text, text], names=["x", "x"])
+    parquet.write_table(
+        pa.table({"text": text, "far": far, "bad": bad, "struct": struct, "large": text.cast(pa.large_string()),
+                  "category": text.dictionary_encode(), "list": pa.array([["a"], [], None])}),
+        tmp_path / "d.parquet",
+    )  # fmt: skip
+    table = read_table(tmp_path / "d.parquet")
+    for name in ("text", "large", "category"):
+        assert table.columns[name] == ["a", None, "a"], name
+    assert table.columns["list"] == [["a"], [], None]
+    with pytest.raises(DataError, match=r"the column 'far' has the type timestamp\[us\]; convert it to strings"):
+        table.columns["far"]
+    with pytest.raises(DataError, match=r"row 1: the column 'bad' is not UTF-8"):
+        table.columns["bad"]
+    with pytest.raises(DataError, match="the column 'struct' has the type struct"):
+        table.columns["struct"]
+
+
+def test_many_equal_rows_in_a_small_file_share_their_text(tmp_path):
+    parquet.write_table(pa.table({"text": pa.array(["a long text " * 100] * 200_000)}), tmp_path / "d.parquet")
+    texts = read_table(tmp_path / "d.parquet").columns["text"]
+    assert len(texts) == 200_000
+    assert len(set(map(id, texts))) < 10
+
+
+def test_a_header_of_many_columns_takes_linear_time(tmp_path):
+    names = ",".join(f"c{column}" for column in range(100_000))
+    table = read_table(_write(tmp_path / "d.csv", f"text,{names}\na{',' * 100_000}\n"))
+    assert table.columns["text"] == ["a"]
 
 
 def test_a_long_field_is_read(tmp_path):

@@ -1,7 +1,10 @@
 """Load labelled sentences from files or the hub, and prepare them for the training.
 
 loading.py     loads and checks training data; start here
-reading.py     reads files and data sets on the hub into columns
+reading.py     reads files and data sets on the hub into a table
+table.py       a table whose columns are read when they are used
+separated.py, json_lines.py, parquet_files.py    read a file of one format; text_files.py checks the encoding
+header.py      decides whether the first line of a file contains column names or data
 columns.py     finds the columns of the texts, the labels and the triplets
 labels.py      numbers the labels; defines `LabelledSentences`
 copies.py      finds copies of a text, and the overlap of two data sets
@@ -21,9 +24,10 @@ if TYPE_CHECKING:
     from tercet.data.copies import copy_groups, overlapping_rows
     from tercet.data.labels import LabelledSentences, check_trainable, number_labels
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
-    from tercet.data.reading import Table, read_table
+    from tercet.data.reading import read_table
     from tercet.data.sampler import GroupByLabelSampler
     from tercet.data.splits import split_labelled, split_triplets
+    from tercet.data.table import Table
 
 __all__ = [
     "GroupByLabelSampler",
@@ -51,8 +55,9 @@ __getattr__, __dir__ = lazy_names(
         "copies": ("copy_groups", "overlapping_rows"),
         "labels": ("LabelledSentences", "check_trainable", "number_labels"),
         "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
-        "reading": ("Table", "read_table"),
+        "reading": ("read_table",),
         "sampler": ("GroupByLabelSampler",),
         "splits": ("split_labelled", "split_triplets"),
+        "table": ("Table",),
     },
 )

@@ -6,6 +6,7 @@ possible if the types are unambiguous. The trainer uses every column, so an addi
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Literal
 
 from tercet.errors import DataError, listed
@@ -118,6 +119,12 @@ def find_triplet_columns(
     )
 
 
+def is_usual_name(name: str) -> bool:
+    """Return whether a column name is a usual one for texts, labels or triplets."""
+    names = {*TRIPLET_COLUMNS, *(usual for groups in _USUAL_NAMES.values() for group in groups for usual in group)}
+    return name.strip().lower() in names
+
+
 def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
     return [name for name in columns if name.strip().lower() in _USUAL_NAMES[role][group]]
 
@@ -149,7 +156,10 @@ def _text_candidates(columns: list[str], kinds: Mapping[str, Kind] | None, label
 
 def _check_exists(name: str | None, columns: list[str], source: str) -> None:
     if name is not None and name not in columns:
-        raise DataError(f"{source} has no column {name!r}; it has {listed(columns)}")
+        near = get_close_matches(name.strip().lower(), [column.strip().lower() for column in columns[:1000]], 1)
+        nearest = next((column for column in columns if near and column.strip().lower() == near[0]), None)
+        hint = f"did you mean {nearest!r}? " if nearest is not None else ""
+        raise DataError(f"{source} has no column {name!r}; {hint}it has {listed(columns, limit=12)}")
 
 
 def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
@@ -161,7 +171,7 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
             f"{source} has the columns of triplets ({', '.join(TRIPLET_COLUMNS)}); train on it with loss='triplet', "
             f"or pass {role}_column"
         )
-    if len(columns) == 1 and any(mark in columns[0] for mark in "\t;"):
+    if len(columns) == 1 and any(mark in columns[0] for mark in "\t;|,"):
         raise DataError(
             f"{source} has only one column, {columns[0]!r}, whose name contains a separator; "
             "separate columns by commas in a .csv, by tabs in a .tsv"

@@ -5,209 +5,126 @@ The file extension determines the format. The formats are registered in `tercet.
 file the line, counted from 1 including the header (the last line of a row with line breaks), else the row, from 0.
 """
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import inspect
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from tercet.catalogue import FILE_FORMATS, resolve
+from tercet.data.header import check_header
+from tercet.data.table import Columns, Content, Table
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# The columns by name, and the line number of each row (None if the format has no lines).
-Content = tuple[dict[str, list[Any]], list[int] | None]
-
 # The maximum length of another library's error message within ours, in characters.
 _REASON_LIMIT = 500
-# The maximum length of a CSV field, in characters. The default of Python, 131,072, is too short for long documents.
-_CSV_FIELD_LIMIT = 2**24
-_DELIMITER_NAMES = {",": "a comma", "\t": "a tab"}
+_SPECIAL_FILES = {
+    stat.S_ISFIFO: "a named pipe (FIFO)",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table: named columns of equal length.
-
-    Args:
-        source: the file or data set, for messages.
-        columns: the values of each column, by name, in the order of the columns.
-        lines: the number of the line on which each row ends; None if the format has no lines.
-    """
-
-    source: str
-    columns: dict[str, list[Any]]
-    lines: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), []))
-
-
-def read_source(source: "str | Path | Dataset", split: str = "train") -> Table:
+def read_source(source: "str | Path | Dataset", split: str = "train", *, header: bool | None = None) -> Table:
     """Return the table of a file, of a data set on the hub, or of a `datasets.Dataset` in memory.
 
     Args:
         source: the file, the name of the data set, or the data set.
         split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
+        header: as for `read_table`.
 
     Raises:
-        DataError: as for `read_table`; or `source` has another type, or is a data set in memory without rows.
+        DataError: as for `read_table`; or `source` has another type.
     """
     if isinstance(source, (str, Path)):
-        return read_table(source, split)
+        return read_table(source, split, header=header)
     if not hasattr(source, "column_names") or isinstance(source.column_names, dict):
         raise DataError(
             f"data of type {type(source).__name__} are not supported; pass a file, the name of a data set on the hub, "
             "or a datasets.Dataset (one split of a DatasetDict)"
         )
-    table = _table_of(source, "data")
-    if len(table) == 0:
-        raise DataError("the data set has no rows of data")
-    return table
+    return _table_of(source, "data")
 
 
-def read_table(name: str | Path, split: str = "train") -> Table:
+def read_table(name: str | Path, split: str = "train", *, header: bool | None = None) -> Table:
     """Read a table from a file, or from a data set on the hub.
 
     Args:
         name: a path, or the name of a data set on the hub. If no file with this name exists, it is the name of a data
             set, unless it has a supported file extension, starts with ".", "/" or "~", or contains several slashes.
         split: the split of a data set on the hub. It is ignored for files.
+        header: whether the first line of a .csv or .tsv file contains the column names. If False, the columns are named
+            "0", "1" and so on. None reads the names from the first line, unless it looks like data.
 
     Raises:
-        DataError: the file does not exist, is a folder, has an unsupported type, cannot be read, is not UTF-8, is
-            malformed or has no rows; or the data set cannot be loaded.
+        DataError: the file does not exist, is a folder, a pipe or a device, has an unsupported type, cannot be read, is
+            not UTF-8, is malformed or has no rows; the first line looks like data and `header` is None; `header` is
+            False, but the format has no header; or the data set cannot be loaded or has no rows.
     """
-    path = Path(name).expanduser()
+    path = _expanded(name)
     reader = _reader(path)
     try:
-        exists = path.exists()
-    except OSError as error:
-        raise DataError(f"{str(name)[:80]!r} cannot be a file name: {error.strerror}") from None
-    if not exists:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
         if reader or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-            raise DataError(f"no file {str(name)!r}; check the path")
+            raise DataError(f"no file {str(name)!r}; check the path") from None
         return _read_hub(str(name), split)
-    if path.is_dir():
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{str(name)[:80]!r} cannot be read as a file: {reason}") from None
+    if stat.S_ISDIR(mode):
         raise DataError(f"{path} is a folder; name a file in it (supported: {listed(FILE_FORMATS, limit=20)})")
+    if not stat.S_ISREG(mode):
+        kind = next((kind for test, kind in _SPECIAL_FILES.items() if test(mode)), "no regular file")
+        raise DataError(f"{path} is {kind}; write the data into a file and pass the file")
     if reader is None:
         raise DataError(
             f"{path} has an unsupported file type; the file extension must be one of {listed(FILE_FORMATS, limit=20)}"
         )
+    return _read_file(path, reader, header)
+
+
+def _expanded(name: str | Path) -> Path:
     try:
-        columns, lines = reader(path)
+        return Path(name).expanduser()
+    except RuntimeError:  # There is no such user.
+        raise DataError(f"no file {str(name)!r}: there is no such home folder; check the path") from None
+
+
+def _read_file(path: Path, reader: Callable[..., Content], header: bool | None) -> Table:
+    has_header = "header" in inspect.signature(reader).parameters
+    if header is False and not has_header:
+        raise DataError(f"header=False is for .csv and .tsv files; {path} has the names of its columns in the data")
+    try:
+        columns, lines = reader(path, header=header is not False) if has_header else reader(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        if error.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise DataError(f"{path} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)") from None
-        raise DataError(
-            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} on line {_line_of_invalid_byte(path)}; "
-            "save it as UTF-8 (for example with iconv -f LATIN1 -t UTF-8)"
-        ) from None
-    table = Table(str(path), columns, lines)
+    except UnicodeDecodeError as error:  # from the reader of a plugin
+        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
+    guessed = tuple(columns) if has_header and header is None else None
+    table = Table(str(path), columns, lines, guessed)
     if len(table) == 0:
-        raise DataError(f"{path} has no rows of data")
+        # A file of one line may be data without a header.
+        hint = f"; its only line is read as the column names ({listed(columns, 4)})" if guessed else ""
+        raise DataError(f"{path} has no rows of data{hint}")
+    if guessed is not None:
+        check_header(table)
     return table
 
 
-def read_csv(path: Path) -> Content:
-    """Read a file of comma-separated values. The first line contains the column names. Blank lines are skipped."""
-    return _read_separated(path, ",")
-
-
-def read_tsv(path: Path) -> Content:
-    """Read a file of tab-separated values. The first line contains the column names. Blank lines are skipped."""
-    return _read_separated(path, "\t")
-
-
-def read_json_lines(path: Path) -> Content:
-    """Read a file with one JSON object per line. All objects must have the same keys. Blank lines are skipped."""
-    columns: dict[str, list[Any]] = {}
-    lines: list[int] = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, row in _json_rows(file, path):
-            if not columns:
-                columns = {name: [] for name in row}
-            if row.keys() != columns.keys():
-                raise DataError(
-                    f"{path}, line {number}: the keys are {listed(row)}, but in the first row they are "
-                    f"{listed(columns)}; all rows must have the same keys"
-                )
-            for name, value in row.items():
-                columns[name].append(value)
-            lines.append(number)
-    return columns, lines
-
-
-def read_parquet(path: Path) -> Content:
-    """Read a Parquet file. Its rows have no line numbers."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return dict(parquet.read_table(path).to_pydict()), None
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not a readable Parquet file: {shorten(str(error), _REASON_LIMIT)}") from None
-
-
-def _reader(path: Path) -> Callable[[Path], Content] | None:
+def _reader(path: Path) -> Callable[..., Content] | None:
     """Return the reader for the file extension; None if it is not supported.
 
     If several registered extensions match, such as `.txt` and `.part.txt`, the longest determines the reader.
     """
     suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix.lower())]
     return resolve(FILE_FORMATS[max(suffixes, key=len)].reader) if suffixes else None
-
-
-def _read_separated(path: Path, delimiter: str) -> Content:
-    csv.field_size_limit(_CSV_FIELD_LIMIT)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(rows, [])
-            _check_header(header, path)
-            columns: list[list[Any]] = [[] for _ in header]
-            lines: list[int] = []
-            for row in rows:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    advice = (
-                        f'put fields that contain {_DELIMITER_NAMES[delimiter]} in "double quotes"'
-                        if len(row) > len(header)
-                        else "add the missing fields"
-                    )
-                    raise DataError(
-                        f"{path}, line {rows.line_num}: {len(row)} fields, but the header has {len(header)}; {advice}"
-                    )
-                lines.append(rows.line_num)
-                for column, value in zip(columns, row, strict=True):
-                    column.append(value)
-        except csv.Error as error:
-            hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
-            raise DataError(f"{path}, line {rows.line_num}: {error}{hint}") from None
-    return dict(zip(header, columns, strict=True)), lines
-
-
-def _json_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{path}, line {number}: not a JSON object; each line must be an object, "
-                'for example {"text": "hello", "label": "greeting"}'
-            )
-        yield number, row
 
 
 def _read_hub(name: str, split: str) -> Table:
@@ -228,33 +145,14 @@ def _table_of(dataset: "Dataset", source: str) -> Table:
     from datasets import ClassLabel
 
     plain = dataset.with_format(None)
-    columns = {column: list(plain[column]) for column in plain.column_names}
-    for column, feature in plain.features.items():
+    if len(plain) == 0:
+        raise DataError(f"{'the data set' if source == 'data' else source} has no rows of data")
+
+    def read(name: str) -> list[Any]:
+        values, feature = plain[name][:], plain.features[name]
         if isinstance(feature, ClassLabel):
             # Data sets of the hub contain -1 or None where a label is not published.
-            columns[column] = [
-                None if label is None or label < 0 else feature.names[label] for label in columns[column]
-            ]
-    return Table(source, columns)
+            return [None if label is None or label < 0 else feature.names[label] for label in values]
+        return list(values)
 
-
-def _check_header(header: list[str], path: Path) -> None:
-    if not header:
-        raise DataError(f"{path}: the first line is empty or missing; it must contain the names of the columns")
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise DataError(f"{path}, line 1: several columns have the same name: {listed(sorted(twice))}; rename them")
-
-
-def _line_of_invalid_byte(path: Path) -> int:
-    """Return the number of the first line that is not valid UTF-8.
-
-    The exception of the decoder does not contain the line number, because the decoder reads several lines ahead.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return number
+    return Table(source, Columns(plain.column_names, read, len(plain)))

@@ -1,0 +1,68 @@
+"""A table whose columns are read when they are used, so that a column that is not used never ends a command."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+
+class Columns(Mapping[str, list[Any]]):
+    """Columns by name. A column is read when it is first used.
+
+    Args:
+        names: the names, in the order of the columns. Of equal names, only the first counts.
+        read: a function from a name to the values of the column. It raises `DataError` if the column cannot be read.
+        num_rows: the number of values of each column.
+    """
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], list[Any]], num_rows: int) -> None:
+        self._names, self._read, self.num_rows = dict.fromkeys(names), read, num_rows
+        self._values: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._values:
+            self._values[name] = self._read(name)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+# The columns by name, and the line number of each row (None if the format has no lines).
+Content = tuple[Mapping[str, list[Any]], list[int] | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: named columns of equal length.
+
+    Args:
+        source: the file or data set, for messages.
+        columns: the values of each column, by name, in the order of the columns.
+        lines: the number of the line on which each row ends; None if the format has no lines.
+        guessed_header: the column names if they are the first line of a file, of which no option said that it is a
+            header; None otherwise.
+    """
+
+    source: str
+    columns: Mapping[str, list[Any]]
+    lines: list[int] | None = None
+    guessed_header: tuple[str, ...] | None = None
+
+    @cached_property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        if isinstance(self.columns, Columns):
+            return self.columns.num_rows
+        return len(next(iter(self.columns.values()), []))
+
+    def __len__(self) -> int:
+        return self.num_rows
