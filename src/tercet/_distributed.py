@@ -2,12 +2,16 @@
 
 `world_size`, `rank` and `is_first_process` describe the process group of `torch.distributed`. `launched_world_size` and
 `is_first_launched` also work before the group is created: they read the environment variables that a launcher such as
-`torchrun` sets.
+`torchrun` sets. `check_launcher` raises an error if these variables are incomplete or contradict each other.
 """
 
 import os
 import sys
 from typing import Any
+
+from tercet.errors import DataError, listed
+
+_LAUNCHER_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def world_size() -> int:
@@ -36,12 +40,52 @@ def wait_for_all() -> None:
 
 def launched_world_size() -> int:
     """Return the number of processes that the launcher started, or 1 if there is no launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if _is_launched() else 1
 
 
 def is_first_launched() -> bool:
     """Return whether this is the first process that the launcher started, or the only process."""
-    return os.environ.get("RANK", "0") == "0"
+    return not _is_launched() or int(os.environ["RANK"]) == 0
+
+
+def check_launcher() -> None:
+    """Check the environment variables of a launcher. Call it before a training reads its data.
+
+    Without a launcher, a variable that is left over from another program would make the training wait for processes
+    that do not exist, or train as if it were one of several.
+
+    Raises:
+        DataError: a variable names several processes or another rank than 0, but not all variables of a launcher are
+            set; or a value is invalid.
+    """
+    present = {name: os.environ[name] for name in _LAUNCHER_VARIABLES[:3] if os.environ.get(name)}
+    if not _is_launched():
+        # Some schedulers set WORLD_SIZE=1 and RANK=0 for a single process. `accelerate` uses LOCAL_RANK=-1 for none.
+        accidental = {name: value for name, value in present.items() if value != _VALUE_OF_ONE_PROCESS[name]}
+        if accidental:
+            values = ", ".join(f"{name}={value}" for name, value in accidental.items())
+            missing = [name for name in _LAUNCHER_VARIABLES if not os.environ.get(name)]
+            why = f"{', '.join(missing)} not set" if missing else "these are not numbers of processes"
+            raise DataError(
+                f"the environment has {values}, as in distributed training, but {why}: no launcher set it; run "
+                f"`unset {' '.join(accidental)}` to train in one process, or start the training with `torchrun`"
+            )
+        return
+    number, size = int(present["RANK"]), int(present["WORLD_SIZE"])
+    if not 0 <= number < size:
+        raise DataError(
+            f"the environment has RANK={number} and WORLD_SIZE={size}, but the rank must be from 0 to "
+            f"{size - 1}; start the training with `torchrun`, or unset {listed(present)} to train in one process"
+        )
+
+
+_VALUE_OF_ONE_PROCESS = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "-1"}
+
+
+def _is_launched() -> bool:
+    """Return whether all variables of a launcher are set, and those that must be numbers are numbers."""
+    values = [os.environ.get(name, "") for name in _LAUNCHER_VARIABLES]
+    return all(values) and all(value.isdecimal() for value in values[:3])
 
 
 def _process_group() -> Any:

@@ -49,6 +49,17 @@ def test_several_processes_train_as_one(run, processes, results):
     assert ranks[0]["map"] == alone["map"]
 
 
+def test_every_rank_loads_the_best_checkpoint(bert, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "tests.trainer.best_checkpoint_run", str(bert), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
+    assert {result["best"] for result in results} == {"checkpoint-2"}
+    for result in results:
+        assert torch.equal(result["weights"], result["saved"])
+
+
 @pytest.fixture
 def without_dropout(bert, tmp_path):
     """A folder with the tiny encoder without dropout, for the command line."""

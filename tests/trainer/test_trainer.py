@@ -96,6 +96,18 @@ def test_a_resumed_run_equals_an_uninterrupted_run(bert, labelled, tmp_path):
     assert torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
 
 
+def test_a_run_that_is_resumed_at_its_end_takes_no_step(bert, labelled, tmp_path):
+    changes = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "constant"}
+    first = make_trainer(bert, tmp_path, labelled, changes=changes)
+    first.train()
+    resumed = make_trainer(bert, tmp_path, labelled, changes=changes)
+    result = resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert result.global_step == resumed.state.global_step == 3
+    assert torch.equal(flat_weights(resumed.model), flat_weights(first.model))
+    assert math.isnan(result.training_loss)  # No loss was computed, and 0 would be wrong.
+    assert resumed.state.log_history[-1].get("train_loss") != 0
+
+
 def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
     weights = []
     for seed in (1, 1, 2):

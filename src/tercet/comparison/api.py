@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tercet._distributed import launched_world_size
+from tercet._distributed import check_launcher, launched_world_size
 from tercet.comparison.plan import Plan, parse_grid
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
@@ -105,6 +105,7 @@ def compare(
         raise DataError("resume and overwrite exclude each other; pass one of them")
     if minutes is not None and settings.max_steps > 0:
         raise DataError("minutes and max_steps exclude each other; pass one of them")
+    check_launcher()
     if launched_world_size() > 1:
         raise DataError(
             "a comparison cannot run under torchrun, because each run is a process itself; start it with python"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tercet._distributed import check_launcher
 from tercet.errors import DataError
 from tercet.runs.outcome import TrainingRun
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
@@ -80,6 +81,7 @@ def train(
         print(run.record.after["map@r"])
         ```
     """
+    check_launcher()
     settings, output = settings or RunSettings(), Path(output)
     settings.check()
     check_eval_fraction(eval_fraction)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from tercet._distributed import launched_world_size
+from tercet._distributed import check_launcher, launched_world_size
 from tercet._events import WarningKind, emit_warning
 from tercet.errors import DataError, listed
 
@@ -77,6 +77,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        check_launcher()
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.

@@ -55,8 +55,8 @@ def write_checkpoint(
         if memory is not None and is_first_process():
             save_model(memory, str(unfinished / name / _MEMORY))
         wait_for_all()
+        _correct_best_path(state, unfinished, output_dir)
         if is_first_process():
-            _correct_best_path(state, unfinished, output_dir)
             if (output_dir / name).exists():
                 remove_directory(output_dir / name)
             (unfinished / name).rename(output_dir / name)
@@ -116,11 +116,15 @@ def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
 
 
 def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) -> None:
-    """Replace the temporary path of the best checkpoint by its final path, if it is the checkpoint being written."""
+    """Replace the temporary path of the best checkpoint by its final path, if it is the checkpoint being written.
+
+    Every process must do so, because each loads the best checkpoint at the end. The first process writes the file.
+    """
     best = state.best_model_checkpoint
     if best is not None and Path(best).parent == unfinished:
         state.best_model_checkpoint = str(output_dir / Path(best).name)
-        state.save_to_json(str(Path(best) / TRAINER_STATE_NAME))
+        if is_first_process():
+            state.save_to_json(str(Path(best) / TRAINER_STATE_NAME))
 
 
 def _is_json(path: Path) -> bool:

@@ -6,6 +6,7 @@ checkpoint.
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,18 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if self.state.global_step == self.state.max_steps:
             self._monitor.finish()
         self._update_model_record()
-        return result
+        return result._replace(training_loss=math.nan) if self._ran_no_step() else result
+
+    def _ran_no_step(self) -> bool:
+        """Return whether this call of `train` ran no step. `transformers` reports the mean loss of no step as 0."""
+        return bool(self.state.global_step == self._initial_global_step)
+
+    def _run_epoch(self, *args: Any, **options: Any) -> None:
+        """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
@@ -214,6 +226,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
+        if "train_loss" in logs and self._ran_no_step():
+            del logs["train_loss"]
         if "loss" in logs:
             logs.update(self._log_stats.compute_and_reset(self.args.device))
             if self._chunks:

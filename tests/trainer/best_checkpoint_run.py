@@ -1,0 +1,44 @@
+"""A training run that loads its best checkpoint at the end. Writes the weights of each rank.
+
+`test_distributed` launches this module with torchrun.
+
+Usage: best_checkpoint_run.py MODEL OUTPUT
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from tercet import SentenceTransformer, losses
+from tests.conftest import TOPICS
+from tests.trainer.helpers import flat_weights, make_trainer
+
+
+def main(model_folder: str, output: Path) -> None:
+    torch.set_num_threads(1)
+    columns = {
+        "text": [text for topic in TOPICS.values() for text in topic],
+        "label": [name for name, topic in TOPICS.items() for _ in topic],
+    }
+    values = iter([0.1, 0.9, 0.5, 0.2])
+    trainer = make_trainer(
+        model_folder, output / "checkpoints", Dataset.from_dict(columns), losses.BatchAllTripletLoss,
+        evaluator=lambda model: {"map@r": next(values)},
+        changes={
+            "use_cpu": True, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "save_total_limit": 1,
+            "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1,
+            "load_best_model_at_end": True, "metric_for_best_model": "map@r",
+        },
+    )  # fmt: skip
+    trainer.train()
+    best = trainer.state.best_model_checkpoint
+    saved = SentenceTransformer(best, device="cpu")
+    result = {"best": Path(best).name, "weights": flat_weights(trainer.model), "saved": flat_weights(saved)}
+    torch.save(result, output / f"rank{os.environ['RANK']}.pt")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
