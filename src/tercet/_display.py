@@ -1,5 +1,6 @@
-"""Make text from the data safe to display in a terminal, in HTML and in plots."""
+"""Make text from the data, from files and from errors safe to display in a terminal, in HTML and in plots."""
 
+import re
 import unicodedata
 
 MAX_LENGTH = 200
@@ -7,12 +8,22 @@ MAX_LENGTH = 200
 _INVISIBLE = "\u00ad\ufeff"
 # Control characters that change the direction (left to right, or right to left) of the text after them.
 _DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Characters that may act on a terminal: C0 and C1 controls except tab, line feed and carriage return; line and
+# paragraph separators; direction marks; lone surrogates.
+_ACTIVE = rf"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029{_DIRECTION_MARKS}\ud800-\udfff]"
+# A sequence that sets colours or bold text, as `rich` writes it.
+_STYLE = r"\x1b\[[0-9;]*m"
 
 
 def truncate(text: str, max_length: int = MAX_LENGTH) -> str:
     """Return the text as one printable line of at most `max_length` characters. A line that was cut ends in "…"."""
-    line = " ".join(printable(text).split())
+    line = one_line(text)
     return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """Return the text as one printable line: runs of white space become one space."""
+    return " ".join(printable(text).split())
 
 
 def printable(text: str) -> str:
@@ -23,6 +34,18 @@ def printable(text: str) -> str:
     and many emoji need them.
     """
     return "".join("" if c in _INVISIBLE else "�" if _is_unprintable(c) else c for c in text)
+
+
+def for_terminal(text: str, *, styled: bool = False) -> str:
+    """Replace the characters that may act on a terminal by "�". Keep tabs, line feeds and carriage returns.
+
+    Args:
+        text: the text to write.
+        styled: whether to keep the sequences that set colours and bold text.
+    """
+    if styled:
+        return re.sub(f"({_STYLE})|{_ACTIVE}", lambda found: found[1] or "�", text)
+    return re.sub(_ACTIVE, "�", text)
 
 
 def _is_unprintable(c: str) -> bool:

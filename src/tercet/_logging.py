@@ -2,14 +2,43 @@
 
 import logging
 import sys
+from collections.abc import Callable
+
+from tercet._display import one_line
 
 
-def configure_logging(level: int) -> None:
+class _OneLine(logging.Formatter):
+    """A formatter that makes a message one printable line, after "tercet: warning:" if it is a warning or an error.
+
+    A traceback, if there is one, keeps its lines.
+    """
+
+    def __init__(self, translate: Callable[[str], str]) -> None:
+        super().__init__()
+        self._translate = translate
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        message = one_line(self._translate(record.message))
+        return message if record.levelno < logging.WARNING else f"tercet: {record.levelname.lower()}: {message}"
+
+
+def configure_logging(level: int, translate: Callable[[str], str] = str) -> None:
     """Log to standard error: messages of Tercet of at least `level`, and warnings of other libraries.
 
-    If the root logger has a handler already, change only the level of Tercet.
+    If the root logger has a handler of another program already, change only the level of Tercet.
+
+    Args:
+        level: the level of the messages of Tercet.
+        translate: a function that is applied to each message.
     """
-    logging.basicConfig(format="tercet: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler.formatter, _OneLine):
+            root.removeHandler(handler)
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_OneLine(translate))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("tercet").setLevel(level)
 
 

@@ -56,7 +56,9 @@ def test_without_a_model_texts_and_labels_are_counted(wrong):
     assert "│ texts under several labels      │ 1" in done.stdout
     assert "the soup is hot │ food, sport" in done.stdout
     assert "With" not in done.stdout
-    assert done.stderr == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("finished in ")
+    assert lines[1:] == [f"  tercet inspect {path} --model bundled"]
 
 
 def test_rows_of_label_issues_count_from_the_first_row_of_the_file(wrong, bert, tmp_path):

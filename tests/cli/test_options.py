@@ -1,6 +1,8 @@
 """The shared options: their checks, and how messages of the library name flags."""
 
 import logging
+from pathlib import Path
+from typing import Annotated
 
 import pytest
 import typer
@@ -9,9 +11,24 @@ from typer.testing import CliRunner
 from tercet.cli import console
 from tercet.cli import options as opt
 from tercet.cli.choices import fill_placeholders
+from tercet.cli.compare import compare
+from tercet.cli.flags import Flags
 from tercet.errors import DataError
 
-_ARGUMENTS = ("data", "model", "text_column", "eval_fraction", "batch_size", "overwrite", "as_json")
+
+def _command(
+    data: opt.Data,
+    model: opt.Model = "m",
+    text_column: opt.TextColumn = None,
+    eval_fraction: opt.EvalFraction = None,
+    batch_size: opt.BatchSize = 64,
+    epochs: Annotated[float, typer.Option()] = 1,
+    loss: str = "x",
+    no_packing: opt.NoPacking = False,
+    overwrite: bool = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """A command with options of every kind."""
 
 
 @pytest.mark.parametrize(
@@ -21,14 +38,38 @@ _ARGUMENTS = ("data", "model", "text_column", "eval_fraction", "batch_size", "ov
         ("pass text_column.", "pass --text-column."),
         ("no row is held out (eval_fraction=0.2); take more", "no row is held out (--eval-fraction 0.2); take more"),
         ("m exists; pass `overwrite=True`", "m exists; pass --overwrite"),
+        ("as_json=True", "--json"),
+        ("pass loss='triplet', or packing=False", "pass --loss triplet, or --no-packing"),
+        ("epochs must be above 0", "--epochs must be above 0"),
+        ("choose another `model`", "choose another --model"),
         ("the model overwrites data", "the model overwrites data"),
+        ("data: it has no rows", "data: it has no rows"),
+        ("data must be a file", "data must be a file"),
+        ("model: unknown", "model: unknown"),
         ("no column 'text_column'", "no column 'text_column'"),
+        ("no column 'a text_column b', pass text_column", "no column 'a text_column b', pass --text-column"),
+        ("the user's eval_fraction isn't in 'a'", "the user's --eval-fraction isn't in 'a'"),
         ("no file /tmp/batch_size/text_column.csv", "no file /tmp/batch_size/text_column.csv"),
         ("my_batch_size and batch_size_2", "my_batch_size and batch_size_2"),
+        ("samples_per_label=4", "samples_per_label=4"),
     ],
 )
 def test_arguments_in_messages_of_the_library_become_flags(message, expected):
-    assert console.name_flags(message, _ARGUMENTS) == expected
+    assert Flags.of(_command).name_in(message) == expected
+
+
+def test_values_of_the_user_are_not_taken_for_arguments():
+    message = "eval_fraction already exists; pass eval_fraction"
+    flags = Flags.of(_command)
+    assert flags.name_in(message, ["x", Path("text_column")]).startswith("--eval-fraction already")
+    assert flags.name_in("text_column exists; pass batch_size", [Path("text_column")]) == (
+        "text_column exists; pass --batch-size"
+    )
+
+
+def test_a_comparison_names_its_own_options():
+    flags = Flags.of(compare)
+    assert flags.name_in("pass loss='triplet' or max_steps=5") == "pass --grid loss=triplet or --steps 5"
 
 
 def test_an_error_of_the_library_is_one_line_with_flags(capsys):
@@ -71,7 +112,7 @@ def test_quiet_turns_off_notes_warnings_and_progress_bars(quiet, capsys, monkeyp
     command(quiet=quiet)
     assert capsys.readouterr().err == ("" if quiet else "a note\n")
     assert logging.getLogger("tercet").getEffectiveLevel() == (logging.ERROR if quiet else logging.INFO)
-    assert environment.get("TQDM_DISABLE") == ("1" if quiet else None)
+    assert environment.get("TQDM_DISABLE") == "1"  # standard error is no terminal here
 
 
 def test_a_choice_is_checked_and_its_help_is_filled_in():

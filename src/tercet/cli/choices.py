@@ -8,6 +8,7 @@ a plugin registers is a valid option value too. A help text may contain these pl
     {suffixes}               the file extensions of the file formats
 """
 
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS, Registry
 from tercet.cli.console import print_error
+from tercet.cli.streams import safe_streams
 from tercet.errors import TercetError, listed
 
 # The width of the column of help texts. Typer's help is at most 80 columns wide.
@@ -41,6 +43,15 @@ def choice_option(registry: Registry[Any], help: str) -> Any:
 class CatalogueCommand(TyperCommand):
     """A command that replaces the placeholders in its help texts when it prints them."""
 
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Parse the arguments. Restate in plain words what Typer says about an invalid value."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, *more, **extra)
+        except typer.BadParameter as error:
+            error.message = _in_plain_words(error.message, _value_of(getattr(error, "param", None), given))
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Replace the placeholders, and write the help into the formatter."""
         self.help = fill_placeholders(self.help)
@@ -56,12 +67,38 @@ class CatalogueGroup(TyperGroup):
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse the command line and run the command."""
-        try:
-            return super().main(*args, **kwargs)
-        except TercetError as error:
-            print_error(str(error))
-            sys.exit(2)
+        """Parse the command line and run the command, with guarded output streams."""
+        with safe_streams() as stdout:
+            try:
+                return super().main(*args, **kwargs)
+            except TercetError as error:
+                print_error(str(error))
+                sys.exit(2)
+            finally:
+                stdout.flush()
+                if stdout.failure is not None:
+                    print_error(f"cannot write the result to standard output: {stdout.failure.strerror}")
+                    sys.exit(2)
+
+
+def _value_of(param: Any, args: list[str]) -> str | None:
+    """Return the word after the last of the flags of a parameter, or None."""
+    flags = {*getattr(param, "opts", ()), *getattr(param, "secondary_opts", ())}
+    for word, value in reversed(list(zip(args, [*args[1:], ""], strict=True))):
+        name, equals, joined = word.partition("=")
+        if name in flags and name.startswith("-"):
+            return joined if equals else value
+    return None
+
+
+def _in_plain_words(message: str, value: str | None) -> str:
+    """Rewrite the message of the validator that Typer uses, such as "Input should be a valid number, unable to…"."""
+    message = message.removeprefix("Value error, ")
+    if found := re.match(r"Input should be (?:a valid (\w+)|(.+?))(?:,|$)", message):
+        kind = found[1] or found[2]
+        article = "" if found[2] else "an " if kind[0] in "aeiou" else "a "
+        return f"expected {article}{kind}" + ("" if value is None else f", got {value!r}")
+    return message
 
 
 def fill_placeholders(text: str | None) -> str | None:

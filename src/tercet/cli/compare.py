@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercet._logging import quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli import options as opt
-from tercet.cli.console import check_device, check_output_folder, print_note, report_errors, resume_command
+from tercet.cli.console import (
+    check_device,
+    check_output_folder,
+    finish,
+    print_note,
+    print_result,
+    quiet_transformers,
+    report_errors,
+    resume_command,
+    terminal,
+)
 from tercet.comparison import compare as run_compare
 from tercet.comparison.recommendation import compared_metrics
 from tercet.errors import DataError
@@ -108,18 +117,17 @@ def compare(
         _print_how_to_resume(output, earlier)
         raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps(record.to_dict(), indent=2))
-        return
-    print_comparison(record)
+        print_result(json.dumps(record.to_dict(), indent=2))
+    else:
+        print_comparison(record)
     if record.recommendation is not None:
         print_note(f"model of {record.recommendation.variant} written to {output / 'model'}")
+    finish(opt.evaluate_command(output / "model", eval_data, data, text_column, label_column))
 
 
 def print_comparison(record: ComparisonRecord) -> None:
     """Print the metrics of each variant (mean ± standard deviation over seeds), the failures and the recommendation."""
-    from rich.console import Console
-
-    console = Console()
+    console = terminal()
     metrics = compared_metrics()
     size = len(metrics) if console.width >= _WIDE else _METRICS_PER_TABLE
     for start in range(0, len(metrics), size):
@@ -167,15 +175,13 @@ def _print_how_to_resume(output: Path, earlier: bytes | None) -> None:
     """Print how to resume; `earlier` is the content of the compare.json that `--overwrite` replaces, or None."""
     content = _content(output)
     if content is None:
-        print_note(
-            "tercet: interrupted before the first run; no compare.json was written, so there is nothing to resume"
-        )
+        print_note("interrupted before the first run; no compare.json was written, so there is nothing to resume")
         return
     if content == earlier:
         print_note(
-            "tercet: interrupted before the end of the first run; compare.json is still that of the earlier "
+            "interrupted before the end of the first run; compare.json is still that of the earlier "
             "comparison, so start again with --overwrite"
         )
         return
     runs = [run for run in json.loads(content)["runs"] if run.get("failed") is None]
-    print_note(f"tercet: interrupted; {len(runs)} run(s) are complete. Resume with:\n  {resume_command('--overwrite')}")
+    print_note(f"interrupted; {len(runs)} run(s) are complete. Resume with:\n  {resume_command('--overwrite')}")

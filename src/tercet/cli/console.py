@@ -2,26 +2,34 @@
 
 import errno
 import functools
-import inspect
 import logging
 import os
-import re
 import shlex
+import shutil
+import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
+from tercet._display import one_line
 from tercet._distributed import is_first_launched
-from tercet._logging import configure_logging, quiet_transformers
+from tercet._logging import configure_logging
+from tercet._logging import quiet_transformers as import_quietly
 from tercet.catalogue import metric_digits, metric_title
+from tercet.cli.flags import Flags
 from tercet.errors import DataError, TercetError
 from tercet.records import RunRecord
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 P = ParamSpec("P")
@@ -34,7 +42,11 @@ IS_FIRST_PROCESS = is_first_launched()
 # inherit them.
 _NO_PROGRESS_BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 
+# A narrower table would have columns of single letters.
+_MIN_WIDTH = 40
+
 _prints_notes = IS_FIRST_PROCESS
+_started = time.monotonic()
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -44,76 +56,165 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     TERCET_DEBUG is set, other errors are raised with their traceback. If the command has an argument `quiet` and it is
     True, it is passed to `configure`.
     """
-    arguments = tuple(inspect.signature(command).parameters)
+    flags = Flags.of(command)
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        configure(quiet=bool(kwargs.get("quiet", False)))
+        def translate(message: str) -> str:
+            return flags.name_in(message, kwargs.values())
+
+        configure(quiet=bool(kwargs.get("quiet", False)), translate=translate)
         try:
-            command(*args, **kwargs)
+            with _interrupts_delivered():
+                command(*args, **kwargs)
         except TercetError as error:
-            print_error(name_flags(str(error), arguments))
+            print_error(translate(str(error)))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.echo("tercet: interrupted", err=True)
+            print_line("tercet: interrupted")
             raise typer.Exit(130) from None
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if os.environ.get("TERCET_DEBUG"):
                 raise
-            print_error(f"unexpected {type(error).__name__}: {error} (set TERCET_DEBUG=1 to see the traceback)")
+            print_error(_describe(error))
             raise typer.Exit(1) from None
 
     return wrapped
 
 
-def configure(*, quiet: bool) -> None:
-    """Set what a command prints besides its results.
+def _describe(error: Exception) -> str:
+    """Return one sentence on an error that no check has found before."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "CUDA out of memory" in str(error):
+        return "out of memory: use a smaller --batch-size or a smaller model, or close other programs"
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"cannot read or write: {place}{error.strerror}"
+    return f"unexpected {type(error).__name__}: {error} (set TERCET_DEBUG=1 to see the traceback)"
+
+
+@contextmanager
+def _interrupts_delivered() -> Iterator[None]:
+    """Deliver a Ctrl-C again that Python has discarded, because it came inside a destructor."""
+    previous = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Not at once: an interrupt inside this hook would be discarded too.
+            threading.Timer(0.05, _interrupt).start()
+        else:
+            previous(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
+
+
+def _interrupt() -> None:
+    """Send Ctrl-C to the main thread. A signal also ends a system call that waits."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def configure(*, quiet: bool, translate: Callable[[str], str] = str) -> None:
+    """Set what a command prints besides its results, and start its clock.
 
     If `quiet` is True, it prints no notes, no warnings of Tercet and no progress bars of libraries. Other libraries can
-    still log warnings. A command must also pass `show_progress_bar=not quiet` to the functions that have this argument.
+    still log warnings. A command must also pass `show_progress_bar=shows_progress(quiet)` to the functions that have
+    this argument.
+
+    Args:
+        quiet: the value of `--quiet`.
+        translate: a function that puts flags into the messages of the library.
     """
-    global _prints_notes
-    _prints_notes = IS_FIRST_PROCESS and not quiet
-    configure_logging(logging.INFO if _prints_notes else logging.ERROR)
-    if quiet:
+    global _prints_notes, _started
+    _prints_notes, _started = IS_FIRST_PROCESS and not quiet, time.monotonic()
+    configure_logging(logging.INFO if _prints_notes else logging.ERROR, translate)
+    if not shows_progress(quiet):
         os.environ.update(dict.fromkeys(_NO_PROGRESS_BARS, "1"))
+
+
+def shows_progress(quiet: bool) -> bool:
+    """Return whether to show progress bars: only on a terminal, because files and CI logs keep each of their lines."""
+    return not quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
-    typer.echo(f"tercet: error: {' '.join(message.split())}", err=True)
+    print_line(f"tercet: error: {message}")
 
 
 def print_note(message: str) -> None:
     """Print a note on standard error. With `--quiet`, and in all processes but the first, print nothing."""
     if _prints_notes:
-        typer.echo(message, err=True)
+        for line in message.split("\n"):
+            print_line(line)
 
 
-def name_flags(message: str, arguments: Iterable[str]) -> str:
-    """Replace argument names in a message of the library by the flags of the command.
+def print_line(text: str) -> None:
+    """Print one line on standard error."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    sys.stderr.write(f"{indent}{one_line(text)}\n")
+    sys.stderr.flush()
 
-    `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
-    `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only in
-    these forms with `=`, and at the start of a message before "must" or a colon, as in "epochs must be above 0". A name
-    in quotation marks, such as a column of the data, and a name in a path are not replaced.
+
+def print_result(text: str) -> None:
+    """Print text on standard output, which is for results."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def finish(next_command: Sequence[object] = ()) -> None:
+    """Print how long the command took, and the command to run next.
 
     Args:
-        message: the message of an exception.
-        arguments: the names of the arguments of the command.
+        next_command: the words of the next command. A word in capitals, such as TEST.csv, is for the user to replace.
     """
-    for name in arguments:
-        flag = f"--{name.replace('_', '-')}"
-        bare = r"(?<![\w'\"/.-])`?" + re.escape(name)
-        end = r"`?(?![\w'\"/=-]|\.\w)"
-        message = re.sub(rf"{bare}=True{end}", flag, message)
-        message = re.sub(rf"{bare}=(\d+(?:\.\d+)?){end}", rf"{flag} \1", message)
-        message = re.sub(rf"^{re.escape(name)}(?= must |: )", flag, message)
-        if "_" in name:
-            message = re.sub(bare + end, flag, message)
-    return message
+    took = f"finished in {duration(time.monotonic() - _started)}"
+    print_note(f"{took}; next:\n  {command_line(next_command)}" if next_command else took)
+
+
+def command_line(words: Sequence[object]) -> str:
+    """Return words as a command line for a shell."""
+    return " ".join(shlex.quote(one_line(str(word))) for word in words)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words, such as `4.2 s`, `2 min 13 s` or `1 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def terminal() -> "Console":
+    """Return a console for tables on standard output. It has 80 columns if the width is unknown."""
+    from rich.console import Console
+
+    # rich takes COLUMNS=0 at its word and prints nothing.
+    return Console(width=max(_MIN_WIDTH, shutil.get_terminal_size().columns), highlight=False, markup=False)
+
+
+def cell(text: object) -> "Text":
+    """Return text for a table. In a plain string, rich would interpret brackets as markup."""
+    from rich.text import Text
+
+    return Text(one_line(str(text)))
+
+
+def quiet_transformers() -> None:
+    """Import transformers without its warnings and progress bars. Print a note first, because it takes seconds."""
+    if "transformers" not in sys.modules:
+        print_note("loading PyTorch and transformers")
+    import_quietly()
 
 
 def load_model(
@@ -227,18 +328,17 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
         title: the title of the table.
         columns: for each heading, the metrics of that column. The first column determines which metrics are printed.
     """
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=cell(title), title_justify="left")
     table.add_column("metric")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(cell(name), justify="right", overflow="fold")
     for key in next(iter(columns.values())):
         values = (metrics.get(key) for metrics in columns.values())
         digits = metric_digits(key)
-        table.add_row(metric_title(key), *("–" if value is None else f"{value:.{digits}f}" for value in values))
-    Console().print(table)
+        table.add_row(cell(metric_title(key)), *("–" if value is None else f"{value:.{digits}f}" for value in values))
+    terminal().print(table)
 
 
 def before_after_change(record: RunRecord) -> dict[str, dict[str, Any]]:

@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
     BUNDLED,
     before_after_change,
+    cell,
     check_device,
     check_output_folder,
+    finish,
     load_model,
     print_metrics,
     print_note,
+    print_result,
+    quiet_transformers,
     report_errors,
+    shows_progress,
+    terminal,
 )
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
@@ -73,14 +78,17 @@ def demo(
     try:
         run = train(
             data, output, model=BUNDLED, settings=settings, device=device, overwrite=overwrite, keep_embeddings=True,
+            show_progress_bar=shows_progress(quiet),
             extra_settings={"data": "docstrings of the standard library"},
         )  # fmt: skip
     except TrainingInterrupted:
-        print_note("tercet: interrupted; the demo cannot be resumed, start it again with --overwrite")
+        print_note("interrupted; the demo cannot be resumed, start it again with --overwrite")
         raise typer.Exit(130) from None
+    after = ["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"]
     if as_json:
-        typer.echo(json.dumps(run.record.to_dict(), indent=2))
+        print_result(json.dumps(run.record.to_dict(), indent=2))
         write_report(report, run)
+        finish(after)
         return
     print_metrics("Evaluation sentences, before and after", before_after_change(run.record))
     assert run.eval_data is not None
@@ -89,7 +97,8 @@ def demo(
     before = _search(load_model(BUNDLED, device=device), sentences, shown)
     _print_searches(before, _search(run.model, sentences, shown))
     write_report(report, run)
-    print_note(f"model written to {output}; try: tercet encode {output} YOUR.csv --output embeddings.npy")
+    print_note(f"model written to {output}")
+    finish(after)
 
 
 def _search(model: "SentenceTransformer", sentences: list[str], shown: Sequence[str]) -> list[list[str]]:
@@ -99,14 +108,12 @@ def _search(model: "SentenceTransformer", sentences: list[str], shown: Sequence[
 
 
 def _print_searches(before: list[list[str]], after: list[list[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     for search, old, new in zip(_SEARCHES, before, after, strict=True):
-        table = Table(title=f"Search: {search}", title_justify="left", expand=True)
+        table = Table(title=cell(f"Search: {search}"), title_justify="left", expand=True)
         table.add_column("before", ratio=1)
         table.add_column("after", ratio=1)
         for left, right in zip(old, new, strict=True):
-            table.add_row(Text(left), Text(right))
-        Console().print(table)
+            table.add_row(cell(left), cell(right))
+        terminal().print(table)

@@ -7,7 +7,7 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import check_output_file, load_model, print_note, report_errors
+from tercet.cli.console import check_output_file, finish, load_model, print_note, report_errors, shows_progress
 from tercet.errors import DataError
 
 
@@ -47,12 +47,24 @@ def encode(
     texts = check_texts(table.columns[column], table.source, table.lines)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     embeddings = encoder.encode(
-        texts, prompt_name, batch_size=batch_size, show_progress_bar=not quiet, normalize_embeddings=normalize
+        texts,
+        prompt_name,
+        batch_size=batch_size,
+        show_progress_bar=shows_progress(quiet),
+        normalize_embeddings=normalize,
     )
     with atomic_file(output) as partial:
         _write(partial, texts, embeddings)
     dim = embeddings.shape[1]
     print_note(f"{len(texts)} embeddings of dimension {dim} written to {output}")
+    finish(["python", "-c", _reading(output)])
+
+
+def _reading(output: Path) -> str:
+    """Return a line of Python that reads the written file."""
+    if output.suffix == ".npy":
+        return f"import numpy; print(numpy.load({str(output)!r}).shape)"
+    return f"from pyarrow import parquet; print(parquet.read_table({str(output)!r}))"
 
 
 def _write(path: Path, texts: list[str], embeddings: object) -> None:

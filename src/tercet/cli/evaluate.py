@@ -5,9 +5,16 @@ from typing import Annotated
 
 import typer
 
-from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
-from tercet.cli.console import check_device, print_metrics, report_errors
+from tercet.cli.console import (
+    check_device,
+    finish,
+    print_metrics,
+    print_result,
+    quiet_transformers,
+    report_errors,
+    shows_progress,
+)
 from tercet.runs import evaluate as evaluate_model
 
 
@@ -43,9 +50,10 @@ def evaluate(
     metrics = evaluate_model(
         model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,
         label_column=label_column, split=split, device=device, trust_remote_code=trust_remote_code,
-        show_progress_bar=not quiet,
+        show_progress_bar=shows_progress(quiet),
     )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(metrics, indent=2))
+        print_result(json.dumps(metrics, indent=2))
     else:
         print_metrics(f"Metrics of {data}", {model: metrics})
+    finish(["tercet", "encode", model, data, "--output", "embeddings.npy"])

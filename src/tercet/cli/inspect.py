@@ -9,7 +9,16 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import check_output_file, load_model, print_note, report_errors
+from tercet.cli.console import (
+    BUNDLED,
+    check_output_file,
+    finish,
+    load_model,
+    print_note,
+    print_result,
+    report_errors,
+    shows_progress,
+)
 from tercet.cli.reports import check_report
 from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
@@ -75,18 +84,30 @@ def inspect(
         batch_size=batch_size,
         samples_per_label=samples_per_label,
         seed=seed,
-        show_progress_bar=not quiet,
+        show_progress_bar=shows_progress(quiet),
     )
     # Print first, so that the result is not lost if a file cannot be written. Write the files even if printing fails.
     try:
         _print(inspection, as_json=as_json)
     finally:
         _write(inspection, label_issues, output)
+    finish(_next_command(inspection, data, model, opt.column_options(text_column, label_column, split)))
+
+
+def _next_command(inspection: "Inspection", data: str, model: str | None, columns: list[str]) -> list[object]:
+    """Return the command to run after an inspection; an empty one if the data cannot be used for training."""
+    if inspection.obstacle is not None:
+        return []
+    if model is None:
+        return ["tercet", "inspect", data, *columns, "--model", BUNDLED]
+    suggestions = inspection.with_model.suggestions if inspection.with_model else []
+    suggested = [word for found in suggestions for word in (f"--{found.setting.replace('_', '-')}", f"{found.value}")]
+    return ["tercet", "train", data, *columns, "--model", model, *suggested, "--output", "my-model"]
 
 
 def _print(inspection: "Inspection", *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
+        print_result(json.dumps(inspection.to_dict(), indent=2, allow_nan=False))
         return
     from tercet.cli.inspect_tables import print_inspection
 

@@ -1,10 +1,10 @@
 """Print the tables of an inspection on standard output."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tercet._display import MAX_LENGTH, truncate
+from tercet.cli.console import cell, terminal
 from tercet.inspection.results import Inspection
 from tercet.inspection.tables import Cell, Column, InspectionTable, Items, Line, inspection_tables
 from tercet.inspection.texts import Example
@@ -17,17 +17,17 @@ _MAX_TEXT_LENGTH = 70
 
 def print_inspection(inspection: Inspection) -> None:
     """Print the tables of an inspection. A warning is printed below its table; a table without rows is left out."""
-    console = Console()
+    console = terminal()
     for table in inspection_tables(inspection, _MAX_ROWS):
         if table.rows:
             console.print(_render(table))
         if table.warning:
-            console.print(Text(table.warning, style="bold"))
+            console.print(cell(table.warning), style="bold")
 
 
 def _render(table: InspectionTable) -> Table:
     header = any(column.name for column in table.columns)
-    rendered = Table(title=Text(table.title), title_justify="left", show_header=header)
+    rendered = Table(title=cell(table.title), title_justify="left", show_header=header)
     for column in table.columns:
         # overflow="fold" wraps long words instead of cutting them, because labels often differ only at their ends.
         name = "option" if column.kind == "setting" else column.name

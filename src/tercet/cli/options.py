@@ -56,6 +56,20 @@ Quiet = Annotated[
 ]
 
 
+def column_options(text_column: str | None, label_column: str | None, split: str = "train") -> list[str]:
+    """Return the options that name the columns and the split, for the next command. Leave out those with defaults."""
+    given = {"--text-column": text_column, "--label-column": label_column, "--split": split}
+    return [word for name, value in given.items() if value not in (None, "train") for word in (name, str(value))]
+
+
+def evaluate_command(
+    model: object, eval_data: str | None, data: str, text_column: str | None, label_column: str | None
+) -> list[object]:
+    """Return the command that evaluates a trained model, to print when a training has ended."""
+    columns = column_options(text_column, label_column)
+    return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *columns]
+
+
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:
     """Raise `DataError` if both `--eval-data` and `--eval-fraction` are given."""
     if eval_data is not None and eval_fraction is not None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tercet._logging import quiet_transformers
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.console import (
@@ -14,10 +13,14 @@ from tercet.cli.console import (
     before_after_change,
     check_device,
     check_output_folder,
+    finish,
     print_metrics,
     print_note,
+    print_result,
+    quiet_transformers,
     report_errors,
     resume_command,
+    shows_progress,
 )
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted
@@ -91,7 +94,7 @@ def train(
             eval_fraction=DEFAULT_EVAL_FRACTION if eval_fraction is None else eval_fraction,
             text_column=text_column, label_column=label_column, split=split, device=device,
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
-            keep_embeddings=report is not None, show_progress_bar=not quiet,
+            keep_embeddings=report is not None, show_progress_bar=shows_progress(quiet),
         )  # fmt: skip
     except TrainingInterrupted as interrupt:
         _print_how_to_resume(interrupt.checkpoint)
@@ -99,16 +102,20 @@ def train(
     if not IS_FIRST_PROCESS:
         return
     if as_json:
-        typer.echo(json.dumps(run.record.to_dict(), indent=2))
+        print_result(json.dumps(run.record.to_dict(), indent=2))
     elif run.eval_data is not None:
         print_metrics(f"{len(run.eval_data)} evaluation rows", before_after_change(run.record))
     print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run)
+    if settings.uses_triplets:
+        finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
+    else:
+        finish(opt.evaluate_command(output, eval_data, data, text_column, label_column))
 
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:
     if checkpoint is None:
-        print_note("tercet: interrupted before the first checkpoint; nothing was written, so start the run again")
+        print_note("interrupted before the first checkpoint; nothing was written, so start the run again")
         return
-    print_note(f"tercet: interrupted; {checkpoint} is complete. Resume with:\n  {resume_command()}")
+    print_note(f"interrupted; {checkpoint} is complete. Resume with:\n  {resume_command()}")

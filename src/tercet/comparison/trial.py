@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,8 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     except TercetError as error:
         return {"not_loaded": str(error)}
     start, timer = _digest_weights(model), StepTimer()
-    callbacks = [ProgressBar(trial.title, leave=False), timer]
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    callbacks = [*([ProgressBar(trial.title, leave=False)] if on_terminal else []), timer]
     checkpoints = checkpoint_dir(trial.output)
     options: dict[str, Any] = {
         "save_strategy": "no",

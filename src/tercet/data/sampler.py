@@ -102,10 +102,11 @@ class GroupByLabelSampler(Sampler[int]):
         """Describe an epoch in one sentence, for the log."""
         rows, drawn, k = len(self.label_ids), len(self), self.samples_per_label
         if rows <= self.batch_size:
-            return f"an epoch is one batch of all {rows:,} sentences"
+            return f"an epoch is one batch with all {rows:,} sentences"
         return (
-            f"an epoch is {self._plan.batches:,} batches of {self.batch_size // k} labels × {k} sentences: "
-            f"each of the {rows:,} sentences, plus {drawn - rows:,} repetitions"
+            f"an epoch has {self._plan.batches:,} batches of {self.batch_size} sentences, in groups of {k} with the "
+            f"same label. It contains each of the {rows:,} sentences"
+            + (f", and repeats {drawn - rows:,} of them to fill the batches" if drawn > rows else " once")
         )
 
     def batches(self) -> np.ndarray:

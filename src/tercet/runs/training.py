@@ -18,7 +18,7 @@ from tercet.records import Metrics, RunRecord
 from tercet.runs.build import build_evaluator, build_trainer
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir
 from tercet.runs.settings import RunSettings
-from tercet.trainer.callbacks import ProgressBar, StopOnInterrupt
+from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.record import metrics_by_step
@@ -67,11 +67,11 @@ def run_training(
     """
     checkpoints = checkpoint_dir(output)
     last = _find_checkpoint(checkpoints, output, resume=resume)
-    stop, bars = StopOnInterrupt(), [ProgressBar()] if show_progress_bar else []
+    stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
     during = None if settings.eval_steps is None else build_evaluator(eval_data, show_progress_bar=False)
     try:
         with collect_warnings() as warnings:
-            trainer = build_trainer(model, train_data, settings, checkpoints, [*bars, stop], during)
+            trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop], during)
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
@@ -89,6 +89,9 @@ def run_training(
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
+    finally:
+        if isinstance(progress, ProgressBar):
+            progress.close()
     extra_settings = extra_settings or {}
     warnings = [*warnings, *warnings_in_training]
     record = build_record(trainer, settings, before, after, extra_settings=extra_settings, warnings=warnings)

@@ -1,5 +1,6 @@
 """Callbacks of the trainer: progress bar, stop at Ctrl-C, evaluation intervals, step timer."""
 
+import logging
 import signal
 import statistics
 import time
@@ -13,6 +14,8 @@ from transformers import Trainer, TrainerCallback
 
 from tercet._distributed import world_size
 from tercet._gather import all_reduce_sum
+
+logger = logging.getLogger(__name__)
 
 
 def default_progress_callback(trainer: Trainer) -> type[TrainerCallback]:
@@ -60,8 +63,43 @@ class ProgressBar(TrainerCallback):
         self.bar.set_postfix(self._latest)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar and its line, so that a message after it starts on a line of its own."""
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
+
+
+class ProgressLog(TrainerCallback):
+    """A callback that logs the progress at most every 30 seconds, for logs and pipes, where a bar is not readable."""
+
+    SECONDS = 30.0
+
+    def __init__(self, title: str = "training") -> None:
+        self._title, self._loss = title, ""
+        self._start = self._last = time.monotonic()
+        self._first_step = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._start = self._last = time.monotonic()
+        self._first_step = state.global_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self._loss = f", loss {float(logs['loss']):.4f}"
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        now, done = time.monotonic(), state.global_step - self._first_step
+        if now - self._last < self.SECONDS or not state.is_world_process_zero:
+            return
+        self._last = now
+        left = (now - self._start) / done * (state.max_steps - state.global_step)
+        logger.info(
+            "%s: step %d of %d%s, about %.0f min left", self._title, state.global_step, state.max_steps, self._loss,
+            left / 60,
+        )  # fmt: skip
 
 
 class UseCurrentIntervals(TrainerCallback):

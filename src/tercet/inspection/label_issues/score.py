@@ -128,19 +128,20 @@ def score_labels(
     neighbours = find_neighbours(x, label_ids, folds, text_ids, NUM_NEIGHBOURS)
     log_odds, suggested = torch.full((n,), torch.nan, device=x.device), torch.full_like(label_ids, -1)
     # The time grows with the number of rows times the number of labels. With thousands of labels it takes minutes.
-    for fold in tqdm(folds.unique().tolist(), desc="Check labels", unit="fold", disable=not show_progress_bar):
-        inside, outside = (folds == fold).nonzero().flatten(), (folds != fold).nonzero().flatten()
-        known = torch.bincount(label_ids[outside], minlength=num_labels) > 0
-        rows = inside[known[label_ids[inside]]]
-        if len(rows) == 0 or known.sum() < 2:
-            continue
-        model = fit_logistic(_SCALE * x[outside], label_ids[outside], num_labels, _SCALE**2 * PENALTY)
-        for block in rows.split(max(1, _BLOCK_VALUES // num_labels)):
-            evidence = _evidence(model, neighbours, x, label_ids, block)
-            given = label_ids[block].unsqueeze(1)
-            given_evidence = evidence.gather(1, given).squeeze(1)
-            best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
-            log_odds[block] = best - given_evidence
+    with tqdm(folds.unique().tolist(), desc="Check labels", unit="fold", disable=not show_progress_bar) as bar:
+        for fold in bar:
+            inside, outside = (folds == fold).nonzero().flatten(), (folds != fold).nonzero().flatten()
+            known = torch.bincount(label_ids[outside], minlength=num_labels) > 0
+            rows = inside[known[label_ids[inside]]]
+            if len(rows) == 0 or known.sum() < 2:
+                continue
+            model = fit_logistic(_SCALE * x[outside], label_ids[outside], num_labels, _SCALE**2 * PENALTY)
+            for block in rows.split(max(1, _BLOCK_VALUES // num_labels)):
+                evidence = _evidence(model, neighbours, x, label_ids, block)
+                given = label_ids[block].unsqueeze(1)
+                given_evidence = evidence.gather(1, given).squeeze(1)
+                best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
+                log_odds[block] = best - given_evidence
     return LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
 
 

@@ -1,0 +1,101 @@
+"""Translate the arguments in messages of the library to the flags of a command."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from typer.models import ArgumentInfo, OptionInfo
+
+# Arguments of the library whose flag has another name, by command. A flag that ends in "=" is followed by the value.
+_OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
+    "compare": {
+        "max_steps": "--steps",
+        "loss": "--grid loss=",
+        "margin": "--grid margin=",
+        "distance": "--grid distance=",
+    },
+}
+# Arguments of the library that a flag turns off.
+_NEGATED = {"packing": "no_packing", "show_progress_bar": "quiet"}
+_VALUE = r"True|False|None|-?\d[\d.e+-]*(?<!\.)|'[^']*'|\"[^\"]*\""
+# Text in quotation marks, such as a column or a label. An apostrophe inside a word opens no quotation.
+_QUOTED = r"(?<![\w=])'(?:[^'\\]|\\.)*'(?!\w)|(?<![\w=])\"(?:[^\"\\]|\\.)*\"(?!\w)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The options of a command.
+
+    Attributes:
+        by_argument: the flag of each argument of the library, such as `{"eval_fraction": "--eval-fraction"}`. The
+            positional arguments of the command have no flag.
+    """
+
+    by_argument: Mapping[str, str]
+
+    @classmethod
+    def of(cls, command: Callable[..., Any]) -> "Flags":
+        """Return the flags of a function that Typer runs."""
+        names = list(inspect.signature(command).parameters)
+        hints = get_type_hints(command, include_extras=True)
+        metadata = {name: getattr(hints.get(name), "__metadata__", ()) for name in names}
+        options = [name for name in names if not any(isinstance(item, ArgumentInfo) for item in metadata[name])]
+        flags = {name: _declared(metadata[name]) or _flag(name) for name in options}
+        return cls(by_argument={**flags, **_OTHER_NAMES.get(command.__name__, {})})
+
+    def name_in(self, message: str, values: Iterable[object] = ()) -> str:
+        """Replace argument names in a message of the library by the flags of the command.
+
+        `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
+        `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only
+        with `=`, in backticks, and at the start of a message before "must", as in "epochs must be above 0". Text in
+        quotation marks, paths and the values that the user has passed are not replaced.
+
+        Args:
+            message: the message of an exception.
+            values: the values that the user has passed to the command.
+        """
+        if not self.by_argument:
+            return message
+        names = sorted({*self.by_argument, *_NEGATED}, key=len, reverse=True)
+        own = sorted({str(v) for v in values if isinstance(v, (str, Path)) and len(str(v)) > 1}, key=len, reverse=True)
+        values_of_user = "|".join(map(re.escape, own)) or "(?!)"
+        pattern = re.compile(
+            rf"(?<![\w./-])(?P<user>{values_of_user})(?![\w/-])|(?P<quoted>{_QUOTED})"
+            rf"|(?<![\w'\"/.-])(?P<tick>`?)(?P<name>{'|'.join(map(re.escape, names))})"
+            rf"(?:=(?P<value>{_VALUE}))?`?(?![\w'\"/=-]|\.\w)"
+        )
+        return pattern.sub(self._replace, message)
+
+    def _replace(self, found: "re.Match[str]") -> str:
+        name, value, whole = found["name"], found["value"], found[0]
+        if name is None or (value is not None and found["tick"] and not whole.endswith("`")):
+            return whole
+        if value in ("False", "None"):
+            flag = self.by_argument.get(_NEGATED.get(name, ""))
+            return whole if flag is None or value == "None" else flag
+        flag = self.by_argument.get(name)
+        if flag is None:
+            return whole
+        if value is not None:
+            separator = "" if flag.endswith("=") else " "
+            return flag if value == "True" else f"{flag}{separator}{value.strip(chr(39) + chr(34))}"
+        first = found.start() == 0 and found.string[found.end() :].startswith(" must ")
+        return flag.rstrip("=") if "_" in name or found["tick"] or first else whole
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _declared(metadata: Iterable[Any]) -> str | None:
+    """Return the flag that an option declares itself, such as `typer.Option("--json")`."""
+    for item in metadata:
+        if isinstance(item, OptionInfo):
+            # Typer takes the first flag of an option in `Annotated` as the default, until it reads the command.
+            declared = (item.default, *(item.param_decls or ()))
+            return next((flag for flag in declared if isinstance(flag, str) and flag.startswith("--")), None)
+    return None
