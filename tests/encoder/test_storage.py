@@ -115,7 +115,8 @@ def _replace_type(folder, kind):
     [
         (lambda f: _replace_type(f, "sentence_transformers.models.LSTM"), "type sentence_transformers.models.LSTM"),
         (lambda f: _replace_type(f, "evil.code.Dense"), "module of type evil.code.Dense; supported are 'Transformer'"),
-        (lambda f: (f / "modules.json").write_text("[{"), "modules.json must contain a non-empty list of"),
+        (lambda f: (f / "modules.json").write_text("[{"), "modules.json is not valid JSON"),
+        (lambda f: (f / "modules.json").write_text("[]"), "modules.json must contain a non-empty list of"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
         (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
@@ -127,7 +128,7 @@ def _replace_type(folder, kind):
         (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"short"), "valid safetensors file: Error while"),
         (lambda f: _edit(f / "2_Dense/config.json", out_features=9), "in the same folder: size mismatch for linear"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "only safetensors weights are read"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"short"), "cannot load an encoder from"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"short"), "is not a valid safetensors file"),
     ],
 )  # fmt: skip
 def test_a_damaged_directory_is_refused_with_the_reason(damage, message, bert, tmp_path):

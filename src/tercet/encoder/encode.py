@@ -1,6 +1,6 @@
 """Embed many sentences in batches with a maximum number of tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tercet._texts import check_texts, has_lone_surrogate
+from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
-from tercet.errors import ModelError, listed
+from tercet.errors import EmbeddingError, ModelError, listed
 
 # Number of sentences that are tokenized and sorted together. It limits the memory that the token ids need.
 _WINDOW = 4096
@@ -66,8 +68,9 @@ def embed(
     """
     device = model.device
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
+    model.transformer.check_prompt(prompt)
     prompt_length = _prompt_length(model, prompt) if prompt else 0
-    embeddings = torch.zeros(len(texts), model.get_sentence_embedding_dimension(), device=device)
+    embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for start in range(0, len(texts), _WINDOW):
             ids = model.token_ids([prompt + text for text in texts[start : start + _WINDOW]])
@@ -80,6 +83,35 @@ def embed(
     return embeddings
 
 
+def as_texts(sentences: Any) -> list[str]:
+    """Return the argument `sentences` of `encode` as a list of strings.
+
+    Lists, tuples, arrays, columns of tables and generators are accepted.
+
+    Raises:
+        EmbeddingError: `sentences` is a table, a dictionary or a set, whose names, keys or random order would be
+            embedded, or a sentence is not a string or contains a lone surrogate.
+    """
+    if isinstance(sentences, str):
+        return check_texts([sentences], "sentences", allow_empty=True, error=EmbeddingError)
+    kind = type(sentences).__name__
+    columns = getattr(sentences, "column_names", getattr(sentences, "columns", None))
+    if isinstance(sentences, Mapping):
+        raise EmbeddingError(
+            f"sentences is a {kind} with the keys {listed(sentences)}; pass the sentences as a list, such as "
+            "list(sentences.values())"
+        )
+    if columns is not None:
+        raise EmbeddingError(f"sentences is a {kind} with the columns {listed(columns)}; pass one column of it")
+    if isinstance(sentences, (Set, bytes, bytearray)):
+        raise EmbeddingError(f"sentences is a {kind}; pass the sentences as a list, in the order of the embeddings")
+    try:
+        texts = list(sentences)
+    except TypeError:
+        raise EmbeddingError(f"sentences must be one string, or a list of strings; got {kind}") from None
+    return check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
+
+
 def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> str:
     """Return the prompt to prepend to every sentence.
 
@@ -87,15 +119,18 @@ def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> 
         `text` if it is not None; else the prompt called `name`; else, if `name` is None, the empty string.
 
     Raises:
-        ModelError: `prompts` has no prompt called `name`.
+        ModelError: `prompts` has no prompt called `name`, or the prompt is not a valid string.
     """
-    if text is not None:
-        return text
-    if name is None:
+    if text is None and name is None:
         return ""
-    if name not in prompts:
+    if text is None and name not in prompts:
         raise ModelError(f"no prompt named {name!r}; the prompts of this model: {listed(prompts) or 'none'}")
-    return prompts[name]
+    prompt = prompts[name] if text is None and name is not None else text
+    if not isinstance(prompt, str):
+        raise ModelError(f"a prompt must be a string, got {prompt!r}")
+    if has_lone_surrogate(prompt):
+        raise ModelError(f"the prompt {prompt!r} contains a lone surrogate (half of a character); remove it")
+    return prompt
 
 
 def _prompt_length(model: Any, prompt: str) -> int:

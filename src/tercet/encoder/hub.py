@@ -26,7 +26,7 @@ def find_folder(name_or_folder: str, **hub: Any) -> Path:
     """
     path = Path(name_or_folder).expanduser()
     if path.is_dir():
-        if not any((path / name).exists() for name in ("modules.json", "config.json")):
+        if not any((path / name).exists() for name in ("modules.json", "config.json", "adapter_config.json")):
             raise ModelError(f"{path} is not a model directory: it has neither modules.json nor config.json")
         return path
     if path.is_file():

@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tercet._texts import check_texts
 from tercet.encoder import similarity
 from tercet.encoder.card import model_card
-from tercet.encoder.encode import EncodeOptions, Matrix, Sentences, Vector, embed, find_prompt
+from tercet.encoder.devices import find_device
+from tercet.encoder.encode import EncodeOptions, Matrix, Sentences, Vector, as_texts, embed, find_prompt
 from tercet.encoder.features import Features
 from tercet.encoder.hub import HUB_ARGUMENTS, public_name, upload
+from tercet.encoder.model_folder import check_dimensions, check_prompts, load_modules
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
-from tercet.encoder.storage import ModelSettings, load_modules, save_modules
+from tercet.encoder.pretrained import loading_errors
+from tercet.encoder.storage import ModelSettings, save_modules
+from tercet.encoder.threads import evaluation_mode
 from tercet.errors import EmbeddingError, ModelError, listed
 
 
@@ -28,7 +31,7 @@ class SentenceTransformer(nn.Sequential):
     Args:
         model_name_or_path: a folder, or a name on the hub. A model without `modules.json` gets mean pooling.
         modules: the modules of a new model; the first one must be a `Transformer`.
-        device: by default "cuda" if a CUDA GPU is available, else "cpu".
+        device: by default "cuda" if a CUDA GPU is available, else "cpu". PyTorch must be able to compute on it.
         prompts: strings that `encode` can prepend to every sentence, by name. They are added to the saved prompts and
             replace saved prompts of the same name.
         default_prompt_name: name of the prompt that `encode` prepends by default. If None, the saved name is used.
@@ -40,6 +43,8 @@ class SentenceTransformer(nn.Sequential):
             `tokenizer_kwargs` and `config_kwargs`.
 
     Attributes:
+        truncate_dim: number of leading dimensions of an embedding that `encode` returns; None for all. It is read from
+            the files of a model and saved with it. Training uses all dimensions.
         label_names: names of the labels in the training data, in the order of their ids; None if they are unknown.
         training_record: loss, settings and metrics for the model card; None if Tercet did not train the model.
         base_model_name: name of the loaded model for the model card; only the last component of a local path; None if
@@ -75,8 +80,10 @@ class SentenceTransformer(nn.Sequential):
                 f"SentenceTransformer has no argument {listed(sorted(unknown))}; "
                 f"further arguments are {listed(sorted(HUB_ARGUMENTS), limit=10)}"
             )
+        device = find_device(device)
         if modules is not None:
             children, settings = list(modules), ModelSettings()
+            check_dimensions(children)
         elif model_name_or_path is not None:
             children, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
         else:
@@ -94,13 +101,23 @@ class SentenceTransformer(nn.Sequential):
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
         self.label_names = settings.label_names
         self.training_record = settings.training_record
-        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ModelError(
-                f"default_prompt_name is {self.default_prompt_name!r}, but the prompts of this model are: "
-                f"{listed(self.prompts) or 'none'}"
-            )
+        self.truncate_dim = settings.truncate_dim
+        check_prompts(self.prompts, self.default_prompt_name)
         self.eval()
-        self.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.to(device)
+        if modules is None:
+            self._check_that_it_runs(str(model_name_or_path))
+
+    def _check_that_it_runs(self, name: str) -> None:
+        """Embed one sentence, so that a model that cannot be used fails when it is loaded, and not after hours."""
+        self.transformer.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
+        with loading_errors(f"use the model {name}; embedding a test sentence fails"), torch.no_grad():
+            features = self.tokenize(["a test sentence"])
+            features = {key: value.to(self.device) for key, value in features.items()}
+            shape = tuple(self(features)["sentence_embedding"].shape)
+            expected = (1, embedding_dimension(self._modules))
+            if shape != expected:
+                raise ValueError(f"the embeddings have the shape {shape}, expected {expected}")
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return one module for an index, or an `nn.Sequential` of modules for a slice."""
@@ -132,7 +149,8 @@ class SentenceTransformer(nn.Sequential):
     def max_seq_length(self) -> int | None:
         """Maximum number of tokens of a sentence, including special tokens. Longer sentences are truncated.
 
-        None means no limit. A value set here is not reduced to the number of positions of the model.
+        None means no limit. Setting it raises a `ModelError` for a value that is not an integer, leaves no room for a
+        word beside the special tokens, or is above the number of positions of the model.
         """
         return self.transformer.max_seq_length
 
@@ -159,12 +177,13 @@ class SentenceTransformer(nn.Sequential):
         self._similarity_fn_name = similarity.check_name(name)
 
     def get_sentence_embedding_dimension(self) -> int:
-        """Return the dimension of an embedding.
+        """Return the dimension of an embedding that `encode` returns: `truncate_dim`, or that of the last module.
 
         Raises:
             ModelError: `output_size` is None for every module, or a module at the end has no such attribute.
         """
-        return embedding_dimension(self._modules)
+        dimension = embedding_dimension(self._modules)
+        return dimension if self.truncate_dim is None else min(dimension, self.truncate_dim)
 
     get_embedding_dimension = get_sentence_embedding_dimension
 
@@ -249,7 +268,7 @@ class SentenceTransformer(nn.Sequential):
         """Compute the embeddings of sentences, in the order of the sentences.
 
         Args:
-            sentences: one string, or several strings.
+            sentences: one string, or several strings: a list, an array, or one column of a table.
             prompt_name: name of a prompt in `prompts` to prepend to every sentence; by default `default_prompt_name`.
             prompt: string to prepend to every sentence. It overrides `prompt_name`; an empty string means no prompt.
             batch_size: maximum number of sentences per batch. The limit of `batch_tokens` applies as well.
@@ -266,25 +285,23 @@ class SentenceTransformer(nn.Sequential):
             The embeddings `(num_sentences, dim)` in float32, or one embedding `(dim,)` if `sentences` is one string.
 
         Raises:
-            EmbeddingError: a sentence is not a string or contains a lone surrogate, or `batch_size` or `batch_tokens`
-                is below 1.
-            ModelError: no prompt is called `prompt_name`, the first module is not a `Transformer`, or the modules
-                do not state the dimension; see `get_sentence_embedding_dimension`.
+            EmbeddingError: `sentences` is a table, a dictionary or a set, a sentence is not a string or contains a lone
+                surrogate, or `batch_size` or `batch_tokens` is below 1.
+            ModelError: no prompt is called `prompt_name`, the prompt leaves no room for a word within
+                `max_seq_length`, the first module is not a `Transformer`, or the modules do not state the dimension;
+                see `get_sentence_embedding_dimension`.
         """
-        texts = [sentences] if isinstance(sentences, str) else list(sentences)
-        check_texts(texts, "sentences", allow_empty=True, error=EmbeddingError)
+        texts = as_texts(sentences)
         for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise EmbeddingError(f"{name} must be at least 1, got {value}")
         prompt = find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt)
         if device is not None:
             self.to(device)
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluation_mode(self):
             embeddings = embed(self, texts, prompt, batch_tokens, batch_size, show_progress_bar=show_progress_bar)
-        finally:
-            self.train(was_training)
+        if self.truncate_dim is not None:
+            embeddings = embeddings[:, : self.truncate_dim]
         if normalize_embeddings:
             embeddings = F.normalize(embeddings, dim=1)
         result = embeddings if convert_to_tensor or not convert_to_numpy else embeddings.float().cpu().numpy()
@@ -319,6 +336,7 @@ class SentenceTransformer(nn.Sequential):
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity_fn_name=self.similarity_fn_name,
+            truncate_dim=self.truncate_dim,
             label_names=self.label_names,
             training_record=self.training_record,
         )

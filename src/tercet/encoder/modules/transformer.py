@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils.import_utils import is_peft_available
 
+from tercet._display import truncate
 from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
+from tercet._texts import check_texts
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import Module
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
 from tercet.encoder.packing.packing import Packing, pack
 from tercet.encoder.packing.self_check import PROBE_SENTENCES, autocast_dtype, find_packing_problem
-from tercet.errors import ModelError
+from tercet.encoder.pretrained import load_pretrained
+from tercet.encoder.pretrained.tokenizer import check_ids_fit, embedding_rows
+from tercet.encoder.threads import tokenizer_lock
+from tercet.errors import EmbeddingError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,9 @@ class Transformer(Module):
             self-check succeeds; else they are padded in groups of similar length. False to pad every packed batch to
             its longest sentence.
         max_seq_length: the maximum number of tokens that is in force; None if there is no limit.
+
+    Raises:
+        ModelError: `max_seq_length` is not an integer, or leaves no room for a word beside the special tokens.
     """
 
     def __init__(
@@ -65,9 +71,10 @@ class Transformer(Module):
         self.tokenizer = tokenizer
         self.do_lower_case = do_lower_case
         requested = tokenizer.model_max_length if max_seq_length is None else max_seq_length
+        _check_length(requested)
         limits = [requested, position_limit(auto_model.config)]
         plausible = [limit for limit in limits if limit is not None and limit < _MAX_PLAUSIBLE_LENGTH]
-        self.max_seq_length: int | None = min(plausible) if plausible else None
+        self.max_seq_length = min(plausible) if plausible else None
         self.packing = True
         self._self_checks: tuple[Any, dict[Any, bool]] = (auto_model, {})
         accepted = inspect.signature(auto_model.forward).parameters
@@ -85,24 +92,44 @@ class Transformer(Module):
             hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
 
         Raises:
-            ModelError: the model is an encoder-decoder, it is a peft adapter and peft is not installed, or a JSON file
-                is invalid. Errors of `transformers`, such as OSError for missing weights, are passed on.
+            ModelError: the model cannot be loaded, or a check of `tercet.encoder.pretrained` fails.
         """
-        common: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-        common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
-        model_kwargs = {"dtype": torch.float32, **(hub.get("model_kwargs") or {})}
-        config = AutoConfig.from_pretrained(_base_model(name_or_folder), **common, **(hub.get("config_kwargs") or {}))
-        if getattr(config, "is_encoder_decoder", False):
-            raise ModelError(
-                f"{name_or_folder} is an encoder-decoder ({config.model_type}), which is not supported; use an encoder"
-            )
-        auto_model = AutoModel.from_pretrained(
-            name_or_folder, config=config, use_safetensors=True, **common, **model_kwargs
-        )
-        tokenizer = AutoTokenizer.from_pretrained(name_or_folder, **common, **(hub.get("tokenizer_kwargs") or {}))
+        auto_model, tokenizer = load_pretrained(name_or_folder, trust_remote_code=trust_remote_code, **hub)
         settings_file = settings_folder / "sentence_bert_config.json" if settings_folder else None
         settings = read_json(settings_file) if settings_file is not None and settings_file.exists() else {}
-        return cls(auto_model, tokenizer, settings.get("max_seq_length"), settings.get("do_lower_case", False))
+        lower = settings.get("do_lower_case") or False
+        if not isinstance(lower, bool):
+            raise ModelError(f"{settings_file}: do_lower_case must be true or false, got {lower!r}")
+        try:
+            return cls(auto_model, tokenizer, settings.get("max_seq_length"), lower)
+        except ModelError as error:
+            raise ModelError(f"cannot use the model in {settings_folder or name_or_folder}: {error}") from None
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """The maximum number of tokens of a sentence, including special tokens; None if there is no limit.
+
+        Setting it raises a `ModelError` for a value that is not an integer, leaves no room for a word, or is above the
+        number of positions of the model.
+        """
+        return self._max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int | None) -> None:
+        if value is not None:
+            _check_length(value)
+            special = self.tokenizer.num_special_tokens_to_add()
+            if value <= special:
+                raise ModelError(
+                    f"max_seq_length is {value}, but each sentence has {special} special tokens, so that no word would "
+                    "be left; choose a larger value"
+                )
+            positions = position_limit(self.auto_model.config)
+            if positions is not None and value > positions:
+                raise ModelError(
+                    f"max_seq_length is {value}, but this model has {positions} positions; set at most that"
+                )
+        self._max_seq_length = value
 
     @property
     def hidden_size(self) -> int:
@@ -127,12 +154,34 @@ class Transformer(Module):
         """Return the number of tokens of each text, including special tokens, before truncation."""
         if not texts:
             return []
-        ids = self.tokenizer(self._normalize_case(texts), return_attention_mask=False)["input_ids"]
+        ids = self._call_tokenizer(texts, return_attention_mask=False)["input_ids"]
         return [len(sentence) for sentence in ids]
+
+    def check_prompt(self, prompt: str) -> None:
+        """Raise `ModelError` if a prompt leaves no room for a word within `max_seq_length`."""
+        if prompt and self.max_seq_length is not None:
+            (count,) = self.token_counts([prompt])
+            if count >= self.max_seq_length:
+                raise ModelError(
+                    f"the prompt {truncate(prompt, 60)!r} has {count} tokens with the special tokens, and "
+                    f"max_seq_length is {self.max_seq_length}, so that no word of a sentence would be left; shorten the prompt"
+                )
 
     def _tokenize(self, texts: list[str], **options: Any) -> Any:
         truncation = {"truncation": self.max_seq_length is not None, "max_length": self.max_seq_length}
-        return self.tokenizer(self._normalize_case(texts), **truncation, **options)
+        return self._call_tokenizer(texts, **truncation, **options)
+
+    def _call_tokenizer(self, texts: list[str], **options: Any) -> Any:
+        """Tokenize texts. One thread at a time does so, because truncation and padding are state of the tokenizer."""
+        rows = embedding_rows(self.auto_model)
+        if rows is not None:
+            check_ids_fit(self.tokenizer, rows)
+        try:
+            with tokenizer_lock(self.tokenizer):
+                return self.tokenizer(self._normalize_case(texts), **options)
+        except TypeError:  # The tokenizer does not say which text it cannot read.
+            check_texts(texts, "texts", allow_empty=True, error=EmbeddingError)
+            raise
 
     def _normalize_case(self, texts: list[str]) -> list[str]:
         return [text.lower() for text in texts] if self.do_lower_case else texts
@@ -237,11 +286,8 @@ class Transformer(Module):
         )
 
 
-def _base_model(name_or_folder: str) -> str:
-    """Return the base model of a folder that has a peft adapter and no config.json; return any other name unchanged."""
-    adapter = Path(name_or_folder) / "adapter_config.json"
-    if not adapter.exists() or (Path(name_or_folder) / "config.json").exists():
-        return name_or_folder
-    if not is_peft_available():
-        raise ModelError(f"{name_or_folder} contains a peft adapter; run pip install peft to load it")
-    return str(read_json(adapter)["base_model_name_or_path"])
+def _check_length(value: object) -> None:
+    """Raise `ModelError` unless a length is a positive integer. A huge float, such as 1e30, means no limit."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and value < _MAX_PLAUSIBLE_LENGTH) or not value >= 1:  # type: ignore[operator]
+        raise ModelError(f"max_seq_length must be a positive integer, or None for no limit; got {value!r}")

@@ -5,17 +5,17 @@ each new device type, precision or maximum length. A model that fails the check 
 but its embeddings are correct.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from textwrap import shorten
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tercet.encoder.features import Features
 from tercet.encoder.packing.architectures import run_packed
 from tercet.encoder.packing.packing import Packing
+from tercet.encoder.threads import evaluation_mode
 
 # The lengths cover three cases: no words, short sentences that share a row of attention, and a sentence that does not
 # share a row.
@@ -46,7 +46,7 @@ def find_packing_problem(
     """
     input_ids, packing = features["input_ids"], features["packing"]
     attention_before = auto_model.config._attn_implementation
-    with torch.no_grad(), _evaluation_mode(auto_model):
+    with torch.no_grad(), evaluation_mode(auto_model):
         padded = run_padded(input_ids, packing).cpu().double()
         try:
             packed = run_packed(auto_model, input_ids, packing)
@@ -69,15 +69,3 @@ def find_packing_problem(
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Return the dtype of autocast on a device, or None if autocast is off."""
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Set the model to evaluation mode while the block runs, then restore the mode of each module."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -1,0 +1,199 @@
+"""Read a model directory: its modules and its settings, checked as a whole.
+
+`tercet.encoder.storage` describes the files and writes them. The layouts of sentence-transformers 3.x to 6.x are read.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from torch import nn
+
+from tercet._files import read_json, read_json_value
+from tercet._texts import has_lone_surrogate
+from tercet.encoder.hub import find_folder
+from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
+from tercet.encoder.pretrained import check_finite, loading_errors
+from tercet.encoder.pretrained.files import check_regular_files
+from tercet.encoder.similarity import check_name
+from tercet.encoder.storage import ModelSettings
+from tercet.errors import ModelError, listed
+from tercet.records import TrainingRecord
+
+_MODULES: dict[str, Any] = {kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize)}
+
+
+def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], ModelSettings]:
+    """Load the modules and settings of a model from a folder or the hub.
+
+    A model without `modules.json` is loaded as a Transformer with mean pooling.
+
+    Args:
+        hub: `trust_remote_code` and the arguments in `tercet.encoder.hub.HUB_ARGUMENTS`.
+
+    Raises:
+        ModelError: the model is not found, a file is missing or invalid, a module is not supported, or the parts of the
+            model do not fit together.
+    """
+    with loading_errors(f"load the model {name_or_folder}"):
+        folder = find_folder(name_or_folder, **hub)
+        check_regular_files(folder)
+        if not (folder / "modules.json").exists():
+            transformer = _load_transformer(_with_weights(folder, name_or_folder), None, hub)
+            return [transformer, Pooling(transformer.hidden_size, "mean")], ModelSettings()
+        settings = _load_settings(folder)
+        modules = [_load_module(folder, entry, hub) for entry in _module_entries(folder)]
+        check_dimensions(modules, str(folder / "modules.json"))
+        return modules, settings
+
+
+def check_dimensions(modules: Sequence[nn.Module], place: str = "the model") -> None:
+    """Raise `ModelError` if a module does not take the dimension that the module before it returns.
+
+    A module of another class may return any dimension, so the module after it is not checked.
+    """
+    dimension: int | None = None
+    for number, module in enumerate(modules):
+        expected = {Pooling: "hidden_size", Dense: "in_features"}.get(type(module))
+        if expected is not None and dimension is not None:
+            found = module.hidden_size if isinstance(module, Pooling) else module.linear.in_features  # type: ignore[union-attr]
+            if found != dimension:
+                field = "word_embedding_dimension" if isinstance(module, Pooling) else expected
+                raise ModelError(
+                    f"{place}: module {number} ({type(module).__name__}) has {field} {found}, but the module before it "
+                    f"returns vectors of {dimension}"
+                )
+        if isinstance(module, Transformer):
+            dimension = module.hidden_size
+        elif isinstance(module, (Pooling, Dense)):
+            dimension = module.output_size
+        elif not isinstance(module, Normalize):
+            dimension = None
+
+
+def _module_entries(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "modules.json"
+    entries = read_json_value(path)
+    if not isinstance(entries, list) or not entries or not all(map(_is_entry, entries)):
+        raise ModelError(f"{path} must contain a non-empty list of modules, each with idx, path and type")
+    entries = sorted(entries, key=lambda entry: entry["idx"])
+    kinds = []
+    for entry in entries:
+        package, _, kind = entry["type"].rpartition(".")
+        if kind not in _MODULES or package.partition(".")[0] != "sentence_transformers":
+            raise ModelError(
+                f"{path} has a module of type {entry['type']}; supported are {listed(_MODULES)} of the package "
+                "sentence_transformers"
+            )
+        parts = PurePosixPath(entry["path"].replace("\\", "/")).parts
+        if ".." in parts or PurePosixPath(entry["path"]).is_absolute() or Path(entry["path"]).is_absolute():
+            raise ModelError(f"{path} has the path {entry['path']!r}, which is outside of the folder; copy the files")
+        kinds.append(kind)
+    if kinds[0] != "Transformer":
+        raise ModelError(f"the first module in {path} must be a Transformer, but its type is {entries[0]['type']}")
+    if "Transformer" in kinds[1:]:
+        raise ModelError(f"{path} has several modules of type Transformer; only the first module may be one")
+    if "Pooling" not in kinds:
+        raise ModelError(f"{path} has no module of type Pooling, so that the model has no sentence embedding")
+    return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("idx"), (int, float))
+        and math.isfinite(entry["idx"])
+        and isinstance(entry.get("path"), str)
+        and isinstance(entry.get("type"), str)
+    )
+
+
+def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn.Module:
+    kind, home = entry["type"].rpartition(".")[2], folder / entry["path"]
+    if kind == "Transformer":
+        return _load_transformer(str(home), home, hub)
+    if home.is_dir():
+        check_regular_files(home)
+    with loading_errors(f"create the {kind} module that {home / 'config.json'} describes"):
+        module: nn.Module = _MODULES[kind].load(home)
+    check_finite(module, str(home))
+    return module
+
+
+def _with_weights(folder: Path, name: str) -> str:
+    """Return the local folder, or the name of the model on the hub if the downloaded folder has no safetensors weights.
+
+    For a name, `transformers` looks on the hub for weights that were converted to safetensors.
+    """
+    is_remote = not Path(name).expanduser().is_dir()
+    return name if is_remote and not list(folder.glob("*.safetensors")) else str(folder)
+
+
+def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, Any]) -> Transformer:
+    # `find_folder` has already used the arguments of the hub. A local folder needs none of them.
+    remote = () if not Path(source).is_dir() else ("revision",)
+    options = {key: value for key, value in hub.items() if key not in remote}
+    with loading_errors(f"load an encoder from {source}"):
+        return Transformer.load(source, settings_folder, **options)
+
+
+def _load_settings(folder: Path) -> ModelSettings:
+    config_file, own_file = folder / "config_sentence_transformers.json", folder / "tercet.json"
+    config, own = (read_json(path) if path.exists() else {} for path in (config_file, own_file))
+    prompts = config.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise ModelError(f"{config_file}: prompts must be a JSON object, got {prompts!r}")
+    try:
+        check_prompts(prompts, config.get("default_prompt_name"))
+        similarity = own.get("similarity_fn_name") or config.get("similarity_fn_name")
+        if similarity is not None:
+            check_name(similarity)
+        check_truncate_dim(config.get("truncate_dim"))
+    except ModelError as error:
+        raise ModelError(f"{config_file}: {error}") from None
+    label_names = own.get("label_names")
+    if label_names is not None and not (isinstance(label_names, list) and all(isinstance(n, str) for n in label_names)):
+        raise ModelError(f"{own_file}: label_names must be a list of strings, got {label_names!r}")
+    return ModelSettings(
+        prompts=prompts,
+        default_prompt_name=config.get("default_prompt_name"),
+        similarity_fn_name=similarity,
+        truncate_dim=config.get("truncate_dim"),
+        label_names=label_names,
+        training_record=_training_record(own.get("training"), own_file),
+    )
+
+
+def check_prompts(prompts: dict[str, Any], default_prompt_name: object) -> None:
+    """Raise `ModelError` if a prompt is not a string, or no prompt is called `default_prompt_name`."""
+    for name, prompt in prompts.items():
+        if not isinstance(name, str) or not isinstance(prompt, str):
+            raise ModelError(f"the prompt {name!r} must be a string, got {prompt!r}")
+        if has_lone_surrogate(prompt):
+            raise ModelError(f"the prompt {name!r} contains a lone surrogate (half of a character); remove it")
+    if default_prompt_name is not None and (
+        not isinstance(default_prompt_name, str) or default_prompt_name not in prompts
+    ):
+        raise ModelError(
+            f"default_prompt_name is {default_prompt_name!r}, but the prompts of this model are: "
+            f"{listed(prompts) or 'none'}"
+        )
+
+
+def check_truncate_dim(value: object) -> None:
+    """Raise `ModelError` unless `truncate_dim` is None or a positive integer."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ModelError(f"truncate_dim must be a positive integer or None, got {value!r}")
+
+
+def _training_record(content: Any, path: Path) -> TrainingRecord | None:
+    if not content:
+        return None
+    tables = ("loss_settings", "data", "settings", "before", "after")
+    if not isinstance(content, dict) or not isinstance(content.get("loss"), str):
+        raise ModelError(f"{path}: the field 'training' must be a JSON object with the field 'loss'")
+    for name in tables:
+        if not isinstance(content.get(name, {}), (dict, type(None))):
+            raise ModelError(f"{path}: the field {name!r} of 'training' must be a JSON object")
+    return TrainingRecord.from_dict({**content, **{name: content.get(name) or {} for name in tables[:3]}})
