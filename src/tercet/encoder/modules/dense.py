@@ -11,6 +11,7 @@ from torch import nn
 from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import Module, check_dimension
+from tercet.encoder.pretrained.files import read_header
 from tercet.errors import ModelError
 
 _WEIGHTS = "model.safetensors"
@@ -59,10 +60,16 @@ class Dense(Module):
                 "output is not sentence_embedding; neither is supported"
             )
         activation = _load_activation(config.get("activation_function", "torch.nn.modules.activation.Tanh"), folder)
-        dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
         path = folder / _WEIGHTS
         if not path.exists():
             raise ModelError(f"{folder} has no {_WEIGHTS}; only safetensors weights are read")
+        sizes, shape = [config["out_features"], config["in_features"]], read_header(path).get("linear.weight")
+        if shape is not None and shape != sizes:  # The sizes of a huge layer are compared before it is created.
+            raise ModelError(
+                f"the weights in {path} do not match config.json in the same folder: linear.weight has the size "
+                f"{shape}, but out_features and in_features are {sizes}"
+            )
+        dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
         try:
             dense.load_state_dict(load_file(path))
         except SafetensorError as error:

@@ -10,7 +10,7 @@ from torch import Tensor
 from tercet._files import read_json, write_json
 from tercet.distances import at_least_float32
 from tercet.encoder.features import Features
-from tercet.encoder.modules.base import Module
+from tercet.encoder.modules.base import Module, check_dimension
 from tercet.encoder.packing.packing import Packing
 from tercet.errors import ModelError, listed
 
@@ -30,7 +30,7 @@ class Pooling(Module):
         include_prompt: whether the tokens of the prompt are pooled, too.
 
     Raises:
-        ModelError: a mode is not in `MODES`, or the list is empty.
+        ModelError: a mode is not in `MODES`, the list is empty, or `hidden_size` is not a positive integer.
     """
 
     # The modes; the value is the field in `config.json`.
@@ -45,6 +45,7 @@ class Pooling(Module):
 
     def __init__(self, hidden_size: int, mode: str | list[str] = "mean", include_prompt: bool = True) -> None:
         super().__init__()
+        check_dimension("hidden_size", hidden_size)
         modes = [mode] if isinstance(mode, str) else list(mode)
         modes = ["mean_sqrt_len_tokens" if name == "mean_sqrt_len" else name for name in modes]
         unknown = [name for name in modes if name not in self.MODES]
@@ -70,12 +71,15 @@ class Pooling(Module):
                 f"{folder / 'config.json'}: word_embedding_dimension (or embedding_dimension) must be an integer, "
                 f"got {size!r}"
             )
+        include_prompt = config.get("include_prompt", True)
+        if not isinstance(include_prompt, bool):
+            raise ModelError(f"{folder / 'config.json'}: include_prompt must be true or false, got {include_prompt!r}")
         modes = config.get("pooling_mode")
         if modes is None:
             switches = cls.MODES | cls._UNSUPPORTED
             modes = [mode for mode, switch in switches.items() if config.get(switch)] or "mean"
         try:
-            return cls(size, modes, config.get("include_prompt", True))
+            return cls(size, modes, include_prompt)
         except ModelError as error:
             raise ModelError(f"{folder / 'config.json'}: {error}") from None
 

@@ -164,7 +164,7 @@ class Transformer(Module):
             if count >= self.max_seq_length:
                 raise ModelError(
                     f"the prompt {truncate(prompt, 60)!r} has {count} tokens with the special tokens, and "
-                    f"max_seq_length is {self.max_seq_length}, so that no word of a sentence would be left; shorten the prompt"
+                    f"max_seq_length is {self.max_seq_length}, so that no word would be left; shorten the prompt"
                 )
 
     def _tokenize(self, texts: list[str], **options: Any) -> Any:

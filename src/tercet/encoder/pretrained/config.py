@@ -8,7 +8,9 @@ from typing import Any
 from tercet.errors import ModelError
 
 # Sizes that are a dimension of some weight, so none is above the largest dimension in the file.
-_DIMENSIONS = ("hidden_size", "vocab_size", "intermediate_size", "type_vocab_size", "embedding_size")
+_DIMENSIONS = ("hidden_size", "intermediate_size", "type_vocab_size", "embedding_size")
+# The vocabulary may be larger than the weights if its embeddings are missing, which has a better message.
+_MAX_VOCABULARY = 2_000_000
 # Architectures that share weights have more layers than tensors. The deepest published encoders have fewer than this.
 _MAX_SHARED_LAYERS = 256
 # Positions need no weights in models with rotary embeddings, but their number may become the length of a buffer.
@@ -39,9 +41,9 @@ def check_sizes(config: Any, shapes: dict[str, list[int]] | None, place: str) ->
     if layers > max(len(shapes), _MAX_SHARED_LAYERS):
         raise ModelError(f"{place}: num_hidden_layers is {layers:,}, but the file of the weights has {len(shapes):,}")
     largest = max((size for shape in shapes.values() for size in shape), default=0)
-    for name in _DIMENSIONS:
+    for name in (*_DIMENSIONS, "vocab_size"):
         value = getattr(config, name, None)
-        if isinstance(value, int) and value > largest:
+        if isinstance(value, int) and value > (largest if name in _DIMENSIONS else max(largest, _MAX_VOCABULARY)):
             raise ModelError(
                 f"{place}: {name} is {value:,}, but the largest dimension of any weight in the file is {largest:,}"
             )
