@@ -20,8 +20,10 @@ class WarningKind(str, Enum):
 
     Attributes:
         UNREACHABLE_MARGIN: the margin is not below the largest possible distance, so no triplet can satisfy it.
+        SMALL_MARGIN: the margin is far below the distances of the first batch, so few or no triplets are active.
         NO_TRIPLET: a batch contains no triplet.
         INACTIVE_TRIPLETS: no mined triplet has a loss above 0 any more, so the model no longer learns.
+        NOTHING_LEARNED: the run has ended without one active triplet, or with the weights that it started with.
         COLLAPSE: all embeddings have moved to nearly the same point.
         LABELS_NOT_SEPARATED: the anchors are about as far from the positives as from the negatives.
         PACKING_DISABLED: the model cannot run on packed batches.
@@ -30,8 +32,10 @@ class WarningKind(str, Enum):
     """
 
     UNREACHABLE_MARGIN = "unreachable-margin"
+    SMALL_MARGIN = "small-margin"
     NO_TRIPLET = "no-triplet"
     INACTIVE_TRIPLETS = "inactive-triplets"
+    NOTHING_LEARNED = "nothing-learned"
     COLLAPSE = "collapse"
     LABELS_NOT_SEPARATED = "labels-not-separated"
     PACKING_DISABLED = "packing-disabled"

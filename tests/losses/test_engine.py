@@ -171,6 +171,71 @@ def test_ragged_groups_at_every_block_size(labels, name, distance):
         assert_same(got, wanted, 1e-10)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rows", [1, 2, 256])
+def test_rows_of_zeros_have_the_cosine_distance_1_to_each_other(name, rows, monkeypatch):
+    small = torch.tensor([[0.0, 0], [0, 0], [1, 0], [1, 0], [0, 1]]), torch.tensor([0, 0, 1, 1, 2])
+    large = torch.randn(300, 8, generator=torch.Generator().manual_seed(0)), torch.arange(300) % 70
+    large[0][[3, 73]] = 0
+    for x, labels in (small, large):
+        for chunk in (matrix_product_source.PAIRS_PER_CHUNK, 0):  # 0 computes blocks with close pairs from differences
+            monkeypatch.setattr(matrix_product_source, "PAIRS_PER_CHUNK", chunk or 1)
+            monkeypatch.setattr(matrix_product_source, "MAX_CLOSE_FRACTION", 1 / 8 if chunk else 0.0)
+            got = engine.batch_loss(x, labels, miner_of(name, 0.3), "cosine", block_rows=rows)[0]
+            assert got.item() == pytest.approx(dense(name, x, labels, 0.3, "cosine").item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("rows", [1, 3, 256])
+def test_anchors_that_are_no_candidates(name, distance, rows):
+    """The loss of anchors without a column of their own is that of all their pairs; other anchors skip themselves."""
+    random = torch.Generator().manual_seed(5)
+    for trial in range(30):
+        candidates = torch.randn(9, 4, dtype=torch.float64, generator=random)
+        labels = torch.randint(0, 3, (9,), generator=random)
+        own = torch.where(torch.rand(9, generator=random) < 0.5, torch.arange(9), -1)
+        strangers = torch.randn(9, 4, dtype=torch.float64, generator=random)
+        anchors = torch.where((own >= 0).unsqueeze(1), candidates, strangers)
+        if trial % 2:
+            anchors[own < 0] = candidates[own < 0]  # a stranger that equals a candidate
+        x = [anchors.requires_grad_(), candidates.requires_grad_()]
+        anchor_labels = torch.where(own >= 0, labels, torch.randint(0, 4, (9,), generator=random))
+        got = engine.batch_loss(
+            x[1],
+            labels,
+            miner_of(name, 0.4),
+            distance,
+            anchors=engine.Anchors(x[0], anchor_labels, own),
+            block_rows=rows,
+        )[0]
+        wanted = strangers_by_loops(name, x[0], anchor_labels, own, x[1], labels, distance)
+        assert got.item() == pytest.approx(wanted.item(), abs=1e-9)
+        if not trial % 2:
+            for one, other in zip(torch.autograd.grad(got, x), torch.autograd.grad(wanted, x), strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
+
+
+def strangers_by_loops(name, anchors, anchor_labels, own, candidates, labels, distance) -> Tensor:
+    """The losses by their formulas, with anchors apart from the candidates and a margin of 0.4."""
+    d, terms = distances.matrix(anchors, candidates, distance), []
+    for a in range(len(anchors)):
+        positives = [d[a, p] for p in range(len(labels)) if labels[p] == anchor_labels[a] and p != own[a]]
+        negatives = [d[a, n] for n in range(len(labels)) if labels[n] != anchor_labels[a]]
+        if not positives or not negatives:
+            continue
+        if name in ("hard", "soft"):
+            gap = max(positives) - min(negatives)
+            terms.append(torch.nn.functional.softplus(gap) if name == "soft" else (gap + 0.4).relu())
+        elif name == "all":
+            terms += [p - n + 0.4 for p in positives for n in negatives if p - n + 0.4 > 0]
+        else:
+            for p in positives:
+                farther = [n for n in negatives if n > p]
+                terms.append((p - (min(farther) if farther else max(negatives)) + 0.4).relu())
+    return torch.stack(terms).mean() if terms else d.sum() * 0
+
+
 def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distances.DistanceLike) -> Tensor:
     """The loops again, with tensors of all triplets, for batches for which loops take too long."""
     d = distances.matrix(x, x, distance)

@@ -5,7 +5,7 @@ import torch
 from sentence_transformers.sentence_transformer import losses as peer
 
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
+from tercet.losses import functional, miners
 from tests.losses.helpers import VARIANTS, gradient, healthy_batch
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
@@ -112,10 +112,89 @@ def test_labels_may_be_strings_or_any_integers(variant):
         assert variant.value(x, labels.to(dtype)) == expected
     assert variant.value(x, labels * -(2**40)) == expected
     assert variant.value(x, list(labels)) == variant.value(x, labels.numpy()) == expected
-    with pytest.raises(EmbeddingError, match="all strings, one per sentence; got labels of type 'NoneType'"):
+    with pytest.raises(EmbeddingError, match=r"labels, row 0: the label is missing \(None\)"):
         variant.value(x, [None] * len(x))
-    with pytest.raises(EmbeddingError, match="one per sentence; got labels of type 'int', 'str'"):
+    with pytest.raises(EmbeddingError, match="labels, row 1: the label 'a' is a string, but that of the first row is"):
         variant.value(x, [0, *["a"] * (len(x) - 1)])
+
+
+@every_variant
+def test_embeddings_may_be_an_array_or_nested_lists(variant):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    expected = variant.value(x, labels)
+    assert variant.value(x.numpy(), labels) == variant.value(list(x), labels) == expected
+    assert variant.value(x.tolist(), labels).item() == pytest.approx(expected.item(), rel=1e-5)
+    with pytest.raises(EmbeddingError, match="rows of numbers of the same length; got list"):
+        variant.value([[1.0], [1.0, 2.0]], [0, 0])
+
+
+@every_variant
+@pytest.mark.parametrize("distance", ["euclidean", "cosine", "manhattan"])
+@pytest.mark.parametrize("scale", [1e38, 1e25, 1e19])
+def test_embeddings_whose_squares_overflow_are_refused(variant, distance, scale):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    with pytest.raises(EmbeddingError, match=r"values too large in row\(s\) 0, 1"):
+        variant.value(x * scale, labels, distance=distance)
+
+
+@every_variant
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e-22), (torch.float32, 1e-40), (torch.float16, 1e-6)])
+def test_rows_that_are_too_short_for_a_direction_are_refused(variant, dtype, scale):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    with pytest.raises(EmbeddingError, match=r"values too small in row\(s\) 0, 1"):
+        variant.value((x * scale).to(dtype), labels, distance="cosine")
+
+
+@every_variant
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e16])
+def test_large_and_small_embeddings_have_finite_gradients(variant, distance, scale):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    x = (x * scale).requires_grad_()
+    loss = variant.value(x, labels, distance=distance)
+    assert loss.isfinite()
+    assert gradient(loss, x).isfinite().all()
+
+
+@every_variant
+def test_function_transforms_are_refused(variant):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    for transform in (torch.func.grad, torch.func.jacrev, torch.func.vmap):
+        argument = x.unsqueeze(0) if transform is torch.func.vmap else x
+        with pytest.raises(EmbeddingError, match=r"do not support torch.func \(grad, vmap, jacrev\)"):
+            transform(lambda x: variant.value(x, labels))(argument)
+
+
+def test_the_triplet_loss_works_in_function_transforms():
+    torch.manual_seed(0)
+    triplet = torch.randn(3, 4, 8)
+    value = lambda x: functional.triplet_loss(x, triplet[1], triplet[2])  # noqa: E731
+    x = triplet[0].clone().requires_grad_()
+    torch.testing.assert_close(torch.func.grad(value)(triplet[0]), gradient(value(x), x))
+    assert torch.func.vmap(value)(triplet[:1]).shape == (1,)
+
+
+@pytest.mark.parametrize("margin", [float("nan"), float("inf"), -1, "0.3", None, True, 1e30])
+def test_a_margin_must_be_a_finite_number_of_at_least_0(margin):
+    x, labels = healthy_batch(5, torch.float32)
+    x = x.detach()
+    calls = [
+        lambda: functional.batch_all_triplet_loss(x, labels, margin=margin),
+        lambda: functional.batch_hard_triplet_loss(x, labels, margin=margin),
+        lambda: functional.batch_semi_hard_triplet_loss(x, labels, margin=margin),
+        lambda: functional.triplet_loss(x, x, x, margin=margin),
+        lambda: miners.all_triplets(margin),
+        lambda: miners.semi_hard(margin),
+        lambda: miners.hard(margin),
+    ]
+    for call in calls:
+        with pytest.raises(EmbeddingError, match="the margin must be"):
+            call()
 
 
 def test_semi_hard_takes_a_strictly_farther_negative():

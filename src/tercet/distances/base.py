@@ -23,6 +23,8 @@ class Distance(ABC):
         scales_with_norm: whether the distance grows if all embeddings are multiplied by a factor above 1.
         non_negative: whether the distance is at least 0 for every pair. If this is so, set it to True: semi-hard mining
             then uses a faster search, which gives wrong results for distances below 0.
+        normalizes: whether the distance scales the embeddings to length 1, as the cosine distance does. A row that is
+            too short for its dtype is then an error.
 
     Example:
         >>> import math, torch
@@ -46,6 +48,7 @@ class Distance(ABC):
     name: str
     scales_with_norm: bool = True
     non_negative: bool = False
+    normalizes: bool = False
 
     @abstractmethod
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class CosineDistance(MatrixProductDistance):
     name = "cosine"
     scales_with_norm = False
     half_squared = True
+    normalizes = True
 
     def points(self, x: Tensor) -> Tensor:
         """Return the embeddings, scaled to length 1."""

@@ -32,8 +32,8 @@ class Points:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x`, converted to float32 if it is float16 or bfloat16."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    """Return `x`, converted to float32 unless it is float32 or float64."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def unit_rows(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ d(a,p) + margin ≤ d(a,n).
 reference.py            the batch losses as plain loops: read this first
 functional.py           the losses as functions of tensors
 modules.py              the losses as `nn.Module` classes, and their base classes
+margins.py              a margin compared with the distances of embeddings
 miners.py               the selection of triplets in a batch
 cross_batch_memory.py   embeddings of past batches as additional candidates
 _engine/                distances and gradients, computed block by block (private)

@@ -8,26 +8,28 @@ An anchor counts in a batch loss if the batch contains a positive (another sente
 (a sentence with another label). If no anchor counts, the loss and its gradient are 0. If every anchor counts, the loss
 and its gradient are the same as in sentence-transformers.
 
-The losses raise `EmbeddingError` if a shape is invalid, an embedding contains NaN or infinity, the labels are invalid
-(see `as_label_tensor`), or the distance is unknown. The batch losses compute the distances block by block, so memory
-grows linearly with the batch size. With a distance function it grows with the square, because the complete distance
-matrix and its autograd graph are kept. The batch losses cannot be differentiated twice. `tercet.losses.reference` has
-the same losses as plain loops.
+The losses raise `EmbeddingError` if a shape is invalid, an embedding contains NaN, infinity or a value whose square
+does not fit in its dtype (see `tercet.distances.check_norms`), the labels are invalid (see `as_label_tensor`), the
+margin is not a finite number of at least 0, or the distance is unknown. Embeddings may also be arrays or nested lists.
+The batch losses compute the distances block by block, so memory grows linearly with the batch size. With a distance
+function it grows with the square, because the complete distance matrix and its autograd graph are kept. The batch
+losses cannot be differentiated twice, nor with `torch.func`. `tercet.losses.reference` has the same losses as plain
+loops.
 """
 
-import math
-import operator
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn import functional as F
 
 from tercet import distances
-from tercet.distances import DistanceLike
-from tercet.errors import EmbeddingError, listed
+from tercet._labels import plain_labels
+from tercet._numbers import check_margin
+from tercet.distances import Distance, DistanceLike, as_embeddings, check_norms, get_distance
+from tercet.errors import EmbeddingError
 from tercet.losses import miners
 from tercet.losses._engine import engine
 from tercet.losses._engine.stats import LossStats
@@ -47,6 +49,8 @@ __all__ = [
 
 Labels = Tensor | Sequence[int] | Sequence[str]
 
+_ADVICE = " of the batch; use a lower learning rate, clip gradients, or train in float32 or bfloat16"
+
 
 def triplet_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, *, margin: float = 5.0, distance: DistanceLike = "euclidean"
@@ -63,13 +67,14 @@ def triplet_loss(
         >>> functional.triplet_loss(anchor, positive, negative, margin=5.0)
         tensor(3.)
     """
+    margin, metric = check_margin(margin), get_distance(distance)
+    parts = {"anchor": anchor, "positive": positive, "negative": negative}
+    anchor, positive, negative = (_check_embeddings(part, metric, name) for name, part in parts.items())
     if not anchor.shape == positive.shape == negative.shape:
         shapes = ", ".join(str(tuple(part.shape)) for part in (anchor, positive, negative))
         raise EmbeddingError(f"anchor, positive and negative need the same shape (batch, dim), got {shapes}")
-    for name, part in (("anchor", anchor), ("positive", positive), ("negative", negative)):
-        _check_embeddings(part, name)
-    hinge = F.relu(distances.pairs(anchor, positive, distance) - distances.pairs(anchor, negative, distance) + margin)
-    return hinge.mean()
+    to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
+    return F.relu(to_positive - to_negative + margin).mean()
 
 
 def batch_all_triplet_loss(
@@ -145,7 +150,7 @@ def loss_with_miner(
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute `LossStats`.
     """
-    labels = _check_batch(embeddings, labels)
+    embeddings, labels = _check_batch(embeddings, labels, get_distance(distance))
     anchor_rows = None
     if anchors is not None:
         self_index = torch.arange(len(labels), device=labels.device)[anchors]
@@ -173,42 +178,45 @@ def batch_loss_with_stats(
     return loss, stats
 
 
-def _check_batch(embeddings: Tensor, labels: Labels) -> Tensor:
-    """Return the labels as a tensor. Raise `EmbeddingError` unless embeddings and labels are valid and equally many."""
-    _check_embeddings(embeddings)
+def _check_batch(embeddings: Any, labels: Labels, distance: Distance) -> tuple[Tensor, Tensor]:
+    """Return embeddings and labels as tensors. Raise `EmbeddingError` unless they are valid and equally many."""
+    embeddings = _check_embeddings(embeddings, distance)
+    if is_functorch_wrapped_tensor(embeddings):
+        raise EmbeddingError(
+            "the batch losses do not support torch.func (grad, vmap, jacrev), because their gradient is computed "
+            "together with the loss; use loss.backward() or torch.autograd.grad, or tercet.losses.reference"
+        )
     labels = as_label_tensor(labels, embeddings.device)
     if labels.shape[0] != embeddings.shape[0]:
         raise EmbeddingError(f"got {len(embeddings)} embeddings and {len(labels)} labels; pass one label per embedding")
-    return labels
+    return embeddings, labels
 
 
-def as_label_tensor(labels: Labels, device: torch.device | str = "cpu") -> Tensor:
+def as_label_tensor(labels: Any, device: torch.device | str = "cpu") -> Tensor:
     """Return labels as an int64 tensor `(batch,)`.
 
     Integers keep their values; booleans become 0 and 1. Strings are numbered from 0 in the order of their first
-    occurrence. A tensor is flattened.
+    occurrence.
+
+    Args:
+        labels: one label per row, in a list, a tensor, an array or a pandas `Series`.
+        device: the device of the result.
 
     Raises:
-        EmbeddingError: the labels are neither all integers nor all strings, or an integer in a sequence does not fit in
-            int64.
+        EmbeddingError: the labels are neither all integers nor all strings, one is missing, or an integer does not fit
+            in int64. The message names the row.
     """
-    if not isinstance(labels, Tensor):
-        values = list(labels)
-        if values and all(isinstance(label, str) for label in values):
-            numbers = {label: number for number, label in enumerate(dict.fromkeys(values))}
-            values = [numbers[label] for label in values]
-        try:
-            labels = torch.as_tensor(
-                np.asarray([int(operator.index(cast(Any, label))) for label in values], dtype=np.int64)
-            )
-        except (TypeError, ValueError, OverflowError):
-            kinds = listed(sorted({type(label).__name__ for label in values}))
-            raise EmbeddingError(
-                f"labels must be all integers (int64) or all strings, one per sentence; got labels of type {kinds}"
-            ) from None
-    if labels.dtype.is_floating_point or labels.dtype.is_complex:
-        raise EmbeddingError(f"labels must be integers or strings, got a tensor with dtype {labels.dtype}")
-    return labels.reshape(-1).to(device=device, dtype=torch.int64)
+    if isinstance(labels, Tensor):
+        if labels.dtype.is_floating_point or labels.dtype.is_complex:
+            raise EmbeddingError(f"labels must be integers or strings, got a tensor with dtype {labels.dtype}")
+        if labels.dim() > 1 and labels.numel() != len(labels):
+            raise EmbeddingError(f"labels must have the shape (batch,), got {tuple(labels.shape)}")
+        return labels.reshape(-1).to(device=device, dtype=torch.int64)
+    values = plain_labels(labels)
+    if values and isinstance(values[0], str):
+        label_ids = {label: number for number, label in enumerate(dict.fromkeys(values))}
+        values = [label_ids[label] for label in values]
+    return torch.tensor(values, dtype=torch.int64, device=device)
 
 
 def anchors_with_triplet(labels: Tensor) -> Tensor:
@@ -218,23 +226,13 @@ def anchors_with_triplet(labels: Tensor) -> Tensor:
     return (group_size > 1) & (group_size < len(labels))
 
 
-def _check_embeddings(embeddings: Tensor, name: str = "embeddings") -> None:
-    """Raise `EmbeddingError` unless `embeddings` is a non-empty, finite floating-point tensor `(batch, dim)`."""
-    if embeddings.dim() != 2 or not embeddings.is_floating_point():
-        raise EmbeddingError(
-            f"{name} must be a floating-point tensor (batch, dim), "
-            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}"
-        )
-    if embeddings.shape[0] == 0:
-        raise EmbeddingError(f"{name} must have at least one row, got shape {tuple(embeddings.shape)}")
-    # If the sum is finite, all values are finite; this check takes a tenth of the time of `isfinite`. The sum of finite
-    # values may overflow, so if it is not finite, check every row.
-    if math.isfinite(embeddings.detach().sum()):
-        return
-    finite = embeddings.detach().isfinite().all(dim=1)
-    if not finite.all():
-        rows = listed((~finite).nonzero().flatten().tolist())
-        raise EmbeddingError(
-            f"{name}: NaN or infinite values in row(s) {rows} of the batch; "
-            "use a lower learning rate, clip gradients, or train in float32 or bfloat16"
-        )
+def _check_embeddings(embeddings: Any, distance: Distance, name: str = "embeddings") -> Tensor:
+    """Return embeddings as a floating-point tensor `(batch, dim)` whose distances can be computed.
+
+    Raises:
+        EmbeddingError: see `as_embeddings` and `check_norms`.
+    """
+    rows = as_embeddings(embeddings, name)
+    if not is_functorch_wrapped_tensor(rows):  # its values cannot be read inside `torch.func.vmap`
+        check_norms(rows, distance, name, advice=_ADVICE)
+    return rows

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tercet._numbers import check_margin
 from tercet.losses._engine import kernels
 
 __all__ = ["DistanceBlock", "MinedBlock", "Miner", "all_triplets", "hard", "hard_soft_margin", "semi_hard"]
@@ -90,7 +91,7 @@ class Miner:
 
 def all_triplets(margin: float) -> Miner:
     """Return a miner that selects every triplet. The loss is the mean over those with d(a,p) − d(a,n) + margin > 0."""
-    return Miner(partial(_mine_all, margin=margin), mean_over="active")
+    return Miner(partial(_mine_all, margin=check_margin(margin)), mean_over="active")
 
 
 def semi_hard(margin: float) -> Miner:
@@ -98,11 +99,12 @@ def semi_hard(margin: float) -> Miner:
 
     If there is none, it selects the farthest negative.
     """
-    return Miner(partial(_mine_semi_hard, margin=margin), mean_over="positives")
+    return Miner(partial(_mine_semi_hard, margin=check_margin(margin)), mean_over="positives")
 
 
 def hard(margin: float) -> Miner:
     """Return a miner that selects the farthest positive and the nearest negative of each anchor."""
+    margin = check_margin(margin)
 
     def hinge(gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = F.relu(gap + margin)

@@ -5,10 +5,9 @@ its models; that trainer sets the attribute `model` to the wrapped model. In dis
 the sentences of all processes as one batch.
 """
 
-import math
-import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,12 +17,14 @@ from tercet import distances
 from tercet._distributed import is_first_process, world_size
 from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum, gather_rows, is_distributed_batch
-from tercet.distances import DistanceLike, FunctionDistance, get_distance
+from tercet._numbers import check_margin
+from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners
 from tercet.losses._engine.stats import LossStats
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
+from tercet.losses.margins import batch_distances, describe_misfit, have_unit_length
 from tercet.losses.miners import Miner
 
 __all__ = [
@@ -59,7 +60,8 @@ class BatchHardTripletLossDistanceFunction:
 class BaseLoss(nn.Module):
     """Base class of all losses. Holds the model, the distance and the margin.
 
-    Warns once per run if the margin is not below the largest possible distance.
+    Warns at the first batch of a run if the margin is not below the largest possible distance, or is far below the
+    distances of the batch.
 
     Attributes:
         collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
@@ -81,7 +83,7 @@ class BaseLoss(nn.Module):
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
         get_distance(distance)  # Raises for an unknown name.
         self.distance_metric: DistanceLike = distance
-        self.margin = _check_margin(margin)
+        self.margin = check_margin(margin)
         self._margin_checked = False
 
     def reset_warnings(self) -> None:
@@ -107,13 +109,21 @@ class BaseLoss(nn.Module):
         embeddings: Tensor = self.model(features)["sentence_embedding"]
         return embeddings
 
-    def _warn_if_margin_unreachable(self, embeddings: Tensor) -> None:
-        """Warn at the first batch of a run if the margin is not below the largest possible distance."""
-        if self._margin_checked:
-            return
+    def _check_margin(
+        self, embeddings: Tensor, loss: Tensor, measure: Callable[[], tuple[Tensor, Tensor]], *, has_triplet: bool
+    ) -> None:
+        """Warn at the first batch of a run if the margin is out of reach, or far below the distances.
+
+        Args:
+            embeddings: `(batch, dim)`.
+            loss: the loss of the batch.
+            measure: returns the distances to negatives and d(a,n) − d(a,p) of the triplets, see `batch_distances`.
+            has_triplet: whether the batch has a triplet.
+        """
         self._margin_checked = True
-        norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1)
-        unit_length = bool(((norms - 1).abs() < 1e-2).all())
+        if not self.has_margin:
+            return
+        unit_length = have_unit_length(embeddings)
         distance = get_distance(self.distance_metric)
         bound = distance.upper_bound(unit_length=unit_length, dim=embeddings.shape[1])
         if self.margin >= bound:
@@ -123,6 +133,11 @@ class BaseLoss(nn.Module):
                 f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
                 f"Use a margin well below {bound:.3g}, for example {bound / 8:.2g}.",
             )
+            return
+        is_inactive = has_triplet and not loss.detach()
+        misfit = describe_misfit(self.margin, distance, embeddings, *measure(), is_inactive=is_inactive)
+        if misfit is not None:
+            emit_warning(WarningKind.SMALL_MARGIN, misfit)
 
 
 class BatchLoss(BaseLoss):
@@ -205,17 +220,16 @@ class BatchLoss(BaseLoss):
         """Return the scalar loss of a batch of embeddings.
 
         Args:
-            embeddings: `(batch, dim)`, or a list that contains only this tensor.
+            embeddings: `(batch, dim)`, a tensor, an array or nested lists; or a list that contains only this tensor.
             labels: `(batch,)`, integers or strings. In distributed training they must be an integer tensor.
             memory: embeddings of past batches, used as additional candidates. This method does not add to the memory.
 
         Raises:
-            EmbeddingError: a shape is invalid, a value is NaN or infinite, the labels have the wrong type or number, or
-                (except in distributed training) the distance is a function and `memory` is not empty.
-            ValueError: `embeddings` is a list that does not contain exactly one tensor.
+            EmbeddingError: `embeddings` are several tensors, a shape is invalid, a value is NaN, infinite or too large
+                (see `tercet.distances.check_norms`), the labels have the wrong type or number, or (except in
+                distributed training) the distance is a function and `memory` is not empty.
         """
-        if not isinstance(embeddings, Tensor):
-            (embeddings,) = embeddings
+        embeddings = _single_tensor(embeddings)
         distributed = is_distributed_batch(embeddings)
         if distributed and not isinstance(labels, Tensor):
             raise EmbeddingError(
@@ -226,14 +240,16 @@ class BatchLoss(BaseLoss):
         local_rows = slice(0, len(labels))
         if distributed:
             embeddings, labels, local_rows = gather_rows(embeddings, labels)
-        self._warn_if_margin_unreachable(embeddings)
+        batch = embeddings, labels
         if memory is not None and len(memory):
             past_embeddings, past_labels = memory.contents()
             embeddings = torch.cat([embeddings, past_embeddings.to(embeddings)])
             labels = torch.cat([labels, past_labels])
         loss = self._loss(embeddings, labels, local_rows, distributed=distributed)
-        if not loss.detach():
-            self._warn_if_no_triplet(labels)
+        has_triplet = bool(loss.detach()) or self._has_triplet(labels)
+        if not self._margin_checked:
+            measure = partial(batch_distances, *batch, get_distance(self.distance_metric))
+            self._check_margin(batch[0], loss, measure, has_triplet=has_triplet)
         return loss
 
     def _loss(self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool) -> Tensor:
@@ -268,10 +284,10 @@ class BatchLoss(BaseLoss):
         )
         return loss
 
-    def _warn_if_no_triplet(self, labels: Tensor) -> None:
-        """Count the batches without a triplet, and warn at the first one of a run."""
+    def _has_triplet(self, labels: Tensor) -> bool:
+        """Return whether a batch has a triplet. Count the batches without one, and warn at the first one of a run."""
         if functional.anchors_with_triplet(labels).any():
-            return
+            return True
         self.batches_without_triplet += 1
         if self.batches_without_triplet == 1:
             emit_warning(
@@ -281,6 +297,7 @@ class BatchLoss(BaseLoss):
                 "another label. Use batch_sampler='group_by_label' or a larger batch. The attribute "
                 "batches_without_triplet of the loss counts such batches; this warning is not repeated.",
             )
+        return False
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "margin": self.margin}
@@ -378,9 +395,11 @@ class TripletLoss(BaseLoss):
             raise EmbeddingError(
                 f"TripletLoss takes three columns (anchor, positive and negative), got {len(embeddings)} column(s)"
             )
-        anchor, positive, negative = embeddings
+        anchor, positive, negative = (as_embeddings(part) for part in embeddings)
         loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
-        self._warn_if_margin_unreachable(anchor)
+        if not self._margin_checked:
+            measure = partial(self._measure, anchor.detach(), positive.detach(), negative.detach())
+            self._check_margin(anchor, loss, measure, has_triplet=True)
         if self.collect_stats:
             self.stats = self._count(anchor.detach(), positive.detach(), negative.detach())
         if not is_distributed_batch(anchor):
@@ -390,10 +409,16 @@ class TripletLoss(BaseLoss):
         local_loss = loss * len(anchor) / all_reduce_sum(num_triplets)
         return local_loss * world_size() + (all_reduce_sum(local_loss) - local_loss.detach() * world_size())
 
+    def _measure(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+        """Return d(a,n), and d(a,n) − d(a,p), of the triplets."""
+        metric = get_distance(self.distance_metric)
+        to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
+        return to_negative, to_negative - to_positive
+
     def _count(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
         """Return the statistics of given triplets. Each anchor has one positive and one negative: also the hardest."""
-        to_positive = distances.pairs(anchor, positive, self.distance_metric)
-        to_negative = distances.pairs(anchor, negative, self.distance_metric)
+        metric = get_distance(self.distance_metric)
+        to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
         num_triplets, mean_positive, mean_negative = len(anchor), float(to_positive.mean()), float(to_negative.mean())
         return LossStats(
             anchors=num_triplets,
@@ -412,8 +437,13 @@ class TripletLoss(BaseLoss):
         return {**super().get_config_dict(), "triplet_margin": self.margin}
 
 
-def _check_margin(margin: float) -> float:
-    """Return the margin as a float, or raise `EmbeddingError` unless it is finite and at least 0."""
-    if not isinstance(margin, numbers.Real) or not math.isfinite(margin) or margin < 0:
-        raise EmbeddingError(f"the margin must be a finite number of at least 0, got {margin!r}")
-    return float(margin)
+def _single_tensor(embeddings: Any) -> Tensor:
+    """Return the embeddings of a batch as a tensor, also out of a list that contains only them."""
+    if isinstance(embeddings, (list, tuple)) and any(getattr(part, "ndim", 0) > 1 for part in embeddings):
+        if len(embeddings) != 1:
+            raise EmbeddingError(
+                f"a batch loss takes one tensor of embeddings (batch, dim), got {len(embeddings)} tensors; for given "
+                "triplets use TripletLoss"
+            )
+        embeddings = embeddings[0]
+    return as_embeddings(embeddings)

@@ -17,6 +17,7 @@ from torch import Tensor
 from tercet.distances import Distance, FunctionDistance, MatrixProductDistance, at_least_float32
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
+from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses._engine.matrix_product_source import MatrixProductSource
 from tercet.losses._engine.precision import no_autocast
 from tercet.losses.miners import MinedBlock
@@ -33,13 +34,12 @@ class DistanceSource(Protocol):
     dtype: torch.dtype
     non_negative: bool
 
-    def distances(self, rows: slice, self_index: Tensor) -> Tensor:
+    def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of distances of m anchors to all candidates. The caller may overwrite the block.
 
         Args:
             rows: the anchors of the block.
-            self_index: `(m, 1)`, the index of each anchor among the candidates. The distance of an anchor to itself is
-                replaced by the largest finite float.
+            self_columns: the distance of each anchor to itself, which is replaced by the largest finite float.
         """
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
@@ -76,16 +76,17 @@ class AutogradSource:
         self._anchor_gradient = self._candidate_gradient if anchors is None else torch.zeros_like(anchors)
         self._block: BlockWithGraph | None = None
 
-    def distances(self, rows: slice, self_index: Tensor) -> Tensor:
+    def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors, and keep its autograd graph."""
         self._block = BlockWithGraph.compute(self._distance.matrix, self._anchors[rows], self._candidates)
         distances = self._block.distances.detach()
-        if distances.shape != (len(self_index), len(self._candidates)):
+        expected = (len(self_columns.index), len(self._candidates))
+        if distances.shape != expected:
             raise EmbeddingError(
                 f"the matrix of the distance {self._distance.name!r} has shape {tuple(distances.shape)}, "
-                f"expected {(len(self_index), len(self._candidates))}: one row per row of x, one column per row of y"
+                f"expected {expected}: one row per row of x, one column per row of y"
             )
-        return distances.scatter(1, self_index, torch.finfo(self.dtype).max)
+        return self_columns.fill(distances.clone(), torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block."""
@@ -109,9 +110,9 @@ class PrecomputedSource:
         self.dtype = matrix.dtype
         self._matrix, self._weights = matrix, torch.zeros_like(matrix)
 
-    def distances(self, rows: slice, self_index: Tensor) -> Tensor:
+    def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors."""
-        return self._matrix[rows].scatter(1, self_index, torch.finfo(self.dtype).max)
+        return self_columns.fill(self._matrix[rows].clone(), torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Store the derivatives with respect to the distances of the block."""

@@ -167,7 +167,7 @@ def _mine(
 def _block(source: DistanceSource, groups: LabelGroups, rows: slice) -> DistanceBlock:
     """Return the block of the given anchors. Its positives are masked in `negatives`."""
     candidate_index, padding_mask = groups.positives(rows)
-    negatives = source.distances(rows, groups.self_index[rows, None])
+    negatives = source.distances(rows, groups.self_columns(rows))
     positives = negatives.gather(1, candidate_index)
     negatives.scatter_(1, candidate_index, torch.finfo(negatives.dtype).max)
     return DistanceBlock(negatives, positives, candidate_index, padding_mask, source.non_negative)

@@ -11,6 +11,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+
+@dataclass(frozen=True)
+class SelfColumns:
+    """The columns of a block that hold the distances of its m anchors to themselves.
+
+    Attributes:
+        index: `(m, 1)`, the column of each anchor.
+        is_missing: bool `(m, 1)`, True for anchors that are no candidates, so that their distances are all to others;
+            None if every anchor is a candidate.
+    """
+
+    index: Tensor
+    is_missing: Tensor | None = None
+
+    def fill(self, block: Tensor, value: Tensor | float) -> Tensor:
+        """Write `value`, a number or one number for each row `(m, 1)`, into the columns of `block` `(m, C)`."""
+        if self.is_missing is not None:
+            value = block.gather(1, self.index).where(self.is_missing, value)
+        return block.scatter_(1, self.index, value)
+
+
 # Up to this batch size, comparing all labels with all takes fewer operations than sorting them.
 SMALL_BATCH = 128
 
@@ -25,8 +46,8 @@ class LabelGroups:
         candidate_order: `(C,)`, the indices of the candidates, sorted by label.
         anchor_index: `(A,)`, the indices of the included anchors, in ascending order of their number of positives. None
             if all anchors are included in their original order.
-        self_index: `(A,)`, the index of the anchor among the candidates; the index of one of its positives if the
-            anchor is not a candidate.
+        self_index: `(A,)`, the index of the anchor among the candidates; any index if the anchor is not a candidate.
+        is_missing: bool `(A,)`, True for anchors that are not candidates; None if the anchors are the candidates.
         label_start: `(A,)`, the first position of the anchor's label in `candidate_order`.
         self_position: `(A,)`, the position of the anchor in `candidate_order`; C if the anchor is not a candidate.
         num_positives: `(A,)`, the number of positives of each anchor, ascending.
@@ -39,6 +60,7 @@ class LabelGroups:
     candidate_order: Tensor
     anchor_index: Tensor | None = None
     self_index: Tensor
+    is_missing: Tensor | None = None
     label_start: Tensor
     self_position: Tensor
     num_positives: Tensor
@@ -68,13 +90,14 @@ class LabelGroups:
         wanted = labels if anchor_labels is None else anchor_labels
         start = torch.searchsorted(sorted_labels, wanted)
         group_size = torch.searchsorted(sorted_labels, wanted, right=True) - start
+        is_missing = None
         if anchor_labels is None or self_index is None:
             self_index, num_positives = index, group_size - 1
         else:
-            is_candidate = self_index >= 0
-            position = position[self_index].where(is_candidate, num_candidates)
-            self_index = self_index.where(is_candidate, order[start.clamp(max=num_candidates - 1)])
-            num_positives = group_size - is_candidate.long()
+            is_missing = self_index < 0
+            self_index = self_index.clamp(min=0)
+            position = position[self_index].masked_fill(is_missing, num_candidates)
+            num_positives = group_size - (~is_missing).long()
         if anchor_labels is None:
             smallest, largest = (int(bound) for bound in num_positives.aminmax())
             if 0 < smallest == largest < num_candidates - 1:
@@ -92,6 +115,7 @@ class LabelGroups:
             candidate_order=order,
             anchor_index=counts,
             self_index=self_index[counts],
+            is_missing=None if is_missing is None else is_missing[counts],
             label_start=start[counts],
             self_position=position[counts],
             num_positives=num_positives[counts],
@@ -112,6 +136,11 @@ class LabelGroups:
         if self.equal_num_positives is None:
             return int(self.num_positives.sum())
         return self.equal_num_positives * len(self)
+
+    def self_columns(self, rows: slice) -> SelfColumns:
+        """Return the columns of the given m anchors in a block of their distances to all candidates."""
+        missing = None if self.is_missing is None else self.is_missing[rows, None]
+        return SelfColumns(self.self_index[rows, None], missing)
 
     def positives(self, rows: slice) -> tuple[Tensor, Tensor | None]:
         """Return the positives of the given m anchors.

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tercet.distances import MatrixProductDistance, norms_of_differences
 from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
+from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses.miners import MinedBlock
 
 # Pairs with d² ≤ CLOSE_RATIO · ‖x‖² (x centred) are recomputed. All others have a relative error of about 1e-5 in
@@ -83,7 +84,7 @@ class MatrixProductSource:
         """
         return _find_duplicates(self._candidate_points)
 
-    def distances(self, rows: slice, self_index: Tensor) -> Tensor:
+    def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors; see `DistanceSource`."""
         self._close_pairs = self._block = None
         masked_value = torch.finfo(self.dtype).max
@@ -99,22 +100,26 @@ class MatrixProductSource:
             alpha=-2,
             out=self._buffer[:num_rows],
         )
-        square.add_(square_of_row).scatter_(1, self_index, masked_value)
+        self_columns.fill(square.add_(square_of_row), masked_value)
         some_close = bool((square.amin(1, keepdim=True) <= limit).any())
         # If the block is the complete batch, every duplicate is a close pair. So without a close pair there are none.
         if (some_close or not self._is_complete_batch(rows)) and self.duplicates is not None:
-            square.scatter_(1, self_index, 0)  # The next line copies this 0 to the duplicates of the anchor.
+            # The second line copies the square of the anchor's distance to its duplicates: 0, plus both offsets.
+            self_columns.fill(square, 0.0 if self._anchor_offsets is None else 2 * self._anchor_offsets[rows, None])
             square[:, self.duplicates[0]] = square[:, self.duplicates[1]]
-            square.scatter_(1, self_index, masked_value)
+            self_columns.fill(square, masked_value)
         if some_close:
             close = (square <= limit).nonzero(as_tuple=True)
             if len(close[0]) > max(MAX_CLOSE_FRACTION * square.numel(), PAIRS_PER_CHUNK):
-                return self._from_differences(rows).scatter_(1, self_index, masked_value)
+                return self_columns.fill(self._from_differences(rows), masked_value)
             chunks = self._differences(close[0] + rows.start, close[1])
-            square[close] = torch.cat([difference.square().sum(1) for _, difference in chunks])
+            recomputed = torch.cat([difference.square().sum(1) for _, difference in chunks])
+            if self._anchor_offsets is not None and self._candidate_offsets is not None:
+                recomputed += self._anchor_offsets[rows][close[0]] + self._candidate_offsets[close[1]]
+            square[close] = recomputed
             self._close_pairs = close[0], close[1]
         distances = square.mul_(0.5) if self._half_squared else square.sqrt_()
-        return distances.scatter_(1, self_index, masked_value)
+        return self_columns.fill(distances, masked_value)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block; see `DistanceSource`."""

@@ -1,0 +1,94 @@
+"""Turn labels from any container into plain integers or plain strings. Imports no torch."""
+
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+
+from tercet._texts import row_place
+from tercet.errors import EmbeddingError, TercetError
+
+_KINDS = {int: "an integer", bool: "a bool", str: "a string"}
+
+
+def plain_labels(
+    labels: Any,
+    source: str = "labels",
+    lines: Sequence[int] | None = None,
+    *,
+    error: type[TercetError] = EmbeddingError,
+) -> list[int] | list[bool] | list[str]:
+    """Return the label of each row as a plain `int`, `bool` or `str`, all of the same type.
+
+    Args:
+        labels: one label per row: a list, a tensor, an array, a pandas `Series` or a column of a data set. Tensors and
+            arrays have the shape `(n,)` or `(n, 1)`. An element may be a NumPy number or a tensor with one number.
+        source: the file, data set or argument of the labels, for messages.
+        lines: the line number of each row in its file, for messages; None names the row instead.
+        error: the class of the exception.
+
+    Raises:
+        TercetError: (as the class `error`) a label is missing (None, NaN, NA or an empty string), is not an integer, a
+            bool or a string, has another type than the first label, or does not fit in 64 bits; or `labels` are not one
+            label per row. The message names the first such row.
+
+    Example:
+        >>> plain_labels(np.array([3, 1]))
+        [3, 1]
+    """
+    values = [_plain(label) for label in _elements(labels, source, error)]
+    for row, label in enumerate(values):
+        place = row_place(source, row, lines)
+        if is_missing(label):
+            raise error(f"{place}: the label is missing ({label!r}); fill it in or remove the row")
+        if type(label) not in _KINDS:
+            raise error(
+                f"{place}: the label is {_shortened(label)} ({type(label).__name__}); labels must be all integers or "
+                "all strings"
+            )
+        if type(label) is not type(values[0]):
+            raise error(
+                f"{place}: the label {_shortened(label)} is {_KINDS[type(label)]}, but that of the first row is "
+                f"{_KINDS[type(values[0])]} ({_shortened(values[0])}); labels must be all integers or all strings"
+            )
+        if type(label) is int and not -(2**63) <= label < 2**63:
+            raise error(f"{place}: the label {label} does not fit in 64 bits; convert the labels to strings")
+    return values
+
+
+def is_missing(label: Any) -> bool:
+    """Return whether a label is missing: None, NaN, `pandas.NA`, `pandas.NaT` or an empty string."""
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return (isinstance(label, str) and not label) or (isinstance(label, float) and label != label)
+
+
+def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:
+    """Return the elements of a container, one per row."""
+    if isinstance(labels, (str, bytes, Mapping, Set)) or not hasattr(labels, "__iter__"):
+        raise error(f"{source} must be a list with one label per row, got {type(labels).__name__}")
+    if hasattr(labels, "detach"):  # a tensor, also on a GPU
+        labels = labels.detach().cpu().numpy()
+    if not hasattr(labels, "__array__"):
+        return list(labels)
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise error(f"{source} must have the shape (n,), one label per row, got {array.shape}")
+    elements: list[Any] = array.tolist()
+    return elements
+
+
+def _plain(label: Any) -> Any:
+    """Return a NumPy scalar, or a tensor with one number, as the Python object that it holds."""
+    if isinstance(label, (str, int)) and type(label) not in (str, int, bool):  # such as np.str_ or an IntEnum
+        return str(label.value if hasattr(label, "value") else label) if isinstance(label, str) else int(label)
+    if hasattr(label, "item") and getattr(label, "shape", None) in ((), (1,)):
+        return label.item()
+    return label
+
+
+def _shortened(label: Any) -> str:
+    text = repr(label)
+    return text if len(text) <= 40 else f"{text[:39]}…"
