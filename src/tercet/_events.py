@@ -28,6 +28,7 @@ class WarningKind(str, Enum):
         LABELS_NOT_SEPARATED: the anchors are about as far from the positives as from the negatives.
         PACKING_DISABLED: the model cannot run on packed batches.
         UNUSED_GPUS: a process can see several GPUs but uses only one.
+        CHANGED_DATA: labels were changed or rows were left out when the data were read.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -40,6 +41,7 @@ class WarningKind(str, Enum):
     LABELS_NOT_SEPARATED = "labels-not-separated"
     PACKING_DISABLED = "packing-disabled"
     UNUSED_GPUS = "unused-gpus"
+    CHANGED_DATA = "changed-data"
     OTHER = "other"
 
 

@@ -18,9 +18,9 @@ def _json_lines(path, rows):
 
 
 def test_ids_and_names_are_those_of_the_sorted_labels(tmp_path):
-    (tmp_path / "d.csv").write_text("text,label\na,sport\nb,food\nc,sport\nd,Food\n")
+    (tmp_path / "d.csv").write_text("text,label\na,sport\nb,food\nc,sport\nd,Zoo\n")
     data = load_labelled(str(tmp_path / "d.csv"))
-    assert (data.label_ids.tolist(), data.label_names) == ([2, 1, 2, 0], ["Food", "food", "sport"])
+    assert (data.label_ids.tolist(), data.label_names) == ([2, 1, 2, 0], ["Zoo", "food", "sport"])
     rows = [{"text": text, "label": label} for text, label in zip("abcd", [10, 9, 10, -1], strict=True)]
     data = load_labelled(_json_lines(tmp_path / "d.jsonl", rows))
     assert (data.label_ids.tolist(), data.label_names) == ([2, 1, 2, 0], ["-1", "9", "10"])
@@ -50,12 +50,12 @@ def test_both_parts_of_held_out_data_have_all_names(tmp_path):
 def test_missing_and_blank_texts_can_be_allowed(tmp_path):
     texts = [None, "", " \t", "-", " a "]
     path = _json_lines(tmp_path / "d.jsonl", [{"text": text, "label": "x"} for text in texts])
-    assert load_labelled(path, empty_texts=True).sentences == ["", "", "", "-", " a "]
-    with pytest.raises(DataError, match=r"line 1: the text is None \(NoneType\), not a string"):
+    assert load_labelled(path, incomplete=True).sentences == ["", "", "", "-", " a "]
+    with pytest.raises(DataError, match=r"3 of 5 rows have no text \(lines 1, 2, 3\); fill them in, remove the rows"):
         load_labelled(path)
     path = _json_lines(tmp_path / "d.jsonl", [{"text": None, "label": "x"}, {"text": 3, "label": "x"}])
     with pytest.raises(DataError, match=r"line 2: the text is 3 \(int\), not a string"):
-        load_labelled(path, empty_texts=True)
+        load_labelled(path, incomplete=True)
 
 
 def test_triplets_need_their_columns_and_texts(tmp_path):

@@ -234,7 +234,7 @@ def test_with_a_real_encoder(bert, sentences, labels):
 
 def test_data_and_model_may_be_names(csv_file, bert):
     found = inspect(str(csv_file), str(bert), batch_size=8, samples_per_label=2)
-    data = load_labelled(str(csv_file), empty_texts=True)
+    data = load_labelled(str(csv_file), incomplete=True)
     model = SentenceTransformer(bert)
     names = {"source": str(csv_file), "model_name": str(bert)}
     assert found == inspect(data, model, **names, batch_size=8, samples_per_label=2)

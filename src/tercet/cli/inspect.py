@@ -72,7 +72,7 @@ def inspect(
         _check_label_issues(label_issues, data, model, overwrite=overwrite)
     from tercet.data.loading import ReadOptions, load_labelled
 
-    labelled = load_labelled(data, ReadOptions(text_column, label_column, split), empty_texts=True)
+    labelled = load_labelled(data, ReadOptions(text_column, label_column, split), incomplete=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 

@@ -6,6 +6,7 @@ table.py       a table whose columns are read when they are used
 separated.py, json_lines.py, parquet_files.py    read a file of one format; text_files.py checks the encoding
 header.py      decides whether the first line of a file contains column names or data
 columns.py     finds the columns of the texts, the labels and the triplets
+cleaning.py    leaves out incomplete rows and cleans labels, as read_options.py says; label_forms.py finds odd labels
 labels.py      numbers the labels; defines `LabelledSentences`
 copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on

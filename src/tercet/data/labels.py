@@ -56,7 +56,7 @@ class LabelledSentences:
 
 
 def number_labels(
-    labels: Sequence[Any], source: str, lines: Sequence[int] | None = None
+    labels: Sequence[Any], source: str, lines: Sequence[int] | None = None, *, allow_empty: bool = False
 ) -> tuple[np.ndarray, list[str]]:
     """Number labels from 0 in the sorted order of their values.
 
@@ -65,6 +65,7 @@ def number_labels(
             "True".
         source: the file or data set of the labels, for messages.
         lines: the line number of each row in its file, for messages; None names the row instead.
+        allow_empty: whether the empty string is a label, which stands for a missing one.
 
     Returns:
         The label ids, int64 `(num_rows,)`, and the name of each id. Integers are sorted by value; their names are their
@@ -74,14 +75,19 @@ def number_labels(
         DataError: a label is missing, is neither an integer nor a string, does not fit in 64 bits, or cannot be encoded
             as UTF-8; or integers and strings are mixed.
     """
-    _check_present(labels, source, lines)
+    if not allow_empty:
+        _check_present(labels, source, lines)
     if _are_integers(labels):
         values, label_ids = np.unique(_as_int64(labels, source, lines), return_inverse=True)
         return label_ids.astype(np.int64), [str(value) for value in values.tolist()]
-    for row, label in enumerate(labels):
-        if not isinstance(label, (str, bool)):
+    # In a column of numbers, the numbers that are not whole are wrong; in a column of strings, all numbers are.
+    for kinds in ((str, bool, int, np.integer), (str, bool)):
+        for row, label in enumerate(labels):
+            if isinstance(label, kinds):
+                continue
+            shown = repr(label) if len(repr(label)) <= 200 else f"{repr(label)[:199]}…"
             raise DataError(
-                f"{row_place(source, row, lines)}: the label is {label!r} ({type(label).__name__}); "
+                f"{row_place(source, row, lines)}: the label is {shown} ({type(label).__name__}); "
                 "labels must be all integers or all strings"
             )
     strings = [str(label) for label in labels]

@@ -8,16 +8,17 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from tercet._texts import check_texts
+from tercet.data.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.columns import find_labelled_columns, find_triplet_columns
 from tercet.data.copies import copy_groups
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
+from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.splits import split_labelled, split_triplets
 from tercet.errors import DataError, listed
@@ -30,56 +31,61 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """The columns to read from a table, and the split to read from a data set on the hub.
-
-    Args:
-        text_column: the column of sentences; None takes the column with a usual name, such as `text` or `sentence`.
-        label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`.
-        split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
-    """
-
-    text_column: str | None = None
-    label_column: str | None = None
-    split: str = "train"
+_DEFAULTS = ReadOptions()
 
 
 def load_labelled(
-    source: "Source", options: ReadOptions = ReadOptions(), *, empty_texts: bool = False
+    source: "Source",
+    options: ReadOptions = _DEFAULTS,
+    *,
+    incomplete: bool = False,
+    known_labels: Sequence[str] | None = None,
+    known_from: str = "the training data",
 ) -> LabelledSentences:
-    """Read labelled sentences, and number their labels. Log the names of unused columns.
+    """Read labelled sentences, clean their labels (see `ReadOptions`) and number them. Log unused columns.
+
+    White space around labels is always removed, and their characters are composed (NFC). Such changes, and rows that
+    are left out, are warnings of the kind `CHANGED_DATA`.
 
     Args:
         source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
-        options: the columns and the split to read.
-        empty_texts: whether to replace missing and blank texts by the empty string. If False, they are an error.
+        options: the columns and the split to read, and what to do with labels that are probably not what they seem.
+        incomplete: whether to keep rows without a text or a label, with the empty string in its place, and labels as
+            they are if `options` does not say what to do with them. For an inspection, which counts them.
+        known_labels: the label names of other data, such as the training data. A label that differs from one of them
+            only in form is an error, or gets its form if `similar_labels` is `merge`.
+        known_from: the other data, for messages.
 
     Raises:
-        DataError: `source` cannot be read or has another type, a column is not found, or a row is invalid. The message
-            names the place.
+        DataError: `source` cannot be read or has another type, a column is not found, a row is invalid, or `options`
+            does not say what to do with the labels. The message names the place.
     """
-    table = read_source(source, options.split)
+    table = read_source(source, options.split, header=options.header)
     text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
     unused = [column for column in table.columns if column not in (text, label)]
     if unused:
         logger.info(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(unused)}")
-    label_ids, label_names = number_labels(table.columns[label], table.source, table.lines)
-    texts = table.columns[text]
-    if empty_texts:
-        texts = ["" if value is None or (isinstance(value, str) and value.isspace()) else value for value in texts]
-    sentences = check_texts(texts, table.source, table.lines, allow_empty=empty_texts)
+    clean = clean_rows(
+        table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
+    )
+    lines = None if table.lines is None else [table.lines[row] for row in clean.rows]
+    label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
+    if known_labels is not None:
+        labels = [label_names[label_id] for label_id in label_ids]
+        matched = match_labels(labels, known_labels, table.source, options, known_from)
+        if matched is not labels:
+            label_ids, label_names = number_labels(matched, table.source, lines)
+    sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
     return LabelledSentences(sentences, label_ids, label_names)
 
 
-def load_triplets(source: "Source", options: ReadOptions = ReadOptions()) -> "Dataset":
+def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Dataset":
     """Read triplets into a data set with the columns `anchor`, `positive` and `negative`. Log unused columns.
 
     Args:
         source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
-        options: the split to read. The names of the columns are fixed, so `text_column` and `label_column` must be
-            None.
+        options: the split to read, and whether to leave out incomplete rows. The names of the columns are fixed and
+            there are no labels, so the options for columns and labels must be None.
 
     Raises:
         DataError: `source` cannot be read or has another type, `options` names a text or label column, a column is
@@ -87,17 +93,24 @@ def load_triplets(source: "Source", options: ReadOptions = ReadOptions()) -> "Da
     """
     from datasets import Dataset
 
-    table = read_source(source, options.split)
+    table = read_source(source, options.split, header=options.header)
     names = find_triplet_columns(table.columns, table.source)
     if options.text_column is not None or options.label_column is not None:
         raise DataError(
             "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
         )
+    if options.combined_labels is not None or options.similar_labels is not None:
+        raise DataError("triplets have no labels; pass no combined_labels and no similar_labels with the triplet loss")
     unused = [name for name in table.columns if name not in names]
     if unused:
         logger.info(f"{table.source}: columns not used: {listed(unused)}")
+    columns, lines = {name: table.columns[name] for name in names}, table.lines
+    if options.drop_missing:
+        kept = complete_rows(list(columns.values()), table.source, lines)
+        columns = {name: [values[row] for row in kept] for name, values in columns.items()}
+        lines = None if lines is None else [lines[row] for row in kept]
     return Dataset.from_dict(
-        {name: check_texts(table.columns[name], f"{table.source}, {name}", table.lines) for name in names}
+        {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
     )
 
 
@@ -141,7 +154,7 @@ def load_training_data(
     labelled = load_labelled(data, options)
     check_trainable(labelled.label_ids, labelled.label_names, source)
     if eval_data is not None:
-        return as_dataset(labelled), as_dataset(load_labelled(eval_data, options))
+        return as_dataset(labelled), as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
     kept_rows, held_out_rows = split_labelled(labelled, eval_fraction, seed)
     if len(held_out_rows):
         check_trainable(

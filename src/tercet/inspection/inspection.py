@@ -77,7 +77,7 @@ def inspect(
     """
     if not isinstance(data, LabelledSentences):
         source = source or name_of(data)
-        data = load_labelled(data, ReadOptions(text_column, label_column, split), empty_texts=True)
+        data = load_labelled(data, ReadOptions(text_column, label_column, split), incomplete=True)
     if isinstance(model, (str, Path)):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 

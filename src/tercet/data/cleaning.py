@@ -1,0 +1,274 @@
+"""Clean the texts and the labels of a table: leave out incomplete rows, and make labels that mean the same equal.
+
+What is changed is a warning of the kind `CHANGED_DATA`. What would change the meaning is an error that names the option
+to go on with.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tercet._events import WarningKind, emit_warning
+from tercet._texts import text_key
+from tercet.data.label_forms import CombinedLabels, find_combined, find_similar, plain_values, trim_labels
+from tercet.data.read_options import ReadOptions
+from tercet.errors import DataError
+
+# The number of rows, and of labels, that a message names.
+_NAMED_ROWS = 5
+_NAMED_LABELS = 3
+_MAX_LABEL_LENGTH = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanRows:
+    """The rows that remain.
+
+    Attributes:
+        rows: their numbers in the table, int64 `(n,)`, ascending.
+        texts: the texts; not checked yet.
+        labels: the labels: integers or strings, or "" for a missing label in incomplete rows.
+    """
+
+    rows: np.ndarray
+    texts: list[Any]
+    labels: list[Any]
+
+
+def clean_rows(
+    texts: Sequence[Any],
+    labels: Iterable[Any],
+    source: str,
+    lines: Sequence[int] | None,
+    options: ReadOptions,
+    *,
+    incomplete: bool = False,
+) -> CleanRows:
+    """Leave out or report incomplete rows, and clean the labels.
+
+    Args:
+        texts: the text of each row.
+        labels: the label of each row.
+        source: the file or data set, for messages.
+        lines: the line number of each row in its file, for messages; None names the rows instead.
+        options: what to do with incomplete rows, and with combined and similar labels.
+        incomplete: whether to keep incomplete rows, with the empty string as text or label, and to keep combined and
+            similar labels apart if `options` does not say what to do with them. For an inspection, which counts them.
+
+    Raises:
+        DataError: a text or a label is missing, there are combined or similar labels and `options` does not say what to
+            do with them, or no row remains.
+    """
+    values = plain_values(labels)
+    no_text = [row for row, text in enumerate(texts) if _is_missing(text)]
+    no_label = [row for row, label in enumerate(values) if label is None]
+    kept = np.arange(len(values))
+    if incomplete and not options.drop_missing:
+        texts = list(texts)
+        for row in no_text:
+            texts[row] = ""
+        if no_label:  # Integers become names, because the empty name cannot be among them.
+            values = ["" if v is None else str(v) if isinstance(v, int) else v for v in values]
+    elif no_text or no_label:
+        message = _incomplete(no_text, no_label, len(values), lines)
+        if not options.drop_missing:
+            raise DataError(
+                f"{source}: {message}; fill them in, remove the rows, or pass drop_missing=True to leave them out"
+            )
+        kept = np.setdiff1d(kept, [*no_text, *no_label])
+        _warn(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
+    values, remain = clean_labels([values[row] for row in kept], source, options, incomplete=incomplete)
+    kept = kept[remain]
+    if len(kept) == 0:
+        raise DataError(f"{source}: no row remains after rows are left out; check the columns of texts and labels")
+    return CleanRows(rows=kept, texts=[texts[row] for row in kept], labels=values)
+
+
+def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence[int] | None) -> list[int]:
+    """Return the numbers of the rows that have a text in each column, and warn about the others.
+
+    Raises:
+        DataError: no row remains.
+    """
+    total = len(columns[0])
+    missing = [row for row in range(total) if any(_is_missing(column[row]) for column in columns)]
+    if len(missing) == total:
+        raise DataError(f"{source}: no row has a text in every column; check the columns")
+    if missing:
+        _warn(f"{source}: {_incomplete(missing, [], total, lines)}; rows left out: {len(missing):,}")
+    dropped = set(missing)
+    return [row for row in range(total) if row not in dropped]
+
+
+def _is_missing(text: Any) -> bool:
+    return text is None or (isinstance(text, str) and not text_key(text))
+
+
+def clean_labels(
+    values: Sequence[Any], source: str, options: ReadOptions, *, incomplete: bool = False, fixed: bool = False
+) -> tuple[list[Any], np.ndarray]:
+    """Trim the labels, and apply the options for combined and similar labels.
+
+    Args:
+        values: the labels as `plain_values` returns them, none of them missing.
+        source: the file or data set, for messages.
+        options: what to do with combined and similar labels.
+        incomplete: as for `clean_rows`.
+        fixed: whether the caller has no such options, so that a message advises to change the data.
+
+    Returns:
+        The labels, and the numbers of the rows that remain.
+    """
+    values, changed = trim_labels(values)
+    if changed:
+        number = Counter(values)
+        _warn(
+            f"{source}: white space around labels was removed, or characters were composed (NFC), in {len(changed):,} "
+            f"labels, such as {_shown(changed)} (now {sum(number[new] for new in set(changed.values())):,} rows)"
+        )
+    values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
+    counts = Counter(value for value in values if isinstance(value, str))
+    if similar := find_similar(counts):
+        merged = _resolve_similar(similar, counts, source, options, incomplete=incomplete, fixed=fixed)
+        values = [merged.get(value, value) for value in values]
+    return values, remain
+
+
+def match_labels(
+    labels: list[Any], known: Iterable[str], source: str, options: ReadOptions, known_from: str
+) -> list[Any]:
+    """Give labels of evaluation data the form that they have in the training data.
+
+    Args:
+        labels: the labels of the evaluation data, as names.
+        known: the names in the training data.
+        source: the evaluation data, for messages.
+        options: what to do with similar labels.
+        known_from: the training data, for messages.
+
+    Raises:
+        DataError: a label has another form than in the training data, and `options` does not say what to do.
+    """
+    counts = Counter(labels)
+    known = set(known)
+    groups = [group for group in find_similar(counts, known) if group[0] in known]
+    pairs = {label: group[0] for group in groups for label in group if label not in known and counts[label]}
+    if not pairs or options.similar_labels == "keep":
+        return labels
+    rows = sum(counts[label] for label in pairs)
+    shown = ", ".join(f"{_short(label)} for {_short(form)}" for label, form in list(pairs.items())[:_NAMED_LABELS])
+    message = (
+        f"{source}: {rows:,} rows have a label that is written in another way than in {known_from}, such as {shown}"
+    )
+    if options.similar_labels is None:
+        raise DataError(
+            f"{message}; correct the labels, or pass similar_labels='merge' to use the form of {known_from}, or "
+            "similar_labels='keep' to keep them apart"
+        )
+    _warn(f"{message}; the form of {known_from} is used")
+    return [pairs.get(label, label) for label in labels]
+
+
+def _resolve_combined(
+    values: list[Any], source: str, options: ReadOptions, *, incomplete: bool, fixed: bool
+) -> tuple[list[Any], np.ndarray]:
+    all_rows = np.arange(len(values))
+    if any(isinstance(value, tuple) for value in values):
+        # One form for lists and single labels: strings that cannot be split in another way.
+        names = ["\0".join(value) if isinstance(value, tuple) else str(value) for value in values]
+        parts = {name: tuple(name.split("\0")) for name in set(names)}
+        rows = sum(isinstance(value, tuple) for value in values)
+        found: CombinedLabels | None = CombinedLabels(separator="[]", parts=parts, rows=rows)
+    else:
+        names = values
+        found = find_combined(names) if all(isinstance(value, str) for value in values) else None
+    if found is None:
+        return values, all_rows
+    choice = options.combined_labels or ("keep" if incomplete else None)
+    several = {name for name, parts in found.parts.items() if len(parts) > 1}
+    examples = [", ".join(found.parts[name]) if "\0" in name else name for name in names if name in several]
+    separator = "" if found.separator == "[]" else f", separated by {found.separator!r}"
+    message = (
+        f"{source}: {found.rows:,} of {len(values):,} rows have several labels in one cell{separator}, such as "
+        f"{_shown(dict.fromkeys(examples))}"
+    )
+    if choice is None:
+        remedy = (
+            "keep one label per row"
+            if fixed
+            else "pass combined_labels='first' to use the first label, combined_labels='drop' to leave these rows out, "
+            "or combined_labels='keep' to use each combination as a label of its own"
+        )
+        raise DataError(f"{message}; {remedy}")
+    if choice == "keep":
+        if not incomplete:
+            _warn(f"{message}; each combination is a label of its own")
+        return [name.replace("\0", ", ") for name in names], all_rows
+    if choice == "first":
+        _warn(f"{message}; the first label is used")
+        return [found.parts.get(name, (name,))[0] for name in names], all_rows
+    _warn(f"{message}; these rows are left out")
+    remain = np.array([row for row, name in enumerate(names) if name not in several], dtype=np.int64)
+    return [found.parts.get(names[row], (names[row],))[0] for row in remain], remain
+
+
+def _resolve_similar(
+    groups: list[tuple[str, ...]],
+    counts: Counter[str],
+    source: str,
+    options: ReadOptions,
+    *,
+    incomplete: bool,
+    fixed: bool,
+) -> dict[str, str]:
+    """Return the new form of each label that changes."""
+    choice = options.similar_labels or ("keep" if incomplete else None)
+    shown = "; ".join(
+        " and ".join(f"{_short(label)} ({counts[label]:,} rows)" for label in group) for group in groups[:_NAMED_LABELS]
+    )
+    message = (
+        f"{source}: {len(groups):,} {'label is' if len(groups) == 1 else 'labels are'} written in several forms, which "
+        f"differ only in case, spaces, Unicode form or the form of a number: {shown}"
+    )
+    if choice is None:
+        remedy = (
+            "write them alike; to keep them apart, number the labels or use a ClassLabel"
+            if fixed
+            else "write them alike, or pass similar_labels='merge' to use the most frequent form of each, or "
+            "similar_labels='keep' to keep them apart"
+        )
+        raise DataError(f"{message}; {remedy}")
+    if choice == "keep":
+        return {}
+    _warn(f"{message}; the most frequent form of each is used")
+    return {label: group[0] for group in groups for label in group[1:]}
+
+
+def _incomplete(no_text: list[int], no_label: list[int], total: int, lines: Sequence[int] | None) -> str:
+    parts = []
+    for rows, what in ((no_label, "label"), (no_text, "text")):
+        if rows:
+            have = "has" if len(rows) == 1 else "have"
+            parts.append(f"{len(rows):,} of {total:,} rows {have} no {what} ({_places(rows, lines)})")
+    return " and ".join(parts)
+
+
+def _places(rows: list[int], lines: Sequence[int] | None) -> str:
+    named = [str(row if lines is None else lines[row]) for row in rows[:_NAMED_ROWS]]
+    kind = ("row" if lines is None else "line") + ("s" if len(rows) > 1 else "")
+    return f"{kind} {', '.join(named)}{', …' if len(rows) > _NAMED_ROWS else ''}"
+
+
+def _shown(labels: Iterable[str]) -> str:
+    return ", ".join(_short(label) for label in list(labels)[:_NAMED_LABELS])
+
+
+def _short(label: str) -> str:
+    return repr(label if len(label) <= _MAX_LABEL_LENGTH else f"{label[: _MAX_LABEL_LENGTH - 1]}…")
+
+
+def _warn(message: str) -> None:
+    emit_warning(WarningKind.CHANGED_DATA, message)

@@ -1,0 +1,174 @@
+"""Labels that are not what they seem are refused with counts and examples, or handled as an option says."""
+
+import json
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from tercet._events import WarningKind, collect_warnings
+from tercet.data.loading import ReadOptions, load_labelled, load_training_data, load_triplets
+from tercet.errors import DataError
+
+
+@pytest.fixture
+def csv(tmp_path):
+    def write(*labels, name="d.csv"):
+        path = tmp_path / name
+        path.write_text("text,label\n" + "".join(f'text {row},"{label}"\n' for row, label in enumerate(labels)))
+        return str(path)
+
+    return write
+
+
+def _dataset(*labels):
+    return Dataset.from_dict({"text": [f"text {row}" for row in range(len(labels))], "label": list(labels)})
+
+
+def test_white_space_and_composition_never_make_a_label(csv):
+    for data in (
+        csv("login", " login", "login ", "é", "e\u0301"),
+        _dataset("login", " login", "login\t", "é", "e\u0301"),
+    ):
+        with collect_warnings() as warnings:
+            assert load_labelled(data).labels() == ["login", "login", "login", "é", "é"]
+        (warning,) = warnings
+        assert warning.kind == WarningKind.CHANGED_DATA
+        assert "in 3 labels, such as " in warning.message
+
+
+@pytest.mark.parametrize(
+    ("labels", "merged"),
+    [
+        (["Billing", "billing", "billing", "x"], ["billing"] * 3 + ["x"]),
+        (["log in", "log  in", "login", "log in"], ["log in"] * 4),
+        (["bug", "bug", "bug\u200b", "ｂｕｇ", "b\u00adug"], ["bug"] * 5),
+        (["1", "1", "01", "1.0", "2"], ["1"] * 4 + ["2"]),
+        (["1.0", "1.0", "1", "2.0"], ["1.0"] * 3 + ["2.0"]),
+    ],
+)
+def test_labels_that_differ_in_form_are_refused_merged_or_kept(labels, merged, csv):
+    for data in (csv(*labels), _dataset(*labels)):
+        with pytest.raises(DataError, match=r"1 label is written in several forms.* rows\) and .*_labels='merge'"):
+            load_labelled(data)
+        with collect_warnings() as warnings:
+            assert load_labelled(data, ReadOptions(similar_labels="merge")).labels() == merged
+        assert [warning.kind for warning in warnings] == [WarningKind.CHANGED_DATA]
+        assert load_labelled(data, ReadOptions(similar_labels="keep")).labels() == labels
+        assert load_labelled(data, incomplete=True).labels() == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "first", "dropped"),
+    [
+        (["0", "18", "0,18", "4", "18, 4"], ["0", "18", "0", "4", "18"], ["0", "18", "4"]),
+        (["a|b", "b", "a"], ["a", "b", "a"], ["b", "a"]),
+        (["a; b", "b;c", "c;a", "d"], ["a", "b", "c", "d"], ["d"]),
+        (["['a', 'b']", "['b']", "['a']"], ["a", "b", "a"], ["b", "a"]),
+        (['["a","b"]', '["b"]'], ["a", "b"], ["b"]),
+        (["[a, b]", "[b]", "[a]"], ["a", "b", "a"], ["b", "a"]),
+        (["[Label(name='bug'), Label(name='ui')]", "[Label(name='ui')]"], ["bug", "ui"], ["ui"]),
+        (["sport, news, rare", "sport", "news"], ["sport", "sport", "news"], ["sport", "news"]),
+    ],
+)  # fmt: skip
+def test_several_labels_in_a_cell_are_refused_or_split(labels, first, dropped):
+    data = _dataset(*labels)
+    with pytest.raises(DataError, match=r"of \d rows have several labels in one cell.*such as .*_labels='first'"):
+        load_labelled(data)
+    assert load_labelled(data, ReadOptions(combined_labels="first")).labels() == first
+    with collect_warnings() as warnings:
+        left = load_labelled(data, ReadOptions(combined_labels="drop"))
+    assert left.labels() == dropped
+    assert all("several labels in one cell" in warning.message for warning in warnings)
+    assert load_labelled(data, ReadOptions(combined_labels="keep")).labels() == labels
+    assert load_labelled(data, incomplete=True).labels() == labels
+
+
+def test_rows_stay_with_their_labels_if_others_are_left_out():
+    data = load_labelled(_dataset("a|b", "b", "a", "a|b", "b"), ReadOptions(combined_labels="drop"))
+    assert list(zip(data.sentences, data.labels(), strict=True)) == [("text 1", "b"), ("text 2", "a"), ("text 4", "b")]
+
+
+def test_lists_as_cells(tmp_path):
+    path = tmp_path / "d.jsonl"
+    rows = [["a", "b"], ["b"], "a", ["b", "c"]]
+    path.write_text("".join(json.dumps({"text": str(row), "label": label}) + "\n" for row, label in enumerate(rows)))
+    with pytest.raises(DataError, match="2 of 4 rows have several labels in one cell, such as 'a, b', 'b, c'"):
+        load_labelled(path)
+    assert load_labelled(path, ReadOptions(combined_labels="first")).labels() == ["a", "b", "a", "b"]
+    assert load_labelled(path, ReadOptions(combined_labels="drop")).labels() == ["b", "a"]
+    assert load_labelled(path, ReadOptions(combined_labels="keep")).labels() == ["a, b", "b", "a", "b, c"]
+    assert load_labelled(_dataset([1], [2], [1])).labels() == ["1", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["Portland, OR", "Portland, ME", "Salem, OR", "Salem, MA"],
+        ["New York, NY", "Albany, NY", "New York"],
+        ["a|b", "c|d"],
+        ["1,000", "2,000", "1", "2"],
+        ["[URGENT]", "[OPEN]", "CLOSED"],
+        ["Sports, outdoor", "Games", "Sports"],
+        ["C", "C++", "C#"],
+        ["no", "none", "nan", "NaN2"],
+        ["(noun)", "(verb)"],
+    ],
+)  # fmt: skip
+def test_names_with_commas_and_brackets_are_labels(labels):
+    assert load_labelled(_dataset(*labels)).labels() == labels
+
+
+def test_incomplete_rows_are_counted_at_once_or_left_out(csv):
+    path = csv("a", "", "b", " ", "[]", "a", "\u200b")
+    with pytest.raises(DataError, match=r"4 of 7 rows have no label \(lines 3, 5, 6, 8\).*or pass drop_missing=True"):
+        load_labelled(path)
+    with collect_warnings() as warnings:
+        data = load_labelled(path, ReadOptions(drop_missing=True))
+    assert (data.sentences, data.labels()) == (["text 0", "text 2", "text 5"], ["a", "b", "a"])
+    assert "4 of 7 rows have no label (lines 3, 5, 6, 8); rows left out: 4" in warnings[0].message
+    assert load_labelled(path, incomplete=True).labels() == ["a", "", "b", "", "", "a", ""]
+    with pytest.raises(DataError, match="no row remains"):
+        load_labelled(csv("", ""), ReadOptions(drop_missing=True))
+
+
+def test_columns_of_numbers():
+    nan = float("nan")
+    assert load_labelled(_dataset(1.0, 2.0, 1.0)).labels() == ["1", "2", "1"]
+    assert load_labelled(_dataset(1.0, nan, 2.0), ReadOptions(drop_missing=True)).labels() == ["1", "2"]
+    assert load_labelled(_dataset(1.0, nan, 2.0), incomplete=True).labels() == ["1", "", "2"]
+    assert load_labelled(_dataset(True, False)).labels() == ["True", "False"]
+    assert load_labelled(_dataset(2**62, -(2**62))).labels() == [str(2**62), str(-(2**62))]
+    with pytest.raises(DataError, match=r"row 1: the label is 0.5 \(float\)"):
+        load_labelled(_dataset(1.0, 0.5))
+    with pytest.raises(DataError, match="1 of 2 rows has no label"):
+        load_labelled(_dataset(np.float32(1), nan))
+
+
+def test_evaluation_labels_take_the_form_of_the_training_labels(csv):
+    train, test = csv(*["Billing", "login"] * 4), csv("billing", "Login", "new", name="test.csv")
+    load = {"triplets": False, "seed": 0}
+    with pytest.raises(DataError, match="test.csv: 2 rows have a label that is written in another way than in t"):
+        load_training_data(train, test, 0.2, ReadOptions(), **load)
+    _, merged = load_training_data(train, test, 0.2, ReadOptions(similar_labels="merge"), **load)
+    names = merged.features["label"].names
+    assert [names[label] for label in merged["label"]] == ["Billing", "login", "new"]
+    _, kept = load_training_data(train, test, 0.2, ReadOptions(similar_labels="keep"), **load)
+    assert "billing" in kept.features["label"].names
+
+
+def test_incomplete_triplets_can_be_left_out():
+    rows = {"anchor": ["a", "b", "c"], "positive": ["a", None, "c"], "negative": ["x", "y", " "]}
+    data = Dataset.from_dict(rows)
+    with pytest.raises(DataError, match="positive, row 1"):
+        load_triplets(data)
+    assert load_triplets(data, ReadOptions(drop_missing=True)).to_list() == [
+        {"anchor": "a", "positive": "a", "negative": "x"}
+    ]
+    with pytest.raises(DataError, match="triplets have no labels"):
+        load_triplets(data, ReadOptions(similar_labels="merge"))
+
+
+def test_options_have_a_few_values():
+    with pytest.raises(DataError, match="combined_labels must be one of 'keep', 'first', 'drop', got 'all'"):
+        ReadOptions(combined_labels="all")
