@@ -29,6 +29,7 @@ class WarningKind(str, Enum):
         PACKING_DISABLED: the model cannot run on packed batches.
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         CHANGED_DATA: labels were changed or rows were left out when the data were read.
+        UNTRAINED_PARAMETERS: a parameter of the loss gets no gradient.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -42,6 +43,7 @@ class WarningKind(str, Enum):
     PACKING_DISABLED = "packing-disabled"
     UNUSED_GPUS = "unused-gpus"
     CHANGED_DATA = "changed-data"
+    UNTRAINED_PARAMETERS = "untrained-parameters"
     OTHER = "other"
 
 

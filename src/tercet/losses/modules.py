@@ -226,8 +226,8 @@ class BatchLoss(BaseLoss):
 
         Raises:
             EmbeddingError: `embeddings` are several tensors, a shape is invalid, a value is NaN, infinite or too large
-                (see `tercet.distances.check_norms`), the labels have the wrong type or number, or (except in
-                distributed training) the distance is a function and `memory` is not empty.
+                (see `tercet.distances.check_norms`), the labels have the wrong type or number, or the
+                distance is a function and `memory` is not empty.
         """
         embeddings = _single_tensor(embeddings)
         distributed = is_distributed_batch(embeddings)
@@ -241,18 +241,21 @@ class BatchLoss(BaseLoss):
         if distributed:
             embeddings, labels, local_rows = gather_rows(embeddings, labels)
         batch = embeddings, labels
-        if memory is not None and len(memory):
+        has_memory = memory is not None and len(memory) > 0
+        if memory is not None and has_memory:
             past_embeddings, past_labels = memory.contents()
             embeddings = torch.cat([embeddings, past_embeddings.to(embeddings)])
             labels = torch.cat([labels, past_labels])
-        loss = self._loss(embeddings, labels, local_rows, distributed=distributed)
+        loss = self._loss(embeddings, labels, local_rows, distributed=distributed, has_memory=has_memory)
         has_triplet = bool(loss.detach()) or self._has_triplet(labels)
         if not self._margin_checked:
             measure = partial(batch_distances, *batch, get_distance(self.distance_metric))
             self._check_margin(batch[0], loss, measure, has_triplet=has_triplet)
         return loss
 
-    def _loss(self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool) -> Tensor:
+    def _loss(
+        self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool, has_memory: bool
+    ) -> Tensor:
         """Return the scalar loss of the anchors of this batch, in distributed training of those of all processes.
 
         In distributed training, each process has a part of the gradient. `gather_rows` sums the parts in its backward
@@ -260,7 +263,7 @@ class BatchLoss(BaseLoss):
         """
         all_are_local = len(labels) == local_rows.stop - local_rows.start
         if isinstance(get_distance(self.distance_metric), FunctionDistance) and not all_are_local:
-            if not distributed:
+            if not distributed or has_memory:
                 raise EmbeddingError(
                     "a distance function computes distances within one set of embeddings only; for a cross-batch "
                     "memory, pass the name of a distance, such as 'euclidean', or a tercet.distances.Distance"

@@ -1,7 +1,7 @@
 """The arguments of a training run: those of `transformers`, and those of batches and cross-batch memory."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from tercet._distributed import check_launcher, launched_world_size
 from tercet._events import WarningKind, emit_warning
 from tercet.errors import DataError, listed
+from tercet.trainer.argument_rules import check_supported
 
 
 class BatchSampler(str, Enum):
@@ -47,8 +48,10 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             below 1 is a fraction of all steps.
 
     Raises:
-        DataError: one of these arguments has an invalid value, `accelerator_config` sets `dispatch_batches` or
-            `split_batches`, or the process group does not contain exactly the processes that were launched.
+        DataError: an argument has an invalid value, an argument of `transformers` is not supported (see
+            `tercet.trainer.argument_rules`), `accelerator_config` sets `dispatch_batches` or `split_batches`, the
+            environment has only some of the variables of a launcher such as `torchrun`, or the process group does not
+            contain exactly the processes that were launched.
         ValueError: `transformers` rejects one of its own arguments.
 
     Example:
@@ -78,6 +81,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         check_launcher()
+        check_supported({item.name: getattr(self, item.name) for item in fields(self)}, _defaults(type(self)))
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.
@@ -110,14 +114,15 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
                 "row of tokens, which cannot be split"
             )
-        if self.mini_batch_tokens is not None and self.mini_batch_tokens < 1:
-            raise DataError(f"mini_batch_tokens must be at least 1, got {self.mini_batch_tokens}")
-        for name in ("cross_batch_memory", "cross_batch_memory_warmup"):
-            if getattr(self, name) < 0:
-                raise DataError(f"{name} must be at least 0, got {getattr(self, name)}")
         try:
             value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
             self.batch_sampler = BatchSampler(value)
         except ValueError:
             known = listed(sampler.value for sampler in BatchSampler)
             raise DataError(f"unknown batch_sampler {self.batch_sampler!r}; choose one of {known}") from None
+
+
+def _defaults(arguments: type) -> dict[str, Any]:
+    """Return the default value of each field of a dataclass."""
+    made = {item.name: item.default_factory() for item in fields(arguments) if item.default_factory is not MISSING}
+    return {item.name: made.get(item.name, item.default) for item in fields(arguments)}

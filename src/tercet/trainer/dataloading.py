@@ -15,6 +15,7 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
 from tercet.trainer.collate import collate, prepare_labelled, prepare_triplets, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard
 
@@ -41,32 +42,60 @@ class DataLoadingTrainer(Trainer):
         """True if the training data are triplets instead of labelled sentences."""
         return bool(getattr(self.loss, "takes_triplets", False))
 
-    def _check_samplers(self) -> None:
-        """Check that the sampler can form batches with triplets. For P×K batches, log the size of an epoch.
+    def _check_samplers(self, *, default_evaluators: bool) -> None:
+        """Check that there are batches, with triplets, and that evaluation data can be measured.
+
+        For P×K batches, log the size of an epoch.
 
         Raises:
-            DataError: a data set allows no P×K batch; or batches are random, but the training labels form no triplet.
+            DataError: an epoch has no batch, a data set allows no P×K batch, or the labels of a data set form no
+                triplet.
         """
-        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
-            if self.train_dataset is not None and isinstance(self.loss, BatchLoss):
-                label_ids = np.asarray(self.train_dataset["label"][:])
-                check_triplets_exist(label_ids, self.label_names_of_training, "train_dataset")
-            return
         if self.train_dataset is not None:
+            self._check_train_batches()
+        evaluation: Any = self.eval_dataset
+        parts = evaluation if isinstance(evaluation, dict) else {None: evaluation}
+        for key, part in parts.items():
+            if part is None or len(part) == 0:
+                continue
+            name = "eval_dataset" if key is None else f"eval_dataset {key!r}"
+            check_evaluation_set(part, name, self.loss, default_evaluator=default_evaluators)
+            if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL and not self.takes_triplets:
+                self._eval_group_by_label(part, name)
+
+    def _check_train_batches(self) -> None:
+        dataset: Any = self.train_dataset
+        rows = len(dataset)
+        if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
             sampler = self._get_train_sampler()
             assert isinstance(sampler, GroupByLabelSampler)
             logger.info(sampler.describe())
-        parts = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
-        for part in parts.values():
-            if part is not None:
-                self._get_eval_sampler(part)
+            rows = len(sampler)
+        elif isinstance(self.loss, BatchLoss):
+            label_ids = np.asarray(dataset["label"][:])
+            check_triplets_exist(label_ids, self.label_names_of_training, "train_dataset")
+        batch_size = self._train_batch_size * self.args.world_size
+        check_number_of_batches(rows, batch_size, drop_last=self.args.dataloader_drop_last)
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the data loader of `dataset`. Tokenize `dataset` first, but not for a custom `data_collator`."""
         if self.data_collator is collate:
             dataset = self._with_token_ids(dataset)
-        loader = super()._get_dataloader(dataset, *args, **kwargs)
-        return EvenBatchSamplerShard.replace(loader) if kwargs.get("is_training") else loader
+        if kwargs.get("is_training"):
+            return EvenBatchSamplerShard.replace(super()._get_dataloader(dataset, *args, **kwargs))
+        # `dataloader_drop_last` is for training. The evaluation measures every row.
+        drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
+        try:
+            return super()._get_dataloader(dataset, *args, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drop_last
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Return the data loader of an evaluation set, given by name or as a data set."""
+        if eval_dataset is not None and not isinstance(eval_dataset, str):
+            # With persistent workers, `transformers` would return the loader of the last data set without a name.
+            getattr(self, "_eval_dataloaders", {}).pop("eval", None)
+        return super().get_eval_dataloader(eval_dataset)
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder = self.model.transformer
@@ -91,12 +120,12 @@ class DataLoadingTrainer(Trainer):
         if self.takes_triplets or len(eval_dataset) == 0:
             return super()._get_eval_sampler(eval_dataset)
         if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            return self._group_by_label(
-                eval_dataset,
-                self.args.eval_batch_size,
-                f"eval_dataset (per_device_eval_batch_size={self.args.per_device_eval_batch_size})",
-            )
+            return self._eval_group_by_label(eval_dataset, "eval_dataset")
         return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
+
+    def _eval_group_by_label(self, dataset: Any, name: str) -> GroupByLabelSampler:
+        size = self.args.per_device_eval_batch_size
+        return self._group_by_label(dataset, self.args.eval_batch_size, f"{name} (per_device_eval_batch_size={size})")
 
     def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
         if self.takes_triplets:

@@ -14,7 +14,7 @@ same. Late in training, when few triplets are active, this saves much time.
 Source: Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (GradCache).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +51,7 @@ def cached_step(
     scale: float = 1.0,
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
     word_embeddings: nn.Module | None = None,
+    loss_parameters: Sequence[nn.Parameter] = (),
 ) -> CachedStep:
     """Add the gradient of a batch to the parameters. Only the autograd graph of one chunk is in memory at a time.
 
@@ -65,6 +66,7 @@ def cached_step(
         autocast: a function that returns the context manager in which the model and the loss run.
         word_embeddings: the word embedding layer of the model. On a CPU, all chunks but the last add its gradient only
             to the rows of their tokens, which saves time. None turns this off.
+        loss_parameters: the parameters of the loss itself, which get their gradients in phase 2.
     """
     chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
@@ -80,7 +82,12 @@ def cached_step(
     embeddings = torch.empty_like(sorted_embeddings).index_copy_(0, batch_index, sorted_embeddings).requires_grad_()
     with autocast():
         loss = compute_loss(embeddings)
-    (gradient,) = torch.autograd.grad(loss, embeddings)
+    gradient, *of_loss = torch.autograd.grad(loss, [embeddings, *loss_parameters], allow_unused=True)
+    used = [(value, rows) for value, rows in zip(loss_parameters, of_loss, strict=True) if rows is not None]
+    if used:  # `backward` scales the gradients, as those of the model.
+        backward(sum(((value * (rows * scale)).sum() for value, rows in used), start=torch.zeros_like(loss)))
+    if gradient is None:  # The loss of this batch does not depend on the embeddings.
+        gradient = torch.zeros_like(embeddings)
 
     gradients = [rows * scale for rows in gradient[batch_index].split([len(index) for _, index in chunks])]
     # Distributed training all-reduces the gradients during the last chunk, so at least one chunk must run.

@@ -24,11 +24,19 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
-from tercet.trainer.checkpoints import load_memory, write_checkpoint
+from tercet.trainer.checkpoints import latest_checkpoint, load_memory, write_checkpoint
+from tercet.trainer.checks import (
+    check_cross_batch_memory,
+    check_finite,
+    check_loss_parameters,
+    check_trainable,
+    warn_of_untrained_parameters,
+)
 from tercet.trainer.collate import collate
 from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
+from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.record import data_facts, training_record
 
@@ -82,6 +90,11 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
     ) -> None:
+        if args is not None and not isinstance(args, SentenceTransformerTrainingArguments):
+            raise DataError(
+                f"args must be tercet's SentenceTransformerTrainingArguments, got {type(args).__module__}."
+                f"{type(args).__name__}; import the class from tercet"
+            )
         if loss is None:
             raise DataError(
                 "the trainer needs a loss; pass for example loss=losses.BatchSemiHardTripletLoss(model, margin=0.3)"
@@ -108,6 +121,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             optimizers=optimizers,
         )
         self.loss.to(self.args.device)
+        self.add_callback(ClearLossGradients(self))
+        check_loss_parameters(self.loss, optimizers[0])
         self.loss.collect_stats = True  # type: ignore[assignment]
         self._start_monitoring(resumed=False)
         self._best_was_loaded = False
@@ -120,16 +135,12 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 "mini_batch_tokens or data_collator"
             )
         self._data_facts = data_facts(train_dataset)
-        self._check_samplers()
+        self._check_samplers(default_evaluators=not self.evaluators)
 
     def _new_cross_batch_memory(self) -> CrossBatchMemory | None:
         if not self.args.cross_batch_memory:
             return None
-        if self.takes_triplets:
-            raise DataError(
-                "cross_batch_memory needs a loss that mines labelled sentences, but the loss takes given triplets; set "
-                "cross_batch_memory=0, or use labelled sentences and a batch loss"
-            )
+        check_cross_batch_memory(self.loss)
         dimension = self.model.get_sentence_embedding_dimension()
         return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
 
@@ -137,17 +148,26 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model.
 
         Raises:
-            DataError: there is no `train_dataset`, a checkpoint cannot be written, or the checkpoint to resume from
-                does not fit `cross_batch_memory`.
+            DataError: there is no `train_dataset`, no weight is trained, a weight becomes NaN or infinite, a checkpoint
+                cannot be written, or the checkpoint to resume from does not fit the run.
         """
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
+        check_trainable(self.model)
+        self._parameters_checked = False
         self._start_monitoring(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
         result = super().train(*args, **kwargs)
+        self._check_finite()
         if self.state.global_step == self.state.max_steps:
             self._monitor.finish()
         self._update_model_record()
         return result._replace(training_loss=math.nan) if self._ran_no_step() else result
+
+    def _check_finite(self) -> None:
+        last = latest_checkpoint(Path(self.args.output_dir or ""))
+        check_finite(
+            self.model, self.state.global_step, f"the last checkpoint is {last}" if last else "there is no checkpoint"
+        )
 
     def _ran_no_step(self) -> bool:
         """Return whether this call of `train` ran no step. `transformers` reports the mean loss of no step as 0."""
@@ -205,6 +225,15 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """Run the forward and the backward pass of a batch, in chunks if `mini_batch_tokens` is set."""
+        loss = self._training_step(model, inputs, num_items_in_batch)
+        if not self._parameters_checked:
+            self._parameters_checked = True
+            warn_of_untrained_parameters(self.loss)
+        return loss
+
+    def _training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
         if self.args.mini_batch_tokens is None:
             return super().training_step(model, inputs, num_items_in_batch)
         model.train()
@@ -219,15 +248,37 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             scale=scale,
             autocast=self.compute_loss_context_manager,
             word_embeddings=self.model.transformer.auto_model.get_input_embeddings(),
+            loss_parameters=list(loss_parameters(self.loss).values()),
         )
         self._chunks += step.chunks
         self._chunks_with_gradient += step.chunks_with_gradient
         return step.loss * scale
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create the optimizer as `transformers` does, and add the parameters of the loss."""
+        optimizer = super().create_optimizer(model)
+        add_to_optimizer(self.loss, optimizer, self.args.weight_decay)
+        return optimizer
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        own = list(loss_parameters(self.loss).values())
+        if not own:
+            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        return self.accelerator.clip_grad_norm_([*model.parameters(), *own], self.args.max_grad_norm)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        # A packed batch has no padding, so "all" and "non_padding" are the same number.
+        how, features = self.args.include_num_input_tokens_seen, inputs.get("features", {})
+        packed = how == "non_padding" and "packing" in features
+        mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
+        super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
         if "train_loss" in logs and self._ran_no_step():
             del logs["train_loss"]
+        if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
+            self._check_finite()
         if "loss" in logs:
             logs.update(self._log_stats.compute_and_reset(self.args.device))
             if self._chunks:
@@ -299,12 +350,15 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         torch.save(self.args, folder / TRAINING_ARGS_NAME)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint atomically."""
+        """Write a checkpoint atomically, unless the training has diverged."""
+        self._check_finite()
 
         def write(unfinished: Path) -> None:
             self._unfinished_checkpoint = str(unfinished)
             try:
                 super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
+                if self.args.should_save:
+                    save_loss(self.loss, unfinished / f"checkpoint-{self.state.global_step}")
             finally:
                 self._unfinished_checkpoint = None
 
@@ -317,6 +371,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._load_weights(resume_from_checkpoint, model)
         load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
+        load_loss(self.loss, Path(resume_from_checkpoint))
 
     def _load_weights(self, folder: str, model: Any = None) -> None:
         saved = SentenceTransformer(folder, device="cpu", trust_remote_code=self.model.trust_remote_code)
@@ -328,4 +383,5 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             f"({self.args.metric_for_best_model} {self.state.best_metric})"
         )
         self._load_weights(str(self.state.best_model_checkpoint))
+        load_loss(self.loss, Path(str(self.state.best_model_checkpoint)))
         self._best_was_loaded = True

@@ -1,0 +1,132 @@
+"""Rules for every training argument: does it decide the result of a run, and is it supported?
+
+Each field of `SentenceTransformerTrainingArguments` is in exactly one of three tables, which a test checks:
+
+    RESULT       the argument decides the trained weights; a resumed run must have the same value
+    FREE         the argument may differ when a run is resumed: files, logs, evaluations, speed
+    UNSUPPORTED  the argument would be ignored or fail during the training; it must keep its default value
+"""
+
+import math
+from typing import Any
+
+from tercet.errors import DataError
+
+RESULT = frozenset({
+    "num_train_epochs", "max_steps", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps",
+    "optim", "optim_args", "optim_target_modules", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
+    "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
+    "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
+    "samples_per_label", "cross_batch_memory", "cross_batch_memory_warmup",
+})  # fmt: skip
+
+FREE = frozenset({
+    # Files and the hub. `hub_*` have no effect without `push_to_hub`.
+    "output_dir", "save_strategy", "save_steps", "save_total_limit", "save_on_each_node", "save_only_model",
+    "enable_jit_checkpoint", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push",
+    "hub_revision", "resume_from_checkpoint", "ignore_data_skip", "restore_callback_states_from_checkpoint",
+    # Logs.
+    "logging_strategy", "logging_steps", "logging_first_step", "log_on_each_node", "logging_nan_inf_filter",
+    "include_num_input_tokens_seen", "log_level", "log_level_replica", "disable_tqdm", "report_to", "run_name",
+    "project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id", "skip_memory_metrics", "debug",
+    # Evaluations.
+    "eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "per_device_eval_batch_size", "prediction_loss_only",
+    "eval_accumulation_steps", "eval_do_concat_batches", "eval_use_gather_object", "bf16_full_eval", "fp16_full_eval",
+    "load_best_model_at_end", "metric_for_best_model", "greater_is_better",
+    # Speed, memory and devices. They change results by rounding errors, or by other random numbers for dropout.
+    "mini_batch_tokens", "activation_checkpointing", "activation_checkpointing_kwargs", "gradient_checkpointing",
+    "gradient_checkpointing_kwargs", "torch_compile", "torch_compile_backend", "torch_compile_mode",
+    "torch_empty_cache_steps", "tf32", "full_determinism", "use_cpu", "local_rank", "average_tokens_across_devices",
+    "accelerator_config", "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers",
+    "dataloader_prefetch_factor", "dataloader_multiprocessing_context", "dataloader_in_order",
+    "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph", "ddp_backend",
+    "ddp_timeout",
+    # Read by scripts, or set by this class.
+    "do_train", "do_eval", "do_predict", "remove_unused_columns",
+})  # fmt: skip
+
+# For each argument: why it is not supported.
+UNSUPPORTED: dict[str, str] = {
+    "label_smoothing_factor": "a triplet loss has no class probabilities to smooth",
+    "neftune_noise_alpha": "a batch is packed into one row of tokens, for which the noise would have the wrong size",
+    "include_for_metrics": "there is no compute_metrics; pass an evaluator to the trainer, which receives the model",
+    "batch_eval_metrics": "there is no compute_metrics; pass an evaluator to the trainer, which receives the model",
+    "use_liger_kernel": "Liger kernels need a model class of transformers",
+    "liger_kernel_config": "Liger kernels need a model class of transformers",
+    "use_cache": "an embedding model has no cache of keys and values",
+    "length_column_name": "batches are not grouped by length, because packing needs no padding",
+    "label_names": "the trainer finds the label column itself; name it 'label'",
+    "push_to_hub": "the trainer would upload an incomplete model; call model.push_to_hub after the training",
+    "parallelism_config": "only data-parallel training (torchrun) is supported",
+    "fsdp": "only data-parallel training (torchrun) is supported",
+    "fsdp_config": "only data-parallel training (torchrun) is supported",
+    "deepspeed": "only data-parallel training (torchrun) is supported",
+}
+
+# For each number: the smallest valid value, and whether this value itself is valid.
+_MINIMUM: dict[str, tuple[float, bool]] = {
+    "num_train_epochs": (0, False),
+    "per_device_train_batch_size": (1, True),
+    "per_device_eval_batch_size": (1, True),
+    "gradient_accumulation_steps": (1, True),
+    "learning_rate": (0, True),
+    "weight_decay": (0, True),
+    "max_grad_norm": (0, True),
+    "samples_per_label": (1, True),
+    "mini_batch_tokens": (1, True),
+    "cross_batch_memory": (0, True),
+    "cross_batch_memory_warmup": (0, True),
+}
+# Arguments that must be whole numbers.
+_INTEGERS = (
+    "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
+    "samples_per_label", "mini_batch_tokens", "cross_batch_memory",
+)  # fmt: skip
+
+
+def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Check that no argument has a value that the trainer would ignore or that would fail during the training.
+
+    Args:
+        values: the arguments by name, as the user passed them.
+        defaults: their default values.
+
+    Raises:
+        DataError: an argument is not supported, a number is too small or not a number, or two arguments exclude each
+            other.
+    """
+    for name, reason in UNSUPPORTED.items():
+        value = values[name]
+        if value != defaults[name] and value not in (None, False, 0, "", [], {}):
+            raise DataError(f"{name}={value!r} is not supported: {reason}; leave out {name}")
+    for name, (minimum, included) in _MINIMUM.items():
+        value = values[name]
+        if value is None:
+            continue
+        fits = value >= minimum if included else value > minimum
+        if not fits or not math.isfinite(value):
+            raise DataError(f"{name} must be {'at least' if included else 'above'} {minimum}, got {value}")
+    for name in _INTEGERS:
+        if values[name] is not None and (isinstance(values[name], bool) or values[name] != int(values[name])):
+            raise DataError(f"{name} must be a whole number, got {values[name]}")
+    if values["max_steps"] < -1 or values["max_steps"] == 0:
+        raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
+    _check_sampling(values["train_sampling_strategy"], values["batch_sampler"])
+    if values["torch_empty_cache_steps"] is not None and values["mini_batch_tokens"] is not None:
+        raise DataError(
+            "torch_empty_cache_steps has no effect with mini_batch_tokens; leave out torch_empty_cache_steps"
+        )
+
+
+def _check_sampling(strategy: Any, batch_sampler: Any) -> None:
+    strategy, batch_sampler = (getattr(value, "value", value) for value in (strategy, batch_sampler))
+    if strategy not in ("random", "sequential"):
+        raise DataError(
+            f"train_sampling_strategy={strategy!r} is not supported: packing needs no batches of equal length; leave "
+            "out train_sampling_strategy"
+        )
+    if strategy != "random" and batch_sampler != "batch_sampler":
+        raise DataError(
+            f"train_sampling_strategy={strategy!r} and batch_sampler={batch_sampler!r} exclude each other; leave out "
+            "one of them"
+        )

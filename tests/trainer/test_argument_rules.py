@@ -1,0 +1,62 @@
+"""Every training argument has a rule; what the trainer cannot do raises an error instead of being ignored."""
+
+from dataclasses import fields
+
+import pytest
+
+from tercet import SentenceTransformerTrainingArguments
+from tercet.errors import DataError
+from tercet.trainer.argument_rules import FREE, RESULT, UNSUPPORTED
+from tests.trainer.helpers import make_arguments, make_trainer
+
+# A value that is not the default, for each argument that is not supported.
+OTHER_VALUES = {
+    "label_smoothing_factor": 0.1, "neftune_noise_alpha": 5.0, "include_for_metrics": ["inputs"],
+    "batch_eval_metrics": True, "use_liger_kernel": True, "liger_kernel_config": {"rope": True}, "use_cache": True,
+    "length_column_name": "size", "label_names": ["topic"], "push_to_hub": True, "parallelism_config": {"tp_size": 2},
+    "fsdp": "full_shard", "fsdp_config": {"min_num_params": 1}, "deepspeed": {"zero": 1},
+}  # fmt: skip
+
+
+def test_every_argument_has_exactly_one_rule():
+    """A new version of transformers may add arguments: decide for each one."""
+    names = [item.name for item in fields(SentenceTransformerTrainingArguments)]
+    tables = [*RESULT, *FREE, *UNSUPPORTED]
+    assert sorted(tables) == sorted(names)
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_an_argument_that_is_not_supported_raises_an_error(name, tmp_path):
+    with pytest.raises(DataError, match=rf"^{name}=.* is not supported: .*; leave out {name}$"):
+        make_arguments(tmp_path, **{name: OTHER_VALUES[name]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_steps": 0}, "max_steps must be at least 1, or -1 to train for num_train_epochs, got 0"),
+        ({"num_train_epochs": 0}, "num_train_epochs must be above 0, got 0"),
+        ({"num_train_epochs": float("nan")}, "num_train_epochs must be above 0, got nan"),
+        ({"learning_rate": -1e-3}, "learning_rate must be at least 0, got -0.001"),
+        ({"learning_rate": float("inf")}, "learning_rate must be at least 0, got inf"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be at least 1, got 0"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be at least 1, got 0"),
+        ({"cross_batch_memory": 1.5}, "cross_batch_memory must be a whole number, got 1.5"),
+        ({"max_grad_norm": float("nan")}, "max_grad_norm must be at least 0, got nan"),
+        ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy='group_by_length' is not supported"),
+        ({"train_sampling_strategy": "sequential"}, "batch_sampler='group_by_label' exclude each other"),
+        ({"torch_empty_cache_steps": 2, "mini_batch_tokens": 9}, "has no effect with mini_batch_tokens"),
+    ],
+)
+def test_values_without_effect_or_sense_raise_an_error(changes, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        make_arguments(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("mini_batch_tokens", [None, 20])
+def test_the_number_of_tokens_is_counted(mini_batch_tokens, bert, labelled, tmp_path):
+    changes = {"include_num_input_tokens_seen": "all", "max_steps": 2, "mini_batch_tokens": mini_batch_tokens}
+    trainer = make_trainer(bert, tmp_path, labelled, changes=changes)
+    trainer.train()
+    lengths = trainer.model.token_counts(labelled["text"][:])
+    assert 2 * 8 * min(lengths) <= trainer.state.num_input_tokens_seen <= 2 * 8 * max(lengths)
