@@ -105,7 +105,7 @@ class MarginLoss(losses.BatchAllTripletLoss):
         self.learned = nn.Parameter(torch.tensor(0.3))
 
     def miner(self):
-        self.margin = float(self.learned)
+        self.margin = float(self.learned.detach())
         return super().miner()
 
 
