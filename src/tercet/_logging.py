@@ -43,8 +43,22 @@ def configure_logging(level: int, translate: Callable[[str], str] = str) -> None
 
 
 def quiet_transformers() -> None:
-    """Turn off the warnings and progress bars of transformers. This imports transformers, which takes seconds."""
+    """Turn off the warnings and progress bars of transformers, now or when `import_transformers` imports it."""
+    global _quiet
+    _quiet = True
+    if "transformers" in sys.modules:
+        import_transformers()
+
+
+def import_transformers() -> None:
+    """Import transformers, which takes seconds. Log a note before, and make it quiet if that was requested."""
+    if "transformers" not in sys.modules:
+        logging.getLogger("tercet").info("loading PyTorch and transformers")
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    if _quiet:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+
+_quiet = False

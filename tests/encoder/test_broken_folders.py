@@ -110,6 +110,7 @@ CONFIGS = {
     "no heads": (edit(CONFIG, num_attention_heads=0), "cannot"),
     "another architecture": (edit(CONFIG, model_type="gpt2"), "probably not a gpt2 model; correct model_type"),
     "unknown architecture": (edit(CONFIG, model_type="\x1b[31mnone\x07"), "cannot load the configuration"),
+    "a constant model": (edit(CONFIG, layer_norm_eps=1e308), "two different sentences have the same embedding"),
     "null": (write(CONFIG, "null"), "config.json must contain a JSON object, but it contains a NoneType"),
     "deep": (write(CONFIG, DEEP), "config.json is nested too deeply"),
     "flash attention": (edit(CONFIG, attn_implementation="flash_attention_2"), "cannot load"),

@@ -29,6 +29,6 @@ def test_the_encoder_is_verified_before_it_is_loaded(tmp_path, monkeypatch):
 
 
 def test_the_message_without_the_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr(loading, "_ENCODER_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(loading, "ENCODER_PACKAGE", "no_such_package_here")
     with pytest.raises(ModelError, match=r"pip install 'tercet\[demo\]'"):
         loading.encoder_folder()

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._logging import quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    check_device,
     check_output_folder,
     finish,
     print_note,
     print_result,
-    quiet_transformers,
     report_errors,
     resume_command,
     terminal,
@@ -25,7 +24,7 @@ from tercet.comparison import compare as run_compare
 from tercet.comparison.recommendation import compared_metrics
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_value
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +54,7 @@ def compare(
         float | None,
         typer.Option(help=f"The budget of each run, in epochs (passes over the data). [default: {_DEFAULTS.epochs:g}]"),
     ] = None,
-    model: opt.Model = DEFAULT_MODEL,
+    model: opt.Model = None,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
     learning_rate: opt.LearningRate = _DEFAULTS.learning_rate,
@@ -102,8 +101,6 @@ def compare(
         batch_size=batch_size, samples_per_label=samples_per_label, learning_rate=learning_rate,
         warmup_ratio=warmup_ratio, seed=seed, bf16=bf16, mini_batch_tokens=mini_batch_tokens,
     )  # fmt: skip
-    if device is not None:
-        check_device(device)
     quiet_transformers()
     earlier = _content(output) if overwrite else None
     try:

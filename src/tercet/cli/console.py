@@ -19,8 +19,7 @@ import typer
 
 from tercet._display import one_line
 from tercet._distributed import is_first_launched
-from tercet._logging import configure_logging
-from tercet._logging import quiet_transformers as import_quietly
+from tercet._logging import configure_logging, import_transformers, quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli.flags import Flags
 from tercet.errors import DataError, TercetError
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-BUNDLED = "bundled"  # repeated from `tercet.encoder.loading`, which imports torch and would slow down the help
 # In distributed training, only the first process prints notes. Every process prints its errors.
 IS_FIRST_PROCESS = is_first_launched()
 
@@ -210,13 +208,6 @@ def cell(text: object) -> "Text":
     return Text(one_line(str(text)))
 
 
-def quiet_transformers() -> None:
-    """Import transformers without its warnings and progress bars. Print a note first, because it takes seconds."""
-    if "transformers" not in sys.modules:
-        print_note("loading PyTorch and transformers")
-    import_quietly()
-
-
 def load_model(
     name: str, *, device: str | None = None, trust_remote_code: bool = False, packing: bool = True
 ) -> "SentenceTransformer":
@@ -229,26 +220,13 @@ def load_model(
         packing: whether to compute batches without padding if the architecture allows it.
 
     Raises:
-        DataError: PyTorch cannot compute on the device.
-        ModelError: the model does not exist or cannot be loaded.
+        ModelError: the model does not exist or cannot be loaded, or PyTorch cannot compute on the device.
     """
+    quiet_transformers()
+    import_transformers()
     from tercet.encoder.loading import load_model as load
 
-    if device is not None:
-        check_device(device)
-    quiet_transformers()
     return load(name, device=device, trust_remote_code=trust_remote_code, packing=packing)
-
-
-def check_device(device: str) -> None:
-    """Raise `DataError` if PyTorch cannot create a tensor on the device."""
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (AssertionError, RuntimeError, NotImplementedError) as error:  # the class depends on the build of PyTorch
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"cannot compute on --device {device}: {reason}; try --device cpu") from None
 
 
 def check_output_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> None:

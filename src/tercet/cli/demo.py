@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    BUNDLED,
     before_after_change,
     cell,
-    check_device,
     check_output_folder,
     finish,
     load_model,
     print_metrics,
     print_note,
     print_result,
-    quiet_transformers,
     report_errors,
     shows_progress,
     terminal,
 )
 from tercet.cli.reports import check_report, write_report
+from tercet.encoder.names import BUNDLED
 from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
 
 if TYPE_CHECKING:
@@ -70,8 +69,6 @@ def demo(
     sentences, modules = standard_library_docstrings()
     data = as_dataset(LabelledSentences(sentences, *number_labels(modules, "the standard library")))
     print_note(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
-    if device is not None:
-        check_device(device)
     if overwrite:
         shutil.rmtree(checkpoint_dir(output), ignore_errors=True)
     quiet_transformers()

@@ -8,6 +8,7 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import check_output_file, finish, load_model, print_note, report_errors, shows_progress
+from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
 
@@ -38,6 +39,7 @@ def encode(
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
     check_output_file(output, data, overwrite=overwrite)
+    check_model_name(model)
     from tercet._texts import check_texts
     from tercet.data.columns import find_text_column
     from tercet.data.reading import read_table

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
+from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    check_device,
     finish,
     print_metrics,
     print_result,
-    quiet_transformers,
     report_errors,
     shows_progress,
 )
@@ -44,8 +43,6 @@ def evaluate(
 
     Metrics: {metrics}.
     """
-    if device is not None:
-        check_device(device)
     quiet_transformers()
     metrics = evaluate_model(
         model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,

@@ -10,7 +10,6 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    BUNDLED,
     check_output_file,
     finish,
     load_model,
@@ -20,6 +19,7 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.reports import check_report
+from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
 
@@ -70,6 +70,8 @@ def inspect(
     check_report(output, "--output", overwrite=overwrite)
     if label_issues is not None:
         _check_label_issues(label_issues, data, model, overwrite=overwrite)
+    if model is not None:
+        check_model_name(model)
     from tercet.data.loading import ReadOptions, load_labelled
 
     labelled = load_labelled(data, ReadOptions(text_column, label_column, split), incomplete=True)

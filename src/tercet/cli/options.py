@@ -6,14 +6,19 @@ import typer
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.cli.choices import choice_option
-from tercet.cli.console import BUNDLED
+from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe
 
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 
 Data = Annotated[str, typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.")]
-Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help=f"{MODEL_HELP} [default: {DEFAULT_MODEL}, or '{BUNDLED}' with a warning if the hub cannot be reached]"
+    ),
+]
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
 Loss = Annotated[str, choice_option(LOSSES, "The loss; it determines the triplets to train on.{losses}")]
 Distance = Annotated[str, choice_option(DISTANCES, "The distance between embeddings.{distances}")]

@@ -6,18 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from tercet._logging import quiet_transformers
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
     before_after_change,
-    check_device,
     check_output_folder,
     finish,
     print_metrics,
     print_note,
     print_result,
-    quiet_transformers,
     report_errors,
     resume_command,
     shows_progress,
@@ -25,7 +24,7 @@ from tercet.cli.console import (
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
 
 _DEFAULTS = RunSettings()
 
@@ -38,7 +37,7 @@ def _help(name: str, default: str = "") -> Any:
 def train(
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="The folder for the model.")],
-    model: opt.Model = DEFAULT_MODEL,
+    model: opt.Model = None,
     loss: opt.Loss = _DEFAULTS.loss,
     margin: Annotated[float, _help("margin")] = _DEFAULTS.margin,
     distance: opt.Distance = _DEFAULTS.distance,
@@ -85,8 +84,6 @@ def train(
     settings.check()
     if not LOSSES[loss].has_margin and margin != _DEFAULTS.margin:
         print_note(f"--margin {margin:g} is not used: the loss {loss} has no margin")
-    if device is not None:
-        check_device(device)
     quiet_transformers()
     try:
         run = run_train(

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tercet._distributed import check_launcher, launched_world_size
+from tercet._logging import import_transformers
 from tercet.comparison.plan import Plan, parse_grid
+from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
 from tercet.runs.settings import (
@@ -34,7 +36,7 @@ def compare(
     seeds: int = 3,
     minutes: float | None = None,
     settings: RunSettings | None = None,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path | None = None,
     eval_data: "str | Path | Dataset | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
     text_column: str | None = None,
@@ -62,7 +64,8 @@ def compare(
         minutes: the budget of a run in minutes of training; None uses `max_steps` or `epochs` of `settings`.
         settings: the settings of all runs, except `loss`, `margin` and `distance`, which come from `grid`.
             `save_every`, `keep` and `eval_steps` are not used.
-        model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`).
+        model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`). None is `DEFAULT_MODEL`, or
+            `"bundled"`, with a warning, if the hub cannot be reached.
         eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
             row must be held out.
@@ -111,6 +114,8 @@ def compare(
             "a comparison cannot run under torchrun, because each run is a process itself; start it with python"
         )
 
+    model = resolve_model(model, DEFAULT_MODEL)
+
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     train_data, evaluation = load_training_data(
@@ -127,8 +132,12 @@ def compare(
             "eval_fraction, or more data"
         )
 
+    import_transformers()
     from tercet.comparison.loop import logger, run_comparison  # imports torch, which takes seconds
+    from tercet.encoder.devices import find_device
     from tercet.encoder.loading import load_model
+
+    find_device(device)
 
     extra_settings = {
         "model": str(model),

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tercet._logging import configure_logging, quiet_transformers
+from tercet._logging import configure_logging, import_transformers, quiet_transformers
 from tercet.errors import TercetError
 
 _SECONDS_TO_EXIT = 10
@@ -65,6 +65,7 @@ def _work(sender: Connection, function: Callable[[Any], dict[str, Any]], argumen
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(level)
     quiet_transformers()
+    import_transformers()
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
         result = function(argument)

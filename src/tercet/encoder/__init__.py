@@ -7,15 +7,29 @@ packing/                  run the encoder on batches without padding
 features.py               Features, the dictionary that modules receive and return
 encode.py                 embed many sentences in batches with a maximum number of tokens
 similarity.py             similarities by name: cosine, dot, or the negative of a distance
-storage.py                read and write model directories
+names.py                  check the name of a model before anything else; imports no torch
+devices.py                find the device of a model
+model_folder.py           read model directories: modules and settings
+pretrained/               load an encoder and its tokenizer, and check them as a whole
+storage.py                write model directories
 hub.py                    download from and upload to the Hugging Face hub
 card.py                   create the model card, the README.md of a model directory
+threads.py                what several threads share when they use one model
+
+A public name is imported when it is first used, because most modules import torch, which is slow.
 """
 
-from tercet.encoder.features import Features
-from tercet.encoder.loading import BUNDLED, load_model
-from tercet.encoder.modules import Dense, Module, Normalize, Pooling, Transformer
-from tercet.encoder.sentence_transformer import SentenceTransformer
+from typing import TYPE_CHECKING
+
+from tercet._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tercet.encoder.features import Features
+    from tercet.encoder.loading import load_model
+    from tercet.encoder.modules import Dense, Module, Normalize, Pooling, Transformer
+    from tercet.encoder.names import BUNDLED
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
 
 __all__ = [
     "BUNDLED",
@@ -28,3 +42,14 @@ __all__ = [
     "Transformer",
     "load_model",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "features": ("Features",),
+        "loading": ("load_model",),
+        "modules": ("Dense", "Module", "Normalize", "Pooling", "Transformer"),
+        "names": ("BUNDLED",),
+        "sentence_transformer": ("SentenceTransformer",),
+    },
+)

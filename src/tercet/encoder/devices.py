@@ -17,4 +17,4 @@ def find_device(device: str | torch.device | int | None) -> torch.device:
         return torch.zeros(1, device=device).device
     except Exception as error:  # The class depends on the device and on the build of PyTorch.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"cannot compute on device={str(device)!r}: {reason}; use device='cpu'") from None
+        raise ModelError(f"cannot compute on device={str(device)!r}: {reason}; try device='cpu'") from None

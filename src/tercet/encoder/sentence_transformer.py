@@ -109,15 +109,18 @@ class SentenceTransformer(nn.Sequential):
             self._check_that_it_runs(str(model_name_or_path))
 
     def _check_that_it_runs(self, name: str) -> None:
-        """Embed one sentence, so that a model that cannot be used fails when it is loaded, and not after hours."""
+        """Embed two rows of tokens, so that a model that cannot be used fails when it is loaded."""
         self.transformer.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
         with loading_errors(f"use the model {name}; embedding a test sentence fails"), torch.no_grad():
-            features = self.tokenize(["a test sentence"])
-            features = {key: value.to(self.device) for key, value in features.items()}
-            shape = tuple(self(features)["sentence_embedding"].shape)
-            expected = (1, embedding_dimension(self._modules))
-            if shape != expected:
-                raise ValueError(f"the embeddings have the shape {shape}, expected {expected}")
+            features, differ = self.transformer.test_batch()
+            embeddings = self({key: value.to(self.device) for key, value in features.items()})["sentence_embedding"]
+            expected = (len(features["input_ids"]), embedding_dimension(self._modules))
+            if tuple(embeddings.shape) != expected:
+                raise ValueError(f"the embeddings have the shape {tuple(embeddings.shape)}, expected {expected}")
+            if not embeddings.isfinite().all():
+                raise ValueError("the embedding has NaN or infinite values; check the weights and config.json")
+            if differ and torch.equal(embeddings[0], embeddings[1]):
+                raise ValueError("two different sentences have the same embedding; check the weights and config.json")
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return one module for an index, or an `nn.Sequential` of modules for a slice."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._distributed import check_launcher
+from tercet._logging import import_transformers
+from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.runs.outcome import TrainingRun
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
@@ -23,7 +25,7 @@ def train(
     data: "str | Path | Dataset",
     output: str | Path,
     *,
-    model: "str | Path | SentenceTransformer" = DEFAULT_MODEL,
+    model: "str | Path | SentenceTransformer | None" = None,
     settings: RunSettings | None = None,
     eval_data: "str | Path | Dataset | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
@@ -48,7 +50,8 @@ def train(
             columns of sentences and labels. The triplet loss needs `anchor`, `positive` and `negative`.
         output: the folder for the model.
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`,
-            which is trained in place.
+            which is trained in place. None is `DEFAULT_MODEL`, or `"bundled"`, with a warning, if the hub cannot be
+            reached.
         settings: loss, batch size, learning rate and so on; None uses the defaults of `RunSettings`.
         eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label (or of all triplets) to hold out if `eval_data` is None.
@@ -87,6 +90,8 @@ def train(
     check_eval_fraction(eval_fraction)
     _check_output(output, overwrite=overwrite)
 
+    model = resolve_model(model, DEFAULT_MODEL)
+
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     train_data, evaluation = load_training_data(
@@ -102,6 +107,7 @@ def train(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
         )
 
+    import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.runs.training import run_training
 
@@ -177,11 +183,14 @@ def evaluate(
         print(tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")["map@r"])
         ```
     """
+    model = resolve_model(model, DEFAULT_MODEL)
+
     from tercet.data.loading import ReadOptions, load_labelled  # imports NumPy
 
     queries = load_labelled(data, ReadOptions(text_column, label_column, split))
     gallery = None if reference is None else load_labelled(reference, ReadOptions(text_column, label_column))
 
+    import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.evaluation import LabelEvaluator
 

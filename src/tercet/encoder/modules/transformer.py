@@ -157,6 +157,19 @@ class Transformer(Module):
         ids = self._call_tokenizer(texts, return_attention_mask=False)["input_ids"]
         return [len(sentence) for sentence in ids]
 
+    def test_batch(self) -> tuple[Features, bool]:
+        """Return a padded batch of two rows of tokens to test the model with, and whether the rows differ.
+
+        The words of the second row are another token, so that the rows differ for a vocabulary in any language.
+        """
+        features = self.tokenize(["a test sentence"])
+        special = set(self.tokenizer.all_special_ids)
+        ids = features["input_ids"][0].tolist()
+        other = next((id_ for id_ in range(len(self.tokenizer) - 1, 0, -1) if id_ not in special and id_ not in ids), 0)
+        features = {name: torch.cat([value, value]) for name, value in features.items()}
+        features["input_ids"][1] = torch.tensor([id_ if id_ in special else other for id_ in ids])
+        return features, not torch.equal(features["input_ids"][0], features["input_ids"][1])
+
     def check_prompt(self, prompt: str) -> None:
         """Raise `ModelError` if a prompt leaves no room for a word within `max_seq_length`."""
         if prompt and self.max_seq_length is not None:
