@@ -87,7 +87,6 @@ class MetricSpec:
         key: the key in dictionaries of metrics and in records, such as `map@r`.
         title: the name in tables and plots.
         digits: the number of decimals shown.
-        higher_is_better: None if neither direction is better.
         kind: `quality` metrics lie between 0 and 1; `distance` metrics are mean distances; `run` metrics describe a
             training run, such as seconds per step.
         score: a function that takes a `tercet.evaluation.Ranking` and returns one value per query. The metric is the
@@ -100,7 +99,6 @@ class MetricSpec:
     key: str
     title: str
     digits: int = 4
-    higher_is_better: bool | None = True
     kind: Literal["quality", "distance", "run"] = "quality"
     score: Reference | None = None
     compared: bool = False
@@ -328,24 +326,17 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(key="recall@5", title="recall@5"),
         MetricSpec(key="recall@10", title="recall@10"),
         MetricSpec(key="knn_accuracy", title="kNN accuracy", compared=True),
-        MetricSpec(
-            key="mean_positive_distance", title="mean distance to positives", higher_is_better=None, kind="distance"
-        ),
-        MetricSpec(
-            key="mean_negative_distance", title="mean distance to negatives", higher_is_better=None, kind="distance"
-        ),
+        MetricSpec(key="mean_positive_distance", title="mean distance to positives", kind="distance"),
+        MetricSpec(key="mean_negative_distance", title="mean distance to negatives", kind="distance"),
         MetricSpec(
             key="active_fraction",
             title="active fraction",
             digits=2,
-            higher_is_better=None,
             kind="run",
             compared=True,
         ),
-        MetricSpec(key="seconds_per_step", title="s/step", digits=3, higher_is_better=False, kind="run", compared=True),
-        MetricSpec(
-            key="peak_memory_mib", title="peak MiB", digits=0, higher_is_better=False, kind="run", compared=True
-        ),
+        MetricSpec(key="seconds_per_step", title="s/step", digits=3, kind="run", compared=True),
+        MetricSpec(key="peak_memory_mib", title="peak MiB", digits=0, kind="run", compared=True),
     ],
 )
 

@@ -138,3 +138,8 @@ def test_fewer_sentences_than_a_batch_are_one_batch():
 def test_refused_at_construction_with_the_reason(labels, batch_size, samples, message):
     with pytest.raises(DataError, match=message):
         GroupByLabelSampler(labels, batch_size, samples)
+
+
+def test_many_samples_per_label_take_no_time():
+    sampler = GroupByLabelSampler([0, 0, 1, 1, 2], batch_size=2 * 10**9, samples_per_label=10**9)
+    assert sorted(sampler) == [0, 1, 2, 3, 4]

@@ -7,7 +7,7 @@ from sentence_transformers import SentenceTransformer as Peer
 from tercet import SentenceTransformer, catalogue
 from tercet.distances import Distance
 from tercet.encoder import similarity
-from tercet.errors import ModelError
+from tercet.errors import EmbeddingError, ModelError
 
 
 @pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
@@ -33,6 +33,23 @@ def test_near_duplicates_keep_their_distance(name):
     expected = -(difference.norm(dim=1) if name == "euclidean" else difference.abs().sum(dim=1))
     torch.testing.assert_close(similarity.matrix(x, y, name).diagonal().double(), expected, rtol=1e-3, atol=0)
     torch.testing.assert_close(similarity.pairs(x, y, name).double(), expected, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
+def test_extreme_embeddings_are_right_or_refused(name):
+    zeros = torch.zeros(2, 3)
+    if name == "cosine":
+        assert similarity.matrix(zeros, zeros, name).abs().max() == 0
+        assert similarity.matrix([[1e-15, 0.0]], [[1.0, 0.0]], name).item() == pytest.approx(1)
+        assert similarity.pairs([[1e-15, 0.0]], [[1.0, 0.0]], name).item() == pytest.approx(1)
+    for value in (1e20, float("nan"), float("inf")):
+        for function in (similarity.matrix, similarity.pairs):
+            with pytest.raises(EmbeddingError, match="x: (values too large|NaN or infinite values) in row"):
+                function(torch.full((2, 3), value), zeros, name)
+    with pytest.raises(EmbeddingError, match="the same dimension, got 3 and 2"):
+        similarity.matrix(zeros, torch.zeros(1, 2), name)
+    with pytest.raises(EmbeddingError, match="got 2 and 1 embeddings; pass the same number"):
+        similarity.pairs(zeros, zeros[:1], name)
 
 
 def test_a_misspelt_name_is_refused_with_the_names(bert):

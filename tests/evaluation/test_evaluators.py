@@ -1,10 +1,11 @@
 """Evaluators: numbers from a model, ours or sentence-transformers'."""
 
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer as Peer
 
 from tercet import SentenceTransformer
-from tercet.errors import DataError
+from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
 
 
@@ -42,3 +43,39 @@ def test_lengths_must_agree(sentences, labels):
         TripletEvaluator(sentences, sentences, ["one"])
     with pytest.raises(DataError, match="reference_sentences and reference_labels together"):
         LabelEvaluator(sentences, labels, sentences)
+
+
+def test_labels_may_be_a_tensor(bert, sentences, labels):
+    model = SentenceTransformer(bert, device="cpu")
+    numbers = torch.tensor([sorted(set(labels)).index(label) for label in labels])
+    assert LabelEvaluator(sentences, numbers)(model) == LabelEvaluator(sentences, numbers.tolist())(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["x"] * 4}, "nothing to measure: all sentences have one label"),
+        ({"labels": ["a", "b", "c", "d"]}, "nothing to measure: no query has a relevant sentence"),
+        ({"labels": ["a", None, "a", None]}, "labels, row 1: the label is missing"),
+        ({"labels": ["a", float("nan"), "a", "b"]}, "labels, row 1: the label is missing"),
+        ({"labels": "aabb"}, "labels must be a list with one label per row, got str"),
+        ({"sentences": "abcd"}, "sentences must be a list of texts, got str"),
+        ({"reference_sentences": ["x", "y"], "reference_labels": ["a", None]}, "reference_labels, row 1: the label is"),
+        ({"reference_sentences": ["x", "y"], "reference_labels": ["a", "a"]}, "all references have one label"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"recall_at": (0,)}, "each value of recall_at must be an integer of at least 1, got 0"),
+        ({"recal_at": (1,)}, r"unknown metric option\(s\) 'recal_at'; choose from 'recall_at', 'neighbours'"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_a_model_runs(changes, message):
+    with pytest.raises(DataError, match=message):
+        LabelEvaluator(**{"sentences": ["p", "q", "r", "s"], "labels": ["a", "a", "b", "b"], **changes})
+
+
+def test_the_triplet_evaluator_checks_its_arguments():
+    with pytest.raises(DataError, match="anchors must be a list of texts, got str"):
+        TripletEvaluator("abc", ["a", "b", "c"], ["a", "b", "c"])
+    with pytest.raises(DataError, match="batch_size must be an integer of at least 1, got -1"):
+        TripletEvaluator(["a"], ["b"], ["c"], batch_size=-1)
+    with pytest.raises(EmbeddingError, match="unknown distance 'l2'"):
+        TripletEvaluator(["a"], ["b"], ["c"], distance="l2")

@@ -121,13 +121,37 @@ def test_triplet_accuracy_counts_strictly_nearer_positives():
     ("arguments", "message"),
     [
         ({"labels": [0, 1]}, r"expected one label per embedding, shape \(3,\); got labels of shape \(2,\)"),
-        ({"embeddings": np.zeros(3, np.float32)}, r"embeddings must be floating-point \(n, dim\)"),
-        ({"embeddings": np.zeros((3, 2), int)}, "must be floating-point"),
-        ({"embeddings": np.full((3, 2), np.nan)}, r"embeddings has NaN or infinite values in row\(s\) 0, 1, 2"),
-        ({"embeddings": np.zeros((0, 2)), "labels": []}, "embeddings has no rows"),
+        ({"embeddings": np.zeros(3, np.float32)}, r"must be a floating-point tensor \(batch, dim\)"),
+        ({"embeddings": np.zeros((3, 2), int)}, "must be a floating-point"),
+        ({"embeddings": np.full((3, 2), np.nan)}, r"embeddings: NaN or infinite values in row\(s\) 0, 1, 2"),
+        ({"embeddings": np.zeros((0, 2)), "labels": []}, "embeddings must have at least one row"),
         ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "nothing to rank"),
         ({"distance": "l2"}, "unknown distance 'l2'"),
         ({"labels": [0, 1, 2]}, "no query has a relevant sentence"),
+        ({"labels": [0, 0, 0]}, "all sentences have one label, so no ranking can be wrong"),
+        ({"labels": [0, None, 0]}, "labels, row 1: the label is missing"),
+        ({"labels": [float("nan")] * 3}, "labels, row 0: the label is missing"),
+        ({"labels": [1, True, 1.0]}, "labels, row 1: the label True is a bool, but that of the first row is an int"),
+        ({"embeddings": np.full((3, 2), 1e20, np.float32)}, r"values too large in row\(s\) 0, 1, 2"),
+        ({"embeddings": np.full((3, 2), 1e-23, np.float32)}, r"values too small in row\(s\) 0, 1, 2"),
+        ({"recall_at": (-1,)}, "each value of recall_at must be an integer of at least 1, got -1"),
+        ({"recall_at": (1, 0)}, "each value of recall_at must be an integer of at least 1, got 0"),
+        ({"recall_at": (1.5,)}, "each value of recall_at must be an integer of at least 1, got 1.5"),
+        ({"recall_at": 5}, "recall_at must be a list of integers"),
+        ({"neighbours": -1}, "neighbours must be an integer of at least 1, got -1"),
+        ({"block_bytes": 0}, "block_bytes must be an integer of at least 1, got 0"),
+        (
+            {"reference_embeddings": np.zeros((2, 2)), "reference_labels": [0, 0]},
+            "all references have one label, so no ranking can be wrong",
+        ),
+        (
+            {"reference_embeddings": np.zeros((2, 2)), "reference_labels": ["0", "1"]},
+            "labels are of type int, but reference_labels are of type str",
+        ),
+        (
+            {"reference_embeddings": np.zeros((2, 2)), "reference_labels": [7, 8]},
+            "none of the labels is among the reference labels",
+        ),
         ({"reference_embeddings": np.zeros((2, 2))}, "without reference_labels"),
         (
             {"reference_embeddings": np.zeros((2, 5)), "reference_labels": [0, 1]},
@@ -139,3 +163,15 @@ def test_bad_input(arguments, message):
     defaults = {"embeddings": np.zeros((3, 2), np.float32), "labels": [0, 0, 1]}
     with pytest.raises(EmbeddingError, match=message):
         label_metrics(**{**defaults, **arguments})
+
+
+@pytest.mark.parametrize("container", [torch.tensor, np.array, list, lambda labels: [torch.tensor(n) for n in labels]])
+def test_labels_may_be_in_any_container(container):
+    x, labels = np.random.default_rng(0).normal(size=(6, 3)), [0, 0, 1, 1, 2, 2]
+    assert label_metrics(x, container(labels)) == label_metrics(x, labels)
+
+
+def test_rows_of_zeros_have_the_cosine_distance_1():
+    metrics = label_metrics(np.array([[0.0, 0], [0, 0], [1, 0], [1, 0]], np.float32), [0, 0, 1, 1])
+    assert metrics["mean_positive_distance"] == pytest.approx(0.5, abs=1e-6)
+    assert metrics["mean_negative_distance"] == pytest.approx(1, abs=1e-6)

@@ -158,8 +158,9 @@ def _check_sizes(batch_size: int, samples_per_label: int) -> None:
 def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
     full = counts[counts >= k]
     pair_groups = int((-(-full // k)).sum())
-    for size in range(2, k):
-        pair_groups += -(-int((counts == size).sum()) // (k // size))
+    # Only sizes that occur, because k may be far larger than any label.
+    for size, labels in zip(*np.unique(counts[(counts > 1) & (counts < k)], return_counts=True), strict=True):
+        pair_groups += -(-int(labels) // (k // int(size)))
     singleton_groups = -(-int((counts == 1).sum()) // k)
     groups = pair_groups + singleton_groups
     largest = int(-(-counts.max() // k)) if counts.max() >= k else 1
@@ -193,10 +194,8 @@ def _groups(
     offset = np.minimum(first * k, counts[label] - k)
     parts.append(order[(starts[label] + offset)[:, None] + np.arange(k)])
     labels.append(label)
-    for size in range(k - 1, 0, -1):
+    for size in np.unique(counts[counts < k])[::-1].tolist():
         labels_of_size = rng.permutation(np.flatnonzero(counts == size))
-        if not len(labels_of_size):
-            continue
         labels_per_group = k // size
         rows = order[starts[labels_of_size][:, None] + np.arange(size)]
         num_groups = -(-len(labels_of_size) // labels_per_group)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tercet import distances
 from tercet.catalogue import DISTANCES
-from tercet.errors import ModelError, listed
+from tercet.errors import EmbeddingError, ModelError, listed
 
 # The similarity names that sentence-transformers also supports.
 COMMON_NAMES = ("cosine", "dot", "euclidean", "manhattan")
@@ -43,14 +42,15 @@ def matrix(x: Any, y: Any, name: str) -> Tensor:
 
     Raises:
         ModelError: no similarity is called `name`.
+        EmbeddingError: the dimensions differ, or a value is NaN, infinite, or too large or too small.
 
     Example:
         >>> matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]], "euclidean").shape
         torch.Size([1, 2])
     """
-    a, b = _rows(x), _rows(y)
-    if check_name(name) == "cosine":
-        return F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    a, b = _both(x, y, check_name(name))
+    if name == "cosine":
+        return distances.unit_rows(a) @ distances.unit_rows(b).T
     if name == "dot":
         return a @ b.T
     return -distances.matrix(a, b, name)
@@ -58,20 +58,38 @@ def matrix(x: Any, y: Any, name: str) -> Tensor:
 
 def pairs(x: Any, y: Any, name: str) -> Tensor:
     """Return the similarity of row i of `x` to row i of `y`, for every i: `(n, dim), (n, dim) → (n,)`."""
-    a, b = _rows(x), _rows(y)
-    if check_name(name) == "cosine":
-        return F.cosine_similarity(a, b)
+    a, b = _both(x, y, check_name(name))
+    if len(a) != len(b):
+        raise EmbeddingError(f"got {len(a)} and {len(b)} embeddings; pass the same number, to compare row by row")
+    if name == "cosine":
+        return (distances.unit_rows(a) * distances.unit_rows(b)).sum(dim=1)
     if name == "dot":
         return (a * b).sum(dim=1)
     return -distances.pairs(a, b, name)
 
 
-def _rows(embeddings: Any) -> Tensor:
+def _both(x: Any, y: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Return both sides as tensors `(n, dim)` of one dtype.
+
+    Raises:
+        EmbeddingError: the dimensions differ, or a value is NaN, infinite, or too large or too small.
+    """
+    a, b = _rows(x, "x"), _rows(y, "y")
+    if a.shape[1] != b.shape[1]:
+        raise EmbeddingError(f"the embeddings must have the same dimension, got {a.shape[1]} and {b.shape[1]}")
+    for rows, side in ((a, "x"), (b, "y")):
+        distances.check_norms(rows, distances.COSINE if name == "cosine" else distances.EUCLIDEAN, side)
+    common = torch.promote_types(a.dtype, b.dtype)
+    return a.to(common), b.to(common)
+
+
+def _rows(embeddings: Any, name: str) -> Tensor:
     """Return embeddings as a tensor `(n, dim)`; one embedding `(dim,)` becomes `(1, dim)`.
 
     float64 stays float64; every other dtype becomes float32.
     """
-    if not isinstance(embeddings, Tensor):
-        embeddings = torch.as_tensor(np.asarray(embeddings))
-    rows: Tensor = embeddings if embeddings.dim() > 1 else embeddings.unsqueeze(0)
-    return rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+    if isinstance(embeddings, (list, tuple)) and any(isinstance(row, Tensor) for row in embeddings):
+        return distances.at_least_float32(distances.as_embeddings(embeddings, name))
+    rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
+    rows = rows if rows.dim() > 1 else rows.unsqueeze(0)
+    return distances.as_embeddings(distances.at_least_float32(rows), name)

@@ -1,71 +1,111 @@
-"""Validate the embeddings and labels that are passed to a metric."""
+"""Validate the embeddings, labels and options that are passed to a metric."""
 
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tercet.errors import EmbeddingError, listed
+from tercet._labels import plain_labels
+from tercet._numbers import check_integer
+from tercet.distances import Distance, as_embeddings, check_norms
+from tercet.errors import EmbeddingError, TercetError, listed
+
+METRIC_OPTIONS = ("recall_at", "neighbours", "block_bytes")
 
 
-def as_rows(embeddings: Any, name: str) -> Tensor:
+def as_rows(embeddings: Any, distance: Distance, name: str) -> Tensor:
     """Check embeddings `(n, dim)` and return them as a CPU tensor: float64 stays, other types become float32.
 
     Args:
         embeddings: a tensor, an array or nested lists.
+        distance: the distance to rank by.
         name: the name of the argument, for messages.
 
     Raises:
-        EmbeddingError: the embeddings are not two-dimensional, are not floating-point, have no rows, or contain NaN or
-            infinite values.
-        ValueError, TypeError: nested lists have rows of different lengths, or contain something else than numbers.
+        EmbeddingError: the embeddings are not two-dimensional, are not floating-point, have no rows, or contain values
+            that are NaN, infinite, or too large or too small for the distance (see `check_norms`).
     """
-    rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
-    if rows.dim() != 2 or not rows.is_floating_point():
-        raise EmbeddingError(f"{name} must be floating-point (n, dim); got {rows.dtype} with shape {tuple(rows.shape)}")
-    if len(rows) == 0:
-        raise EmbeddingError(f"{name} has no rows; pass at least one embedding")
-    rows = rows.detach().cpu()
+    rows = as_embeddings(embeddings, name).detach().cpu()
     rows = rows if rows.dtype == torch.float64 else rows.float()
-    finite = rows.isfinite().all(dim=1)
-    if not finite.all():
-        bad = listed((~finite).nonzero().flatten().tolist())
-        raise EmbeddingError(f"{name} has NaN or infinite values in row(s) {bad}; remove or recompute these rows")
+    check_norms(rows, distance, name, advice="; remove or recompute these rows")
     return rows
 
 
-def shared_label_ids(labels: Any, reference_labels: Any, sizes: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def check_options(
+    recall_at: Iterable[int] = (1,),
+    neighbours: int = 1,
+    block_bytes: int = 1,
+    *,
+    error: type[TercetError] = EmbeddingError,
+    **unknown: Any,
+) -> list[int]:
+    """Check the options of `label_metrics`, and return the values of k for recall@k.
+
+    Raises:
+        TercetError: (as the class `error`) a number is not an integer of at least 1, or an option is unknown.
+    """
+    if unknown:
+        raise error(f"unknown metric option(s) {listed(unknown)}; choose from {listed(METRIC_OPTIONS)}")
+    check_integer("neighbours", neighbours, error=error)
+    check_integer("block_bytes", block_bytes, error=error)
+    if isinstance(recall_at, (str, bytes)) or not isinstance(recall_at, Iterable):
+        raise error(f"recall_at must be a list of integers, such as [1, 5], got {recall_at!r}")
+    return [check_integer("each value of recall_at", k, error=error) for k in recall_at]
+
+
+def shared_label_ids(
+    labels: Any, reference_labels: Any, sizes: tuple[int, int], *, error: type[TercetError] = EmbeddingError
+) -> tuple[Tensor, Tensor]:
     """Convert the labels of queries and references to label ids. Equal labels get the same id in both.
 
     Args:
-        labels: the labels `(n,)` of the queries: integers, strings or other hashable values.
-        reference_labels: the labels `(m,)` of the references, of the same kinds.
+        labels: the labels `(n,)` of the queries, see `tercet._labels.plain_labels`.
+        reference_labels: the labels `(m,)` of the references; None if the queries rank each other.
         sizes: n and m, the numbers of query and reference embeddings.
+        error: the class of the exception.
 
     Returns:
         The label ids `(n,)` of the queries and the label ids `(m,)` of the references, counted from 0.
 
     Raises:
-        EmbeddingError: the number of labels differs from the number of embeddings, or labels are not one-dimensional.
+        TercetError: (as the class `error`) a label is missing or invalid, the number of labels differs from the number
+            of embeddings, one kind of label is integers and the other strings, or there is nothing to measure.
     """
-    arrays = [_as_array(part) for part in (labels, reference_labels)]
-    for array, size in zip(arrays, sizes, strict=True):
-        if array.shape != (size,):
-            raise EmbeddingError(
-                f"expected one label per embedding, shape ({size},); got labels of shape {array.shape}"
-            )
-    if all(array.dtype.kind in "iu" for array in arrays):
-        label_ids = torch.from_numpy(np.unique(np.concatenate(arrays), return_inverse=True)[1].reshape(-1))
-    else:
-        values = [value for array in arrays for value in array.tolist()]
-        numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
-        label_ids = torch.tensor([numbers[value] for value in values])
-    return label_ids[: sizes[0]], label_ids[sizes[0] :]
+    queries = plain_labels(labels, "labels", error=error)
+    gallery = queries if reference_labels is None else plain_labels(reference_labels, "reference_labels", error=error)
+    for part, size in ((queries, sizes[0]), (gallery, sizes[1])):
+        if len(part) != size:
+            raise error(f"expected one label per embedding, shape ({size},); got labels of shape ({len(part)},)")
+    kinds = {type(label).__name__ for label in (*queries[:1], *gallery[:1])}
+    if len(kinds) > 1:
+        raise error(
+            f"labels are of type {type(queries[0]).__name__}, but reference_labels are of type "
+            f"{type(gallery[0]).__name__}, so none are equal; pass labels of the same type"
+        )
+    ids = {label: number for number, label in enumerate(dict.fromkeys([*queries, *gallery]))}
+    query_ids, gallery_ids = (torch.tensor([ids[label] for label in part]) for part in (queries, gallery))
+    if why := _nothing_to_measure(query_ids, gallery_ids, leave_one_out=reference_labels is None):
+        raise error(f"nothing to measure: {why}")
+    return query_ids, gallery_ids
 
 
-def _as_array(labels: Any) -> np.ndarray:
-    if isinstance(labels, Tensor):
-        return labels.cpu().numpy()
-    # With dtype=str, NumPy would store every string with the length of the longest one.
-    return labels if isinstance(labels, np.ndarray) else np.asarray(labels, dtype=object)
+def _nothing_to_measure(query_ids: Tensor, gallery_ids: Tensor, *, leave_one_out: bool) -> str | None:
+    """Return why every ranking is the same, whatever the embeddings are; None if it is not."""
+    if len(gallery_ids.unique()) < 2 and len(gallery_ids) > leave_one_out:
+        which = "sentences" if leave_one_out else "references"
+        return (
+            f"all {which} have one label, so no ranking can be wrong; check the labels, or add sentences with another "
+            "label"
+        )
+    if leave_one_out and gallery_ids.bincount().max() < 2:
+        return (
+            "no query has a relevant sentence, that is, another sentence with its label; check the labels, or add "
+            "sentences with the label of a query"
+        )
+    if not torch.isin(query_ids, gallery_ids).any():
+        return (
+            "no query has a relevant sentence, because none of the labels is among the reference labels; check that "
+            "both are labels of the same kind"
+        )
+    return None

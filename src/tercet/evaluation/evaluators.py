@@ -7,8 +7,11 @@ dictionary and writes no files. A trainer adds the prefix `eval_` to the keys.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from tercet._labels import plain_labels
+from tercet._numbers import check_integer
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError
+from tercet.evaluation._inputs import check_options, shared_label_ids
 from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
 
 
@@ -26,7 +29,8 @@ class LabelEvaluator:
 
     Args:
         sentences: the queries.
-        labels: the label of each sentence, an integer or a string.
+        labels: the label of each sentence, all integers or all strings, in a list, a tensor, an array or a pandas
+            `Series`.
         reference_sentences: the gallery: the sentences to rank for each query, such as the training set. By default,
             all sentences except the query itself are ranked.
         reference_labels: the label of each reference sentence.
@@ -36,8 +40,10 @@ class LabelEvaluator:
         metric_options: further arguments of `label_metrics`, such as `recall_at`.
 
     Raises:
-        DataError: there are no sentences, the numbers of sentences and labels differ, or only one of
-            `reference_sentences` and `reference_labels` is given.
+        DataError: there are no sentences, the numbers of sentences and labels differ, only one of
+            `reference_sentences` and `reference_labels` is given, a label is missing or invalid, there is nothing to
+            measure (one label only, or no sentence with the label of another), or an option is invalid.
+        EmbeddingError: the distance is unknown.
 
     Example:
         >>> from tercet.evaluation import LabelEvaluator
@@ -64,15 +70,23 @@ class LabelEvaluator:
         show_progress_bar: bool = False,
         **metric_options: Any,
     ) -> None:
-        _check_pairs(sentences, labels, "sentences")
+        _check_list(sentences, "sentences")
         if (reference_sentences is None) != (reference_labels is None):
             raise DataError("pass reference_sentences and reference_labels together; only one of them was given")
-        if reference_sentences is not None and reference_labels is not None:
-            _check_pairs(reference_sentences, reference_labels, "reference_sentences")
-        self.sentences, self.labels = list(sentences), list(labels)
-        self.reference_sentences = None if reference_sentences is None else list(reference_sentences)
-        self.reference_labels = None if reference_labels is None else list(reference_labels)
-        self.batch_size, self.show_progress_bar = batch_size, show_progress_bar
+        self.sentences, self.labels = list(sentences), plain_labels(labels, "labels", error=DataError)
+        _check_sizes(self.sentences, self.labels, "sentences")
+        self.reference_sentences: list[str] | None = None
+        self.reference_labels: list[Any] | None = None
+        if reference_sentences is not None:
+            _check_list(reference_sentences, "reference_sentences")
+            self.reference_sentences = list(reference_sentences)
+            self.reference_labels = plain_labels(reference_labels, "reference_labels", error=DataError)
+            _check_sizes(self.reference_sentences, self.reference_labels, "reference_sentences")
+        gallery_size = len(self.sentences if self.reference_sentences is None else self.reference_sentences)
+        shared_label_ids(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
+        get_distance(distance)  # Raises for an unknown name.
+        check_options(**metric_options, error=DataError)
+        self.batch_size, self.show_progress_bar = _check_batch_size(batch_size), show_progress_bar
         self.metric_options = {"distance": distance, **metric_options}
 
     def __call__(
@@ -83,7 +97,7 @@ class LabelEvaluator:
         `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
 
         Raises:
-            EmbeddingError: see `label_metrics`, for example if no sentence has another one with its label.
+            EmbeddingError: see `label_metrics`, for example if an embedding has NaN values.
         """
         options = (self.batch_size, self.show_progress_bar)
         references = self.reference_sentences
@@ -110,7 +124,9 @@ class TripletEvaluator:
         show_progress_bar: whether to show a progress bar while the sentences are embedded.
 
     Raises:
-        DataError: there are no anchors, or the numbers of anchors, positives and negatives differ.
+        DataError: there are no anchors, the numbers of anchors, positives and negatives differ, or `batch_size` is
+            invalid.
+        EmbeddingError: the distance is unknown.
     """
 
     def __init__(
@@ -123,11 +139,18 @@ class TripletEvaluator:
         batch_size: int | None = None,
         show_progress_bar: bool = False,
     ) -> None:
+        for name, column in (("anchors", anchors), ("positives", positives), ("negatives", negatives)):
+            _check_list(column, name)
+        get_distance(distance)  # Raises for an unknown name.
         if not len(anchors) == len(positives) == len(negatives) > 0:
             sizes = f"{len(anchors)} anchors, {len(positives)} positives and {len(negatives)} negatives"
             raise DataError(f"pass one positive and one negative for each anchor, and at least one anchor; got {sizes}")
         self.columns = [list(anchors), list(positives), list(negatives)]
-        self.distance, self.batch_size, self.show_progress_bar = distance, batch_size, show_progress_bar
+        self.distance, self.batch_size, self.show_progress_bar = (
+            distance,
+            _check_batch_size(batch_size),
+            show_progress_bar,
+        )
 
     @property
     def primary_metric(self) -> str:
@@ -153,8 +176,17 @@ def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_pr
     return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
 
 
-def _check_pairs(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:
+def _check_list(values: Any, name: str) -> None:
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise DataError(f"{name} must be a list of texts, got {type(values).__name__}")
+
+
+def _check_sizes(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:
     if len(sentences) != len(labels) or not len(sentences):
         raise DataError(
             f"pass one label for each of {name}, and at least one; got {len(sentences)} {name} and {len(labels)} labels"
         )
+
+
+def _check_batch_size(batch_size: int | None) -> int | None:
+    return None if batch_size is None else check_integer("batch_size", batch_size, error=DataError)

@@ -30,7 +30,7 @@ from tercet import distances
 from tercet.catalogue import METRICS, resolve
 from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_distance, nearest
 from tercet.errors import EmbeddingError
-from tercet.evaluation._inputs import as_rows, shared_label_ids
+from tercet.evaluation._inputs import as_rows, check_options, shared_label_ids
 
 __all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "triplet_accuracy"]
 
@@ -129,7 +129,8 @@ def label_metrics(
 
     Args:
         embeddings: the queries `(n, dim)`, a tensor, an array or nested lists.
-        labels: the label of each query `(n,)`, integers or strings.
+        labels: the label of each query `(n,)`, all integers or all strings, in a list, a tensor, an array or a pandas
+            `Series`.
         reference_embeddings: the gallery `(m, dim)`, whose rows are ranked for each query. By default, all queries
             except the query itself are ranked.
         reference_labels: the label of each row of the gallery `(m,)`; not used without `reference_embeddings`.
@@ -142,9 +143,11 @@ def label_metrics(
         The metrics by key, such as `map@r`, `recall@1` and `knn_accuracy`.
 
     Raises:
-        EmbeddingError: embeddings have a wrong shape, are not floating-point, are empty, or contain NaN or infinite
-            values; the numbers of labels and embeddings differ; `reference_labels` is missing; the distance is unknown;
-            no query has a relevant sentence; or a registered metric does not return one value per query.
+        EmbeddingError: embeddings have a wrong shape, are not floating-point, are empty, or contain values that are
+            NaN, infinite, or too large or too small (see `tercet.distances.check_norms`); a label is missing or
+            invalid; the numbers of labels and embeddings differ; `reference_labels` is missing; the distance is
+            unknown; a number is not an integer of at least 1; no query has a relevant sentence, or the gallery has one
+            label only; or a registered metric does not return one value per query.
 
     Example:
         >>> from tercet.evaluation import label_metrics
@@ -153,14 +156,12 @@ def label_metrics(
         (1.0, 1.0)
     """
     metric = get_distance(distance)
-    queries = as_rows(embeddings, "embeddings")
+    ranks = check_options(recall_at, neighbours, block_bytes)
+    queries = as_rows(embeddings, metric, "embeddings")
     leave_one_out = reference_embeddings is None
     if not leave_one_out and reference_labels is None:
         raise EmbeddingError("reference_embeddings was given without reference_labels; pass both or neither")
-    references = queries if leave_one_out else as_rows(reference_embeddings, "reference_embeddings")
-    query_labels, gallery_labels = shared_label_ids(
-        labels, labels if leave_one_out else reference_labels, (len(queries), len(references))
-    )
+    references = queries if leave_one_out else as_rows(reference_embeddings, metric, "reference_embeddings")
     if queries.shape[1] != references.shape[1]:
         raise EmbeddingError(
             "embeddings and reference_embeddings must have the same dimension; "
@@ -168,10 +169,13 @@ def label_metrics(
         )
     if len(references) <= leave_one_out:
         raise EmbeddingError("one embedding has nothing to rank; pass at least two, or reference_embeddings")
+    query_labels, gallery_labels = shared_label_ids(
+        labels, None if leave_one_out else reference_labels, (len(queries), len(references))
+    )
 
     group_sizes = torch.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     num_relevant = group_sizes[query_labels] - int(leave_one_out)
-    scores = _scores(recall_at)
+    scores = _scores(ranks)
     min_depth = max(neighbours, *(getattr(score, "depth", 0) for score in scores.values()))
     sums = _Sums(scores, neighbours)
     gallery = metric.prepare(references)
@@ -209,11 +213,12 @@ def triplet_accuracy(anchors: Any, positives: Any, negatives: Any, *, distance: 
             floating-point, are empty, or contain NaN or infinite values.
     """
     parts = {"anchors": anchors, "positives": positives, "negatives": negatives}
-    a, p, n = (as_rows(part, name) for name, part in parts.items())
+    metric = get_distance(distance)
+    a, p, n = (as_rows(part, metric, name) for name, part in parts.items())
     if not a.shape == p.shape == n.shape:
         shapes = f"{tuple(a.shape)}, {tuple(p.shape)} and {tuple(n.shape)}"
         raise EmbeddingError(f"anchors, positives and negatives must have the same shape (n, dim); got {shapes}")
-    return float((distances.pairs(a, p, distance) < distances.pairs(a, n, distance)).double().mean())
+    return float((distances.checked_pairs(a, p, metric) < distances.checked_pairs(a, n, metric)).double().mean())
 
 
 def _scores(recall_at: Sequence[int]) -> dict[str, Score]:

@@ -8,6 +8,8 @@ embeddings get no gradient. Source: Wang et al. 2020, "Cross-batch memory for em
 import torch
 from torch import Tensor, nn
 
+from tercet._numbers import check_integer
+
 
 class CrossBatchMemory(nn.Module):
     """A ring buffer of the last `size` embeddings and their labels. Its `state_dict` contains them.
@@ -15,6 +17,9 @@ class CrossBatchMemory(nn.Module):
     Args:
         size: the maximum number of embeddings. When the memory is full, a new embedding replaces the oldest.
         dim: the dimension of the embeddings.
+
+    Raises:
+        EmbeddingError: `size` or `dim` is not an integer of at least 1.
 
     Example:
         >>> import torch
@@ -32,6 +37,7 @@ class CrossBatchMemory(nn.Module):
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
+        size, dim = check_integer("size", size), check_integer("dim", dim)
         self.register_buffer("embeddings", torch.zeros(size, dim))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("added", torch.zeros((), dtype=torch.int64))
