@@ -1,5 +1,6 @@
 """Tiny real encoders, built with random weights in a moment, and the labelled sentences to train them on."""
 
+import gc
 import logging
 import os
 
@@ -73,6 +74,18 @@ def build_roberta(folder: Path) -> Path:
         vocab_size=len(tokenizer), max_position_embeddings=12, pad_token_id=tokenizer.pad_token_id, **_SIZES
     )
     return _save(folder, RobertaModel(config), tokenizer)
+
+
+def pytest_collection_finish():
+    """Exempt the objects of the imported libraries from the garbage collector.
+
+    Every training calls `gc.collect`, which takes half a second if it visits all of them. Hypothesis looks for
+    references among the objects of the collector when it is imported, so that happens before.
+    """
+    import hypothesis  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

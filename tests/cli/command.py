@@ -1,7 +1,7 @@
 """Run `tercet …` in the tests of the command line. Each call is a process, forked from one that imported the libraries.
 
-Importing them takes four seconds in a new process, and the tests start a hundred. The tests of Ctrl-C, torchrun and the
-examples start new processes, as a user does.
+Importing them takes seconds in a new process (see `warm_up.py`), and the tests start a hundred. The tests of Ctrl-C,
+torchrun and the examples start new processes, as a user does.
 """
 
 import multiprocessing
@@ -17,12 +17,7 @@ from tercet.cli.app import app
 from tests.child import ENVIRONMENT
 
 _WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(
-    [
-        "tercet.cli.app", "tercet.runs.training", "tercet.comparison.loop", "tercet.inspection.inspection",
-        "tercet.report.run_report",
-    ]
-)  # fmt: skip
+_WARM.set_forkserver_preload(["tests.cli.warm_up"])
 
 
 def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:

@@ -56,13 +56,15 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--grid", "margin=x"), "--grid: margin 'x' is not a number of at least 0"),
         (("--seeds", "0"), "--seeds must be at least 1, got 0"),
         (("--steps", "5", "--minutes", "1"), "--steps, --minutes and --epochs exclude each other; give one"),
-        (("--minutes", "1", "--model", "./nowhere"), "no model directory at nowhere"),
+        pytest.param(
+            ("--minutes", "1", "--model", "./nowhere"), "no model directory at nowhere", marks=pytest.mark.slow
+        ),
         (("--seed", "4294967295", "--seeds", "2"), "--seeds must be at most 1 with --seed 4294967295, got 2"),
         (("--output", "x" * 300), "is an invalid path: File name too long"),
         (("--minutes", "0"), "--minutes must be above 0, got 0.0"),
         (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
-        (("--model", "./nowhere"), "no model directory at nowhere"),
+        pytest.param(("--model", "./nowhere"), "no model directory at nowhere", marks=pytest.mark.slow),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
     ],

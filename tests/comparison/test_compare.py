@@ -131,6 +131,7 @@ def test_the_best_state_counts_and_the_best_model_is_complete(here, bert, tmp_pa
     assert _read(tmp_path / "out") == record
 
 
+@pytest.mark.slow
 def test_a_comparison_that_was_killed_resumes_to_the_same_results(here, bert, tmp_path):
     output = tmp_path / "killed"
     command = [sys.executable, "-m", "tests.comparison.comparison_run", str(bert), str(output)]
@@ -181,6 +182,7 @@ def _process_id(number):
     return {"pid": os.getpid(), "number": number}
 
 
+@pytest.mark.slow
 def test_a_subprocess_that_crashes_is_reported_and_this_process_continues():
     assert run_in_subprocess(_killed, None) == {
         "failed": "killed by SIGKILL, probably because the machine ran out of memory"

@@ -11,11 +11,12 @@ from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
 from tests.report.helpers import LOG, RECORD, evaluated
 
-pytestmark = pytest.mark.browser
-
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (_BROWSER and _DRIVER), reason="needs Chromium and chromedriver")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (_BROWSER and _DRIVER), reason="needs Chromium and chromedriver"),
+]
 
 _EVIL = "<script>document.title='run'</script><b>bold</b> & </script><!-- %{x}"
 

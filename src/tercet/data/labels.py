@@ -126,14 +126,14 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
     return number_labels(labels, source)
 
 
-def label_values(dataset: "Dataset", column: str = "label") -> list[Any]:
-    """Return the label of each row: its name if the column is a `ClassLabel`, else the value in the column.
+def label_values(dataset: "Dataset") -> list[Any]:
+    """Return the column `label` of each row: the name of the label if it is a `ClassLabel`, else the value.
 
     In a `ClassLabel` column, no label may be missing (-1 or None).
     """
     from datasets import ClassLabel
 
-    labels, feature = dataset.with_format(None)[column][:], dataset.features[column]
+    labels, feature = dataset.with_format(None)["label"][:], dataset.features["label"]
     return [feature.names[label] for label in labels] if isinstance(feature, ClassLabel) else list(labels)
 
 

@@ -31,12 +31,12 @@ def wrapped_for_plot(text: str, width: int = 50, max_length: int = 150) -> str:
     return "<br>".join(html.escape(line, quote=False) for line in lines) or "(empty)"
 
 
-def names_for_plot(names: Sequence[str], min_length: int = 24) -> list[str]:
+def names_for_plot(names: Sequence[str]) -> list[str]:
     """Return the names truncated and escaped for a plot.
 
-    They are truncated to `min_length` or twice that, if they then still differ, else to the default length.
+    They are truncated to 24 or 48 characters, if they then still differ, else to the default length.
     """
-    for length in (min_length, 2 * min_length):
+    for length in (24, 48):
         if len({truncate(name, length) for name in names}) == len(set(names)):
             return [for_plot(name, length) for name in names]
     return [for_plot(name) for name in names]
