@@ -46,6 +46,7 @@ def inspect(
     output: Annotated[
         Path | None, typer.Option(help="Write the tables, up to 200 rows each, and plots to this .html file.")
     ] = None,
+    no_texts: opt.NoTexts = False,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
     text_column: opt.TextColumn = None,
@@ -92,7 +93,7 @@ def inspect(
     try:
         _print(inspection, as_json=as_json)
     finally:
-        _write(inspection, label_issues, output)
+        _write(inspection, label_issues, output, texts=not no_texts)
     finish(_next_command(inspection, data, model, opt.column_options(text_column, label_column, split)))
 
 
@@ -116,7 +117,7 @@ def _print(inspection: "Inspection", *, as_json: bool) -> None:
     print_inspection(inspection)
 
 
-def _write(inspection: "Inspection", label_issues: Path | None, output: Path | None) -> None:
+def _write(inspection: "Inspection", label_issues: Path | None, output: Path | None, *, texts: bool) -> None:
     if label_issues is not None:
         with atomic_file(label_issues) as partial:
             number = _write_label_issues(partial, inspection)
@@ -125,7 +126,7 @@ def _write(inspection: "Inspection", label_issues: Path | None, output: Path | N
         from tercet.report.inspection_report import write_inspection_report
 
         with atomic_file(output) as partial:
-            write_inspection_report(partial, inspection)
+            write_inspection_report(partial, inspection, texts=texts)
         print_note(f"report written to {output}")
 
 

@@ -56,6 +56,9 @@ MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_t
 Device = Annotated[
     str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")
 ]
+NoTexts = Annotated[
+    bool, typer.Option("--no-texts", help="Leave the sentences of the data out of the HTML report. Labels stay.")
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print only results and errors: no progress bars, notes or warnings.")
 ]

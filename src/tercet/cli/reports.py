@@ -25,8 +25,11 @@ def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
-def write_report(path: Path, run: "TrainingRun") -> None:
-    """Write the report of a training run atomically, and print a note with its path."""
+def write_report(path: Path, run: "TrainingRun", *, texts: bool = True) -> None:
+    """Write the report of a training run atomically, and print a note with its path.
+
+    `texts` is whether the report may contain sentences from the data.
+    """
     from tercet.data.labels import label_values, number_labels
     from tercet.report.run_report import EvaluatedSentences, write_run_report
 
@@ -47,5 +50,5 @@ def write_report(path: Path, run: "TrainingRun") -> None:
     command = this_command("--resume", "--overwrite")
     print_note("writing the report")
     with atomic_file(path) as partial:
-        write_run_report(partial, run.record, run.log, evaluated, command=command, missing=missing)
+        write_run_report(partial, run.record, run.log, evaluated, command=command, missing=missing, texts=texts)
     print_note(f"report written to {path}")

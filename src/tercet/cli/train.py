@@ -104,7 +104,7 @@ def train(
         print_metrics(f"{len(run.eval_data)} evaluation rows", before_after_change(run.record))
     print_note(f"model written to {output}")
     if report is not None:
-        write_report(report, run)
+        write_report(report, run, texts=not no_texts)
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tercet._display import one_line
 from tercet.catalogue import metric_digits, metric_title
 from tercet.encoder.storage import ModelSettings
 from tercet.records import TrainingRecord
@@ -83,7 +84,7 @@ def _front_matter(base_model: str | None, training: TrainingRecord | None) -> st
         "- tercet",
     ]
     if training:
-        lines.append(f"- loss:{training.loss}")
+        lines.append(f"- {json.dumps(f'loss:{training.loss}')}")
     if base_model and base_model.count("/") == 1:
         lines.append(f"base_model: {json.dumps(base_model)}")
     return "\n".join([*lines, "---", ""])
@@ -95,9 +96,12 @@ def _bullets(facts: dict[str, Any]) -> str:
 
 
 def _code(value: object) -> str:
-    """Return a value as Markdown code on one line; backticks in it become single quotes."""
-    text = " ".join(str(value).split()).replace("`", "'")
-    return f"`{text}`"
+    """Return a value as Markdown code on one printable line; backticks in it become single quotes.
+
+    Markdown does not interpret the text of code. Unprintable characters would act on a terminal that shows the card.
+    """
+    text = one_line(str(value)).replace("`", "'")
+    return f"`{text or ' '}`"
 
 
 def _number(value: object, metric: str) -> str:

@@ -143,7 +143,7 @@ def _contradictions(texts: TextSummary, warning: str | None, max_rows: int) -> I
 
 def _model(findings: ModelFindings) -> InspectionTable:
     lengths, issues, scored = findings.lengths, len(findings.label_issues), findings.num_scored
-    percentiles = ", ".join(f"{percent} % up to {tokens}" for percent, tokens in lengths.percentiles.items())
+    percentiles = ", ".join(f"{percent}% up to {tokens}" for percent, tokens in lengths.percentiles.items())
     rows = [
         ("tokens per sentence", f"mean {lengths.mean:.1f}, {percentiles}, longest {lengths.longest:,}"),
         ("truncated sentences", f"{lengths.truncated:,} (limit {lengths.limit or 'none'})"),
@@ -154,7 +154,7 @@ def _model(findings: ModelFindings) -> InspectionTable:
             ("pairs of confused labels", f"{len(findings.confusions):,}"),
             ("near-duplicates under two labels", f"{len(findings.near_duplicates):,}"),
         ]
-    title = f"With {findings.model}"
+    title = f"Measured with the model {findings.model}"
     return _table("lengths", "Lengths", title, _NAME_AND_VALUE, rows, warning=findings.warning)
 
 

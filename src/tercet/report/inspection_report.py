@@ -2,6 +2,7 @@
 replaces the table of active triplets.)
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from tercet.inspection.results import Inspection
@@ -17,25 +18,59 @@ from tercet.inspection.tables import (
 )
 from tercet.inspection.texts import Example
 from tercet.report import plots
-from tercet.report.page import Part, Section, Table, write_page
+from tercet.report.facts import inspection_facts
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Part, Section, Table, write_page
 from tercet.report.text import with_label
 
 _MAX_ROWS = 200
+_HIDDEN = "(text left out)"
 # The maximum number of items shown in a cell.
 _MAX_ITEMS = 20
 _MAX_BARS = 30
 
 
-def write_inspection_report(path: Path, inspection: Inspection) -> None:
-    """Write the report of an inspection as one HTML file."""
+def write_inspection_report(path: Path, inspection: Inspection, *, texts: bool = True) -> None:
+    """Write the report of an inspection as one HTML file.
+
+    Args:
+        path: the file to write.
+        inspection: the inspection.
+        texts: whether the page may contain sentences from the data. If False, it shows row numbers and labels only.
+    """
+    inspection = inspection if texts else _without_texts(inspection)
     tables = inspection_tables(inspection, _MAX_ROWS)
     sections: dict[str, list[Part]] = {}
     for table in tables:
         sections.setdefault(table.section, []).extend(_parts(table, inspection))
     warnings = [table.warning for table in tables if table.warning]
-    first = tables[0].section
-    sections[first] = [*warnings, *sections[first]]
-    write_page(path, f"Inspection of {inspection.source}", [Section(title, parts) for title, parts in sections.items()])
+    header = Header(
+        title=f"Inspection of {inspection.source}",
+        alerts=warnings,
+        facts=inspection_facts(inspection),
+        note=CONTAINS_TEXTS if texts else LEFT_OUT,
+    )
+    write_page(path, header, [Section(title, parts) for title, parts in sections.items()])
+
+
+def _without_texts(inspection: Inspection) -> Inspection:
+    """Return the inspection with a sign instead of each sentence."""
+
+    def hidden(example: Example) -> Example:
+        return replace(example, text=_HIDDEN)
+
+    texts = inspection.texts
+    contradictions = [replace(found, text=_HIDDEN) for found in texts.contradictions]
+    inspection = replace(inspection, texts=replace(texts, contradictions=contradictions))
+    if (found := inspection.with_model) is None:
+        return inspection
+    pairs = [replace(pair, first=hidden(pair.first), second=hidden(pair.second)) for pair in found.near_duplicates]
+    findings = replace(
+        found,
+        label_issues=[replace(issue, text=_HIDDEN) for issue in found.label_issues],
+        confusions=[replace(pair, examples=list(map(hidden, pair.examples))) for pair in found.confusions],
+        near_duplicates=pairs,
+    )
+    return replace(inspection, with_model=findings)
 
 
 def _parts(table: InspectionTable, inspection: Inspection) -> list[Part]:

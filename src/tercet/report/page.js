@@ -3,6 +3,7 @@
 // it has more than 8 entries, and the maps have no hover box, which would be wider than the window. The sentence is
 // shown below the maps only.
 const NARROW = window.matchMedia("(max-width: 40rem)");
+const NARROW_NAME = 16;
 const boxes = [...document.querySelectorAll(".figure")];
 const plotOf = (box) => PLOTS[boxes.indexOf(box)];
 
@@ -12,8 +13,9 @@ function draw(box) {
   let data = plot.data;
   if (NARROW.matches) {
     const named = data.filter((trace) => trace.showlegend !== false).length;
-    layout.showlegend = layout.showlegend !== false && named <= 8;
-    layout.legend = { ...layout.legend, orientation: "h", y: -0.2 };
+    layout.showlegend = layout.showlegend !== false && named > 1 && named <= 8;
+    layout.legend = { ...layout.legend, orientation: "h", yanchor: "top", y: -55 / (layout.height - 90) };
+    if (layout.yaxis?.ticktext) layout.yaxis = { ...layout.yaxis, ticktext: layout.yaxis.ticktext.map(shortened) };
     layout.margin = { ...layout.margin, l: 40, r: 10, t: 40 };
     if (box.closest(".maps")) data = data.map((trace) => ({ ...trace, hovertemplate: null, hoverinfo: "none" }));
   }
@@ -26,6 +28,14 @@ function asText(html) {
   const reader = document.createElement("textarea");
   reader.innerHTML = html.replaceAll("<br>", " ");
   return reader.value;
+}
+
+// Shorten an escaped label name, so that the names leave room for the plot.
+function shortened(html) {
+  const letters = [...asText(html)];
+  if (letters.length <= NARROW_NAME) return html;
+  const text = letters.slice(0, NARROW_NAME - 1).join("") + "…";
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 function listOf(trace) {

@@ -25,6 +25,10 @@ _POLICY = (
 )
 
 
+CONTAINS_TEXTS = "This page contains sentences from the data. Everyone who gets the file can read them."
+LEFT_OUT = "The sentences of the data are left out. A number is the place of a sentence in the data, from 0."
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of text.
@@ -83,8 +87,28 @@ class Section:
     parts: Sequence[Part]
 
 
-def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The top of the page.
+
+    Attributes:
+        title: the title of the page.
+        headline: the most important result, in large letters; "" shows none.
+        alerts: warnings, shown in red above everything else.
+        facts: names and values that say what the page is of.
+        note: a note below the facts; "" shows none.
+    """
+
+    title: str
+    headline: str = ""
+    alerts: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    note: str = ""
+
+
+def write_page(path: Path, header: Header, sections: Sequence[Section]) -> None:
     """Write a self-contained HTML page with links to its sections at the top."""
+    title = header.title
     plots: list[str] = []
     body = "\n".join(_section(number, section, plots) for number, section in enumerate(sections))
     links = "\n".join(
@@ -102,7 +126,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
 <style>{(files / "page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
-<header><h1>{for_html(title)}</h1><nav aria-label="Sections"><ul>{links}</ul></nav></header>
+<header><h1>{for_html(title)}</h1>{_top(header)}<nav aria-label="Sections"><ul>{links}</ul></nav></header>
 <main>{body}</main>
 <script>{get_plotlyjs()}</script>
 <script>const PLOTS = [{",".join(plots)}];
@@ -111,6 +135,16 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
 </html>
 """
     path.write_text(text, encoding="utf-8", errors="replace")
+
+
+def _top(header: Header) -> str:
+    alerts = "".join(f'<p class="alert">Warning: {for_html(alert, 2000)}</p>' for alert in header.alerts)
+    headline = f'<p class="headline">{for_html(header.headline)}</p>' if header.headline else ""
+    facts = "".join(
+        f'<div><dt>{for_html(name)}</dt><dd dir="auto">{for_html(value)}</dd></div>' for name, value in header.facts
+    )
+    note = f'<p class="note">{for_html(header.note, 2000)}</p>' if header.note else ""
+    return alerts + headline + (f"<dl>{facts}</dl>" if facts else "") + note
 
 
 def _section(number: int, section: Section, plots: list[str]) -> str:
@@ -171,20 +205,25 @@ def _box(plot: go.Figure, title: str) -> str:
 
 
 def _table(table: Table) -> str:
+    texts = [at for at in range(len(table.columns)) if at not in table.numbers]
+    stacked = any(table.columns) and len(table.columns) > 2 and len(texts) > 1
+
     def cells(row: Sequence[str], tag: str) -> str:
         number = ' class="number"'
         scope = ' scope="col"' if tag == "th" else ""
+        # On a narrow screen, the cells of a row stand below each other, each after the heading of its column.
+        headings = [f' data-label="{for_html(name)}"' if stacked and tag == "td" else "" for name in table.columns]
         return "".join(
-            f'<{tag}{scope}{number if at in table.numbers else ""} dir="auto">{for_html(cell)}</{tag}>'
+            f'<{tag}{scope}{number if at in table.numbers else ""}{headings[at]} dir="auto">{for_html(cell)}</{tag}>'
             for at, cell in enumerate(row)
         )
 
     rows = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
     head = f"<thead><tr>{cells(table.columns, 'th')}</tr></thead>" if any(table.columns) else ""
     # The element that scrolls needs tabindex="0", so that the arrow keys can scroll to the hidden cells.
-    label = for_html(table.caption)
+    label, kind = for_html(table.caption), ' class="stacked"' if stacked else ""
     drawn = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table><caption>{label}</caption>{head}'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table{kind}><caption>{label}</caption>{head}'
         f"<tbody>{rows}</tbody></table></div>"
     )
     return f"<details><summary>{label}</summary>{drawn}</details>" if table.folded else drawn

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import plotly.colors
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tercet.report.text import for_plot, names_for_plot, wrapped_for_plot
 
+# More colours for maps with more labels than `COLOURS`: Plotly's "Dark24".
+_MORE_COLOURS = tuple(plotly.colors.qualitative.Dark24)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6000", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "pentagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -72,12 +75,20 @@ def metric_curves(
 ) -> go.Figure:
     """Plot metrics by step: before training, at each evaluation of the log, and after training.
 
+    If the log has no evaluation, each metric is a row with two points, before and after training.
+
     Args:
         log: `trainer.state.log_history`.
         before: the metrics before training.
         after: the metrics after training.
         titles: the metrics to plot: a mapping from their keys to their titles.
     """
+    if not any(f"eval_{key}" in entry for entry in log for key in titles):
+        known = [key for key in titles if before and after and key in before and key in after]
+        first, final = before or {}, after or {}
+        return _changes(
+            [for_plot(titles[key]) for key in known], [final[key] for key in known], [first[key] for key in known], ".4f"
+        )
     last = max((entry.get("step", 0) for entry in log), default=0)
     figure = go.Figure()
     for at, (key, title) in enumerate(titles.items()):
@@ -152,7 +163,7 @@ def embedding_map(
         # from `customdata`.
         figure.add_scatter(
             x=points[rows, 0].round(2).tolist(), y=points[rows, 1].round(2).tolist(), name=name,
-            mode="markers", marker={**_marker(at), "size": 7, "opacity": 0.8},
+            mode="markers", marker={**_map_marker(at, len(present)), "opacity": 0.8},
             text=[wrapped_for_plot(sentences[row]) for row in rows],
             customdata=[wrapped_for_plot(label_names[label_id], 30, 60)] * len(rows),
             hovertemplate="%{text}<extra>%{customdata}</extra>",
@@ -167,7 +178,11 @@ def embedding_map(
 
 
 def recall_of_labels(
-    labels: Sequence[str], after: Sequence[float], before: Sequence[float] | None = None, max_labels: int = 30
+    labels: Sequence[str],
+    after: Sequence[float],
+    before: Sequence[float] | None = None,
+    max_labels: int = 30,
+    sizes: Sequence[int] | None = None,
 ) -> go.Figure:
     """Plot the recall@1 of labels, before and after training.
 
@@ -176,9 +191,20 @@ def recall_of_labels(
         after: the recall@1 of each label after training.
         before: the recall@1 of each label before training; None draws only `after`.
         max_labels: the maximum number of labels to plot, counted from the first.
+        sizes: the number of sentences of each label, shown after its name; None shows only the names.
     """
-    shown = list(range(min(max_labels, len(labels))))
-    ticks = [for_plot(labels[at], 28) for at in shown]
+    counts = ["" if sizes is None else f" ({size:,})" for size in sizes or labels]
+    ticks = [for_plot(label, 28) + count for label, count in zip(labels, counts, strict=True)][:max_labels]
+    return _changes(
+        ticks, list(after)[:max_labels], None if before is None else list(before)[:max_labels], ".0%", "recall@1"
+    )
+
+
+def _changes(
+    ticks: Sequence[str], after: Sequence[float], before: Sequence[float] | None, form: str, title: str = ""
+) -> go.Figure:
+    """Plot values between 0 and 1, one row each: a point before training, a point after it, and a line between them."""
+    shown = list(range(len(ticks)))
     figure = go.Figure()
     if before is not None:
         ends = [(before[at], after[at], None) for at in shown]  # None ends the line of a label
@@ -188,12 +214,12 @@ def recall_of_labels(
     for number, (name, values) in enumerate((("before", before), ("after", after))):
         if values is not None:
             figure.add_scatter(
-                x=[values[at] for at in shown], y=shown, name=name, mode="markers",
+                x=list(values), y=shown, name=name, mode="markers", cliponaxis=False,
                 marker={**_marker(number), "size": 9}, text=ticks,
-                hovertemplate="%{text}: %{x:.0%}<extra>" + name + "</extra>",
+                hovertemplate="%{text}: %{x:" + form + "}<extra>" + name + "</extra>",
             )  # fmt: skip
-    figure.update_yaxes(tickvals=shown, ticktext=ticks, autorange="reversed", automargin=True)
-    figure.update_xaxes(title="recall@1", tickformat=".0%", range=[-0.02, 1.02])
+    figure.update_yaxes(tickvals=shown, ticktext=list(ticks), autorange="reversed", automargin=True)
+    figure.update_xaxes(title=title, tickformat=".0%" if form.endswith("%") else ".1f", range=[-0.02, 1.02])
     return _set_layout(figure, height=140 + 20 * len(shown))
 
 
@@ -204,6 +230,7 @@ def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure
                               hovertemplate="%{customdata}: %{x}<extra></extra>"))  # fmt: skip
     figure.update_yaxes(tickvals=places, ticktext=ticks, autorange="reversed", automargin=True)
     figure.update_xaxes(title=title)
+    figure.update_layout(showlegend=False)
     return _set_layout(figure, height=140 + 20 * len(places))
 
 
@@ -230,6 +257,13 @@ def _line(at: int) -> dict[str, Any]:
 def _marker(at: int) -> dict[str, Any]:
     """Return a colour and a symbol. 8 colours and 9 symbols repeat independently, which gives 72 combinations."""
     return {"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)]}
+
+
+def _map_marker(at: int, num_labels: int) -> dict[str, Any]:
+    """Return the marker of a label on a map. Colours repeat, with another symbol, only after all have been used."""
+    colours = COLOURS if num_labels <= len(COLOURS) else _MORE_COLOURS
+    symbol = SYMBOLS[at // len(colours) % len(SYMBOLS)]
+    return {"color": colours[at % len(colours)], "symbol": symbol, "size": 7 if num_labels <= len(colours) else 9}
 
 
 def _set_layout(figure: go.Figure, height: int) -> go.Figure:

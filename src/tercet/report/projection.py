@@ -11,8 +11,8 @@ MIN_ROWS = 8
 def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
     """Return a two-dimensional point for each embedding: `(n, dim) → (n, 2)`.
 
-    The embeddings are scaled to unit length and projected with t-SNE. With fewer than 8 embeddings, or if the
-    initialization is all zeros, the result is the initialization.
+    The embeddings are scaled to unit length and projected with t-SNE. With fewer than 8 embeddings, or if all are
+    equal, the result is their first two principal components.
 
     Args:
         embeddings: the embeddings `(n, dim)`; n is at least 1.
@@ -24,9 +24,10 @@ def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: i
     Source: van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
     """
     directions = torch.nn.functional.normalize(embeddings.detach().cpu().float(), dim=1)
-    start = _principal_components(directions) if aligned_to is None else aligned_to
-    if len(embeddings) < MIN_ROWS or float(np.abs(start).max()) == 0:
-        return start
+    components = _principal_components(directions)
+    if len(embeddings) < MIN_ROWS or float(np.abs(components).max()) == 0:
+        return components if aligned_to is None else components @ _rotation(components, aligned_to)
+    start = components if aligned_to is None or float(np.abs(aligned_to).max()) == 0 else aligned_to
     from sklearn.manifold import TSNE
 
     start = (start / start.std(axis=0).max() * 1e-4).astype(np.float32)

@@ -4,15 +4,12 @@ The report compares the model before and after training: metrics, distances, map
 and hardest triplets. It also shows the training curves, the warnings and the settings.
 """
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title
@@ -26,7 +23,8 @@ from tercet.report.neighbours import (
     recall_per_label,
     sample_distances,
 )
-from tercet.report.page import Code, Maps, Part, Section, Table, write_page
+from tercet.report.facts import headline, run_facts
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Maps, Part, Section, Table, write_page
 from tercet.report.projection import MIN_ROWS, project
 from tercet.report.text import with_label
 
@@ -73,6 +71,7 @@ def write_run_report(
     *,
     command: str = "",
     missing: str = _NOT_EVALUATED,
+    texts: bool = True,
 ) -> None:
     """Write the report of a run as one HTML file.
 
@@ -83,17 +82,28 @@ def write_run_report(
         evaluated: the labelled sentences; None leaves out the sections that need them.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it in place of these sections.
+        texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
     """
+    if evaluated is not None and not texts:
+        numbers = [f"sentence {number:,}" for number in range(len(evaluated.sentences))]
+        evaluated = replace(evaluated, sentences=numbers)
     sections = [
         Section("Did it help?", _metrics(record, log)),
-        Section("Training", _curves(log, [warning["message"] for warning in record.warnings])),
+        Section("Training", _curves(log)),
     ]
     if evaluated is None:
         sections.append(Section("Sentences and labels", [missing]))
     else:
         sections += _evaluated_sections(evaluated, record.settings)
     sections.append(Section("To repeat the run", _settings(record, command)))
-    write_page(path, "Training report", sections)
+    header = Header(
+        title="Training report",
+        headline=headline(record),
+        alerts=[warning["message"] for warning in record.warnings],
+        facts=run_facts(record),
+        note="" if evaluated is None else CONTAINS_TEXTS if texts else LEFT_OUT,
+    )
+    write_page(path, header, sections)
 
 
 def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:
@@ -126,12 +136,10 @@ def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     )
 
 
-def _curves(log: Sequence[Mapping[str, Any]], warnings: Sequence[str]) -> list[Part]:
-    parts: list[Part] = [f"Warning: {warning}" for warning in warnings]
+def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
     if not any("loss" in entry for entry in log):
-        return [*parts, "No training curves: the run was too short for an entry in the training log."]
+        return ["No training curves: the run was too short for an entry in the training log."]
     return [
-        *parts,
         "The active fraction is the fraction of the mined triplets whose loss is above 0 (with the soft margin: whose "
         "negative is no farther than the positive). Near 0, almost no triplet gives a gradient. If it stays near 1, "
         "the margin may be too large. The distances to negatives should become larger than those to positives.",
@@ -200,7 +208,7 @@ def _maps(evaluated: EvaluatedSentences) -> list[Part]:
         f"t-SNE of {description}. The map after training is initialized with the map before training. Points that are "
         "close to each other have similar embeddings. Distances between groups that are far apart have no meaning. "
         if len(rows) >= MIN_ROWS
-        else f"{description}, too few for t-SNE: both maps show the first two principal components before training. "
+        else f"{description}, too few for t-SNE: each map shows the first two principal components. "
     )
     return [
         f"{method}"
@@ -228,9 +236,13 @@ def _recall(before: Neighbourhood, after: Neighbourhood, evaluated: EvaluatedSen
     return [
         "The recall@1 of a label is the fraction of its sentences whose nearest other sentence has the same label. "
         f"Of {len(found):,} labels with two or more sentences, it rose for {up:,} and fell for {down:,}. "
-        f"The plot shows {shown}, the worst first.",
+        f"The plot shows {shown}, the worst first, with the number of sentences after the name.",
         plots.recall_of_labels(
-            names, [label.recall for label in found], [earlier[label.label_id] for label in found], _MAX_LABELS_PLOTTED
+            names,
+            [label.recall for label in found],
+            [earlier[label.label_id] for label in found],
+            _MAX_LABELS_PLOTTED,
+            [label.sentences for label in found],
         ),
         Table(title, ["label", "sentences", "before", "after"], rows, _NUMBER_COLUMNS, folded=True),
     ]
@@ -273,18 +285,20 @@ def _hardest(found: Neighbourhood, evaluated: EvaluatedSentences, distance: str,
 
 
 def _settings(record: RunRecord, command: str) -> list[Part]:
-    settings = [[name, str(value)] for name, value in record.settings.items() if value is not None]
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    environment = [
-        ["tercet", record.tercet_version],
-        ["torch", torch.__version__],
-        ["transformers", version("transformers")],
-        ["Python", platform.python_version()],
-        ["platform", platform.platform()],
-        ["device", f"{device}, {torch.get_num_threads()} threads"],
-    ]
+    settings = [[name, _value(value)] for name, value in record.settings.items() if _is_set(name, value)]
+    environment = {"tercet": record.tercet_version, **getattr(record, "environment", {})}
     return [
         *([Code(command)] if command else []),
         Table("Settings", ["setting", "value"], settings),
-        Table("Environment", ["", "version"], environment),
+        Table("Environment", ["", "value"], [[name, str(value)] for name, value in environment.items()]),
     ]
+
+
+def _is_set(name: str, value: object) -> bool:
+    return value is not None and (name, value) != ("max_steps", -1)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
