@@ -121,7 +121,7 @@ def _content(tmp_path, text, name="bad.csv"):
         ("text\tlabel\na\tx\n", "separate columns by commas in a .csv, by tabs in a .tsv"),
         (
             "anchor,positive,negative\na,b,c\n",
-            "has the columns of triplets (anchor, positive, negative); train on it with loss='triplet', or pass",
+            "has the columns of triplets (anchor, positive, negative); train on it with --loss triplet, or pass",
         ),
         ("text,label\na,0.5\nb,1.5\nc,0.5\n", "the labels are decimal numbers ('0.5', '1.5')"),
     ],

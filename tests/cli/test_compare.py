@@ -39,7 +39,7 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         assert title in done.stdout
     assert "before training" in done.stdout
     assert "±" in done.stdout
-    assert re.search(r"Take batch-", done.stdout)
+    assert re.search(r"Recommended: batch-", done.stdout)
     assert "model of batch-" in done.stderr
     again = json.loads(run(*arguments, "--resume", "--json").stdout)
     assert again == json.loads(file.read_text())

@@ -45,7 +45,7 @@ def _command(
         ("the model overwrites data", "the model overwrites data"),
         ("data: it has no rows", "data: it has no rows"),
         ("data must be a file", "data must be a file"),
-        ("model: unknown", "model: unknown"),
+        ("model: unknown", "--model: unknown"),
         ("no column 'text_column'", "no column 'text_column'"),
         ("no column 'a text_column b', pass text_column", "no column 'a text_column b', pass --text-column"),
         ("the user's eval_fraction isn't in 'a'", "the user's --eval-fraction isn't in 'a'"),

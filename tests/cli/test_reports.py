@@ -99,7 +99,7 @@ def test_a_warning_of_the_run_is_in_its_metrics_and_in_its_report(csv_file, bert
     assert warning["kind"] == "unreachable-margin"
     assert "margin" in warning["message"]
     assert warning["message"] in " ".join(done.stderr.split())
-    assert f"<p>Warning: {html.escape(warning['message'])}" in (tmp_path / "r.html").read_text()
+    assert f"<span>{html.escape(warning['message'])}" in (tmp_path / "r.html").read_text()
 
 
 def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_file, bert, tmp_path):

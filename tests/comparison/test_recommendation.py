@@ -33,8 +33,8 @@ def _recommend(values, **options):
 def test_a_clear_winner_is_named_with_its_evidence():
     found = _recommend({SEMI: [0.60, 0.62, 0.61], ALL: [0.70, 0.72, 0.715], HARD: [0.65, 0.67, 0.664]})
     assert (found.variant, found.outcome, found.seed) == (ALL, "better", 1)
-    assert f"{ALL} is better than every other variant beyond noise: MAP@R 0.7117, 0.0503 ± " in found.reason
-    assert f"(95% confidence, 3 seeds) above {HARD}, the closest variant" in found.reason
+    assert f"{ALL} is better than every other variant beyond noise. Its mean MAP@R is 0.7117; " in found.reason
+    assert f"{HARD}, the closest variant, is 0.0503 ± 0.0014 (95% confidence, 3 seeds) lower." in found.reason
     assert found.differences[SEMI].beyond_noise
 
 
@@ -99,7 +99,7 @@ def test_differences_finer_than_the_metric_are_none():
 def test_one_seed_says_nothing_about_noise():
     found = _recommend({SEMI: [0.60], ALL: [0.70]})
     assert (found.variant, found.outcome) == (ALL, "one seed")
-    assert "the variation across seeds is unknown" in found.reason
+    assert "so other seeds may change the order" in found.reason
     assert found.differences[SEMI].half_width is None
 
 

@@ -102,7 +102,7 @@ def test_lengths():
     findings = ModelFindings(model="m", lengths=summarize_lengths(np.arange(1, 6), None))
     texts = summarize_texts(["a"], np.array([0]), ["x"])
     rows = dict(_tables(Inspection(source="x", texts=texts, with_model=findings))["lengths"].rows)
-    assert rows["tokens per sentence"] == "mean 3.0, 50 % up to 3, 95 % up to 5, 99 % up to 5, longest 5"
+    assert rows["tokens per sentence"] == "mean 3.0, 50% up to 3, 95% up to 5, 99% up to 5, longest 5"
     assert rows["truncated sentences"] == "0 (limit none)"
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from tercet.inspection.inspection import inspect
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import EvaluatedSentences, write_run_report
 from tests.conftest import TOPICS
+from tests.inspection.helpers import Blobs, labelled
 from tests.report.helpers import LOG, NASTY, RECORD, Tags, evaluated, titles
 
 
@@ -154,3 +156,47 @@ def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
     found = inspect(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))
     write_inspection_report(tmp_path / "i.html", found)
     assert titles((tmp_path / "i.html").read_text()) == ["Texts and labels"]
+
+
+def test_the_header_says_what_the_report_is_of_and_shows_the_warnings(tmp_path):
+    settings = {**RECORD.settings, "model": "m\x1b[31m", "eval_fraction": 0.2, "max_steps": -1, "packing": True}
+    warning = {"kind": "other", "message": "41 rows are <b>copies</b>"}
+    text = written(tmp_path, None, replace(RECORD, settings=settings, warnings=[warning]))
+    header, rest = text[text.index("<header>") : text.index("</header>")], text[text.index("<main>") :]
+    for fact in ("x.csv", "held out, 20% of the data", "m�[31m", "batch-semi-hard, margin 0.3, euclidean distance"):
+        assert f">{fact}</dd>" in header
+    assert "MAP@R 0.2500 → 0.5000" in header
+    assert "41 rows are &lt;b&gt;copies&lt;/b&gt;" in header
+    words = Tags(rest).words
+    assert "max_steps" not in words
+    assert words[words.index("packing") + 1] == "yes"
+
+
+def test_texts_are_left_out_on_request(tmp_path):
+    sentences = [f"secret words {number}" for number in range(16)]
+    labels = [f"label {number % 2}" for number in range(16)]
+    open_page = written(tmp_path, evaluated(sentences, labels))
+    assert "secret" in open_page
+    assert "Everyone who gets the file can read them" in open_page
+    closed = written(tmp_path, evaluated(sentences, labels), texts=False)
+    assert "secret" not in closed
+    assert "sentence 3" in closed
+    assert "label 1" in closed
+
+
+def test_an_inspection_without_texts(tmp_path):
+    texts = [f"{place} secret{number}" for number in range(12) for place in ("one", "two", "three")]
+    labels = [text.split()[0] for text in texts]
+    labels[0] = "two"  # a label issue
+    texts.append(texts[1])
+    labels.append("three")  # a text under two labels
+    found = inspect(labelled(texts, labels), Blobs(), batch_size=8, samples_per_label=2)
+    assert found.with_model.label_issues
+    assert found.texts.contradictions
+    path = tmp_path / "i.html"
+    write_inspection_report(path, found)
+    assert "secret3" in path.read_text(encoding="utf-8")
+    write_inspection_report(path, found, texts=False)
+    text = path.read_text(encoding="utf-8")
+    assert "secret" not in text
+    assert "(text left out)" in text

@@ -91,3 +91,21 @@ def test_people_with_colour_blindness_can_distinguish_the_colours():
         colours = light @ seen.T
         d = np.linalg.norm(colours[:, None] - colours[None], axis=2)
         assert d[np.triu_indices(len(colours), 1)].min() > 0.05
+
+
+def test_without_evaluations_during_training_the_metrics_are_rows_with_two_points():
+    figure = plots.metric_curves([{"loss": 1.0, "step": 5}], {"map@r": 0.25}, {"map@r": 0.5}, {"map@r": "MAP@R"})
+    assert list(figure.layout.yaxis.ticktext) == ["MAP@R"]
+    assert [list(trace.x) for trace in figure.data[1:]] == [[0.25], [0.5]]
+
+
+def test_recall_per_label_shows_the_number_of_sentences():
+    figure = plots.recall_of_labels(["a", "<b>"], [0.5, 1.0], [0.25, 0.5], sizes=[3, 1200])
+    assert list(figure.layout.yaxis.ticktext) == ["a (3)", "&lt;b&gt; (1,200)"]
+    assert plots.bars(["a"], [1], "sentences").layout.showlegend is False
+
+
+def test_thirty_labels_have_thirty_looks():
+    markers = [plots._map_marker(at, 30) for at in range(30)]
+    assert len({(marker["color"], marker["symbol"]) for marker in markers}) == 30
+    assert len({marker["color"] for marker in markers}) == 24

@@ -39,3 +39,13 @@ def test_few_sentences_few_dimensions_and_all_alike(rows, dim):
 
 def test_the_same_embeddings_give_the_same_map():
     assert np.array_equal(project(clusters()), project(clusters()))
+
+
+def test_with_few_sentences_the_second_map_shows_the_second_embeddings():
+    """Seven sentences are too few for t-SNE; the map after training must not repeat the map before."""
+    before, after = torch.randn(7, 5), torch.randn(7, 5)
+    first = project(before)
+    second = project(after, aligned_to=first)
+    assert not np.allclose(first, second)
+    lengths = np.linalg.norm(second, axis=1)
+    assert lengths == pytest.approx(np.linalg.norm(project(after), axis=1), abs=1e-4)  # rotated, and nothing else

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercet._logging import quiet_transformers
-from tercet.catalogue import metric_digits, metric_title
+from tercet.catalogue import METRICS, metric_digits, metric_title
 from tercet.cli import options as opt
 from tercet.cli.console import (
+    cell,
     check_output_folder,
     finish,
     print_note,
@@ -29,10 +30,9 @@ from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value
 if TYPE_CHECKING:
     from rich.table import Table
 
-# If the console has at least this many columns, one table shows all metrics. Otherwise the metrics are split into
-# several tables, because rich would cut off columns.
+# If the console has at least this many columns, one table shows all metrics. Otherwise speed and memory get a
+# table of their own, because rich would cut off columns.
 _WIDE = 120
-_METRICS_PER_TABLE = 3
 _DEFAULTS = RunSettings()
 
 
@@ -126,23 +126,27 @@ def print_comparison(record: ComparisonRecord) -> None:
     """Print the metrics of each variant (mean ± standard deviation over seeds), the failures and the recommendation."""
     console = terminal()
     metrics = compared_metrics()
-    size = len(metrics) if console.width >= _WIDE else _METRICS_PER_TABLE
-    for start in range(0, len(metrics), size):
-        console.print(_table(record, metrics[start : start + size]))
+    quality = [key for key in metrics if METRICS[key].kind == "quality"]
+    title = f"{record.data['eval']['sentences']} evaluation sentences, mean ± standard deviation over seeds"
+    if console.width >= _WIDE:
+        console.print(_table(record, metrics, title))
+    else:
+        console.print(_table(record, quality, title))
+        console.print(_table(record, [key for key in metrics if key not in quality], "The same runs: speed and memory"))
     for line in record.summary:
         for seed, reason in line.failed.items():
-            console.print(f"{line.variant}, seed {seed} failed: {reason}", highlight=False, markup=False)
+            console.print(cell(f"{line.variant}, seed {seed} failed: {reason}"))
     if (recommended := record.recommendation) is not None:
-        console.print(f"Take {recommended.variant}: {recommended.reason}", highlight=False, markup=False)
+        console.print(cell(f"Recommended: {recommended.variant}"), style="bold")
+        console.print(cell(recommended.reason))
 
 
-def _table(record: ComparisonRecord, metrics: Sequence[str]) -> "Table":
+def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Table":
     from rich import box
     from rich.table import Table
 
     table = Table(
-        title=f"{record.data['eval']['sentences']} evaluation sentences, mean ± standard deviation over seeds",
-        title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
+        title=cell(title), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
     )  # fmt: skip
     table.add_column("variant", min_width=22)
     for key in metrics:
@@ -151,9 +155,9 @@ def _table(record: ComparisonRecord, metrics: Sequence[str]) -> "Table":
     table.add_row("before training", *_cells(before, metrics))
     for line in record.summary:
         if line.seeds:
-            table.add_row(line.variant, *_cells(line.metrics, metrics))
+            table.add_row(cell(line.variant), *_cells(line.metrics, metrics))
         for seed in line.failed:
-            table.add_row(f"{line.variant}, seed {seed}", "failed", *("–" for _ in metrics[1:]))
+            table.add_row(cell(f"{line.variant}, seed {seed}"), "failed", *("–" for _ in metrics[1:]))
     return table
 
 

@@ -51,8 +51,8 @@ class Flags:
 
         `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
         `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only
-        with `=`, in backticks, and at the start of a message before "must", as in "epochs must be above 0". Text in
-        quotation marks, paths and the values that the user has passed are not replaced.
+        with `=`, in backticks, and at the start of a message before "must" or a colon, as in "epochs must be above 0".
+        Text in quotation marks, paths and the values that the user has passed are not replaced.
 
         Args:
             message: the message of an exception.
@@ -83,7 +83,7 @@ class Flags:
         if value is not None:
             separator = "" if flag.endswith("=") else " "
             return flag if value == "True" else f"{flag}{separator}{value.strip(chr(39) + chr(34))}"
-        first = found.start() == 0 and found.string[found.end() :].startswith(" must ")
+        first = found.start() == 0 and found.string[found.end() :].startswith((" must ", ": "))
         return flag.rstrip("=") if "_" in name or found["tick"] or first else whole
 
 

@@ -62,6 +62,7 @@ def train(
     keep: Annotated[int, _help("keep")] = _DEFAULTS.keep,
     eval_steps: Annotated[int | None, _help("eval_steps", "only before and after training")] = _DEFAULTS.eval_steps,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
+    no_texts: opt.NoTexts = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue an interrupted run from its last complete checkpoint, if it has one."),

@@ -61,23 +61,23 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
     elif all(difference.seeds == 1 for difference in differences.values()):
         outcome, chosen = "one seed", best
         reason = (
-            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}). But the variants "
-            "have fewer than two seeds in common, so the variation across seeds is unknown: other seeds may change the "
-            "order. "
+            f"{best} has the highest {title}, {mean[best]:.4f}; {others[0]} has {mean[others[0]]:.4f}. The variants "
+            "have fewer than two seeds in common, so other seeds may change the order. "
         ) + (why_fewer_seeds or "Compare with at least three seeds.")
     elif len(equals) == 1:
         outcome, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - (differences[name].half_width or 0))
         reason = (
-            f"{best} is better than every other variant beyond noise: {title} {mean[best]:.4f}, "
-            f"{_format_difference(differences[nearest])} above {nearest}, the closest variant. {why_fewer_seeds}"
+            f"{best} is better than every other variant beyond noise. Its mean {title} is {mean[best]:.4f}; "
+            f"{nearest}, the closest variant, is {_format_difference(differences[nearest])} lower. {why_fewer_seeds}"
         ).rstrip()
     else:
         outcome, (chosen, why) = "no difference", _choose_among(equals, scores, runs, before, default)
         lowest = equals[-1]
         reason = (
-            f"no difference beyond noise between {_join(equals)}: {best} has the highest {title}, {mean[best]:.4f}, "
-            f"{_format_difference(differences[lowest])} above {lowest}. {chosen} is {why}. {why_fewer_seeds}"
+            f"There is no difference beyond noise between {_join(equals)}. The highest mean {title} is "
+            f"{mean[best]:.4f}; {lowest} is {_format_difference(differences[lowest])} lower. "
+            f"{chosen} is {why}. {why_fewer_seeds}"
         ).rstrip()
     return Recommendation(
         variant=chosen,

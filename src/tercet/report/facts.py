@@ -69,7 +69,9 @@ def in_words(seconds: float) -> str:
 
 def _rows(facts: Mapping[str, Any]) -> str | None:
     counts = [
-        f"{facts[key]:,} {key}" for key in ("rows", "labels", "copies") if isinstance(facts.get(key), int) and facts[key]
+        f"{facts[key]:,} {key}"
+        for key in ("rows", "labels", "copies")
+        if isinstance(facts.get(key), int) and facts[key]
     ]
     return ", ".join(counts) or None
 

@@ -163,6 +163,8 @@ def sample_distances(
     x = distances.at_least_float32(embeddings.detach().cpu())
 
     def measure(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        if len(first) == 0:
+            return np.zeros(0, dtype=np.float32)
         measured: np.ndarray = distances.pairs(
             x[torch.from_numpy(first)], x[torch.from_numpy(second)], distance
         ).numpy()

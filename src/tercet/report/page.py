@@ -138,7 +138,9 @@ def write_page(path: Path, header: Header, sections: Sequence[Section]) -> None:
 
 
 def _top(header: Header) -> str:
-    alerts = "".join(f'<p class="alert">Warning: {for_html(alert, 2000)}</p>' for alert in header.alerts)
+    alerts = "".join(
+        f'<p class="alert"><b>Warning:</b> <span>{for_html(alert, 2000)}</span></p>' for alert in header.alerts
+    )
     headline = f'<p class="headline">{for_html(header.headline)}</p>' if header.headline else ""
     facts = "".join(
         f'<div><dt>{for_html(name)}</dt><dd dir="auto">{for_html(value)}</dd></div>' for name, value in header.facts
@@ -223,8 +225,8 @@ def _table(table: Table) -> str:
     # The element that scrolls needs tabindex="0", so that the arrow keys can scroll to the hidden cells.
     label, kind = for_html(table.caption), ' class="stacked"' if stacked else ""
     drawn = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table{kind}><caption>{label}</caption>{head}'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table{kind}>'
+        f"<caption>{label}</caption>{head}<tbody>{rows}</tbody></table></div>"
     )
     return f"<details><summary>{label}</summary>{drawn}</details>" if table.folded else drawn
 

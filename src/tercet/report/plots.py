@@ -83,11 +83,14 @@ def metric_curves(
         after: the metrics after training.
         titles: the metrics to plot: a mapping from their keys to their titles.
     """
-    if not any(f"eval_{key}" in entry for entry in log for key in titles):
+    if before and after and not any(f"eval_{key}" in entry for entry in log for key in titles):
         known = [key for key in titles if before and after and key in before and key in after]
         first, final = before or {}, after or {}
         return _changes(
-            [for_plot(titles[key]) for key in known], [final[key] for key in known], [first[key] for key in known], ".4f"
+            [for_plot(titles[key]) for key in known],
+            [final[key] for key in known],
+            [first[key] for key in known],
+            ".4f",
         )
     last = max((entry.get("step", 0) for entry in log), default=0)
     figure = go.Figure()

@@ -15,6 +15,7 @@ from torch import Tensor
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title
 from tercet.records import RunRecord
 from tercet.report import plots
+from tercet.report.facts import headline, run_facts
 from tercet.report.neighbours import (
     Neighbourhood,
     confused_pairs,
@@ -23,7 +24,6 @@ from tercet.report.neighbours import (
     recall_per_label,
     sample_distances,
 )
-from tercet.report.facts import headline, run_facts
 from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Maps, Part, Section, Table, write_page
 from tercet.report.projection import MIN_ROWS, project
 from tercet.report.text import with_label
