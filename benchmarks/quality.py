@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tercet.catalogue import protocol_title
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -36,11 +38,13 @@ def main() -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             seconds.append(time.perf_counter() - start)
         results.append(json.loads(done.stdout))
-        before, after = results[run]["before"], results[run]["after"]
         print(f"run {run + 1}: {seconds[run]:.0f} s")
-        for name in before:
-            print(f"  {name:24} {before[name]:.4f} → {after[name]:.4f}")
-    equal = all(result["after"] == results[0]["after"] for result in results)
+        for protocol, measured in results[run]["evaluation"].items():
+            before, after = measured["before"], measured["after"]
+            print(f"  {protocol_title(protocol)}: {measured['rows']['measured']} rows")
+            for name in before:
+                print(f"    {name:24} {before[name]:.4f} → {after[name]:.4f}")
+    equal = all(result["evaluation"] == results[0]["evaluation"] for result in results)
     print(f"the {len(results)} runs give {'the same' if equal else 'DIFFERENT'} numbers")
     if arguments.output:
         arguments.output.write_text(json.dumps({"results": results, "seconds": seconds, "equal": equal}, indent=2))

@@ -30,6 +30,13 @@ TOPICS = {
     "food": ["the soup is hot", "bake the bread", "a fresh salad with oil", "the cake was sweet"],
     "travel": ["the train is late", "we flew to the coast", "a room in the hotel", "the bus left early"],
 }
+# Other sentences of the same words, which no training file of the tests contains.
+EVALUATION_TOPICS = {
+    "sport": ["the team lost the match", "the player won the final", "a great game"],
+    "money": ["the market is up", "the bank closed lower", "the stock fell again"],
+    "food": ["the bread is hot", "a sweet cake with oil", "the soup was fresh"],
+    "travel": ["the bus is late", "we left the hotel early", "the train to the coast"],
+}
 WORDS = sorted({word for sentences in TOPICS.values() for sentence in sentences for word in sentence.split()})
 _SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
@@ -132,6 +139,15 @@ def labelled(sentences, labels):
     from datasets import Dataset
 
     return Dataset.from_dict({"text": sentences, "label": labels})
+
+
+@pytest.fixture
+def eval_file(tmp_path) -> Path:
+    """Evaluation data for `csv_file`: the same labels, other sentences."""
+    path = tmp_path / "eval.csv"
+    rows = [f"{sentence},{label}\n" for label, topic in EVALUATION_TOPICS.items() for sentence in topic]
+    path.write_text("text,label\n" + "".join(rows))
+    return path
 
 
 @pytest.fixture

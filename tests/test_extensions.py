@@ -71,7 +71,9 @@ def test_the_help_lists_them():
     assert "harder: harder than hard" in text
     assert "chebyshev: max |xᵢ − yᵢ|" in text
     assert ".parquet, .pipes)" in text
-    assert "kNN accuracy, first is relevant." in " ".join(_tercet("evaluate", "--help").split())
+    assert "kNN accuracy, AUROC of unknown labels, first is relevant." in " ".join(
+        _tercet("evaluate", "--help").split()
+    )
 
 
 def test_an_unknown_choice_lists_them():

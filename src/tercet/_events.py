@@ -30,6 +30,10 @@ class WarningKind(str, Enum):
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         CHANGED_DATA: labels were changed or rows were left out when the data were read.
         UNTRAINED_PARAMETERS: a parameter of the loss gets no gradient.
+        OVERLAP: at least 1 % of the evaluation rows have a text that is also in the training or reference data.
+        UNKNOWN_LABELS: evaluation rows have labels that are not in the training or reference data.
+        TRUNCATED_TEXTS: at least 1 % of the texts have more tokens than the model reads.
+        UNKNOWN_TOKENS: at least 5 % of the tokens are not in the vocabulary of the model.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -44,6 +48,10 @@ class WarningKind(str, Enum):
     UNUSED_GPUS = "unused-gpus"
     CHANGED_DATA = "changed-data"
     UNTRAINED_PARAMETERS = "untrained-parameters"
+    OVERLAP = "overlap"
+    UNKNOWN_LABELS = "unknown-labels"
+    TRUNCATED_TEXTS = "truncated-texts"
+    UNKNOWN_TOKENS = "unknown-tokens"
     OTHER = "other"
 
 

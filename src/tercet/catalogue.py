@@ -26,6 +26,7 @@ __all__ = [
     "LOSSES",
     "METRICS",
     "PLUGIN_GROUP",
+    "PROTOCOLS",
     "DistanceSpec",
     "FileFormatSpec",
     "LossSpec",
@@ -35,6 +36,7 @@ __all__ = [
     "metric_digits",
     "metric_spec",
     "metric_title",
+    "protocol_title",
     "resolve",
 ]
 
@@ -244,6 +246,11 @@ def metric_digits(key: str) -> int:
     return metric_spec(key).digits
 
 
+def protocol_title(key: str, reference: str = "training") -> str:
+    """Return the title of a protocol, for tables; `reference` names the sentences that are ranked."""
+    return PROTOCOLS.get(key, key).format(reference=reference)
+
+
 _plugins_loaded = False
 _plugin_error: TercetError | None = None
 
@@ -328,6 +335,7 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(key="knn_accuracy", title="kNN accuracy", compared=True),
         MetricSpec(key="mean_positive_distance", title="mean distance to positives", kind="distance"),
         MetricSpec(key="mean_negative_distance", title="mean distance to negatives", kind="distance"),
+        MetricSpec(key="unknown_auroc", title="AUROC of unknown labels"),
         MetricSpec(
             key="active_fraction",
             title="active fraction",
@@ -339,6 +347,14 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(key="peak_memory_mib", title="peak MiB", digits=0, kind="run", compared=True),
     ],
 )
+
+# How evaluation data are measured, by the key in records. The first one that was used gives the headline of a run.
+PROTOCOLS = {
+    "against_reference": "evaluation sentences against the {reference} sentences",
+    "among_themselves": "evaluation sentences among themselves",
+    "triplets": "evaluation triplets",
+    "evaluators": "metrics of the evaluators",
+}
 
 FILE_FORMATS: Registry[FileFormatSpec] = Registry(
     "file format",

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from tercet._version import __version__
 
 # If a field is renamed or changes its meaning, increase the version and extend the conversion in `from_dict`.
-RUN_FORMAT_VERSION = 2
-COMPARISON_FORMAT_VERSION = 2
+RUN_FORMAT_VERSION = 3
+COMPARISON_FORMAT_VERSION = 3
 
 # Settings that were renamed: name in format 1 → name in format 2.
 _RENAMED_SETTINGS = {"memory_size": "cross_batch_memory"}
@@ -26,24 +26,131 @@ Metrics = dict[str, float]
 
 
 @dataclass(kw_only=True)
-class RunRecord:
-    """The content of `metrics.json`.
+class RowCounts:
+    """The number of rows of evaluation data that are measured, and of those that are left out, by reason.
+
+    `rows` is the sum of `measured` and of the four reasons.
 
     Attributes:
-        before: the metrics of the model before training; None if the model was not evaluated.
-        after: the metrics of the saved model; None if the model was not evaluated.
-        by_step: the metrics of each evaluation during training, by step.
+        rows: the rows of the evaluation data.
+        measured: the rows over which the metrics are averaged.
+        overlapping: left out, because the training or reference data contain a copy of the text.
+        copies: left out, because an earlier row has a copy of the text and the same label.
+        unknown_labels: left out, because no training or reference row has the label.
+        unpaired: left out, because no other evaluation row has the label. Only the protocol `among_themselves` needs a
+            second row.
+        few_relevant: of the measured rows, those with fewer than 3 rows of their label to find. Of the 5 nearest rows
+            that vote in `knn_accuracy`, these cannot be the majority.
+        reference: the training or reference rows that are ranked; None if the evaluation rows are ranked.
+    """
+
+    rows: int
+    measured: int
+    overlapping: int = 0
+    copies: int = 0
+    unknown_labels: int = 0
+    unpaired: int = 0
+    few_relevant: int = 0
+    reference: int | None = None
+
+    @property
+    def left_out(self) -> int:
+        """The number of rows that are not measured."""
+        return self.rows - self.measured
+
+    def describe(self, reference: str = "the training data") -> str:
+        """Return how many rows are measured, and why the others are left out, as one line."""
+        reasons = {
+            f"with a text that is in {reference}": self.overlapping,
+            "that repeat an earlier text with the same label": self.copies,
+            f"with a label that is not in {reference}": self.unknown_labels,
+            "whose label has no other row": self.unpaired,
+        }
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+        measured = (
+            f"{self.measured:,} of {self.rows:,} rows; left out: {left_out}" if left_out else f"{self.rows:,} rows"
+        )
+        if 2 * self.few_relevant <= self.measured:
+            return measured
+        return (
+            f"{measured}. Do not use kNN accuracy here: {self.few_relevant:,} rows have fewer than 3 rows of their "
+            "label to find, and 5 vote"
+        )
+
+
+@dataclass(kw_only=True)
+class EvaluationRecord:
+    """The metrics of a model before and after training, measured by one protocol.
+
+    Attributes:
+        before: the metrics before training; None if they are unknown.
+        after: the metrics of the saved model; None if they are unknown.
+        rows: the rows that were measured, and those that were left out; None if they were not recorded.
+    """
+
+    before: Metrics | None = None
+    after: Metrics | None = None
+    rows: RowCounts | None = None
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "EvaluationRecord":
+        """Return the evaluation in a record. Ignore unknown fields."""
+        known = _known_fields(cls, content)
+        if known.get("rows") is not None:
+            known["rows"] = RowCounts(**_known_fields(RowCounts, known["rows"]))
+        return cls(**known)
+
+
+class _Evaluated:
+    """The headline of a record with the field `evaluation`: the metrics by its first protocol."""
+
+    evaluation: dict[str, EvaluationRecord]
+
+    @property
+    def protocol(self) -> str | None:
+        """The protocol of the headline, the first in `evaluation`; None if the model was not evaluated."""
+        return next(iter(self.evaluation), None)
+
+    @property
+    def before(self) -> Metrics | None:
+        """The metrics before training, by the protocol of the headline; None if the model was not evaluated."""
+        return None if self.protocol is None else self.evaluation[self.protocol].before
+
+    @property
+    def after(self) -> Metrics | None:
+        """The metrics of the saved model, by the protocol of the headline; None if the model was not evaluated."""
+        return None if self.protocol is None else self.evaluation[self.protocol].after
+
+
+@dataclass(kw_only=True)
+class RunRecord(_Evaluated):
+    """The content of `metrics.json`. Its properties `before` and `after` are the metrics of the headline.
+
+    Attributes:
+        evaluation: the metrics before and after training, by protocol (see `tercet.catalogue.PROTOCOLS`), the headline
+            first: `against_reference`, then `among_themselves`; `triplets` for triplets. Empty if the model was not
+            evaluated.
+        by_step: the metrics of each evaluation during training, by step. They are measured `among_themselves`, or on
+            `triplets`.
         settings: the settings of the run by name, and the names of its data and its model.
+        data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
+            an earlier text), and the `sha256` of all texts and labels. For `eval`, `held_out_rows` are the numbers of
+            the rows of the training file that were held out, from 0; null if there was a file for evaluation.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
+        run: the time of the start `started` (UTC) and the `seconds` of the run with its evaluations. Two runs with the
+            same seed on the same machine differ only here.
+        environment: the device that was used, the machine and the versions of the libraries.
         tercet_version: the version of Tercet that trained the model.
         format_version: the format version of the file.
     """
 
-    before: Metrics | None
-    after: Metrics | None
+    evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
     by_step: dict[str, Metrics] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    run: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
     tercet_version: str = __version__
     format_version: int = RUN_FORMAT_VERSION
 
@@ -60,32 +167,34 @@ class RunRecord:
             AttributeError, TypeError: `content` is not the content of a `metrics.json`.
         """
         known = _known_fields(cls, content)
-        if content.get("format_version", 1) == 1:
+        version = content.get("format_version", 1)
+        if version == 1:
             known["settings"] = _renamed(known.get("settings") or {}, _RENAMED_SETTINGS)
             known["warnings"] = _typed_warnings(known.get("warnings", []))
-            known["format_version"] = RUN_FORMAT_VERSION
+        known["evaluation"] = _evaluation(content)
+        known["format_version"] = max(version, RUN_FORMAT_VERSION)
         return cls(**known)
 
 
 @dataclass(kw_only=True)
-class TrainingRecord:
+class TrainingRecord(_Evaluated):
     """The record of a training run that the model card shows. It is saved in the model's `tercet.json`.
+
+    Its properties `before` and `after` are the metrics of the headline.
 
     Attributes:
         loss: the class name of the loss.
         loss_settings: the distance and the margin, by their titles in the model card.
         data: facts about the training data, such as the number of sentences, by their titles.
         settings: the settings of the trainer, by their titles.
-        before: the metrics before training; None if the model was not evaluated.
-        after: the metrics of the saved model; None if the model was not evaluated.
+        evaluation: the metrics before and after training, by protocol, as in `RunRecord`.
     """
 
     loss: str
     loss_settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    before: Metrics | None = None
-    after: Metrics | None = None
+    evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -94,7 +203,7 @@ class TrainingRecord:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainingRecord":
         """Return the record in the content of a `tercet.json`. Ignore unknown fields."""
-        return cls(**_known_fields(cls, content))
+        return cls(**{**_known_fields(cls, content), "evaluation": _evaluation(content)})
 
 
 @dataclass(kw_only=True)
@@ -236,7 +345,10 @@ class ComparisonRecord:
 
     Attributes:
         settings: the model, the data, the variants, the seeds, the budget, and the settings that all runs share.
-        data: for `train` and `eval`, the number of sentences, the number of labels, and a digest of all rows.
+        data: facts about the rows of `train` and `eval`, as in `RunRecord`.
+        rows: the number of evaluation rows that are measured and left out; None before format 3, where no row was left
+            out.
+        protocol: the protocol of all metrics, a key of `tercet.catalogue.PROTOCOLS`.
         environment: the library versions and the machine; times and rounding errors depend on them.
         runs: one record per run.
         steps_in_budget: the number of steps per run, by variant, if the budget is in minutes; else empty.
@@ -253,6 +365,8 @@ class ComparisonRecord:
     steps_in_budget: dict[str, int] = field(default_factory=dict)
     summary: list[VariantSummary] = field(default_factory=list)
     recommendation: Recommendation | None = None
+    rows: RowCounts | None = None
+    protocol: str = "among_themselves"
     finished: bool = False
     format_version: int = COMPARISON_FORMAT_VERSION
 
@@ -276,6 +390,8 @@ class ComparisonRecord:
         if content.get("format_version", 1) == 1:
             content = _comparison_from_format_1(content)
         known = _known_fields(cls, content)
+        if known.get("rows") is not None:
+            known["rows"] = RowCounts(**_known_fields(RowCounts, known["rows"]))
         known["runs"] = [TrialRecord(**_known_fields(TrialRecord, run)) for run in content["runs"]]
         known["summary"] = []
         for line in content.get("summary", ()):
@@ -286,6 +402,9 @@ class ComparisonRecord:
             known["recommendation"] = Recommendation(
                 **_known_fields(Recommendation, found) | {"differences": differences}
             )
+        if content.get("format_version", 1) < 3:
+            known["data"] = {part: _renamed(facts, {"sentences": "rows"}) for part, facts in known["data"].items()}
+            known["format_version"] = COMPARISON_FORMAT_VERSION
         return cls(**known)
 
 
@@ -313,7 +432,7 @@ def _comparison_from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
         "runs": runs,
         "summary": summary,
         "recommendation": recommendation,
-        "format_version": COMPARISON_FORMAT_VERSION,
+        "format_version": 2,
     }
 
 
@@ -325,6 +444,21 @@ def _known_fields(record: type, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in content.items()}
+
+
+def _evaluation(content: Mapping[str, Any]) -> dict[str, EvaluationRecord]:
+    """Return the field `evaluation` of a record.
+
+    Before format 3, records had the metrics `before` and `after` of one protocol. Labelled evaluation rows were ranked
+    among themselves.
+    """
+    if "evaluation" in content:
+        return {key: EvaluationRecord.from_dict(part) for key, part in content["evaluation"].items()}
+    before, after = content.get("before"), content.get("after")
+    if before is None and after is None:
+        return {}
+    protocol = "among_themselves" if "map@r" in (after or before or {}) else "triplets"
+    return {protocol: EvaluationRecord(before=before, after=after)}
 
 
 def _typed_warnings(messages: list[str]) -> list[dict[str, str]]:

@@ -19,13 +19,14 @@ from tests.cli.command import run, train_arguments
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, bert):
-    from tests.conftest import TOPICS
+    from tests.conftest import EVALUATION_TOPICS, TOPICS
 
     folder = tmp_path_factory.mktemp("trained")
-    rows = "".join(f"{text},{name}\n" for name, topic in TOPICS.items() for text in topic)
-    (folder / "data.csv").write_text("text,label\n" + rows)
+    for file, topics in (("data.csv", TOPICS), ("eval.csv", EVALUATION_TOPICS)):
+        rows = "".join(f"{text},{name}\n" for name, topic in topics.items() for text in topic)
+        (folder / file).write_text("text,label\n" + rows)
     done = run(
-        *train_arguments(folder / "data.csv", bert, folder / "model", "--epochs", 8, "--eval-data", folder / "data.csv")
+        *train_arguments(folder / "data.csv", bert, folder / "model", "--epochs", 8, "--eval-data", folder / "eval.csv")
     )
     return folder, done
 
@@ -34,23 +35,36 @@ def test_train_prints_before_and_after_and_writes_a_model_with_its_metrics(train
     folder, done = trained
     assert re.search(r"MAP@R +│ +0\.\d{4} │ +0\.\d{4} │ +-?0\.\d{4}", done.stdout)
     metrics = json.loads((folder / "model/metrics.json").read_text())
-    assert metrics["after"]["map@r"] > metrics["before"]["map@r"]
+    headline, second = metrics["evaluation"].values()
+    assert list(metrics["evaluation"]) == ["against_reference", "among_themselves"]
+    assert done.stdout.index("Evaluation sentences against the training sentences") < done.stdout.index(
+        "Evaluation sentences among themselves"
+    )
+    assert headline["after"]["map@r"] > headline["before"]["map@r"]
+    assert headline["rows"]["measured"] == second["rows"]["measured"] == 12
     assert metrics["settings"]["loss"] == "batch-semi-hard"
     assert metrics["settings"]["steps"] == 16
-    assert sorted(os.listdir(folder)) == ["data.csv", "model"]
+    assert sorted(os.listdir(folder)) == ["data.csv", "eval.csv", "model"]
     model = SentenceTransformer(folder / "model", device="cpu")
     assert model.label_names == ["food", "money", "sport", "travel"]
     card = (folder / "model/README.md").read_text()
-    assert f"| MAP@R | {metrics['before']['map@r']:.4f} | {metrics['after']['map@r']:.4f} |" in card
+    for block in (headline, second):
+        assert f"| MAP@R | {block['before']['map@r']:.4f} | {block['after']['map@r']:.4f} |" in card
 
 
 def test_evaluate_gives_the_numbers_of_the_training_run(trained):
     folder, _ = trained
-    after = json.loads((folder / "model/metrics.json").read_text())["after"]
-    done = run("evaluate", folder / "model", folder / "data.csv", "--json")
-    assert json.loads(done.stdout) == pytest.approx(after, abs=1e-6)
-    done = run("evaluate", folder / "model", folder / "data.csv", "--reference", folder / "data.csv")
-    assert re.search(r"recall@1 +│ +1\.0000", done.stdout)
+    evaluation = json.loads((folder / "model/metrics.json").read_text())["evaluation"]
+    arguments = ("evaluate", folder / "model", folder / "eval.csv")
+    for more, protocol in (((), "among_themselves"), (("--reference", folder / "data.csv"), "against_reference")):
+        found = json.loads(run(*arguments, *more, "--json").stdout)
+        assert found["protocol"] == protocol
+        assert found["metrics"] == pytest.approx(evaluation[protocol]["after"], abs=1e-6)
+        assert found["rows"] == evaluation[protocol]["rows"]
+    done = run(*arguments, "--reference", folder / "data.csv")
+    assert "against the reference sentences" in " ".join(done.stdout.split())
+    refused = run("evaluate", folder / "model", folder / "data.csv", "--reference", folder / "data.csv", expect=2)
+    assert "all 16 texts of data.csv are also in data.csv, so nothing is left to evaluate on" in refused.stderr
 
 
 def test_encode_writes_npy_and_parquet_in_order(trained):
@@ -79,9 +93,11 @@ def test_the_same_seed_gives_the_same_numbers_and_json_is_all_of_standard_output
         )
         for name in ("one", "two")
     ]
-    assert outputs[0] == outputs[1]
     assert outputs[0] == json.loads((tmp_path / "one/metrics.json").read_text())
-    assert outputs[0]["after"] != outputs[0]["before"]
+    assert outputs[0].pop("run").keys() == outputs[1].pop("run").keys() == {"started", "seconds"}
+    assert outputs[0] == outputs[1]
+    headline = outputs[0]["evaluation"]["against_reference"]
+    assert headline["after"] != headline["before"]
 
 
 def test_train_on_triplets(sentences, bert, tmp_path):
@@ -98,7 +114,7 @@ def test_columns_that_are_not_used_are_reported(csv_file, bert, tmp_path):
     csv_file.write_text("\n".join(["id,utterance,intent", *(f"{n},{line}" for n, line in enumerate(lines[1:]))]))
     done = run(*train_arguments(csv_file, bert, tmp_path / "model", "--eval-fraction", 0))
     assert "text from 'utterance', labels from 'intent'; not used: 'id'" in done.stderr
-    assert json.loads((tmp_path / "model/metrics.json").read_text())["after"] is None
+    assert json.loads((tmp_path / "model/metrics.json").read_text())["evaluation"] == {}
 
 
 def _content(tmp_path, text, name="bad.csv"):
@@ -250,6 +266,7 @@ def test_evaluate_lists_its_metrics():
 def test_the_demo_on_the_real_encoder_makes_it_better(tmp_path):
     done = run("demo", "--epochs", 0.3, "--output", tmp_path / "demo")
     metrics = json.loads((tmp_path / "demo/metrics.json").read_text())
-    assert metrics["after"]["map@r"] > metrics["before"]["map@r"] + 0.01
+    headline = metrics["evaluation"]["against_reference"]
+    assert headline["after"]["map@r"] > headline["before"]["map@r"] + 0.01
     assert "Search: send a message to a mail server" in done.stdout
     assert "docstrings of 40 modules" in done.stderr

@@ -14,14 +14,15 @@ from tests.waiting import wait_until
 
 
 def _compare(csv_file, bert, output, *more):
+    held_out = csv_file.with_name("eval.csv")
     return (
-        "compare", csv_file, "--model", bert, "--output", output, "--eval-data", csv_file, "--batch-size", 8,
+        "compare", csv_file, "--model", bert, "--output", output, "--eval-data", held_out, "--batch-size", 8,
         "--samples-per-label", 2, "--learning-rate", 1e-3, "--grid", "loss=batch-all,batch-hard-soft-margin", *more,
     )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, bert, tmp_path):
+def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, eval_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
     process = start_tercet(*arguments, start_new_session=True)
     file = tmp_path / "out/compare.json"
@@ -69,13 +70,13 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
     ],
 )
-def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):
+def test_bad_options_are_one_line_and_code_2(more, message, csv_file, eval_file, bert, tmp_path):
     done = run(*_compare(csv_file, bert, tmp_path / "out", *more), expect=2)
     assert message in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("tercet: error: ")]) == 1
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(csv_file, bert, tmp_path):
+def test_a_folder_that_holds_something_else_is_left_alone(csv_file, eval_file, bert, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")
     assert "already exists" in run(*_compare(csv_file, bert, tmp_path / "out"), expect=2).stderr

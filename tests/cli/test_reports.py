@@ -11,18 +11,19 @@ from dataclasses import replace
 import pytest
 
 from tests.cli.command import run, train_arguments
+from tests.comparison.helpers import evaluation_data
 
 
-def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
+def test_a_run_writes_its_report_and_says_where(csv_file, eval_file, bert, tmp_path):
     report = tmp_path / "new folder" / "report.html"
-    options = ("--epochs", 4, "--eval-data", csv_file, "--report", report)
+    options = ("--epochs", 4, "--eval-data", eval_file, "--report", report)
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options))
     assert f"report written to {report}" in done.stderr
     text = report.read_text(encoding="utf-8")
-    for part in ("Did it help?", "Distances", "The hardest triplets at the end", "the soup is hot", "batch-semi-hard"):
+    for part in ("Did it help?", "Distances", "The hardest triplets at the end", "the bread is hot", "batch-semi-hard"):
         assert part in text
     metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
-    assert f"{metrics['after']['map@r']:.4f}" in text
+    assert f"{metrics['evaluation']['against_reference']['after']['map@r']:.4f}" in text
     assert f">tercet train {csv_file}" in text
     assert os.listdir(report.parent) == ["report.html"]
     again = run(*train_arguments(csv_file, bert, tmp_path / "n", *options), expect=2)
@@ -30,19 +31,19 @@ def test_a_run_writes_its_report_and_says_where(csv_file, bert, tmp_path):
     assert not (tmp_path / "n").exists()
 
 
-def test_a_report_leaves_the_metrics_as_they_are(csv_file, bert, tmp_path):
+def test_a_report_leaves_the_metrics_as_they_are(csv_file, eval_file, bert, tmp_path):
     for name, more in (("a", ()), ("b", ("--report", tmp_path / "r.html"))):
-        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", eval_file, *more))
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
-    assert a["before"] == b["before"]
-    assert a["after"] == b["after"]
+    assert a["evaluation"] == b["evaluation"]
 
 
 def test_the_report_says_why_nothing_was_evaluated(csv_file, bert, tmp_path):
     rows = "the team won the game,the player scored,the soup is hot\n" * 8
     (tmp_path / "t.csv").write_text("anchor,positive,negative\n" + rows)
+    (tmp_path / "e.csv").write_text("anchor,positive,negative\nthe final game,the player won,the soup is hot\n")
     triplets = ("train", tmp_path / "t.csv", "--model", bert, "--output", tmp_path / "t", "--loss", "triplet")
-    run(*triplets, "--batch-size", 4, "--eval-data", tmp_path / "t.csv", "--report", tmp_path / "t.html")
+    run(*triplets, "--batch-size", 4, "--eval-data", tmp_path / "e.csv", "--report", tmp_path / "t.html")
     assert "evaluated on triplets, which have no labels" in (tmp_path / "t.html").read_text()
     nothing = ("--eval-fraction", 0, "--report", tmp_path / "n.html")
     run(*train_arguments(csv_file, bert, tmp_path / "n", *nothing))
@@ -92,9 +93,9 @@ def test_an_inspection_writes_its_report(csv_file, bert, tmp_path):
     assert "Label issues" not in (tmp_path / "p.html").read_text()
 
 
-def test_a_warning_of_the_run_is_in_its_metrics_and_in_its_report(csv_file, bert, tmp_path):
+def test_a_warning_of_the_run_is_in_its_metrics_and_in_its_report(csv_file, eval_file, bert, tmp_path):
     options = ("--distance", "cosine", "--margin", 5, "--max-steps", 2, "--report", tmp_path / "r.html")
-    done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--eval-data", csv_file, *options))
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--eval-data", eval_file, *options))
     (warning,) = json.loads((tmp_path / "m/metrics.json").read_text())["warnings"]
     assert warning["kind"] == "unreachable-margin"
     assert "margin" in warning["message"]
@@ -102,15 +103,14 @@ def test_a_warning_of_the_run_is_in_its_metrics_and_in_its_report(csv_file, bert
     assert f"<span>{html.escape(warning['message'])}" in (tmp_path / "r.html").read_text()
 
 
-def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_file, bert, tmp_path):
+def test_evaluation_during_training_changes_no_step_and_is_in_the_report(csv_file, eval_file, bert, tmp_path):
     for name, more in (("a", ()), ("b", ("--eval-steps", 3, "--report", tmp_path / "r.html"))):
-        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", csv_file, *more))
+        run(*train_arguments(csv_file, bert, tmp_path / name, "--epochs", 2, "--eval-data", eval_file, *more))
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
-    assert a["before"] == b["before"]
-    assert a["after"] == b["after"]
+    assert a["evaluation"] == b["evaluation"]
     assert a["by_step"] == {}
     assert list(b["by_step"]) == ["3", "4"]  # the last step too
-    assert b["by_step"]["3"] != b["by_step"]["4"] == b["after"]
+    assert b["by_step"]["3"] != b["by_step"]["4"] == b["evaluation"]["among_themselves"]["after"]
     assert f"{b['by_step']['3']['map@r']}" in (tmp_path / "r.html").read_text()
 
 
@@ -135,7 +135,7 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     build_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
     shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
     again = replace(settings, eval_steps=2)
-    run = run_training(SentenceTransformer(bert), data, data, tmp_path / "m", again, resume=True)
+    run = run_training(SentenceTransformer(bert), data, evaluation_data(), tmp_path / "m", again, resume=True)
     assert list(run.record.by_step) == ["4", "6"]
 
 

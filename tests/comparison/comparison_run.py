@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from tercet.comparison.loop import run_comparison
-from tests.comparison.helpers import PLAN, Load, labelled_data
+from tests.comparison.helpers import PLAN, Load, evaluation_data, labelled_data
 
 if __name__ == "__main__":
     output = Path(sys.argv[2])
     resume = (output / "compare.json").exists()
-    run_comparison(Load(sys.argv[1]), labelled_data(), labelled_data(), output, PLAN, resume=resume)
+    run_comparison(Load(sys.argv[1]), labelled_data(), evaluation_data(), output, PLAN, resume=resume)

@@ -7,7 +7,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer
 from tercet.comparison import Plan, parse_grid
 from tercet.runs import RunSettings
-from tests.conftest import TOPICS
+from tests.conftest import EVALUATION_TOPICS, TOPICS
 
 PLAN = Plan(
     variants=parse_grid(["loss=batch-all,batch-hard"]),
@@ -26,6 +26,10 @@ class Load:
         return SentenceTransformer(str(self.folder), device="cpu")
 
 
-def labelled_data() -> Dataset:
-    rows = [(text, name) for name, topic in TOPICS.items() for text in topic]
+def labelled_data(topics: dict[str, list[str]] = TOPICS) -> Dataset:
+    rows = [(text, name) for name, topic in topics.items() for text in topic]
     return Dataset.from_dict({"sentence": [text for text, _ in rows], "label": [name for _, name in rows]})
+
+
+def evaluation_data() -> Dataset:
+    return labelled_data(EVALUATION_TOPICS)

@@ -19,7 +19,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import ComparisonRecord, MeanAndStd, RunRecord
 from tests.child import ENVIRONMENT, ROOT
-from tests.comparison.helpers import PLAN, Load, labelled_data
+from tests.comparison.helpers import PLAN, Load, evaluation_data, labelled_data
 from tests.waiting import wait_until
 
 _CHANGES_EACH_TIME = ("seconds_per_step", "peak_memory_mib")
@@ -82,7 +82,7 @@ def _read(output):
 def _compare(bert, output, plan=PLAN, load=Load, data=None, **options):
     data = data or labelled_data()
     load = load(bert) if isinstance(load, type) else load
-    return comparison.run_comparison(load, data, data, output, plan, **options)
+    return comparison.run_comparison(load, data, evaluation_data(), output, plan, **options)
 
 
 def test_every_variant_has_the_same_start_and_for_each_seed_the_same_batches(here, bert, tmp_path):
@@ -120,7 +120,7 @@ def test_the_best_state_counts_and_the_best_model_is_complete(here, bert, tmp_pa
     assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]
     chosen = record.recommendation
     best = next(run for run in record.runs if (run.variant, run.seed) == (chosen.variant, chosen.seed))
-    data = labelled_data()
+    data = evaluation_data()
     now = LabelEvaluator(data["sentence"][:], data["label"][:])(SentenceTransformer(tmp_path / "out/model"))
     assert now["map@r"] == pytest.approx(best.metrics["map@r"])
     saved = RunRecord.from_dict(json.loads((tmp_path / "out/model/metrics.json").read_text()))
@@ -212,7 +212,7 @@ def test_what_resume_refuses(here, bert, tmp_path):
         _compare(bert, out, replace(PLAN, seeds=(3, 4, 5)), resume=True)
     with pytest.raises(DataError, match='was started with budget {"steps": 10}, but now it is {"minutes": 1}'):
         _compare(bert, out, replace(PLAN, minutes=1), resume=True)
-    with pytest.raises(DataError, match=r"different training data: 16 sentences then, 15 now"):
+    with pytest.raises(DataError, match=r"different training data: 16 rows then, 15 now"):
         _compare(bert, out, data=labelled_data().select(range(15)), resume=True)
     record = _compare(bert, out, resume=True)
     again = _compare(bert, out, resume=True, report_progress=stop)  # nothing is left to do
@@ -291,8 +291,11 @@ def test_a_budget_of_minutes_or_epochs_becomes_steps(here, bert, tmp_path, monke
 
 def test_data_without_a_triplet_are_refused_before_anything_runs(bert, tmp_path):
     data = labelled_data()
-    with pytest.raises(DataError, match="the evaluation data has no label twice"):
-        comparison.run_comparison(Load(bert), data, data.select([0, 4, 8]), tmp_path / "out", PLAN)
+    for rows, message in (([0, 3, 6], "needs two labels, one of which has two rows"), ([0, 1], "needs two labels")):
+        with pytest.raises(DataError, match=message):
+            comparison.run_comparison(Load(bert), data, evaluation_data().select(rows), tmp_path / "out", PLAN)
+    with pytest.raises(DataError, match="all 16 texts of the evaluation data are also in the training data"):
+        comparison.run_comparison(Load(bert), data, data, tmp_path / "out", PLAN)
     with pytest.raises(DataError, match="a batch of 9 cannot hold labels"):
         _compare(bert, tmp_path / "out", replace(PLAN, settings=replace(PLAN.settings, batch_size=9)))
     assert not (tmp_path / "out").exists()

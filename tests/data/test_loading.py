@@ -40,7 +40,8 @@ def test_a_data_set_keeps_ids_and_names_on_disk_and_for_the_trainer(tmp_path):
 def test_both_parts_of_held_out_data_have_all_names(tmp_path):
     rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
-    train, held_out = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    train, held_out, rows = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert [int(text) for text in held_out["sentence"]] == rows
     assert train.features["label"].names == held_out.features["label"].names == ["a", "b", "c"]
     assert np.bincount(held_out["label"][:]).tolist() == [2, 2, 2]
     for row in (*train, *held_out):
@@ -62,7 +63,8 @@ def test_triplets_need_their_columns_and_texts(tmp_path):
     rows = [{"anchor": f"a{row}", "positive": "b", "negative": str(row)} for row in range(10)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
     load = functools.partial(load_training_data, eval_data=None, options=ReadOptions(), triplets=True, seed=0)
-    train, held_out = load(path, eval_fraction=0.2)
+    train, held_out, rows_held_out = load(path, eval_fraction=0.2)
+    assert held_out["anchor"][:] == [rows[row]["anchor"] for row in rows_held_out]
     assert (len(train), len(held_out)) == (8, 2)
     assert train.column_names == ["anchor", "positive", "negative"]
     with pytest.raises(DataError, match="pass no text_column and no label_column"):
@@ -80,13 +82,13 @@ def test_a_file_and_the_same_data_in_memory_give_the_same_split(tmp_path):
         _json_lines(tmp_path / "d.jsonl", rows), None, 0.2, ReadOptions(), triplets=False, seed=1
     )
     in_memory = load_training_data(Dataset.from_list(rows), None, 0.2, ReadOptions(), triplets=False, seed=1)
-    assert [part.to_list() for part in labelled] == [part.to_list() for part in in_memory]
+    assert [part.to_list() for part in labelled[:2]] == [part.to_list() for part in in_memory[:2]]
     rows = [{"anchor": f"a{row}", "positive": f"b{row}", "negative": f"c{row}"} for row in range(10)]
     triplets = load_training_data(
         _json_lines(tmp_path / "t.jsonl", rows), None, 0.3, ReadOptions(), triplets=True, seed=1
     )
     in_memory = load_training_data(Dataset.from_list(rows), None, 0.3, ReadOptions(), triplets=True, seed=1)
-    assert [part.to_list() for part in triplets] == [part.to_list() for part in in_memory]
+    assert [part.to_list() for part in triplets[:2]] == [part.to_list() for part in in_memory[:2]]
     with pytest.raises(DataError, match="too few to hold out 99%; pass eval_fraction=0"):
         load_training_data(Dataset.from_list(rows), None, 0.99, ReadOptions(), triplets=True, seed=1)
 

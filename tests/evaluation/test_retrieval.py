@@ -5,6 +5,7 @@ import pytest
 import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from tercet.errors import EmbeddingError
@@ -57,7 +58,8 @@ def test_recall_and_knn_accuracy_are_those_of_scikit_learn(data, distance):
         x[:60], labels[:60], reference_embeddings=x[60:], reference_labels=labels[60:], distance=distance, neighbours=1
     )
     vote = KNeighborsClassifier(1, metric=distance).fit(x[60:], labels[60:])
-    assert ours["knn_accuracy"] == pytest.approx(vote.score(x[:60], labels[:60]))
+    known = np.isin(labels[:60], labels[60:])  # the others count in no metric
+    assert ours["knn_accuracy"] == pytest.approx(vote.score(x[:60][known], labels[:60][known]))
     two = (labels % 2).astype(int)  # nor with five and two labels
     ours = label_metrics(x[:60], two[:60], reference_embeddings=x[60:], reference_labels=two[60:], distance=distance)
     vote = KNeighborsClassifier(5, metric=distance).fit(x[60:], two[60:])
@@ -77,8 +79,36 @@ def test_mean_distances_are_the_plain_means(data):
     ours = label_metrics(x, labels, distance="euclidean")
     d = np.linalg.norm(x[:, None] - x[None], axis=2)
     same, own = labels[:, None] == labels, np.eye(len(x), dtype=bool)
+    measured = np.bincount(labels)[labels] > 1
     assert ours["mean_positive_distance"] == pytest.approx(d[same & ~own].mean(), rel=1e-4)
-    assert ours["mean_negative_distance"] == pytest.approx(d[~same].mean(), rel=1e-4)
+    assert ours["mean_negative_distance"] == pytest.approx(d[measured][~same[measured]].mean(), rel=1e-4)
+
+
+def test_queries_without_a_relevant_sentence_count_in_no_metric(data):
+    x, labels = data
+    known, rest = labels[:50].copy(), {"reference_embeddings": x[50:], "reference_labels": labels[50:]}
+    known[known >= 100] = 0
+    alone = label_metrics(x[:50], known, **rest)
+    assert "unknown_auroc" not in alone
+    both = label_metrics(np.vstack([x[:50], x[:20] + 1]), [*known, *["never seen"] * 20], **rest)
+    assert both.pop("unknown_auroc") > 0
+    assert both == pytest.approx(alone, abs=1e-6)
+    singles = label_metrics(np.vstack([x, x[:5] + 1]), [*labels.tolist(), *range(200, 205)])
+    assert 0 <= singles["knn_accuracy"] <= singles["recall@5"] <= 1
+    perfect = label_metrics([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], ["a", "a", "b"], neighbours=1)
+    assert perfect["knn_accuracy"] == perfect["recall@1"] == 1
+
+
+def test_unknown_auroc_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    reference, queries = rng.integers(0, 6, (40, 2)).astype(float), rng.integers(0, 6, (60, 2)).astype(float)
+    labels = rng.integers(0, 6, 60)  # the labels 4 and 5 are unknown
+    ours = label_metrics(
+        queries, labels, reference_embeddings=reference, reference_labels=np.arange(40) % 4, distance="manhattan"
+    )
+    nearest = np.abs(queries[:, None] - reference).sum(axis=2).min(axis=1)
+    assert len(set(nearest)) < 10  # so that ties are tested
+    assert ours["unknown_auroc"] == pytest.approx(roc_auc_score(labels > 3, nearest))
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine", "manhattan"])

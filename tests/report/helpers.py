@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 import numpy as np
 import torch
 
-from tercet.records import RunRecord
+from tercet.records import EvaluationRecord, RunRecord
 from tercet.report.run_report import EvaluatedSentences
 
+BEFORE, AFTER = {"recall@1": 0.5, "map@r": 0.25}, {"recall@1": 0.75, "map@r": 0.5}
 RECORD = RunRecord(
-    before={"recall@1": 0.5, "map@r": 0.25},
-    after={"recall@1": 0.75, "map@r": 0.5},
+    evaluation={"among_themselves": EvaluationRecord(before=BEFORE, after=AFTER)},
     settings={"loss": "batch-semi-hard", "margin": 0.3, "distance": "euclidean", "data": "x.csv", "seed": None},
     tercet_version="0.0",
 )

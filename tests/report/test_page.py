@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tercet.inspection.inspection import inspect
+from tercet.records import EvaluationRecord, RowCounts
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import EvaluatedSentences, write_run_report
 from tests.conftest import TOPICS
@@ -53,7 +54,8 @@ def test_it_has_all_parts(tmp_path):
 
 def test_distances_are_in_the_table_of_metrics_and_not_in_the_plot(tmp_path):
     metrics = {"map@r": 0.5, "mean_positive_distance": 0.31}
-    page = written(tmp_path, None, replace(RECORD, before=metrics, after={**metrics, "mean_positive_distance": 0.29}))
+    measured = EvaluationRecord(before=metrics, after={**metrics, "mean_positive_distance": 0.29})
+    page = written(tmp_path, None, replace(RECORD, evaluation={"among_themselves": measured}))
     assert "mean distance to positives" in Tags(page).words
     plots = page[page.index("const PLOTS = ") :]
     assert '"name":"MAP@R"' in plots
@@ -79,8 +81,22 @@ def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
     assert "Of 3 labels with two or more sentences, it rose for 1 and fell for 1." in text
 
 
+def test_each_protocol_has_its_table_and_its_counts(tmp_path):
+    rows = RowCounts(rows=991, measured=451, overlapping=8, unknown_labels=532, reference=599)
+    headline = EvaluationRecord(before={"map@r": 0.1, "unknown_auroc": 0.8}, after={"map@r": 0.2, "unknown_auroc": 0.9},
+                                rows=rows)  # fmt: skip
+    text = written(tmp_path, None, replace(RECORD, evaluation={"against_reference": headline, **RECORD.evaluation}))
+    assert "MAP@R rose, from 0.1000 to 0.2000" in text
+    assert (
+        "Evaluation sentences against the training sentences, by cosine similarity (451 of 991 rows; left out: " in text
+    )
+    assert "8 with a text that is in the training data, 532 with a label that is not in the training data)" in text
+    assert "Evaluation sentences among themselves, by cosine similarity" in text
+    assert "0.2500" in text
+
+
 def test_a_run_without_evaluation_says_so(tmp_path):
-    nothing = replace(RECORD, before=None, after=None)
+    nothing = replace(RECORD, evaluation={})
     text = written(tmp_path, None, nothing, missing="It was measured on triplets.")
     assert titles(text) == ["Did it help?", "Training", "Sentences and labels", "To repeat the run"]
     assert "It was measured on triplets." in text

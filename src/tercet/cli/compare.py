@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tercet._logging import quiet_transformers
-from tercet.catalogue import METRICS, metric_digits, metric_title
+from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
 from tercet.cli import options as opt
 from tercet.cli.console import (
     cell,
@@ -21,6 +21,7 @@ from tercet.cli.console import (
     resume_command,
     terminal,
 )
+from tercet.cli.evaluations import sentence_case
 from tercet.comparison import compare as run_compare
 from tercet.comparison.recommendation import compared_metrics
 from tercet.errors import DataError
@@ -127,7 +128,7 @@ def print_comparison(record: ComparisonRecord) -> None:
     console = terminal()
     metrics = compared_metrics()
     quality = [key for key in metrics if METRICS[key].kind == "quality"]
-    title = f"{record.data['eval']['sentences']} evaluation sentences, mean ± standard deviation over seeds"
+    title = f"{sentence_case(protocol_title(record.protocol))}, mean ± standard deviation over seeds"
     if console.width >= _WIDE:
         console.print(_table(record, metrics, title))
     else:
@@ -136,6 +137,8 @@ def print_comparison(record: ComparisonRecord) -> None:
     for line in record.summary:
         for seed, reason in line.failed.items():
             console.print(cell(f"{line.variant}, seed {seed} failed: {reason}"))
+    if record.rows is not None:
+        console.print(cell(record.rows.describe()))
     if (recommended := record.recommendation) is not None:
         console.print(cell(f"Recommended: {recommended.variant}"), style="bold")
         console.print(cell(recommended.reason))

@@ -23,7 +23,6 @@ from tercet._logging import configure_logging, import_transformers, quiet_transf
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli.flags import Flags
 from tercet.errors import DataError, TercetError
-from tercet.records import RunRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -317,9 +316,3 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
         digits = metric_digits(key)
         table.add_row(cell(metric_title(key)), *("–" if value is None else f"{value:.{digits}f}" for value in values))
     terminal().print(table)
-
-
-def before_after_change(record: RunRecord) -> dict[str, dict[str, Any]]:
-    """Return the columns of the table that is printed after a run: metrics before and after training, and change."""
-    before, after = record.before or {}, record.after or {}
-    return {"before": before, "after": after, "change": {key: after[key] - before[key] for key in after}}

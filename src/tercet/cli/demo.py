@@ -14,18 +14,17 @@ import typer
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    before_after_change,
     cell,
     check_output_folder,
     finish,
     load_model,
-    print_metrics,
     print_note,
     print_result,
     report_errors,
     shows_progress,
     terminal,
 )
+from tercet.cli.evaluations import print_evaluation
 from tercet.cli.reports import check_report, write_report
 from tercet.encoder.names import BUNDLED
 from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
@@ -87,7 +86,7 @@ def demo(
         write_report(report, run)
         finish(after)
         return
-    print_metrics("Evaluation sentences, before and after", before_after_change(run.record))
+    print_evaluation(run.record)
     assert run.eval_data is not None
     sentences = run.eval_data["sentence"][:]
     shown = [f"{module}: {text}" for module, text in zip(label_values(run.eval_data), sentences, strict=True)]

@@ -9,11 +9,11 @@ from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
     finish,
-    print_metrics,
     print_result,
     report_errors,
     shows_progress,
 )
+from tercet.cli.evaluations import print_result_of_evaluation
 from tercet.runs import evaluate as evaluate_model
 
 
@@ -24,8 +24,8 @@ def evaluate(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Labelled data to search in for each sentence of DATA, for example the training data. "
-            "It is read from the split train, and its columns must have usual names. "
+            help="Labelled data to search in for each sentence of DATA, such as the training data. On the hub, the "
+            "split train is read. --text-column and --label-column name columns of both. "
             "[default: the other sentences of DATA]"
         ),
     ] = None,
@@ -36,7 +36,9 @@ def evaluate(
     split: opt.Split = "test",
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the protocol, the metrics and the number of rows as JSON.")
+    ] = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Measure how well the embeddings of a model separate labels.
@@ -44,13 +46,13 @@ def evaluate(
     Metrics: {metrics}.
     """
     quiet_transformers()
-    metrics = evaluate_model(
+    result = evaluate_model(
         model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,
         label_column=label_column, split=split, device=device, trust_remote_code=trust_remote_code,
         show_progress_bar=shows_progress(quiet),
     )  # fmt: skip
     if as_json:
-        print_result(json.dumps(metrics, indent=2))
+        print_result(json.dumps(result.to_dict(), indent=2))
     else:
-        print_metrics(f"Metrics of {data}", {model: metrics})
+        print_result_of_evaluation(result, data, reference, model)
     finish(["tercet", "encode", model, data, "--output", "embeddings.npy"])

@@ -11,16 +11,15 @@ from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
-    before_after_change,
     check_output_folder,
     finish,
-    print_metrics,
     print_note,
     print_result,
     report_errors,
     resume_command,
     shows_progress,
 )
+from tercet.cli.evaluations import print_evaluation
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
@@ -101,8 +100,8 @@ def train(
         return
     if as_json:
         print_result(json.dumps(run.record.to_dict(), indent=2))
-    elif run.eval_data is not None:
-        print_metrics(f"{len(run.eval_data)} evaluation rows", before_after_change(run.record))
+    else:
+        print_evaluation(run.record)
     print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run, texts=not no_texts)

@@ -118,7 +118,7 @@ def compare(
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    train_data, evaluation = load_training_data(
+    train_data, evaluation, held_out_rows = load_training_data(
         data,
         eval_data,
         eval_fraction,
@@ -136,6 +136,7 @@ def compare(
     from tercet.comparison.loop import logger, run_comparison  # imports torch, which takes seconds
     from tercet.encoder.devices import find_device
     from tercet.encoder.loading import load_model
+    from tercet.runs.protocol import Names
 
     find_device(device)
 
@@ -153,6 +154,7 @@ def compare(
         evaluation,
         output,
         Plan(variants=variants, seeds=tuple(range(first, first + seeds)), settings=settings, minutes=minutes),
+        names=Names.of(data, eval_data, held_out_rows),
         extra_settings=extra_settings,
         resume=resume,
         overwrite=overwrite,

@@ -22,16 +22,19 @@ from datasets import Dataset
 
 from tercet.catalogue import metric_title
 from tercet.comparison.plan import DEFAULT_VARIANT, Plan, Variant
-from tercet.comparison.recommendation import METRIC, best_seed, recommend, summarize
-from tercet.comparison.store import FILE, environment, fingerprint, open_record, write_record
+from tercet.comparison.recommendation import METRIC, PROTOCOL, best_seed, recommend, summarize
+from tercet.comparison.store import FILE, open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
-from tercet.data.labels import check_trainable, labels_of
+from tercet.data.fingerprint import fingerprint
+from tercet.data.labels import labels_of
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
+from tercet.runs.environment import environment
+from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ def run_comparison(
     output: Path,
     plan: Plan,
     *,
+    names: Names = DEFAULT_NAMES,
     extra_settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -59,6 +63,7 @@ def run_comparison(
         eval_data: evaluation data with the same columns.
         output: the folder for `compare.json` and the model.
         plan: the variants, the seeds and the budget.
+        names: the names of the data in messages.
         extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
         resume: continue the comparison in `output`, if there is one.
         overwrite: start a new comparison, which replaces the one in `output`.
@@ -72,13 +77,20 @@ def run_comparison(
         KeyboardInterrupt: Ctrl-C stopped the comparison. Continue it with `resume=True`.
     """
     extra_settings = extra_settings or {}
-    check_trainable(*labels_of(eval_data, "label", "the evaluation data"), "the evaluation data")
+    # The training sentences would have to be embedded at each evaluation of each run to be ranked.
+    evaluation = plan_evaluation(eval_data, train_data, names=names)
+    if PROTOCOL not in evaluation.counts:
+        raise DataError(
+            f"{names.evaluation} needs two labels, one of which has two rows with different texts, because a "
+            "comparison ranks the evaluation sentences among themselves; pass other evaluation data"
+        )
+    rows = evaluation.counts[PROTOCOL]
     work = output / ".runs"
     training_arguments(plan.settings, work, triplets=False)  # Raise errors now instead of in each run.
     steps = _budget_steps(plan, train_data)
     data = {"train": fingerprint(train_data), "eval": fingerprint(eval_data)}
     settings = {**extra_settings, **plan.describe()}
-    record = open_record(output, settings, data, resume=resume, overwrite=overwrite)
+    record = open_record(output, settings, data, rows, resume=resume, overwrite=overwrite)
     if record.finished:
         shutil.rmtree(work, ignore_errors=True)  # It exists if the process was killed after the last write.
         return record
@@ -107,7 +119,8 @@ def run_comparison(
             trial = replace(
                 base,
                 settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=budget["budget_steps"]),
-                eval_data=eval_data,
+                eval_data=evaluation.data,
+                rows=rows,
                 output=work / plan.run_folder(variant.name, seed),
                 before=record.before,
                 title=title,

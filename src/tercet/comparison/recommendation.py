@@ -11,6 +11,8 @@ from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, 
 # The metric that determines the recommendation. MAP@R scores the first R ranks, where R is the number of sentences with
 # the label of the query. recall@1 scores only the first rank.
 METRIC = "map@r"
+# How the metrics are measured: the evaluation sentences are ranked among themselves.
+PROTOCOL = "among_themselves"
 # Two variants count as equally fast if their seconds per step differ by at most this factor. Other processes on the
 # machine cause differences of this size.
 SIMILAR_SPEED = 1.1

@@ -1,21 +1,14 @@
 """Read, write and check `compare.json`, the record of a comparison. Each write is atomic."""
 
-import hashlib
 import json
 import logging
-import platform
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from datasets import Dataset
-
 from tercet._files import atomic_file, write_json
-from tercet._version import __version__
-from tercet.data.labels import label_values
 from tercet.errors import DataError
-from tercet.records import ComparisonRecord
+from tercet.records import ComparisonRecord, RowCounts
+from tercet.runs.environment import environment
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +19,13 @@ _DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
 
 
 def open_record(
-    folder: Path, settings: dict[str, Any], data: dict[str, Any], *, resume: bool, overwrite: bool
+    folder: Path,
+    settings: dict[str, Any],
+    data: dict[str, Any],
+    rows: RowCounts | None = None,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> ComparisonRecord:
     """Return the record in `folder` if the comparison is resumed, else a new record.
 
@@ -36,6 +35,7 @@ def open_record(
         folder: the output folder of the comparison.
         settings: the settings of the comparison that starts or continues now.
         data: the fingerprints of its training and evaluation data.
+        rows: the number of evaluation rows that are measured and left out.
         resume: continue the comparison in `folder`, if there is one.
         overwrite: start a new comparison, which replaces the one in `folder`.
 
@@ -44,7 +44,7 @@ def open_record(
             runs but `resume` is False, or the settings or data differ from those the comparison was started with.
     """
     path = folder / FILE
-    new = ComparisonRecord(settings=settings, data=data, environment=environment())
+    new = ComparisonRecord(settings=settings, data=data, rows=rows, environment=environment())
     if not path.exists():
         if resume:
             logger.info(f"{path} does not exist yet, so the comparison starts with the first run")
@@ -71,29 +71,6 @@ def write_record(folder: Path, record: ComparisonRecord) -> None:
         write_json(partial, record.to_dict())
 
 
-def fingerprint(data: Dataset) -> dict[str, Any]:
-    """Return the number of sentences, the number of labels, and a SHA-256 digest of all rows in their order."""
-    sentences, labels = data["sentence"][:], label_values(data)
-    digest = hashlib.sha256()
-    for sentence, label in zip(sentences, labels, strict=True):
-        digest.update(json.dumps([sentence, label]).encode())
-    return {"sentences": len(sentences), "labels": len(set(labels)), "sha256": digest.hexdigest()}
-
-
-def environment() -> dict[str, Any]:
-    """Return the library versions and the machine, because results and times depend on them."""
-    return {
-        "tercet": __version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-        "threads": torch.get_num_threads(),
-    }
-
-
 def _read(path: Path) -> ComparisonRecord:
     try:
         return ComparisonRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
@@ -115,12 +92,18 @@ def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> Non
                 "pass the same arguments to resume it, or another output to start a new one"
             )
     for part, name in _DATA_NAMES.items():
-        if old.data[part] != new.data[part]:
+        was, now = old.data[part], new.data[part]
+        if any(was.get(key) != now[key] for key in ("rows", "labels", "sha256")):
             raise DataError(
-                f"the comparison in {path} was started with different {name}: {old.data[part]['sentences']} sentences "
-                f"then, {new.data[part]['sentences']} now, and texts, labels or their order differ; pass the same data "
-                "to resume it, or another output to start a new one"
+                f"the comparison in {path} was started with different {name}: {was['rows']} rows then, {now['rows']} "
+                "now, and texts, labels or their order differ; pass the same data to resume it, or another output to "
+                "start a new one"
             )
+    if old.rows != new.rows and (old.rows is not None or new.rows is None or new.rows.left_out):
+        raise DataError(
+            f"the comparison in {path} was started with a version of Tercet that measured other rows of the evaluation "
+            "data; pass another output, or overwrite=True to start a new one"
+        )
 
 
 def _shortened(value: Any) -> str:

@@ -20,7 +20,7 @@ from tercet.comparison.recommendation import METRIC
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
 from tercet.evaluation import LabelEvaluator
-from tercet.records import Metrics
+from tercet.records import EvaluationRecord, Metrics, RowCounts
 from tercet.runs.build import build_trainer
 from tercet.runs.outcome import checkpoint_dir
 from tercet.runs.settings import RunSettings
@@ -42,7 +42,9 @@ class Trial:
         load: a function that returns the model to start from.
         settings: the settings of the run; `max_steps` is the budget.
         train_data: training data with the columns `sentence` and `label`.
-        eval_data: evaluation data with the same columns; None if the run only measures the seconds per step.
+        eval_data: the evaluation rows to measure, with the same columns; None if the run only measures the seconds per
+            step.
+        rows: the number of evaluation rows that are measured and left out, for the model's `metrics.json`.
         output: the folder for the model with the best metric.
         start_seed: the seed for weights that `load` initializes at random, the same for all runs.
         threads: the number of threads of PyTorch, the same for all runs because it changes rounding errors.
@@ -55,6 +57,7 @@ class Trial:
     settings: RunSettings
     train_data: Dataset
     eval_data: Dataset | None = None
+    rows: RowCounts | None = None
     output: Path
     start_seed: int
     threads: int
@@ -108,7 +111,8 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     assert best is not None
     by_step = metrics_by_step(state.log_history)
     record = build_record(
-        trainer, trial.settings, before, by_step[best],
+        trainer, trial.settings,
+        {evaluator.protocol: EvaluationRecord(before=before, after=by_step[best], rows=trial.rows)},
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     extend_training_record(model, record)

@@ -31,6 +31,8 @@ class LabelledSentences:
         sentences: the texts.
         label_ids: int64 `(num_sentences,)`, the index of each sentence's label in `label_names`.
         label_names: the name of each label; the position is the id.
+        rows: int64 `(num_sentences,)`, the number of each sentence's row in the file or data set that it comes from,
+            from 0; None if it comes from none.
 
     Example:
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
@@ -42,13 +44,16 @@ class LabelledSentences:
     sentences: list[str]
     label_ids: np.ndarray
     label_names: list[str]
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sentences)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledSentences":
         """Return the given rows, in the given order. Label ids and names do not change."""
-        return LabelledSentences([self.sentences[row] for row in rows], self.label_ids[rows], self.label_names)
+        sentences = [self.sentences[row] for row in rows]
+        of_rows = None if self.rows is None else self.rows[rows]
+        return LabelledSentences(sentences, self.label_ids[rows], self.label_names, of_rows)
 
     def labels(self) -> list[str]:
         """Return the label name of each sentence."""

@@ -9,7 +9,7 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from tercet.data.copies import copy_groups
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
-from tercet.data.splits import split_labelled, split_triplets
+from tercet.data.splits import held_out_labelled, held_out_triplets
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -32,6 +32,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DEFAULTS = ReadOptions()
+
+
+class TrainingData(NamedTuple):
+    """The rows to train on, and those to evaluate on.
+
+    Attributes:
+        train: a data set with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+        evaluation: a data set with the same columns; None if there is nothing to evaluate on.
+        held_out_rows: the numbers of the rows of `evaluation` in the file or data set that both come from, from 0 for
+            the first row of data; None if the evaluation data have a source of their own.
+    """
+
+    train: "Dataset"
+    evaluation: "Dataset | None"
+    held_out_rows: list[int] | None
 
 
 def load_labelled(
@@ -76,7 +91,7 @@ def load_labelled(
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
-    return LabelledSentences(sentences, label_ids, label_names)
+    return LabelledSentences(sentences, label_ids, label_names, clean.rows)
 
 
 def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Dataset":
@@ -91,6 +106,11 @@ def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Datase
         DataError: `source` cannot be read or has another type, `options` names a text or label column, a column is
             missing, or a row is invalid. The message names the place.
     """
+    return _read_triplets(source, options)[0]
+
+
+def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np.ndarray]":
+    """Return the triplets, and the number of each one's row in the table, int64 `(num_triplets,)`."""
     from datasets import Dataset
 
     table = read_source(source, options.split, header=options.header)
@@ -105,13 +125,13 @@ def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Datase
     if unused:
         logger.info(f"{table.source}: columns not used: {listed(unused)}")
     columns, lines = {name: table.columns[name] for name in names}, table.lines
+    kept: Sequence[int] = range(len(columns[names[0]]))
     if options.drop_missing:
         kept = complete_rows(list(columns.values()), table.source, lines)
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
         lines = None if lines is None else [lines[row] for row in kept]
-    return Dataset.from_dict(
-        {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
-    )
+    texts = {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
+    return Dataset.from_dict(texts), np.array(kept, dtype=np.int64)
 
 
 def load_training_data(
@@ -122,8 +142,8 @@ def load_training_data(
     *,
     triplets: bool,
     seed: int,
-) -> "tuple[Dataset, Dataset | None]":
-    """Return training and evaluation data with the columns `sentence` and `label`, or `anchor`, `positive`, `negative`.
+) -> TrainingData:
+    """Return training and evaluation data.
 
     Args:
         data: the training data: a file, the name of a data set on the hub, or a `datasets.Dataset`.
@@ -139,29 +159,34 @@ def load_training_data(
             no triplet, or all triplets would be held out.
     """
     if triplets:
-        train = load_triplets(data, options)
+        train, numbers = _read_triplets(data, options)
         if eval_data is not None:
-            return train, load_triplets(eval_data, options)
-        kept, held_out = split_triplets(train, eval_fraction, seed)
+            return TrainingData(train, load_triplets(eval_data, options), None)
+        rows = held_out_triplets(train, eval_fraction, seed)
+        kept, held_out = train.select(np.setdiff1d(np.arange(len(train)), rows)), train.select(rows)
         if len(kept) == 0:
             raise DataError(
                 f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
                 "eval_fraction=0 to train on all rows"
             )
         _log_held_out(held_out["anchor"][:], train["anchor"][:], "triplets", eval_fraction)
-        return kept, held_out if len(held_out) else None
+        return TrainingData(kept, held_out if len(held_out) else None, numbers[rows].tolist())
     source = name_of(data) or "data"
     labelled = load_labelled(data, options)
     check_trainable(labelled.label_ids, labelled.label_names, source)
     if eval_data is not None:
-        return as_dataset(labelled), as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
-    kept_rows, held_out_rows = split_labelled(labelled, eval_fraction, seed)
+        evaluation = as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
+        return TrainingData(as_dataset(labelled), evaluation, None)
+    rows = held_out_labelled(labelled, eval_fraction, seed)
+    kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
         check_trainable(
             kept_rows.label_ids, kept_rows.label_names, f"{source} without the {eval_fraction:.0%} held out"
         )
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
-    return as_dataset(kept_rows), as_dataset(held_out_rows) if len(held_out_rows) else None
+    assert held_out_rows.rows is not None
+    evaluation = as_dataset(held_out_rows) if len(held_out_rows) else None
+    return TrainingData(as_dataset(kept_rows), evaluation, held_out_rows.rows.tolist())
 
 
 def name_of(source: "Source | None") -> str | None:

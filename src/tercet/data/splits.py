@@ -33,6 +33,12 @@ def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple
     Returns:
         The rows to train on, and the held-out rows. Both keep the order, the label ids and the label names of `data`.
     """
+    rows = held_out_labelled(data, fraction, seed)
+    return data.take(np.setdiff1d(np.arange(len(data)), rows)), data.take(rows)
+
+
+def held_out_labelled(data: LabelledSentences, fraction: float, seed: int) -> np.ndarray:
+    """Return the numbers of the rows that `split_labelled` holds out, ascending, int64 `(num_held_out,)`."""
     groups = copy_groups(data.sentences)
     counts = np.bincount(data.label_ids, minlength=len(data.label_names))
     labels = _label_of_group(groups, data.label_ids, counts)
@@ -47,8 +53,7 @@ def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple
         if len(own) >= 4 and (quota := quotas[labels[own[0]]]):
             taken[_fill(own, sizes, quota, keep=2, at_least=2)] = True
     _keep_two_rows_of_each_label(taken, groups, data.label_ids, counts)
-    held_out = taken[groups]
-    return data.take(np.flatnonzero(~held_out)), data.take(np.flatnonzero(held_out))
+    return np.flatnonzero(taken[groups])
 
 
 def split_triplets(data: "Dataset", fraction: float, seed: int) -> "tuple[Dataset, Dataset]":
@@ -66,14 +71,19 @@ def split_triplets(data: "Dataset", fraction: float, seed: int) -> "tuple[Datase
     Returns:
         The rows to train on, and the held-out rows, both in the order of `data`.
     """
+    rows = held_out_triplets(data, fraction, seed)
+    return data.select(np.setdiff1d(np.arange(len(data)), rows)), data.select(rows)
+
+
+def held_out_triplets(data: "Dataset", fraction: float, seed: int) -> np.ndarray:
+    """Return the numbers of the rows that `split_triplets` holds out, ascending, int64 `(num_held_out,)`."""
     groups = copy_groups(data.with_format(None)["anchor"][:])
     sizes = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(sizes))
     taken = np.zeros(len(sizes), dtype=bool)
     if quota := round(len(data) * fraction):
         taken[_fill(order, sizes, quota, keep=0, at_least=min(1, len(sizes) - 1))] = True
-    held_out = taken[groups]
-    return data.select(np.flatnonzero(~held_out)), data.select(np.flatnonzero(held_out))
+    return np.flatnonzero(taken[groups])
 
 
 def _fill(order: np.ndarray, sizes: np.ndarray, quota: int, *, keep: int, at_least: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tercet._display import one_line
-from tercet.catalogue import metric_digits, metric_title
+from tercet.catalogue import metric_digits, metric_title, protocol_title
 from tercet.encoder.storage import ModelSettings
 from tercet.records import TrainingRecord
 
@@ -61,16 +61,20 @@ def _training(training: TrainingRecord) -> list[str]:
     parts = ["## Training\n", _bullets({"Loss": training.loss, **training.loss_settings, **training.data})]
     if training.settings:
         parts += ["## Settings\n", _bullets(training.settings)]
-    before, after = training.before or {}, training.after or {}
     parts.append("## Evaluation\n")
-    if not (before or after):
+    if not training.evaluation:
         return [*parts, "The model was not evaluated.\n"]
-    rows = ["| metric | before | after |", "|---|---|---|"]
-    rows += [
-        f"| {metric_title(key)} | {_number(before.get(key), key)} | {_number(after.get(key), key)} |"
-        for key in {**before, **after}
-    ]
-    return [*parts, "\n".join(rows) + "\n"]
+    for protocol, evaluation in training.evaluation.items():
+        before, after = evaluation.before or {}, evaluation.after or {}
+        title = protocol_title(protocol)
+        rows = "" if evaluation.rows is None else f" ({evaluation.rows.describe()})"
+        table = ["| metric | before | after |", "|---|---|---|"]
+        table += [
+            f"| {metric_title(key)} | {_number(before.get(key), key)} | {_number(after.get(key), key)} |"
+            for key in {**before, **after}
+        ]
+        parts += [f"{title[0].upper()}{title[1:]}{rows}:\n", "\n".join(table) + "\n"]
+    return parts
 
 
 def _front_matter(base_model: str | None, training: TrainingRecord | None) -> str:

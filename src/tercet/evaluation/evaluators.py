@@ -89,6 +89,11 @@ class LabelEvaluator:
         self.batch_size, self.show_progress_bar = _check_batch_size(batch_size), show_progress_bar
         self.metric_options = {"distance": distance, **metric_options}
 
+    @property
+    def protocol(self) -> str:
+        """What is ranked, a key of `tercet.catalogue.PROTOCOLS`."""
+        return "among_themselves" if self.reference_sentences is None else "against_reference"
+
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
@@ -128,6 +133,8 @@ class TripletEvaluator:
             invalid.
         EmbeddingError: the distance is unknown.
     """
+
+    protocol = "triplets"
 
     def __init__(
         self,

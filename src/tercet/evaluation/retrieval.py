@@ -8,12 +8,14 @@ The gallery sentences with the label of the query are relevant; R is their numbe
     recall@k                 fraction of queries with a relevant sentence among the k nearest
     knn_accuracy             fraction of queries whose label is the most frequent one among the k nearest; of equally
                              frequent labels, that of the nearest sentence counts
-    mean_positive_distance   mean over all pairs of a query and a relevant sentence; 0 if there is no such pair
+    mean_positive_distance   mean over all pairs of a query and a relevant sentence
     mean_negative_distance   mean over all pairs of a query and a sentence of another label; 0 if there is no such pair
+    unknown_auroc            with a reference set: how well the distance to the nearest sentence separates the queries
+                             whose label is in the set from the others (area under the ROC curve, 0.5 is chance)
 
-map@r, r_precision, recall@k and registered metrics leave out the queries without a relevant sentence. Distances are
-computed for one block of queries at a time, so memory grows with the number of sentences, not with its square. Source
-of MAP@R and R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
+All metrics but unknown_auroc are over the same queries: those with a relevant sentence. Distances are computed for one
+block of queries at a time, so memory grows with the number of sentences, not with its square. Source of MAP@R and
+R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
 
 To add a metric, write a function of a `Ranking` and register it as the `score` of a metric in
 `tercet.catalogue.METRICS`.
@@ -140,7 +142,9 @@ def label_metrics(
         block_bytes: the approximate memory of a block of distances, in bytes.
 
     Returns:
-        The metrics by key, such as `map@r`, `recall@1` and `knn_accuracy`.
+        The metrics by key, such as `map@r`, `recall@1` and `knn_accuracy`. All are over the queries with a relevant
+        sentence. If there is a reference set, and some queries have a label that is not in it, `unknown_auroc` is
+        added.
 
     Raises:
         EmbeddingError: embeddings have a wrong shape, are not floating-point, are empty, or contain values that are
@@ -175,13 +179,23 @@ def label_metrics(
 
     group_sizes = torch.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
     num_relevant = group_sizes[query_labels] - int(leave_one_out)
+    order = num_relevant.argsort()
+    if leave_one_out:
+        order = order[num_relevant[order] > 0]
     scores = _scores(ranks)
     min_depth = max(neighbours, *(getattr(score, "depth", 0) for score in scores.values()))
     sums = _Sums(scores, neighbours)
     gallery = metric.prepare(references)
     points = gallery if leave_one_out else metric.prepare(queries, gallery.centre)
     # A block is ranked to the largest R of its queries. Queries are sorted by R, so that few unused ranks are computed.
-    for rows, d in distance_blocks(points, gallery, metric, order=num_relevant.argsort(), block_bytes=block_bytes):
+    for rows, d in distance_blocks(points, gallery, metric, order=order, block_bytes=block_bytes):
+        if not leave_one_out:
+            has_relevant = num_relevant[rows] > 0
+            sums.add_nearest(d.amin(dim=1), has_relevant)
+            if not has_relevant.all():
+                rows, d = rows[has_relevant], d[has_relevant]
+            if not len(rows):
+                continue
         same_label = query_labels[rows].unsqueeze(1) == gallery_labels
         sums.add_distances(d, same_label, rows if leave_one_out else None)
         if leave_one_out:
@@ -228,13 +242,20 @@ def _scores(recall_at: Sequence[int]) -> dict[str, Score]:
 
 
 class _Sums:
-    """Sums of the metrics and the distances, which grow with each block of queries."""
+    """Sums of the metrics and the distances, which grow with each block of queries that have a relevant sentence."""
 
     def __init__(self, scores: Mapping[str, Score], neighbours: int) -> None:
         self._scores, self._neighbours = scores, neighbours
         self._totals = dict.fromkeys(scores, 0.0)
-        self._num_scored = self._num_queries = self._num_votes_won = 0
+        self._num_queries = self._num_votes_won = 0
         self._distance_sums, self._num_pairs = [0.0, 0.0], [0, 0]
+        self._nearest: list[Tensor] = []
+        self._has_relevant: list[Tensor] = []
+
+    def add_nearest(self, nearest_distances: Tensor, has_relevant: Tensor) -> None:
+        """Add, for a block of all queries, the distance to the nearest reference, and whether its label is known."""
+        self._nearest.append(nearest_distances)
+        self._has_relevant.append(has_relevant)
 
     def add_distances(self, d: Tensor, same_label: Tensor, self_index: Tensor | None) -> None:
         """Add the distances of a block of queries.
@@ -261,33 +282,36 @@ class _Sums:
         self._num_queries += len(ranking)
         winners = _vote(ranking.neighbour_labels[:, : self._neighbours])
         self._num_votes_won += int((winners == ranking.query_labels).sum())
-        scored = ranking.select(ranking.num_relevant > 0)
-        self._num_scored += len(scored)
         for key, score in self._scores.items():
-            values = score(scored)
-            if values.shape != (len(scored),):
+            values = score(ranking)
+            if values.shape != (len(ranking),):
                 raise EmbeddingError(
-                    f"the metric {key!r} returned shape {tuple(values.shape)} for {len(scored)} queries; "
-                    f"it must return one value per query, shape ({len(scored)},)"
+                    f"the metric {key!r} returned shape {tuple(values.shape)} for {len(ranking)} queries; "
+                    f"it must return one value per query, shape ({len(ranking)},)"
                 )
             self._totals[key] += float(values.sum())
 
     def means(self) -> dict[str, float]:
-        """Return the metrics over all blocks.
-
-        Raises:
-            EmbeddingError: no query has a relevant sentence.
-        """
-        if self._num_scored == 0:
-            raise EmbeddingError(
-                "nothing to measure: no query has a relevant sentence, that is, another sentence (or a reference) with "
-                "its label; check the labels, or add sentences with the label of a query"
-            )
-        metrics = {key: total / self._num_scored for key, total in self._totals.items()}
+        """Return the metrics over all blocks."""
+        metrics = {key: total / self._num_queries for key, total in self._totals.items()}
         metrics["knn_accuracy"] = self._num_votes_won / self._num_queries
         for kind, total, count in zip(("positive", "negative"), self._distance_sums, self._num_pairs, strict=True):
             metrics[f"mean_{kind}_distance"] = total / max(count, 1)
+        if self._nearest and not (known := torch.cat(self._has_relevant)).all():
+            metrics["unknown_auroc"] = _auroc(torch.cat(self._nearest), ~known)
         return metrics
+
+
+def _auroc(scores: Tensor, positive: Tensor) -> float:
+    """Return the area under the ROC curve: the probability that a positive has a higher score than a negative.
+
+    Equal scores count half. Both arguments are `(n,)`, and there are positives and negatives.
+    """
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    mean_ranks = counts.cumsum(0) - (counts - 1) / 2
+    ranks, num_positive = mean_ranks.double()[inverse], int(positive.sum())
+    wins = float(ranks[positive].sum()) - num_positive * (num_positive + 1) / 2
+    return wins / (num_positive * (len(scores) - num_positive))
 
 
 def _ranks(hits: Tensor) -> Tensor:

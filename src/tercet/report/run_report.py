@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title
+from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title, protocol_title
 from tercet.records import RunRecord
 from tercet.report import plots
 from tercet.report.facts import headline, run_facts
@@ -110,17 +110,40 @@ def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:
     before, after = record.before, record.after
     if not before or not after:
         return [f"{_NOT_EVALUATED} Therefore the effect of the training is unknown."]
+    assert record.protocol is not None
+    rows, columns = _rows(before, after), ["metric", "before", "after", "change"]
+    others = [
+        Table(_title(record, key), columns, _rows(part.before, part.after), _NUMBER_COLUMNS)
+        for key, part in record.evaluation.items()
+        if key != record.protocol and part.before and part.after
+    ]
+    # Evaluations during training are measured by the last protocol: among themselves, or on triplets.
+    curves = list(record.evaluation)[-1]
+    during = record.evaluation[curves]
+    plotted = {
+        key: metric_title(key) for key in during.after or {} if key not in METRICS or METRICS[key].kind == "quality"
+    }
+    return [
+        _headline(before, after),
+        Table(_title(record, record.protocol), columns, rows, _NUMBER_COLUMNS),
+        *others,
+        plots.metric_curves(log, during.before or {}, during.after or {}, plotted),
+        "The curves are those of the evaluations during training: " + protocol_title(curves) + ".",
+    ]
+
+
+def _rows(before: Mapping[str, float], after: Mapping[str, float]) -> list[list[str]]:
     rows = []
     for key in after:
         digits = metric_digits(key)
         values = f"{before[key]:.{digits}f}", f"{after[key]:.{digits}f}", f"{after[key] - before[key]:+.{digits}f}"
         rows.append([metric_title(key), *values])
-    plotted = {key: metric_title(key) for key in after if key not in METRICS or METRICS[key].kind == "quality"}
-    return [
-        _headline(before, after),
-        Table("Evaluation data, by cosine similarity", ["metric", "before", "after", "change"], rows, _NUMBER_COLUMNS),
-        plots.metric_curves(log, before, after, plotted),
-    ]
+    return rows
+
+
+def _title(record: RunRecord, protocol: str) -> str:
+    title, rows = protocol_title(protocol), record.evaluation[protocol].rows
+    return f"{title[0].upper()}{title[1:]}, by cosine similarity" + (f" ({rows.describe()})" if rows else "")
 
 
 def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:

@@ -2,15 +2,25 @@
 
     api.py         train, evaluate: the public functions, which the commands of the same names call
     settings.py    RunSettings: names, defaults, descriptions and limits of the settings
-    build.py       build the loss, the trainer and the evaluator from the settings
+    build.py       build the loss and the trainer from the settings
     training.py    run_training: one run on loaded data, and its record
-    outcome.py     TrainingRun and TrainingInterrupted: what a run returns or raises
+    protocol.py    measure evaluation data against the training data and among themselves
+    environment.py describe the machine and the libraries
+    outcome.py     TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
 """
 
 from tercet.runs.api import evaluate, train
-from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir
+from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun, checkpoint_dir
 from tercet.runs.settings import RunSettings
 
-__all__ = ["RunSettings", "TrainingInterrupted", "TrainingRun", "checkpoint_dir", "evaluate", "train"]
+__all__ = [
+    "EvaluationResult",
+    "RunSettings",
+    "TrainingInterrupted",
+    "TrainingRun",
+    "checkpoint_dir",
+    "evaluate",
+    "train",
+]

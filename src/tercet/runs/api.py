@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._distributed import check_launcher
+from tercet._events import collect_warnings
 from tercet._logging import import_transformers
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
-from tercet.runs.outcome import TrainingRun
+from tercet.runs.outcome import EvaluationResult, TrainingRun
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
 
 if TYPE_CHECKING:
@@ -94,14 +95,15 @@ def train(
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    train_data, evaluation = load_training_data(
-        data,
-        eval_data,
-        eval_fraction,
-        ReadOptions(text_column, label_column, split),
-        triplets=settings.uses_triplets,
-        seed=settings.seed,
-    )
+    with collect_warnings() as warnings:
+        train_data, evaluation, held_out_rows = load_training_data(
+            data,
+            eval_data,
+            eval_fraction,
+            ReadOptions(text_column, label_column, split),
+            triplets=settings.uses_triplets,
+            seed=settings.seed,
+        )
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
@@ -109,6 +111,7 @@ def train(
 
     import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
+    from tercet.runs.protocol import Names
     from tercet.runs.training import run_training
 
     named = {
@@ -128,6 +131,9 @@ def train(
         evaluation,
         output,
         settings,
+        names=Names.of(data, eval_data, held_out_rows),
+        held_out_rows=held_out_rows,
+        warnings=warnings,
         resume=resume,
         extra_settings={**named, **(extra_settings or {})},
         keep_embeddings=keep_embeddings,
@@ -148,8 +154,13 @@ def evaluate(
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
-) -> dict[str, float]:
+) -> EvaluationResult:
     """Compute retrieval metrics: MAP@R, recall@k and others. Sentences with the same label should rank first.
+
+    With a reference, the result is that of the first table of `tercet train`: each sentence of `data` ranks the
+    reference sentences. Left out of all metrics, and counted in the result, are sentences whose text is also in the
+    reference, sentences that repeat an earlier one, and sentences whose label is not in the reference. For the latter,
+    `unknown_auroc` measures how well their distance to the nearest reference sentence tells them from the others.
 
     Args:
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.
@@ -169,10 +180,12 @@ def evaluate(
         show_progress_bar: whether to show a progress bar.
 
     Returns:
-        The metrics by their keys in `tercet.catalogue.METRICS`.
+        The metrics, a mapping from their keys in `tercet.catalogue.METRICS` to values, with the protocol and the number
+        of rows.
 
     Raises:
-        DataError: the data cannot be read, or a text or a label is missing or invalid.
+        DataError: the data cannot be read, a text or a label is missing or invalid, or nothing can be measured: all
+            texts are in the reference, no label is, or no two sentences have the same label.
         ModelError: the model cannot be loaded.
         EmbeddingError: `distance` is unknown, or the embeddings contain NaN or infinite values.
 
@@ -180,32 +193,46 @@ def evaluate(
         ```python
         import tercet.runs
 
-        print(tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")["map@r"])
+        result = tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")
+        print(result["map@r"], result.rows.measured)
         ```
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
-    from tercet.data.loading import ReadOptions, load_labelled  # imports NumPy
+    from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
 
-    queries = load_labelled(data, ReadOptions(text_column, label_column, split))
-    gallery = None if reference is None else load_labelled(reference, ReadOptions(text_column, label_column))
+    with collect_warnings() as warnings:
+        gallery = None if reference is None else load_labelled(reference, ReadOptions(text_column, label_column))
+        queries = load_labelled(
+            data,
+            ReadOptions(text_column, label_column, split),
+            known_labels=None if gallery is None else gallery.label_names,
+            known_from="the reference data",
+        )
 
-    import_transformers()
-    from tercet.encoder.loading import load_model  # imports torch, which takes seconds
-    from tercet.evaluation import LabelEvaluator
+        import_transformers()
+        from tercet.encoder.loading import load_model  # imports torch, which takes seconds
+        from tercet.runs.protocol import Names, file_name, plan_evaluation
 
-    evaluator = LabelEvaluator(
-        queries.sentences,
-        queries.labels(),
-        gallery.sentences if gallery else None,
-        gallery.labels() if gallery else None,
-        distance=distance,
-        batch_size=batch_size,
-        show_progress_bar=show_progress_bar,
+        evaluation = plan_evaluation(
+            as_dataset(queries),
+            None if gallery is None else as_dataset(gallery),
+            among_themselves=False,
+            names=Names(file_name(data, "the data"), file_name(reference, "the reference data")),
+            distance=distance,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+        )
+        if isinstance(model, (str, Path)):
+            model = load_model(str(model), device=device, trust_remote_code=trust_remote_code)
+        measured = evaluation.measure(model)
+    ((protocol, metrics),) = measured.metrics.items()
+    return EvaluationResult(
+        metrics=metrics,
+        protocol=protocol,
+        rows=evaluation.counts[protocol],
+        warnings=[warning.to_dict() for warning in warnings],
     )
-    if isinstance(model, (str, Path)):
-        model = load_model(str(model), device=device, trust_remote_code=trust_remote_code)
-    return evaluator(model)
 
 
 def _check_output(output: Path, *, overwrite: bool) -> None:

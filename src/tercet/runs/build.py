@@ -1,4 +1,4 @@
-"""Build the loss, the trainer and the evaluator of a run from its settings and data."""
+"""Build the loss and the trainer of a run from its settings and data."""
 
 import math
 from pathlib import Path
@@ -113,12 +113,3 @@ def build_trainer(
     )
     trainer.pop_callback(default_progress_callback(trainer))
     return trainer
-
-
-def build_evaluator(data: Dataset, *, show_progress_bar: bool) -> LabelEvaluator | TripletEvaluator:
-    """Return a `LabelEvaluator` if `data` has a column `label`, else a `TripletEvaluator`."""
-    columns = data[:]
-    if "label" in columns:
-        return LabelEvaluator(columns["sentence"], columns["label"], show_progress_bar=show_progress_bar)
-    texts = (columns[name] for name in ("anchor", "positive", "negative"))
-    return TripletEvaluator(*texts, show_progress_bar=show_progress_bar)

@@ -1,10 +1,11 @@
-"""Define the result of a training run, and the exception after Ctrl-C. This module does not import torch."""
+"""Define the results of a training run and of an evaluation, and the exception after Ctrl-C. It imports no torch."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.records import RunRecord
+from tercet.records import Metrics, RowCounts, RunRecord
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -21,7 +22,8 @@ class TrainingRun:
         model: the trained model.
         record: the content of `metrics.json`.
         log: the log of the trainer, `trainer.state.log_history`.
-        eval_data: the data that the model was evaluated on; None if it was not evaluated.
+        eval_data: the rows that the model was evaluated on, without the rows that were left out (see
+            `record.evaluation`); None if it was not evaluated.
         embeddings: the embeddings `(num_sentences, dim)` of the sentences of `eval_data` before training, and those
             after training; None unless `keep_embeddings` was set and `eval_data` has labels.
     """
@@ -31,6 +33,38 @@ class TrainingRun:
     log: list[dict[str, Any]]
     eval_data: "Dataset | None" = None
     embeddings: "tuple[Tensor, Tensor] | None" = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EvaluationResult(Mapping[str, float]):
+    """The metrics of a model, a mapping from keys such as `map@r` to values, with what they were measured on.
+
+    Attributes:
+        metrics: the metrics by their keys in `tercet.catalogue.METRICS`.
+        protocol: what was ranked: `against_reference` or `among_themselves`.
+        rows: the number of rows that were measured, and of those that were left out, by reason.
+        warnings: the warnings of the evaluation, each with a `kind` and a `message`.
+    """
+
+    metrics: Metrics
+    protocol: str
+    rows: RowCounts
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+    def __getitem__(self, key: str) -> float:
+        return self.metrics[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        return len(self.metrics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the protocol, the metrics, the counts and the warnings as JSON values."""
+        return {key: getattr(self, key) for key in ("protocol", "metrics")} | {
+            "rows": asdict(self.rows), "warnings": self.warnings
+        }  # fmt: skip
 
 
 class TrainingInterrupted(Exception):

@@ -1,6 +1,7 @@
 """Run one training on loaded data: evaluate, train, evaluate again, and save the model."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,12 +12,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import remove_directory
+from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, TercetError
-from tercet.evaluation import LabelEvaluator
-from tercet.records import Metrics, RunRecord
-from tercet.runs.build import build_evaluator, build_trainer
+from tercet.records import EvaluationRecord, RunRecord
+from tercet.runs.build import build_trainer
+from tercet.runs.environment import environment, utc_now
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir
+from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.checkpoints import latest_checkpoint
@@ -36,6 +39,9 @@ def run_training(
     output: Path,
     settings: RunSettings,
     *,
+    names: Names = DEFAULT_NAMES,
+    held_out_rows: Sequence[int] | None = None,
+    warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
     extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
@@ -53,9 +59,12 @@ def run_training(
             `settings.eval_steps` needs it.
         output: the folder for the model.
         settings: the settings of the run.
+        names: the names of the data in messages.
+        held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
+        warnings: for the record, the warnings of the reading of the data.
         resume: continue from the last complete checkpoint, if there is one.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
-        keep_embeddings: return the embeddings of `eval_data` before and after training, if it has labels.
+        keep_embeddings: return the embeddings of the measured rows before and after training, if they have labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
 
     Raises:
@@ -65,56 +74,68 @@ def run_training(
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
+    started, clock = utc_now(), time.monotonic()
     checkpoints = checkpoint_dir(output)
     last = _find_checkpoint(checkpoints, output, resume=resume)
     stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
-    during = None if settings.eval_steps is None else build_evaluator(eval_data, show_progress_bar=False)
     try:
-        with collect_warnings() as warnings:
+        with collect_warnings() as warnings_of_plan:
+            evaluation = None
+            if eval_data is not None:
+                evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
+            during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop], during)
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
-    evaluator = None if eval_data is None else build_evaluator(eval_data, show_progress_bar=show_progress_bar)
-    encoders = [
-        DistributedEncoder(model, keep=keep_embeddings and isinstance(evaluator, LabelEvaluator)) for _ in range(2)
-    ]
+    encoder = DistributedEncoder(model)
     try:
-        before = evaluator(encoders[0]) if evaluator else None
+        with collect_warnings() as warnings_before:
+            before = evaluation.measure(encoder) if evaluation else None
         with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if stop.interrupted:
             raise KeyboardInterrupt
-        after = evaluator(encoders[1]) if evaluator else None
+        after = evaluation.measure(encoder) if evaluation else None
     except KeyboardInterrupt:
         _remove_if_empty(checkpoints)
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:
         if isinstance(progress, ProgressBar):
             progress.close()
-    extra_settings = extra_settings or {}
-    warnings = [*warnings, *warnings_in_training]
-    record = build_record(trainer, settings, before, after, extra_settings=extra_settings, warnings=warnings)
+    record = build_record(
+        trainer,
+        settings,
+        evaluation.record(before, after) if evaluation and before and after else {},
+        extra_settings=extra_settings or {},
+        warnings=[*warnings, *warnings_of_plan, *warnings_before, *warnings_in_training],
+    )
+    record.data = {"train": fingerprint(train_data)}
+    if eval_data is not None:
+        held_out = None if held_out_rows is None else list(held_out_rows)
+        record.data["eval"] = {**fingerprint(eval_data), "held_out_rows": held_out}
+    record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1)}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         model.save_pretrained(output, more_json={METRICS_FILE: record.to_dict()})
         if checkpoints.exists():
             remove_directory(checkpoints)
-    kept = [encoder.kept for encoder in encoders if encoder.kept is not None]
+    embeddings = None
+    if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
+        embeddings = before.embeddings, after.embeddings
     return TrainingRun(
         model=model,
         record=record,
         log=trainer.state.log_history,
-        eval_data=eval_data,
-        embeddings=(kept[0], kept[1]) if kept else None,
+        eval_data=evaluation.data if evaluation else None,
+        embeddings=embeddings,
     )
 
 
 def build_record(
     trainer: SentenceTransformerTrainer,
     settings: RunSettings,
-    before: Metrics | None,
-    after: Metrics | None,
+    evaluation: dict[str, EvaluationRecord],
     *,
     extra_settings: Mapping[str, Any],
     warnings: Sequence[TrainingWarning] = (),
@@ -125,8 +146,7 @@ def build_record(
     Args:
         trainer: the trainer, after training.
         settings: the settings of the run.
-        before: the metrics before training.
-        after: the metrics of the saved model.
+        evaluation: the metrics before and after training, by protocol.
         extra_settings: more items for `settings` in the record.
         warnings: the warnings that `collect_warnings` collected.
         steps: the step of the saved model; None for the last step.
@@ -137,11 +157,11 @@ def build_record(
     if settings.max_steps > 0:
         named["epochs"] = state.epoch * steps / state.global_step
     return RunRecord(
-        before=before,
-        after=after,
+        evaluation=evaluation,
         by_step={str(step): metrics for step, metrics in metrics_by_step(state.log_history).items()},
         settings=named,
         warnings=[warning.to_dict() for warning in warnings],
+        environment=environment(trainer.args.device),
     )
 
 
@@ -152,7 +172,7 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     """
     training = model.training_record
     assert training is not None
-    training.before, training.after = record.before, record.after
+    training.evaluation = record.evaluation
     if source := record.settings.get("data"):
         public = Path(source).name if Path(source).exists() else source
         training.data = {"Data": public, **training.data}

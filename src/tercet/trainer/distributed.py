@@ -59,13 +59,10 @@ class DistributedEncoder:
 
     Args:
         model: the model. All attributes and methods except `encode` are those of the model.
-        keep: whether to store the result of the latest `encode` in `kept`, on the CPU.
     """
 
-    def __init__(self, model: Any, *, keep: bool = False) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
-        self.kept: Tensor | None = None
-        self._keep = keep
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -78,12 +75,6 @@ class DistributedEncoder:
             convert_to_tensor: not used, because the result is always a tensor; `SentenceTransformer.encode` has it too.
             **options: other arguments of the model's `encode`. Only the first process shows a progress bar.
         """
-        embeddings = self._encode(sentences, **options)
-        if self._keep:
-            self.kept = embeddings.detach().cpu()
-        return embeddings
-
-    def _encode(self, sentences: list[str], **options: Any) -> Tensor:
         options["show_progress_bar"] = options.get("show_progress_bar", False) and is_first_process()
         if world_size() == 1:
             embeddings: Tensor = self.model.encode(sentences, convert_to_tensor=True, **options)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from tercet.records import TrainingRecord
+from tercet.records import EvaluationRecord, TrainingRecord
 
 # Training arguments that the model card shows, with their titles.
 _SETTINGS = {
@@ -35,6 +35,7 @@ def training_record(
     data: dict[str, Any],
     log_history: list[dict[str, Any]],
     saved_step: int | None = None,
+    protocol: str = "evaluators",
 ) -> TrainingRecord:
     """Return the record of a training run, with the metrics at step 0 and those of the saved model, if there are any.
 
@@ -44,16 +45,17 @@ def training_record(
         data: the result of `data_facts`.
         log_history: `trainer.state.log_history`.
         saved_step: the step of the saved model; None uses the last evaluated step.
+        protocol: how the metrics were measured, a key of `tercet.catalogue.PROTOCOLS`.
     """
     metrics = metrics_by_step(log_history)
     last = max(metrics, default=0) if saved_step is None else saved_step
+    before, after = metrics.get(0), metrics.get(last) if last else None
     return TrainingRecord(
         loss=type(loss).__name__,
         loss_settings=_loss_settings(loss),
         data=data,
         settings=_settings(args),
-        before=metrics.get(0),
-        after=metrics.get(last) if last else None,
+        evaluation={protocol: EvaluationRecord(before=before, after=after)} if before or after else {},
     )
 
 

@@ -337,8 +337,20 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self.model.label_names = self.label_names_of_training
         best_step = self.state.best_global_step if self._best_was_loaded else None
         self.model.training_record = training_record(
-            self.args, self.loss, self._data_facts, self.state.log_history, saved_step=best_step
+            self.args,
+            self.loss,
+            self._data_facts,
+            self.state.log_history,
+            saved_step=best_step,
+            protocol=self._protocol(),
         )
+
+    def _protocol(self) -> str:
+        """Return the protocol of the evaluators, a key of `tercet.catalogue.PROTOCOLS`."""
+        if not self.evaluators:
+            return TripletEvaluator.protocol if self.takes_triplets else "among_themselves"
+        protocols = {getattr(evaluator, "protocol", "evaluators") for evaluator in self.evaluators}
+        return protocols.pop() if len(protocols) == 1 else "evaluators"
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Write a complete model directory, which `SentenceTransformer` can load, instead of the weights alone."""

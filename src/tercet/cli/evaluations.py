@@ -1,0 +1,34 @@
+"""Print the metrics of a model, one table for each protocol."""
+
+from tercet.catalogue import protocol_title
+from tercet.cli.console import print_metrics, print_result
+from tercet.records import EvaluationRecord, RunRecord
+from tercet.runs import EvaluationResult
+
+
+def print_evaluation(record: RunRecord) -> None:
+    """Print the metrics before and after training by each protocol, the headline first."""
+    for protocol, evaluation in record.evaluation.items():
+        print_metrics(sentence_case(protocol_title(protocol)), before_after_change(evaluation))
+        if evaluation.rows is not None:
+            print_result(evaluation.rows.describe())
+
+
+def print_result_of_evaluation(result: EvaluationResult, data: str, reference: str | None, model: str) -> None:
+    """Print the metrics of a model."""
+    title = protocol_title(result.protocol, "reference")
+    print_metrics(
+        sentence_case(f"{title}: {data}" + (f" against {reference}" if reference else "")), {model: result.metrics}
+    )
+    print_result(result.rows.describe(reference or "the reference data"))
+
+
+def before_after_change(evaluation: EvaluationRecord) -> dict[str, dict[str, float]]:
+    """Return the columns of a table: the metrics before and after training, and the change."""
+    before, after = evaluation.before or {}, evaluation.after or {}
+    return {"before": before, "after": after, "change": {key: after[key] - before[key] for key in after}}
+
+
+def sentence_case(text: str) -> str:
+    """Return the text with a capital letter at the start."""
+    return text[0].upper() + text[1:]

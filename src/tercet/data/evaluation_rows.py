@@ -1,0 +1,145 @@
+"""Choose the rows of evaluation data that are measured: no copy of a training text, no repeated row.
+
+A row is left out if its text is also in the training (or reference) data, or if an earlier row has a copy of its text
+and the same label. A row whose label is not in the training data stays, but is marked: only the metric `unknown_auroc`
+uses it.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tercet._texts import text_keys
+from tercet.data.labels import label_values
+from tercet.records import RowCounts
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# The number of neighbours that vote in kNN accuracy. With fewer than 3 relevant rows, the right label has no majority.
+_MAJORITY_OF_VOTES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRows:
+    """The rows of evaluation data to measure.
+
+    Attributes:
+        total: the number of rows.
+        kept: the numbers of the rows that are not left out, int64 `(num_kept,)`, ascending.
+        labels: the label of each kept row.
+        known: bool `(num_kept,)`, whether a reference row has the label; all True without reference rows.
+        overlapping: the number of rows that are left out because the reference has a copy of the text.
+        copies: the number of rows that are left out because they repeat an earlier row.
+        reference_sizes: the number of reference rows by label; None without reference rows.
+    """
+
+    total: int
+    kept: np.ndarray
+    labels: list[Hashable]
+    known: np.ndarray
+    overlapping: int = 0
+    copies: int = 0
+    reference_sizes: Counter[Hashable] | None = None
+
+    @property
+    def with_known_label(self) -> np.ndarray:
+        """The positions in `kept` of the rows that are ranked among themselves: those with a known label.
+
+        If no label is known, all rows are ranked, because the labels may be meant to differ from those of the training.
+        """
+        return np.flatnonzero(self.known) if self.known.any() else np.arange(len(self.kept))
+
+    def counts(self, protocol: str) -> RowCounts:
+        """Return the number of rows that the protocol measures, and of those that it leaves out, by reason."""
+        left_out = {"rows": self.total, "overlapping": self.overlapping, "copies": self.copies}
+        if protocol == "triplets":
+            return RowCounts(**left_out, measured=len(self.kept))
+        if protocol == "against_reference":
+            assert self.reference_sizes is not None
+            sizes = [self.reference_sizes[label] for label in self.labels]
+            measured = [size for size in sizes if size]
+            left_out |= {"unknown_labels": len(sizes) - len(measured)}
+            reference = self.reference_sizes.total()
+        else:
+            ranked = self.with_known_label
+            of_label = Counter(self.labels[position] for position in ranked)
+            sizes = [of_label[self.labels[position]] - 1 for position in ranked]
+            measured = [size for size in sizes if size]
+            left_out |= {"unknown_labels": len(self.kept) - len(ranked), "unpaired": len(sizes) - len(measured)}
+            reference = None
+        few = sum(size < _MAJORITY_OF_VOTES for size in measured)
+        return RowCounts(**left_out, measured=len(measured), few_relevant=few, reference=reference)
+
+
+def select_rows(
+    sentences: Sequence[str],
+    labels: Sequence[Hashable],
+    reference_sentences: Sequence[str] | None = None,
+    reference_labels: Sequence[Hashable] | None = None,
+) -> EvaluationRows:
+    """Return the rows of labelled evaluation data that are measured.
+
+    Args:
+        sentences: the n texts.
+        labels: the label of each text, of the same kind as the reference labels.
+        reference_sentences: the texts that the model was trained on, or among which an application searches.
+        reference_labels: their labels.
+
+    Example:
+        >>> rows = select_rows(["Lost card", "a late goal", "Hello"], ["bank", "sport", "other"],
+        ...                    ["lost  card", "the team won"], ["bank", "sport"])
+        >>> rows.kept.tolist(), rows.known.tolist(), rows.overlapping
+        ([1, 2], [True, False], 1)
+    """
+    sizes = None if reference_labels is None else Counter(reference_labels)
+    keys = list(zip(text_keys(sentences), labels, strict=True))
+    in_reference = set(text_keys(reference_sentences or ()))
+    kept, seen, overlapping = [], set(), 0
+    for row, key in enumerate(keys):
+        if key[0] in in_reference:
+            overlapping += 1
+        elif key not in seen:
+            seen.add(key)
+            kept.append(row)
+    return EvaluationRows(
+        total=len(keys),
+        kept=np.array(kept, dtype=np.int64),
+        labels=[labels[row] for row in kept],
+        known=np.array([sizes is None or labels[row] in sizes for row in kept], dtype=bool),
+        overlapping=overlapping,
+        copies=len(keys) - overlapping - len(kept),
+        reference_sizes=sizes,
+    )
+
+
+def select_labelled(data: "Dataset", reference: "Dataset | None" = None) -> EvaluationRows:
+    """Return the rows that are measured of evaluation data with the columns `sentence` and `label`."""
+    if reference is None:
+        return select_rows(data["sentence"][:], label_values(data))
+    return select_rows(data["sentence"][:], label_values(data), reference["sentence"][:], label_values(reference))
+
+
+def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
+    """Return the triplets that are measured: no trained pair of anchor and positive, no repeated triplet."""
+    columns = [text_keys(data[name][:]) for name in ("anchor", "positive", "negative")]
+    trained = set(zip(*(text_keys(train[name][:]) for name in ("anchor", "positive")), strict=True))
+    triplets = list(zip(*columns, strict=True))
+    kept, seen, overlapping = [], set(), 0
+    for row, triplet in enumerate(triplets):
+        if triplet[:2] in trained:
+            overlapping += 1
+        elif triplet not in seen:
+            seen.add(triplet)
+            kept.append(row)
+    return EvaluationRows(
+        total=len(triplets),
+        kept=np.array(kept, dtype=np.int64),
+        labels=[],
+        known=np.ones(len(kept), dtype=bool),
+        overlapping=overlapping,
+        copies=len(triplets) - overlapping - len(kept),
+    )

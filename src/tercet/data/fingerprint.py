@@ -1,0 +1,36 @@
+"""Facts about a data set for records: the number of rows, labels and copies, and a digest of all texts and labels."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tercet.data.copies import copy_groups
+from tercet.data.labels import label_values
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def fingerprint(data: "Dataset") -> dict[str, Any]:
+    """Return facts about the rows of a data set, which identify its content without its texts.
+
+    Args:
+        data: a data set with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+
+    Returns:
+        The number of `rows`, of `labels` (not for triplets) and of `copies` (rows that repeat an earlier text, or for
+        triplets an earlier anchor), and `sha256`, the digest of the rows in their order. Each row goes into the digest
+        as the JSON list [text, label], or [anchor, positive, negative], in ASCII with Python's default separators.
+    """
+    labelled = "label" in data.column_names
+    columns = [data["sentence"][:], label_values(data)] if labelled else [
+        data[name][:] for name in ("anchor", "positive", "negative")
+    ]  # fmt: skip
+    digest = hashlib.sha256()
+    for row in zip(*columns, strict=True):
+        digest.update(json.dumps(list(row)).encode())
+    different = len(np.unique(copy_groups(columns[0])))
+    labels = {"labels": len(set(columns[1]))} if labelled else {}
+    return {"rows": len(data), **labels, "copies": len(data) - different, "sha256": digest.hexdigest()}

@@ -1,0 +1,260 @@
+"""Measure a model before and after training by named protocols, which `tercet.evaluate` uses too.
+
+    against_reference   each evaluation sentence ranks the training (or reference) sentences, as an application does
+    among_themselves    each evaluation sentence ranks the other evaluation sentences
+    triplets            evaluation triplets: is the positive nearer than the negative?
+
+All protocols measure the rows that `tercet.data.evaluation_rows` chooses. What cannot be measured is an error before
+the model runs.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from tercet._events import WarningKind, emit_warning
+from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets
+from tercet.data.labels import label_values
+from tercet.errors import DataError, listed
+from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
+from tercet.records import EvaluationRecord, Metrics, RowCounts
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+# From this fraction of overlapping rows on, a warning is emitted; below it, a note is logged.
+_OVERLAP_TO_WARN = 0.01
+
+
+@dataclass(frozen=True)
+class Names:
+    """How messages name the evaluation data and the data that are ranked."""
+
+    evaluation: str = "the evaluation data"
+    reference: str = "the training data"
+
+    @classmethod
+    def of(cls, data: Any, eval_data: Any, held_out_rows: Sequence[int] | None) -> "Names":
+        """Return the names of training and evaluation data: those of their files, if each has a file."""
+        if held_out_rows is not None:
+            return cls("the held-out rows", "the training rows")
+        return cls(file_name(eval_data, "the evaluation data"), file_name(data, "the training data"))
+
+
+DEFAULT_NAMES = Names()
+
+
+def file_name(data: Any, otherwise: str) -> str:
+    """Return the name of a file without its folder, or the name on the hub; `otherwise` for data without a name."""
+    if isinstance(data, (str, Path)):
+        return Path(data).name if Path(data).exists() else str(data)
+    return otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """The result of `Evaluation.measure`.
+
+    Attributes:
+        metrics: the metrics by protocol, the headline first.
+        embeddings: the embeddings of the rows of `Evaluation.data` `(n, dim)`; None for triplets.
+    """
+
+    metrics: dict[str, Metrics]
+    embeddings: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Evaluation data, and the protocols by which they can be measured.
+
+    Attributes:
+        counts: by protocol, the number of rows that it measures and leaves out; the headline first.
+        data: the rows that are ranked among themselves, or the triplets.
+        options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
+    """
+
+    counts: dict[str, RowCounts]
+    data: "Dataset"
+    queries: "Dataset"
+    ranked: np.ndarray
+    reference: "Dataset | None" = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def measure(self, model: Any) -> Measurement:
+        """Embed all sentences once, and return the metrics by each protocol."""
+        if "triplets" in self.counts:
+            return Measurement(metrics={"triplets": self.evaluator(**self.options)(model)})
+        options = dict(self.options)
+        distance = {"distance": options.pop("distance")} if "distance" in options else {}
+        if options.get("batch_size", 0) is None:
+            del options["batch_size"]
+        embeddings = model.encode(self.queries["sentence"][:], convert_to_tensor=True, **options)
+        labels = label_values(self.queries)
+        metrics = {}
+        if "against_reference" in self.counts:
+            assert self.reference is not None
+            metrics["against_reference"] = label_metrics(
+                embeddings,
+                labels,
+                reference_embeddings=model.encode(self.reference["sentence"][:], convert_to_tensor=True, **options),
+                reference_labels=label_values(self.reference),
+                **distance,
+            )
+        ranked = embeddings[self.ranked.tolist()]
+        if "among_themselves" in self.counts:
+            metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
+        return Measurement(metrics=metrics, embeddings=ranked.detach().cpu())
+
+    def evaluator(self, **options: Any) -> LabelEvaluator | TripletEvaluator:
+        """Return the evaluator for evaluations during training: `among_themselves`, or on `triplets`.
+
+        Raises:
+            DataError: the rows cannot be ranked among themselves.
+        """
+        if "triplets" in self.counts:
+            texts = (self.data[name][:] for name in ("anchor", "positive", "negative"))
+            return TripletEvaluator(*texts, **options)
+        if "among_themselves" not in self.counts:
+            raise DataError(
+                "eval_steps needs evaluation data with two labels, one of which has two rows, because evaluations "
+                "during training rank the evaluation sentences among themselves; leave out eval_steps"
+            )
+        return LabelEvaluator(self.data["sentence"][:], label_values(self.data), **options)
+
+    def record(self, before: Measurement, after: Measurement) -> dict[str, EvaluationRecord]:
+        """Return the field `evaluation` of a record."""
+        return {
+            protocol: EvaluationRecord(before=before.metrics[protocol], after=after.metrics[protocol], rows=rows)
+            for protocol, rows in self.counts.items()
+        }
+
+
+def plan_evaluation(
+    data: "Dataset",
+    reference: "Dataset | None",
+    *,
+    among_themselves: bool = True,
+    names: Names = DEFAULT_NAMES,
+    **options: Any,
+) -> Evaluation:
+    """Choose the rows and the protocols that can be measured, and emit warnings about rows that are left out.
+
+    Args:
+        data: evaluation data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+        reference: the training or reference data with the same columns; None ranks the evaluation rows only.
+        among_themselves: whether to measure `among_themselves` as well, if there is a reference.
+        names: the names of the data in messages.
+        options: arguments of the evaluators.
+
+    Raises:
+        DataError: nothing can be measured. The message says why.
+    """
+    if "anchor" in data.column_names:
+        assert reference is not None
+        rows = select_triplets(data, reference)
+        _check_kept(rows, names)
+        _warn_of_overlap(rows, names)
+        kept = data.select(rows.kept)
+        counts = {"triplets": rows.counts("triplets")}
+        return Evaluation(counts=counts, data=kept, queries=kept, ranked=rows.kept, options=options)
+    rows = select_labelled(data, reference)
+    _check_kept(rows, names)
+    counts = {}
+    if rows.reference_sizes is not None and len(rows.reference_sizes) == 1:
+        raise DataError(
+            f"{names.reference} has one label only ({str(next(iter(rows.reference_sizes)))!r}), so no ranking can be "
+            "wrong; add rows with other labels"
+        )
+    if reference is not None and rows.known.any():
+        counts["against_reference"] = rows.counts("against_reference")
+    among = rows.counts("among_themselves")
+    ranked = rows.with_known_label
+    several_labels = len({rows.labels[position] for position in ranked}) > 1
+    if among.measured and several_labels and (among_themselves or reference is None):
+        counts["among_themselves"] = among
+    if not counts:
+        raise DataError(_nothing_to_measure(rows, names, among, several_labels=several_labels))
+    _warn_of_overlap(rows, names)
+    _warn_of_unknown_labels(rows, names)
+    queries = data.select(rows.kept)
+    return Evaluation(
+        counts=counts,
+        data=queries.select(ranked),
+        queries=queries,
+        ranked=ranked,
+        reference=reference if "against_reference" in counts else None,
+        options=options,
+    )
+
+
+def _check_kept(rows: EvaluationRows, names: Names) -> None:
+    if rows.total == 0:
+        raise DataError(f"{names.evaluation} has no rows to evaluate on; check how it was loaded or split")
+    if len(rows.kept) == 0:
+        raise DataError(
+            f"all {rows.total:,} texts of {names.evaluation} are also in {names.reference}, so nothing is left to "
+            "evaluate on; pass texts that the model has not seen"
+        )
+
+
+def _nothing_to_measure(rows: EvaluationRows, names: Names, among: RowCounts, *, several_labels: bool) -> str:
+    if rows.reference_sizes is not None:
+        return (
+            f"none of the labels of {names.evaluation} ({listed(sorted(map(str, set(rows.labels))), 3)}) is in "
+            f"{names.reference} ({listed(sorted(map(str, rows.reference_sizes)), 3)}), so nothing can be measured; "
+            "check that both have the same kind of labels"
+        )
+    if among.measured and not several_labels:
+        return (
+            f"{names.evaluation} has one label only ({str(rows.labels[0])!r}), so nothing can be measured: every other "
+            "sentence has the right label; add rows with other labels, or pass reference data"
+        )
+    return (
+        f"nothing to measure: no two rows of {names.evaluation} have the same label and different texts; check the "
+        "labels, add rows, or pass reference data"
+    )
+
+
+def _warn_of_overlap(rows: EvaluationRows, names: Names) -> None:
+    if rows.copies:
+        logger.info(
+            f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat an earlier text with the same label; "
+            "each text counts once in the figures below"
+        )
+    if not rows.overlapping:
+        return
+    message = (
+        f"{rows.overlapping:,} of {rows.total:,} rows of {names.evaluation} "
+        f"({rows.overlapping / rows.total:.1%}) have texts that are also in {names.reference}; they are left out of "
+        "the figures below"
+    )
+    if rows.overlapping >= _OVERLAP_TO_WARN * rows.total:
+        emit_warning(WarningKind.OVERLAP, message)
+    else:
+        logger.info(message)
+
+
+def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:
+    unknown = [label for label, known in zip(rows.labels, rows.known, strict=True) if not known]
+    if not unknown or rows.reference_sizes is None:
+        return
+    if len(unknown) == len(rows.kept):
+        message = (
+            f"none of the labels of {names.evaluation} is in {names.reference}, so its sentences are ranked among "
+            "themselves only"
+        )
+    else:
+        message = (
+            f"{len(unknown):,} of {rows.total:,} rows have labels that are not in {names.reference} "
+            f"({listed(dict.fromkeys(map(str, unknown)), 3)}); they are left out of the figures below, except for the "
+            "AUROC of telling them from the other rows"
+        )
+    emit_warning(WarningKind.UNKNOWN_LABELS, message)
