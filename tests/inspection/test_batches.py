@@ -135,7 +135,7 @@ def test_active_fractions_grow_with_the_margin_and_the_first_that_suffices_is_su
     assert (distance.setting, distance.value) == ("distance", "euclidean")
     expected = next(fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE)
     assert (margin.setting, margin.value) == ("margin", expected.margin)
-    assert f"of the semi-hard triplets are active: {expected.semi_hard:.0%}, and" in margin.reason
+    assert margin.reason.startswith(f"{expected.semi_hard:.0%} of the semi-hard triplets have a loss above 0, and")
 
 
 def _summary(*semi_hard, num_batches=7):
@@ -162,13 +162,14 @@ def _summary(*semi_hard, num_batches=7):
     [
         (
             _summary(0.1, 0.2, 0.3, 0.78, 0.8, 0.9, 1.0), 0.3,
-            "the smallest of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 at which at least 70% of the semi-hard triplets are "
-            "active: 78%, and 39% of all triplets (euclidean, in batches of 64 with 4 per label)",
+            "78% of the semi-hard triplets have a loss above 0, and 39% of all (euclidean, in batches of 64 with 4 "
+            "per label); it is the smallest of 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1 with at least 70% of the semi-hard "
+            "triplets",
         ),
         (
             _summary(0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, num_batches=1), 0.05,
-            "the smallest margin tried; fraction of the semi-hard triplets that is active: 90%, and 45% of all "
-            "triplets (euclidean, in one batch of all 64 sentences)",
+            "90% of the semi-hard triplets have a loss above 0, and 45% of all (euclidean, in one batch of all 64 "
+            "sentences); it is the smallest margin tried",
         ),
         (
             _summary(0, 0, 0, 0, 0, 0, 0.699), 1.0,

@@ -72,6 +72,14 @@ def requests(chrome):
     return [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
 
 
+# The texts of the table cells that stand outside of the window.
+_CUT_OFF = """
+return [...document.querySelectorAll('main td, main th')]
+    .filter((cell) => cell.checkVisibility() && cell.getBoundingClientRect().right > window.innerWidth)
+    .map((cell) => cell.textContent);
+"""
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_logs_nothing_requests_nothing_and_fits(chrome, report, width):
     page = opened(chrome, report, width)
@@ -83,6 +91,9 @@ def test_it_logs_nothing_requests_nothing_and_fits(chrome, report, width):
     figures = page.execute_script(
         "return [...document.querySelectorAll('.figure')].map((b) => b.querySelector('.main-svg').clientWidth)"
     )
+    assert page.execute_script(_CUT_OFF) == []
+    legends = page.execute_script("return [...document.querySelectorAll('.legendtext')].map((t) => t.textContent)")
+    assert not [name for name in legends if name.startswith("trace")]
     assert len(figures) == 6
     assert all(100 < drawn <= width for drawn in figures)
 
@@ -207,3 +218,5 @@ def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert)
         assert [url for url in requests(page) if url.startswith("http")] == []
         assert page.execute_script("return document.documentElement.scrollWidth") <= width
         assert page.title.startswith("Inspection of <script>")
+        assert page.execute_script(_CUT_OFF) == []
+        assert "trace 0" not in page.execute_script("return document.body.textContent.split('const PLOTS')[0]")

@@ -41,7 +41,7 @@ def train(
     margin: Annotated[float, _help("margin")] = _DEFAULTS.margin,
     distance: opt.Distance = _DEFAULTS.distance,
     epochs: Annotated[float, _help("epochs")] = _DEFAULTS.epochs,
-    max_steps: Annotated[int, _help("max_steps")] = _DEFAULTS.max_steps,
+    max_steps: Annotated[int, typer.Option(help=describe("max_steps"), show_default="no limit")] = _DEFAULTS.max_steps,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
     learning_rate: opt.LearningRate = _DEFAULTS.learning_rate,

@@ -179,10 +179,13 @@ def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
             f"margin tried, less than {TARGET_ACTIVE:.0%}: the labels are already separated"
         )
         return Suggestion(setting="margin", value=fractions[-1].margin, reason=reason)
-    rank = f"the smallest of {tried} at which at least {TARGET_ACTIVE:.0%} of the semi-hard triplets are active"
+    active = (
+        f"{chosen.semi_hard:.0%} of the semi-hard triplets have a loss above 0, and {chosen.all_triplets:.0%} of all"
+    )
+    choice = f"the smallest of {tried} with at least {TARGET_ACTIVE:.0%} of the semi-hard triplets"
     if chosen is fractions[0]:
-        rank = "the smallest margin tried; fraction of the semi-hard triplets that is active"
-    reason = f"{rank}: {chosen.semi_hard:.0%}, and {chosen.all_triplets:.0%} of all triplets ({measured})"
+        choice = "the smallest margin tried"
+    reason = f"{active} ({measured}); it is {choice}"
     return Suggestion(setting="margin", value=chosen.margin, reason=reason)
 
 

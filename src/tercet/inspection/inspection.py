@@ -4,6 +4,8 @@ Texts and labels are counted without a model. With a model, `inspect` also count
 the data can be used for training, it then measures batches and suggests settings.
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tercet.encoder.sentence_transformer import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+# Longer texts and more pairs of sentences are announced, because they take minutes or much memory.
+_LONG_TEXT = 1_000_000
+_MANY_PAIRS = 4_000_000_000
+_PAIRS_PER_MINUTE = 2_000_000_000  # on two cores, with 384 dimensions
 
 
 def inspect(
@@ -92,6 +101,7 @@ def inspect(
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source))
     if model is None or len(rows) == 0:
         return inspection
+    _log_cost(sentences.sentences, rows)
     embeddings = _embed(sentences.sentences, rows, model, model_name, show_progress_bar=show_progress_bar)
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length)
     findings = ModelFindings(model=model_name, lengths=lengths)
@@ -103,6 +113,23 @@ def inspect(
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
             findings = replace(findings, batches=batches, suggestions=suggestions)
     return replace(inspection, with_model=replace(findings, warning=_warning(findings)))
+
+
+def _log_cost(texts: Sequence[str], rows: np.ndarray) -> None:
+    """Log what will take long, before it starts: a very long text, and the similarities of very many sentences."""
+    lengths = [len(text) for text in texts]
+    longest = int(np.argmax(lengths))
+    if lengths[longest] > _LONG_TEXT:
+        logger.warning(
+            f"the text in row {rows[longest]} has {lengths[longest]:,} characters; its tokenization takes "
+            "long and needs much memory, although the model uses only the start of a long text"
+        )
+    pairs = len(lengths) ** 2
+    if pairs > _MANY_PAIRS:
+        logger.warning(
+            f"all {pairs:,} pairs of the {len(lengths):,} sentences are compared to find near-duplicates and wrong "
+            f"labels, which takes about {pairs / _PAIRS_PER_MINUTE:.0f} min on a CPU; inspect a sample to be faster"
+        )
 
 
 def _embed(
@@ -143,6 +170,7 @@ def _check_labels(
     ]
     return replace(
         findings,
+        fitted=scores.fitted,
         num_scored=int((~scores.log_odds.isnan()).sum()),
         label_issues=list_label_issues(scores, examples, data.label_names),
         confusions=confused_labels(scores, examples, data.label_ids, data.label_names),
@@ -156,6 +184,11 @@ def _warning(findings: ModelFindings) -> str | None:
         return (
             f"{findings.model} gives all sentences the same embedding, so labels cannot be checked; "
             "choose another model."
+        )
+    if not findings.fitted:
+        return (
+            "There are too many rows and labels for the logistic regression. The label issues come from the nearest "
+            "neighbours alone, so they are less reliable; inspect a part of the labels for the complete check."
         )
     if 2 * len(findings.label_issues) > findings.num_scored:
         return (

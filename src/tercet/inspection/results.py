@@ -54,6 +54,8 @@ class ModelFindings:
         num_scored: the number of sentences whose label could be checked. A label cannot be checked if all its sentences
             are in one fold, or if the other folds have only one label. None if different texts all have the same
             embedding; then no label was checked, and the lists are empty.
+        fitted: whether the label check used the logistic regression. False if there are too many rows and labels for
+            it; then only the nearest neighbours were asked.
         label_issues: the sentences whose label is probably wrong, the largest log-odds first.
         confusions: the pairs of confused labels, the most label issues first.
         near_duplicates: pairs of almost equal sentences with different labels, the most similar first.
@@ -65,6 +67,7 @@ class ModelFindings:
     lengths: TokenLengths
     warning: str | None = None
     num_scored: int | None = None
+    fitted: bool = True
     label_issues: list[LabelIssue] = field(default_factory=list)
     confusions: list[Confusion] = field(default_factory=list)
     near_duplicates: list[NearDuplicate] = field(default_factory=list)

@@ -224,7 +224,7 @@ def _batches(batches: BatchSummary) -> InspectionTable:
         f"A batch of {batches.batch_size} has {mean} on average; fraction of triplets with a loss above 0, by margin",
         (Column("distance"), Column("triplets"), *(Column(f"{margin:g}", "number") for margin in MARGINS)),
         rows,
-        summary=f"{batches.num_batches:,} of the {batches.batches_per_epoch:,} batches of an epoch were measured, each "
+        summary=f"{batches.num_batches:,} of {batches.batches_per_epoch:,} batches of an epoch measured, each "
         f"with {batches.batch_size} sentences. A batch has {mean} on average. The plot shows the fraction of active "
         "triplets (loss above 0) at each margin.",
     )

@@ -15,6 +15,7 @@ A label cannot be checked if all its sentences are in one fold, or if the other 
 of such sentences are NaN.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ from tercet.inspection.label_issues.folds import deal_folds
 from tercet.inspection.label_issues.logistic import LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote
 
+logger = logging.getLogger(__name__)
+
 # The constants were chosen by how many of the labels that were changed on purpose are found; see the section "Are label
 # issues wrong labels?" of docs/concepts/measured-quality.md.
 NUM_FOLDS = 10
@@ -40,6 +43,9 @@ PENALTY = 0.2  # λ of the logistic regression, for embeddings with a mean squar
 # Factor by which the embeddings are multiplied before the fit. The solution W is then smaller by this factor, so it is
 # closer to 0, where L-BFGS starts. PENALTY is multiplied by its square, so the fitted probabilities do not change.
 _SCALE = 5.0
+# The logistic regression is fitted if the number of rows times the number of labels is at most this. At the limit, on
+# two cores, it takes half a minute and 5 GB. Beyond it, the neighbours vote alone.
+MAX_FIT_VALUES = 250_000_000
 # The maximum number of values in a block `(m, num_labels)`: 16 MiB of float32.
 _BLOCK_VALUES = 1 << 22
 
@@ -53,11 +59,13 @@ class LabelScores:
             not be checked.
         suggested: the label id `(n,)` of the likeliest other label; −1 if the label could not be checked.
         neighbours: the neighbours of all rows.
+        fitted: whether the logistic regression was fitted; False if there were too many rows and labels for it.
     """
 
     log_odds: Tensor
     suggested: Tensor
     neighbours: Neighbours
+    fitted: bool = True
 
     def ranked(self) -> Tensor:
         """Return the row numbers of the label issues, the largest log-odds first; equal ones are in row order."""
@@ -124,6 +132,12 @@ def score_labels(
         )
     text_ids = torch.arange(n, device=label_ids.device) if text_ids is None else text_ids
     num_labels = int(label_ids.max()) + 1
+    fitted = n * num_labels <= MAX_FIT_VALUES
+    if not fitted:
+        logger.warning(
+            f"{n:,} rows with {num_labels:,} labels are too many for the logistic regression, so only the nearest "
+            "neighbours are asked for label issues"
+        )
     x = centred(embeddings)
     neighbours = find_neighbours(x, label_ids, folds, text_ids, NUM_NEIGHBOURS)
     log_odds, suggested = torch.full((n,), torch.nan, device=x.device), torch.full_like(label_ids, -1)
@@ -135,21 +149,27 @@ def score_labels(
             rows = inside[known[label_ids[inside]]]
             if len(rows) == 0 or known.sum() < 2:
                 continue
-            model = fit_logistic(_SCALE * x[outside], label_ids[outside], num_labels, _SCALE**2 * PENALTY)
+            penalty = _SCALE**2 * PENALTY
+            model = fit_logistic(_SCALE * x[outside], label_ids[outside], num_labels, penalty) if fitted else None
             for block in rows.split(max(1, _BLOCK_VALUES // num_labels)):
-                evidence = _evidence(model, neighbours, x, label_ids, block)
+                evidence = _evidence(model, neighbours, x, label_ids, known, block)
                 given = label_ids[block].unsqueeze(1)
                 given_evidence = evidence.gather(1, given).squeeze(1)
                 best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
                 log_odds[block] = best - given_evidence
-    return LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
+    return LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours, fitted=fitted)
 
 
-def _evidence(model: LogisticModel, neighbours: Neighbours, x: Tensor, label_ids: Tensor, rows: Tensor) -> Tensor:
+def _evidence(
+    model: LogisticModel | None, neighbours: Neighbours, x: Tensor, label_ids: Tensor, known: Tensor, rows: Tensor
+) -> Tensor:
     """Return the evidence `(m, num_labels)` for each label in the m given rows.
 
-    It is −inf for a label that has no sentence in the other folds.
+    It is −inf for a label that has no sentence in the other folds; `known` is False for these labels. Without a model,
+    the evidence is that of the votes.
     """
-    by_fit = model.log_probabilities(_SCALE * x[rows])
-    votes = vote(neighbours, rows, label_ids, len(model.bias), VOTE_TEMPERATURE)
-    return (FIT_WEIGHT * by_fit + (votes + VOTE_OFFSET).log()) / (FIT_WEIGHT + 1)
+    votes = vote(neighbours, rows, label_ids, len(known), VOTE_TEMPERATURE)
+    by_vote = (votes + VOTE_OFFSET).log().masked_fill(~known, -torch.inf)
+    if model is None:
+        return by_vote
+    return (FIT_WEIGHT * model.log_probabilities(_SCALE * x[rows]) + by_vote) / (FIT_WEIGHT + 1)
