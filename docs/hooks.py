@@ -139,6 +139,9 @@ def _entries(lines: list[str]) -> list[tuple[str, str]]:
             entries[-1] = name, words + (default[0] if default else "")
             continue
         name, _, words = line.strip().partition("  ")
+        names = re.findall(r"--[a-z][\w-]*", name) if " / " in name else []  # such as --header / --no-header
+        entries += [(other, words.strip()) for other in names[:-1]]
+        name = names[-1] if names else name
         option = re.search(r"--[a-z][\w-]*", name)
         entries.append((option[0] if option else name.split()[0], words.strip()))
     return entries

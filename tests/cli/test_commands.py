@@ -130,8 +130,11 @@ def _content(tmp_path, text, name="bad.csv"):
         ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; pass --text-column"),
         ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
         ("text,label\na,x\nb,x\n", "has one label only ('x')"),
-        ("text,label\na,x\n,x\nc,y\n", "line 3: the text is empty"),
-        ("text,label\na,x\nb,\n", "line 3: the label is missing"),
+        (
+            "text,label\na,x\n,x\nc,y\n",
+            "1 of 3 rows has no text (line 3); fill them in, remove the rows, or pass --drop-m",
+        ),
+        ("text,label\na,x\nb,\n", "1 of 2 rows has no label (line 3); fill them in, remove the rows, or pass --drop-m"),
         (b"text,label\ncaf\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2"),
         ("text,label\na,b,c\n", "line 2: 3 fields, but the header has 2"),
         ("text\tlabel\na\tx\n", "separate columns by commas in a .csv, by tabs in a .tsv"),

@@ -130,7 +130,9 @@ def test_json_without_a_model(csv_file):
     assert result["with_model"] is None
     assert result["obstacle"] is None
     assert result["texts"]["labels"]["smallest"][1] == 4
-    assert result["counts"] == {"empty": 0, "duplicates": 0, "contradictions": 0}
+    assert result["counts"] == dict.fromkeys(
+        ["empty", "missing_labels", "duplicates", "contradictions", "combined_labels", "similar_labels"], 0
+    )
 
 
 def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_path, bert):
@@ -261,7 +263,7 @@ def test_label_issues_are_replaced_when_asked(csv_file, bert, tmp_path):
     ("content", "message"),
     [
         ('{"text": 3, "label": "x"}\n', "line 1: the text is 3 (int), not a string"),
-        ('{"text": "a", "label": NaN}\n', "line 1: the label is missing"),
+        ('{"text": "a", "label": 0.5}\n', "line 1: the label is 0.5 (float)"),
         ('{"text": "\\ud800", "label": "x"}\n', "line 1: the text contains a lone surrogate"),
         (
             '{"text": "a", "label": "x"}\n{"text": "a", "label": "\\ud800"}\n',

@@ -25,6 +25,8 @@ def _command(
     epochs: Annotated[float, typer.Option()] = 1,
     loss: str = "x",
     no_packing: opt.NoPacking = False,
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
     overwrite: bool = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -40,6 +42,8 @@ def _command(
         ("m exists; pass `overwrite=True`", "m exists; pass --overwrite"),
         ("as_json=True", "--json"),
         ("pass loss='triplet', or packing=False", "pass --loss triplet, or --no-packing"),
+        ("pass header=False if it is data, or header=True", "pass --no-header if it is data, or --header"),
+        ("pass combined_labels='first'", "pass --combined-labels first"),
         ("epochs must be above 0", "--epochs must be above 0"),
         ("choose another `model`", "choose another --model"),
         ("the model overwrites data", "the model overwrites data"),

@@ -207,7 +207,8 @@ def test_lists_are_limited_and_counted():
     short, complete = found.to_dict(max_items=1), found.to_dict()
     assert short["counts"] == complete["counts"]
     assert complete["counts"] | {"near_duplicates": 0} == {
-        "empty": 2, "duplicates": 1, "contradictions": 1, "label_issues": 2, "confusions": 1, "near_duplicates": 0,
+        "empty": 2, "missing_labels": 0, "duplicates": 1, "contradictions": 1, "combined_labels": 0,
+        "similar_labels": 0, "label_issues": 2, "confusions": 1, "near_duplicates": 0,
     }  # fmt: skip
     assert short["texts"]["empty"] == [0]
     assert complete["texts"]["empty"] == [0, 8]
@@ -245,3 +246,17 @@ def test_data_and_model_may_be_names(csv_file, bert):
 def test_the_columns_of_a_file_may_be_missing(csv_file):
     with pytest.raises(DataError, match="has no column 'title'"):
         inspect(str(csv_file), text_column="title")
+
+
+def test_labels_that_are_not_what_they_seem_are_counted(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("text,label\na,card\nb,Card\nc,\nd,card;login\ne,login\nf,card\n")
+    found = inspect(str(path)).texts
+    assert (found.missing_labels, found.combined_labels, found.similar_labels) == (
+        [2],
+        ["card;login"],
+        [["card", "Card"]],
+    )
+    assert (found.rows, found.labels.sizes) == (6, [("card", 2), ("Card", 1), ("card;login", 1), ("login", 1)])
+    merged = inspect(str(path), combined_labels="first", similar_labels="merge", drop_missing=True).texts
+    assert (merged.rows, merged.labels.sizes) == (5, [("card", 4), ("login", 1)])

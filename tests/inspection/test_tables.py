@@ -34,7 +34,13 @@ def test_rows_are_counted_with_the_empty_ones_and_labels_without():
         "empty texts": "6 (row 2, 4, 5, 6, 7, …)",
         "duplicates under the same label": "1 (row 1)",
         "texts under several labels": "1",
+        "missing labels": "0",
+        "several labels in one cell": "0",
+        "labels written in several forms": "0",
     }
+    odd = _counts(["a", "b", "c", "d"], [0, 1, 2, 3], ["x", "X\u200b", "x;y", "y"])
+    assert odd["labels written in several forms"] == "1 ('X\\u200b', 'x')"
+    assert odd["several labels in one cell"] == "1 ('x;y')"
     nothing = _counts([""], [0], ["x"])
     assert (nothing["labels"], nothing["smallest label"], nothing["largest label"]) == ("0", "–", "–")
 

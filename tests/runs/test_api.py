@@ -96,3 +96,24 @@ def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):
         compare(data, tmp_path / "out", model="./nowhere", **arguments)
     assert message in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_reference_columns_and_label_forms(bert, csv_file, sentences, labels, tmp_path):
+    other = tmp_path / "reference.jsonl"
+    rows = [{"phrase": text, "group": label.upper()} for text, label in zip(sentences, labels, strict=True)]
+    other.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"reference_text_column": "phrase", "reference_label_column": "group"}
+    with pytest.raises(DataError, match="written in another way than in the reference data"):
+        evaluate(bert, csv_file, reference=other, **columns)
+    with pytest.raises(DataError, match="reference_text_column and reference_label_column need reference"):
+        evaluate(bert, csv_file, **columns)
+
+
+def test_a_file_without_a_header_is_trained_on(bert, sentences, labels, tmp_path):
+    path = tmp_path / "plain.csv"
+    path.write_text("".join(f"{text},{label}\n" for text, label in zip(sentences, labels, strict=True)))
+    columns = {"text_column": "0", "label_column": "1", "eval_fraction": 0, "model": bert, "device": "cpu"}
+    with pytest.raises(DataError, match="the first line looks like data"):
+        train(path, tmp_path / "m", settings=SETTINGS, **columns)
+    run = train(path, tmp_path / "m", settings=SETTINGS, header=False, **columns)
+    assert run.record.settings["header"] is False

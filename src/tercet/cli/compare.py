@@ -65,6 +65,10 @@ def compare(
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
+    similar_labels: opt.SimilarLabels = None,
+    drop_missing: opt.DropMissing = False,
     seed: Annotated[
         int, typer.Option(help="The first seed. It also determines which rows are held out.")
     ] = _DEFAULTS.seed,
@@ -108,7 +112,9 @@ def compare(
         record = run_compare(
             data, output, grid=grid or (), seeds=seeds, minutes=minutes, settings=settings, model=model,
             eval_data=eval_data, eval_fraction=DEFAULT_EVAL_FRACTION if eval_fraction is None else eval_fraction,
-            text_column=text_column, label_column=label_column, split=split, device=device, packing=not no_packing,
+            text_column=text_column, label_column=label_column, split=split, header=header,
+            combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
+            device=device, packing=not no_packing,
             trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite, report_progress=print_note,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -30,6 +30,7 @@ def encode(
     ] = None,
     text_column: opt.TextColumn = None,
     split: opt.Split = "train",
+    header: opt.Header = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
@@ -44,7 +45,7 @@ def encode(
     from tercet.data.columns import find_text_column
     from tercet.data.reading import read_table
 
-    table = read_table(data, split)
+    table = read_table(data, split, header=header)
     column = find_text_column(table.columns, table.source, text_column)
     texts = check_texts(table.columns[column], table.source, table.lines)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)

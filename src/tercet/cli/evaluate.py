@@ -25,7 +25,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Labelled data to search in for each sentence of DATA, such as the training data. On the hub, the "
-            "split train is read. --text-column and --label-column name columns of both. "
+            "split train is read. "
             "[default: the other sentences of DATA]"
         ),
     ] = None,
@@ -34,6 +34,16 @@ def evaluate(
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
     split: opt.Split = "test",
+    reference_text_column: Annotated[
+        str | None, typer.Option(help="The column of sentences of --reference. [default: that of DATA]")
+    ] = None,
+    reference_label_column: Annotated[
+        str | None, typer.Option(help="The column of labels of --reference. [default: that of DATA]")
+    ] = None,
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
+    similar_labels: opt.SimilarLabels = None,
+    drop_missing: opt.DropMissing = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[
@@ -48,7 +58,10 @@ def evaluate(
     quiet_transformers()
     result = evaluate_model(
         model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,
-        label_column=label_column, split=split, device=device, trust_remote_code=trust_remote_code,
+        label_column=label_column, split=split, reference_text_column=reference_text_column,
+        reference_label_column=reference_label_column, header=header,
+        combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
+        device=device, trust_remote_code=trust_remote_code,
         show_progress_bar=shows_progress(quiet),
     )  # fmt: skip
     if as_json:

@@ -18,8 +18,8 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
         "distance": "--grid distance=",
     },
 }
-# Arguments of the library that a flag turns off.
-_NEGATED = {"packing": "no_packing", "show_progress_bar": "quiet"}
+# Arguments of the library that a flag of another name than `--no-…` turns off.
+_NEGATED = {"show_progress_bar": "quiet"}
 _VALUE = r"True|False|None|-?\d[\d.e+-]*(?<!\.)|'[^']*'|\"[^\"]*\""
 # Text in quotation marks, such as a column or a label. An apostrophe inside a word opens no quotation.
 _QUOTED = r"(?<![\w=])'(?:[^'\\]|\\.)*'(?!\w)|(?<![\w=])\"(?:[^\"\\]|\\.)*\"(?!\w)"
@@ -44,6 +44,9 @@ class Flags:
         metadata = {name: getattr(hints.get(name), "__metadata__", ()) for name in names}
         options = [name for name in names if not any(isinstance(item, ArgumentInfo) for item in metadata[name])]
         flags = {name: _declared(metadata[name]) or _flag(name) for name in options}
+        for name, flag in list(flags.items()):
+            if "/" in flag:  # such as --header/--no-header
+                flags[name], flags[f"no_{name}"] = flag.split("/")
         return cls(by_argument={**flags, **_OTHER_NAMES.get(command.__name__, {})})
 
     def name_in(self, message: str, values: Iterable[object] = ()) -> str:
@@ -60,7 +63,8 @@ class Flags:
         """
         if not self.by_argument:
             return message
-        names = sorted({*self.by_argument, *_NEGATED}, key=len, reverse=True)
+        negated = {name.removeprefix("no_") for name in self.by_argument}
+        names = sorted({*self.by_argument, *_NEGATED, *negated}, key=len, reverse=True)
         own = sorted({str(v) for v in values if isinstance(v, (str, Path)) and len(str(v)) > 1}, key=len, reverse=True)
         values_of_user = "|".join(map(re.escape, own)) or "(?!)"
         pattern = re.compile(
@@ -75,7 +79,7 @@ class Flags:
         if name is None or (value is not None and found["tick"] and not whole.endswith("`")):
             return whole
         if value in ("False", "None"):
-            flag = self.by_argument.get(_NEGATED.get(name, ""))
+            flag = self.by_argument.get(_NEGATED.get(name, f"no_{name}"))
             return whole if flag is None or value == "None" else flag
         flag = self.by_argument.get(name)
         if flag is None:

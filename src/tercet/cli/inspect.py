@@ -52,6 +52,10 @@ def inspect(
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
+    similar_labels: opt.SimilarLabels = None,
+    drop_missing: opt.DropMissing = False,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")] = 0,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -75,7 +79,11 @@ def inspect(
         check_model_name(model)
     from tercet.data.loading import ReadOptions, load_labelled
 
-    labelled = load_labelled(data, ReadOptions(text_column, label_column, split), incomplete=True)
+    labelled = load_labelled(
+        data,
+        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
+        incomplete=True,
+    )
     # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 

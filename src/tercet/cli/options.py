@@ -42,6 +42,33 @@ EvalFraction = Annotated[
 TextColumn = Annotated[str | None, typer.Option(help="The column of sentences. [default: a usual name, such as text]")]
 LabelColumn = Annotated[str | None, typer.Option(help="The column of labels. [default: a usual name, such as label]")]
 Split = Annotated[str, typer.Option(help="The split to read, if DATA is a data set on the hub.")]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="The first line of a .csv or .tsv file contains the column names, or is data; the columns are then 0, 1, "
+        "and so on. [default: names, unless they look like data]",
+    ),
+]
+CombinedLabels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[keep|first|drop]",
+        help="For cells with several labels, such as 'billing|refund': use each combination as a label, use the first "
+        "label, or leave the rows out. [default: an error, in inspect a count]",
+    ),
+]
+SimilarLabels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[merge|keep]",
+        help="For labels that differ only in case, spaces or another form: use the most frequent form, or keep them "
+        "apart. [default: an error, in inspect a count]",
+    ),
+]
+DropMissing = Annotated[
+    bool, typer.Option("--drop-missing", help="Leave out rows without a text or a label, with a warning.")
+]
 Bf16 = Annotated[bool, typer.Option("--bf16", help=describe("bf16"))]
 NoPacking = Annotated[
     bool,

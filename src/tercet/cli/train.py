@@ -51,6 +51,10 @@ def train(
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
+    similar_labels: opt.SimilarLabels = None,
+    drop_missing: opt.DropMissing = False,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     no_packing: opt.NoPacking = False,
@@ -89,7 +93,8 @@ def train(
         run = run_train(
             data, output, model=model, settings=settings, eval_data=eval_data,
             eval_fraction=DEFAULT_EVAL_FRACTION if eval_fraction is None else eval_fraction,
-            text_column=text_column, label_column=label_column, split=split, device=device,
+            text_column=text_column, label_column=label_column, split=split, header=header,
+            combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing, device=device,
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
             keep_embeddings=report is not None, show_progress_bar=shows_progress(quiet),
         )  # fmt: skip

@@ -42,6 +42,10 @@ def compare(
     text_column: str | None = None,
     label_column: str | None = None,
     split: str = "train",
+    header: bool | None = None,
+    combined_labels: str | None = None,
+    similar_labels: str | None = None,
+    drop_missing: bool = False,
     device: "str | torch.device | None" = None,
     packing: bool = True,
     trust_remote_code: bool = False,
@@ -72,6 +76,13 @@ def compare(
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
         split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
+            "1" and so on. None reads the names, unless the line looks like data.
+        combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
+            `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
+        similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
+            the most frequent form, `"keep"` keeps them apart. None raises an error.
+        drop_missing: leave out rows without a text or a label, instead of raising an error.
         device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
             to a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
@@ -122,7 +133,7 @@ def compare(
         data,
         eval_data,
         eval_fraction,
-        ReadOptions(text_column, label_column, split),
+        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
         triplets=False,
         seed=settings.seed,
     )

@@ -46,6 +46,10 @@ def inspect(
     text_column: str | None = None,
     label_column: str | None = None,
     split: str = "train",
+    header: bool | None = None,
+    combined_labels: str | None = None,
+    similar_labels: str | None = None,
+    drop_missing: bool = False,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     source: str | None = None,
@@ -64,6 +68,13 @@ def inspect(
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
         split: the split to read if `data` is the name of a data set on the hub.
+        header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
+            "1" and so on. None reads the names, unless the line looks like data.
+        combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
+            `"first"` uses the first label, `"drop"` leaves the rows out. None counts them.
+        similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
+            the most frequent form, `"keep"` keeps them apart. None counts them.
+        drop_missing: leave out rows without a text or a label. By default, they are counted.
         device: the device to compute on, if `model` is loaded here; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code from the model's repository.
         source: the name of the data in messages; None uses the file or name in `data`, or "the data".
@@ -86,7 +97,11 @@ def inspect(
     """
     if not isinstance(data, LabelledSentences):
         source = source or name_of(data)
-        data = load_labelled(data, ReadOptions(text_column, label_column, split), incomplete=True)
+        data = load_labelled(
+            data,
+            ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
+            incomplete=True,
+        )
     if isinstance(model, (str, Path)):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 
@@ -96,9 +111,9 @@ def inspect(
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
     texts = summarize_texts(data.sentences, data.label_ids, data.label_names)
-    rows = np.setdiff1d(np.arange(len(data)), texts.empty)
+    rows = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
     sentences = data.take(rows)
-    inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source))
+    inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))
     if model is None or len(rows) == 0:
         return inspection
     _log_cost(sentences.sentences, rows)
@@ -199,10 +214,10 @@ def _warning(findings: ModelFindings) -> str | None:
     return None
 
 
-def _obstacle(data: LabelledSentences, source: str) -> str | None:
+def _obstacle(data: LabelledSentences, source: str, missing_labels: list[int]) -> str | None:
     """Return the reason why the sentences cannot be used for training, or None if they can."""
     if len(data) == 0:
-        return f"{source} has no row with a text; all texts are empty"
+        return f"{source} has no row with a text{' and a label' if missing_labels else '; all texts are empty'}"
     try:
         check_trainable(data.label_ids, data.label_names, source)
     except DataError as error:

@@ -94,8 +94,9 @@ class Inspection:
     def to_dict(self, max_items: int | None = None) -> dict[str, Any]:
         """Return the inspection as JSON values.
 
-        The item `counts` has the complete lengths of the lists `empty`, `duplicates`, `contradictions`, `label_issues`,
-        `confusions` and `near_duplicates`; the last three only if there are findings with a model.
+        The item `counts` has the complete lengths of the lists `empty`, `missing_labels`, `duplicates`,
+        `contradictions`, `combined_labels`, `similar_labels`, `label_issues`, `confusions` and `near_duplicates`; the
+        last three only if there are findings with a model.
 
         Args:
             max_items: the maximum number of items to keep of each of these lists; None keeps all.
@@ -103,7 +104,10 @@ class Inspection:
         result = asdict(self)
         counts = result["counts"] = {}
         for part, names in (
-            (result["texts"], ("empty", "duplicates", "contradictions")),
+            (
+                result["texts"],
+                ("empty", "missing_labels", "duplicates", "contradictions", "combined_labels", "similar_labels"),
+            ),
             (result["with_model"] or {}, ("label_issues", "confusions", "near_duplicates")),
         ):
             for name in names:

@@ -119,8 +119,11 @@ def _texts(texts: TextSummary) -> InspectionTable:
         ("largest label", _size(labels.largest)),
         ("labels with one sentence", f"{labels.singletons:,}"),
         ("empty texts", _counted(texts.empty)),
+        ("missing labels", _counted(texts.missing_labels)),
         ("duplicates under the same label", _counted(texts.duplicates)),
         ("texts under several labels", f"{len(texts.contradictions):,}"),
+        ("several labels in one cell", _examples([repr(label) for label in texts.combined_labels])),
+        ("labels written in several forms", _examples([", ".join(map(repr, group)) for group in texts.similar_labels])),
     ]
     title = "Texts and labels (row 0 is the first row of data)"
     return _table("texts", "Texts and labels", title, _NAME_AND_VALUE, rows)
@@ -272,3 +275,8 @@ def _size(label: tuple[str, int] | None) -> str:
 
 def _counted(rows: Sequence[int]) -> str:
     return f"{len(rows):,} (row {row_numbers(rows, MAX_ROW_NUMBERS)})" if rows else "0"
+
+
+def _examples(labels: Sequence[str]) -> str:
+    """Return the number of labels with the first of them. `repr` shows what the eye does not see."""
+    return f"{len(labels):,} ({labels[0]}{', …' if len(labels) > 1 else ''})" if labels else "0"

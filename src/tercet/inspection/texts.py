@@ -6,11 +6,12 @@ characters. Row 0 is the first row of data, after a header.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tercet._texts import text_keys
+from tercet.data.label_forms import find_combined, find_similar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,11 @@ class TextSummary:
         empty: the rows whose text is empty.
         duplicates: the rows that repeat the text and the label of an earlier row.
         contradictions: the texts that appear with more than one label, in the order of the data.
-        labels: the label sizes, without the rows whose text is empty.
+        labels: the label sizes, without the rows whose text is empty or whose label is missing.
+        missing_labels: the rows without a label.
+        combined_labels: the labels that look like several labels in one cell, such as "billing|refund".
+        similar_labels: groups of labels that differ only in case, spaces, Unicode form or the form of a number, each
+            with the most frequent one first.
     """
 
     rows: int
@@ -81,6 +86,9 @@ class TextSummary:
     duplicates: list[int]
     contradictions: list[Contradiction]
     labels: LabelSizes
+    missing_labels: list[int] = field(default_factory=list)
+    combined_labels: list[str] = field(default_factory=list)
+    similar_labels: list[list[str]] = field(default_factory=list)
 
 
 def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str]) -> TextSummary:
@@ -89,14 +97,17 @@ def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Se
     Args:
         texts: the n texts. They may be empty.
         label_ids: the label ids `(n,)`, indices into `label_names`.
-        label_names: the names of the labels.
+        label_names: the names of the labels; "" stands for a missing label.
     """
-    empty, duplicates = [], []
+    empty, duplicates, missing = [], [], []
     rows_by_key: dict[str, list[int]] = {}
     seen: set[tuple[str, int]] = set()
     for row, (key, label_id) in enumerate(zip(text_keys(texts), label_ids.tolist(), strict=True)):
+        if not label_names[label_id]:
+            missing.append(row)
         if not key:
             empty.append(row)
+        if not key or not label_names[label_id]:
             continue
         if (key, label_id) in seen:
             duplicates.append(row)
@@ -107,12 +118,19 @@ def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Se
         for rows in rows_by_key.values()
         if len(rows) > 1 and len(np.unique(label_ids[rows])) > 1
     ]
+    labels = label_sizes(np.delete(label_ids, [*empty, *missing]), label_names)
+    combined = find_combined(label_names[label_id] for label_id in label_ids.tolist() if label_names[label_id])
     return TextSummary(
         rows=len(texts),
         empty=empty,
         duplicates=duplicates,
         contradictions=contradictions,
-        labels=label_sizes(np.delete(label_ids, empty), label_names),
+        labels=labels,
+        missing_labels=missing,
+        combined_labels=[]
+        if combined is None
+        else [label for label, parts in combined.parts.items() if len(parts) > 1],
+        similar_labels=[list(group) for group in find_similar(dict(labels.sizes))],
     )
 
 

@@ -4,6 +4,7 @@ They check the data and most arguments before they import torch, which takes sec
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ def train(
     text_column: str | None = None,
     label_column: str | None = None,
     split: str = "train",
+    header: bool | None = None,
+    combined_labels: str | None = None,
+    similar_labels: str | None = None,
+    drop_missing: bool = False,
     device: "str | torch.device | None" = None,
     packing: bool = True,
     trust_remote_code: bool = False,
@@ -60,6 +65,13 @@ def train(
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
         split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
+            "1" and so on. None reads the names, unless the line looks like data.
+        combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
+            `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
+        similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
+            the most frequent form, `"keep"` keeps them apart. None raises an error.
+        drop_missing: leave out rows without a text or a label, instead of raising an error.
         device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
             to a GPU if there is one. Like the next two, not used if `model` is a `SentenceTransformer`.
         packing: whether to compute batches without padding if the architecture allows it.
@@ -100,7 +112,7 @@ def train(
             data,
             eval_data,
             eval_fraction,
-            ReadOptions(text_column, label_column, split),
+            ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
             triplets=settings.uses_triplets,
             seed=settings.seed,
         )
@@ -121,6 +133,10 @@ def train(
         "eval_fraction": eval_fraction if eval_data is None else None,
         "text_column": text_column,
         "label_column": label_column,
+        "header": header,
+        "combined_labels": combined_labels,
+        "similar_labels": similar_labels,
+        "drop_missing": drop_missing,
         "packing": packing,
     }
     if isinstance(model, (str, Path)):
@@ -150,7 +166,13 @@ def evaluate(
     batch_size: int | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    reference_text_column: str | None = None,
+    reference_label_column: str | None = None,
     split: str = "test",
+    header: bool | None = None,
+    combined_labels: str | None = None,
+    similar_labels: str | None = None,
+    drop_missing: bool = False,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
@@ -171,8 +193,17 @@ def evaluate(
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        reference_text_column: the name of the sentence column of `reference`; None takes `text_column`.
+        reference_label_column: the name of the label column of `reference`; None takes `label_column`.
         split: the split to read if `data` is the name of a data set on the hub. `reference` is always read from the
             split `train`.
+        header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
+            "1" and so on. None reads the names, unless the line looks like data.
+        combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
+            `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
+        similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
+            the most frequent form, `"keep"` keeps them apart. None raises an error.
+        drop_missing: leave out rows without a text or a label, instead of raising an error.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
@@ -201,11 +232,22 @@ def evaluate(
 
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
 
+    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    if reference is None and (reference_text_column is not None or reference_label_column is not None):
+        raise DataError("reference_text_column and reference_label_column need reference")
     with collect_warnings() as warnings:
-        gallery = None if reference is None else load_labelled(reference, ReadOptions(text_column, label_column))
+        gallery = None
+        if reference is not None:
+            reference_options = replace(
+                options,
+                split="train",
+                text_column=reference_text_column or text_column,
+                label_column=reference_label_column or label_column,
+            )
+            gallery = load_labelled(reference, reference_options)
         queries = load_labelled(
             data,
-            ReadOptions(text_column, label_column, split),
+            options,
             known_labels=None if gallery is None else gallery.label_names,
             known_from="the reference data",
         )
