@@ -1,6 +1,7 @@
 """`train`, `evaluate` and `compare` from Python: data in memory, results as objects, errors that name arguments."""
 
 import json
+from pathlib import Path
 
 import pytest
 from datasets import Dataset
@@ -10,6 +11,7 @@ from tercet.comparison import compare
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, evaluate, train
+from tests.conftest import build_bert
 
 SETTINGS = RunSettings(max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
 
@@ -117,3 +119,58 @@ def test_a_file_without_a_header_is_trained_on(bert, sentences, labels, tmp_path
         train(path, tmp_path / "m", settings=SETTINGS, **columns)
     run = train(path, tmp_path / "m", settings=SETTINGS, header=False, **columns)
     assert run.record.settings["header"] is False
+
+
+@pytest.fixture
+def interrupted(bert, csv_file, tmp_path, monkeypatch):
+    """A function that continues a run which ended after its last checkpoint, before the model was written."""
+
+    def run(*, resume=True, model=None, data=csv_file, eval_fraction=0.5, **changes):
+        settings = {"batch_size": 4, "samples_per_label": 2, "max_steps": 3, "save_every": 1, **changes}
+        return train(
+            data, tmp_path / "m", model=str(model or bert), settings=RunSettings(**settings), resume=resume,
+            eval_fraction=eval_fraction, device="cpu", show_progress_bar=False,
+        )  # fmt: skip
+
+    with monkeypatch.context() as patch:
+        save = SentenceTransformer.save_pretrained
+
+        def killed(self, path, **options):
+            if Path(path).name == "m":
+                raise SystemExit("killed")
+            return save(self, path, **options)
+
+        patch.setattr(SentenceTransformer, "save_pretrained", killed)
+        with pytest.raises(SystemExit):
+            run(resume=False)
+    return run
+
+
+def test_a_run_that_has_reached_its_last_step_is_resumed_without_a_step(interrupted):
+    record = interrupted(save_every=2, keep=1, mini_batch_tokens=64).record
+    assert record.settings["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 1}, "seed was 0, now it is 1"),
+        ({"learning_rate": 0.5}, "learning_rate was 5e-05, now it is 0.5"),
+        ({"loss": "batch-all", "margin": 0.1}, "loss was batch-semi-hard, now it is batch-all"),
+        ({"distance": "cosine"}, "distance was"),
+        ({"max_steps": 6}, "max_steps was 3, now it is 6; the learning-rate schedule is fitted"),
+        ({"eval_fraction": 0.25}, "eval_fraction was 0.5, now it is 0.25"),
+    ],
+)
+def test_other_settings_do_not_resume_a_run(changes, words, interrupted):
+    with pytest.raises(DataError, match=words):
+        interrupted(**changes)
+
+
+def test_another_start_model_or_other_labels_do_not_resume_a_run(interrupted, csv_file, tmp_path):
+    with pytest.raises(DataError, match="a checkpoint of another run: the start model differs; pass the same"):
+        interrupted(model=build_bert(tmp_path / "other", seed=5))
+    other = tmp_path / "other.csv"
+    other.write_text(csv_file.read_text().replace(",sport", ",games"))
+    with pytest.raises(DataError, match="the training data differ .*; the evaluation data differ"):
+        interrupted(data=other)

@@ -17,8 +17,10 @@ DEFAULT_EVAL_FRACTION = 0.2
 T = TypeVar("T")
 
 
-def _setting(default: T, description: str) -> T:
-    value: T = field(default=default, metadata={"description": description})
+def _setting(default: T, description: str, *, free_on_resume: bool = False) -> T:
+    """Return a field. `free_on_resume` means that a run may be resumed with another value."""
+    metadata = {"description": description, "free_on_resume": free_on_resume}
+    value: T = field(default=default, metadata=metadata)
     return value
 
 
@@ -48,15 +50,19 @@ class RunSettings:
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
     bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
     mini_batch_tokens: int | None = _setting(
-        None, "Maximum number of tokens per forward pass, for batches that do not fit into memory."
+        None, "Maximum number of tokens per forward pass, for batches that do not fit into memory.", free_on_resume=True
     )
     cross_batch_memory: int = _setting(
         0, "Number of embeddings of past batches to mine as well; 0 mines the batch only."
     )
-    save_every: int | None = _setting(None, "Number of steps between checkpoints, instead of one checkpoint per epoch.")
-    keep: int = _setting(2, "Number of checkpoints to keep during the run.")
+    save_every: int | None = _setting(
+        None, "Number of steps between checkpoints, instead of one checkpoint per epoch.", free_on_resume=True
+    )
+    keep: int = _setting(2, "Number of checkpoints to keep during the run.", free_on_resume=True)
     eval_steps: int | None = _setting(
-        None, "Number of steps between evaluations, in addition to those before and after training."
+        None,
+        "Number of steps between evaluations, in addition to those before and after training.",
+        free_on_resume=True,
     )
 
     @property

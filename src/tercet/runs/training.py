@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.record import metrics_by_step
+from tercet.trainer.run_identity import data_identity, model_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def run_training(
         names: the names of the data in messages.
         held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
         warnings: for the record, the warnings of the reading of the data.
-        resume: continue from the last complete checkpoint, if there is one.
+        resume: continue from the newest whole checkpoint, if there is one.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of the measured rows before and after training, if they have labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
@@ -70,13 +71,15 @@ def run_training(
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
             except at a second Ctrl-C.
-        DataError: there is a checkpoint but `resume` is False, or a setting or the data are invalid.
+        DataError: there is a checkpoint but `resume` is False; `resume` is True but no checkpoint is whole, or the
+            settings, the data or the start model are not those of the run that wrote it; or a setting or the data are
+            invalid.
         ModelError: the model cannot be saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
     started, clock = utc_now(), time.monotonic()
     checkpoints = checkpoint_dir(output)
-    last = _find_checkpoint(checkpoints, output, resume=resume)
+    has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
     try:
         with collect_warnings() as warnings_of_plan:
@@ -85,6 +88,8 @@ def run_training(
                 evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop], during)
+        _set_identity(trainer, settings, eval_data, extra_settings or {})
+        last = trainer.find_checkpoint(has_checkpoint)
     except TercetError:
         _remove_if_empty(checkpoints)
         raise
@@ -178,8 +183,24 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
         training.data = {"Data": public, **training.data}
 
 
-def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path | None:
-    """Return the checkpoint to resume from, or None to start a new run.
+def _set_identity(
+    trainer: SentenceTransformerTrainer,
+    settings: RunSettings,
+    eval_data: Dataset | None,
+    extra_settings: Mapping[str, Any],
+) -> None:
+    """Give the trainer what its checkpoints store about the run, before the first step. See `trainer.run_identity`."""
+    free = {item.name for item in fields(RunSettings) if item.metadata.get("free_on_resume")}
+    trainer.run_settings = {name: value for name, value in asdict(settings).items() if name not in free}
+    if "eval_fraction" in extra_settings:
+        trainer.run_settings["eval_fraction"] = extra_settings["eval_fraction"]
+    if eval_data is not None:
+        trainer.run_data = {"eval": data_identity(eval_data)}
+    trainer.start_model = model_identity(trainer.model)
+
+
+def _check_checkpoints(checkpoints: Path, output: Path, *, resume: bool) -> bool:
+    """Return whether there is a checkpoint to resume from.
 
     Raises:
         DataError: `resume` is False but there is a checkpoint, or the parent folder cannot be created.
@@ -188,15 +209,15 @@ def _find_checkpoint(checkpoints: Path, output: Path, *, resume: bool) -> Path |
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write to {output}: {error.strerror}") from error
-    last = latest_checkpoint(checkpoints)
-    if resume and last is None:
+    found = sorted(path.name for path in checkpoints.glob("checkpoint-*"))
+    if resume and not found:
         logger.info(f"{checkpoints} has no complete checkpoint yet, so the run starts at the first step")
-    if not resume and last is not None:
+    if not resume and found:
         raise DataError(
-            f"{checkpoints} has {last.name} of an earlier run; pass resume=True to continue that run, or remove the "
+            f"{checkpoints} has {found[-1]} of an earlier run; pass resume=True to continue that run, or remove the "
             "folder to start a new one"
         )
-    return last
+    return bool(found)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -28,6 +28,7 @@ def write_checkpoint(
     write: Callable[[Path], None],
     memory: CrossBatchMemory | None,
     limit: int | None,
+    seal: Callable[[Path], None],
 ) -> None:
     """Write `output_dir`/checkpoint-STEP, then remove the oldest checkpoints beyond `limit`.
 
@@ -39,6 +40,7 @@ def write_checkpoint(
         write: a function that writes the folder `checkpoint-STEP` into a given folder.
         memory: the cross-batch memory, which is saved in the checkpoint; None if the run has none.
         limit: the number of checkpoints to keep; None or 0 keeps all. The newest and the best are always kept.
+        seal: a function that gets the complete folder before it is moved to its final path.
 
     Raises:
         DataError: the checkpoint cannot be written (checkpoints of earlier steps are then unchanged), or an old one
@@ -57,6 +59,7 @@ def write_checkpoint(
         wait_for_all()
         _correct_best_path(state, unfinished, output_dir)
         if is_first_process():
+            seal(unfinished / name)
             if (output_dir / name).exists():
                 remove_directory(output_dir / name)
             (unfinished / name).rename(output_dir / name)
@@ -81,25 +84,9 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
-    """Load the cross-batch memory of a checkpoint into `memory`.
-
-    Raises:
-        DataError: only one of the checkpoint and the run has a cross-batch memory, or the two sizes differ.
-    """
-    path = checkpoint / _MEMORY
-    remedy = "set cross_batch_memory to the value of the run that wrote the checkpoint"
-    if memory is None:
-        if path.exists():
-            raise DataError(f"{checkpoint} has a cross-batch memory, but this run has none; {remedy}")
-        return
-    if not path.exists():
-        raise DataError(f"{checkpoint} has no cross-batch memory, but this run has one; set cross_batch_memory=0")
-    try:
-        load_model(memory, path)
-    except RuntimeError as error:
-        raise DataError(
-            f"the cross-batch memory in {path} does not have the size cross_batch_memory={len(memory.labels)}; {remedy}"
-        ) from error
+    """Load the cross-batch memory of a checkpoint into `memory`. Do nothing if the run has none."""
+    if memory is not None:
+        load_model(memory, checkpoint / _MEMORY)
 
 
 def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:

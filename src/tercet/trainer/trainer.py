@@ -7,7 +7,8 @@ checkpoint.
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
+from tercet._distributed import is_first_process
 from tercet._gather import gather_rows
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -39,6 +41,8 @@ from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.record import data_facts, training_record
+from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
+from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +130,11 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self.loss.collect_stats = True  # type: ignore[assignment]
         self._start_monitoring(resumed=False)
         self._best_was_loaded = False
+        # A run of `tercet.runs` sets these, for the identity in the checkpoints.
+        self.run_settings: dict[str, Any] = {}
+        self.run_data: dict[str, dict[str, Any]] = {}
+        self.start_model: dict[str, Any] = {}
+        self._data_identity: dict[str, dict[str, Any]] | None = None
         self._chunks = self._chunks_with_gradient = 0
         self._unfinished_checkpoint: str | None = None
         self.cross_batch_memory = self._new_cross_batch_memory()
@@ -144,8 +153,14 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         dimension = self.model.get_sentence_embedding_dimension()
         return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model.
+
+        Args:
+            resume_from_checkpoint: the checkpoint to resume from. True takes the newest whole one in `output_dir`. By
+                default the training argument of the same name.
+            args: further arguments of `transformers.Trainer.train`.
+            kwargs: further arguments of `transformers.Trainer.train`, by name.
 
         Raises:
             DataError: there is no `train_dataset`, no weight is trained, a weight becomes NaN or infinite, a checkpoint
@@ -155,13 +170,68 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             raise DataError("the trainer has no data to train on; pass train_dataset")
         check_trainable(self.model)
         self._parameters_checked = False
-        self._start_monitoring(resumed=bool(args[0] if args else kwargs.get("resume_from_checkpoint")))
-        result = super().train(*args, **kwargs)
+        checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
+        self._start_monitoring(resumed=checkpoint is not None)
+        result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
         if self.state.global_step == self.state.max_steps:
             self._monitor.finish()
         self._update_model_record()
         return result._replace(training_loss=math.nan) if self._ran_no_step() else result
+
+    def find_checkpoint(self, resume_from_checkpoint: str | Path | bool | None) -> Path | None:
+        """Return the checkpoint to resume from, after checking that it is whole and belongs to this run.
+
+        Args:
+            resume_from_checkpoint: the path of a checkpoint. True takes the newest whole one in `output_dir`, and warns
+                of newer ones that are incomplete or damaged. None or False starts a new run.
+
+        Raises:
+            DataError: there is no whole checkpoint; or settings, data or the loss of its run differ.
+        """
+        if not resume_from_checkpoint:
+            return None
+        folder = Path(str(self.args.output_dir))
+        if resume_from_checkpoint is True:
+            checkpoint, skipped = newest_whole(folder)
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped.items())
+            if checkpoint is None:
+                raise DataError(
+                    f"cannot resume: {folder} has no whole checkpoint"
+                    + (f" ({reasons})" if reasons else "")
+                    + f"; remove {folder} to start a new run"
+                )
+            if skipped and is_first_process():
+                logger.warning(f"resuming from {checkpoint}, because newer checkpoints are not whole ({reasons})")
+        else:
+            checkpoint = Path(resume_from_checkpoint)
+            check_whole(checkpoint)
+        written, now = read_identity(checkpoint), self._identity()
+        check_same_run(checkpoint, written, now)
+        if written.get("processes") != now.processes and is_first_process():
+            logger.warning(
+                f"{checkpoint} was written by {written.get('processes')} processes, now there are {now.processes}: "
+                "dropout draws other random numbers than in an uninterrupted run"
+            )
+        return checkpoint
+
+    def _identity(self) -> RunIdentity:
+        """Return the identity of the run. Digests of the data are computed once."""
+        if self._data_identity is None:
+            names = self.label_names_of_training
+            parts: dict[str, Any] = {"train": self.train_dataset, "eval": self.eval_dataset}
+            self._data_identity = {
+                name: data_identity(part, names)
+                for name, part in parts.items()
+                if part is not None and not isinstance(part, dict) and len(part)
+            }
+        return RunIdentity(
+            arguments=arguments_of(self.args, self.loss),
+            settings=self.run_settings,
+            data={**self._data_identity, **self.run_data},
+            model=self.start_model,
+            processes=self.args.world_size,
+        )
 
     def _check_finite(self) -> None:
         last = latest_checkpoint(Path(self.args.output_dir or ""))
@@ -375,19 +445,42 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 self._unfinished_checkpoint = None
 
         folder = Path(self._get_output_dir(trial))
-        write_checkpoint(folder, self.state, write, self.cross_batch_memory, self.args.save_total_limit)
+        identity = self._identity()
+        write_checkpoint(
+            folder, self.state, write, self.cross_batch_memory, self.args.save_total_limit,
+            seal=lambda unfinished: seal_checkpoint(unfinished, identity),
+        )  # fmt: skip
 
     def _get_output_dir(self, trial: Any) -> str:
         return self._unfinished_checkpoint or super()._get_output_dir(trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self._load_weights(resume_from_checkpoint, model)
-        load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
+        with _naming(resume_from_checkpoint, "the cross-batch memory"):
+            load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
         load_loss(self.loss, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _naming(checkpoint, "the optimizer and the schedule"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _naming(checkpoint, "the state of the random number generators"):
+            super()._load_rng_state(checkpoint)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with _naming(checkpoint, "the gradient scaler"):
+            super()._load_scaler(checkpoint)
 
     def _load_weights(self, folder: str, model: Any = None) -> None:
         saved = SentenceTransformer(folder, device="cpu", trust_remote_code=self.model.trust_remote_code)
-        (model or self.model).load_state_dict(saved.state_dict())
+        try:
+            (model or self.model).load_state_dict(saved.state_dict())
+        except RuntimeError as error:
+            raise DataError(
+                f"{folder} holds another model: {' '.join(str(error).split())[:300]}; pass the model of the run that "
+                "wrote the checkpoint"
+            ) from None
 
     def _load_best_model(self) -> None:
         logger.info(
@@ -397,3 +490,13 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._load_weights(str(self.state.best_model_checkpoint))
         load_loss(self.loss, Path(str(self.state.best_model_checkpoint)))
         self._best_was_loaded = True
+
+
+@contextmanager
+def _naming(checkpoint: str | None, what: str) -> Iterator[None]:
+    """Name the checkpoint in errors of the `with` block, which loads `what` from it."""
+    try:
+        yield
+    except Exception as error:  # torch raises many types for a file that does not fit
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DataError(f"cannot load {what} from {checkpoint}: {reason}; resume from another checkpoint") from error

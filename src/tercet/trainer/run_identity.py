@@ -1,0 +1,125 @@
+"""The identity of a run, which its checkpoints store: a run is resumed only with the same settings, data and model.
+
+Values that do not decide the result, such as intervals of checkpoints and logs, are not part of it; see
+`tercet.trainer.argument_rules`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tercet.errors import DataError
+from tercet.trainer.argument_rules import RESULT
+
+# The weights are compared at this number of positions per tensor. Training changes all of them.
+_SAMPLED_VALUES = 4096
+_NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIdentity:
+    """What decides the result of a run.
+
+    Attributes:
+        arguments: the training arguments and the loss.
+        settings: the settings of a run of `tercet.runs`, which are then compared instead of `arguments`.
+        data: for the training and the evaluation data, the number of rows and a digest of the rows in their order.
+        model: a digest of the start weights; empty if it is not compared.
+        processes: the number of processes, which is not compared.
+    """
+
+    arguments: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the identity as JSON values."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return content
+
+
+def check_same_run(checkpoint: Path, written: Mapping[str, Any], now: RunIdentity) -> None:
+    """Check that the checkpoint is one of this run.
+
+    Args:
+        checkpoint: the path of the checkpoint.
+        written: the identity that the checkpoint stores.
+        now: the identity of the run that is to be resumed.
+
+    Raises:
+        DataError: settings, data or the start model differ; the message lists them.
+    """
+    found = list(_differences(written, now.to_dict()))
+    if not found:
+        return
+    names = {name for name, _ in found}
+    extended = "; the learning-rate schedule is fitted to the number of steps, so a run cannot be extended"
+    raise DataError(
+        f"{checkpoint} is a checkpoint of another run: {'; '.join(text for _, text in found)}"
+        f"{extended if names & _NUMBERS_OF_STEPS else ''}; pass the same arguments, data and model to resume that run, "
+        f"or remove the checkpoints in {checkpoint.parent} to start a new one"
+    )
+
+
+def _differences(written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name and a description of each difference."""
+    part = "settings" if written.get("settings") and now["settings"] else "arguments"
+    old, new = written.get(part) or {}, now[part]
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name):
+            yield name, f"{name} was {_shortened(old.get(name))}, now it is {_shortened(new.get(name))}"
+    for name, title in (("train", "training data"), ("eval", "evaluation data")):
+        was, is_now = (content["data"].get(name) for content in ({"data": {}, **written}, now))
+        if was is None or is_now is None or was["sha256"] == is_now["sha256"]:
+            continue
+        rows = (
+            f"{was['rows']} rows then, {is_now['rows']} now"
+            if was["rows"] != is_now["rows"]
+            else "texts, labels or the order of the rows"
+        )
+        yield name, f"the {title} differ ({rows})"
+    if written.get("model") and now["model"] and written["model"] != now["model"]:
+        yield "model", "the start model differs"
+
+
+def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
+    """Return the training arguments that decide the result, and the loss with its settings."""
+    arguments = {name: getattr(value := getattr(args, name), "value", value) for name in sorted(RESULT)}
+    # The number of processes may change if the batch of all of them together does not.
+    arguments["per_device_train_batch_size"] *= args.world_size
+    described = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
+    return {**arguments, "loss": type(loss).__name__, **described}
+
+
+def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
+    """Return the number of rows, and a SHA-256 digest of the texts and labels in their order."""
+    digest = hashlib.sha256(json.dumps(label_names).encode())
+    columns = dataset.with_format(None)[:]
+    for row in zip(*(columns[name] for name in sorted(columns)), strict=True):
+        digest.update(json.dumps(row).encode())
+    return {"rows": len(dataset), "sha256": digest.hexdigest()}
+
+
+@torch.no_grad()
+def model_identity(model: nn.Module) -> dict[str, Any]:
+    """Return a SHA-256 digest of the names, shapes and a sample of the values of all weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        flat = value.detach().flatten()
+        sample = flat[:: max(1, len(flat) // _SAMPLED_VALUES)]
+        digest.update(sample.cpu().double().numpy().tobytes())
+    return {"sha256": digest.hexdigest()}
+
+
+def _shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
