@@ -108,8 +108,13 @@ def test_the_labels_are_not_judged_while_the_embeddings_collapse():
 def test_a_short_run_is_checked_when_it_ends():
     assert _warnings([_batch(active=0)] * MIN_BATCHES) == []
     ((kind, _),) = _warnings([_batch(active=0)] * MIN_BATCHES, finish=True)
-    assert kind == INACTIVE_TRIPLETS
-    assert _warnings([_batch(active=0)] * (MIN_BATCHES - 1), finish=True) == []
+    assert kind == WarningKind.NOTHING_LEARNED
+    ((kind, message),) = _warnings([_batch(active=0)], finish=True)
+    assert kind == WarningKind.NOTHING_LEARNED
+    assert "not one triplet of the 1 batches of the run had a loss above 0" in message
+    active = [_batch(), *[_batch(active=0)] * MIN_BATCHES]
+    assert _warnings(active, finish=True) == []
+    assert [kind for kind, _ in _warnings([*active, *[_batch(active=0)] * WINDOW], finish=True)] == [INACTIVE_TRIPLETS]
 
 
 def test_a_resumed_run_does_not_judge_the_labels():

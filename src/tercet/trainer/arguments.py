@@ -32,8 +32,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     By default a run has 3 epochs (`num_train_epochs`), batches of 8 rows per process (`per_device_train_batch_size`),
     drawn at random (`batch_sampler`), and a learning rate of 5e-5 that decays linearly. It writes checkpoints to the
-    folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. The defaults of `tercet train` are
-    different, see `tercet.runs.RunSettings`.
+    folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. It logs the loss 20 times, at least
+    every 500 steps, unless `logging_steps` is given. The defaults of `tercet train` are different, see
+    `tercet.runs.RunSettings`.
 
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
@@ -63,6 +64,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     """
 
     output_dir: str | None = "tmp_trainer"
+    # None is replaced in `__post_init__`, because `transformers` needs a number.
+    logging_steps: float | None = None  # type: ignore[assignment]
     batch_sampler: BatchSampler | str = field(
         default=BatchSampler.BATCH_SAMPLER, metadata={"help": "The way to draw batches."}
     )
@@ -85,6 +88,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.
+        self.logs_by_length = self.logging_steps is None
+        if self.logging_steps is None:
+            self.logging_steps = 500.0
         super().__post_init__()
         if self.world_size != launched:
             raise DataError(

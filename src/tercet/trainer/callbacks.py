@@ -112,6 +112,13 @@ class UseCurrentIntervals(TrainerCallback):
         state.compute_steps(args, state.max_steps)
 
 
+class LogByLength(TrainerCallback):
+    """A callback that logs about 20 times in a run, at least every 500 steps, so that a short run shows its loss."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.logging_steps = max(1, min(500, state.max_steps // 20))
+
+
 class StopOnInterrupt(TrainerCallback):
     """A callback that stops training at Ctrl-C, after the current step and a checkpoint.
 

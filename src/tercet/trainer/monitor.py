@@ -94,6 +94,8 @@ class TrainingMonitor:
         self._negative_distances: deque[float] = deque(maxlen=WINDOW)
         self._first_negative_distance = math.nan
         self._emitted: set[WarningKind] = set()
+        self._num_batches = 0
+        self._run = LossStats.empty()
         self._labels_checked = resumed
 
     @classmethod
@@ -111,6 +113,8 @@ class TrainingMonitor:
             norm: the mean norm of the embeddings of the batch.
         """
         self._batches.append(stats)
+        self._num_batches += 1
+        self._run = _combine([self._run, stats])
         if stats.anchors:
             distance = stats.mean_negative_distance
             if self._scales_with_norm and norm:
@@ -124,10 +128,49 @@ class TrainingMonitor:
         if len(self._batches) == WINDOW:
             self._check_window()
 
-    def finish(self) -> None:
-        """Run the end-of-window checks if the run ended with at least `MIN_BATCHES` but fewer than `WINDOW` batches."""
-        if MIN_BATCHES <= len(self._batches) < WINDOW:
+    def finish(self, *, is_complete: bool = True, unchanged: bool = False, device: torch.device | None = None) -> None:
+        """Check the run as a whole.
+
+        A complete run with at least `MIN_BATCHES` but fewer than `WINDOW` batches is checked as a window. Any run is
+        checked for active triplets and changed weights.
+
+        Args:
+            is_complete: whether the run has ended after its last step.
+            unchanged: whether the weights are those before the run, bit by bit.
+            device: the device of the all-reduce in distributed training.
+        """
+        sums = torch.tensor([*self._run.sums(), self._num_batches], dtype=torch.float64)
+        if world_size() > 1:
+            sums = all_reduce_sum(sums.to(device))
+        *of_run, num_batches = sums.tolist()
+        problem = self._why_nothing_was_learned(LossStats.from_sums(of_run), round(num_batches))
+        if unchanged:
+            cause = problem or (
+                "although triplets were active. Use a higher learning rate or more steps (the first steps of a warm-up "
+                "have a learning rate near 0)"
+            )
+            problem = f"no weight has changed since the start of the run{': ' if problem else ', '}{cause}"
+        if problem:
+            self._emitted.add(WarningKind.INACTIVE_TRIPLETS)  # It would say the same.
+            self._warn_once(WarningKind.NOTHING_LEARNED, f"the model has learned nothing: {problem}")
+        if is_complete and MIN_BATCHES <= len(self._batches) < WINDOW:
             self._check_window()
+
+    def _why_nothing_was_learned(self, stats: LossStats, num_batches: int) -> str | None:
+        """Return why no batch of the run had a gradient, and what to do; None if one had."""
+        if not num_batches or not self._has_margin or stats.active_triplets:
+            return None
+        if not stats.valid_triplets:
+            return (
+                f"none of the {num_batches} batches of the run held a triplet. Use batch_sampler='group_by_label' or a "
+                "larger batch"
+            )
+        return (
+            f"not one triplet of the {num_batches} batches of the run had a loss above 0 (mean distance to positives "
+            f"{stats.mean_positive_distance:.3g}, to negatives {stats.mean_negative_distance:.3g}). Use a larger margin"
+            f"{', the cosine distance' if self._scales_with_norm else ''}, a larger batch, or a loss that mines harder "
+            "triplets (batch-hard)"
+        )
 
     def _check_window(self) -> None:
         batches = [stats for stats in self._batches if stats.anchors]

@@ -26,6 +26,7 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
+from tercet.trainer.callbacks import LogByLength
 from tercet.trainer.checkpoints import latest_checkpoint, load_memory, write_checkpoint
 from tercet.trainer.checks import (
     check_cross_batch_memory,
@@ -42,6 +43,7 @@ from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load
 from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
+from tercet.trainer.weights import fingerprint
 from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -126,6 +128,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         )
         self.loss.to(self.args.device)
         self.add_callback(ClearLossGradients(self))
+        if getattr(self.args, "logs_by_length", False):
+            self.add_callback(LogByLength())
         check_loss_parameters(self.loss, optimizers[0])
         self.loss.collect_stats = True  # type: ignore[assignment]
         self._start_monitoring(resumed=False)
@@ -172,10 +176,15 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._parameters_checked = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
+        weights = fingerprint(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
-        if self.state.global_step == self.state.max_steps:
-            self._monitor.finish()
+        if not self._ran_no_step():
+            self._monitor.finish(
+                is_complete=self.state.global_step == self.state.max_steps,
+                unchanged=bool(weights) and fingerprint(self.model) == weights,
+                device=self.args.device,
+            )
         self._update_model_record()
         return result._replace(training_loss=math.nan) if self._ran_no_step() else result
 

@@ -1,0 +1,131 @@
+"""Runs that cannot learn say so at their first batch and at their end, and the script of the README learns."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+
+from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
+from tercet._events import WarningKind, collect_warnings
+from tercet.trainer import SentenceTransformerTrainingArguments
+from tercet.trainer.weights import fingerprint
+from tests.conftest import build_mpnet
+from tests.trainer.helpers import turn_off_dropout
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def wide_mpnet(tmp_path_factory) -> Path:
+    """An MPNet without normalization, whose embeddings are about 2 to 6 apart, as those of mpnet-base are."""
+    folder = build_mpnet(tmp_path_factory.mktemp("wide"))
+    model = SentenceTransformer(folder, device="cpu")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "LayerNorm.weight" in name:
+                parameter *= 1.5
+            elif "word_embeddings" in name:
+                parameter *= 20
+    model.transformer.auto_model.save_pretrained(folder)
+    return folder
+
+
+def readme_script(model: Path, folder: Path) -> str:
+    (source,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert '"microsoft/mpnet-base"' in source
+    source = source.replace('"microsoft/mpnet-base"', repr(str(model)))
+    return source.replace("model=model, train", f"model=model, args=arguments({str(folder)!r}), train")
+
+
+def arguments(folder: str) -> SentenceTransformerTrainingArguments:
+    """The default arguments, but for the folder and the network."""
+    return SentenceTransformerTrainingArguments(folder, report_to="none", use_cpu=True, seed=0)
+
+
+def run(source: str) -> tuple[dict, list]:
+    names = {"arguments": arguments}
+    with collect_warnings() as collected:
+        exec(source, names)
+    return names, collected
+
+
+def weights_before(model: Path) -> list[float]:
+    return fingerprint(SentenceTransformer(model, device="cpu"))
+
+
+def test_the_script_of_the_readme_learns(wide_mpnet, tmp_path):
+    names, collected = run(readme_script(wide_mpnet, tmp_path))
+    assert collected == []
+    logged = [entry["loss"] for entry in names["trainer"].state.log_history if "loss" in entry]
+    assert len(logged) == names["trainer"].state.global_step == 3  # a short run logs each step
+    assert min(logged) > 0
+    assert fingerprint(names["model"]) != weights_before(wide_mpnet)
+
+
+def test_a_margin_far_below_the_distances_is_reported_at_the_start_and_at_the_end(wide_mpnet, tmp_path):
+    model = SentenceTransformer(wide_mpnet, device="cpu")
+    turn_off_dropout(model)
+    rows = {"sentence": ["the team won the game", "the bank cut the rate"] * 2, "label": [0, 1, 0, 1]}
+    loss = losses.BatchSemiHardTripletLoss(model, margin=0.3)
+    with collect_warnings() as collected:
+        SentenceTransformerTrainer(model, arguments(str(tmp_path)), Dataset.from_dict(rows), loss=loss).train()
+    assert [warning.kind for warning in collected] == [WarningKind.SMALL_MARGIN, WarningKind.NOTHING_LEARNED]
+    first, last = (warning.message for warning in collected)
+    assert re.search(r"margin 0.3 is far below the euclidean distances .* a margin near [\d.]+\.$", first)
+    assert "distance_metric='cosine'" in first
+    assert last.startswith(
+        "the model has learned nothing: no weight has changed since the start of the run: not one triplet of the 3 "
+        "batches of the run had a loss above 0"
+    )
+    assert fingerprint(model) == weights_before(wide_mpnet)
+
+
+def train(bert, tmp_path, rows: dict, **changes) -> list[str]:
+    model = SentenceTransformer(bert, device="cpu")
+    for parameter in model.parameters():
+        parameter.data[parameter == 0] = 0.01  # the smallest step changes a weight of 0
+    options = {"max_steps": 2, "report_to": "none", "use_cpu": True, "save_strategy": "no", **changes}
+    loss = losses.BatchHardSoftMarginTripletLoss(model)
+    data = Dataset.from_dict(rows)
+    arguments = SentenceTransformerTrainingArguments(str(tmp_path), **options)
+    with collect_warnings() as collected:
+        SentenceTransformerTrainer(model, arguments, data, loss=loss).train()
+    return [warning.message for warning in collected if warning.kind == WarningKind.NOTHING_LEARNED]
+
+
+def test_a_learning_rate_that_changes_no_weight_is_reported(bert, tmp_path, sentences, labels):
+    rows = {"sentence": sentences, "label": labels}
+    (message,) = train(bert, tmp_path, rows, learning_rate=1e-30)
+    assert "no weight has changed since the start of the run, although triplets were active" in message
+    (message,) = train(bert, tmp_path, rows, max_steps=1, warmup_steps=1)
+    assert "Use a higher learning rate or more steps (the first steps of a warm-up" in message
+    assert train(bert, tmp_path, rows) == []
+
+
+def test_the_fingerprint_sees_a_single_bit(bert):
+    model = SentenceTransformer(bert, device="cpu")
+    before = fingerprint(model)
+    assert fingerprint(model) == before
+    weight = next(parameter for parameter in model.parameters() if parameter.dim() == 2)
+    with torch.no_grad():
+        weight[1, 0] = torch.nextafter(weight[1, 0], torch.tensor(10.0))
+    assert fingerprint(model) != before
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    assert fingerprint(model) == []
+
+
+def test_logging_steps_of_the_user_are_kept(bert, tmp_path, labelled):
+    for given, logged in (({}, 1), ({"logging_steps": 2}, 2), ({"logging_steps": 0.5}, 2)):
+        model = SentenceTransformer(bert, device="cpu")
+        options = {"max_steps": 4, "report_to": "none", "use_cpu": True, "save_strategy": "no", **given}
+        trainer = SentenceTransformerTrainer(
+            model,
+            SentenceTransformerTrainingArguments(str(tmp_path), **options),
+            labelled,
+            loss=losses.BatchHardSoftMarginTripletLoss(model),
+        )
+        trainer.train()
+        assert trainer.state.logging_steps == logged
