@@ -3,6 +3,7 @@
 import pytest
 
 from tercet.data import columns
+from tercet.data.columns import find_labelled_columns, find_triplet_columns
 from tercet.errors import DataError
 
 
@@ -80,3 +81,46 @@ def test_columns_of_triplets_in_a_file_need_their_names():
     assert find(["id", "negative", "anchor", "positive"], "d") == ("anchor", "positive", "negative")
     with pytest.raises(DataError, match="missing: 'positive', 'negative'; the columns are 'anchor', 'b', 'c'"):
         find(["anchor", "b", "c"], "d")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["negative", "query", "positive"], ["query", "positive", "negative"]),
+        (["positive", "anchor", "neg"], ["anchor", "positive", "neg"]),
+        (["hard_negative", "Question", "posText"], ["Question", "posText", "hard_negative"]),
+        (["sentence3", "sentence1", "sentence2"], ["sentence1", "sentence2", "sentence3"]),
+        (["sentence_1", "sentence_2", "sentence_3"], ["sentence_1", "sentence_2", "sentence_3"]),
+        (["a", "b", "c"], ["a", "b", "c"]),
+        (["query", "answer", "negative"], ["query", "answer", "negative"]),
+        (["text", "paraphrase", "contradiction"], ["text", "paraphrase", "contradiction"]),
+    ],
+)
+def test_names_of_triplet_columns_decide_where_they_state_a_role(columns, expected):
+    assert list(find_triplet_columns(columns, "data", dict.fromkeys(columns, "text"))) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            ["positive", "a", "b"],
+            "column 'positive' is number 1 of .*, the place of the anchor, but its name is",
+        ),
+        (["a", "negative", "b"], "column 'negative' is number 2 of .*, the place of the positive"),
+        (["query", "question", "negative"], "column 'question' is number 2"),
+        (
+            ["answer", "query", "negative"],
+            "column 'query' is number 2 .*; rename the columns to 'anchor', 'pos",
+        ),
+    ],
+)
+def test_a_name_that_contradicts_its_position_raises_an_error(columns, message):
+    with pytest.raises(DataError, match=message):
+        find_triplet_columns(columns, "data", dict.fromkeys(columns, "text"))
+
+
+@pytest.mark.parametrize("kinds", [{"category": "text", "text": "integer"}, {"intent": "text", "category": "class"}])
+def test_text_and_label_that_may_be_swapped_raise_an_error(kinds):
+    with pytest.raises(DataError, match="which of the columns .* is the text, and which is the label"):
+        find_labelled_columns(list(kinds), "data", kinds=kinds)

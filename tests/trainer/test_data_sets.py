@@ -93,3 +93,21 @@ def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
     assert sorted(text for text in tokenized if text in set(labelled["text"])) == sorted(
         [*labelled["text"], *labelled["text"][:8]]
     )
+
+
+def test_a_transform_that_would_not_be_applied_raises_an_error(bert, labelled, tmp_path):
+    transformed = labelled.with_transform(lambda rows: {**rows, "text": ["zebra"] * len(rows["text"])})
+    with pytest.raises(DataError, match=r"train_dataset has a transform .*; apply it with dataset.map"):
+        make_trainer(bert, tmp_path, transformed)
+    assert make_trainer(bert, tmp_path, labelled.with_format("torch")).train_dataset.num_rows == 16
+
+
+def test_triplet_columns_are_found_by_name_in_any_order(bert, sentences, tmp_path):
+    data = Dataset.from_dict({"negative": sentences[8:12], "query": sentences[:4], "positive": sentences[4:8]})
+    changes = {"batch_sampler": "batch_sampler"}
+    trainer = make_trainer(bert, tmp_path, data, losses.TripletLoss, changes=changes)
+    row = {"anchor": sentences[0], "positive": sentences[4], "negative": sentences[8]}
+    assert trainer.train_dataset[0] == row
+    with pytest.raises(DataError, match="column 'positive' is number 1"):
+        make_trainer(bert, tmp_path, data.rename_columns({"positive": "a", "negative": "positive"}), losses.TripletLoss,
+                     changes=changes)  # fmt: skip

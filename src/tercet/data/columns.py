@@ -5,6 +5,7 @@ In a table that `reading.py` returns, columns are found by their usual names, an
 possible if the types are unambiguous. The trainer uses every column, so an additional column is an error.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal
@@ -22,6 +23,13 @@ _USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("text", "sentence", "utterance", "query", "question", "message", "title", "content", "sentences", "texts"),
     ),
     "label": (("label", "labels"), ("intent", "category", "class", "target", "topic", "tag")),
+}
+
+# Words in the names of triplet columns. Words such as "text" and "answer" may stand for several roles.
+_TRIPLET_WORDS = {
+    "negative": {"negative", "negatives", "neg", "contradiction", "sentence3"},
+    "positive": {"positive", "positives", "pos", "entailment", "sentence2"},
+    "anchor": {"anchor", "anchors", "query", "queries", "question", "premise", "sentence1"},
 }
 
 
@@ -72,6 +80,7 @@ def find_labelled_columns(
     texts = [text_column] if text_column else _text_candidates(columns, kinds, labels)
     if kinds is not None:
         if len(columns) == 2 and len(texts) == 1 and len(labels) == 1:
+            _check_not_swapped(texts[0], labels[0], columns, source)
             return texts[0], labels[0]
         raise DataError(
             "this loss needs one column of text and one of labels (named 'label', or with integers), and no other "
@@ -96,11 +105,12 @@ def find_triplet_columns(
         columns: the names of all columns.
         source: the file or data set of the columns, for messages.
         kinds: the type of each column of the trainer's `Dataset`, which must have exactly three columns of text. If
-            they are not named `anchor`, `positive` and `negative`, they must be in this order. None for any other
-            table, which must have columns with these names, and may have additional columns.
+            all three have a usual name of a role, such as `query`, `pos` and `hard_negative`, the names decide. Else
+            they must be in this order. None for any other table, which must have columns with the names `anchor`,
+            `positive` and `negative`, and may have additional columns.
 
     Raises:
-        DataError: the table does not have such columns.
+        DataError: the table does not have such columns, or a usual name contradicts the position of its column.
     """
     columns = list(columns)
     missing = [name for name in TRIPLET_COLUMNS if name not in columns]
@@ -112,11 +122,47 @@ def find_triplet_columns(
             )
         return TRIPLET_COLUMNS
     if len(columns) == 3 and all(kinds[name] == "text" for name in columns):
-        return (columns[0], columns[1], columns[2]) if missing else TRIPLET_COLUMNS
+        return _triplet_order(columns, source)
     raise DataError(
         "TripletLoss needs three columns of text (anchor, positive and negative) and no other column; "
         f"{source} has {_with_kinds(columns, kinds)}; select them with dataset.select_columns"
     )
+
+
+def _triplet_order(columns: list[str], source: str) -> tuple[str, str, str]:
+    """Return the three columns in the order anchor, positive, negative, by their names or else by their order."""
+    roles = [_triplet_role(name) for name in columns]
+    by_role = dict(zip(roles, columns, strict=True))
+    if set(roles) == set(TRIPLET_COLUMNS):
+        return by_role["anchor"], by_role["positive"], by_role["negative"]
+    for position, (name, role) in enumerate(zip(columns, roles, strict=True)):
+        if role is not None and role != TRIPLET_COLUMNS[position]:
+            raise DataError(
+                f"{source}: column {name!r} is number {position + 1} of {listed(columns)}, the place of the "
+                f"{TRIPLET_COLUMNS[position]}, but its name is that of the {role}; rename the columns to "
+                f"{listed(TRIPLET_COLUMNS)}"
+            )
+    return columns[0], columns[1], columns[2]
+
+
+def _triplet_role(name: str) -> str | None:
+    """Return the role that the name of a column states, such as anchor for "query_text"; None if it states none."""
+    words = set(re.findall(r"[a-z]+|[0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    words |= {f"{word}{number}" for word in words for number in words if number.isdecimal()}
+    # "query_positive" is a positive, so the anchor's words are the last ones.
+    return next((role for role, known in _TRIPLET_WORDS.items() if words & known), None)
+
+
+def _check_not_swapped(text: str, label: str, columns: Sequence[str], source: str) -> None:
+    """Raise `DataError` if the name of the text column is that of labels, or the label column's that of texts."""
+    explicit, usual = _USUAL_NAMES["label"]
+    text_name, label_name = text.strip().lower(), label.strip().lower()
+    if text_name in explicit + usual and label_name in usual + _USUAL_NAMES["text"][0]:
+        raise DataError(
+            f"{source}: which of the columns {listed(columns)} is the text, and which is the label? By their types, "
+            f"{text!r} would be the text and {label!r} the label, against their names; rename them to 'text' and "
+            "'label'"
+        )
 
 
 def is_usual_name(name: str) -> bool:

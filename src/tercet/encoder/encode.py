@@ -69,7 +69,7 @@ def embed(
     device = model.device
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
     model.transformer.check_prompt(prompt)
-    prompt_length = _prompt_length(model, prompt) if prompt else 0
+    num_prompt_tokens = prompt_length(model, prompt) if prompt else 0
     embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for start in range(0, len(texts), _WINDOW):
@@ -77,7 +77,7 @@ def embed(
             for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
                 features = pack([ids[row] for row in rows])
                 features["input_ids"] = features["input_ids"].to(device)
-                output = model({**features, "prompt_length": prompt_length})["sentence_embedding"]
+                output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
                 embeddings[[start + row for row in rows]] = output.to(embeddings.dtype)
                 bar.update(len(rows))
     return embeddings
@@ -133,7 +133,7 @@ def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> 
     return prompt
 
 
-def _prompt_length(model: Any, prompt: str) -> int:
+def prompt_length(model: Any, prompt: str) -> int:
     """Return the number of tokens of a prompt, including leading special tokens but not a final special token."""
     ids = model.tokenize([prompt])["input_ids"][0].tolist()
     return len(ids) - (ids[-1] in model.tokenizer.all_special_ids)

@@ -73,7 +73,8 @@ def train(
             the most frequent form, `"keep"` keeps them apart. None raises an error.
         drop_missing: leave out rows without a text or a label, instead of raising an error.
         device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
-            to a GPU if there is one. Like the next two, not used if `model` is a `SentenceTransformer`.
+            to the first GPU if there is one, unless `device` is "cpu". Like the next two, not used if `model` is a
+            `SentenceTransformer`.
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
         resume: continue an interrupted run from its last complete checkpoint. Without one, start at the first step.

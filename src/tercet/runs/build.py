@@ -98,6 +98,7 @@ def build_trainer(
         evaluator: computes the metrics of each evaluation during training; None if there are no such evaluations.
         changes: more training arguments by name; they override the arguments from `settings`.
     """
+    changes = {"use_cpu": _stays_on_cpu(model, settings), **changes}
     steps = settings.max_steps
     if steps < 0:
         steps = math.ceil(settings.epochs * math.ceil(len(train_data) / settings.batch_size))
@@ -113,3 +114,22 @@ def build_trainer(
     )
     trainer.pop_callback(default_progress_callback(trainer))
     return trainer
+
+
+def _stays_on_cpu(model: SentenceTransformer, settings: RunSettings) -> bool:
+    """Return whether to train on the CPU: the model was put there, although there is a CUDA GPU.
+
+    Raises:
+        DataError: the model is on another GPU than the one that a single process trains on, or `bf16` is set.
+    """
+    if not torch.cuda.is_available():
+        return False
+    device = model.device
+    if device.type == "cuda" and device.index and launched_world_size() == 1:
+        raise DataError(
+            f"device='{device}': a training in one process uses the first GPU; set the environment variable "
+            f"CUDA_VISIBLE_DEVICES={device.index} and leave out device"
+        )
+    if device.type == "cpu" and settings.bf16:
+        raise DataError("bf16=True needs a GPU, but the model is on the CPU; leave out bf16=True or device='cpu'")
+    return device.type == "cpu"

@@ -17,7 +17,7 @@ RESULT = frozenset({
     "optim", "optim_args", "optim_target_modules", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
-    "samples_per_label", "cross_batch_memory", "cross_batch_memory_warmup",
+    "samples_per_label", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
 })  # fmt: skip
 
 FREE = frozenset({

@@ -47,6 +47,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             `tercet.losses.cross_batch_memory`). 0 turns the memory off.
         cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
             below 1 is a fraction of all steps.
+        prompts: the string before each text, in training and in the evaluations of the trainer. A dictionary gives the
+            prompt by column of the training data; other columns have none. None uses the default prompt of the model,
+            as `encode` does; an empty string means no prompt.
 
     Raises:
         DataError: an argument has an invalid value, an argument of `transformers` is not supported (see
@@ -80,6 +83,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
     cross_batch_memory_warmup: float = field(
         default=0.1, metadata={"help": "The number of steps that only fill the memory; below 1, a fraction."}
+    )
+    prompts: str | dict[str, str] | None = field(
+        default=None, metadata={"help": "The prompt before each text, or the prompt by column."}
     )
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ tokenize                              add the token ids, once
 collate                               pack rows into one batch
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -69,7 +69,28 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
 
-def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]) -> Dataset:
+def text_columns(dataset: Any, prepared: Dataset) -> dict[str, str]:
+    """Return the prepared text column of each text column of a data set, such as `{"query": "anchor"}`."""
+    columns, kinds = _columns(dataset, "the data set")
+    if "anchor" in prepared.column_names:
+        return dict(zip(find_triplet_columns(columns, "the data set", kinds), TRIPLET_COLUMNS, strict=True))
+    return {find_labelled_columns(columns, "the data set", kinds=kinds)[0]: "sentence"}
+
+
+def add_prompts(dataset: Dataset, prompts: Mapping[str, str]) -> Dataset:
+    """Return the data set with a prompt before each text, for a custom collator. The prompts are by text column."""
+    if not any(prompts.values()):
+        return dataset
+
+    def add(rows: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {column: [prompt + text for text in rows[column]] for column, prompt in prompts.items()}
+
+    return dataset.map(add, batched=True, keep_in_memory=True, new_fingerprint=uuid4().hex, desc="Add prompts")
+
+
+def tokenize(
+    dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]], prompts: Mapping[str, str] | None = None
+) -> Dataset:
     """Return the data set with a column of token ids for each text column, and hide the text columns.
 
     This tokenizes each sentence once instead of in every epoch. `with_format(None)` shows the text columns again.
@@ -77,11 +98,15 @@ def tokenize(dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]]
     Args:
         dataset: the data set from `prepare_labelled` or `prepare_triplets`.
         token_ids: a function from a list of texts to the token ids of each text.
+        prompts: the prompt before each text, by text column.
     """
+    prompts = prompts or {}
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return {
-            _TOKEN_IDS.format(column): token_ids(rows[column]) for column in _PREPARED_TEXT_COLUMNS if column in rows
+            _TOKEN_IDS.format(column): token_ids([prompts.get(column, "") + text for text in rows[column]])
+            for column in _PREPARED_TEXT_COLUMNS
+            if column in rows
         }
 
     were_disabled = are_progress_bars_disabled()
@@ -118,6 +143,12 @@ def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
         raise DataError(
             f"{source} is a {type(dataset).__name__}, not a datasets.Dataset; pass one split of a DatasetDict, or "
             "convert other data with Dataset.from_dict, Dataset.from_list or Dataset.from_pandas"
+        )
+    if dataset.format["type"] == "custom":
+        raise DataError(
+            f"{source} has a transform (set_transform or with_transform), which would not be applied, because texts "
+            "are tokenized once, before the training; apply it with dataset.map, or remove it with "
+            "dataset.reset_format()"
         )
     if len(dataset) == 0:
         raise DataError(

@@ -1,6 +1,8 @@
 """Create the data loaders of the trainer: tokenize once, sample batches, split them over the processes."""
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
-from tercet.trainer.collate import collate, prepare_labelled, prepare_triplets, tokenize
+from tercet.trainer.collate import add_prompts, collate, prepare_labelled, prepare_triplets, text_columns, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard
+from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ class DataLoadingTrainer(Trainer):
     args: SentenceTransformerTrainingArguments
     loss: nn.Module
     label_names_of_training: list[str] | None
+    # The prepared text column of each text column of the user's data.
+    _text_columns: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, **options: Any) -> None:
         # The tokenized copy of each data set, by the `id` of the data set. The data set itself is stored too, so that
@@ -41,6 +46,18 @@ class DataLoadingTrainer(Trainer):
     def takes_triplets(self) -> bool:
         """True if the training data are triplets instead of labelled sentences."""
         return bool(getattr(self.loss, "takes_triplets", False))
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompt of each text column of the prepared data."""
+        return find_prompts(self.args.prompts, self.model, self._text_columns)
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, and tell the pooling how many prompt tokens to leave out."""
+        inputs = super()._prepare_inputs(inputs)
+        if length := prompt_length_to_exclude(self.prompts, self.model):
+            inputs["features"] = {**inputs["features"], "prompt_length": length}
+        return inputs
 
     def _check_samplers(self, *, default_evaluators: bool) -> None:
         """Check that there are batches, with triplets, and that evaluation data can be measured.
@@ -79,8 +96,8 @@ class DataLoadingTrainer(Trainer):
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the data loader of `dataset`. Tokenize `dataset` first, but not for a custom `data_collator`."""
-        if self.data_collator is collate:
-            dataset = self._with_token_ids(dataset)
+        packs = self.data_collator is collate
+        dataset = self._with_token_ids(dataset) if packs else add_prompts(dataset, self.prompts)
         if kwargs.get("is_training"):
             return EvenBatchSamplerShard.replace(super()._get_dataloader(dataset, *args, **kwargs))
         # `dataloader_drop_last` is for training. The evaluation measures every row.
@@ -99,11 +116,17 @@ class DataLoadingTrainer(Trainer):
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder = self.model.transformer
-        settings = (encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case)
+        settings = (
+            encoder.tokenizer,
+            len(encoder.tokenizer),
+            encoder.max_seq_length,
+            encoder.do_lower_case,
+            self.prompts,
+        )
         if self._tokenized_with != settings:
             self._tokenized, self._tokenized_with = {}, settings
         if id(dataset) not in self._tokenized:
-            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids))
+            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids, self.prompts))
         return self._tokenized[id(dataset)][1]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
@@ -147,8 +170,13 @@ class DataLoadingTrainer(Trainer):
         if dataset is None:
             return None
         if self.takes_triplets:
-            return prepare_triplets(dataset, name)
-        prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
+            prepared = prepare_triplets(dataset, name)
+        else:
+            prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
+        if keep_names or not self._text_columns:
+            self._text_columns = text_columns(dataset, prepared)
+        if self.takes_triplets:
+            return prepared
         if keep_names:
             self.label_names_of_training = names
         return prepared

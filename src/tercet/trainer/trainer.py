@@ -41,6 +41,7 @@ from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
+from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
 from tercet.trainer.weights import fingerprint
@@ -147,6 +148,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
                 "mini_batch_tokens or data_collator"
             )
+        prompt_length_to_exclude(self.prompts, self.model)  # Raises an error for invalid prompts.
         self._data_facts = data_facts(train_dataset)
         self._check_samplers(default_evaluators=not self.evaluators)
 
@@ -235,7 +237,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 if part is not None and not isinstance(part, dict) and len(part)
             }
         return RunIdentity(
-            arguments=arguments_of(self.args, self.loss),
+            arguments={**arguments_of(self.args, self.loss), "prompts": self.prompts},
             settings=self.run_settings,
             data={**self._data_identity, **self.run_data},
             model=self.start_model,
@@ -396,11 +398,19 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return output
 
     def _run_evaluator(self, evaluator: Evaluator) -> dict[str, float]:
-        distributed = isinstance(evaluator, (LabelEvaluator, TripletEvaluator))
-        metrics = evaluator(DistributedEncoder(self.model) if distributed else self.model)
+        metrics = evaluator(self._encoder_for(evaluator))
         metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
         values: dict[str, float] = denumpify_detensorize(metrics)
         return values
+
+    def _encoder_for(self, evaluator: Evaluator) -> Any:
+        """Return the model for an evaluator. The evaluators of Tercet use all processes, and the training's prompts."""
+        if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
+            return self.model
+        prompts = list(self.prompts.values()) if self.args.prompts is not None else []
+        if len(set(prompts)) > 1 and not isinstance(evaluator, TripletEvaluator):
+            prompts = []  # The prompts of triplet columns say nothing about labelled sentences.
+        return DistributedEncoder(self.model, prompts=prompts)
 
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:
