@@ -9,6 +9,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(
 # Options for pytest, such as PYTEST_FLAGS="-k card".
 PYTEST_FLAGS ?=
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
+FAST = not slow and not distributed and not browser
 CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
@@ -21,10 +22,10 @@ test: $(VENV)/.test
 	$(PYTEST)
 
 test-fast: $(VENV)/.test
-	$(PYTEST) -m "not slow and not distributed and not browser"
+	$(PYTEST) -m "$(FAST)"
 
 coverage: $(VENV)/.test
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "$(FAST)" --cov --cov-report=term:skip-covered
 
 # The fuzzers, for an hour; `make fuzz MINUTES=5` for five minutes.
 MINUTES ?= 60

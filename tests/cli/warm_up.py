@@ -6,6 +6,7 @@ import gc
 
 import rich.console
 import rich.table
+import sklearn.manifold
 import transformers.models.bert.modeling_bert
 import typer
 from transformers.conversion_mapping import get_checkpoint_conversion_mapping

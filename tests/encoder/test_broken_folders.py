@@ -92,7 +92,7 @@ WEIGHTS = {
     "a pickle in the index": (index_naming("other.bin"), "names 'other.bin'; only safetensors files in the same"),
     "an index that leads outside": (index_naming("../x.safetensors"), "only safetensors files in the same folder"),
     "an index of missing files": (index_naming("no.safetensors"), "names files that are missing: 'no.safetensors'"),
-    "cut": (lambda f: os.truncate(f / "model.safetensors", 4000), "not a valid safetensors file|incomplete"),
+    "cut": (lambda f: os.truncate(f / "model.safetensors", 4000), "not a valid safetensors file|(?i:incomplete)"),
     "a FIFO": (fifo("model.safetensors"), "model.safetensors is not a regular file"),
 }  # fmt: skip
 CONFIGS = {

@@ -175,20 +175,21 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
         check_trainable(self.model)
-        self._parameters_checked = False
+        self._ran_a_step = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
         weights = fingerprint(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
-        if not self._ran_no_step():
+        if self._ran_a_step:
             self._monitor.finish(
                 is_complete=self.state.global_step == self.state.max_steps,
                 unchanged=bool(weights) and fingerprint(self.model) == weights,
                 device=self.args.device,
             )
         self._update_model_record()
-        return result._replace(training_loss=math.nan) if self._ran_no_step() else result
+        # `transformers` reports the mean loss of no step as 0.
+        return result if self._ran_a_step else result._replace(training_loss=math.nan)
 
     def find_checkpoint(self, resume_from_checkpoint: str | Path | bool | None) -> Path | None:
         """Return the checkpoint to resume from, after checking that it is whole and belongs to this run.
@@ -250,10 +251,6 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self.model, self.state.global_step, f"the last checkpoint is {last}" if last else "there is no checkpoint"
         )
 
-    def _ran_no_step(self) -> bool:
-        """Return whether this call of `train` ran no step. `transformers` reports the mean loss of no step as 0."""
-        return bool(self.state.global_step == self._initial_global_step)
-
     def _run_epoch(self, *args: Any, **options: Any) -> None:
         """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
         if self.state.global_step >= self.state.max_steps:
@@ -307,8 +304,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     ) -> Tensor:
         """Run the forward and the backward pass of a batch, in chunks if `mini_batch_tokens` is set."""
         loss = self._training_step(model, inputs, num_items_in_batch)
-        if not self._parameters_checked:
-            self._parameters_checked = True
+        if not self._ran_a_step:
+            self._ran_a_step = True
             warn_of_untrained_parameters(self.loss)
         return loss
 
@@ -356,7 +353,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
-        if "train_loss" in logs and self._ran_no_step():
+        if "train_loss" in logs and not self._ran_a_step:
             del logs["train_loss"]
         if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
             self._check_finite()
