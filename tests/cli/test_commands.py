@@ -171,7 +171,7 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
         (("--epochs", "inf"), "--epochs must be above 0, got inf"),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--loss", "triplet"), "the triplet loss needs the columns 'anchor', 'positive', 'negative'"),
-        (("--output", "/proc/nowhere/model"), "cannot write to /proc/nowhere/model: "),
+        (("--output", "/proc/nowhere/model"), "cannot write /proc/nowhere/model: "),
     ],
 )
 def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_path):

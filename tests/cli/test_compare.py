@@ -67,7 +67,7 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
         pytest.param(("--model", "./nowhere"), "no model directory at nowhere", marks=pytest.mark.slow),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),
-        (("--output", "/proc/nowhere"), "cannot write /proc/nowhere/compare.json: "),
+        (("--output", "/proc/nowhere"), "cannot write /proc/nowhere: "),
     ],
 )
 def test_bad_options_are_one_line_and_code_2(more, message, csv_file, eval_file, bert, tmp_path):

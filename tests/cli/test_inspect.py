@@ -183,7 +183,7 @@ def test_bad_options_are_one_line_and_code_2(more, message, csv_file, bert, tmp_
 @pytest.mark.parametrize("option", ["--label-issues", "--output"])
 def test_a_file_that_cannot_be_written_does_not_lose_the_result(option, monkeypatch, bert, csv_file, tmp_path):
     @contextmanager
-    def full(path):
+    def full(path, overwrite):
         raise DataError(f"cannot write {path}: No space left on device")
         yield
 

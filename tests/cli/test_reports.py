@@ -141,8 +141,10 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [(".", "is the current folder or contains it"), ("..", "is the current folder or contains it"),
-     ("afile/m", "is a file, not a folder"), ("x" * 300, "is an invalid path: File name too long")],
+    [("afile/m", "is a file, not a folder"), ("x" * 300, "is an invalid path: File name too long"),
+     ("x" * 250, "is an invalid path: File name too long"), ("a\nb", "has a line break"), ("m\udcff", "is not UTF-8"),
+     ("~nobody99/m", "there is no home folder of the user"), ("../data.csv", "is the input data"),
+     ("/proc/x", "cannot write /proc/x: No such file or directory")],
 )  # fmt: skip
 def test_a_path_that_cannot_be_a_model_is_refused_before_training(csv_file, bert, tmp_path, output, message):
     here = tmp_path / "here"

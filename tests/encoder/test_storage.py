@@ -210,21 +210,83 @@ def test_a_save_that_fails_leaves_the_old_model(existing, bert, tmp_path, monkey
         np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), before)
 
 
-def test_a_rename_that_fails_restores_the_old_model(bert, tmp_path, monkeypatch):
+def test_a_folder_with_the_name_of_a_file_of_the_model_is_not_lost(bert, tmp_path):
     model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
     model.save_pretrained(target)
-    rename = Path.rename
-
-    def busy(path, other):
-        if path.suffix == ".partial":
-            raise OSError(16, "Device or resource busy")
-        return rename(path, other)
-
-    monkeypatch.setattr(Path, "rename", busy)
-    with pytest.raises(ModelError, match="cannot save to .*: Device or resource busy"):
+    (target / "modules.json").unlink()
+    (target / "modules.json").mkdir()
+    (target / "modules.json/thesis.txt").write_text("mine")
+    before = _contents(target)
+    with pytest.raises(ModelError, match=r"modules\.json is a folder there, but a file of the model has this name"):
         model.save_pretrained(target)
-    assert os.listdir(tmp_path) == ["model"]
-    assert (target / "modules.json").exists()
+    assert _contents(target) == before
+
+
+def _contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_saving_removes_the_files_of_another_model_and_keeps_those_of_the_user(bert, tmp_path):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    model.save_pretrained(target)
+    foreign = [
+        "adapter_config.json", "adapter_model.safetensors", "added_tokens.json", "special_tokens_map.json", "vocab.txt",
+        "model-00001-of-00002.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "spiece.model",
+        "1_Pooling/model.safetensors", "2_Dense/config.json", "2_Dense/pytorch_model.bin", "onnx/model.onnx",
+        "sentence_xlnet_config.json", "chat_template.jinja",
+    ]  # fmt: skip
+    own = ["1_Pooling/notes.txt", "2_Dense/deep/data.bin", "thesis.bin", "vocabulary.txt", "paper/config.json",
+           "paper/2_Dense/config.json", "my.safetensors"]  # fmt: skip
+    for name in foreign + own:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(name)
+    model.save_pretrained(target)
+    left = _contents(target)
+    assert [name for name in foreign if name in left] == []
+    assert {name: left[name].decode() for name in own} == {name: name for name in own}
+    assert not (target / "onnx").exists()
+    np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), model.encode(TEXTS))
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o2770])
+def test_a_folder_keeps_its_permissions_and_its_place(mode, bert, tmp_path):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    target.mkdir()
+    target.chmod(mode)
+    before = target.stat()
+    model.save_pretrained(target)
+    after = target.stat()
+    assert (stat.S_IMODE(after.st_mode), after.st_ino) == (mode, before.st_ino)
+    assert stat.S_ISGID & mode == stat.S_ISGID & (target / "1_Pooling").stat().st_mode
+    (target / "model.safetensors").chmod(0o640)
+    model.save_pretrained(target)
+    assert stat.S_IMODE((target / "model.safetensors").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "../here", "link"])
+def test_saving_to_the_current_folder_leaves_it_usable(path, bert, tmp_path, monkeypatch):
+    model, here = SentenceTransformer(bert, device="cpu"), tmp_path / "here"
+    here.mkdir()
+    (here / "link").symlink_to(here)
+    monkeypatch.chdir(here)
+    (here / "notes.txt").write_text("mine")
+    model.save_pretrained(path)
+    assert (here / "notes.txt").read_text() == "mine"
+    assert "notes.txt" in os.listdir(".")
+    np.testing.assert_array_equal(SentenceTransformer(path or ".", device="cpu").encode(TEXTS), model.encode(TEXTS))
+
+
+def test_saving_writes_through_no_link_in_the_folder(bert, tmp_path):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/config.json").write_text("precious")
+    (tmp_path / "precious").write_text("precious")
+    target.mkdir()
+    (target / "1_Pooling").symlink_to(tmp_path / "elsewhere")
+    (target / "model.safetensors").symlink_to(tmp_path / "precious")
+    model.save_pretrained(target)
+    assert (tmp_path / "precious").read_text() == (tmp_path / "elsewhere/config.json").read_text() == "precious"
+    np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), model.encode(TEXTS))
 
 
 def test_a_file_at_the_path_of_the_model(bert, tmp_path):

@@ -57,7 +57,7 @@ def test_killed_at_random_moments(cross_batch_memory, bert, tmp_path):
             break  # it ended before the kill
         _kill(process)
         killed += 1
-        during_save += (folder / ".unfinished").exists()
+        during_save += (folder / ".tercet-unfinished").exists()
         for checkpoint in folder.glob("checkpoint-*"):  # each with this name is complete
             SentenceTransformer(checkpoint, device="cpu")
             for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
@@ -89,6 +89,6 @@ def test_a_full_disk_leaves_the_last_checkpoint_complete(bert, tmp_path):
     assert f"cannot write the checkpoint {folder}" in errors
     assert f"the last complete checkpoint is {before}" in errors
     assert latest_checkpoint(folder) == before
-    assert not (folder / ".unfinished").exists()
+    assert not (folder / ".tercet-unfinished").exists()
     _finish(_start(bert, output, 0))
     assert (output / "model.safetensors").exists()

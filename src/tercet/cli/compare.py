@@ -1,7 +1,6 @@
 """The command `tercet compare`."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,6 @@ from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_titl
 from tercet.cli import options as opt
 from tercet.cli.console import (
     cell,
-    check_output_folder,
     finish,
     print_note,
     print_result,
@@ -23,6 +21,7 @@ from tercet.cli.console import (
 )
 from tercet.cli.evaluations import sentence_case
 from tercet.comparison import compare as run_compare
+from tercet.comparison.files import reserved_comparison
 from tercet.comparison.recommendation import compared_metrics
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd
@@ -94,8 +93,9 @@ def compare(
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
-    started = os.path.exists(output / "compare.json")  # unlike Path.exists, it never raises for a name that is too long
-    check_output_folder(output, overwrite=overwrite or resume or started, replaced=False)
+    inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model}
+    with reserved_comparison(output, resume=resume, overwrite=overwrite, inputs=inputs):
+        pass  # Raise its errors before the imports, which take seconds.
     opt.check_evaluation(eval_data, eval_fraction)
     check_value("--steps", steps, steps is None or steps > 0, "at least 1")
     valid = eval_fraction is None or eval_fraction > 0

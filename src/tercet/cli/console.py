@@ -1,6 +1,5 @@
-"""Functions that the commands share: report errors, print notes and tables, check output paths, load models."""
+"""Functions that the commands share: report errors, print notes and tables, load models."""
 
-import errno
 import functools
 import logging
 import os
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
@@ -22,7 +20,7 @@ from tercet._distributed import is_first_launched
 from tercet._logging import configure_logging, import_transformers, quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli.flags import Flags
-from tercet.errors import DataError, TercetError
+from tercet.errors import TercetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -226,66 +224,6 @@ def load_model(
     from tercet.encoder.loading import load_model as load
 
     return load(name, device=device, trust_remote_code=trust_remote_code, packing=packing)
-
-
-def check_output_folder(output: Path, *, overwrite: bool, replaced: bool = True) -> None:
-    """Raise `DataError` if the folder `output` cannot be written, or has files and may not be overwritten.
-
-    Args:
-        output: the value of `--output`.
-        overwrite: whether a folder that has files may be overwritten.
-        replaced: whether the command replaces the whole folder. The current folder and its parents cannot be replaced.
-    """
-    with _report_invalid_path(output, "--output"):
-        if output.is_file():
-            raise DataError(f"--output {output} is a file; pass the path of a folder")
-        if replaced and Path.cwd().is_relative_to(output.resolve()):
-            raise DataError(f"--output {output} is the current folder or contains it; choose another folder")
-        _check_unused(output, overwrite=overwrite)
-        _check_parent(output)
-
-
-def check_output_file(output: Path, data: str | None, *, overwrite: bool, option: str = "--output") -> None:
-    """Raise `DataError` if the file `output` cannot be written, or exists and may not be overwritten.
-
-    Args:
-        output: the value of the option.
-        data: the input data. If it is a file, `output` must be a different file.
-        overwrite: whether an existing file may be overwritten.
-        option: the name of the option, for messages.
-    """
-    with _report_invalid_path(output, option):
-        if output.is_dir():
-            raise DataError(f"{option} {output} is a folder; name a file")
-        _check_unused(output, overwrite=overwrite, option=option)
-        if data is not None and output.exists() and Path(data).exists() and output.samefile(data):
-            raise DataError(f"{option} {output} is the input data; choose another file")
-        _check_parent(output)
-
-
-def _check_unused(output: Path, *, overwrite: bool, option: str = "--output") -> None:
-    used = output.exists() and (output.is_file() or any(output.iterdir()))
-    if used and not overwrite:
-        raise DataError(f"{output} already exists; choose another {option} or add --overwrite")
-
-
-def _check_parent(output: Path) -> None:
-    """Raise `DataError` if the nearest existing parent of `output` is a file or a folder without write permission."""
-    parent = next((folder for folder in output.absolute().parents if folder.exists()), output)
-    if not parent.is_dir():
-        raise DataError(f"cannot write {output}: {parent} is a file, not a folder; choose another path")
-    if not os.access(parent, os.W_OK):
-        raise DataError(f"cannot write {output}: no permission to write to {parent}; choose another path")
-
-
-@contextmanager
-def _report_invalid_path(output: Path, option: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.EINVAL):
-            raise DataError(f"{option} {str(output)[:80]!r} is an invalid path: {error.strerror}") from None
-        raise DataError(f"cannot write {output}: {error.strerror}") from None
 
 
 def this_command(*without: str) -> str:

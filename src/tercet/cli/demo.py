@@ -4,18 +4,17 @@ The data are docstrings of the installed Python. The model is installed with `te
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._files import beside, is_used
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.console import (
     cell,
-    check_output_folder,
     finish,
     load_model,
     print_note,
@@ -25,9 +24,12 @@ from tercet.cli.console import (
     terminal,
 )
 from tercet.cli.evaluations import print_evaluation
+from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.encoder.names import BUNDLED
-from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, train
+from tercet.errors import DataError
+from tercet.runs import RunSettings, TrainingInterrupted, checkpoint_dir, remove_checkpoints, train
+from tercet.runs.output import check_checkpoints
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -56,9 +58,13 @@ def demo(
     quiet: opt.Quiet = False,
 ) -> None:
     """Train on the docstrings of Python's standard library: which module does this sentence describe?"""
-    check_output_folder(output, overwrite=overwrite)
-    report = report or output.with_name(f"{output.name}-report.html")
-    check_report(report, "--report", overwrite=overwrite)
+    report = report or beside(output, "-report.html")
+    check_report(report, "--report")
+    check_outputs({"--report": report}, {}, overwrite=overwrite, folder=output)
+    checkpoints = checkpoint_dir(output)
+    check_checkpoints(checkpoints)
+    if is_used(checkpoints) and not overwrite:
+        raise DataError(f"{checkpoints} has checkpoints of an earlier demo; add --overwrite to remove them")
     settings = RunSettings(epochs=epochs, seed=seed, eval_steps=_DEFAULTS.eval_steps)
     settings.check()
     from tercet.data.bundled import standard_library_docstrings
@@ -69,7 +75,7 @@ def demo(
     data = as_dataset(LabelledSentences(sentences, *number_labels(modules, "the standard library")))
     print_note(f"{len(data)} docstrings of {len(set(modules))} modules of Python's standard library")
     if overwrite:
-        shutil.rmtree(checkpoint_dir(output), ignore_errors=True)
+        remove_checkpoints(checkpoints)
     quiet_transformers()
     try:
         run = train(
@@ -83,7 +89,7 @@ def demo(
     after = ["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"]
     if as_json:
         print_result(json.dumps(run.record.to_dict(), indent=2))
-        write_report(report, run)
+        write_report(report, run, overwrite=overwrite)
         finish(after)
         return
     print_evaluation(run.record)
@@ -92,7 +98,7 @@ def demo(
     shown = [f"{module}: {text}" for module, text in zip(label_values(run.eval_data), sentences, strict=True)]
     before = _search(load_model(BUNDLED, device=device), sentences, shown)
     _print_searches(before, _search(run.model, sentences, shown))
-    write_report(report, run)
+    write_report(report, run, overwrite=overwrite)
     print_note(f"model written to {output}")
     finish(after)
 

@@ -7,7 +7,8 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import check_output_file, finish, load_model, print_note, report_errors, shows_progress
+from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
+from tercet.cli.outputs import check_outputs
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
@@ -39,7 +40,7 @@ def encode(
     """Embed sentences and write the embeddings to a file, in the order of the sentences."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
-    check_output_file(output, data, overwrite=overwrite)
+    check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     check_model_name(model)
     from tercet._texts import check_texts
     from tercet.data.columns import find_text_column
@@ -56,7 +57,7 @@ def encode(
         show_progress_bar=shows_progress(quiet),
         normalize_embeddings=normalize,
     )
-    with atomic_file(output) as partial:
+    with atomic_file(output, overwrite=overwrite) as partial:
         _write(partial, texts, embeddings)
     dim = embeddings.shape[1]
     print_note(f"{len(texts)} embeddings of dimension {dim} written to {output}")

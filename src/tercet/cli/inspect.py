@@ -10,7 +10,6 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import (
-    check_output_file,
     finish,
     load_model,
     print_note,
@@ -18,6 +17,7 @@ from tercet.cli.console import (
     report_errors,
     shows_progress,
 )
+from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError
@@ -72,9 +72,13 @@ def inspect(
     RunSettings(batch_size=batch_size, samples_per_label=samples_per_label, seed=seed).check()
     if model == "":
         raise DataError("--model is empty; pass the name of a model, or omit --model")
-    check_report(output, "--output", overwrite=overwrite)
-    if label_issues is not None:
-        _check_label_issues(label_issues, data, model, overwrite=overwrite)
+    check_report(output, "--output")
+    _check_label_issues(label_issues, model)
+    check_outputs(
+        {"--output": output, "--label-issues": label_issues},
+        {"the input data": data, "the model": model},
+        overwrite=overwrite,
+    )
     if model is not None:
         check_model_name(model)
     from tercet.data.loading import ReadOptions, load_labelled
@@ -101,7 +105,7 @@ def inspect(
     try:
         _print(inspection, as_json=as_json)
     finally:
-        _write(inspection, label_issues, output, texts=not no_texts)
+        _write(inspection, label_issues, output, texts=not no_texts, overwrite=overwrite)
     finish(_next_command(inspection, data, model, opt.column_options(text_column, label_column, split)))
 
 
@@ -125,25 +129,28 @@ def _print(inspection: "Inspection", *, as_json: bool) -> None:
     print_inspection(inspection)
 
 
-def _write(inspection: "Inspection", label_issues: Path | None, output: Path | None, *, texts: bool) -> None:
+def _write(
+    inspection: "Inspection", label_issues: Path | None, output: Path | None, *, texts: bool, overwrite: bool
+) -> None:
     if label_issues is not None:
-        with atomic_file(label_issues) as partial:
+        with atomic_file(label_issues, overwrite=overwrite) as partial:
             number = _write_label_issues(partial, inspection)
         print_note(f"{number} label issues written to {label_issues}")
     if output is not None:
         from tercet.report.inspection_report import write_inspection_report
 
-        with atomic_file(output) as partial:
+        with atomic_file(output, overwrite=overwrite) as partial:
             write_inspection_report(partial, inspection, texts=texts)
         print_note(f"report written to {output}")
 
 
-def _check_label_issues(path: Path, data: str, model: str | None, *, overwrite: bool) -> None:
+def _check_label_issues(path: Path | None, model: str | None) -> None:
+    if path is None:
+        return
     if model is None:
         raise DataError("--label-issues needs --model: label issues are found with the embeddings of a model")
     if path.suffix != ".csv":
         raise DataError(f"--label-issues must end in .csv, got {str(path)!r}")
-    check_output_file(path, data, overwrite=overwrite, option="--label-issues")
 
 
 def _write_label_issues(path: Path, inspection: "Inspection") -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tercet._files import atomic_file
-from tercet.cli.console import check_output_file, print_note, this_command
+from tercet.cli.console import print_note, this_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 _REQUIRED = ("plotly", "sklearn")
 
 
-def check_report(path: Path | None, option: str, *, overwrite: bool) -> None:
-    """Raise `DataError` if a report cannot be written to `path`. If `path` is None, no report is wanted: do nothing."""
+def check_report(path: Path | None, option: str) -> None:
+    """Raise `DataError` if `path` cannot be a report. `check_outputs` checks whether it can be written.
+
+    If `path` is None, no report is wanted: do nothing.
+    """
     if path is None:
         return
     if path.suffix != ".html":
         raise DataError(f"{option} must end in .html, got {str(path)!r}")
-    check_output_file(path, None, overwrite=overwrite, option=option)
     if missing := [name for name in _REQUIRED if importlib.util.find_spec(name) is None]:
         raise DataError(f"{option} needs {' and '.join(missing)}: pip install 'tercet[report]'")
 
 
-def write_report(path: Path, run: "TrainingRun", *, texts: bool = True) -> None:
+def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrite: bool) -> None:
     """Write the report of a training run atomically, and print a note with its path.
 
     `texts` is whether the report may contain sentences from the data.
@@ -49,6 +51,6 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True) -> None:
     # Leave out these flags: who repeats the run has no checkpoint to resume and no model to overwrite.
     command = this_command("--resume", "--overwrite")
     print_note("writing the report")
-    with atomic_file(path) as partial:
+    with atomic_file(path, overwrite=overwrite) as partial:
         write_run_report(partial, run.record, run.log, evaluated, command=command, missing=missing, texts=texts)
     print_note(f"report written to {path}")

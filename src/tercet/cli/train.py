@@ -11,7 +11,6 @@ from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
-    check_output_folder,
     finish,
     print_note,
     print_result,
@@ -20,6 +19,7 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_evaluation
+from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
@@ -76,8 +76,9 @@ def train(
     quiet: opt.Quiet = False,
 ) -> None:
     """Train a model on labelled sentences or triplets, and evaluate it before and after."""
-    check_output_folder(output, overwrite=overwrite)
-    check_report(report, "--report", overwrite=overwrite)
+    check_report(report, "--report")
+    inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model}
+    check_outputs({"--report": report}, inputs, overwrite=overwrite, folder=output)
     opt.check_evaluation(eval_data, eval_fraction)
     settings = RunSettings(
         loss=loss, margin=margin, distance=distance, epochs=epochs, max_steps=max_steps, batch_size=batch_size,
@@ -109,7 +110,7 @@ def train(
         print_evaluation(run.record)
     print_note(f"model written to {output}")
     if report is not None:
-        write_report(report, run, texts=not no_texts)
+        write_report(report, run, texts=not no_texts, overwrite=overwrite)
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:

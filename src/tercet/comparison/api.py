@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tercet._distributed import check_launcher, launched_world_size
+from tercet._files import expand_path
 from tercet._logging import import_transformers
+from tercet.comparison.files import reserves_comparison
 from tercet.comparison.plan import Plan, parse_grid
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+@reserves_comparison
 def compare(
     data: "str | Path | Dataset",
     output: str | Path,
@@ -106,7 +109,7 @@ def compare(
             print(record.recommendation.reason)
         ```
     """
-    settings, output = settings or RunSettings(), Path(output)
+    settings, output = settings or RunSettings(), expand_path(output)
     variants = parse_grid(grid)
     variants[0].apply_to(settings).check()
     check_eval_fraction(eval_fraction)

@@ -11,7 +11,6 @@ recommendation.
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,10 @@ import torch
 from datasets import Dataset
 
 from tercet.catalogue import metric_title
+from tercet.comparison.files import FILE, publish_model, remove_model, remove_run, remove_runs
 from tercet.comparison.plan import DEFAULT_VARIANT, Plan, Variant
 from tercet.comparison.recommendation import METRIC, PROTOCOL, best_seed, recommend, summarize
-from tercet.comparison.store import FILE, open_record, write_record
+from tercet.comparison.store import open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
 from tercet.data.fingerprint import fingerprint
@@ -92,7 +92,7 @@ def run_comparison(
     settings = {**extra_settings, **plan.describe()}
     record = open_record(output, settings, data, rows, resume=resume, overwrite=overwrite)
     if record.finished:
-        shutil.rmtree(work, ignore_errors=True)  # It exists if the process was killed after the last write.
+        remove_runs(work)  # There are some if the process was killed after the last write.
         return record
     if record.environment != environment():
         report_progress(
@@ -129,7 +129,7 @@ def run_comparison(
         run = _record_of_run(variant, seed, result)
         _check_same_start(run, record.runs, output)
         if not record.runs:  # The first run could load its model, so the old model can be removed now.
-            shutil.rmtree(output / "model", ignore_errors=True)
+            remove_model(output / "model")
         record.runs.append(run)
         write_record(output, record)
         _remove_all_but_best(work, plan, record.runs)
@@ -145,20 +145,19 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     record.recommendation = recommend(record.runs, plan.names, DEFAULT_VARIANT.name)
     work = output / ".runs"
     if record.recommendation is None:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_runs(work)
         write_record(output, record)
         raise DataError(
             f"every run failed, the first with: {record.runs[0].failed}; {output / FILE} has the reason of each failure"
         )
     best = work / plan.run_folder(record.recommendation.variant, record.recommendation.seed)
     if best.exists():
-        shutil.rmtree(output / "model", ignore_errors=True)
-        best.rename(output / "model")
+        publish_model(best, output / "model")
     elif not (output / "model").exists():  # It exists if the process was killed between the move and the last write.
         raise DataError(f"the recommended model is missing in {best}; start a new comparison with overwrite=True")
     record.finished = True
     write_record(output, record)
-    shutil.rmtree(work, ignore_errors=True)
+    remove_runs(work)
     return record
 
 
@@ -206,9 +205,9 @@ def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> Non
     """Remove all models except that of the best seed of each variant. Remove the files of failed runs too."""
     ended = {run.variant for run in runs if run.failed is None}
     kept = {plan.run_folder(variant, best_seed(runs, variant)) for variant in ended}
-    for folder in work.glob("*") if work.exists() else ():
+    for folder in work.iterdir() if work.exists() else ():
         if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_run(folder)
 
 
 def _describe_outcome(run: TrialRecord) -> str:

@@ -1,4 +1,4 @@
-"""Read, write and check `compare.json`, the record of a comparison. Each write is atomic."""
+"""Open, check and write `compare.json`, the record of a comparison. Each write is atomic."""
 
 import json
 import logging
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tercet._files import atomic_file, write_json
+from tercet.comparison.files import FILE, read_record
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, RowCounts
 from tercet.runs.environment import environment
 
 logger = logging.getLogger(__name__)
 
-FILE = "compare.json"
 # A resumed comparison may name its data by a different path. `fingerprint` compares the content instead.
 _IGNORED_ON_RESUME = ("data", "eval_data")
 _DATA_NAMES = {"train": "training data", "eval": "evaluation data"}
@@ -49,18 +49,9 @@ def open_record(
         if resume:
             logger.info(f"{path} does not exist yet, so the comparison starts with the first run")
         return new
-    if overwrite:
+    record = None if overwrite else read_record(folder, resume=resume)
+    if record is None:
         return new
-    record = _read(path)
-    if not record.runs:  # It stopped before its first run, so nothing is lost.
-        return new
-    if not resume:
-        state = f"an unfinished comparison with {len(record.runs)} run(s)"
-        remedy = "add resume=True to continue it, or overwrite=True to start a new one"
-        if record.finished:
-            state = "a finished comparison"
-            remedy = "pass another output, or overwrite=True to start a new one"
-        raise DataError(f"{folder} has {state}; {remedy}")
     _check_same(path, record, new)
     return record
 

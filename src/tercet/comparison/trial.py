@@ -1,7 +1,6 @@
 """Execute one run of a comparison: load the model, train with early stopping, save the best state."""
 
 import hashlib
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import EarlyStoppingCallback, set_seed
 
 from tercet._events import collect_warnings
+from tercet._files import atomic_directory, list_files
+from tercet._files.model_files import ENTRY_FILES, is_model_file
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
 from tercet.comparison.recommendation import METRIC
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -22,7 +23,7 @@ from tercet.errors import TercetError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import EvaluationRecord, Metrics, RowCounts
 from tercet.runs.build import build_trainer
-from tercet.runs.outcome import checkpoint_dir
+from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.settings import RunSettings
 from tercet.runs.training import METRICS_FILE, build_record, extend_training_record
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
@@ -116,8 +117,10 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     extend_training_record(model, record)
-    model.save_pretrained(trial.output, more_json={METRICS_FILE: record.to_dict()})
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    with atomic_directory(trial.output, owns=is_model_file, last=ENTRY_FILES) as staging:
+        model.save_pretrained(staging, more_json={METRICS_FILE: record.to_dict()})
+        list_files(staging)  # so that the comparison removes these files only
+    remove_checkpoints(checkpoints)
     gpu = peak_gpu_mib()
     return result | {
         "batches": _digest(np.fromiter(trainer._get_train_sampler(), dtype=np.int64)),  # type: ignore[arg-type]

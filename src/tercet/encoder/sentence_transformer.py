@@ -324,14 +324,21 @@ class SentenceTransformer(nn.Sequential):
         """Return the similarity of row i of `embeddings1` to row i of `embeddings2`: `(n, dim), (n, dim) → (n,)`."""
         return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
-    def save_pretrained(self, path: str | Path, *, more_json: dict[str, Any] | None = None) -> None:
+    def save_pretrained(
+        self, path: str | Path, *, more_json: dict[str, Any] | None = None, overwrite: bool = True
+    ) -> None:
         """Write the model directory and its model card atomically.
 
+        An existing folder stays where it is, with its permissions. Files of an earlier model are removed from it, such
+        as its weights, adapter and tokenizer. All other files are kept.
+
         Args:
-            path: the folder. If it exists, its top-level files and folders that the model does not write are kept.
+            path: the folder. It may be a symbolic link to a folder, a mounted folder or the current folder.
             more_json: further JSON files to write into the folder: the content by file name.
+            overwrite: whether the folder may have files already.
 
         Raises:
+            DataError: another process writes to the folder, or it has files although `overwrite` is False.
             ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
                 `Transformer`, or the modules do not state the dimension of an embedding.
         """
@@ -349,7 +356,7 @@ class SentenceTransformer(nn.Sequential):
             dimension=self.get_sentence_embedding_dimension(),
             max_seq_length=self.max_seq_length,
         )
-        save_modules(self, settings, card, Path(path), more_json or {})
+        save_modules(self, settings, card, Path(path), more_json or {}, overwrite=overwrite)
 
     save = save_pretrained
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from tercet._files import atomic_directory, write_json
+from tercet._files.model_files import ENTRY_FILES, is_model_file
 from tercet._version import __version__
 from tercet.encoder.similarity import COMMON_NAMES
 from tercet.errors import ModelError
@@ -41,18 +42,28 @@ class ModelSettings:
 
 
 def save_modules(
-    modules: Iterable[nn.Module], settings: ModelSettings, card: str, folder: Path, more_json: dict[str, Any]
+    modules: Iterable[nn.Module],
+    settings: ModelSettings,
+    card: str,
+    folder: Path,
+    more_json: dict[str, Any],
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write a model directory atomically.
+
+    In an existing folder, the files of an earlier model are removed (`tercet._files.model_files`), and all others stay.
 
     Args:
         card: the text of README.md.
         more_json: further JSON files to write: the content by file name.
+        overwrite: whether the folder may have files when the new ones are ready.
 
     Raises:
+        DataError: another process writes to the folder, or it has files although `overwrite` is False.
         ModelError: a module has no method `save`, or the folder cannot be written.
     """
-    with atomic_directory(folder) as staging:
+    with atomic_directory(folder, owns=is_model_file, last=ENTRY_FILES, overwrite=overwrite) as staging:
         entries = []
         for index, module in enumerate(modules):
             kind = type(module).__name__
@@ -71,7 +82,7 @@ def save_modules(
         write_json(staging / "modules.json", entries)
         for name, content in more_json.items():
             write_json(staging / name, content)
-        (staging / "README.md").write_text(card, encoding="utf-8")
+        (staging / "README.md").write_text(card, encoding="utf-8", errors="replace")
 
 
 def _save_settings(settings: ModelSettings, folder: Path) -> None:

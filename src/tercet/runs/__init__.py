@@ -6,13 +6,15 @@
     training.py    run_training: one run on loaded data, and its record
     protocol.py    measure evaluation data against the training data and among themselves
     environment.py describe the machine and the libraries
+    output.py      check and reserve the paths that a run writes to
     outcome.py     TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
 """
 
 from tercet.runs.api import evaluate, train
-from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun, checkpoint_dir
+from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun
+from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.settings import RunSettings
 
 __all__ = [
@@ -22,5 +24,6 @@ __all__ = [
     "TrainingRun",
     "checkpoint_dir",
     "evaluate",
+    "remove_checkpoints",
     "train",
 ]

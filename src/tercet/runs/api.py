@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tercet._distributed import check_launcher
 from tercet._events import collect_warnings
+from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.runs.outcome import EvaluationResult, TrainingRun
+from tercet.runs.output import reserves_output
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
+@reserves_output
 def train(
     data: "str | Path | Dataset",
     output: str | Path,
@@ -50,6 +53,8 @@ def train(
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
     Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`. A successful run removes them.
+    If `output` is a mounted folder, they are written into it. The paths are tried with empty files before any other
+    work. No other process can train into `output` until the run ends.
 
     Args:
         data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
@@ -78,7 +83,8 @@ def train(
         packing: whether to compute batches without padding if the architecture allows it.
         trust_remote_code: whether to run Python code from the model's repository.
         resume: continue an interrupted run from its last complete checkpoint. Without one, start at the first step.
-        overwrite: replace the model in `output`; other files there are kept.
+        overwrite: replace the model in `output`: its weights, settings, tokenizer and adapter; other files there are
+            kept.
         keep_embeddings: return the embeddings of the evaluation data before and after training, if it has labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
         extra_settings: more items for `settings` in `metrics.json`.
@@ -99,10 +105,9 @@ def train(
         ```
     """
     check_launcher()
-    settings, output = settings or RunSettings(), Path(output)
+    settings, output = settings or RunSettings(), expand_path(output)
     settings.check()
     check_eval_fraction(eval_fraction)
-    _check_output(output, overwrite=overwrite)
 
     model = resolve_model(model, DEFAULT_MODEL)
 
@@ -152,6 +157,7 @@ def train(
         held_out_rows=held_out_rows,
         warnings=warnings,
         resume=resume,
+        overwrite=overwrite,
         extra_settings={**named, **(extra_settings or {})},
         keep_embeddings=keep_embeddings,
         show_progress_bar=show_progress_bar,
@@ -276,11 +282,3 @@ def evaluate(
         rows=evaluation.counts[protocol],
         warnings=[warning.to_dict() for warning in warnings],
     )
-
-
-def _check_output(output: Path, *, overwrite: bool) -> None:
-    """Raise `DataError` if `output` is a file, or a folder that is not empty while `overwrite` is False."""
-    if output.is_file():
-        raise DataError(f"{output} is a file; pass the path of a folder")
-    if output.is_dir() and any(output.iterdir()) and not overwrite:
-        raise DataError(f"{output} already exists and is not empty; pass another output, or overwrite=True")

@@ -73,8 +73,3 @@ class TrainingInterrupted(Exception):
     def __init__(self, checkpoint: Path | None) -> None:
         super().__init__("interrupted")
         self.checkpoint = checkpoint
-
-
-def checkpoint_dir(output: Path) -> Path:
-    """Return the folder for the checkpoints of a run that writes its model to `output`."""
-    return output.with_name(output.name + ".checkpoints")

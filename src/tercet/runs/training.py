@@ -1,5 +1,6 @@
 """Run one training on loaded data: evaluate, train, evaluate again, and save the model."""
 
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,14 @@ from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
-from tercet._files import remove_directory
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, TercetError
 from tercet.records import EvaluationRecord, RunRecord
 from tercet.runs.build import build_trainer
 from tercet.runs.environment import environment, utc_now
-from tercet.runs.outcome import TrainingInterrupted, TrainingRun, checkpoint_dir
+from tercet.runs.outcome import TrainingInterrupted, TrainingRun
+from tercet.runs.output import checkpoint_dir, remove_checkpoints, remove_if_empty
 from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
@@ -44,13 +45,14 @@ def run_training(
     held_out_rows: Sequence[int] | None = None,
     warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
+    overwrite: bool = True,
     extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
     show_progress_bar: bool = True,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
 
-    Checkpoints are written to a folder next to `output`, such as `my-model.checkpoints`. A successful run removes them.
+    Checkpoints are written to `checkpoint_dir(output)`. A successful run removes them.
 
     Args:
         model: the model, which is trained in place.
@@ -64,6 +66,7 @@ def run_training(
         held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
         warnings: for the record, the warnings of the reading of the data.
         resume: continue from the newest whole checkpoint, if there is one.
+        overwrite: whether `output` may have files when the model is saved.
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of the measured rows before and after training, if they have labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
@@ -78,6 +81,7 @@ def run_training(
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
     started, clock = utc_now(), time.monotonic()
+    _check_json(extra_settings or {})
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
@@ -91,7 +95,7 @@ def run_training(
         _set_identity(trainer, settings, eval_data, extra_settings or {})
         last = trainer.find_checkpoint(has_checkpoint)
     except TercetError:
-        _remove_if_empty(checkpoints)
+        remove_if_empty(checkpoints)
         raise
     encoder = DistributedEncoder(model)
     try:
@@ -103,9 +107,9 @@ def run_training(
             raise KeyboardInterrupt
         after = evaluation.measure(encoder) if evaluation else None
     except KeyboardInterrupt:
-        _remove_if_empty(checkpoints)
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:
+        remove_if_empty(checkpoints)
         if isinstance(progress, ProgressBar):
             progress.close()
     record = build_record(
@@ -122,9 +126,7 @@ def run_training(
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1)}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
-        model.save_pretrained(output, more_json={METRICS_FILE: record.to_dict()})
-        if checkpoints.exists():
-            remove_directory(checkpoints)
+        _save(model, record, output, checkpoints, overwrite=overwrite)
     embeddings = None
     if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
         embeddings = before.embeddings, after.embeddings
@@ -220,6 +222,21 @@ def _check_checkpoints(checkpoints: Path, output: Path, *, resume: bool) -> bool
     return bool(found)
 
 
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+def _check_json(extra_settings: Mapping[str, Any]) -> None:
+    """Raise `DataError` if `metrics.json` cannot hold the settings. After the training it would be too late."""
+    try:
+        json.dumps(dict(extra_settings))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"extra_settings cannot be written to {METRICS_FILE}: {error}") from None
+
+
+def _save(model: SentenceTransformer, record: RunRecord, output: Path, checkpoints: Path, *, overwrite: bool) -> None:
+    """Save the model and its record, then remove the checkpoints."""
+    try:
+        model.save_pretrained(output, more_json={METRICS_FILE: record.to_dict()}, overwrite=overwrite)
+    except TercetError as error:
+        last = latest_checkpoint(checkpoints)
+        kept = f"; the run is complete in {last}: add resume=True to repeat only the saving" if last else ""
+        raise type(error)(f"{error}{kept}") from error
+    if not remove_checkpoints(checkpoints) and not checkpoints.is_symlink():
+        logger.warning(f"{checkpoints} has files that the run did not write; they are kept")

@@ -1,7 +1,7 @@
 """Write checkpoints atomically, and read them.
 
-All processes write into the temporary folder `.unfinished`. When all of them have finished, the first process moves the
-checkpoint to its final path.
+All processes write into a hidden temporary folder. When all of them have finished, the first process moves the
+checkpoint to its final path. A checkpoint has a list of its files, and only these are ever removed.
 """
 
 import json
@@ -15,11 +15,12 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import sort_checkpoints
 
 from tercet._distributed import is_first_process, wait_for_all
-from tercet._files import REMOVED_PREFIX, remove_directory
+from tercet._files import PREFIX, is_listed, list_files, remove_listed
 from tercet.errors import DataError
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 
 _MEMORY = "memory.safetensors"
+_UNFINISHED = f"{PREFIX}unfinished"
 
 
 def write_checkpoint(
@@ -47,10 +48,11 @@ def write_checkpoint(
             cannot be removed.
     """
     name = f"checkpoint-{state.global_step}"
-    unfinished = output_dir / ".unfinished"
+    unfinished = output_dir / _UNFINISHED
     if is_first_process():
-        for leftover in (unfinished, *output_dir.glob(f"{REMOVED_PREFIX}*")):
-            shutil.rmtree(leftover, ignore_errors=True)
+        if unfinished.is_symlink():  # Nothing is written through a link that somebody has put there.
+            unfinished.unlink()
+        shutil.rmtree(unfinished, ignore_errors=True)
     wait_for_all()
     try:
         write(unfinished)
@@ -60,8 +62,9 @@ def write_checkpoint(
         _correct_best_path(state, unfinished, output_dir)
         if is_first_process():
             seal(unfinished / name)
-            if (output_dir / name).exists():
-                remove_directory(output_dir / name)
+            list_files(unfinished / name)
+            if (output_dir / name).exists() and not remove_checkpoint(output_dir / name):
+                raise FileExistsError(f"{output_dir / name} has files that this version did not write; move it away")
             (unfinished / name).rename(output_dir / name)
             unfinished.rmdir()
             _remove_oldest(output_dir, limit, state.best_model_checkpoint)
@@ -83,6 +86,14 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
+def remove_checkpoint(checkpoint: Path) -> bool:
+    """Remove the files of a checkpoint that `write_checkpoint` has written. Return whether its folder is gone.
+
+    The first file to go is the one without which a checkpoint is not complete.
+    """
+    return remove_listed(checkpoint, first=[TRAINER_STATE_NAME])
+
+
 def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
     """Load the cross-batch memory of a checkpoint into `memory`. Do nothing if the run has none."""
     if memory is not None:
@@ -90,16 +101,16 @@ def load_memory(memory: CrossBatchMemory | None, checkpoint: Path) -> None:
 
 
 def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
-    """Remove the oldest checkpoints until `limit` are left. Never remove the newest or the best.
+    """Remove the oldest checkpoints that were written here until `limit` are left. Never remove the newest or the best.
 
     With None or 0, remove none.
     """
-    checkpoints = [Path(path) for path in sort_checkpoints(str(folder))]
+    checkpoints = [Path(path) for path in sort_checkpoints(str(folder)) if is_listed(Path(path))]
     kept = {checkpoints[-1], *([Path(best)] if best else [])}
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
     surplus = len(checkpoints) - max(limit or len(checkpoints), len(kept))
     for checkpoint in removable[: max(0, surplus)]:
-        remove_directory(checkpoint)
+        remove_checkpoint(checkpoint)
 
 
 def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) -> None:

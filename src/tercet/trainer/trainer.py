@@ -19,6 +19,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
 from tercet._distributed import is_first_process
+from tercet._files import atomic_file
 from tercet._gather import gather_rows
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -445,7 +446,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
         self._update_model_record()
         self.model.save_pretrained(folder)
-        torch.save(self.args, folder / TRAINING_ARGS_NAME)
+        with atomic_file(folder / TRAINING_ARGS_NAME) as partial:
+            torch.save(self.args, partial)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint atomically, unless the training has diverged."""

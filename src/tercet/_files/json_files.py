@@ -1,0 +1,58 @@
+"""Read and write JSON files."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from tercet.errors import ModelError
+
+# The largest JSON file of a model is its tokenizer, with at most some 35 MB.
+_MAX_JSON_BYTES = 64 * 2**20
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a model directory.
+
+    Raises:
+        ModelError: the file is missing, cannot be read, is not valid JSON, or does not contain a JSON object.
+    """
+    content = read_json_value(path)
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} must contain a JSON object, but it contains a {type(content).__name__}")
+    return content
+
+
+def read_json_value(path: Path) -> Any:
+    """Return the JSON value in a file of a model directory.
+
+    Raises:
+        ModelError: the file is missing, cannot be read, or is not valid JSON. FIFOs, devices and files above 64 MiB are
+            not read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelError(f"{path} is not a regular file; a model directory needs a JSON file there")
+        if status.st_size > _MAX_JSON_BYTES:
+            raise ModelError(f"{path} has {status.st_size:,} bytes; a JSON file of a model has at most 64 MiB")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing, so {path.parent} is not a complete model directory") from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except RecursionError:
+        raise ModelError(f"{path} is nested too deeply to be read") from None
+    except ModelError:
+        raise
+    except ValueError as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON in UTF-8.
+
+    A lone surrogate, as in the name of a file that is not UTF-8, is written as its JSON escape, such as `\\udcff`.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,32 @@
+"""Check the paths that a command writes to, before the work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tercet._distributed import is_first_launched
+from tercet._files import check_file, check_folder, check_separate
+
+
+def check_outputs(
+    files: Mapping[str, Path | None],
+    inputs: Mapping[str, object],
+    *,
+    overwrite: bool,
+    folder: Path | None = None,
+) -> None:
+    """Raise `DataError` if a path cannot be written, exists without `--overwrite`, or is also an input or an output.
+
+    Args:
+        files: the files to write, by their option. None is skipped.
+        inputs: what the command reads, by a description.
+        overwrite: the value of `--overwrite`.
+        folder: the folder at `--output`, if the command writes one.
+    """
+    if not is_first_launched():
+        return
+    check_separate({"--output": folder, **files} if folder is not None else files, inputs)
+    if folder is not None:
+        check_folder(folder, overwrite=overwrite, argument="--output")
+    for option, path in files.items():
+        if path is not None:
+            check_file(path, overwrite=overwrite, argument=option)
