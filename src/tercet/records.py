@@ -134,8 +134,10 @@ class RunRecord(_Evaluated):
             `triplets`.
         settings: the settings of the run by name, and the names of its data and its model.
         data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
-            an earlier text), and the `sha256` of all texts and labels. For `eval`, `held_out_rows` are the numbers of
-            the rows of the training file that were held out, from 0; null if there was a file for evaluation.
+            an earlier text), the `sha256` of all texts and labels, the number of `truncated_texts` (those with more
+            tokens than `max_seq_length`), and the fraction of `unknown_tokens`. For `eval`, the last two are those of
+            the measured rows (of the first process, if there are several), and `held_out_rows` are the numbers of the
+            rows of the training file that were held out, from 0; null if there was a file for evaluation.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC) and the `seconds` of the run with its evaluations. Two runs with the
             same seed on the same machine differ only here.

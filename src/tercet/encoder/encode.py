@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from tercet._texts import check_texts, has_lone_surrogate
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
+from tercet.encoder.token_stats import TokenStats, report_token_stats
 from tercet.errors import EmbeddingError, ModelError, listed
 
 # Number of sentences that are tokenized and sorted together. It limits the memory that the token ids need.
@@ -70,16 +71,18 @@ def embed(
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
     model.transformer.check_prompt(prompt)
     num_prompt_tokens = prompt_length(model, prompt) if prompt else 0
+    stats = TokenStats()
     embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for start in range(0, len(texts), _WINDOW):
-            ids = model.token_ids([prompt + text for text in texts[start : start + _WINDOW]])
+            ids = model.transformer.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
             for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
                 features = pack([ids[row] for row in rows])
                 features["input_ids"] = features["input_ids"].to(device)
                 output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
                 embeddings[[start + row for row in rows]] = output.to(embeddings.dtype)
                 bar.update(len(rows))
+    report_token_stats(stats, model.transformer.warned)
     return embeddings
 
 

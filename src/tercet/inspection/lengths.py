@@ -20,6 +20,7 @@ class TokenLengths:
     Attributes:
         limit: the maximum number of tokens that the model accepts; None if it has no maximum.
         truncated: the number of sentences with more tokens than the limit.
+        unknown_fraction: the fraction of the tokens that are not in the vocabulary of the model.
         mean: the mean number of tokens.
         longest: the number of tokens of the longest sentence.
         percentiles: the number of tokens at the percentiles 50, 95 and 99.
@@ -32,6 +33,7 @@ class TokenLengths:
     longest: int
     percentiles: dict[int, int]
     histogram: list[tuple[int, int]]
+    unknown_fraction: float = 0.0
 
 
 def count_tokens(model: "SentenceTransformer", sentences: Sequence[str]) -> np.ndarray:
@@ -40,7 +42,7 @@ def count_tokens(model: "SentenceTransformer", sentences: Sequence[str]) -> np.n
     return np.array([count for chunk in chunks for count in model.token_counts(chunk)], dtype=np.int64)
 
 
-def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
+def summarize_lengths(counts: np.ndarray, limit: int | None, unknown_fraction: float = 0.0) -> TokenLengths:
     """Compute statistics of token counts `(n,)`.
 
     The first bin of the histogram is up to 8 tokens, and the upper bound doubles with each bin.
@@ -48,6 +50,7 @@ def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
     Args:
         counts: the number of tokens of each sentence; at least one.
         limit: the maximum number of tokens that the model accepts, or None.
+        unknown_fraction: the fraction of the tokens that are not in the vocabulary.
     """
     longest = int(counts.max())
     bounds = [8]
@@ -56,6 +59,7 @@ def summarize_lengths(counts: np.ndarray, limit: int | None) -> TokenLengths:
     up_to_bound = np.searchsorted(np.sort(counts), bounds, side="right")
     return TokenLengths(
         limit=limit,
+        unknown_fraction=unknown_fraction,
         truncated=0 if limit is None else int((counts > limit).sum()),
         mean=float(counts.mean()),
         longest=longest,

@@ -150,6 +150,7 @@ def _model(findings: ModelFindings) -> InspectionTable:
     rows = [
         ("tokens per sentence", f"mean {lengths.mean:.1f}, {percentiles}, longest {lengths.longest:,}"),
         ("truncated sentences", f"{lengths.truncated:,} (limit {lengths.limit or 'none'})"),
+        ("unknown tokens", f"{lengths.unknown_fraction:.1%}"),
     ]
     if scored is not None:
         rows += [

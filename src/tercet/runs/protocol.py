@@ -20,6 +20,7 @@ from torch import Tensor
 from tercet._events import WarningKind, emit_warning
 from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets
 from tercet.data.labels import label_values
+from tercet.encoder.token_stats import TokenStats, collect_token_stats
 from tercet.errors import DataError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
 from tercet.records import EvaluationRecord, Metrics, RowCounts
@@ -64,10 +65,12 @@ class Measurement:
 
     Attributes:
         metrics: the metrics by protocol, the headline first.
+        token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
         embeddings: the embeddings of the rows of `Evaluation.data` `(n, dim)`; None for triplets.
     """
 
     metrics: dict[str, Metrics]
+    token_stats: TokenStats
     embeddings: Tensor | None = None
 
 
@@ -91,12 +94,17 @@ class Evaluation:
     def measure(self, model: Any) -> Measurement:
         """Embed all sentences once, and return the metrics by each protocol."""
         if "triplets" in self.counts:
-            return Measurement(metrics={"triplets": self.evaluator(**self.options)(model)})
+            with collect_token_stats() as stats:
+                metrics = {"triplets": self.evaluator(**self.options)(model)}
+            stats.warn(_warned(model))
+            return Measurement(metrics=metrics, token_stats=stats)
         options = dict(self.options)
         distance = {"distance": options.pop("distance")} if "distance" in options else {}
         if options.get("batch_size", 0) is None:
             del options["batch_size"]
-        embeddings = model.encode(self.queries["sentence"][:], convert_to_tensor=True, **options)
+        with collect_token_stats() as stats:
+            embeddings = model.encode(self.queries["sentence"][:], convert_to_tensor=True, **options)
+        stats.warn(_warned(model))
         labels = label_values(self.queries)
         metrics = {}
         if "against_reference" in self.counts:
@@ -111,7 +119,7 @@ class Evaluation:
         ranked = embeddings[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
-        return Measurement(metrics=metrics, embeddings=ranked.detach().cpu())
+        return Measurement(metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu())
 
     def evaluator(self, **options: Any) -> LabelEvaluator | TripletEvaluator:
         """Return the evaluator for evaluations during training: `among_themselves`, or on `triplets`.
@@ -135,6 +143,13 @@ class Evaluation:
             protocol: EvaluationRecord(before=before.metrics[protocol], after=after.metrics[protocol], rows=rows)
             for protocol, rows in self.counts.items()
         }
+
+
+def _warned(model: Any) -> set[WarningKind]:
+    """Return the kinds of warnings about texts that the model has emitted."""
+    encoder = getattr(model, "transformer", None)
+    warned: set[WarningKind] = getattr(encoder, "warned", set())
+    return warned
 
 
 def plan_evaluation(

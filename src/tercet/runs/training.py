@@ -100,6 +100,7 @@ def run_training(
     encoder = DistributedEncoder(model)
     try:
         with collect_warnings() as warnings_before:
+            train_stats = trainer.tokenize_train_dataset()
             before = evaluation.measure(encoder) if evaluation else None
         with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -119,10 +120,14 @@ def run_training(
         extra_settings=extra_settings or {},
         warnings=[*warnings, *warnings_of_plan, *warnings_before, *warnings_in_training],
     )
-    record.data = {"train": fingerprint(train_data)}
-    if eval_data is not None:
+    record.data = {"train": {**fingerprint(train_data), **(train_stats.to_dict() if train_stats else {})}}
+    if eval_data is not None and before is not None:
         held_out = None if held_out_rows is None else list(held_out_rows)
-        record.data["eval"] = {**fingerprint(eval_data), "held_out_rows": held_out}
+        record.data["eval"] = {
+            **fingerprint(eval_data),
+            **before.token_stats.to_dict(),
+            "held_out_rows": held_out,
+        }
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1)}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():

@@ -14,6 +14,7 @@ from transformers import Trainer
 from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
@@ -34,6 +35,7 @@ class DataLoadingTrainer(Trainer):
     label_names_of_training: list[str] | None
     # The prepared text column of each text column of the user's data.
     _text_columns: Mapping[str, str] = MappingProxyType({})
+    train_token_stats: TokenStats | None = None
 
     def __init__(self, **options: Any) -> None:
         # The tokenized copy of each data set, by the `id` of the data set. The data set itself is stored too, so that
@@ -126,8 +128,24 @@ class DataLoadingTrainer(Trainer):
         if self._tokenized_with != settings:
             self._tokenized, self._tokenized_with = {}, settings
         if id(dataset) not in self._tokenized:
-            self._tokenized[id(dataset)] = (dataset, tokenize(dataset, encoder.token_ids, self.prompts))
+            stats = TokenStats()
+            tokenized = tokenize(dataset, lambda texts: encoder.token_ids(texts, stats), self.prompts)
+            self._tokenized[id(dataset)] = (dataset, tokenized)
+            if dataset is self.train_dataset:
+                self.train_token_stats = stats
+                encoder.warned.clear()
+            stats.warn(encoder.warned)
         return self._tokenized[id(dataset)][1]
+
+    def tokenize_train_dataset(self) -> TokenStats | None:
+        """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.
+
+        Return the counts of truncated texts and unknown tokens; None with a custom `data_collator`.
+        """
+        if self.data_collator is not collate:
+            return None
+        self._with_token_ids(self.train_dataset)
+        return self.train_token_stats
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:

@@ -24,6 +24,7 @@ from tercet.encoder.packing.self_check import PROBE_SENTENCES, autocast_dtype, f
 from tercet.encoder.pretrained import load_pretrained
 from tercet.encoder.pretrained.tokenizer import check_ids_fit, embedding_rows
 from tercet.encoder.threads import tokenizer_lock
+from tercet.encoder.token_stats import TokenStats, count_encoded
 from tercet.errors import EmbeddingError, ModelError
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Transformer(Module):
         plausible = [limit for limit in limits if limit is not None and limit < _MAX_PLAUSIBLE_LENGTH]
         self.max_seq_length = min(plausible) if plausible else None
         self.packing = True
+        self.warned: set[WarningKind] = set()  # The kinds of warnings about texts that were emitted.
         self._self_checks: tuple[Any, dict[Any, bool]] = (auto_model, {})
         accepted = inspect.signature(auto_model.forward).parameters
         self._inputs = [name for name in _MODEL_INPUTS if name in accepted]
@@ -145,9 +147,19 @@ class Transformer(Module):
         """
         return dict(self._tokenize(texts, padding=True, return_tensors="pt"))
 
-    def token_ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text, including special tokens, truncated to `max_seq_length`."""
-        ids: list[list[int]] = self._tokenize(texts, return_attention_mask=False)["input_ids"] if texts else []
+    def token_ids(self, texts: list[str], stats: TokenStats | None = None) -> list[list[int]]:
+        """Return the token ids of each text, including special tokens, truncated to `max_seq_length`.
+
+        Args:
+            texts: the texts.
+            stats: the counts of truncated texts and of unknown tokens are added to it.
+        """
+        if not texts:
+            return []
+        encoded = self._tokenize(texts, return_attention_mask=False)
+        if stats is not None:
+            stats.add(count_encoded(encoded, self.tokenizer, self.max_seq_length))
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
     def token_counts(self, texts: list[str]) -> list[int]:
