@@ -78,7 +78,7 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
     if "overwrite" in arguments:
         (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError) as caught:
-        train(data, tmp_path, model="./nowhere", **arguments)
+        train(data, tmp_path, model="bundled", **arguments)
     assert message in str(caught.value)
 
 
@@ -95,7 +95,7 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
 )
 def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):
     with pytest.raises(DataError) as caught:
-        compare(data, tmp_path / "out", model="./nowhere", **arguments)
+        compare(data, tmp_path / "out", model="bundled", **arguments)
     assert message in str(caught.value)
     assert not (tmp_path / "out").exists()
 
