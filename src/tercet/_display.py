@@ -48,5 +48,15 @@ def for_terminal(text: str, *, styled: bool = False) -> str:
     return re.sub(_ACTIVE, "�", text)
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in words, such as `4.2 s`, `2 min 13 s` or `1 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def _is_unprintable(c: str) -> bool:
     return (unicodedata.category(c) in ("Cc", "Cs", "Co") and not c.isspace()) or c in _DIRECTION_MARKS

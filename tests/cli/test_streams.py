@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tercet._display import for_terminal
+from tercet._display import duration, for_terminal
 from tercet.cli import console
 from tercet.cli.streams import SafeStream, safe_streams
 from tests.child import ENVIRONMENT
@@ -85,7 +85,7 @@ def test_notes_and_errors_are_one_printable_line_each(capsys):
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (133, "2 min 13 s"), (3960, "1 h 6 min")],
 )
 def test_durations(seconds, words):
-    assert console.duration(seconds) == words
+    assert duration(seconds) == words
 
 
 def test_a_table_shows_brackets_control_codes_and_any_width(capsys, monkeypatch):

@@ -216,3 +216,20 @@ def test_an_inspection_without_texts(tmp_path):
     text = path.read_text(encoding="utf-8")
     assert "secret" not in text
     assert "(text left out)" in text
+
+
+def test_the_header_has_the_rows_the_date_the_duration_and_the_machine(tmp_path):
+    record = replace(
+        RECORD,
+        data={"train": {"rows": 1200, "labels": 4, "copies": 3}, "eval": {"rows": 300, "labels": 4, "copies": 0}},
+        run={"started": "2026-11-27T07:22:52Z", "seconds": 133.4},
+        environment={"device": "CPU", "processor": "fast", "torch": "2.13.0"},
+        evaluation={"among_themselves": EvaluationRecord(before={"map@r": 0.1}, after={"map@r": 0.2},
+                                                         rows=RowCounts(rows=300, measured=280, overlapping=20))},
+    )  # fmt: skip
+    text = written(tmp_path, None, record)
+    header = text[text.index("<header>") : text.index("</header>")]
+    for fact in ("x.csv; 1,200 rows, 4 labels, 3 copies", "300 rows, 4 labels", "2026-11-27T07:22:52Z", "2 min 13 s",
+                 "CPU; fast", "Tercet 0.0; torch 2.13.0",
+                 "280 of 300 rows; left out: 20 with a text that is in the training data"):  # fmt: skip
+        assert f">{fact}</dd>" in header, fact

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
-from tercet._display import one_line
+from tercet._display import duration, one_line
 from tercet._distributed import is_first_launched
 from tercet._logging import configure_logging, import_transformers, quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
@@ -178,16 +178,6 @@ def finish(next_command: Sequence[object] = ()) -> None:
 def command_line(words: Sequence[object]) -> str:
     """Return words as a command line for a shell."""
     return " ".join(shlex.quote(one_line(str(word))) for word in words)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words, such as `4.2 s`, `2 min 13 s` or `1 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def terminal() -> "Console":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tercet._display import duration
 from tercet.catalogue import metric_digits, metric_title
 from tercet.inspection.results import Inspection
 from tercet.records import RunRecord
@@ -13,10 +14,12 @@ Facts = list[tuple[str, str]]
 def run_facts(record: RunRecord) -> Facts:
     """Return names and values: data, model, loss, steps, date, duration, machine and versions."""
     settings = record.settings
-    data: Mapping[str, Mapping[str, Any]] = getattr(record, "data", {})
-    run: Mapping[str, Any] = getattr(record, "run", {})
-    environment: Mapping[str, Any] = getattr(record, "environment", {})
-    train, evaluated = _rows(data.get("train", {})), _rows(data.get("eval", {}))
+    run, environment = record.run, record.environment
+    train, evaluated = _rows(record.data.get("train", {})), _rows(record.data.get("eval", {}))
+    versions = {"Tercet": record.tercet_version} | {
+        name: environment.get(name) for name in ("torch", "transformers", "python")
+    }
+    counts = None if record.protocol is None else record.evaluation[record.protocol].rows
     source = settings.get("eval_data")
     if source is None and settings.get("eval_fraction") is not None:
         source = f"held out, {settings['eval_fraction']:.0%} of the data"
@@ -24,13 +27,14 @@ def run_facts(record: RunRecord) -> Facts:
     facts = {
         "Training data": _joined(settings.get("data"), train),
         "Evaluation data": _joined(source, evaluated),
+        "Measured": None if counts is None else counts.describe(),
         "Model": settings.get("model"),
         "Loss": f"{settings.get('loss')}{margin}, {settings.get('distance')} distance",
         "Steps": settings.get("steps"),
         "Started": run.get("started"),
-        "Duration": None if run.get("seconds") is None else in_words(run["seconds"]),
-        "Machine": _joined(*(environment.get(key) for key in ("device", "machine", "platform"))),
-        "Tercet": record.tercet_version,
+        "Duration": None if run.get("seconds") is None else duration(run["seconds"]),
+        "Machine": _joined(*(environment.get(key) for key in ("device", "processor", "platform"))),
+        "Versions": _joined(*(f"{name} {version}" for name, version in versions.items() if version)),
     }
     return [(name, str(value)) for name, value in facts.items() if value]
 
@@ -57,14 +61,6 @@ def headline(record: RunRecord) -> str:
     key = "map@r" if "map@r" in after else next(iter(after))
     digits = metric_digits(key)
     return f"{metric_title(key)} {before[key]:.{digits}f} → {after[key]:.{digits}f}"
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration such as `4.2 s` or `2 min 13 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _rows(facts: Mapping[str, Any]) -> str | None:

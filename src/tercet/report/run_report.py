@@ -127,9 +127,14 @@ def _metrics(record: RunRecord, log: Sequence[Mapping[str, Any]]) -> list[Part]:
         _headline(before, after),
         Table(_title(record, record.protocol), columns, rows, _NUMBER_COLUMNS),
         *others,
+        f"The plot shows the metrics {_when(log)} training, measured on {protocol_title(curves)}.",
         plots.metric_curves(log, during.before or {}, during.after or {}, plotted),
-        "The curves are those of the evaluations during training: " + protocol_title(curves) + ".",
     ]
+
+
+def _when(log: Sequence[Mapping[str, Any]]) -> str:
+    evaluated = any(key.startswith("eval_") for entry in log for key in entry)
+    return "before, during and after" if evaluated else "before and after"
 
 
 def _rows(before: Mapping[str, float], after: Mapping[str, float]) -> list[list[str]]:
@@ -309,7 +314,7 @@ def _hardest(found: Neighbourhood, evaluated: EvaluatedSentences, distance: str,
 
 def _settings(record: RunRecord, command: str) -> list[Part]:
     settings = [[name, _value(value)] for name, value in record.settings.items() if _is_set(name, value)]
-    environment = {"tercet": record.tercet_version, **getattr(record, "environment", {})}
+    environment = {"tercet": record.tercet_version, **record.environment}
     return [
         *([Code(command)] if command else []),
         Table("Settings", ["setting", "value"], settings),
