@@ -34,7 +34,7 @@ def test_white_space_and_composition_never_make_a_label(csv):
             assert load_labelled(data).labels() == ["login", "login", "login", "é", "é"]
         (warning,) = warnings
         assert warning.kind == WarningKind.CHANGED_DATA
-        assert "in 3 labels, such as " in warning.message
+        assert "labels that have changed: 3, such as " in warning.message
 
 
 @pytest.mark.parametrize(

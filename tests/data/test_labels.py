@@ -101,3 +101,23 @@ def test_labels_that_are_no_decimal_numbers_are_names(names):
 def test_decimal_labels_are_refused():
     with pytest.raises(DataError, match=r"the labels are decimal numbers \('0.5', '1.5'\)"):
         labels.check_trainable(np.array([0, 0, 1]), ["0.5", "1.5"], "data")
+
+
+def test_odd_labels_of_a_data_set_are_refused_unless_they_are_numbered():
+    def of(values):
+        return labels.labels_of(Dataset.from_dict({"label": values}), "label", "data")
+
+    assert of([" a", "a", "b "])[1] == ["a", "b"]
+    assert (of([1.0, 2.0])[0].tolist(), of([1.0, 2.0])[1]) == ([1, 2], None)
+    with pytest.raises(DataError, match="in several forms.*; to keep them apart, number the labels or use a Cl"):
+        of(["a", "A"])
+    with pytest.raises(DataError, match="several labels in one cell, separated by ';'.*; keep one label per row"):
+        of(["a;b", "a", "b"])
+    named = Dataset.from_dict({"label": [0, 1]}).cast_column("label", ClassLabel(names=["a", "A"]))
+    assert labels.labels_of(named, "label", "data")[1] == ["a", "A"]
+
+
+def test_a_label_that_is_not_published_has_no_value():
+    data = Dataset.from_dict({"label": [0, -1]}).cast_column("label", ClassLabel(names=["a", "b"]))
+    with pytest.raises(DataError, match="row 1: the label is missing"):
+        labels.label_values(data)

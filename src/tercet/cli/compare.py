@@ -23,6 +23,7 @@ from tercet.cli.evaluations import sentence_case
 from tercet.comparison import compare as run_compare
 from tercet.comparison.files import reserved_comparison
 from tercet.comparison.recommendation import compared_metrics
+from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value
@@ -126,7 +127,8 @@ def compare(
         print_comparison(record)
     if record.recommendation is not None:
         print_note(f"model of {record.recommendation.variant} written to {output / 'model'}")
-    finish(opt.evaluate_command(output / "model", eval_data, data, text_column, label_column))
+    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    finish(opt.evaluate_command(output / "model", eval_data, data, options))
 
 
 def print_comparison(record: ComparisonRecord) -> None:

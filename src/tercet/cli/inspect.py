@@ -83,11 +83,8 @@ def inspect(
         check_model_name(model)
     from tercet.data.loading import ReadOptions, load_labelled
 
-    labelled = load_labelled(
-        data,
-        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
-        incomplete=True,
-    )
+    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    labelled = load_labelled(data, options, incomplete=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 
@@ -106,7 +103,7 @@ def inspect(
         _print(inspection, as_json=as_json)
     finally:
         _write(inspection, label_issues, output, texts=not no_texts, overwrite=overwrite)
-    finish(_next_command(inspection, data, model, opt.column_options(text_column, label_column, split)))
+    finish(_next_command(inspection, data, model, opt.read_options(options)))
 
 
 def _next_command(inspection: "Inspection", data: str, model: str | None, columns: list[str]) -> list[object]:

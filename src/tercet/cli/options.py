@@ -1,11 +1,13 @@
 """Options that several commands have, and their checks."""
 
+from dataclasses import fields, replace
 from typing import Annotated
 
 import typer
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.cli.choices import choice_option
+from tercet.data.read_options import ReadOptions
 from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe
@@ -91,18 +93,21 @@ Quiet = Annotated[
 ]
 
 
-def column_options(text_column: str | None, label_column: str | None, split: str = "train") -> list[str]:
-    """Return the options that name the columns and the split, for the next command. Leave out those with defaults."""
-    given = {"--text-column": text_column, "--label-column": label_column, "--split": split}
-    return [word for name, value in given.items() if value not in (None, "train") for word in (name, str(value))]
+def read_options(options: ReadOptions) -> list[str]:
+    """Return the options of a command that reads data as `options` says, without those that have their default."""
+    words: list[str] = []
+    for field in fields(options):
+        value, flag = getattr(options, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        words += [f"--{flag}"] if value is True else [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
+    return words
 
 
-def evaluate_command(
-    model: object, eval_data: str | None, data: str, text_column: str | None, label_column: str | None
-) -> list[object]:
+def evaluate_command(model: object, eval_data: str | None, data: str, options: ReadOptions) -> list[object]:
     """Return the command that evaluates a trained model, to print when a training has ended."""
-    columns = column_options(text_column, label_column)
-    return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *columns]
+    words = read_options(replace(options, split="train"))
+    return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *words]
 
 
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:

@@ -21,6 +21,7 @@ from tercet.cli.console import (
 from tercet.cli.evaluations import print_evaluation
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
+from tercet.data.read_options import ReadOptions
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
@@ -114,7 +115,8 @@ def train(
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:
-        finish(opt.evaluate_command(output, eval_data, data, text_column, label_column))
+        options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+        finish(opt.evaluate_command(output, eval_data, data, options))
 
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:

@@ -124,10 +124,9 @@ def clean_labels(
     """
     values, changed = trim_labels(values)
     if changed:
-        number = Counter(values)
         _warn(
-            f"{source}: white space around labels was removed, or characters were composed (NFC), in {len(changed):,} "
-            f"labels, such as {_shown(changed)} (now {sum(number[new] for new in set(changed.values())):,} rows)"
+            f"{source}: white space around labels was removed, or their characters were composed (NFC); labels that "
+            f"have changed: {len(changed):,}, such as {_shown(changed)}"
         )
     values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
     counts = Counter(value for value in values if isinstance(value, str))
@@ -138,7 +137,7 @@ def clean_labels(
 
 
 def match_labels(
-    labels: list[Any], known: Iterable[str], source: str, options: ReadOptions, known_from: str
+    labels: list[Any], known: Iterable[str], source: str, options: ReadOptions, known_from: str, *, fixed: bool = False
 ) -> list[Any]:
     """Give labels of evaluation data the form that they have in the training data.
 
@@ -148,6 +147,7 @@ def match_labels(
         source: the evaluation data, for messages.
         options: what to do with similar labels.
         known_from: the training data, for messages.
+        fixed: as for `clean_labels`.
 
     Raises:
         DataError: a label has another form than in the training data, and `options` does not say what to do.
@@ -164,10 +164,13 @@ def match_labels(
         f"{source}: {rows:,} rows have a label that is written in another way than in {known_from}, such as {shown}"
     )
     if options.similar_labels is None:
-        raise DataError(
-            f"{message}; correct the labels, or pass similar_labels='merge' to use the form of {known_from}, or "
-            "similar_labels='keep' to keep them apart"
+        remedy = (
+            "; to keep them apart, use a ClassLabel"
+            if fixed
+            else f", or pass similar_labels='merge' to use the form of {known_from}, or similar_labels='keep' to keep "
+            "them apart"
         )
+        raise DataError(f"{message}; correct the labels{remedy}")
     _warn(f"{message}; the form of {known_from} is used")
     return [pairs.get(label, label) for label in labels]
 

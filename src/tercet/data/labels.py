@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tercet._texts import has_lone_surrogate, row_place
+from tercet.data.cleaning import clean_labels
+from tercet.data.label_forms import plain_values
+from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -110,14 +113,15 @@ def number_labels(
 def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray, list[str] | None]:
     """Return the label ids of a column of a `datasets.Dataset`, and the label names.
 
-    A `ClassLabel` column already has ids and names. Integers are used as ids without names. Strings and booleans are
-    numbered.
+    A `ClassLabel` column already has ids and names. Whole numbers are used as ids without names. Strings and booleans
+    are numbered; white space around strings is removed, and their characters are composed (NFC), with a warning.
 
     Returns:
         The label ids, int64 `(num_rows,)`, and the name of each id; None for integers without names.
 
     Raises:
-        DataError: a label is missing or invalid. The message names the row.
+        DataError: a label is missing or invalid, consists of several labels, or differs from another one only in form
+            (see `ReadOptions`). A `ClassLabel` or integers are used as they are.
     """
     from datasets import ClassLabel
 
@@ -125,21 +129,26 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
     if isinstance(feature, ClassLabel):
         # In data sets on the hub, -1 means that the label is not published.
         labels = [None if label is None or label < 0 else label for label in labels]
+    labels = plain_values(labels)
     _check_present(labels, source)
     if _are_integers(labels):
         return _as_int64(labels, source), list(feature.names) if isinstance(feature, ClassLabel) else None
-    return number_labels(labels, source)
+    return number_labels(clean_labels(labels, source, ReadOptions(), fixed=True)[0], source)
 
 
 def label_values(dataset: "Dataset") -> list[Any]:
     """Return the column `label` of each row: the name of the label if it is a `ClassLabel`, else the value.
 
-    In a `ClassLabel` column, no label may be missing (-1 or None).
+    Raises:
+        DataError: a label of a `ClassLabel` column is missing (-1 or None).
     """
     from datasets import ClassLabel
 
     labels, feature = dataset.with_format(None)["label"][:], dataset.features["label"]
-    return [feature.names[label] for label in labels] if isinstance(feature, ClassLabel) else list(labels)
+    if not isinstance(feature, ClassLabel):
+        return list(labels)
+    _check_present([None if label is None or label < 0 else label for label in labels], "the data set")
+    return [feature.names[label] for label in labels]
 
 
 def map_onto_names(

@@ -107,6 +107,8 @@ def _read_file(path: Path, reader: Callable[..., Content], header: bool | None) 
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:  # from the reader of a plugin
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
+    if not isinstance(columns, Columns) and len({len(values) for values in columns.values()}) > 1:
+        raise DataError(f"{path}: the reader of this format returned columns of different lengths")
     guessed = tuple(columns) if has_header and header is None else None
     table = Table(str(path), columns, lines, guessed)
     if len(table) == 0:

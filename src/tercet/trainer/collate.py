@@ -14,8 +14,10 @@ from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from tercet._texts import check_texts
+from tercet.data.cleaning import match_labels
 from tercet.data.columns import TRIPLET_COLUMNS, Kind, find_labelled_columns, find_triplet_columns
 from tercet.data.labels import labels_of, map_onto_names
+from tercet.data.read_options import ReadOptions
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 
@@ -48,6 +50,8 @@ def prepare_labelled(
     sentences = check_texts(dataset.with_format(None)[text][:], source)
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
+        if not isinstance(dataset.features[label], ClassLabel):
+            match_labels(names, known_names, source, ReadOptions(), "the training data", fixed=True)
         label_ids, names = map_onto_names(label_ids, names, known_names)
     return Dataset.from_dict({"sentence": sentences, "label": label_ids}), names
 
