@@ -2,10 +2,18 @@
 
 import pytest
 
-from tercet.errors import DataError, EmbeddingError, ModelError
+from tercet.errors import DataError, EmbeddingError, ModelError, listed, short_repr
 
 
 @pytest.mark.parametrize("kind", [DataError, EmbeddingError, ModelError])
 def test_a_message_has_no_control_characters(kind):
     error = kind("the type \x1b[31mred\x1b]0;title\x07 of a\u202eb \ud800\nis unknown")
     assert str(error) == "the type �[31mred�]0;title� of a�b �\nis unknown"
+
+
+def test_long_values_are_cut_in_messages():
+    assert short_repr("a" * 300, 5) == "'aaaa…"
+    assert len(short_repr("a" * 10**6)) < 210
+    assert short_repr({"a": 1}) == "{'a': 1}"
+    assert len(listed(["[" * 100_000] * 9)) < 500
+    assert listed(["a", "b"]) == "'a', 'b'"

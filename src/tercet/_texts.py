@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from tercet.errors import DataError, TercetError
+from tercet.errors import DataError, TercetError, short_repr
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Characters that show nothing: control characters other than white space, soft hyphens, zero-width spaces, direction
@@ -46,8 +46,8 @@ def check_texts(
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise error(
-                f"{row_place(source, row, lines)}: the text is {text!r} ({type(text).__name__}), not a string; "
-                "convert it with str(), or remove the row"
+                f"{row_place(source, row, lines)}: the text is {short_repr(text)} ({type(text).__name__}), not a "
+                "string; convert it with str(), or remove the row"
             )
         if not allow_empty and (not text or text.isspace()):
             raise error(f"{row_place(source, row, lines)}: the text is empty; remove the row or fill it in")

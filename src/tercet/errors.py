@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from tercet._display import printable
 
-__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed"]
+__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed", "short_repr"]
 
 
 class TercetError(ValueError):
@@ -39,9 +39,15 @@ class EmbeddingError(TercetError):
     """An error for invalid embeddings, labels or distances, or for invalid arguments of `encode`."""
 
 
+def short_repr(value: object, limit: int = 200) -> str:
+    """Return `repr(value)` for a message, cut to `limit` characters."""
+    # A long text is cut first, so that its repr is not built.
+    text = repr(value[:limit] if isinstance(value, str) else value)
+    return text if len(text) <= limit and not (isinstance(value, str) and len(value) > limit) else f"{text[:limit]}…"
+
+
 def listed(items: Iterable[object], limit: int = 5) -> str:
     """Return the first `limit` items as text for a message, and the number of the others: `'a', 'b' and 7 more`."""
-    words = [repr(item) for item in items]
-    if len(words) > limit:
-        return f"{', '.join(words[:limit])} and {len(words) - limit} more"
-    return ", ".join(words)
+    items = list(items)
+    words = ", ".join(short_repr(item, 80) for item in items[:limit])
+    return words if len(items) <= limit else f"{words} and {len(items) - limit} more"

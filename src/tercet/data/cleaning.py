@@ -15,12 +15,11 @@ from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_key
 from tercet.data.label_forms import CombinedLabels, find_combined, find_similar, plain_values, trim_labels
 from tercet.data.read_options import ReadOptions
-from tercet.errors import DataError
+from tercet.errors import DataError, short_repr
 
 # The number of rows, and of labels, that a message names.
 _NAMED_ROWS = 5
 _NAMED_LABELS = 3
-_MAX_LABEL_LENGTH = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +158,9 @@ def match_labels(
     if not pairs or options.similar_labels == "keep":
         return labels
     rows = sum(counts[label] for label in pairs)
-    shown = ", ".join(f"{_short(label)} for {_short(form)}" for label, form in list(pairs.items())[:_NAMED_LABELS])
+    shown = ", ".join(
+        f"{short_repr(label)} for {short_repr(form)}" for label, form in list(pairs.items())[:_NAMED_LABELS]
+    )
     message = (
         f"{source}: {rows:,} rows have a label that is written in another way than in {known_from}, such as {shown}"
     )
@@ -230,7 +231,8 @@ def _resolve_similar(
     """Return the new form of each label that changes."""
     choice = options.similar_labels or ("keep" if incomplete else None)
     shown = "; ".join(
-        " and ".join(f"{_short(label)} ({counts[label]:,} rows)" for label in group) for group in groups[:_NAMED_LABELS]
+        " and ".join(f"{short_repr(label)} ({counts[label]:,} rows)" for label in group)
+        for group in groups[:_NAMED_LABELS]
     )
     message = (
         f"{source}: {len(groups):,} {'label is' if len(groups) == 1 else 'labels are'} written in several forms, which "
@@ -266,11 +268,7 @@ def _places(rows: list[int], lines: Sequence[int] | None) -> str:
 
 
 def _shown(labels: Iterable[str]) -> str:
-    return ", ".join(_short(label) for label in list(labels)[:_NAMED_LABELS])
-
-
-def _short(label: str) -> str:
-    return repr(label if len(label) <= _MAX_LABEL_LENGTH else f"{label[: _MAX_LABEL_LENGTH - 1]}…")
+    return ", ".join(short_repr(label) for label in list(labels)[:_NAMED_LABELS])
 
 
 def _warn(message: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 Kind = Literal["text", "integer", "class", "other"]
 
@@ -90,8 +90,8 @@ def find_labelled_columns(
     text, label = _only(texts, "text", columns, source), _only(labels, "label", columns, source)
     if text == label:
         raise DataError(
-            f"{source}: column {text!r} cannot be both text and label; pass two different names as text_column and "
-            "label_column"
+            f"{source}: column {short_repr(text)} cannot be both text and label; pass two different names "
+            "as text_column and label_column"
         )
     return text, label
 
@@ -204,8 +204,8 @@ def _check_exists(name: str | None, columns: list[str], source: str) -> None:
     if name is not None and name not in columns:
         near = get_close_matches(name.strip().lower(), [column.strip().lower() for column in columns[:1000]], 1)
         nearest = next((column for column in columns if near and column.strip().lower() == near[0]), None)
-        hint = f"did you mean {nearest!r}? " if nearest is not None else ""
-        raise DataError(f"{source} has no column {name!r}; {hint}it has {listed(columns, limit=12)}")
+        hint = f"did you mean {short_repr(nearest)}? " if nearest is not None else ""
+        raise DataError(f"{source} has no column {short_repr(name)}; {hint}it has {listed(columns, limit=12)}")
 
 
 def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
@@ -219,7 +219,7 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
         )
     if len(columns) == 1 and any(mark in columns[0] for mark in "\t;|,"):
         raise DataError(
-            f"{source} has only one column, {columns[0]!r}, whose name contains a separator; "
+            f"{source} has only one column, {short_repr(columns[0])}, whose name contains a separator; "
             "separate columns by commas in a .csv, by tabs in a .tsv"
         )
     why = f"several have a usual name: {listed(found)}" if found else f"the columns are {listed(columns, limit=12)}"
@@ -227,4 +227,4 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
 
 
 def _with_kinds(columns: Iterable[str], kinds: Mapping[str, Kind]) -> str:
-    return ", ".join(f"{name!r} ({kinds[name]})" for name in columns) or "no columns"
+    return ", ".join(f"{short_repr(name)} ({kinds[name]})" for name in columns) or "no columns"

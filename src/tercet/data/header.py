@@ -30,7 +30,7 @@ def check_header(table: Table) -> None:
         return
     clues = sum(_clues(table, name) for name in names)
     named = any(map(is_usual_name, names))
-    shown = listed([name if len(name) <= 60 else f"{name[:59]}…" for name in names], 4)
+    shown = listed(names, 4)
     if clues >= (3 if named else 2):
         raise DataError(
             f"{table.source}: the first line looks like data ({shown}), but it is read as the column names; pass "

@@ -7,7 +7,7 @@ from typing import Any
 
 from tercet.data.table import Columns, Content
 from tercet.data.text_files import open_text
-from tercet.errors import DataError
+from tercet.errors import DataError, short_repr
 
 
 def read_json_lines(path: Path) -> Content:
@@ -54,7 +54,7 @@ def read_json_lines(path: Path) -> Content:
 
     def read(name: str) -> list[Any]:
         if name in twice:
-            raise DataError(f"{path}, line {twice[name]}: the key {name!r} occurs twice; remove one of them")
+            raise DataError(f"{path}, line {twice[name]}: the key {short_repr(name)} occurs twice; remove one of them")
         if len(values_of[name]) == len(lines):
             return values_of[name]
         column: list[Any] = [None] * len(lines)

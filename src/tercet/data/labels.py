@@ -20,7 +20,7 @@ from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning import clean_labels
 from tercet.data.label_forms import plain_values
 from tercet.data.read_options import ReadOptions
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -93,9 +93,8 @@ def number_labels(
         for row, label in enumerate(labels):
             if isinstance(label, kinds):
                 continue
-            shown = repr(label) if len(repr(label)) <= 200 else f"{repr(label)[:199]}…"
             raise DataError(
-                f"{row_place(source, row, lines)}: the label is {shown} ({type(label).__name__}); "
+                f"{row_place(source, row, lines)}: the label is {short_repr(label)} ({type(label).__name__}); "
                 "labels must be all integers or all strings"
             )
     strings = [str(label) for label in labels]
@@ -193,7 +192,7 @@ def check_triplets_exist(label_ids: np.ndarray, label_names: Sequence[str] | Non
     if len(labels) == 1:
         only = label_names[labels[0]] if label_names is not None else int(labels[0])
         raise DataError(
-            f"{source} has one label only ({only!r}); a triplet needs a sentence with another label: "
+            f"{source} has one label only ({short_repr(only)}); a triplet needs a sentence with another label: "
             "is the label column the right one?"
         )
     if counts.max() == 1:

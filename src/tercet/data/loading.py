@@ -21,7 +21,7 @@ from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.splits import held_out_labelled, held_out_triplets
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -79,7 +79,9 @@ def load_labelled(
     text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
     unused = [column for column in table.columns if column not in (text, label)]
     if unused:
-        logger.info(f"{table.source}: text from {text!r}, labels from {label!r}; not used: {listed(unused)}")
+        logger.info(
+            f"{table.source}: text from {short_repr(text)}, labels from {short_repr(label)}; not used: {listed(unused)}"
+        )
     clean = clean_rows(
         table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
     )

@@ -6,7 +6,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from tercet.data.table import Columns, Content
-from tercet.errors import DataError
+from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,13 +40,13 @@ def read_parquet(path: Path) -> Content:
 
     def read(name: str) -> list[Any]:
         if len(schema.get_all_field_indices(name)) > 1:
-            raise DataError(f"{path}: several columns have the same name: {name!r}; rename them")
-        return _column(path, name, schema.field(name).type)
+            raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
+        return _column(path, name, schema.field(name).type, num_rows)
 
     return Columns(schema.names, read, num_rows), None
 
 
-def _column(path: Path, name: str, kind: "pyarrow.DataType") -> list[Any]:
+def _column(path: Path, name: str, kind: "pyarrow.DataType", num_rows: int) -> list[Any]:
     """Return the values of a column of strings, numbers, booleans or lists of them."""
     import pyarrow
     from pyarrow import parquet, types
@@ -64,7 +64,7 @@ def _column(path: Path, name: str, kind: "pyarrow.DataType") -> list[Any]:
         or types.is_boolean(inner)
         or types.is_null(inner)
     ):
-        raise DataError(f"{path}: the column {name!r} has the type {kind}; convert it to strings or integers")
+        raise DataError(f"{path}: the column {short_repr(name)} has the type {kind}; convert it to strings or integers")
     try:
         # As a dictionary, equal strings are decoded once.
         with parquet.ParquetFile(path, read_dictionary=[name] if inner is kind and is_text else None) as file:
@@ -81,9 +81,14 @@ def _column(path: Path, name: str, kind: "pyarrow.DataType") -> list[Any]:
                 values += chunk.to_pylist()
         except UnicodeDecodeError:
             raise DataError(
-                f"{path}, row {len(values) + _first_invalid(chunk)}: the column {name!r} is not UTF-8; write the file "
-                "again with strings in UTF-8"
+                f"{path}, row {len(values) + _first_invalid(chunk)}: the column {short_repr(name)} is not UTF-8; "
+                "write the file again with strings in UTF-8"
             ) from None
+    if len(values) != num_rows:
+        raise DataError(
+            f"{path} is damaged: the column {short_repr(name)} has {len(values):,} values, but the file should have "
+            f"{num_rows:,} rows"
+        )
     return values
 
 

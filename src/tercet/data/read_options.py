@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
 SIMILAR_LABELS = ("merge", "keep")
@@ -42,4 +42,4 @@ class ReadOptions:
         for name, choices in (("combined_labels", COMBINED_LABELS), ("similar_labels", SIMILAR_LABELS)):
             value = getattr(self, name)
             if value is not None and value not in choices:
-                raise DataError(f"{name} must be one of {listed(choices)}, got {value!r}")
+                raise DataError(f"{name} must be one of {listed(choices)}, got {short_repr(value)}")

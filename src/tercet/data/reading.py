@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.data.header import check_header
 from tercet.data.table import Columns, Content, Table
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -73,7 +73,7 @@ def read_table(name: str | Path, split: str = "train", *, header: bool | None = 
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if reader or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-            raise DataError(f"no file {str(name)!r}; check the path") from None
+            raise DataError(f"no file {short_repr(str(name))}; check the path") from None
         return _read_hub(str(name), split)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -94,7 +94,7 @@ def _expanded(name: str | Path) -> Path:
     try:
         return Path(name).expanduser()
     except RuntimeError:  # There is no such user.
-        raise DataError(f"no file {str(name)!r}: there is no such home folder; check the path") from None
+        raise DataError(f"no file {short_repr(str(name))}: there is no such home folder; check the path") from None
 
 
 def _read_file(path: Path, reader: Callable[..., Content], header: bool | None) -> Table:
@@ -137,7 +137,7 @@ def _read_hub(name: str, split: str) -> Table:
     except Exception as error:  # `datasets` raises many types: its own, those of the network, and built-in exceptions.
         reason = shorten(str(error), _REASON_LIMIT) or type(error).__name__
         raise DataError(
-            f"no file {name!r}, and no data set of this name can be loaded from the hub: {reason}"
+            f"no file {short_repr(name)}, and no data set of this name can be loaded from the hub: {reason}"
         ) from error
     return _table_of(dataset, f"{name} ({split})")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tercet.data.table import Columns, Content
 from tercet.data.text_files import open_text
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 # The maximum length of a field, in characters. The default of Python, 131,072, is too short for long documents.
 _FIELD_LIMIT = 2**24
@@ -60,7 +60,8 @@ def _read_separated(path: Path, separator: str, *, header: bool) -> Content:
                     column.append(value)
         except csv.Error as error:
             hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
-            raise DataError(f"{path}, line {rows.line_num}: {error}{hint}") from None
+            reason = str(error).replace("\t", "\\t")
+            raise DataError(f"{path}, line {rows.line_num}: {reason}{hint}") from None
     if not any(name.strip() for name in names):
         wanted = "it must contain the names of the columns" if header else "it must contain data"
         raise DataError(f"{path}: the first line is empty or missing; {wanted}")
@@ -78,7 +79,7 @@ def _named(path: Path, names: Sequence[str], columns: list[list[str]]) -> Column
 
     def read(name: str) -> list[Any]:
         if name in twice:
-            raise DataError(f"{path}, line 1: several columns have the same name: {name!r}; rename them")
+            raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
         return columns[position[name]]
 
     return Columns(position, read, len(columns[0]))
