@@ -303,7 +303,7 @@ class Difference:
 
     Attributes:
         mean: the mean of (highest − other).
-        half_width: half the width of the confidence interval mean ± half_width; None if `seeds` is 1.
+        half_width: half the width of the confidence interval mean ± half_width; None if `seeds` is below 3.
         seeds: the number of paired seeds; 1 if failed runs left the variants with different seeds.
         beyond_noise: whether 0 is outside the confidence interval.
     """
@@ -323,7 +323,8 @@ class Recommendation:
         seed: the seed of its best run, whose model is kept.
         outcome: `better`: it is better than every other variant, beyond noise. `no difference`: at least one other
             variant does not differ from the highest one beyond noise. `one seed`: the variants have fewer than two
-            seeds in common, so the variation across seeds is unknown. `alone`: every other variant has a failed run.
+            seeds in common, so the variation across seeds is unknown. `few seeds`: they have two in common, too few
+            to tell a difference from noise. `alone`: every other variant has a failed run.
         reason: the reason in one or more sentences, with the numbers.
         metric: the key of the metric that determines the recommendation.
         confidence: the confidence of the intervals, such as 0.95.
@@ -333,7 +334,7 @@ class Recommendation:
 
     variant: str
     seed: int
-    outcome: Literal["better", "no difference", "one seed", "alone"]
+    outcome: Literal["better", "no difference", "one seed", "few seeds", "alone"]
     reason: str
     metric: str
     confidence: float

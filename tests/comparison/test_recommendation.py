@@ -160,3 +160,19 @@ def test_invalid_grids(grid, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         parse_grid(grid)
     assert message in str(caught.value)
+
+
+def test_two_seeds_are_too_few_to_tell_a_difference_from_noise():
+    """Two differences that agree by chance, 0.0048 and 0.0049, are not an interval of ± 0.0001."""
+    found = _recommend({SEMI: [0.4700, 0.4760], ALL: [0.4748, 0.4809]}, before=0.4)
+    assert (found.variant, found.outcome) == (ALL, "few seeds")
+    assert found.reason.endswith("Compare with at least 3 seeds.")
+    assert not found.differences[SEMI].beyond_noise
+    assert found.differences[SEMI].half_width is None
+
+
+def test_a_difference_of_less_than_one_sentence_is_not_beyond_noise():
+    values = {SEMI: [0.4700, 0.4760, 0.4720], ALL: [0.4748, 0.4809, 0.4768]}
+    assert _recommend(values).outcome == "better"
+    runs = _runs(values)
+    assert recommend(runs, list(values), DEFAULT_VARIANT.name, resolution=1 / 100).outcome == "no difference"

@@ -24,6 +24,14 @@ Model = Annotated[
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
 Loss = Annotated[str, choice_option(LOSSES, "The loss; it determines the triplets to train on.{losses}")]
 Distance = Annotated[str, choice_option(DISTANCES, "The distance between embeddings.{distances}")]
+TrainDistance = Annotated[
+    str | None,
+    choice_option(
+        DISTANCES,
+        "The distance between embeddings. [default: euclidean if the embeddings of the encoder have length 1, else "
+        "cosine]{distances}",
+    ),
+]
 BatchSize = Annotated[int, typer.Option(help=describe("batch_size"))]
 EncodeBatchSize = Annotated[
     int | None, typer.Option(help="Maximum number of sentences to embed at once. [default: depends on their length]")

@@ -39,8 +39,8 @@ def train(
     output: Annotated[Path, typer.Option(help="The folder for the model.")],
     model: opt.Model = None,
     loss: opt.Loss = _DEFAULTS.loss,
-    margin: Annotated[float, _help("margin")] = _DEFAULTS.margin,
-    distance: opt.Distance = _DEFAULTS.distance,
+    margin: Annotated[float | None, _help("margin", "depends on the distance")] = _DEFAULTS.margin,
+    distance: opt.TrainDistance = _DEFAULTS.distance,
     epochs: Annotated[float, _help("epochs")] = _DEFAULTS.epochs,
     max_steps: Annotated[int, typer.Option(help=describe("max_steps"), show_default="no limit")] = _DEFAULTS.max_steps,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
@@ -88,7 +88,7 @@ def train(
         save_every=save_every, keep=keep, eval_steps=eval_steps,
     )  # fmt: skip
     settings.check()
-    if not LOSSES[loss].has_margin and margin != _DEFAULTS.margin:
+    if not LOSSES[loss].has_margin and margin is not None:
         print_note(f"--margin {margin:g} is not used: the loss {loss} has no margin")
     quiet_transformers()
     try:

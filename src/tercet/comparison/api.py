@@ -66,7 +66,8 @@ def compare(
         output: the folder for `compare.json` and the model of the recommended variant.
         grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
             `distance`. All combinations of the values are compared. A key without an entry takes its default: all
-            losses for labelled sentences, and the margin and distance of `RunSettings`.
+            losses for labelled sentences, a margin of 0.3, and the distance that fits to the encoder (euclidean if its
+            embeddings have length 1, else cosine).
         seeds: number of runs of each variant. The seeds are `settings.seed`, `settings.seed` + 1 and so on.
         minutes: the budget of a run in minutes of training; None uses `max_steps` or `epochs` of `settings`.
         settings: the settings of all runs, except `loss`, `margin` and `distance`, which come from `grid`.
@@ -109,7 +110,7 @@ def compare(
             print(record.recommendation.reason)
         ```
     """
-    settings, output = settings or RunSettings(), expand_path(output)
+    settings, output, grid = settings or RunSettings(), expand_path(output), list(grid)
     variants = parse_grid(grid)
     variants[0].apply_to(settings).check()
     check_eval_fraction(eval_fraction)
@@ -161,9 +162,16 @@ def compare(
         "eval_fraction": eval_fraction if eval_data is None else None,
         "packing": packing,
     }
+    load = functools.partial(load_model, str(model), trust_remote_code=trust_remote_code, packing=packing)
+    if not any(entry.startswith("distance=") for entry in grid):
+        from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
+
+        # On the CPU, because the runs need the memory of the GPU.
+        fitting = choose_margin_and_distance(RunSettings(), load(device="cpu"), train_data[:NUM_MEASURED]["sentence"])
+        variants = parse_grid(grid, str(fitting.distance))
     first = settings.seed
     return run_comparison(
-        functools.partial(load_model, str(model), device=device, trust_remote_code=trust_remote_code, packing=packing),
+        functools.partial(load, device=device),
         train_data,
         evaluation,
         output,

@@ -142,7 +142,13 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     order = {(seed, variant.name): position for position, (seed, variant) in enumerate(plan.runs())}
     record.runs.sort(key=lambda run: order[run.seed, run.variant])
     record.summary = summarize(record.runs, plan.names)
-    record.recommendation = recommend(record.runs, plan.names, DEFAULT_VARIANT.name)
+    default = next(
+        (one.name for one in plan.variants if (one.loss, one.margin) == (DEFAULT_VARIANT.loss, DEFAULT_VARIANT.margin)),
+        DEFAULT_VARIANT.name,
+    )
+    record.recommendation = recommend(
+        record.runs, plan.names, default, resolution=1 / max(1, record.data["eval"]["sentences"])
+    )
     work = output / ".runs"
     if record.recommendation is None:
         remove_runs(work)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
-from tercet.runs.settings import RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 _DEFAULTS = RunSettings()
 # Settings that a variant, the budget or the seed of a run sets, or that a comparison does not use.
@@ -33,7 +33,7 @@ class Variant:
     def name(self) -> str:
         """The name in tables and files, such as `batch-hard, margin 0.3`; it leaves out the default distance."""
         margin = [] if self.margin is None else [f"margin {_shortest(self.margin)}"]
-        distance = [] if self.distance == _DEFAULTS.distance else [self.distance]
+        distance = [] if self.distance == DEFAULT_DISTANCE else [self.distance]
         return ", ".join([self.loss, *margin, *distance])
 
     def apply_to(self, settings: RunSettings) -> RunSettings:
@@ -42,7 +42,7 @@ class Variant:
         return replace(settings, loss=self.loss, margin=margin, distance=self.distance)
 
 
-DEFAULT_VARIANT = Variant(loss=_DEFAULTS.loss, margin=_DEFAULTS.margin, distance=_DEFAULTS.distance)
+DEFAULT_VARIANT = Variant(loss=_DEFAULTS.loss, margin=DEFAULT_MARGIN, distance=DEFAULT_DISTANCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,14 @@ def batch_losses() -> list[str]:
     return [name for name, spec in LOSSES.items() if spec.data == "labels"]
 
 
-def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
+def parse_grid(grid: Iterable[str] = (), distance: str = DEFAULT_DISTANCE) -> tuple[Variant, ...]:
     """Return all combinations of the losses, margins and distances that `grid` names.
 
     Args:
         grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
-            `distance`. A key without an entry takes its default: all losses for labelled sentences, and the margin and
-            distance of `RunSettings`.
+            `distance`. A key without an entry takes its default: all losses for labelled sentences, a margin of 0.3,
+            and `distance`.
+        distance: the default distance, which fits to the encoder.
 
     Raises:
         DataError: an entry is invalid, or there are fewer than two variants.
@@ -122,11 +123,11 @@ def parse_grid(grid: Iterable[str] = ()) -> tuple[Variant, ...]:
             )
         named[key] = [value.strip() for value in values.split(",")]
     losses = _check_known("loss", named.get("loss"), batch_losses())
-    distances = _check_known("distance", named.get("distance", [_DEFAULTS.distance]), list(DISTANCES))
-    margins = [_parse_margin(value) for value in named["margin"]] if "margin" in named else [_DEFAULTS.margin]
+    distances = _check_known("distance", named.get("distance", [distance]), list(DISTANCES))
+    margins = [_parse_margin(value) for value in named["margin"]] if "margin" in named else [DEFAULT_MARGIN]
     product = (
-        Variant(loss=loss, margin=margin if LOSSES[loss].has_margin else None, distance=distance)
-        for loss, margin, distance in itertools.product(losses, margins, distances)
+        Variant(loss=loss, margin=margin if LOSSES[loss].has_margin else None, distance=metric)
+        for loss, margin, metric in itertools.product(losses, margins, distances)
     )
     variants = tuple(dict.fromkeys(product))
     if len(variants) < 2:

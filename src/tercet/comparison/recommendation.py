@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tercet.catalogue import METRICS, metric_title
-from tercet.comparison.significance import CONFIDENCE, mean_and_std, paired_difference
+from tercet.comparison.significance import CONFIDENCE, MIN_SEEDS, RESOLUTION, mean_and_std, paired_difference
 from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
 # The metric that determines the recommendation. MAP@R scores the first R ranks, where R is the number of sentences with
@@ -37,24 +37,27 @@ def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[Variant
     return summaries
 
 
-def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -> Recommendation | None:
+def recommend(
+    runs: Sequence[TrialRecord], names: Sequence[str], default: str, resolution: float = RESOLUTION
+) -> Recommendation | None:
     """Return the recommended variant, based on differences in MAP@R over seeds. Return None if every run failed.
 
     Args:
         runs: the runs of the comparison.
         names: the names of the variants.
         default: the variant that is recommended if it is as good and as fast as the best ones.
+        resolution: the smallest difference that counts, see `paired_difference`.
     """
     scores, why_fewer_seeds = _comparable_scores(runs, names)
     if not scores:
         return None
     mean = {name: statistics.fmean(by_seed.values()) for name, by_seed in scores.items()}
     best, *others = sorted(scores, key=lambda name: -mean[name])
-    differences = {name: _difference(scores, best, name) for name in others}
+    differences = {name: _difference(scores, best, name, resolution) for name in others}
     equals = [best, *(name for name in others if not differences[name].beyond_noise)]
     before = next(run.before[METRIC] for run in runs if run.before is not None)
     title = metric_title(METRIC)
-    outcome: Literal["better", "no difference", "one seed", "alone"]
+    outcome: Literal["better", "no difference", "one seed", "few seeds", "alone"]
     if not others:
         outcome, chosen = "alone", best
         reason = f"{best} is the only variant " + (
@@ -66,6 +69,12 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
             f"{best} has the highest {title}, {mean[best]:.4f}; {others[0]} has {mean[others[0]]:.4f}. The variants "
             "have fewer than two seeds in common, so other seeds may change the order. "
         ) + (why_fewer_seeds or "Compare with at least three seeds.")
+    elif all(difference.half_width is None for difference in differences.values()):
+        outcome, chosen = "few seeds", best
+        reason = (
+            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}). But two seeds are "
+            "too few to tell a difference from noise: other seeds may change the order. "
+        ) + (why_fewer_seeds or f"Compare with at least {MIN_SEEDS} seeds.")
     elif len(equals) == 1:
         outcome, chosen = "better", best
         nearest = min(others, key=lambda name: differences[name].mean - (differences[name].half_width or 0))
@@ -85,7 +94,7 @@ def recommend(runs: Sequence[TrialRecord], names: Sequence[str], default: str) -
         variant=chosen,
         seed=best_seed(runs, chosen),
         outcome=outcome,
-        reason=reason + _compare_with_start(scores[chosen], before),
+        reason=reason + _compare_with_start(scores[chosen], before, resolution),
         metric=METRIC,
         confidence=CONFIDENCE,
         highest=best,
@@ -127,21 +136,21 @@ def _comparable_scores(runs: Sequence[TrialRecord], names: Sequence[str]) -> tup
     return {name: {seed: by_seed[seed] for seed in common} for name, by_seed in scores.items()}, why
 
 
-def _difference(scores: Scores, first: str, second: str) -> Difference:
+def _difference(scores: Scores, first: str, second: str, resolution: float) -> Difference:
     if scores[first].keys() == scores[second].keys():
-        return paired_difference(scores[first], scores[second])
+        return paired_difference(scores[first], scores[second], resolution)
     # Because of failed runs, the two variants have different seeds, so their differences cannot be paired.
     gap = statistics.fmean(scores[first].values()) - statistics.fmean(scores[second].values())
     return Difference(mean=gap, half_width=None, seeds=1, beyond_noise=False)
 
 
-def _compare_with_start(scores: Mapping[int, float], before: float) -> str:
+def _compare_with_start(scores: Mapping[int, float], before: float, resolution: float) -> str:
     """Return a sentence if training has not improved the model, or not beyond noise; else an empty string."""
-    difference = paired_difference(scores, dict.fromkeys(scores, before))
+    difference = paired_difference(scores, dict.fromkeys(scores, before), resolution)
     start = f"than the model before training ({metric_title(METRIC)} {before:.4f})."
     if difference.mean <= 0:
         return f" But this variant is not better {start}"
-    if difference.seeds > 1 and not difference.beyond_noise:
+    if difference.half_width is not None and not difference.beyond_noise:
         return f" But this variant is not better, beyond noise, {start}"
     return ""
 

@@ -6,7 +6,8 @@ With n seeds, the confidence interval of the mean difference is mean ± half_wid
     half_width = t · s / √n
 
 s is the standard deviation of the differences, and t is the quantile of Student's t distribution with n − 1 degrees of
-freedom. For few seeds, t is large (12.7 for two, 4.3 for three, at 95% confidence), because s itself is uncertain.
+freedom. For few seeds, t is large (4.3 for three, at 95% confidence), because s itself is uncertain. Two seeds give no
+interval: their two differences may agree by chance, and s is then far too small.
 """
 
 import math
@@ -16,17 +17,22 @@ from collections.abc import Mapping, Sequence
 from tercet.records import Difference
 
 CONFIDENCE = 0.95
-# The smallest half-width. A metric on few sentences has few possible values, so all differences can be equal. Then s is
-# 0, but the mean difference is still not exact.
+# With fewer seeds in common, no difference counts as beyond noise.
+MIN_SEEDS = 3
+# The smallest half-width if the number of evaluation sentences is unknown.
 RESOLUTION = 1e-4
 
 
-def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float], resolution: float = RESOLUTION
+) -> Difference:
     """Return the mean difference `first` − `second` over the seeds that both have, with its confidence interval.
 
     Args:
         first: the metric of one variant by seed.
         second: the metric of the other variant by seed.
+        resolution: the smallest half-width, at least `RESOLUTION`: the change of the metric if one evaluation sentence
+            changes from wrong to right. The differences of a few seeds can be closer to each other by chance.
 
     Raises:
         ValueError: `first` and `second` have no seed in common.
@@ -36,9 +42,9 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
         raise ValueError("first and second have no seed in common")
     mean, std = mean_and_std([first[seed] - second[seed] for seed in common])
     n = len(common)
-    if std is None:
+    if std is None or n < MIN_SEEDS:
         return Difference(mean=mean, half_width=None, seeds=n, beyond_noise=False)
-    half_width = max(student_quantile(CONFIDENCE, n - 1) * std / math.sqrt(n), RESOLUTION)
+    half_width = max(student_quantile(CONFIDENCE, n - 1) * std / math.sqrt(n), resolution, RESOLUTION)
     return Difference(mean=mean, half_width=half_width, seeds=n, beyond_noise=abs(mean) > half_width)
 
 

@@ -14,25 +14,28 @@ from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
-from tercet.runs.settings import RunSettings
+from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
-# Runs with a smaller `max_steps` have no warm-up: it starts with a learning rate of 0, so they would hardly train.
+# Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so they would hardly train.
 _SHORTEST_WARM_UP_RUN = 10
 
 
 def build_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
-    """Return the loss that `settings` names, with the distance and, if the loss has one, the margin."""
+    """Return the loss that `settings` names, with the distance and, if the loss has one, the margin.
+
+    `tercet.runs.margin` chooses those that are None; without it, they are those for embeddings of length 1.
+    """
     spec = LOSSES.find(settings.loss, DataError)
-    margin = [settings.margin] if spec.has_margin else []
-    loss: torch.nn.Module = resolve(spec.cls)(model, settings.distance, *margin)
+    margin = [DEFAULT_MARGIN if settings.margin is None else settings.margin] if spec.has_margin else []
+    loss: torch.nn.Module = resolve(spec.cls)(model, settings.distance or DEFAULT_DISTANCE, *margin)
     return loss
 
 
 def training_arguments(
-    settings: RunSettings, folder: Path, *, triplets: bool, **changes: Any
+    settings: RunSettings, folder: Path, *, triplets: bool, steps: int = -1, **changes: Any
 ) -> SentenceTransformerTrainingArguments:
     """Return the arguments of the trainer.
 
@@ -40,6 +43,7 @@ def training_arguments(
         settings: the settings of the run.
         folder: the folder for checkpoints.
         triplets: whether the training data are triplets, which are drawn at random instead of in P×K batches.
+        steps: the approximate number of steps; -1 uses `settings.max_steps`.
         changes: more training arguments by name; they override the arguments from `settings`.
 
     Raises:
@@ -54,7 +58,7 @@ def training_arguments(
             f"batch_size must be a multiple of {processes}, because {processes} processes share each batch; "
             f"got {settings.batch_size}"
         )
-    short = 0 < settings.max_steps < _SHORTEST_WARM_UP_RUN
+    short = 0 < max(steps, settings.max_steps) < _SHORTEST_WARM_UP_RUN
     options: dict[str, Any] = {
         "output_dir": str(folder),
         "num_train_epochs": settings.epochs,
@@ -106,7 +110,9 @@ def build_trainer(
     changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}
     trainer = SentenceTransformerTrainer(
         model=model,
-        args=training_arguments(settings, checkpoints, triplets="anchor" in train_data.column_names, **changes),
+        args=training_arguments(
+            settings, checkpoints, triplets="anchor" in train_data.column_names, steps=steps, **changes
+        ),
         train_dataset=train_data,
         loss=build_loss(settings, model),
         evaluator=evaluator,

@@ -8,11 +8,15 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
+from tercet._numbers import check_margin
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_EVAL_FRACTION = 0.2
+# For embeddings of length 1, see `tercet.runs.margin`.
+DEFAULT_DISTANCE = "euclidean"
+DEFAULT_MARGIN = 0.3
 
 T = TypeVar("T")
 
@@ -37,8 +41,16 @@ class RunSettings:
     """
 
     loss: str = _setting("batch-semi-hard", "The loss. It determines which triplets of a batch are used.")
-    margin: float = _setting(0.3, "How much farther from the anchor a negative should be than a positive.")
-    distance: str = _setting("euclidean", "The distance between embeddings that the loss uses.")
+    margin: float | None = _setting(
+        None,
+        "How much farther from the anchor a negative should be than a positive; 0.3, unless a given distance grows "
+        "with the length of the embeddings: then a quarter of the mean distance.",
+    )
+    distance: str | None = _setting(
+        None,
+        "The distance between embeddings that the loss uses; euclidean if the encoder's embeddings have length 1, "
+        "else cosine.",
+    )
     epochs: float = _setting(1.0, "Number of passes over the data.")
     max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.")
     batch_size: int = _setting(64, "Number of sentences in a batch, over all processes.")
@@ -71,12 +83,12 @@ class RunSettings:
         return LOSSES.find(self.loss, DataError).data == "triplets"
 
     def check(self) -> None:
-        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range.
-
-        The loss itself checks the margin.
-        """
+        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
         LOSSES.find(self.loss, DataError)
-        DISTANCES.find(self.distance, DataError)
+        if self.distance is not None:
+            DISTANCES.find(self.distance, DataError)
+        if self.margin is not None:
+            check_margin(self.margin, error=DataError)
         check_value("epochs", self.epochs, 0 < self.epochs < math.inf, "above 0")
         check_value("max_steps", self.max_steps, self.max_steps > 0 or self.max_steps == -1, "at least 1")
         check_value("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
