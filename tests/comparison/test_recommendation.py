@@ -93,7 +93,7 @@ def test_of_seeds_that_are_equally_good_the_first_is_kept_whatever_the_order_of_
 
 
 def test_differences_finer_than_the_metric_are_none():
-    assert _recommend({SEMI: [0.6, 0.6], ALL: [0.60001, 0.60001]}).outcome == "no difference"
+    assert _recommend({SEMI: [0.6] * 3, ALL: [0.60001] * 3}).outcome == "no difference"
 
 
 def test_one_seed_says_nothing_about_noise():
