@@ -147,7 +147,7 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
         DEFAULT_VARIANT.name,
     )
     record.recommendation = recommend(
-        record.runs, plan.names, default, resolution=1 / max(1, record.data["eval"]["sentences"])
+        record.runs, plan.names, default, resolution=1 / max(1, record.data["eval"]["rows"])
     )
     work = output / ".runs"
     if record.recommendation is None:
