@@ -1,12 +1,18 @@
 """`train`, `evaluate` and `compare` from Python: data in memory, results as objects, errors that name arguments."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet._files import locked
 from tercet.comparison import compare
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -174,3 +180,45 @@ def test_another_start_model_or_other_labels_do_not_resume_a_run(interrupted, cs
     other.write_text(csv_file.read_text().replace(",sport", ",games"))
     with pytest.raises(DataError, match="the training data differ .*; the evaluation data differ"):
         interrupted(data=other)
+
+
+def test_files_of_the_user_at_the_folder_of_checkpoints_are_kept(bert, data, tmp_path):
+    checkpoints = tmp_path / "m.checkpoints"
+    (checkpoints / "checkpoint-2").mkdir(parents=True)
+    (checkpoints / "checkpoint-2/thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match="it has files that no run wrote: 'checkpoint-2'; move them away"):
+        train(data, tmp_path / "m", model=bert, settings=SETTINGS, device="cpu", overwrite=True)
+    assert (checkpoints / "checkpoint-2/thesis.txt").read_text() == "mine"
+    with pytest.raises(DataError, match="output .* is the model to train"):
+        train(data, bert, model=bert, settings=SETTINGS, overwrite=True)
+    assert os.listdir(tmp_path) == ["m.checkpoints"]
+
+
+def test_two_trainings_into_one_output_are_refused(bert, data, tmp_path):
+    with locked(tmp_path / "m"), ThreadPoolExecutor(1) as pool:
+        second = pool.submit(train, data, tmp_path / "m", model=bert, settings=SETTINGS, device="cpu")
+        with pytest.raises(DataError, match="another process or thread is writing to"):
+            second.result()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs user namespaces to mount a folder")
+def test_a_mounted_folder_gets_the_model_and_the_checkpoints(tmp_path):
+    script = (
+        "import os, sys; from pathlib import Path; from tercet.runs.output import checkpoint_dir, reserved_output\n"
+        "from tercet._files import atomic_directory\n"
+        "volume = Path(sys.argv[1]); checkpoints = checkpoint_dir(volume)\n"
+        "with reserved_output(volume, overwrite=False, inputs={}), atomic_directory(volume) as new:\n"
+        "    (new / 'modules.json').write_text('[]')\n"
+        "print(checkpoints.parent == volume, sorted(os.listdir(volume)))\n"
+    )
+    for mount in ("mount -t tmpfs none volume", "mkdir other && mount --bind other volume"):
+        folder = tmp_path / str(len(mount))
+        (folder / "volume").mkdir(parents=True)
+        command = f"{mount} && '{sys.executable}' -c \"$1\" '{folder / 'volume'}'"
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", command, "sh", script], cwd=folder, capture_output=True, text=True
+        )
+        if "mount" in done.stderr or "unshare" in done.stderr:
+            pytest.skip(done.stderr)
+        assert done.stdout == "True ['modules.json']\n", done.stderr
