@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 from tests.child import ENVIRONMENT
-from tests.conftest import TOPICS
+from tests.conftest import EVALUATION_TOPICS, TOPICS
 from tests.docs.pages import blocks, name
 
 # Commands that install something or start several processes are not run.
@@ -120,6 +120,7 @@ def _with_tiny_model(source: str, model: Path) -> str:
 
 def _write_data(folder: Path) -> None:
     rows = [(sentence, label) for label, sentences in TOPICS.items() for sentence in sentences]
+    other_rows = [(sentence, label) for label, sentences in EVALUATION_TOPICS.items() for sentence in sentences]
     for file, header in (
         ("tickets.csv", ("text", "label")),
         ("tickets-test.csv", ("text", "label")),
@@ -127,7 +128,7 @@ def _write_data(folder: Path) -> None:
         ("test.csv", ("text", "label")),
         ("orders.csv", ("subject", "team")),
     ):
-        _write(folder / file, header, rows)
+        _write(folder / file, header, other_rows if "test" in file else rows)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]
     _write(folder / "triplets.csv", ("anchor", "positive", "negative"), triplets)

@@ -83,7 +83,7 @@ def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
     model = SentenceTransformer(bert, device="cpu")
     tokenized: list[str] = []
     token_ids = model.transformer.token_ids
-    model.transformer.token_ids = lambda texts: tokenized.extend(texts) or token_ids(texts)
+    model.transformer.token_ids = lambda texts, *more: tokenized.extend(texts) or token_ids(texts, *more)
     trainer = SentenceTransformerTrainer(
         model=model, args=make_arguments(tmp_path, **changes), train_dataset=labelled,
         eval_dataset=labelled.select(range(8)), evaluator=lambda model: {"nothing": 0.0},
