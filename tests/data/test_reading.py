@@ -68,7 +68,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ("d.csv", "text,label\na,x\n".encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
         ("d.tsv", "text\tlabel\na\tx\n".encode("utf-32"), "is UTF-32; save it as UTF-8"),
         ("d.jsonl", '{"text": "a"}'.encode("utf-32-be"), "is UTF-32; save it as UTF-8"),
-        ("d.csv", gzip.compress(b"text,label\na,x\n"), "is a gzip file, not a text file"),
+        ("d.csv", gzip.compress(b"text,label\na,x\n", mtime=0), "is a gzip file, not a text file"),
         ("d.csv", bytes(100), "is full of zero bytes, not a text file"),
         (
             "d.csv",

@@ -18,7 +18,7 @@ class Doubled(nn.Module):
 @pytest.mark.parametrize(
     "activation",
     [Doubled(), lambda x: x, torch.tanh, nn.functional.gelu, nn.PReLU(), nn.LeakyReLU(0.2), nn.GELU("tanh"), "ReLU"],
-    ids=str,
+    ids=["module", "lambda", "tanh", "gelu", "PReLU", "LeakyReLU", "GELU", "name"],
 )
 def test_an_activation_that_could_not_be_loaded_again_is_refused(activation):
     with pytest.raises(ModelError, match=r"could not be loaded again, because only the name"):
