@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer as Peer
 
 from tercet import SentenceTransformer
-from tercet.errors import ModelError
+from tercet.errors import DataError, ModelError
 from tests.encoder.helpers import LAYOUTS, write_layout
 
 TEXTS = [
@@ -217,7 +217,9 @@ def test_a_folder_with_the_name_of_a_file_of_the_model_is_not_lost(bert, tmp_pat
     (target / "modules.json").mkdir()
     (target / "modules.json/thesis.txt").write_text("mine")
     before = _contents(target)
-    with pytest.raises(ModelError, match=r"modules\.json is a folder there, but a file of the model has this name"):
+    with pytest.raises(
+        DataError, match=r"modules\.json is a folder, but a file of the model has this name; move it away"
+    ):
         model.save_pretrained(target)
     assert _contents(target) == before
 
@@ -236,7 +238,8 @@ def test_saving_removes_the_files_of_another_model_and_keeps_those_of_the_user(b
         "sentence_xlnet_config.json", "chat_template.jinja",
     ]  # fmt: skip
     own = ["1_Pooling/notes.txt", "2_Dense/deep/data.bin", "thesis.bin", "vocabulary.txt", "paper/config.json",
-           "paper/2_Dense/config.json", "my.safetensors"]  # fmt: skip
+           "paper/2_Dense/config.json", "my.safetensors", "vocab.csv", "model-final.safetensors",
+           "1_experiment/config.json", "adapter_model_notes.md"]  # fmt: skip
     for name in foreign + own:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(name)
@@ -287,6 +290,43 @@ def test_saving_writes_through_no_link_in_the_folder(bert, tmp_path):
     model.save_pretrained(target)
     assert (tmp_path / "precious").read_text() == (tmp_path / "elsewhere/config.json").read_text() == "precious"
     np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), model.encode(TEXTS))
+
+
+USERS = {
+    "README.md": "# My project\n", "config.json": '{"app": "mine"}', "model.safetensors": "weights of another program",
+    "1_Pooling/config.json": "{}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(USERS))
+def test_files_of_the_user_with_names_of_a_model_are_kept(name, bert, tmp_path, caplog):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "project"
+    (target / name).parent.mkdir(parents=True)
+    (target / name).write_text(USERS[name])
+    if name == "README.md":
+        model.save_pretrained(target)
+        assert "README.md is not a generated model card, so it is kept" in caplog.text
+        np.testing.assert_array_equal(SentenceTransformer(target, device="cpu").encode(TEXTS), model.encode(TEXTS))
+    else:
+        with pytest.raises(DataError, match=f"not those of a model, but have their names: '{name}'; move them"):
+            model.save_pretrained(target)
+        assert _contents(target).keys() == {name}
+    assert (target / name).read_text() == USERS[name]
+
+
+@pytest.mark.parametrize("generated_by", ["tercet", "version 0.1.0", "sentence-transformers"])
+def test_a_generated_model_card_is_replaced(generated_by, bert, tmp_path):
+    model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
+    if generated_by == "sentence-transformers":
+        Peer(str(bert), device="cpu").save_pretrained(str(target))
+    elif generated_by == "tercet":
+        model.save_pretrained(target)
+    else:
+        shutil.copytree(OLD_MODEL, target)
+    card = target / "README.md"
+    card.write_text(f"{card.read_text()}\nof the old model\n")
+    model.save_pretrained(target)
+    assert "of the old model" not in card.read_text()
 
 
 def test_a_file_at_the_path_of_the_model(bert, tmp_path):

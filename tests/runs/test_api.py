@@ -194,6 +194,16 @@ def test_files_of_the_user_at_the_folder_of_checkpoints_are_kept(bert, data, tmp
     assert os.listdir(tmp_path) == ["m.checkpoints"]
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "model.safetensors"])
+def test_files_of_the_user_with_names_of_a_model_are_reported_before_the_training(name, data, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / name).write_text('{"mine": 1}')
+    with pytest.raises(DataError, match=f"not those of a model, but have their names: '{name}'; move them away"):
+        train(data, tmp_path / "m", model=tmp_path / "no model", settings=SETTINGS, overwrite=True)
+    assert (tmp_path / "m" / name).read_text() == '{"mine": 1}'
+    assert os.listdir(tmp_path / "m") == [name]
+
+
 def test_two_trainings_into_one_output_are_refused(bert, data, tmp_path):
     with locked(tmp_path / "m"), ThreadPoolExecutor(1) as pool:
         second = pool.submit(train, data, tmp_path / "m", model=bert, settings=SETTINGS, device="cpu")

@@ -35,3 +35,26 @@ def test_the_last_checkpoints_and_the_best_one_are_kept(bert, labelled, tmp_path
     if best.name == "checkpoint-5":
         kept.add("checkpoint-4")
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.parametrize(
+    "place", ["checkpoint-2", "checkpoint-2/notes.txt", "checkpoint-2/model.safetensors/notes.txt"]
+)
+def test_files_of_the_user_in_the_place_of_a_checkpoint_are_reported_before_the_first_step(
+    place, bert, labelled, tmp_path
+):
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("mine")
+    trainer = _make(bert, tmp_path, labelled, 0, max_steps=2)
+    with pytest.raises(
+        DataError, match="checkpoint-2 is the place of a checkpoint, but it has files that no run wrote"
+    ):
+        trainer.train()
+    assert trainer.state.global_step == 0
+    assert (tmp_path / place).read_text() == "mine"
+
+
+def test_checkpoints_of_an_earlier_run_are_replaced(bert, labelled, tmp_path):
+    for _ in range(2):
+        _make(bert, tmp_path, labelled, 0, max_steps=2).train()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-2"]

@@ -13,7 +13,7 @@ from tercet._files.json_files import read_json, read_json_value, write_json
 from tercet._files.lock import home_of, locked
 from tercet._files.paths import PREFIX, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file
-from tercet._files.written import is_listed, list_files, remove_empty_folders, remove_listed
+from tercet._files.written import find_unlisted, is_listed, list_files, remove_empty_folders, remove_listed
 
 __all__ = [
     "PREFIX",
@@ -26,6 +26,7 @@ __all__ = [
     "check_unused",
     "expand_path",
     "explained",
+    "find_unlisted",
     "home_of",
     "is_listed",
     "is_used",

@@ -22,6 +22,22 @@ def is_listed(folder: Path) -> bool:
     return not folder.is_symlink() and (folder / _LIST).is_file()
 
 
+def find_unlisted(folder: Path) -> list[str]:
+    """Return the files in `folder` that its list does not name, without empty folders; all files if it has no list.
+
+    For what is not a folder, such as a file or a link, return its own name.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return [folder.name]
+    names: set[str] = set()
+    with suppress(OSError, ValueError, TypeError):
+        names = {_LIST, *json.loads((folder / _LIST).read_text(encoding="utf-8"))}
+    found = [
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    ]
+    return sorted(set(found) - names)
+
+
 def remove_listed(folder: Path, *, first: Iterable[str] = ()) -> bool:
     """Remove the files that the list in `folder` names, then the folder if it is empty. Return whether it is gone.
 

@@ -15,7 +15,7 @@ from transformers import EarlyStoppingCallback, set_seed
 
 from tercet._events import collect_warnings
 from tercet._files import atomic_directory, list_files
-from tercet._files.model_files import ENTRY_FILES, is_model_file
+from tercet._files.model_files import ENTRY_FILES, METRICS_FILE, is_model_file
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
 from tercet.comparison.recommendation import METRIC
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -25,7 +25,7 @@ from tercet.records import EvaluationRecord, Metrics, RowCounts
 from tercet.runs.build import build_trainer
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.settings import RunSettings
-from tercet.runs.training import METRICS_FILE, build_record, extend_training_record
+from tercet.runs.training import build_record, extend_training_record
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 

@@ -330,7 +330,8 @@ class SentenceTransformer(nn.Sequential):
         """Write the model directory and its model card atomically.
 
         An existing folder stays where it is, with its permissions. Files of an earlier model are removed from it, such
-        as its weights, adapter and tokenizer. All other files are kept.
+        as its weights, adapter and tokenizer. All other files are kept, also a README.md that is not a generated model
+        card; then no card is written, with a warning.
 
         Args:
             path: the folder. It may be a symbolic link to a folder, a mounted folder or the current folder.
@@ -338,7 +339,8 @@ class SentenceTransformer(nn.Sequential):
             overwrite: whether the folder may have files already.
 
         Raises:
-            DataError: another process writes to the folder, or it has files although `overwrite` is False.
+            DataError: another process writes to the folder, it has files although `overwrite` is False, or it is not
+                the folder of a model but has files with the names of those of a model, such as config.json.
             ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
                 `Transformer`, or the modules do not state the dimension of an embedding.
         """

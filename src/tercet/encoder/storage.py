@@ -10,6 +10,8 @@ config.json, model.safetensors, …  the Transformer; the other modules are in t
 README.md                          the model card
 """
 
+import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +20,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tercet._files import atomic_directory, write_json
-from tercet._files.model_files import ENTRY_FILES, is_model_file
+from tercet._files import atomic_directory, resolve_path, write_json
+from tercet._files.model_files import CARD, ENTRY_FILES, check_places, is_model_file, is_own_card
 from tercet._version import __version__
 from tercet.encoder.similarity import COMMON_NAMES
 from tercet.errors import ModelError
 from tercet.records import TrainingRecord
+
+logger = logging.getLogger(__name__)
 
 # The `format_version` of tercet.json. Format 1 has no such field and is otherwise the same. Both formats are read.
 _FORMAT_VERSION = 2
@@ -53,6 +57,7 @@ def save_modules(
     """Write a model directory atomically.
 
     In an existing folder, the files of an earlier model are removed (`tercet._files.model_files`), and all others stay.
+    A README.md that is not a generated model card stays too, with a warning.
 
     Args:
         card: the text of README.md.
@@ -60,10 +65,13 @@ def save_modules(
         overwrite: whether the folder may have files when the new ones are ready.
 
     Raises:
-        DataError: another process writes to the folder, or it has files although `overwrite` is False.
+        DataError: another process writes to the folder, it has files although `overwrite` is False, or it is not the
+            folder of a model but has files with the names of those of a model.
         ModelError: a module has no method `save`, or the folder cannot be written.
     """
+    folder = resolve_path(folder)
     with atomic_directory(folder, owns=is_model_file, last=ENTRY_FILES, overwrite=overwrite) as staging:
+        check_places(folder, more_files=more_json)
         entries = []
         for index, module in enumerate(modules):
             kind = type(module).__name__
@@ -82,7 +90,10 @@ def save_modules(
         write_json(staging / "modules.json", entries)
         for name, content in more_json.items():
             write_json(staging / name, content)
-        (staging / "README.md").write_text(card, encoding="utf-8", errors="replace")
+        if os.path.lexists(folder / CARD) and not is_own_card(folder / CARD):
+            logger.warning(f"{folder / CARD} is not a generated model card, so it is kept, and no card is written")
+        else:
+            (staging / CARD).write_text(card, encoding="utf-8", errors="replace")
 
 
 def _save_settings(settings: ModelSettings, folder: Path) -> None:

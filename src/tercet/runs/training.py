@@ -12,6 +12,7 @@ from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
+from tercet._files.model_files import METRICS_FILE
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, TercetError
@@ -31,8 +32,6 @@ from tercet.trainer.run_identity import data_identity, model_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
-
-METRICS_FILE = "metrics.json"
 
 
 def run_training(

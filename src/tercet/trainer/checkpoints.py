@@ -15,8 +15,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import sort_checkpoints
 
 from tercet._distributed import is_first_process, wait_for_all
-from tercet._files import PREFIX, is_listed, list_files, remove_listed
-from tercet.errors import DataError
+from tercet._files import PREFIX, find_unlisted, is_listed, list_files, remove_listed
+from tercet.errors import DataError, listed
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 
 _MEMORY = "memory.safetensors"
@@ -75,6 +75,23 @@ def write_checkpoint(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot write the checkpoint {output_dir / name}: {reason}; {remaining}") from error
     wait_for_all()
+
+
+def check_replaceable(output_dir: Path, start: Path | None) -> None:
+    """Raise `DataError` if the folder of a checkpoint that a run may write has files of the user.
+
+    Args:
+        output_dir: the folder of all checkpoints.
+        start: the checkpoint that the run resumes from. Only later ones are written.
+    """
+    first = TrainerState.load_from_json(str(start / TRAINER_STATE_NAME)).global_step if start else 0
+    for path in output_dir.glob("checkpoint-*"):
+        step = path.name.removeprefix("checkpoint-")
+        if step.isdecimal() and int(step) > first and (foreign := find_unlisted(path)):
+            raise DataError(
+                f"{path} is the place of a checkpoint, but it has files that no run wrote: {listed(foreign)}; move "
+                "them away, or choose another output_dir"
+            )
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
+from transformers.trainer_utils import EvalLoopOutput, SaveStrategy, denumpify_detensorize
 
 from tercet._distributed import is_first_process
 from tercet._files import atomic_file
@@ -28,7 +28,7 @@ from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength
-from tercet.trainer.checkpoints import latest_checkpoint, load_memory, write_checkpoint
+from tercet.trainer.checkpoints import check_replaceable, latest_checkpoint, load_memory, write_checkpoint
 from tercet.trainer.checks import (
     check_cross_batch_memory,
     check_finite,
@@ -171,13 +171,16 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
         Raises:
             DataError: there is no `train_dataset`, no weight is trained, a weight becomes NaN or infinite, a checkpoint
-                cannot be written, or the checkpoint to resume from does not fit the run.
+                cannot be written, `output_dir` has files of the user in the place of a checkpoint, or the checkpoint to
+                resume from does not fit the run.
         """
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
         check_trainable(self.model)
         self._ran_a_step = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
+        if self.args.save_strategy != SaveStrategy.NO:
+            check_replaceable(Path(str(self.args.output_dir)), checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
         weights = fingerprint(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
