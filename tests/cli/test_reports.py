@@ -131,7 +131,7 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     from tercet.runs.training import run_training
 
     data = Dataset.from_csv(str(csv_file)).rename_column("text", "sentence")
-    settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3)
+    settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3, distance="cosine", margin=0.3)
     build_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
     shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
     again = replace(settings, eval_steps=2)

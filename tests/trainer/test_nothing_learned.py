@@ -57,7 +57,8 @@ def weights_before(model: Path) -> list[float]:
 
 def test_the_script_of_the_readme_learns(wide_mpnet, tmp_path):
     names, collected = run(readme_script(wide_mpnet, tmp_path))
-    assert collected == []
+    # The tiny vocabulary lacks most words of the script.
+    assert {warning.kind for warning in collected} == {WarningKind.UNKNOWN_TOKENS}
     logged = [entry["loss"] for entry in names["trainer"].state.log_history if "loss" in entry]
     assert len(logged) == names["trainer"].state.global_step == 3  # a short run logs each step
     assert min(logged) > 0
