@@ -34,6 +34,8 @@ def find_local_folder(name_or_folder: str) -> Path | None:
         ModelError: the folder is not a model directory, the path is a file, or the name can only be a path and does not
             exist.
     """
+    if "://" in name_or_folder:
+        raise ModelError(f"{name_or_folder!r} is a URL; pass the name of the model on the hub, owner/name, or a folder")
     if not name_or_folder or not name_or_folder.isprintable():
         raise ModelError(f"{name_or_folder!r} is no name of a model; pass a folder, or a name on the hub")
     try:

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -183,7 +184,7 @@ def check_prompts(prompts: dict[str, Any], default_prompt_name: object) -> None:
 
 def check_truncate_dim(value: object) -> None:
     """Raise `ModelError` unless `truncate_dim` is None or a positive integer."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1):
         raise ModelError(f"truncate_dim must be a positive integer or None, got {value!r}")
 
 

@@ -1,6 +1,7 @@
 """SentenceTransformer, the model that maps each sentence to one embedding."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
@@ -14,7 +15,7 @@ from tercet.encoder.devices import find_device
 from tercet.encoder.encode import EncodeOptions, Matrix, Sentences, Vector, as_texts, embed, find_prompt
 from tercet.encoder.features import Features
 from tercet.encoder.hub import HUB_ARGUMENTS, public_name, upload
-from tercet.encoder.model_folder import check_dimensions, check_prompts, load_modules
+from tercet.encoder.model_folder import check_dimensions, check_prompts, check_truncate_dim, load_modules
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
 from tercet.encoder.pretrained import loading_errors
@@ -43,8 +44,6 @@ class SentenceTransformer(nn.Sequential):
             `tokenizer_kwargs` and `config_kwargs`.
 
     Attributes:
-        truncate_dim: number of leading dimensions of an embedding that `encode` returns; None for all. It is read from
-            the files of a model and saved with it. Training uses all dimensions.
         label_names: names of the labels in the training data, in the order of their ids; None if they are unknown.
         training_record: loss, settings and metrics for the model card; None if Tercet did not train the model.
         base_model_name: name of the loaded model for the model card; only the last component of a local path; None if
@@ -83,6 +82,8 @@ class SentenceTransformer(nn.Sequential):
         device = find_device(device)
         if modules is not None:
             children, settings = list(modules), ModelSettings()
+            if not children or not all(isinstance(module, nn.Module) for module in children):
+                raise ModelError(f"modules must be a non-empty list of modules, got {modules!r}")
             check_dimensions(children)
         elif model_name_or_path is not None:
             children, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
@@ -96,6 +97,8 @@ class SentenceTransformer(nn.Sequential):
             self.packing = packing
         self.base_model_name = None if model_name_or_path is None else public_name(str(model_name_or_path))
         self.trust_remote_code = trust_remote_code
+        if not isinstance(prompts, (dict, type(None))):
+            raise ModelError(f"prompts must be a dictionary of a name and a string each, got {prompts!r}")
         self.prompts = {**settings.prompts, **(prompts or {})}
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
@@ -152,8 +155,9 @@ class SentenceTransformer(nn.Sequential):
     def max_seq_length(self) -> int | None:
         """Maximum number of tokens of a sentence, including special tokens. Longer sentences are truncated.
 
-        None means no limit. Setting it raises a `ModelError` for a value that is not an integer, leaves no room for a
-        word beside the special tokens, or is above the number of positions of the model.
+        None means no limit. Setting None sets the number of positions of the model, if it has one. Setting a value that
+        is not an integer, leaves no room for a word beside the special tokens, or is above this number raises a
+        `ModelError`.
         """
         return self.transformer.max_seq_length
 
@@ -178,6 +182,20 @@ class SentenceTransformer(nn.Sequential):
     @similarity_fn_name.setter
     def similarity_fn_name(self, name: str) -> None:
         self._similarity_fn_name = similarity.check_name(name)
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """The number of leading dimensions of an embedding that `encode` returns; None for all.
+
+        It is read from the files of a model and saved with it. Training uses all dimensions. Setting a value that is
+        not a positive integer raises a `ModelError`.
+        """
+        return self._truncate_dim
+
+    @truncate_dim.setter
+    def truncate_dim(self, value: int | None) -> None:
+        check_truncate_dim(value)
+        self._truncate_dim = None if value is None else int(value)
 
     def get_sentence_embedding_dimension(self) -> int:
         """Return the dimension of an embedding that `encode` returns: `truncate_dim`, or that of the last module.
@@ -289,18 +307,20 @@ class SentenceTransformer(nn.Sequential):
 
         Raises:
             EmbeddingError: `sentences` is a table, a dictionary or a set, a sentence is not a string or contains a lone
-                surrogate, or `batch_size` or `batch_tokens` is below 1.
+                surrogate, or `batch_size` or `batch_tokens` is not a positive integer.
             ModelError: no prompt is called `prompt_name`, the prompt leaves no room for a word within
                 `max_seq_length`, the first module is not a `Transformer`, or the modules do not state the dimension;
                 see `get_sentence_embedding_dimension`.
         """
         texts = as_texts(sentences)
         for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
+            if value is not None and not isinstance(value, Integral):
+                raise EmbeddingError(f"{name} must be an integer, got {value!r}")
             if value is not None and value < 1:
                 raise EmbeddingError(f"{name} must be at least 1, got {value}")
         prompt = find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt)
         if device is not None:
-            self.to(device)
+            self.to(find_device(device))
         with evaluation_mode(self):
             embeddings = embed(self, texts, prompt, batch_tokens, batch_size, show_progress_bar=show_progress_bar)
         if self.truncate_dim is not None:

@@ -90,6 +90,14 @@ def _rows(embeddings: Any, name: str) -> Tensor:
     """
     if isinstance(embeddings, (list, tuple)) and any(isinstance(row, Tensor) for row in embeddings):
         return distances.at_least_float32(distances.as_embeddings(embeddings, name))
-    rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
+    try:
+        rows = embeddings if isinstance(embeddings, Tensor) else torch.as_tensor(np.asarray(embeddings))
+    except (TypeError, ValueError):  # texts, None, or rows of different lengths
+        raise EmbeddingError(
+            f"{name} must be an array or a tensor of numbers (n, dim), got {type(embeddings).__name__} with other "
+            "values or rows of different lengths; pass embeddings, not sentences"
+        ) from None
+    if rows.is_complex():
+        raise EmbeddingError(f"{name} has complex numbers; pass real embeddings")
     rows = rows if rows.dim() > 1 else rows.unsqueeze(0)
     return distances.as_embeddings(distances.at_least_float32(rows), name)

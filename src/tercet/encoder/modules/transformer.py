@@ -29,6 +29,12 @@ from tercet.errors import EmbeddingError, ModelError
 
 logger = logging.getLogger(__name__)
 
+# The names that sentence-transformers has given to the settings of a Transformer, newest first. Versions before 1.0 had
+# a module for each architecture.
+_SETTINGS = "sentence_bert_config.json"
+_OLD_SETTINGS = tuple(
+    f"sentence_{name}_config.json" for name in ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # Tokenizers without a maximum length report a huge number, such as 1e30. Limits from this value on are ignored.
 _MAX_PLAUSIBLE_LENGTH = 100_000
@@ -89,16 +95,16 @@ class Transformer(Module):
         """Load an encoder with safetensors weights from a folder or the hub.
 
         Args:
-            settings_folder: the folder of a saved model. Its `sentence_bert_config.json` is read if the file exists. By
-                default none is read.
+            settings_folder: the folder of a saved model. Its `sentence_bert_config.json`, or the file of an older name,
+                is read if it exists. By default none is read.
             hub: `revision`, `token`, `cache_folder`, `model_kwargs`, `tokenizer_kwargs` and `config_kwargs`.
 
         Raises:
             ModelError: the model cannot be loaded, or a check of `tercet.encoder.pretrained` fails.
         """
         auto_model, tokenizer = load_pretrained(name_or_folder, trust_remote_code=trust_remote_code, **hub)
-        settings_file = settings_folder / "sentence_bert_config.json" if settings_folder else None
-        settings = read_json(settings_file) if settings_file is not None and settings_file.exists() else {}
+        settings_file = _settings_file(settings_folder) if settings_folder else None
+        settings = read_json(settings_file) if settings_file is not None else {}
         lower = settings.get("do_lower_case") or False
         if not isinstance(lower, bool):
             raise ModelError(f"{settings_file}: do_lower_case must be true or false, got {lower!r}")
@@ -111,14 +117,17 @@ class Transformer(Module):
     def max_seq_length(self) -> int | None:
         """The maximum number of tokens of a sentence, including special tokens; None if there is no limit.
 
-        Setting it raises a `ModelError` for a value that is not an integer, leaves no room for a word, or is above the
-        number of positions of the model.
+        Setting None sets the number of positions of the model, if it has one. Setting a value that is not an integer,
+        leaves no room for a word, or is above this number raises a `ModelError`.
         """
         return self._max_seq_length
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        if value is not None:
+        positions = position_limit(self.auto_model.config)
+        if value is None:
+            value = positions
+        else:
             _check_length(value)
             special = self.tokenizer.num_special_tokens_to_add()
             if value <= special:
@@ -126,7 +135,6 @@ class Transformer(Module):
                     f"max_seq_length is {value}, but each sentence has {special} special tokens, so that no word would "
                     "be left; choose a larger value"
                 )
-            positions = position_limit(self.auto_model.config)
             if positions is not None and value > positions:
                 raise ModelError(
                     f"max_seq_length is {value}, but this model has {positions} positions; set at most that"
@@ -306,9 +314,15 @@ class Transformer(Module):
         self.auto_model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         write_json(
-            folder / "sentence_bert_config.json",
+            folder / _SETTINGS,
             {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case},
         )
+
+
+def _settings_file(folder: Path) -> Path | None:
+    """Return the file with the settings of a Transformer, or None if the folder has none."""
+    paths = (folder / name for name in (_SETTINGS, *_OLD_SETTINGS))
+    return next((path for path in paths if path.exists()), None)
 
 
 def _check_length(value: object) -> None:

@@ -41,13 +41,19 @@ def check_tokenizer(tokenizer: Any, auto_model: Any, place: str, *, changed: boo
             raise ModelError(
                 f"the tokenizer in {place} has the token id {highest:,}, but the encoder has {rows:,} embedding rows"
             )
-        if size < _MIN_FRACTION * rows:
+        if size < _MIN_FRACTION * rows and not _is_padded(size, rows):
             raise ModelError(
                 f"the tokenizer in {place} has {size:,} tokens, but the encoder has {rows:,} embedding rows, so that "
                 "it is probably the tokenizer of another model; copy the right one"
             )
     if not changed:
         _check_same_as_file(tokenizer, Path(place))
+
+
+def _is_padded(size: int, rows: int) -> bool:
+    """Return whether `rows` is `size` rounded up to a multiple of a power of two, as for a small vocabulary."""
+    step = rows & -rows  # the largest power of two that divides it
+    return rows - size < step
 
 
 def check_ids_fit(tokenizer: Any, rows: int, place: str = "this model") -> None:
@@ -83,10 +89,12 @@ def _check_same_as_file(tokenizer: Any, folder: Path) -> None:
     of_file = Tokenizer.from_file(str(path))
     of_file.no_truncation()
     of_file.no_padding()
-    expected = of_file.encode(_PROBE, add_special_tokens=False).tokens
-    found = tokenizer.convert_ids_to_tokens(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])
+    # Ids, not tokens: for an unknown word some tokenizers return its letters as a token, others the unknown token.
+    encoded = of_file.encode(_PROBE, add_special_tokens=False)
+    ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     # Settings such as add_prefix_space may change the first word.
-    if found[1:] != expected[1:] or type(backend.model) is not type(of_file.model):
+    if ids[1:] != encoded.ids[1:] or type(backend.model) is not type(of_file.model):
+        expected, found = encoded.tokens, tokenizer.convert_ids_to_tokens(ids)
         raise ModelError(
             f"the tokenizer class {type(tokenizer).__name__} of {folder / 'tokenizer_config.json'} splits a sentence "
             f"into {listed(found, 4)}, but tokenizer.json into {listed(expected, 4)}; correct tokenizer_class, or "
