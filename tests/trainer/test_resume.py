@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 
 import pytest
@@ -90,6 +91,11 @@ def _flip(path):
     path.write_bytes(bytes(content))
 
 
+def _pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -100,6 +106,9 @@ def _flip(path):
         (lambda path: _flip(path / "model.safetensors"), "model.safetensors is damaged or was changed"),
         (lambda path: _flip(path / "optimizer.pt"), "optimizer.pt is damaged or was changed"),
         (lambda path: (path / "optimizer.pt").write_bytes(b""), "optimizer.pt is damaged or was changed"),
+        (lambda path: (path / "scheduler.pt").write_bytes(b"PK\x03\x04 x"), "scheduler.pt is damaged or was changed"),
+        (lambda path: _pipe(path / "run.json"), "run.json is not a regular file"),
+        (lambda path: _pipe(path / "trainer_state.json"), "trainer_state.json is not a regular file"),
         (lambda path: (path / "run.json").unlink(), "run.json is missing"),
         (lambda path: (path / "run.json").write_text("{}"), "run.json or trainer_state.json is invalid"),
     ],

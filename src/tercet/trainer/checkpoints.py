@@ -143,6 +143,8 @@ def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) 
 
 
 def _is_json(path: Path) -> bool:
+    if not path.is_file():  # Reading a pipe would never end.
+        return False
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except ValueError:

@@ -38,6 +38,9 @@ def read_identity(checkpoint: Path) -> dict[str, Any]:
 def find_problem(checkpoint: Path) -> str | None:
     """Return why a run cannot be resumed from a checkpoint, or None if the checkpoint is whole."""
     try:
+        for path in checkpoint.rglob("*"):  # Reading a pipe would never end.
+            if not path.is_file() and not path.is_dir():
+                return f"{path.relative_to(checkpoint)} is not a regular file"
         content = json.loads((checkpoint / FILE).read_text(encoding="utf-8"))
         files, _ = content["files"], content["identity"]["arguments"]
         for name, checksum in files.items():
@@ -101,6 +104,8 @@ def _checksum(path: Path, *, complete: bool = False) -> int:
             return zlib.crc32(repr([(item.filename, item.CRC) for item in archive.infolist()]).encode())
     except zipfile.BadZipFile:
         pass
+    except Exception:  # A damaged zip file raises errors of many classes.
+        return -1
     value = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
