@@ -50,6 +50,8 @@ def test_an_argument_that_is_not_supported_raises_an_error(name, tmp_path):
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be at least 1, got 0"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be at least 1, got 0"),
         ({"cross_batch_memory": 1.5}, "cross_batch_memory must be a whole number, got 1.5"),
+        ({"learning_rate": "1e-4"}, "learning_rate must be a number, got '1e-4'"),
+        ({"max_steps": "3"}, "max_steps must be a whole number, got '3'"),
         ({"max_grad_norm": float("nan")}, "max_grad_norm must be at least 0, got nan"),
         ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy='group_by_length' is not supported"),
         ({"train_sampling_strategy": "sequential"}, "batch_sampler='group_by_label' exclude each other"),

@@ -76,6 +76,9 @@ def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
     model = SentenceTransformer(bert, device="cpu")
     with pytest.raises(DataError, match="the trainer needs a loss"):
         SentenceTransformerTrainer(model=model, train_dataset=labelled)
+    for loss in ("BatchAllTripletLoss", {"labels": losses.BatchAllTripletLoss(model)}):
+        with pytest.raises(DataError, match="loss must be a loss or a class of losses"):
+            SentenceTransformerTrainer(model=model, train_dataset=labelled, loss=loss)
     with pytest.raises(DataError, match="unknown batch_sampler 'no_duplicates'; choose one of 'batch_sampler', 'group"):
         make_arguments(tmp_path, batch_sampler="no_duplicates")
     with pytest.raises(DataError, match="train_dataset: a batch of 9 cannot hold labels with 2 sentences each"):

@@ -8,6 +8,7 @@ Each field of `SentenceTransformerTrainingArguments` is in exactly one of three 
 """
 
 import math
+from numbers import Real
 from typing import Any
 
 from tercet.errors import DataError
@@ -103,12 +104,15 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         value = values[name]
         if value is None:
             continue
+        if not _is_number(value):
+            raise DataError(f"{name} must be a number, got {value!r}")
         fits = value >= minimum if included else value > minimum
         if not fits or not math.isfinite(value):
             raise DataError(f"{name} must be {'at least' if included else 'above'} {minimum}, got {value}")
     for name in _INTEGERS:
-        if values[name] is not None and (isinstance(values[name], bool) or values[name] != int(values[name])):
-            raise DataError(f"{name} must be a whole number, got {values[name]}")
+        value = values[name]
+        if value is not None and (not _is_number(value) or isinstance(value, bool) or value != int(value)):
+            raise DataError(f"{name} must be a whole number, got {value!r}")
     if values["max_steps"] < -1 or values["max_steps"] == 0:
         raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
     _check_sampling(values["train_sampling_strategy"], values["batch_sampler"])
@@ -116,6 +120,10 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         raise DataError(
             "torch_empty_cache_steps has no effect with mini_batch_tokens; leave out torch_empty_cache_steps"
         )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real)
 
 
 def _check_sampling(strategy: Any, batch_sampler: Any) -> None:

@@ -107,6 +107,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             raise DataError(
                 "the trainer needs a loss; pass for example loss=losses.BatchSemiHardTripletLoss(model, margin=0.3)"
             )
+        if not callable(loss):  # A module or a class is callable.
+            raise DataError(f"loss must be a loss or a class of losses, got {loss!r}; dictionaries are not supported")
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
         self.loss = loss if isinstance(loss, nn.Module) else loss(model)
         self.label_names_of_training: list[str] | None = None
