@@ -36,7 +36,7 @@ def test_containers(labels, expected):
     assert [type(label) for label in got] == [type(label) for label in expected]
 
 
-@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA, pd.NaT, np.float32("nan"), ""])
+@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA, pd.NaT, np.float32("nan"), "", " ", "\u200b"])
 def test_a_missing_label_is_refused_with_its_row(missing):
     for labels in ([missing], ["a", missing], [1, missing]):
         with pytest.raises(EmbeddingError, match=rf"labels, row {len(labels) - 1}: the label is missing"):

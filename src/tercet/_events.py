@@ -29,6 +29,8 @@ class WarningKind(str, Enum):
         PACKING_DISABLED: the model cannot run on packed batches.
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         CHANGED_DATA: labels were changed or rows were left out when the data were read.
+        DOUBTFUL_DATA: rows are probably wrong: labels such as "N/A", texts with several labels, a label that nearly all
+            rows have, or triplets in which two texts are copies.
         UNTRAINED_PARAMETERS: a parameter of the loss gets no gradient.
         OVERLAP: at least 1 % of the evaluation rows have a text that is also in the training or reference data.
         UNKNOWN_LABELS: evaluation rows have labels that are not in the training or reference data.
@@ -47,6 +49,7 @@ class WarningKind(str, Enum):
     PACKING_DISABLED = "packing-disabled"
     UNUSED_GPUS = "unused-gpus"
     CHANGED_DATA = "changed-data"
+    DOUBTFUL_DATA = "doubtful-data"
     UNTRAINED_PARAMETERS = "untrained-parameters"
     OVERLAP = "overlap"
     UNKNOWN_LABELS = "unknown-labels"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import row_place
+from tercet._texts import row_place, text_key
 from tercet.errors import EmbeddingError, TercetError
 
 _KINDS = {int: "an integer", bool: "a bool", str: "a string"}
@@ -57,10 +57,10 @@ def plain_labels(
 
 
 def is_missing(label: Any) -> bool:
-    """Return whether a label is missing: None, NaN, `pandas.NA`, `pandas.NaT` or an empty string."""
+    """Return whether a label is missing: None, NaN, `pandas.NA`, `pandas.NaT` or a string that shows nothing."""
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True
-    return (isinstance(label, str) and not label) or (isinstance(label, float) and label != label)
+    return (isinstance(label, str) and not text_key(label)) or (isinstance(label, float) and label != label)
 
 
 def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:

@@ -20,6 +20,9 @@ _INVISIBLE = dict.fromkeys(
     + [0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
     + [*range(0xFE00, 0xFE10), 0xFEFF]
 )
+# Forms of quotation marks and apostrophes that programs put in place of the typed ones.
+_REPLACED = {**_INVISIBLE, **dict.fromkeys(map(ord, "‘’‚‛′´"), "'"), **dict.fromkeys(map(ord, "“”„‟″«»"), '"')}
+_END_OF_SENTENCE = ".!?。 "
 
 
 def check_texts(
@@ -62,18 +65,23 @@ def check_texts(
 def text_key(text: str) -> str:
     """Return a normalized form of a text. Two texts count as copies of each other if their keys are equal.
 
-    Copies differ at most in case, the kind or amount of white space, Unicode form (NFKC) or invisible characters. The
-    key of a text without a visible character is "".
+    Copies differ at most in case, the kind or amount of white space, Unicode form (NFKC), invisible characters, the
+    form of quotation marks, or `.`, `!`, `?` and `…` at the end. The key of a text without a visible character is "".
 
     Example:
         >>> text_key("Ｃafe\\u0301 \\n au  LAIT")
         'café au lait'
     """
     if text.isascii() and text.isprintable():  # Most texts are, and this is ten times faster.
-        return " ".join(text.lower().split())
-    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+        return _without_end(" ".join(text.lower().split()))
+    folded = unicodedata.normalize("NFKC", text.translate(_REPLACED)).casefold()
     # Case folding can decompose characters, so the result is composed again.
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    return _without_end(" ".join(unicodedata.normalize("NFKC", folded).split()))
+
+
+def _without_end(key: str) -> str:
+    """Remove the marks at the end of a sentence, unless nothing else remains."""
+    return key.rstrip(_END_OF_SENTENCE) or key
 
 
 def text_keys(texts: Sequence[str]) -> list[str]:

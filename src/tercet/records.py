@@ -29,7 +29,7 @@ Metrics = dict[str, float]
 class RowCounts:
     """The number of rows of evaluation data that are measured, and of those that are left out, by reason.
 
-    `rows` is the sum of `measured` and of the four reasons.
+    `rows` is the sum of `measured` and of the five reasons.
 
     Attributes:
         rows: the rows of the evaluation data.
@@ -39,6 +39,7 @@ class RowCounts:
         unknown_labels: left out, because no training or reference row has the label.
         unpaired: left out, because no other evaluation row has the label. Only the protocol `among_themselves` needs a
             second row.
+        equal_texts: left out, because two texts of the triplet are copies, so that no model can change the result.
         few_relevant: of the measured rows, those with fewer than 3 rows of their label to find. Of the 5 nearest rows
             that vote in `knn_accuracy`, these cannot be the majority.
         reference: the training or reference rows that are ranked; None if the evaluation rows are ranked.
@@ -50,6 +51,7 @@ class RowCounts:
     copies: int = 0
     unknown_labels: int = 0
     unpaired: int = 0
+    equal_texts: int = 0
     few_relevant: int = 0
     reference: int | None = None
 
@@ -65,10 +67,13 @@ class RowCounts:
             "that repeat an earlier text with the same label": self.copies,
             f"with a label that is not in {reference}": self.unknown_labels,
             "whose label has no other row": self.unpaired,
+            "with a text twice in the triplet": self.equal_texts,
         }
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
         measured = (
-            f"{self.measured:,} of {self.rows:,} rows; left out: {left_out}" if left_out else f"{self.rows:,} rows"
+            f"{self.measured:,} of {self.rows:,} rows; left out: {left_out}"
+            if left_out
+            else f"{self.rows:,} row{'s' * (self.rows != 1)}"
         )
         if 2 * self.few_relevant <= self.measured:
             return measured

@@ -45,6 +45,7 @@ def test_white_space_and_composition_never_make_a_label(csv):
         (["bug", "bug", "bug\u200b", "ｂｕｇ", "b\u00adug"], ["bug"] * 5),
         (["1", "1", "01", "1.0", "2"], ["1"] * 4 + ["2"]),
         (["1.0", "1.0", "1", "2.0"], ["1.0"] * 3 + ["2.0"]),
+        (["log_in", "log_in", "log-in", "log in.", "1-2", "12", "-1"], ["log_in"] * 4 + ["1-2", "12", "-1"]),
     ],
 )
 def test_labels_that_differ_in_form_are_refused_merged_or_kept(labels, merged, csv):
@@ -68,6 +69,9 @@ def test_labels_that_differ_in_form_are_refused_merged_or_kept(labels, merged, c
         (['["a","b"]', '["b"]'], ["a", "b"], ["b"]),
         (["[a, b]", "[b]", "[a]"], ["a", "b", "a"], ["b", "a"]),
         (["[Label(name='bug'), Label(name='ui')]", "[Label(name='ui')]"], ["bug", "ui"], ["ui"]),
+        (["a\nb", "b", "a"], ["a", "b", "a"], ["b", "a"]),
+        (["ui/db", "db", "ui"], ["ui", "db", "ui"], ["db", "ui"]),
+        (["R & D", "D", "R"], ["R", "D", "R"], ["D", "R"]),
         (["sport, news, rare", "sport", "news"], ["sport", "sport", "news"], ["sport", "news"]),
     ],
 )  # fmt: skip
@@ -113,10 +117,21 @@ def test_lists_as_cells(tmp_path):
         ["C", "C++", "C#"],
         ["no", "none", "nan", "NaN2"],
         ["(noun)", "(verb)"],
+        ["TCP/IP", "TCP", "UDP"],
+        ["src/tests", "tests/unit", "src/unit"],
     ],
 )  # fmt: skip
 def test_names_with_commas_and_brackets_are_labels(labels):
     assert load_labelled(_dataset(*labels)).labels() == labels
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "N/A", "NULL", "None", "-", "?"])
+def test_a_label_that_often_stands_for_a_missing_one_is_a_warning(name):
+    with collect_warnings() as warnings:
+        assert load_labelled(_dataset("a", name, "a", name)).labels() == ["a", name, "a", name]
+    (warning,) = warnings
+    assert warning.kind == WarningKind.DOUBTFUL_DATA
+    assert f"2 of 4 rows have the label {name!r}" in warning.message
 
 
 def test_incomplete_rows_are_counted_at_once_or_left_out(csv):

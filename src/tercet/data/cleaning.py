@@ -13,7 +13,14 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_key
-from tercet.data.label_forms import CombinedLabels, find_combined, find_similar, plain_values, trim_labels
+from tercet.data.label_forms import (
+    CombinedLabels,
+    find_combined,
+    find_placeholders,
+    find_similar,
+    plain_values,
+    trim_labels,
+)
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError, short_repr
 
@@ -129,6 +136,13 @@ def clean_labels(
         )
     values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
     counts = Counter(value for value in values if isinstance(value, str))
+    if placeholders := find_placeholders(counts):
+        rows = sum(counts[label] for label in placeholders)
+        emit_warning(
+            WarningKind.DOUBTFUL_DATA,
+            f"{source}: {rows:,} of {len(values):,} rows have the label {_shown(placeholders)}, which often stands "
+            "for a missing label; if it does, remove these rows, because together they count as one label",
+        )
     if similar := find_similar(counts):
         merged = _resolve_similar(similar, counts, source, options, incomplete=incomplete, fixed=fixed)
         values = [merged.get(value, value) for value in values]
@@ -236,7 +250,7 @@ def _resolve_similar(
     )
     message = (
         f"{source}: {len(groups):,} {'label is' if len(groups) == 1 else 'labels are'} written in several forms, which "
-        f"differ only in case, spaces, Unicode form or the form of a number: {shown}"
+        f"differ only in case, spaces, punctuation, Unicode form or the form of a number: {shown}"
     )
     if choice is None:
         remedy = (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tercet._texts import text_keys
+from tercet.data.doubts import equal_texts
 from tercet.data.labels import label_values
 from tercet.records import RowCounts
 
@@ -34,6 +35,7 @@ class EvaluationRows:
         known: bool `(num_kept,)`, whether a reference row has the label; all True without reference rows.
         overlapping: the number of rows that are left out because the reference has a copy of the text.
         copies: the number of rows that are left out because they repeat an earlier row.
+        equal_texts: the number of triplets that are left out because two of their texts are copies.
         reference_sizes: the number of reference rows by label; None without reference rows.
     """
 
@@ -43,6 +45,7 @@ class EvaluationRows:
     known: np.ndarray
     overlapping: int = 0
     copies: int = 0
+    equal_texts: int = 0
     reference_sizes: Counter[Hashable] | None = None
 
     @property
@@ -57,7 +60,7 @@ class EvaluationRows:
         """Return the number of rows that the protocol measures, and of those that it leaves out, by reason."""
         left_out = {"rows": self.total, "overlapping": self.overlapping, "copies": self.copies}
         if protocol == "triplets":
-            return RowCounts(**left_out, measured=len(self.kept))
+            return RowCounts(**left_out, equal_texts=self.equal_texts, measured=len(self.kept))
         if protocol == "against_reference":
             assert self.reference_sizes is not None
             sizes = [self.reference_sizes[label] for label in self.labels]
@@ -124,12 +127,18 @@ def select_labelled(data: "Dataset", reference: "Dataset | None" = None) -> Eval
 
 
 def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
-    """Return the triplets that are measured: no trained pair of anchor and positive, no repeated triplet."""
+    """Return the triplets that are measured: no trained pair, no repeated triplet, no equal texts.
+
+    A trained pair is an anchor and a positive of one triplet of the training data.
+    """
     columns = [text_keys(data[name][:]) for name in ("anchor", "positive", "negative")]
     trained = set(zip(*(text_keys(train[name][:]) for name in ("anchor", "positive")), strict=True))
     triplets = list(zip(*columns, strict=True))
+    equal = set(equal_texts(columns).tolist())
     kept, seen, overlapping = [], set(), 0
     for row, triplet in enumerate(triplets):
+        if row in equal:
+            continue
         if triplet[:2] in trained:
             overlapping += 1
         elif triplet not in seen:
@@ -141,5 +150,6 @@ def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
         labels=[],
         known=np.ones(len(kept), dtype=bool),
         overlapping=overlapping,
-        copies=len(triplets) - overlapping - len(kept),
+        copies=len(triplets) - overlapping - len(kept) - len(equal),
+        equal_texts=len(equal),
     )

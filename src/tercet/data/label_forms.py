@@ -3,9 +3,10 @@
 plain_values       converts cells to integers, strings or lists of strings; a missing label becomes None
 trim_labels        removes white space around labels, and composes their characters (NFC)
 find_combined      finds cells with several labels, such as "billing|refund" or "0,18"
-find_similar       finds labels that differ only in case, white space, Unicode form or the form of a number
+find_placeholders  finds labels that probably stand for a missing label, such as "N/A"
+find_similar       finds labels that differ only in case, spaces, punctuation, Unicode form or the form of a number
 
-The last two look at the different labels and their numbers of rows, so they are fast for any number of rows.
+The last three look at the different labels and their numbers of rows, so they are fast for any number of rows.
 """
 
 import ast
@@ -22,11 +23,18 @@ from typing import Any
 
 from tercet._texts import text_key
 
-# The characters between two labels in one cell, the least ambiguous first.
-_SEPARATORS = ("|", ";", ",")
+# The characters between two labels in one cell, the least ambiguous first. Names contain the last three too, such as
+# "TCP/IP" and "R&D", so two parts of a combination must recur alone.
+_SEPARATORS = ("|", ";", "\n", "\t", ",", "/", "&", "+")
+_IN_NAMES = ("/", "&", "+")
+# Labels that stand for a missing label in most data, but not in all: libraries write some of them for a missing value
+# when they convert a column to strings.
+_PLACEHOLDERS = frozenset(["nan", "<na>", "nat", "#n/a", "null", "(null)", "n/a", "na", "-", "--", "---", "?", "."])
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
+# What separates the words of a name, but not the digits of a number: "log in", "log-in", "log_in".
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W\d_])[ _-]+(?=\w)|(?<=\d)[ _-]+(?=[^\W\d_])|(?<!\w) +| +(?!\w)")
 # An object in a list, such as Label(name="bug") in an export of GitHub issues.
 _OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
 
@@ -98,8 +106,9 @@ def trim_labels(values: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
 def find_combined(labels: Iterable[str]) -> CombinedLabels | None:
     """Return the labels that consist of several labels, or None if there are none.
 
-    The parts of a combined label are separated by `|`, `;` or `,`, or are the items of a list in brackets. Unless it is
-    a list of JSON or Python, each part must recur alone or in another combination, or two parts must recur alone.
+    The parts of a combined label are separated by `|`, `;`, a line break, a tab, `,`, `/`, `&` or `+`, or are the items
+    of a list in brackets. Unless it is a list of JSON or Python, each part must recur alone or in another combination,
+    or two parts must recur alone. With `/`, `&` and `+`, two parts must recur alone.
 
     Args:
         labels: the label of each row.
@@ -120,6 +129,9 @@ def find_combined(labels: Iterable[str]) -> CombinedLabels | None:
     for separator in _SEPARATORS:
         split = {label: parts for label in counts if len(parts := _parts(label, separator)) > 1}
         found = _recurring(counts, split)
+        if separator in _IN_NAMES:
+            alone = counts.keys() - split.keys()
+            found = {label: parts for label, parts in found.items() if len(alone.intersection(parts)) > 1}
         if separator == "," and not _is_certain(counts, split, found):
             continue
         if found:
@@ -127,8 +139,20 @@ def find_combined(labels: Iterable[str]) -> CombinedLabels | None:
     return None
 
 
+def find_placeholders(labels: Iterable[str]) -> list[str]:
+    """Return the labels that probably stand for a missing label, such as "N/A" and "-", in order of occurrence.
+
+    Example:
+        >>> find_placeholders(["billing", "N/A", "refund"])
+        ['N/A']
+    """
+    return [label for label in dict.fromkeys(labels) if label.strip().lower() in _PLACEHOLDERS or label == "None"]
+
+
 def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[tuple[str, ...]]:
-    """Return groups of labels that differ only in form: case, white space, Unicode form (NFKC) or number format.
+    """Return groups of labels that differ only in form.
+
+    The form is case, white space, `-` and `_` between words, final punctuation, Unicode form (NFKC) or number format.
 
     Args:
         counts: the labels and their numbers of rows.
@@ -154,7 +178,7 @@ def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[t
 
 
 def _label_key(label: str) -> str:
-    key = text_key(label).replace(" ", "")
+    key = _BETWEEN_WORDS.sub("", text_key(label))
     return str(int(float(key))) if _NUMBER.fullmatch(key) and len(key) < 16 else key
 
 

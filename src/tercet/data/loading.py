@@ -17,6 +17,7 @@ from tercet._texts import check_texts
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.columns import find_labelled_columns, find_triplet_columns
 from tercet.data.copies import copy_groups
+from tercet.data.doubts import warn_of_doubtful_labels, warn_of_equal_texts
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
@@ -93,7 +94,10 @@ def load_labelled(
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
-    return LabelledSentences(sentences, label_ids, label_names, clean.rows)
+    data = LabelledSentences(sentences, label_ids, label_names, clean.rows)
+    if not incomplete:
+        warn_of_doubtful_labels(data, table.source)
+    return data
 
 
 def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Dataset":
@@ -133,6 +137,7 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
         lines = None if lines is None else [lines[row] for row in kept]
     texts = {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
+    warn_of_equal_texts(texts, table.source, lines)
     return Dataset.from_dict(texts), np.array(kept, dtype=np.int64)
 
 

@@ -21,7 +21,7 @@ class ReadOptions:
         combined_labels: what to do with cells that contain several labels, such as "billing|refund": `keep` uses each
             combination as a label of its own, `first` uses the first label, `drop` leaves the rows out. None raises an
             error.
-        similar_labels: what to do with labels that differ only in case, spaces, Unicode form or the form of a number,
+        similar_labels: what to do with labels that differ only in case, spaces, punctuation or form of a number,
             such as "Billing" and "billing": `merge` uses the most frequent form, `keep` keeps them apart. None raises
             an error.
         drop_missing: whether to leave out rows without a text or a label. If False, they are an error.

@@ -95,6 +95,12 @@ def report_token_stats(stats: TokenStats, warned: set[WarningKind]) -> None:
         collected.add(stats)
 
 
+def warned_kinds(model: Any) -> set[WarningKind]:
+    """Return the kinds of warnings about texts that a model has emitted; an empty set if it does not record them."""
+    warned: set[WarningKind] = getattr(getattr(model, "transformer", None), "warned", set())
+    return warned
+
+
 def count_encoded(encoded: Any, tokenizer: Any, limit: int | None) -> TokenStats:
     """Return the counts of the result of a tokenizer, which truncated the texts to `limit` tokens.
 

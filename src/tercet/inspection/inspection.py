@@ -16,7 +16,7 @@ import torch
 from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.data.loading import ReadOptions, load_labelled, name_of
-from tercet.encoder.token_stats import collect_token_stats
+from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
 from tercet.inspection.confusion import confused_labels, near_duplicates
@@ -120,7 +120,7 @@ def inspect(
     _log_cost(sentences.sentences, rows)
     with collect_token_stats() as tokens:
         embeddings = _embed(sentences.sentences, rows, model, model_name, show_progress_bar=show_progress_bar)
-    tokens.warn(model.transformer.warned)
+    tokens.warn(warned_kinds(model))
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.

@@ -1,8 +1,7 @@
 """Count what needs no model: label sizes, empty texts, duplicates, and texts with several labels.
 
-Two texts count as equal if they are copies: if they differ at most in case, white space, Unicode form (NFKC) or
-invisible characters (`tercet._texts.text_key`). A text counts as empty if it has only white space and invisible
-characters. Row 0 is the first row of data, after a header.
+Two texts count as equal if they are copies (`tercet._texts.text_key`). A text counts as empty if it has only white
+space and invisible characters. Row 0 is the first row of data, after a header.
 """
 
 from collections.abc import Sequence
@@ -77,8 +76,8 @@ class TextSummary:
         labels: the label sizes, without the rows whose text is empty or whose label is missing.
         missing_labels: the rows without a label.
         combined_labels: the labels that look like several labels in one cell, such as "billing|refund".
-        similar_labels: groups of labels that differ only in case, spaces, Unicode form or the form of a number, each
-            with the most frequent one first.
+        similar_labels: groups of labels that differ only in case, spaces, punctuation, Unicode form or number format,
+            each with the most frequent one first.
     """
 
     rows: int

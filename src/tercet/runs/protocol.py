@@ -20,7 +20,7 @@ from torch import Tensor
 from tercet._events import WarningKind, emit_warning
 from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets
 from tercet.data.labels import label_values
-from tercet.encoder.token_stats import TokenStats, collect_token_stats
+from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
 from tercet.errors import DataError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
 from tercet.records import EvaluationRecord, Metrics, RowCounts
@@ -96,7 +96,7 @@ class Evaluation:
         if "triplets" in self.counts:
             with collect_token_stats() as stats:
                 metrics = {"triplets": self.evaluator(**self.options)(model)}
-            stats.warn(_warned(model))
+            stats.warn(warned_kinds(model))
             return Measurement(metrics=metrics, token_stats=stats)
         options = dict(self.options)
         distance = {"distance": options.pop("distance")} if "distance" in options else {}
@@ -104,7 +104,7 @@ class Evaluation:
             del options["batch_size"]
         with collect_token_stats() as stats:
             embeddings = model.encode(self.queries["sentence"][:], convert_to_tensor=True, **options)
-        stats.warn(_warned(model))
+        stats.warn(warned_kinds(model))
         labels = label_values(self.queries)
         metrics = {}
         if "against_reference" in self.counts:
@@ -143,13 +143,6 @@ class Evaluation:
             protocol: EvaluationRecord(before=before.metrics[protocol], after=after.metrics[protocol], rows=rows)
             for protocol, rows in self.counts.items()
         }
-
-
-def _warned(model: Any) -> set[WarningKind]:
-    """Return the kinds of warnings about texts that the model has emitted."""
-    encoder = getattr(model, "transformer", None)
-    warned: set[WarningKind] = getattr(encoder, "warned", set())
-    return warned
 
 
 def plan_evaluation(
@@ -213,6 +206,11 @@ def plan_evaluation(
 def _check_kept(rows: EvaluationRows, names: Names) -> None:
     if rows.total == 0:
         raise DataError(f"{names.evaluation} has no rows to evaluate on; check how it was loaded or split")
+    if len(rows.kept) == 0 and rows.equal_texts:
+        raise DataError(
+            f"nothing to measure: each of the {rows.total:,} triplets of {names.evaluation} has a text twice, or is "
+            f"also in {names.reference}; correct the triplets"
+        )
     if len(rows.kept) == 0:
         raise DataError(
             f"all {rows.total:,} texts of {names.evaluation} are also in {names.reference}, so nothing is left to "

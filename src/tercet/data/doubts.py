@@ -1,0 +1,82 @@
+"""Warn about rows that are probably wrong, but that can be used.
+
+warn_of_doubtful_labels    texts with several labels, and a label that nearly all rows have
+warn_of_equal_texts        triplets in which two texts are copies
+equal_texts                the rows of these triplets
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tercet._events import WarningKind, emit_warning
+from tercet._texts import text_keys
+from tercet.data.copies import copy_groups
+from tercet.data.labels import LabelledSentences
+from tercet.errors import short_repr
+
+# From this fraction of the rows on, texts with several labels are a warning.
+_CONFLICTS_TO_WARN = 0.01
+# From this fraction of the rows on, a label is so frequent that a random ranking is nearly always right.
+_DOMINANT = 0.9
+
+
+def warn_of_doubtful_labels(data: LabelledSentences, source: str) -> None:
+    """Emit a warning if texts have several labels, and if one label has nearly all rows.
+
+    Args:
+        data: the rows that are used.
+        source: the file or data set, for messages.
+    """
+    groups = copy_groups(data.sentences)
+    pairs = np.unique(np.stack([groups, data.label_ids]), axis=1)
+    conflicting = np.bincount(pairs[0])[groups] > 1
+    if conflicting.any() and conflicting.sum() >= _CONFLICTS_TO_WARN * len(data):
+        first = int(np.argmax(conflicting))
+        names = [data.label_names[label_id] for label_id in pairs[1][pairs[0] == groups[first]]]
+        emit_warning(
+            WarningKind.DOUBTFUL_DATA,
+            f"{source}: {conflicting.sum():,} of {len(data):,} rows have a text that also occurs with another label, "
+            f"such as {short_repr(data.sentences[first])} with {' and '.join(map(short_repr, names[:2]))}. A model "
+            "cannot get all of them right, which lowers the metrics; decide which label is correct",
+        )
+    largest = np.bincount(data.label_ids)
+    fraction = largest.max() / len(data)
+    if fraction >= _DOMINANT and np.count_nonzero(largest) > 1:
+        emit_warning(
+            WarningKind.DOUBTFUL_DATA,
+            f"{source}: {fraction:.0%} of the rows have the label {short_repr(data.label_names[largest.argmax()])}, so "
+            f"a model that has learned nothing reaches about {fraction:.2f} in recall@1 and kNN accuracy; add rows of "
+            "the other labels, or compare the metrics with this number",
+        )
+
+
+def equal_texts(columns: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the rows of the triplets in which two of the three texts are copies, ascending.
+
+    Args:
+        columns: the keys (see `tercet._texts.text_key`) of the anchors, the positives and the negatives.
+    """
+    return np.array(
+        [row for row, keys in enumerate(zip(*columns, strict=True)) if len(set(keys)) < len(keys)], dtype=np.int64
+    )
+
+
+def warn_of_equal_texts(texts: Mapping[str, Sequence[str]], source: str, lines: Sequence[int] | None) -> None:
+    """Emit a warning if two texts of a triplet are copies: their order says nothing about the model.
+
+    Args:
+        texts: the columns `anchor`, `positive` and `negative`.
+        source: the file or data set, for messages.
+        lines: the line number of each row in its file, for messages; None names the row instead.
+    """
+    columns = [text_keys(column) for column in texts.values()]
+    rows = equal_texts(columns)
+    if len(rows):
+        first = f"row {rows[0]}" if lines is None else f"line {lines[rows[0]]}"
+        emit_warning(
+            WarningKind.DOUBTFUL_DATA,
+            f"{source}: {len(rows):,} of {len(columns[0]):,} triplets have a text twice, for example {first}. "
+            "A positive that is the anchor is always nearest, and a negative that is the anchor or the positive never "
+            "farther; correct or remove them",
+        )
