@@ -105,3 +105,16 @@ def test_copies_are_counted_when_rows_are_held_out(tmp_path, caplog):
         load_training_data(_json_lines(tmp_path / "d.jsonl", rows), None, 0.2, ReadOptions(), triplets=False, seed=0)
     assert "held out 8 of 40 sentences for evaluation (eval_fraction=0.2)" in caplog.text
     assert "40 sentences have only 20 different texts, of which 4 are held out with all their copies" in caplog.text
+
+
+def test_swapped_columns_are_warned_of(tmp_path, caplog):
+    def write(rows):
+        (tmp_path / "d.csv").write_text("".join(f"{a},{b}\n" for a, b in [("text", "label"), *rows]))
+        caplog.clear()
+        load_labelled(str(tmp_path / "d.csv"))
+        return "are the two columns swapped?" in caplog.text
+
+    swapped = [(f"topic {i % 3}", f"sentence {i % 20}") for i in range(30)]
+    assert write(swapped)
+    assert not write([(b, a) for a, b in swapped])
+    assert not write([(f"sentence {i}", f"topic {i % 3}") for i in range(30)])

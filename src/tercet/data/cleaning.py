@@ -245,7 +245,7 @@ def _resolve_similar(
     """Return the new form of each label that changes."""
     choice = options.similar_labels or ("keep" if incomplete else None)
     shown = "; ".join(
-        " and ".join(f"{short_repr(label)} ({counts[label]:,} rows)" for label in group)
+        " and ".join(f"{short_repr(label)} ({_rows(counts[label])})" for label in group)
         for group in groups[:_NAMED_LABELS]
     )
     message = (
@@ -273,6 +273,10 @@ def _incomplete(no_text: list[int], no_label: list[int], total: int, lines: Sequ
             have = "has" if len(rows) == 1 else "have"
             parts.append(f"{len(rows):,} of {total:,} rows {have} no {what} ({_places(rows, lines)})")
     return " and ".join(parts)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _places(rows: list[int], lines: Sequence[int] | None) -> str:

@@ -9,7 +9,7 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def load_labelled(
         logger.info(
             f"{table.source}: text from {short_repr(text)}, labels from {short_repr(label)}; not used: {listed(unused)}"
         )
+    _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
     clean = clean_rows(
         table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
     )
@@ -98,6 +99,16 @@ def load_labelled(
     if not incomplete:
         warn_of_doubtful_labels(data, table.source)
     return data
+
+
+def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, label: str, source: str) -> None:
+    """Warn if most texts repeat and there are more labels than texts: the columns are then probably swapped."""
+    num_texts, num_labels = len(set(map(str, texts))), len(set(map(str, labels)))
+    if num_texts < num_labels and num_texts <= len(texts) / 2:
+        logger.warning(
+            f"{source}: {len(texts):,} rows have {num_texts:,} different texts (column {short_repr(text)}), but "
+            f"{num_labels:,} different labels (column {short_repr(label)}); are the two columns swapped?"
+        )
 
 
 def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Dataset":
