@@ -28,10 +28,6 @@ def test_only_texts_beyond_the_limit_are_truncated(model):
     assert ids == model.token_ids(texts)
     assert (stats.texts, stats.truncated, stats.limit) == (5, 2, limit)
     assert stats.tokens == sum(len(sentence) - 2 for sentence in ids)
-    model.max_seq_length = None
-    stats = TokenStats()
-    model.transformer.token_ids(["the team"], stats)
-    assert (stats.truncated, stats.limit) == (0, None)
 
 
 def test_unknown_tokens_are_counted(model):

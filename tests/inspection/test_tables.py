@@ -92,7 +92,11 @@ def test_of_a_constant_model_only_lengths_are_shown():
     found = inspect(shuffled(), ConstantModel())
     tables = _tables(found)
     assert list(tables) == ["texts", "contradictions", "lengths"]
-    assert [name for name, _ in tables["lengths"].rows] == ["tokens per sentence", "truncated sentences"]
+    assert [name for name, _ in tables["lengths"].rows] == [
+        "tokens per sentence",
+        "truncated sentences",
+        "unknown tokens",
+    ]
     assert tables["lengths"].warning == found.with_model.warning
 
 

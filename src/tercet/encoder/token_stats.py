@@ -72,12 +72,6 @@ class TokenStats:
                 emit_warning(kind, message)
 
 
-def warned_kinds(model: Any) -> set[WarningKind]:
-    """Return the kinds of these warnings that a model has emitted; an empty set for a model of another library."""
-    warned: set[WarningKind] = getattr(getattr(model, "transformer", None), "warned", set())
-    return warned
-
-
 _collected: ContextVar[TokenStats | None] = ContextVar("tercet_token_stats", default=None)
 
 
