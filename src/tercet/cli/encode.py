@@ -74,9 +74,12 @@ def _reading(output: Path) -> str:
 def _write(path: Path, texts: list[str], embeddings: object) -> None:
     import numpy as np
 
-    array = np.asarray(embeddings)
+    array = np.ascontiguousarray(embeddings)
     if path.suffix == ".npy":
-        np.save(path, array)
+        # `np.save` reports no error if the last 4 KiB do not fit on the disk; a Python file does.
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+            file.write(array.data)
         return
     import pyarrow as pa
     from pyarrow import parquet
