@@ -42,13 +42,8 @@ def test_texts_are_the_same_in_any_unicode_form_and_with_characters_without_widt
     assert len(set(text_keys(["👩\u200d🚀", "👩🚀", "می\u200cخواهم", "میخواهم"]))) == 4
 
 
-def test_texts_are_the_same_but_for_quotation_marks_and_the_end_of_a_sentence():
-    assert len(set(text_keys(["I can't!", "i can’t", "I can´t.", "I can't …", "I can't？"]))) == 1
-    assert len(set(text_keys(["C", "C++", "C#", "?", "...", "1.5", "15"]))) == 7
-
-
 def test_a_key_is_its_own_key():
-    for text in ("« a » . !", "…", "İstanbul  ǅ", "ΐ", "\u0390 ŉ", "a\x00b", "❤\ufe0f", "ᾳ\u0345", "ﬃ"):
+    for text in ("…", "İstanbul  ǅ", "ΐ", "\u0390 ŉ", "a\x00b", "❤\ufe0f", "ᾳ\u0345", "ﬃ"):
         assert text_key(text_key(text)) == text_key(text)
     assert text_key("a\x00b\u200e") == "ab"
     assert text_key("❤\ufe0f") == text_key("❤")

@@ -20,9 +20,6 @@ _INVISIBLE = dict.fromkeys(
     + [0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
     + [*range(0xFE00, 0xFE10), 0xFEFF]
 )
-# Forms of quotation marks and apostrophes that programs put in place of the typed ones.
-_REPLACED = {**_INVISIBLE, **dict.fromkeys(map(ord, "‘’‚‛′´"), "'"), **dict.fromkeys(map(ord, "“”„‟″«»"), '"')}
-_END_OF_SENTENCE = ".!?。 "
 
 
 def check_texts(
@@ -73,15 +70,10 @@ def text_key(text: str) -> str:
         'café au lait'
     """
     if text.isascii() and text.isprintable():  # Most texts are, and this is ten times faster.
-        return _without_end(" ".join(text.lower().split()))
-    folded = unicodedata.normalize("NFKC", text.translate(_REPLACED)).casefold()
+        return " ".join(text.lower().split())
+    folded = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
     # Case folding can decompose characters, so the result is composed again.
-    return _without_end(" ".join(unicodedata.normalize("NFKC", folded).split()))
-
-
-def _without_end(key: str) -> str:
-    """Remove the marks at the end of a sentence, unless nothing else remains."""
-    return key.rstrip(_END_OF_SENTENCE) or key
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def text_keys(texts: Sequence[str]) -> list[str]:

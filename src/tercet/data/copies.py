@@ -1,7 +1,7 @@
 """Find copies of a text, within one list of texts or between two.
 
 Two texts are copies if `tercet._texts.text_key` gives both the same key: they differ at most in case, white space,
-Unicode form (NFKC), invisible characters, quotation marks, or punctuation at the end.
+Unicode form (NFKC) or invisible characters.
 """
 
 from collections.abc import Sequence

@@ -35,6 +35,7 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
 # What separates the words of a name, but not the digits of a number: "log in", "log-in", "log_in".
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W\d_])[ _-]+(?=\w)|(?<=\d)[ _-]+(?=[^\W\d_])|(?<!\w) +| +(?!\w)")
+_END_OF_SENTENCE = ".!?。 "
 # An object in a list, such as Label(name="bug") in an export of GitHub issues.
 _OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
 
@@ -178,7 +179,8 @@ def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[t
 
 
 def _label_key(label: str) -> str:
-    key = _BETWEEN_WORDS.sub("", text_key(label))
+    key = text_key(label)
+    key = _BETWEEN_WORDS.sub("", key.rstrip(_END_OF_SENTENCE) or key)
     return str(int(float(key))) if _NUMBER.fullmatch(key) and len(key) < 16 else key
 
 
