@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tercet import SentenceTransformer
 from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec, MetricSpec
 from tercet.comparison import Variant, parse_grid
 from tercet.comparison import loop as comparison
+from tercet.comparison.files import read_record
 from tercet.comparison.subprocess_runner import describe_error, run_in_subprocess
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
@@ -220,6 +222,25 @@ def test_what_resume_refuses(here, bert, tmp_path):
     assert calls == [1]
     with pytest.raises(DataError, match="has a finished comparison; pass another output, or overwrite=True"):
         _compare(bert, out)
+
+
+@pytest.mark.parametrize(
+    ("map_at_r", "copies", "message"),
+    [
+        ("high", 1, "map@r of the run of NAME is 'high', which is not a number"),
+        (99.0, 1, "map@r of the run of NAME is 99.0, which is not between 0 and 1"),
+        (0.5, 2, "the run of NAME is there twice"),
+    ],
+)
+def test_a_record_that_was_edited_is_not_resumed(map_at_r, copies, message, tmp_path):
+    content = json.loads((ROOT / "tests/fixtures/format-2/compare.json").read_text())
+    run = content["runs"][0]
+    run["metrics"]["map@r"] = map_at_r
+    content["runs"] = [run] * copies
+    (tmp_path / "compare.json").write_text(json.dumps(content))
+    message = message.replace("NAME", f"{run['variant']} with seed {run['seed']}")
+    with pytest.raises(DataError, match=f"was changed since the comparison wrote it: {re.escape(message)}"):
+        read_record(tmp_path, resume=True)
 
 
 def test_a_model_that_changes_or_is_missing_ends_the_comparison(here, bert, tmp_path):

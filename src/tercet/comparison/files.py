@@ -85,8 +85,8 @@ def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:
     """Return the record in `folder`, or None if it has no runs: the comparison stopped before, so nothing is lost.
 
     Raises:
-        DataError: `compare.json` cannot be read or is not a record of a comparison, or it has runs but `resume` is
-            False.
+        DataError: `compare.json` cannot be read, is not a record of a comparison or was edited, or it has runs but
+            `resume` is False.
     """
     path = folder / FILE
     try:
@@ -97,6 +97,11 @@ def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:
         raise DataError(
             f"{path} is not a record of `tercet compare`; pass another output, or overwrite=True to replace it"
         ) from None
+    if problem := _find_problem(record):
+        raise DataError(
+            f"{path} was changed since the comparison wrote it: {problem}; pass another output, or overwrite=True to "
+            "start a new comparison"
+        )
     if not record.runs:
         return None
     if not resume:
@@ -107,6 +112,24 @@ def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:
             remedy = "pass another output, or overwrite=True to start a new one"
         raise DataError(f"{folder} has {state}; {remedy}")
     return record
+
+
+def _find_problem(record: ComparisonRecord) -> str | None:
+    """Return why a comparison cannot have written a record, or None."""
+    seen = set()
+    for run in record.runs:
+        name = f"the run of {run.variant} with seed {run.seed}"
+        if (run.variant, run.seed) in seen:
+            return f"{name} is there twice"
+        seen.add((run.variant, run.seed))
+        for metrics in (run.before, run.metrics):
+            for metric, value in (metrics or {}).items():
+                if isinstance(value, bool) or not isinstance(value, (int, float)):
+                    return f"{metric} of {name} is {value!r}, which is not a number"
+            map_at_r = (metrics or {}).get("map@r", 0.0)
+            if not 0 <= map_at_r <= 1:
+                return f"map@r of {name} is {map_at_r}, which is not between 0 and 1"
+    return None
 
 
 def remove_model(folder: Path) -> None:
