@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from transformers import TrainerState
 
 from tercet import losses
+from tercet._files import atomic_directory
 from tercet.errors import DataError
-from tercet.trainer.checkpoints import latest_checkpoint
+from tercet.trainer.checkpoints import latest_checkpoint, write_checkpoint
 from tests.trainer.helpers import make_trainer
 
 
@@ -21,6 +23,21 @@ def test_a_cross_batch_memory_of_another_size_is_not_resumed(written, resumed, b
     trainer = _make(bert, tmp_path, labelled, resumed, max_steps=2)
     with pytest.raises(DataError, match=f"cross_batch_memory was {written}, now it is {resumed}; pass the same"):
         trainer.train(resume_from_checkpoint=str(latest_checkpoint(tmp_path)))
+
+
+def test_another_process_may_write_into_a_checkpoint_while_the_model_is_saved(tmp_path):
+    """Every process writes the state of its random number generators, at any moment."""
+
+    def write(unfinished):
+        with atomic_directory(unfinished / "checkpoint-1") as new:
+            (new / "config.json").write_text("{}")
+            (unfinished / "checkpoint-1").mkdir(parents=True, exist_ok=True)
+            (unfinished / "checkpoint-1/rng_state_1.pth").write_text("state")
+
+    state = TrainerState(global_step=1)
+    write_checkpoint(tmp_path, state, write, None, None, seal=lambda folder: None)
+    written = {path.name for path in (tmp_path / "checkpoint-1").iterdir() if not path.name.startswith(".")}
+    assert written == {"config.json", "rng_state_1.pth"}
 
 
 def test_the_last_checkpoints_and_the_best_one_are_kept(bert, labelled, tmp_path):

@@ -7,6 +7,7 @@ checkpoint to its final path. A checkpoint has a list of its files, and only the
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import load_model, save_model
@@ -53,6 +54,9 @@ def write_checkpoint(
         if unfinished.is_symlink():  # Nothing is written through a link that somebody has put there.
             unfinished.unlink()
         shutil.rmtree(unfinished, ignore_errors=True)
+        # Before the others write into it: the model cannot be moved to a folder that another process creates meanwhile.
+        with suppress(OSError):  # The reason is reported when the files are written.
+            (unfinished / name).mkdir(parents=True)
     wait_for_all()
     try:
         write(unfinished)
