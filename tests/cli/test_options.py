@@ -15,6 +15,7 @@ from tercet.cli.compare import compare
 from tercet.cli.flags import Flags
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
+from tests.cli.command import run
 
 
 def _command(
@@ -143,3 +144,9 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert opt.read_options(options) == words
     assert opt.read_options(ReadOptions()) == []
     assert opt.evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
+
+
+def test_an_empty_argument_is_refused(tmp_path):
+    done = run("train", "data.csv", "--output", "", cwd=tmp_path, expect=2)
+    assert "an argument is empty, perhaps because a variable of the shell is not set" in done.stderr
+    assert not any(tmp_path.iterdir())

@@ -20,7 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS, Registry
 from tercet.cli.console import print_error
 from tercet.cli.streams import safe_streams
-from tercet.errors import TercetError, listed
+from tercet.errors import DataError, TercetError, listed
 
 # The width of the column of help texts. Typer's help is at most 80 columns wide.
 _HELP_WIDTH = 46
@@ -46,6 +46,9 @@ class CatalogueCommand(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Parse the arguments. Restate in plain words what Typer says about an invalid value."""
         given = list(args)
+        # A shell replaces a variable that is not set by nothing, and an empty path means the current folder.
+        if any(not argument.strip() for argument in given):
+            raise DataError("an argument is empty, perhaps because a variable of the shell is not set; pass a value")
         try:
             return super().make_context(info_name, args, *more, **extra)
         except typer.BadParameter as error:
