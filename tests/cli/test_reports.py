@@ -1,8 +1,10 @@
 """`--report` and `inspect --output`: checked before the work, written atomically after it."""
 
+import csv
 import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,20 @@ def test_a_run_writes_its_report_and_says_where(csv_file, eval_file, bert, tmp_p
     again = run(*train_arguments(csv_file, bert, tmp_path / "n", *options), expect=2)
     assert "already exists; choose another --report or add --overwrite" in again.stderr
     assert not (tmp_path / "n").exists()
+
+
+def test_a_report_without_texts_names_the_rows_of_the_file(csv_file, bert, tmp_path):
+    options = ("--max-steps", 1, "--report", tmp_path / "r.html", "--no-texts")
+    run(*train_arguments(csv_file, bert, tmp_path / "m", *options))
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    held_out = json.loads((tmp_path / "m" / "metrics.json").read_text())["data"]["eval"]["held_out_rows"]
+    with csv_file.open(encoding="utf-8", newline="") as file:
+        labels = [line["label"] for line in csv.DictReader(file)]
+    named = re.findall(r"row (\d+) \[(\w+)\]", text)
+    assert named
+    for row, label in named:
+        assert int(row) in held_out
+        assert labels[int(row)] == label
 
 
 def test_a_report_leaves_the_metrics_as_they_are(csv_file, eval_file, bert, tmp_path):

@@ -196,7 +196,7 @@ def test_texts_are_left_out_on_request(tmp_path):
     assert "Everyone who gets the file can read them" in open_page
     closed = written(tmp_path, evaluated(sentences, labels), texts=False)
     assert "secret" not in closed
-    assert "sentence 3" in closed
+    assert "row 3" in closed
     assert "label 1" in closed
 
 

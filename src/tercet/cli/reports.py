@@ -47,6 +47,7 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
             label_names=label_names,
             before=before,
             after=after,
+            rows=run.eval_rows,
         )
     # Leave out these flags: who repeats the run has no checkpoint to resume and no model to overwrite.
     command = this_command("--resume", "--overwrite")

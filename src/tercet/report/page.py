@@ -26,7 +26,7 @@ _POLICY = (
 
 
 CONTAINS_TEXTS = "This page contains sentences from the data. Everyone who gets the file can read them."
-LEFT_OUT = "The sentences of the data are left out. A number is the place of a sentence in the data, from 0."
+LEFT_OUT = "The sentences of the data are left out. Row 0 is the first row of the data that a sentence is from."
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class EvaluatedSentences:
         label_names: the names of the labels, including labels without an evaluated sentence.
         before: the embeddings `(n, dim)` before training.
         after: the embeddings `(n, dim)` after training.
+        rows: the number of each sentence in its file, from 0, which the report shows if it leaves the texts out; None
+            counts the sentences.
     """
 
     sentences: Sequence[str]
@@ -57,6 +59,7 @@ class EvaluatedSentences:
     label_names: Sequence[str]
     before: Tensor
     after: Tensor
+    rows: Sequence[int] | None = None
 
     def with_label(self, row: int) -> str:
         """Return the sentence of a row and its label as one line of text."""
@@ -85,7 +88,8 @@ def write_run_report(
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
     """
     if evaluated is not None and not texts:
-        numbers = [f"sentence {number:,}" for number in range(len(evaluated.sentences))]
+        rows = range(len(evaluated.sentences)) if evaluated.rows is None else evaluated.rows
+        numbers = [f"row {row:,}" for row in rows]
         evaluated = replace(evaluated, sentences=numbers)
     sections = [
         Section("Did it help?", _metrics(record, log)),

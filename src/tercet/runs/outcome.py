@@ -24,6 +24,8 @@ class TrainingRun:
         log: the log of the trainer, `trainer.state.log_history`.
         eval_data: the rows that the model was evaluated on, without the rows that were left out (see
             `record.evaluation`); None if it was not evaluated.
+        eval_rows: the number of each row of `eval_data` in the file that it was held out from, or in the evaluation
+            data that were given, from 0; None if it was not evaluated.
         embeddings: the embeddings `(num_sentences, dim)` of the sentences of `eval_data` before training, and those
             after training; None unless `keep_embeddings` was set and `eval_data` has labels.
     """
@@ -32,6 +34,7 @@ class TrainingRun:
     record: RunRecord
     log: list[dict[str, Any]]
     eval_data: "Dataset | None" = None
+    eval_rows: list[int] | None = None
     embeddings: "tuple[Tensor, Tensor] | None" = None
 
 

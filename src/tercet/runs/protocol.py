@@ -81,11 +81,13 @@ class Evaluation:
     Attributes:
         counts: by protocol, the number of rows that it measures and leaves out; the headline first.
         data: the rows that are ranked among themselves, or the triplets.
+        positions: the number of each row of `data` in the evaluation data that were given, from 0.
         options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
     """
 
     counts: dict[str, RowCounts]
     data: "Dataset"
+    positions: np.ndarray
     queries: "Dataset"
     ranked: np.ndarray
     reference: "Dataset | None" = None
@@ -172,7 +174,9 @@ def plan_evaluation(
         _warn_of_overlap(rows, names)
         kept = data.select(rows.kept)
         counts = {"triplets": rows.counts("triplets")}
-        return Evaluation(counts=counts, data=kept, queries=kept, ranked=rows.kept, options=options)
+        return Evaluation(
+            counts=counts, data=kept, positions=rows.kept, queries=kept, ranked=rows.kept, options=options
+        )
     rows = select_labelled(data, reference)
     _check_kept(rows, names)
     counts = {}
@@ -196,6 +200,7 @@ def plan_evaluation(
     return Evaluation(
         counts=counts,
         data=queries.select(ranked),
+        positions=rows.kept[ranked],
         queries=queries,
         ranked=ranked,
         reference=reference if "against_reference" in counts else None,

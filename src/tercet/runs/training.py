@@ -137,11 +137,16 @@ def run_training(
     embeddings = None
     if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
         embeddings = before.embeddings, after.embeddings
+    eval_rows = None
+    if evaluation:
+        positions = evaluation.positions.tolist()
+        eval_rows = positions if held_out_rows is None else [held_out_rows[position] for position in positions]
     return TrainingRun(
         model=model,
         record=record,
         log=trainer.state.log_history,
         eval_data=evaluation.data if evaluation else None,
+        eval_rows=eval_rows,
         embeddings=embeddings,
     )
 
