@@ -35,7 +35,7 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
     refused = run(*arguments, expect=2)
     assert "run(s); add --resume to continue it, or --overwrite to start a new one" in refused.stderr
     done = run(*arguments, "--resume")
-    assert re.search(r"batch-all, margin 0.3 +0\.\d{4}", done.stdout)
+    assert re.search(r"batch-all, margin 0.3, cosine +0\.\d{4}", done.stdout)
     for title in ("MAP@R", "recall@1", "kNN accuracy", "active fraction", "s/step", "peak MiB"):
         assert title in done.stdout
     assert "before training" in done.stdout
