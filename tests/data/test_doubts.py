@@ -16,7 +16,7 @@ def _warnings(load, **columns):
 
 
 def test_a_text_with_several_labels_is_a_warning():
-    texts = ["Hello", "hello!", *(f"text {row}" for row in range(6))]
+    texts = ["Hello", "hello ", *(f"text {row}" for row in range(6))]
     (message,) = _warnings(load_labelled, text=texts, label=["a", "b", *"abcdef"])
     assert "2 of 8 rows have a text that also occurs with another label, such as 'Hello' with 'a' and 'b'" in message
     assert _warnings(load_labelled, text=texts, label=["a", "a", *"abcdef"]) == []
@@ -29,7 +29,7 @@ def test_a_label_that_nearly_all_rows_have_is_a_warning():
     assert _warnings(load_labelled, text=texts, label=["big"] * 17 + ["small"] * 3) == []
 
 
-@pytest.mark.parametrize("triplet", [("a", "A.", "n"), ("a", "p", "a"), ("a", "n", "n")])
+@pytest.mark.parametrize("triplet", [("a", "A ", "n"), ("a", "p", "a"), ("a", "n", "n")])
 def test_a_triplet_with_a_text_twice_is_a_warning_and_is_not_measured(triplet):
     rows = [("the team won", "a late goal", "warm soup"), triplet]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("anchor", "positive", "negative"))}
