@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,7 +18,7 @@ from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec,
 from tercet.comparison import Variant, parse_grid
 from tercet.comparison import loop as comparison
 from tercet.comparison.files import read_record
-from tercet.comparison.subprocess_runner import describe_error, run_in_subprocess
+from tercet.comparison.subprocess_runner import _interrupts_deferred, describe_error, run_in_subprocess
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import ComparisonRecord, MeanAndStd, RunRecord
@@ -341,3 +343,26 @@ def test_a_registered_loss_distance_and_metric_are_compared(here, bert, tmp_path
         LOSSES.unregister("mine")
         DISTANCES.unregister("taxi")
         METRICS.unregister("best_step")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
+def test_ctrl_c_is_deferred_while_a_process_starts():
+    """Another thread receives the signal, as with the threads that PyTorch starts."""
+    done, ended = threading.Event(), []
+
+    def interrupt():
+        with _interrupts_deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            ended.append(True)
+
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    finally:
+        done.set()
+        thread.join()
+    assert ended
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

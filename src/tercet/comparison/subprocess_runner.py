@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -31,7 +32,7 @@ def run_in_subprocess(function: Callable[[Any], dict[str, Any]], argument: Any) 
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, function, argument, level))
     try:
-        with _interrupts_blocked():
+        with _interrupts_deferred():
             process.start()
         sender.close()
         try:
@@ -91,13 +92,26 @@ def _describe_exit(exit_code: int | None) -> str:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C inside the `with` block. A process started there ignores it; this process receives it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
+def _interrupts_deferred() -> Iterator[None]:
+    """Defer Ctrl-C to the end of the `with` block. A process that is started in the block ignores it.
+
+    Such a process inherits the signal mask of this thread. The mask alone does not protect this process: another thread
+    can receive the signal, and Python would then raise `KeyboardInterrupt` in the block.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Only the main thread gets `KeyboardInterrupt`.
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    mask = None
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # It unblocks Ctrl-C when it starts.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if received:
+        signal.raise_signal(signal.SIGINT)
