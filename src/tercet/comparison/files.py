@@ -3,14 +3,12 @@
 Importing this module imports neither torch nor NumPy.
 """
 
-import functools
-import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 from tercet._files import (
     PREFIX,
@@ -29,10 +27,7 @@ from tercet._files import (
 from tercet._files.model_files import ENTRY_FILES, is_model_file
 from tercet.errors import DataError, listed
 from tercet.records import ComparisonRecord
-from tercet.runs.output import check_checkpoints, inputs_of, remove_checkpoints
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from tercet.runs.output import check_checkpoints, inputs_of, remove_checkpoints, runs_inside
 
 FILE = "compare.json"
 # A model without this file cannot be loaded. So it is the first one to be removed.
@@ -65,20 +60,15 @@ def reserved_comparison(output: Path, *, resume: bool, overwrite: bool, inputs: 
         yield
 
 
-def reserves_comparison(compare: Callable[P, T]) -> Callable[P, T]:
+@runs_inside
+def reserves_comparison(given: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Decorate a function with the arguments of `tercet.compare` to run inside `reserved_comparison`."""
-    signature = inspect.signature(compare)
-
-    @functools.wraps(compare)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        given = call.arguments
-        output, modes = expand_path(given["output"]), {name: given[name] for name in ("resume", "overwrite")}
-        with reserved_comparison(output, **modes, inputs=inputs_of(given)):
-            return compare(*args, **kwargs)
-
-    return wrapped
+    return reserved_comparison(
+        expand_path(given["output"]),
+        resume=given["resume"],
+        overwrite=given["overwrite"],
+        inputs=inputs_of(given),
+    )
 
 
 def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:

@@ -4,9 +4,9 @@ import functools
 import inspect
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tercet._distributed import is_first_launched
 from tercet._files import (
@@ -72,19 +72,34 @@ def reserved_output(output: Path, *, overwrite: bool, inputs: Mapping[str, objec
         yield
 
 
-def reserves_output(train: Callable[P, T]) -> Callable[P, T]:
+def runs_inside(
+    reserve: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator: the function runs inside the context manager that `reserve` returns for its arguments.
+
+    Args:
+        reserve: takes all arguments of a call by name, with their defaults.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+            call = signature.bind(*args, **kwargs)
+            call.apply_defaults()
+            with reserve(call.arguments):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+@runs_inside
+def reserves_output(given: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Decorate a function with the arguments of `tercet.train` to run inside `reserved_output`."""
-    signature = inspect.signature(train)
-
-    @functools.wraps(train)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        given = call.arguments
-        with reserved_output(expand_path(given["output"]), overwrite=given["overwrite"], inputs=inputs_of(given)):
-            return train(*args, **kwargs)
-
-    return wrapped
+    return reserved_output(expand_path(given["output"]), overwrite=given["overwrite"], inputs=inputs_of(given))
 
 
 def inputs_of(given: Mapping[str, object]) -> dict[str, object]:
