@@ -6,9 +6,9 @@ uses it.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from tercet.records import RowCounts
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+T = TypeVar("T", bound=Hashable)
 
 # The number of neighbours that vote in kNN accuracy. With fewer than 3 relevant rows, the right label has no majority.
 _MAJORITY_OF_VOTES = 3
@@ -101,13 +103,7 @@ def select_rows(
     sizes = None if reference_labels is None else Counter(reference_labels)
     keys = list(zip(text_keys(sentences), labels, strict=True))
     in_reference = set(text_keys(reference_sentences or ()))
-    kept, seen, overlapping = [], set(), 0
-    for row, key in enumerate(keys):
-        if key[0] in in_reference:
-            overlapping += 1
-        elif key not in seen:
-            seen.add(key)
-            kept.append(row)
+    kept, overlapping = _first_rows(keys, range(len(keys)), lambda key: key[0] in in_reference)
     return EvaluationRows(
         total=len(keys),
         kept=np.array(kept, dtype=np.int64),
@@ -135,15 +131,8 @@ def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
     trained = set(zip(*(text_keys(train[name][:]) for name in ("anchor", "positive")), strict=True))
     triplets = list(zip(*columns, strict=True))
     equal = set(equal_texts(columns).tolist())
-    kept, seen, overlapping = [], set(), 0
-    for row, triplet in enumerate(triplets):
-        if row in equal:
-            continue
-        if triplet[:2] in trained:
-            overlapping += 1
-        elif triplet not in seen:
-            seen.add(triplet)
-            kept.append(row)
+    unequal = [row for row in range(len(triplets)) if row not in equal]
+    kept, overlapping = _first_rows(triplets, unequal, lambda triplet: triplet[:2] in trained)
     return EvaluationRows(
         total=len(triplets),
         kept=np.array(kept, dtype=np.int64),
@@ -153,3 +142,15 @@ def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
         copies=len(triplets) - overlapping - len(kept) - len(equal),
         equal_texts=len(equal),
     )
+
+
+def _first_rows(keys: Sequence[T], rows: Iterable[int], is_overlapping: Callable[[T], bool]) -> tuple[list[int], int]:
+    """Return the rows that do not overlap and do not repeat the key of an earlier one, and the number that overlap."""
+    kept, seen, overlapping = [], set[T](), 0
+    for row in rows:
+        if is_overlapping(keys[row]):
+            overlapping += 1
+        elif keys[row] not in seen:
+            seen.add(keys[row])
+            kept.append(row)
+    return kept, overlapping

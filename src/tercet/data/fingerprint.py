@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +29,14 @@ def fingerprint(data: "Dataset") -> dict[str, Any]:
     columns = [data["sentence"][:], label_values(data)] if labelled else [
         data[name][:] for name in ("anchor", "positive", "negative")
     ]  # fmt: skip
-    digest = hashlib.sha256()
-    for row in zip(*columns, strict=True):
-        digest.update(json.dumps(list(row)).encode())
     different = len(np.unique(copy_groups(columns[0])))
     labels = {"labels": len(set(columns[1]))} if labelled else {}
-    return {"rows": len(data), **labels, "copies": len(data) - different, "sha256": digest.hexdigest()}
+    return {"rows": len(data), **labels, "copies": len(data) - different, "sha256": digest_rows(columns)}
+
+
+def digest_rows(columns: Iterable[Iterable[Any]], start: bytes = b"") -> str:
+    """Return the SHA-256 digest of `start` and of the rows of a table in their order, each as a JSON list in ASCII."""
+    digest = hashlib.sha256(start)
+    for row in zip(*columns, strict=True):
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tercet.data.fingerprint import digest_rows
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
 
@@ -101,11 +102,9 @@ def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
     """Return the number of rows, and a SHA-256 digest of the texts and labels in their order."""
-    digest = hashlib.sha256(json.dumps(label_names).encode())
     columns = dataset.with_format(None)[:]
-    for row in zip(*(columns[name] for name in sorted(columns)), strict=True):
-        digest.update(json.dumps(row).encode())
-    return {"rows": len(dataset), "sha256": digest.hexdigest()}
+    digest = digest_rows((columns[name] for name in sorted(columns)), json.dumps(label_names).encode())
+    return {"rows": len(dataset), "sha256": digest}
 
 
 @torch.no_grad()
