@@ -148,5 +148,7 @@ def test_the_next_command_reads_the_data_in_the_same_way():
 
 def test_an_empty_argument_is_refused(tmp_path):
     done = run("train", "data.csv", "--output", "", cwd=tmp_path, expect=2)
-    assert "an argument is empty, perhaps because a variable of the shell is not set" in done.stderr
+    assert "--output is empty, perhaps because a variable of the shell is not set; pass a value" in done.stderr
+    done = run("train", "", "--output", "model", cwd=tmp_path, expect=2)
+    assert "an argument is empty, perhaps because a variable of the shell is not set; pass a value" in done.stderr
     assert not any(tmp_path.iterdir())

@@ -47,8 +47,10 @@ class CatalogueCommand(TyperCommand):
         """Parse the arguments. Restate in plain words what Typer says about an invalid value."""
         given = list(args)
         # A shell replaces a variable that is not set by nothing, and an empty path means the current folder.
-        if any(not argument.strip() for argument in given):
-            raise DataError("an argument is empty, perhaps because a variable of the shell is not set; pass a value")
+        for before, argument in zip(["", *given], given, strict=False):
+            if not argument.strip():
+                what = before if before.startswith("--") and "=" not in before else "an argument"
+                raise DataError(f"{what} is empty, perhaps because a variable of the shell is not set; pass a value")
         try:
             return super().make_context(info_name, args, *more, **extra)
         except typer.BadParameter as error:

@@ -70,8 +70,6 @@ def inspect(
     With --model, also find label issues, count active triplets, and suggest settings for training.
     """
     RunSettings(batch_size=batch_size, samples_per_label=samples_per_label, seed=seed).check()
-    if model == "":
-        raise DataError("--model is empty; pass the name of a model, or omit --model")
     check_report(output, "--output")
     _check_label_issues(label_issues, model)
     check_outputs(
