@@ -10,6 +10,7 @@ cleaning.py    leaves out incomplete rows and cleans labels, as read_options.py 
 labels.py      numbers the labels; defines `LabelledSentences`
 copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on
+folds.py       divides rows into folds for cross-validation
 sampler.py     samples P×K batches: P labels with K sentences each
 bundled.py     provides sentences without a download, for the demo
 

@@ -2,6 +2,7 @@
 
 retrieval.py    `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
 evaluators.py   `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
+logistic.py     logistic regression on embeddings
 _inputs.py      validation of embeddings, and numbering of labels
 """
 

@@ -274,7 +274,7 @@ def evaluate(
         )
         if isinstance(model, (str, Path)):
             model = load_model(str(model), device=device, trust_remote_code=trust_remote_code)
-        measured = evaluation.measure(model)
+        measured = evaluation.measure(evaluation.embed(model))
     ((protocol, metrics),) = measured.metrics.items()
     return EvaluationResult(
         metrics=metrics,

@@ -22,7 +22,7 @@ from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_
 from tercet.data.labels import label_values
 from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
 from tercet.errors import DataError, listed
-from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
+from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, triplet_accuracy
 from tercet.records import EvaluationRecord, Metrics, RowCounts
 
 if TYPE_CHECKING:
@@ -60,6 +60,23 @@ def file_name(data: Any, otherwise: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationEmbeddings:
+    """The embeddings that `Evaluation.embed` returns.
+
+    Attributes:
+        queries: the embeddings of the rows of `Evaluation.queries` `(n, dim)`; of triplets, those of all anchors, all
+            positives and all negatives `(3n, dim)`.
+        reference: the embeddings of the rows of `Evaluation.reference` `(m, dim)`, which in a training run are all
+            training rows; None if no protocol ranks them.
+        token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
+    """
+
+    queries: Tensor
+    reference: Tensor | None
+    token_stats: TokenStats
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
     """The result of `Evaluation.measure`.
 
@@ -82,6 +99,9 @@ class Evaluation:
         counts: by protocol, the number of rows that it measures and leaves out; the headline first.
         data: the rows that are ranked among themselves, or the triplets.
         positions: the number of each row of `data` in the evaluation data that were given, from 0.
+        queries: all rows that a protocol measures, or the triplets.
+        ranked: the number of each row of `data` in `queries`, from 0.
+        reference: the training or reference rows; None if no protocol ranks them.
         options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
     """
 
@@ -93,32 +113,44 @@ class Evaluation:
     reference: "Dataset | None" = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def measure(self, model: Any) -> Measurement:
-        """Embed all sentences once, and return the metrics by each protocol."""
-        if "triplets" in self.counts:
-            with collect_token_stats() as stats:
-                metrics = {"triplets": self.evaluator(**self.options)(model)}
-            stats.warn(warned_kinds(model))
-            return Measurement(metrics=metrics, token_stats=stats)
-        options = dict(self.options)
-        distance = {"distance": options.pop("distance")} if "distance" in options else {}
+    def embed(self, encoder: Any) -> EvaluationEmbeddings:
+        """Embed all sentences once. Emit warnings about texts that are truncated or have unknown tokens.
+
+        Args:
+            encoder: a model, or a `DistributedEncoder`.
+        """
+        options = {key: self.options[key] for key in ("batch_size", "show_progress_bar") if key in self.options}
         if options.get("batch_size", 0) is None:
             del options["batch_size"]
+        columns = ("anchor", "positive", "negative") if "triplets" in self.counts else ("sentence",)
+        queries = [text for name in columns for text in self.queries[name][:]]
         with collect_token_stats() as stats:
-            embeddings = model.encode(self.queries["sentence"][:], convert_to_tensor=True, **options)
-        stats.warn(warned_kinds(model))
+            embeddings = encoder.encode(queries, convert_to_tensor=True, **options)
+        stats.warn(warned_kinds(encoder))
+        reference = None
+        if self.reference is not None:
+            reference = encoder.encode(self.reference["sentence"][:], convert_to_tensor=True, **options)
+        return EvaluationEmbeddings(queries=embeddings, reference=reference, token_stats=stats)
+
+    def measure(self, embeddings: EvaluationEmbeddings) -> Measurement:
+        """Return the metrics of the embeddings by each protocol."""
+        distance = {"distance": self.options["distance"]} if "distance" in self.options else {}
+        stats = embeddings.token_stats
+        if "triplets" in self.counts:
+            accuracy = triplet_accuracy(*embeddings.queries.chunk(3), **distance)
+            key = self.evaluator(**distance).primary_metric
+            return Measurement(metrics={"triplets": {key: accuracy}}, token_stats=stats)
         labels = label_values(self.queries)
         metrics = {}
-        if "against_reference" in self.counts:
-            assert self.reference is not None
+        if self.reference is not None:
             metrics["against_reference"] = label_metrics(
-                embeddings,
+                embeddings.queries,
                 labels,
-                reference_embeddings=model.encode(self.reference["sentence"][:], convert_to_tensor=True, **options),
+                reference_embeddings=embeddings.reference,
                 reference_labels=label_values(self.reference),
                 **distance,
             )
-        ranked = embeddings[self.ranked.tolist()]
+        ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
         return Measurement(metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu())

@@ -103,12 +103,12 @@ def run_training(
     try:
         with collect_warnings() as warnings_before:
             train_stats = trainer.tokenize_train_dataset()
-            before = evaluation.measure(encoder) if evaluation else None
+            before = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
         with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if stop.interrupted:
             raise KeyboardInterrupt
-        after = evaluation.measure(encoder) if evaluation else None
+        after = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:

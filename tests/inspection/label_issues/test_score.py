@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tercet.data.folds import deal_folds
 from tercet.errors import EmbeddingError
+from tercet.evaluation.logistic import fit_logistic
 from tercet.inspection.label_issues import score
-from tercet.inspection.label_issues.folds import deal_folds
-from tercet.inspection.label_issues.logistic import fit_logistic
 from tercet.inspection.label_issues.neighbours import centred
 from tercet.inspection.label_issues.score import score_labels
 

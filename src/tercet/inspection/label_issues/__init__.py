@@ -2,8 +2,6 @@
 
 issues.py       `find_label_issues`, which returns the list of label issues
 score.py        the log-odds of each label
-folds.py        folds for cross-validation; copies of a text are in the same fold
-logistic.py     logistic regression on embeddings
 neighbours.py   nearest neighbours and the vote of their labels
 """
 

@@ -1,8 +1,8 @@
 """Compute, by cross-validation, how much likelier another label is than the given one.
 
-Each sentence is scored with the sentences of the other folds (`folds.py`) in two ways: p(ℓ | xᵢ) from a logistic
-regression that is fitted to them (`logistic.py`), and a vote of the nearest of them (`neighbours.py`). For sentence i
-and label ℓ,
+Each sentence is scored with the sentences of the other folds (`tercet.data.folds`) in two ways: p(ℓ | xᵢ) from a
+logistic regression that is fitted to them (`tercet.evaluation.logistic`), and a vote of the nearest of them
+(`neighbours.py`). For sentence i and label ℓ,
 
     evidence(i, ℓ) = (2 log p(ℓ | xᵢ) + log(votes(i, ℓ) + 0.02)) / 3
     log_odds(i)    = evidence(i, best other label) − evidence(i, given label)
@@ -25,9 +25,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tercet._texts import text_keys
+from tercet.data.folds import deal_folds
 from tercet.errors import EmbeddingError
-from tercet.inspection.label_issues.folds import deal_folds
-from tercet.inspection.label_issues.logistic import LogisticModel, fit_logistic
+from tercet.evaluation.logistic import LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote
 
 logger = logging.getLogger(__name__)

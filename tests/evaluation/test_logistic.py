@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tercet.inspection.label_issues import logistic
-from tercet.inspection.label_issues.logistic import fit_logistic
+from tercet.evaluation import logistic
+from tercet.evaluation.logistic import fit_logistic
 
 
 def _data(n=120, dim=4, labels=5, seed=0):
