@@ -26,6 +26,9 @@ from tercet.errors import DataError, TercetError, listed
 _HELP_WIDTH = 46
 
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
 def choice_option(registry: Registry[Any], help: str) -> Any:
     """Return a `typer.Option` that accepts the names in a registry and completes them in the shell."""
 
@@ -38,6 +41,19 @@ def choice_option(registry: Registry[Any], help: str) -> Any:
         return [(name, spec.summary) for name, spec in registry.items() if name.startswith(incomplete)]
 
     return typer.Option(metavar="NAME", callback=check, autocompletion=complete, help=help)
+
+
+def seconds_of(text: str) -> float:
+    """Return a time in seconds: `90`, `90s`, `10m` and `1.5h` are numbers of seconds, minutes and hours.
+
+    Raises:
+        typer.BadParameter: `text` is not a time.
+    """
+    text = str(text).strip().lower()
+    try:
+        return float(text.rstrip("smh")) * _SECONDS[text[-1:]] if text[-1:] in _SECONDS else float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time; expected for example 90s, 10m or 1.5h") from None
 
 
 class CatalogueCommand(TyperCommand):

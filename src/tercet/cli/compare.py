@@ -22,6 +22,7 @@ from tercet.cli.console import (
 from tercet.cli.evaluations import sentence_case
 from tercet.comparison import compare as run_compare
 from tercet.comparison.files import reserved_comparison
+from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.comparison.recommendation import compared_metrics
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
@@ -53,7 +54,7 @@ def compare(
     minutes: Annotated[float | None, typer.Option(help="The budget of each run, in minutes of training.")] = None,
     epochs: Annotated[
         float | None,
-        typer.Option(help=f"The budget of each run, in epochs (passes over the data). [default: {_DEFAULTS.epochs:g}]"),
+        typer.Option(help=f"The budget of each run, in epochs (passes over the data). [default: {DEFAULT_EPOCHS:g}]"),
     ] = None,
     model: opt.Model = None,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
@@ -102,7 +103,7 @@ def compare(
     valid = eval_fraction is None or eval_fraction > 0
     check_value("--eval-fraction", eval_fraction, valid, "above 0 for a comparison")
     settings = RunSettings(
-        epochs=_DEFAULTS.epochs if epochs is None else epochs,
+        epochs=epochs,
         max_steps=_DEFAULTS.max_steps if steps is None else steps,
         batch_size=batch_size, samples_per_label=samples_per_label, learning_rate=learning_rate,
         warmup_ratio=warmup_ratio, seed=seed, bf16=bf16, mini_batch_tokens=mini_batch_tokens,

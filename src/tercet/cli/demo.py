@@ -45,7 +45,7 @@ _DEFAULTS = RunSettings(eval_steps=10)
 @report_errors
 def demo(
     output: Annotated[Path, typer.Option(help="The folder for the model.")] = Path("tercet-demo"),
-    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = _DEFAULTS.epochs,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the data. [default: by the data]")] = None,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same run.")] = _DEFAULTS.seed,
     report: Annotated[
         Path | None, typer.Option(help="The .html file for the report. [default: OUTPUT-report.html]")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tercet.catalogue import DISTANCES, LOSSES
-from tercet.cli.choices import choice_option
+from tercet.cli.choices import choice_option, seconds_of
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
@@ -37,7 +37,16 @@ EncodeBatchSize = Annotated[
     int | None, typer.Option(help="Maximum number of sentences to embed at once. [default: depends on their length]")
 ]
 SamplesPerLabel = Annotated[int, typer.Option(help=describe("samples_per_label"))]
-LearningRate = Annotated[float, typer.Option(help=describe("learning_rate"))]
+LearningRate = Annotated[float | None, typer.Option(help=describe("learning_rate"), show_default="by encoder and data")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        help=f"{describe('time_limit')} 90 or 90s, 10m, 1.5h.",
+        show_default="no limit",
+        metavar="TIME",
+        parser=seconds_of,
+    ),
+]
 WarmupRatio = Annotated[float, typer.Option(help=describe("warmup_ratio"))]
 EvalData = Annotated[
     str | None, typer.Option(help="The data to evaluate on: a file, or a data set on the hub (same --split).")

@@ -41,7 +41,10 @@ def train(
     loss: opt.Loss = _DEFAULTS.loss,
     margin: Annotated[float | None, _help("margin", "depends on the distance")] = _DEFAULTS.margin,
     distance: opt.TrainDistance = _DEFAULTS.distance,
-    epochs: Annotated[float, _help("epochs")] = _DEFAULTS.epochs,
+    train: Annotated[str, _help("train")] = _DEFAULTS.train,
+    dimension: Annotated[int | None, _help("dimension", "that of the encoder")] = _DEFAULTS.dimension,
+    epochs: Annotated[float | None, _help("epochs", "by the data")] = _DEFAULTS.epochs,
+    time_limit: opt.TimeLimit = _DEFAULTS.time_limit,
     max_steps: Annotated[int, typer.Option(help=describe("max_steps"), show_default="no limit")] = _DEFAULTS.max_steps,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
@@ -82,7 +85,8 @@ def train(
     check_outputs({"--report": report}, inputs, overwrite=overwrite, folder=output)
     opt.check_evaluation(eval_data, eval_fraction)
     settings = RunSettings(
-        loss=loss, margin=margin, distance=distance, epochs=epochs, max_steps=max_steps, batch_size=batch_size,
+        loss=loss, margin=margin, distance=distance, train=train, dimension=dimension, epochs=epochs,
+        time_limit=time_limit, max_steps=max_steps, batch_size=batch_size,
         samples_per_label=samples_per_label, learning_rate=learning_rate, warmup_ratio=warmup_ratio, seed=seed,
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
         save_every=save_every, keep=keep, eval_steps=eval_steps,

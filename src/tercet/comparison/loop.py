@@ -181,7 +181,7 @@ def _budget_steps(plan: Plan, train_data: Dataset) -> int:
     label_ids = labels_of(train_data, "label", "the training data")[0]
     sampler = GroupByLabelSampler(label_ids, settings.batch_size, settings.samples_per_label)
     batches = math.ceil(len(sampler) / settings.batch_size)
-    return settings.max_steps if settings.max_steps > 0 else max(1, math.ceil(settings.epochs * batches))
+    return settings.max_steps if settings.max_steps > 0 else max(1, math.ceil(plan.epochs * batches))
 
 
 def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord, base: Trial) -> dict[str, Any]:

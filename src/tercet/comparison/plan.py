@@ -11,6 +11,8 @@ from tercet.errors import DataError, listed
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 _DEFAULTS = RunSettings()
+# Runs of a comparison are shorter than those of `tercet train`, because there are many.
+DEFAULT_EPOCHS = 1.0
 # Settings that a variant, the budget or the seed of a run sets, or that a comparison does not use.
 _SET_PER_RUN = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
@@ -52,7 +54,8 @@ class Plan:
     Attributes:
         variants: the variants, at least two.
         seeds: the random seeds of batches and dropout. With the same seed, all variants get the same batches.
-        settings: the settings of all runs. `max_steps` is the budget of a run, or `epochs` if `max_steps` is -1.
+        settings: the settings of all runs. `max_steps` is the budget of a run, or `epochs` if `max_steps` is -1; 1
+            epoch if `epochs` is None.
         minutes: the budget of a run in minutes of training, without evaluation; None uses the budget of `settings`.
     """
 
@@ -65,6 +68,11 @@ class Plan:
     def names(self) -> list[str]:
         """The names of the variants."""
         return [variant.name for variant in self.variants]
+
+    @property
+    def epochs(self) -> float:
+        """The number of epochs of a run, unless steps or minutes are its budget."""
+        return DEFAULT_EPOCHS if self.settings.epochs is None else self.settings.epochs
 
     def runs(self) -> list[tuple[int, Variant]]:
         """Return the seed and the variant of each run, in the order of execution.
@@ -80,7 +88,7 @@ class Plan:
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON values, for `settings` in `compare.json`."""
         shared = {name: value for name, value in asdict(self.settings).items() if name not in _SET_PER_RUN}
-        budget: dict[str, float] = {"epochs": self.settings.epochs}
+        budget: dict[str, float] = {"epochs": self.epochs}
         if self.minutes is not None:
             budget = {"minutes": self.minutes}
         elif self.settings.max_steps > 0:

@@ -14,6 +14,7 @@ from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
@@ -102,6 +103,10 @@ def build_trainer(
         evaluator: computes the metrics of each evaluation during training; None if there are no such evaluations.
         changes: more training arguments by name; they override the arguments from `settings`.
     """
+    settings = choose_schedule(
+        settings, few_rows=has_few_rows(train_data), width=model.transformer.hidden_size
+    )
+    assert settings.epochs is not None
     changes = {"use_cpu": _stays_on_cpu(model, settings), **changes}
     steps = settings.max_steps
     if steps < 0:

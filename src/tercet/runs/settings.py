@@ -10,13 +10,20 @@ from typing import TypeVar
 
 from tercet._numbers import check_margin
 from tercet.catalogue import DISTANCES, LOSSES
-from tercet.errors import DataError
+from tercet.errors import DataError, listed
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_EVAL_FRACTION = 0.2
 # For embeddings of length 1, see `tercet.runs.margin`.
 DEFAULT_DISTANCE = "euclidean"
 DEFAULT_MARGIN = 0.3
+# What a run trains, with a description for the help.
+PARTS = {
+    "auto": "chosen by cross-validation over training rows",
+    "head": "a linear layer on the embeddings, in seconds; the encoder stays as it is",
+    "encoder": "the encoder alone",
+    "both": "the linear layer first, then encoder and layer together",
+}
 
 T = TypeVar("T")
 
@@ -51,11 +58,26 @@ class RunSettings:
         "The distance between embeddings that the loss uses; euclidean if the encoder's embeddings have length 1, "
         "else cosine.",
     )
-    epochs: float = _setting(1.0, "Number of passes over the data.")
+    train: str = _setting("encoder", f"What to train: {'; '.join(f'{name}: {text}' for name, text in PARTS.items())}.")
+    dimension: int | None = _setting(
+        None, "The dimension of the new embeddings, smaller than the encoder's; the linear layer reduces them."
+    )
+    epochs: float | None = _setting(
+        None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."
+    )
     max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.")
     batch_size: int = _setting(64, "Number of sentences in a batch, over all processes.")
     samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
-    learning_rate: float = _setting(5e-5, "The learning rate after the warm-up, its maximum.")
+    time_limit: float | None = _setting(
+        None,
+        "The time for the whole run, in seconds. It decides the number of steps, to which the schedule of the learning "
+        "rate is fitted.",
+    )
+    learning_rate: float | None = _setting(
+        None,
+        "The learning rate after the warm-up, its maximum; 1e-4 for an encoder with 384 hidden units, less for a wider "
+        "one, and half of it if the labels have fewer than 16 sentences each.",
+    )
     warmup_ratio: float = _setting(
         0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0."
     )
@@ -89,9 +111,12 @@ class RunSettings:
             DISTANCES.find(self.distance, DataError)
         if self.margin is not None:
             check_margin(self.margin, error=DataError)
-        check_value("epochs", self.epochs, 0 < self.epochs < math.inf, "above 0")
+        check_value("train", self.train, self.train in PARTS, f"one of {listed(PARTS)}")
+        for name in ("epochs", "learning_rate", "time_limit"):
+            value = getattr(self, name)
+            check_value(name, value, value is None or 0 < value < math.inf, "above 0")
+        check_value("dimension", self.dimension, self.dimension is None or self.dimension > 0, "at least 1")
         check_value("max_steps", self.max_steps, self.max_steps > 0 or self.max_steps == -1, "at least 1")
-        check_value("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
         check_value("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
         check_value("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
         check_value("cross_batch_memory", self.cross_batch_memory, self.cross_batch_memory >= 0, "at least 0")

@@ -23,6 +23,7 @@ from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
 from tercet.runs.output import checkpoint_dir, remove_checkpoints, remove_if_empty
 from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
+from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.checkpoints import latest_checkpoint
@@ -84,6 +85,8 @@ def run_training(
     _check_json(extra_settings or {})
     first = train_data[:NUM_MEASURED]
     settings = choose_margin_and_distance(settings, model, first["sentence" if "sentence" in first else "anchor"])
+    width = model.transformer.hidden_size
+    settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=width)
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
