@@ -26,6 +26,10 @@ from tests.child import ENVIRONMENT
         ({"save_every": 0}, "save_every must be at least 1"),
         ({"keep": 0}, "keep must be at least 1"),
         ({"eval_steps": 0}, "eval_steps must be at least 1"),
+        ({"max_seq_length": 0}, "max_seq_length must be at least 1, got 0"),
+        ({"lora": True, "lora_rank": 0}, "lora_rank must be at least 1, got 0"),
+        ({"lora_rank": 8}, "lora_rank=8 needs lora=True"),
+        ({"lora": True, "train": "head"}, "lora=True adapts the encoder, but train='head' does not train it"),
         (
             {"samples_per_label": 1},
             "samples_per_label must be at least 2, got 1: a single sentence of a label has no positive",

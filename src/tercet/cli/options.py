@@ -98,6 +98,7 @@ NoPacking = Annotated[
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
+MaxSeqLength = Annotated[int | None, typer.Option(help=describe("max_seq_length"), show_default="that of the model")]
 MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
 Device = Annotated[
     str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")

@@ -61,6 +61,9 @@ def train(
     drop_missing: opt.DropMissing = False,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
+    max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
+    lora: Annotated[bool, typer.Option("--lora", help=describe("lora"))] = _DEFAULTS.lora,
+    lora_rank: Annotated[int | None, _help("lora_rank")] = _DEFAULTS.lora_rank,
     no_packing: opt.NoPacking = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
@@ -68,6 +71,7 @@ def train(
     save_every: Annotated[int | None, _help("save_every", "after every epoch")] = _DEFAULTS.save_every,
     keep: Annotated[int, _help("keep")] = _DEFAULTS.keep,
     eval_steps: Annotated[int | None, _help("eval_steps", "only before and after training")] = _DEFAULTS.eval_steps,
+    report_to: Annotated[str | None, _help("report_to", "none")] = _DEFAULTS.report_to,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
     no_texts: opt.NoTexts = False,
     resume: Annotated[
@@ -89,7 +93,8 @@ def train(
         time_limit=time_limit, max_steps=max_steps, batch_size=batch_size,
         samples_per_label=samples_per_label, learning_rate=learning_rate, warmup_ratio=warmup_ratio, seed=seed,
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
-        save_every=save_every, keep=keep, eval_steps=eval_steps,
+        save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,
+        lora_rank=lora_rank, report_to=report_to,
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:

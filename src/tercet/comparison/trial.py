@@ -23,6 +23,7 @@ from tercet.errors import TercetError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import EvaluationRecord, Metrics, RowCounts
 from tercet.runs.build import build_trainer
+from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.settings import RunSettings
 from tercet.runs.training import build_record, extend_training_record
@@ -80,6 +81,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     set_seed(trial.start_seed)
     try:
         model = trial.load()
+        change_model(model, trial.settings, seed=trial.start_seed)
     except TercetError as error:
         return {"not_loaded": str(error)}
     start, timer = _digest_weights(model), StepTimer()

@@ -4,6 +4,7 @@ The command line uses the same defaults and descriptions. `tercet.runs.build` bu
 settings. This module does not import torch.
 """
 
+import importlib.util
 import math
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
@@ -11,12 +12,14 @@ from typing import TypeVar
 from tercet._numbers import check_margin
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
+from tercet.runs.trackers import check_trackers
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_EVAL_FRACTION = 0.2
 # For embeddings of length 1, see `tercet.runs.margin`.
 DEFAULT_DISTANCE = "euclidean"
 DEFAULT_MARGIN = 0.3
+DEFAULT_LORA_RANK = 16
 # What a run trains, with a description for the help.
 PARTS = {
     "auto": "chosen by cross-validation over training rows",
@@ -83,6 +86,15 @@ class RunSettings:
     )
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
     bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
+    max_seq_length: int | None = _setting(
+        None, "Maximum number of tokens of a sentence; longer sentences are truncated. It is saved with the model."
+    )
+    lora: bool = _setting(
+        False, "Train a LoRA adapter of the encoder instead of all its weights; the model is saved as an adapter."
+    )
+    lora_rank: int | None = _setting(
+        None, f"The rank of the LoRA adapter, which determines its number of weights; {DEFAULT_LORA_RANK}."
+    )
     mini_batch_tokens: int | None = _setting(
         None, "Maximum number of tokens per forward pass, for batches that do not fit into memory.", free_on_resume=True
     )
@@ -96,6 +108,12 @@ class RunSettings:
     eval_steps: int | None = _setting(
         None,
         "Number of steps between evaluations, in addition to those before and after training.",
+        free_on_resume=True,
+    )
+    report_to: str | None = _setting(
+        None,
+        "The experiment trackers that get the settings and the metrics, such as tensorboard or wandb; several are "
+        "separated by commas.",
         free_on_resume=True,
     )
 
@@ -120,10 +138,21 @@ class RunSettings:
         check_value("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
         check_value("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
         check_value("cross_batch_memory", self.cross_batch_memory, self.cross_batch_memory >= 0, "at least 0")
-        for name in ("mini_batch_tokens", "save_every", "keep", "eval_steps"):
+        for name in ("mini_batch_tokens", "save_every", "keep", "eval_steps", "max_seq_length", "lora_rank"):
             value = getattr(self, name)
             check_value(name, value, value is None or value > 0, "at least 1")
         self._check_batch()
+        self._check_packages()
+
+    def _check_packages(self) -> None:
+        """Raise `DataError` if an optional package is missing."""
+        if self.lora and importlib.util.find_spec("peft") is None:
+            raise DataError("lora=True needs the package peft; run pip install 'tercet[peft]'")
+        if self.lora and self.train == "head":
+            raise DataError("lora=True adapts the encoder, but train='head' does not train it; leave out one of them")
+        if self.lora_rank is not None and not self.lora:
+            raise DataError(f"lora_rank={self.lora_rank} needs lora=True")
+        check_trackers(self.report_to)
 
     def _check_batch(self) -> None:
         if self.uses_triplets:

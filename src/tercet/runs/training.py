@@ -20,6 +20,7 @@ from tercet.records import EvaluationRecord, RunRecord
 from tercet.runs.build import build_trainer
 from tercet.runs.environment import environment, utc_now
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
+from tercet.runs.model_changes import change_model
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
 from tercet.runs.output import checkpoint_dir, remove_checkpoints, remove_if_empty
 from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
@@ -83,6 +84,7 @@ def run_training(
     """
     started, clock = utc_now(), time.monotonic()
     _check_json(extra_settings or {})
+    change_model(model, settings)
     first = train_data[:NUM_MEASURED]
     settings = choose_margin_and_distance(settings, model, first["sentence" if "sentence" in first else "anchor"])
     width = model.transformer.hidden_size
