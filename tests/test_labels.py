@@ -53,6 +53,18 @@ def test_a_series_with_a_missing_label_is_refused(labels):
         plain_labels(labels)
 
 
+def test_nan_in_an_array_of_strings_is_a_missing_label():
+    with pytest.raises(EmbeddingError, match="labels, row 1: the label is 'nan', as NumPy writes NaN"):
+        plain_labels(np.array(["a", np.nan]))
+    assert plain_labels(["a", "nan"]) == ["a", "nan"]
+
+
+def test_the_empty_string_may_stand_for_a_missing_label():
+    assert plain_labels(["a", ""], allow_empty=True) == ["a", ""]
+    with pytest.raises(EmbeddingError, match="row 1: the label is missing"):
+        plain_labels(["a", None], allow_empty=True)
+
+
 @pytest.mark.parametrize("labels", [[1, True], [1, "a"], ["a", True], [True, 1, 1.0], [True, "True"]])
 def test_labels_of_several_types_are_refused(labels):
     with pytest.raises(EmbeddingError, match="labels, row 1: the label .* is .*, but that of the first row is"):

@@ -16,6 +16,7 @@ def plain_labels(
     source: str = "labels",
     lines: Sequence[int] | None = None,
     *,
+    allow_empty: bool = False,
     error: type[TercetError] = EmbeddingError,
 ) -> list[int] | list[bool] | list[str]:
     """Return the label of each row as a plain `int`, `bool` or `str`, all of the same type.
@@ -25,35 +26,51 @@ def plain_labels(
             arrays have the shape `(n,)` or `(n, 1)`. An element may be a NumPy number or a tensor with one number.
         source: the file, data set or argument of the labels, for messages.
         lines: the line number of each row in its file, for messages; None names the row instead.
+        allow_empty: whether the empty string is a label, which stands for a missing one.
         error: the class of the exception.
 
     Raises:
-        TercetError: (as the class `error`) a label is missing (None, NaN, NA or an empty string), is not an integer, a
-            bool or a string, has another type than the first label, or does not fit in 64 bits; or `labels` are not one
-            label per row. The message names the first such row.
+        TercetError: (as the class `error`) a label is missing (see `check_present`), is not an integer, a bool or a
+            string, has another type than the first label, or does not fit in 64 bits; or `labels` are not one label per
+            row. The message names the first such row.
 
     Example:
         >>> plain_labels(np.array([3, 1]))
         [3, 1]
     """
     values = [_plain(label) for label in _elements(labels, source, error)]
+    check_present(values, source, lines, allow_empty=allow_empty, error=error)
+    if set(map(type, values)) in ({str}, {bool}):
+        return values
     for row, label in enumerate(values):
-        place = row_place(source, row, lines)
-        if is_missing(label):
-            raise error(f"{place}: the label is missing ({label!r}); fill it in or remove the row")
-        if type(label) not in _KINDS:
-            raise error(
-                f"{place}: the label is {_shortened(label)} ({type(label).__name__}); labels must be all integers or "
-                "all strings"
-            )
-        if type(label) is not type(values[0]):
-            raise error(
-                f"{place}: the label {_shortened(label)} is {_KINDS[type(label)]}, but that of the first row is "
-                f"{_KINDS[type(values[0])]} ({_shortened(values[0])}); labels must be all integers or all strings"
-            )
-        if type(label) is int and not -(2**63) <= label < 2**63:
-            raise error(f"{place}: the label {label} does not fit in 64 bits; convert the labels to strings")
+        if problem := _problem(label, values[0]):
+            raise error(f"{row_place(source, row, lines)}: the label {problem}")
     return values
+
+
+def check_present(
+    labels: Sequence[Any],
+    source: str,
+    lines: Sequence[int] | None = None,
+    *,
+    allow_empty: bool = False,
+    error: type[TercetError] = EmbeddingError,
+) -> None:
+    """Raise an error that names the first row whose label is missing: None, NaN, NA, or a string that shows nothing.
+
+    Args:
+        labels: the label of each row.
+        source: as for `plain_labels`, and so are `lines`, `allow_empty` and `error`.
+    """
+    present = {""} if allow_empty else set()  # Labels repeat, and each string is looked at once.
+    for row, label in enumerate(labels):
+        if type(label) is int or (type(label) is str and label in present):
+            continue
+        if is_missing(label):
+            place = row_place(source, row, lines)
+            raise error(f"{place}: the label is missing ({label!r}); fill it in or remove the row")
+        if type(label) is str:
+            present.add(label)
 
 
 def is_missing(label: Any) -> bool:
@@ -77,7 +94,26 @@ def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:
     if array.ndim != 1:
         raise error(f"{source} must have the shape (n,), one label per row, got {array.shape}")
     elements: list[Any] = array.tolist()
+    if array.dtype.kind == "U" and "nan" in elements:
+        raise error(
+            f"{row_place(source, elements.index('nan'))}: the label is 'nan', as NumPy writes NaN in an array of "
+            "strings; fill it in or remove the row, or pass a list if a label has this name"
+        )
     return elements
+
+
+def _problem(label: Any, first: Any) -> str | None:
+    """Return why a label cannot be used beside the label of the first row, or None if it can."""
+    if type(label) not in _KINDS:
+        return f"is {_shortened(label)} ({type(label).__name__}); labels must be all integers or all strings"
+    if type(label) is not type(first):
+        return (
+            f"{_shortened(label)} is {_KINDS[type(label)]}, but that of the first row is {_KINDS[type(first)]} "
+            f"({_shortened(first)}); labels must be all integers or all strings"
+        )
+    if type(label) is int and not -(2**63) <= label < 2**63:
+        return f"{label} does not fit in 64 bits; convert the labels to strings"
+    return None
 
 
 def _plain(label: Any) -> Any:

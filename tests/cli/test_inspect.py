@@ -266,7 +266,7 @@ def test_label_issues_are_replaced_when_asked(csv_file, bert, tmp_path):
         ('{"text": "a", "label": 0.5}\n', "line 1: the label is 0.5 (float)"),
         ('{"text": "\\ud800", "label": "x"}\n', "line 1: the text contains a lone surrogate"),
         (
-            '{"text": "a", "label": "x"}\n{"text": "b", "label": "\\ud800"}\n',
+            '{"text": "a", "label": "x"}\n{"text": "a", "label": "\\ud800"}\n',
             "line 2: the label contains a lone surrogate",
         ),
     ],

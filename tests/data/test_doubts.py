@@ -40,3 +40,13 @@ def test_a_triplet_with_a_text_twice_is_a_warning_and_is_not_measured(triplet):
     counts = selected.counts("triplets")
     assert (selected.kept.tolist(), counts.equal_texts, counts.copies) == ([0], 1, 0)
     assert counts.describe() == "1 of 2 rows; left out: 1 with a text twice in the triplet"
+
+
+def test_triplets_that_contradict_each_other_are_a_warning_with_their_number():
+    rows = [("the team won", "a late goal", "warm soup"), ("b", "p", "n"), ("B ", "N", "p"), ("c", "p", "n")]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("anchor", "positive", "negative"))}
+    (message,) = _warnings(load_triplets, **columns)
+    assert "2 of 4 triplets also occur with the positive and the negative exchanged, for example row 1" in message
+    # A triplet whose positive is its negative is a text twice, and no contradiction.
+    (message,) = _warnings(load_triplets, anchor=["a", "b"], positive=["p", "q"], negative=["p", "n"])
+    assert "1 of 2 triplets have a text twice" in message

@@ -34,7 +34,7 @@ def test_labelled_sentences_keep_ids_and_names_together():
     assert (part.sentences, part.label_ids.tolist(), part.label_names) == (["two", "one"], [0, 2], ["x", "y", "z"])
 
 
-@pytest.mark.parametrize("missing", [None, "", float("nan")])
+@pytest.mark.parametrize("missing", [None, "", "\u200b", float("nan")])
 def test_a_missing_label_is_named_by_its_row(missing):
     with pytest.raises(DataError, match="data, row 2: the label is missing"):
         labels.number_labels(["a", "b", missing], "data")
@@ -45,8 +45,9 @@ def test_labels_of_other_types_are_refused():
         DataError, match=r"row 1: the label is 0.5 \(float\); labels must be all integers or all strings"
     ):
         labels.number_labels(["a", 0.5], "data")
-    with pytest.raises(DataError, match=r"row 0: the label is 1 \(int\)"):
-        labels.number_labels([1, "a"], "data")
+    for mixed in ([1, "a"], ["a", 1], [True, "a"]):
+        with pytest.raises(DataError, match=r"row 1: the label .* is .*, but that of the first row is .*; labels must"):
+            labels.number_labels(mixed, "data")
     with pytest.raises(DataError, match="data, row 1: the label 9223372036854775808 does not fit in 64 bits"):
         labels.number_labels([0, 2**63], "data")
     with pytest.raises(DataError, match="data, line 5: the label contains a lone surrogate"):

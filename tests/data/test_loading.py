@@ -118,3 +118,5 @@ def test_swapped_columns_are_warned_of(tmp_path, caplog):
     assert write(swapped)
     assert not write([(b, a) for a, b in swapped])
     assert not write([(f"sentence {i}", f"topic {i % 3}") for i in range(30)])
+    assert write(swapped[:10])
+    assert not write(swapped[:9])

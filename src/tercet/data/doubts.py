@@ -1,8 +1,9 @@
 """Warn about rows that are probably wrong, but that can be used.
 
 warn_of_doubtful_labels    texts with several labels, and a label that nearly all rows have
-warn_of_equal_texts        triplets in which two texts are copies
-equal_texts                the rows of these triplets
+warn_of_doubtful_triplets  triplets in which two texts are copies, and triplets that contradict each other
+equal_texts                the rows of triplets in which two texts are copies
+exchanged_triplets         the rows of triplets that also occur with the positive and the negative exchanged
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,8 +63,30 @@ def equal_texts(columns: Sequence[Sequence[str]]) -> np.ndarray:
     )
 
 
-def warn_of_equal_texts(texts: Mapping[str, Sequence[str]], source: str, lines: Sequence[int] | None) -> None:
-    """Emit a warning if two texts of a triplet are copies: their order says nothing about the model.
+def exchanged_triplets(columns: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the rows of the triplets of which another row exchanges the positive and the negative, ascending.
+
+    Args:
+        columns: the keys (see `tercet._texts.text_key`) of the anchors, the positives and the negatives.
+
+    Example:
+        >>> exchanged_triplets([["a", "a", "a"], ["p", "n", "x"], ["n", "p", "n"]]).tolist()
+        [0, 1]
+    """
+    triplets = list(zip(*columns, strict=True))
+    present = set(triplets)
+    return np.array(
+        [
+            row
+            for row, (anchor, positive, negative) in enumerate(triplets)
+            if positive != negative and (anchor, negative, positive) in present
+        ],
+        dtype=np.int64,
+    )
+
+
+def warn_of_doubtful_triplets(texts: Mapping[str, Sequence[str]], source: str, lines: Sequence[int] | None) -> None:
+    """Emit a warning if two texts of a triplet are copies, and one if triplets contradict each other.
 
     Args:
         texts: the columns `anchor`, `positive` and `negative`.
@@ -71,12 +94,23 @@ def warn_of_equal_texts(texts: Mapping[str, Sequence[str]], source: str, lines: 
         lines: the line number of each row in its file, for messages; None names the row instead.
     """
     columns = [text_keys(column) for column in texts.values()]
-    rows = equal_texts(columns)
-    if len(rows):
-        first = f"row {rows[0]}" if lines is None else f"line {lines[rows[0]]}"
-        emit_warning(
-            WarningKind.DOUBTFUL_DATA,
-            f"{source}: {len(rows):,} of {len(columns[0]):,} triplets have a text twice, for example {first}. "
+    findings = (
+        (
+            equal_texts(columns),
+            "have a text twice",
             "A positive that is the anchor is always nearest, and a negative that is the anchor or the positive never "
             "farther; correct or remove them",
-        )
+        ),
+        (
+            exchanged_triplets(columns),
+            "also occur with the positive and the negative exchanged",
+            "No model can get both right, and their gradients cancel; decide which text is the positive",
+        ),
+    )
+    for rows, problem, advice in findings:
+        if len(rows):
+            first = f"row {rows[0]}" if lines is None else f"line {lines[rows[0]]}"
+            emit_warning(
+                WarningKind.DOUBTFUL_DATA,
+                f"{source}: {len(rows):,} of {len(columns[0]):,} triplets {problem}, for example {first}. {advice}",
+            )

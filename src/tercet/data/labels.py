@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tercet._labels import check_present, plain_labels
 from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning import clean_labels
 from tercet.data.label_forms import plain_values
@@ -69,8 +70,8 @@ def number_labels(
     """Number labels from 0 in the sorted order of their values.
 
     Args:
-        labels: the label of each row: all integers, or all strings. Booleans are used as the strings "False" and
-            "True".
+        labels: the label of each row: all integers, all strings, or all booleans, which are used as the strings
+            "False" and "True".
         source: the file or data set of the labels, for messages.
         lines: the line number of each row in its file, for messages; None names the row instead.
         allow_empty: whether the empty string is a label, which stands for a missing one.
@@ -83,21 +84,11 @@ def number_labels(
         DataError: a label is missing, is neither an integer nor a string, does not fit in 64 bits, or cannot be encoded
             as UTF-8; or integers and strings are mixed.
     """
-    if not allow_empty:
-        _check_present(labels, source, lines)
-    if _are_integers(labels):
-        values, label_ids = np.unique(_as_int64(labels, source, lines), return_inverse=True)
+    plain = plain_labels(labels, source, lines, allow_empty=allow_empty, error=DataError)
+    if plain and type(plain[0]) is int:
+        values, label_ids = np.unique(np.array(plain, dtype=np.int64), return_inverse=True)
         return label_ids.astype(np.int64), [str(value) for value in values.tolist()]
-    # In a column of numbers, the numbers that are not whole are wrong; in a column of strings, all numbers are.
-    for kinds in ((str, bool, int, np.integer), (str, bool)):
-        for row, label in enumerate(labels):
-            if isinstance(label, kinds):
-                continue
-            raise DataError(
-                f"{row_place(source, row, lines)}: the label is {short_repr(label)} ({type(label).__name__}); "
-                "labels must be all integers or all strings"
-            )
-    strings = [str(label) for label in labels]
+    strings = [str(label) for label in plain]
     names = sorted(set(strings))
     if invalid := {name for name in names if has_lone_surrogate(name)}:
         row = next(row for row, label in enumerate(strings) if label in invalid)
@@ -129,9 +120,10 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
         # In data sets on the hub, -1 means that the label is not published.
         labels = [None if label is None or label < 0 else label for label in labels]
     labels = plain_values(labels)
-    _check_present(labels, source)
-    if _are_integers(labels):
-        return _as_int64(labels, source), list(feature.names) if isinstance(feature, ClassLabel) else None
+    check_present(labels, source, error=DataError)
+    if labels and type(labels[0]) is int:
+        label_ids = np.array(plain_labels(labels, source, error=DataError), dtype=np.int64)
+        return label_ids, list(feature.names) if isinstance(feature, ClassLabel) else None
     return number_labels(clean_labels(labels, source, ReadOptions(), fixed=True)[0], source)
 
 
@@ -146,7 +138,8 @@ def label_values(dataset: "Dataset") -> list[Any]:
     labels, feature = dataset.with_format(None)["label"][:], dataset.features["label"]
     if not isinstance(feature, ClassLabel):
         return list(labels)
-    _check_present([None if label is None or label < 0 else label for label in labels], "the data set")
+    present = [None if label is None or label < 0 else label for label in labels]
+    check_present(present, "the data set", error=DataError)
     return [feature.names[label] for label in labels]
 
 
@@ -200,26 +193,6 @@ def check_triplets_exist(label_ids: np.ndarray, label_names: Sequence[str] | Non
             f"{source} has no label twice ({len(labels)} labels, {len(label_ids)} rows); "
             "a triplet needs two sentences with the same label: is the label column the right one?"
         )
-
-
-def _check_present(labels: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> None:
-    for row, label in enumerate(labels):
-        if label is None or label == "" or (isinstance(label, float) and label != label):
-            raise DataError(f"{row_place(source, row, lines)}: the label is missing; fill it in or remove the row")
-
-
-def _are_integers(labels: Sequence[Any]) -> bool:
-    return all(isinstance(label, (int, np.integer)) and not isinstance(label, bool) for label in labels)
-
-
-def _as_int64(labels: Sequence[Any], source: str, lines: Sequence[int] | None = None) -> np.ndarray:
-    for row, label in enumerate(labels):
-        if not -(2**63) <= label < 2**63:
-            raise DataError(
-                f"{row_place(source, row, lines)}: the label {label} does not fit in 64 bits; convert the labels to "
-                "strings"
-            )
-    return np.asarray(labels, dtype=np.int64)
 
 
 def _is_decimal(name: str) -> bool:

@@ -17,7 +17,7 @@ from tercet._texts import check_texts
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.columns import find_labelled_columns, find_triplet_columns
 from tercet.data.copies import copy_groups
-from tercet.data.doubts import warn_of_doubtful_labels, warn_of_equal_texts
+from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DEFAULTS = ReadOptions()
+# With fewer rows, a few repeated texts decide whether there are more labels than texts.
+_FEWEST_ROWS_TO_SWAP = 10
 
 
 class TrainingData(NamedTuple):
@@ -102,9 +104,12 @@ def load_labelled(
 
 
 def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, label: str, source: str) -> None:
-    """Warn if most texts repeat and there are more labels than texts: the columns are then probably swapped."""
+    """Warn if most texts repeat and there are more labels than texts: the columns are then probably swapped.
+
+    Fewer than ten rows are too few to decide.
+    """
     num_texts, num_labels = len(set(map(str, texts))), len(set(map(str, labels)))
-    if num_texts < num_labels and num_texts <= len(texts) / 2:
+    if len(texts) >= _FEWEST_ROWS_TO_SWAP and num_texts < num_labels and num_texts <= len(texts) / 2:
         logger.warning(
             f"{source}: {len(texts):,} rows have {num_texts:,} different texts (column {short_repr(text)}), but "
             f"{num_labels:,} different labels (column {short_repr(label)}); are the two columns swapped?"
@@ -148,7 +153,7 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
         lines = None if lines is None else [lines[row] for row in kept]
     texts = {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
-    warn_of_equal_texts(texts, table.source, lines)
+    warn_of_doubtful_triplets(texts, table.source, lines)
     return Dataset.from_dict(texts), np.array(kept, dtype=np.int64)
 
 
