@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from tercet import SentenceTransformer
 from tercet.runs import checkpoint_dir
-from tercet.trainer.checkpoints import latest_checkpoint
+from tercet.trainer.whole_checkpoints import latest_checkpoint
 from tests.child import ENVIRONMENT, ROOT
 from tests.waiting import wait_until
 

@@ -10,6 +10,7 @@ import torch
 
 from tercet import SentenceTransformer, losses
 from tercet.errors import DataError
+from tercet.trainer.whole_checkpoints import latest_checkpoint
 from tests.trainer.helpers import flat_weights, make_trainer
 
 CHANGES = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}
@@ -116,6 +117,7 @@ def _pipe(path):
 def test_the_newest_whole_checkpoint_is_used_with_a_warning(damage, words, bert, labelled, folder, written, caplog):
     damage(folder / "checkpoint-4")
     damage(folder / "checkpoint-3")
+    assert latest_checkpoint(folder) == folder / "checkpoint-2"
     trainer = make_trainer(bert, folder, labelled, changes=CHANGES)
     with caplog.at_level(logging.WARNING):
         trainer.train(resume_from_checkpoint=True)

@@ -1,15 +1,17 @@
 """Write files and folders: the only package that creates, replaces or removes what a user may own.
 
-json_files.py  read and write JSON
-paths.py       ~, symbolic links, mounts, names; explain an `OSError`
-lock.py        one process at a time writes to a path
-staging.py     atomic_file, atomic_directory: build in a hidden folder, then exchange
-checks.py      try the whole path of writing with empty files, before the work
-written.py     remove only the files that Tercet wrote
+json_files.py        read and write JSON
+checkpoint_names.py  find checkpoints by their names
+paths.py             ~, symbolic links, mounts, names; explain an `OSError`
+lock.py              one process at a time writes to a path
+staging.py           atomic_file, atomic_directory: build in a hidden folder, then exchange
+checks.py            try the whole path of writing with empty files, before the work
+written.py           remove only the files that Tercet wrote
 """
 
+from tercet._files.checkpoint_names import checkpoint_name, checkpoint_step, find_checkpoints
 from tercet._files.checks import check_file, check_folder, check_separate, probe_folder, reserved_folder
-from tercet._files.json_files import read_json, read_json_value, write_json
+from tercet._files.json_files import parse_json, read_json, read_json_value, write_json
 from tercet._files.lock import home_of, locked
 from tercet._files.paths import PREFIX, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file
@@ -24,14 +26,18 @@ __all__ = [
     "check_folder",
     "check_separate",
     "check_unused",
+    "checkpoint_name",
+    "checkpoint_step",
     "expand_path",
     "explained",
+    "find_checkpoints",
     "find_unlisted",
     "home_of",
     "is_listed",
     "is_used",
     "list_files",
     "locked",
+    "parse_json",
     "probe_folder",
     "read_json",
     "read_json_value",

@@ -11,6 +11,14 @@ from tercet.errors import ModelError
 _MAX_JSON_BYTES = 64 * 2**20
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text. Values that are nested too deeply are a `ValueError`, as other errors are."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply to be read") from None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file of a model directory.
 
@@ -36,13 +44,11 @@ def read_json_value(path: Path) -> Any:
             raise ModelError(f"{path} is not a regular file; a model directory needs a JSON file there")
         if status.st_size > _MAX_JSON_BYTES:
             raise ModelError(f"{path} has {status.st_size:,} bytes; a JSON file of a model has at most 64 MiB")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing, so {path.parent} is not a complete model directory") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except RecursionError:
-        raise ModelError(f"{path} is nested too deeply to be read") from None
     except ModelError:
         raise
     except ValueError as error:

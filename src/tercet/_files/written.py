@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tercet._files.json_files import parse_json
 from tercet._files.paths import PREFIX
 
 _LIST = f"{PREFIX}files.json"
@@ -31,7 +32,7 @@ def find_unlisted(folder: Path) -> list[str]:
         return [folder.name]
     names: set[str] = set()
     with suppress(OSError, ValueError, TypeError):
-        names = {_LIST, *json.loads((folder / _LIST).read_text(encoding="utf-8"))}
+        names = {_LIST, *parse_json((folder / _LIST).read_bytes())}
     found = [
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     ]
@@ -50,7 +51,7 @@ def remove_listed(folder: Path, *, first: Iterable[str] = ()) -> bool:
     if not is_listed(folder):
         return False
     with suppress(OSError, ValueError, TypeError):
-        names = json.loads((folder / _LIST).read_text(encoding="utf-8"))
+        names = parse_json((folder / _LIST).read_bytes())
         for name in (*first, *names):
             place = folder / str(name)
             if ".." not in Path(name).parts and not Path(name).is_absolute() and not _passes_link(folder, place):

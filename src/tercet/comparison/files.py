@@ -3,7 +3,6 @@
 Importing this module imports neither torch nor NumPy.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,7 @@ from tercet._files import (
     explained,
     is_listed,
     is_used,
+    parse_json,
     remove_empty_folders,
     remove_listed,
     reserved_folder,
@@ -80,10 +80,10 @@ def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:
     """
     path = folder / FILE
     try:
-        record = ComparisonRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        record = ComparisonRecord.from_dict(parse_json(path.read_bytes()))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; pass another output") from None
-    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+    except (ValueError, AttributeError, TypeError, KeyError):
         raise DataError(
             f"{path} is not a record of `tercet compare`; pass another output, or overwrite=True to replace it"
         ) from None

@@ -62,17 +62,6 @@ def write_record(folder: Path, record: ComparisonRecord) -> None:
         write_json(partial, record.to_dict())
 
 
-def _read(path: Path) -> ComparisonRecord:
-    try:
-        return ComparisonRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; pass another output") from None
-    except (ValueError, AttributeError, TypeError, KeyError):
-        raise DataError(
-            f"{path} is not a record of `tercet compare`; pass another output, or overwrite=True to replace it"
-        ) from None
-
-
 def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> None:
     """Raise `DataError` if the settings or data differ from those the comparison was started with."""
     started = json.loads(json.dumps(new.to_dict()["settings"]))

@@ -13,6 +13,7 @@ from tercet._files import (
     PREFIX,
     beside,
     check_separate,
+    checkpoint_step,
     expand_path,
     explained,
     home_of,
@@ -150,4 +151,4 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def _is_ours(entry: Path) -> bool:
-    return entry.name.startswith(PREFIX) or (entry.name.startswith("checkpoint-") and is_listed(entry))
+    return entry.name.startswith(PREFIX) or (checkpoint_step(entry) is not None and is_listed(entry))

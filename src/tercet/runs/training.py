@@ -12,6 +12,7 @@ from datasets import Dataset
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
+from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -27,11 +28,11 @@ from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import RunSettings
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
-from tercet.trainer.checkpoints import latest_checkpoint
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.run_identity import data_identity, model_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
+from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -228,13 +229,13 @@ def _check_checkpoints(checkpoints: Path, output: Path, *, resume: bool) -> bool
         checkpoints.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot write to {output}: {error.strerror}") from error
-    found = sorted(path.name for path in checkpoints.glob("checkpoint-*"))
+    found = find_checkpoints(checkpoints)
     if resume and not found:
         logger.info(f"{checkpoints} has no complete checkpoint yet, so the run starts at the first step")
     if not resume and found:
         raise DataError(
-            f"{checkpoints} has {found[-1]} of an earlier run; pass resume=True to continue that run, or remove the "
-            "folder to start a new one"
+            f"{checkpoints} has {found[-1].name} of an earlier run; pass resume=True to continue that run, or remove "
+            "the folder to start a new one"
         )
     return bool(found)
 

@@ -1,10 +1,9 @@
-"""Write checkpoints atomically, and read them.
+"""Write checkpoints atomically, and remove them. `whole_checkpoints.py` reads them.
 
 All processes write into a hidden temporary folder. When all of them have finished, the first process moves the
 checkpoint to its final path. A checkpoint has a list of its files, and only these are ever removed.
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,12 +12,21 @@ from pathlib import Path
 from safetensors.torch import load_model, save_model
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import sort_checkpoints
 
 from tercet._distributed import is_first_process, wait_for_all
-from tercet._files import PREFIX, find_unlisted, is_listed, list_files, remove_listed
+from tercet._files import (
+    PREFIX,
+    checkpoint_name,
+    checkpoint_step,
+    find_checkpoints,
+    find_unlisted,
+    is_listed,
+    list_files,
+    remove_listed,
+)
 from tercet.errors import DataError, listed
 from tercet.losses.cross_batch_memory import CrossBatchMemory
+from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 _MEMORY = "memory.safetensors"
 _UNFINISHED = f"{PREFIX}unfinished"
@@ -48,7 +56,7 @@ def write_checkpoint(
         DataError: the checkpoint cannot be written (checkpoints of earlier steps are then unchanged), or an old one
             cannot be removed.
     """
-    name = f"checkpoint-{state.global_step}"
+    name = checkpoint_name(state.global_step)
     unfinished = output_dir / _UNFINISHED
     if is_first_process():
         if unfinished.is_symlink():  # Nothing is written through a link that somebody has put there.
@@ -75,7 +83,7 @@ def write_checkpoint(
     except Exception as error:  # torch, safetensors and transformers raise different errors if the disk is full.
         shutil.rmtree(unfinished, ignore_errors=True)
         last = latest_checkpoint(output_dir)
-        remaining = f"the last complete checkpoint is {last}" if last else "there is no earlier checkpoint"
+        remaining = f"the last complete checkpoint is {last}" if last else "no earlier checkpoint is complete"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"cannot write the checkpoint {output_dir / name}: {reason}; {remaining}") from error
     wait_for_all()
@@ -89,22 +97,12 @@ def check_replaceable(output_dir: Path, start: Path | None) -> None:
         start: the checkpoint that the run resumes from. Only later ones are written.
     """
     first = TrainerState.load_from_json(str(start / TRAINER_STATE_NAME)).global_step if start else 0
-    for path in output_dir.glob("checkpoint-*"):
-        step = path.name.removeprefix("checkpoint-")
-        if step.isdecimal() and int(step) > first and (foreign := find_unlisted(path)):
+    for path in find_checkpoints(output_dir):
+        if (checkpoint_step(path) or 0) > first and (foreign := find_unlisted(path)):
             raise DataError(
                 f"{path} is the place of a checkpoint, but it has files that no run wrote: {listed(foreign)}; move "
                 "them away, or choose another output_dir"
             )
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """Return the complete checkpoint with the highest step in `folder`, or None.
-
-    A checkpoint is complete if its `trainer_state.json` is valid JSON.
-    """
-    complete = [path.parent for path in folder.glob(f"checkpoint-[0-9]*/{TRAINER_STATE_NAME}") if _is_json(path)]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def remove_checkpoint(checkpoint: Path) -> bool:
@@ -126,7 +124,7 @@ def _remove_oldest(folder: Path, limit: int | None, best: str | None) -> None:
 
     With None or 0, remove none.
     """
-    checkpoints = [Path(path) for path in sort_checkpoints(str(folder)) if is_listed(Path(path))]
+    checkpoints = [path for path in find_checkpoints(folder) if is_listed(path)]
     kept = {checkpoints[-1], *([Path(best)] if best else [])}
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
     surplus = len(checkpoints) - max(limit or len(checkpoints), len(kept))
@@ -144,13 +142,3 @@ def _correct_best_path(state: TrainerState, unfinished: Path, output_dir: Path) 
         state.best_model_checkpoint = str(output_dir / Path(best).name)
         if is_first_process():
             state.save_to_json(str(Path(best) / TRAINER_STATE_NAME))
-
-
-def _is_json(path: Path) -> bool:
-    if not path.is_file():  # Reading a pipe would never end.
-        return False
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True

@@ -1,6 +1,7 @@
 """Check a trainer before its first step: what would fail later, or would silently not be done, raises an error here."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,13 @@ def warn_of_untrained_parameters(loss: nn.Module) -> None:
         )
 
 
-def check_finite(model: nn.Module, step: int, remaining: str) -> None:
+def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> None:
     """Check that training has not made a weight NaN or infinite. Call it before the weights are saved.
 
     Args:
         model: the model.
         step: the number of steps so far.
-        remaining: a clause about the checkpoints that are left.
+        remaining: returns a clause about the checkpoints that are left, for the message.
 
     Raises:
         DataError: a weight is NaN or infinite.
@@ -75,7 +76,7 @@ def check_finite(model: nn.Module, step: int, remaining: str) -> None:
     if broken:
         raise DataError(
             f"the training diverged: by step {step}, {len(broken)} weights of the model are NaN or infinite, such as "
-            f"{broken[0]}; these weights are not saved, and {remaining}; use a lower learning_rate, a longer warm-up "
+            f"{broken[0]}; these weights are not saved, and {remaining()}; use a lower learning_rate, a longer warm-up "
             "or max_grad_norm=1"
         )
 

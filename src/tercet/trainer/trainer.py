@@ -19,7 +19,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy, denumpify_detensorize
 
 from tercet._distributed import is_first_process
-from tercet._files import atomic_file
+from tercet._files import atomic_file, checkpoint_name
 from tercet._gather import gather_rows
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -28,7 +28,7 @@ from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength
-from tercet.trainer.checkpoints import check_replaceable, latest_checkpoint, load_memory, write_checkpoint
+from tercet.trainer.checkpoints import check_replaceable, load_memory, write_checkpoint
 from tercet.trainer.checks import (
     check_cross_batch_memory,
     check_finite,
@@ -46,7 +46,13 @@ from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
 from tercet.trainer.weights import fingerprint
-from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
+from tercet.trainer.whole_checkpoints import (
+    check_whole,
+    latest_checkpoint,
+    newest_whole,
+    read_identity,
+    seal_checkpoint,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -252,10 +258,11 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         )
 
     def _check_finite(self) -> None:
-        last = latest_checkpoint(Path(self.args.output_dir or ""))
-        check_finite(
-            self.model, self.state.global_step, f"the last checkpoint is {last}" if last else "there is no checkpoint"
-        )
+        def remaining() -> str:
+            last = latest_checkpoint(Path(self.args.output_dir or ""))
+            return f"the last checkpoint is {last}" if last else "there is no checkpoint to resume from"
+
+        check_finite(self.model, self.state.global_step, remaining)
 
     def _run_epoch(self, *args: Any, **options: Any) -> None:
         """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
@@ -463,7 +470,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             try:
                 super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
                 if self.args.should_save:
-                    save_loss(self.loss, unfinished / f"checkpoint-{self.state.global_step}")
+                    save_loss(self.loss, unfinished / checkpoint_name(self.state.global_step))
             finally:
                 self._unfinished_checkpoint = None
 

@@ -1,10 +1,10 @@
 """Tell whole checkpoints from incomplete and damaged ones: a list of the files of each, with checksums.
 
 `seal_checkpoint` writes `run.json` as the last file of a checkpoint: the identity of the run, and the checksum of each
-file. A run is resumed only from a checkpoint whose files are all there and unchanged.
+file. A run is resumed only from a whole checkpoint, whose files are all there and unchanged. `latest_checkpoint`
+returns the newest of these.
 """
 
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerState
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
-from tercet._files import write_json
+from tercet._files import find_checkpoints, parse_json, write_json
 from tercet.errors import DataError
 from tercet.trainer.run_identity import RunIdentity
 
@@ -31,7 +31,7 @@ def seal_checkpoint(folder: Path, identity: RunIdentity) -> None:
 
 def read_identity(checkpoint: Path) -> dict[str, Any]:
     """Return the identity of the run that wrote a checkpoint without a problem (see `find_problem`)."""
-    identity: dict[str, Any] = json.loads((checkpoint / FILE).read_text(encoding="utf-8"))["identity"]
+    identity: dict[str, Any] = parse_json((checkpoint / FILE).read_bytes())["identity"]
     return identity
 
 
@@ -41,7 +41,7 @@ def find_problem(checkpoint: Path) -> str | None:
         for path in checkpoint.rglob("*"):  # Reading a pipe would never end.
             if not path.is_file() and not path.is_dir():
                 return f"{path.relative_to(checkpoint)} is not a regular file"
-        content = json.loads((checkpoint / FILE).read_text(encoding="utf-8"))
+        content = parse_json((checkpoint / FILE).read_bytes())
         files, _ = content["files"], content["identity"]["arguments"]
         for name, checksum in files.items():
             path = checkpoint / name
@@ -65,11 +65,15 @@ def find_problem(checkpoint: Path) -> str | None:
     return None
 
 
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint in `folder` that a run can be resumed from, or None."""
+    return newest_whole(folder)[0]
+
+
 def newest_whole(folder: Path) -> tuple[Path | None, dict[Path, str]]:
     """Return the newest whole checkpoint in a folder, or None, and the newer ones with the reason to skip each."""
     skipped: dict[Path, str] = {}
-    found = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal() and path.is_dir()]
-    for checkpoint in sorted(found, key=lambda path: -int(path.name.rpartition("-")[2])):
+    for checkpoint in filter(Path.is_dir, reversed(find_checkpoints(folder))):
         problem = find_problem(checkpoint)
         if problem is None:
             return checkpoint, skipped
