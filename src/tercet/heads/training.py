@@ -1,0 +1,185 @@
+"""Train a linear head on embeddings that were computed once."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet import distances
+from tercet._labels import plain_labels
+from tercet._numbers import check_integer, check_margin
+from tercet.data.sampler import GroupByLabelSampler
+from tercet.errors import DataError, EmbeddingError
+from tercet.heads.linear import LinearHead, float_unit_rows
+from tercet.losses import functional
+
+# The principal directions are those of at most this number of rows.
+_MAX_PRINCIPAL_ROWS = 50_000
+_BLOCK_ROWS = 1 << 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    """The settings of the training of a head.
+
+    Attributes:
+        steps: the number of steps.
+        batch_size: the number of rows in a batch, or all rows if there are fewer.
+        samples_per_label: the number of rows of each label in a batch; None takes the number that puts all labels into
+            a batch, but at least 4 and at most the median number of rows per label.
+        learning_rate: the highest learning rate of Adam. It rises over the first 10 % of the steps, then it decays
+            linearly to 0.
+        margin: the margin of the semi-hard triplet loss, for the Euclidean distance between rows of length 1.
+        dropout: the probability that a value of an embedding is set to 0 in a step. More dropout suits fewer rows.
+        seed: the seed of the batches and of the dropout.
+    """
+
+    steps: int = 300
+    batch_size: int = 1024
+    samples_per_label: int | None = None
+    learning_rate: float = 3e-3
+    margin: float = 0.3
+    dropout: float = 0.1
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
+        check_integer("steps", self.steps, error=DataError)
+        check_integer("batch_size", self.batch_size, minimum=4, error=DataError)
+        check_integer("seed", self.seed, minimum=0, error=DataError)
+        check_margin(self.margin, error=DataError)
+        if self.samples_per_label is not None:
+            check_integer("samples_per_label", self.samples_per_label, minimum=2, error=DataError)
+            if self.batch_size < 2 * self.samples_per_label:
+                raise DataError(
+                    f"batch_size must be at least twice samples_per_label={self.samples_per_label}, got "
+                    f"{self.batch_size}: a batch needs two labels"
+                )
+        if not 0 < self.learning_rate < math.inf:
+            raise DataError(f"learning_rate must be above 0, got {self.learning_rate!r}")
+        if not 0 <= self.dropout < 1:
+            raise DataError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+
+
+def train_head(
+    embeddings: Any, labels: Any, *, dimension: int | None = None, settings: HeadSettings | None = None
+) -> LinearHead:
+    """Train a linear head on embeddings with the semi-hard triplet loss.
+
+    Each row is scaled to length 1 first, which does not change what a head returns. The head starts as the identity; if
+    `dimension` is smaller than that of the embeddings, it starts as their first principal directions. Training takes
+    the device of the embeddings; the head is on the CPU. The same embeddings, labels and settings give the same head.
+
+    Args:
+        embeddings: `(n, dim)`, a tensor, an array or nested lists of floating-point numbers.
+        labels: `(n,)`, the label of each row: all integers, or all strings.
+        dimension: the dimension of the new embeddings, at most `dim`; None keeps `dim`.
+        settings: the settings of the training; None uses the defaults.
+
+    Raises:
+        EmbeddingError: the embeddings or the labels are invalid or not equally many, or `dimension` is above `dim`.
+        DataError: no batch can contain a triplet, because there is one label only or no label has two rows; or a
+            setting is invalid.
+
+    Example:
+        >>> import numpy as np
+        >>> embeddings = np.array([[1.0, 0.1], [1.0, -0.1], [0.9, 0.3], [0.9, -0.3]])
+        >>> head = train_head(embeddings, ["a", "b", "a", "b"], settings=HeadSettings(steps=20))
+        >>> head(embeddings).shape
+        (4, 2)
+    """
+    settings = settings or HeadSettings()
+    settings.check()
+    x, label_ids = check_rows(embeddings, labels)
+    return fit_head(x, label_ids, initial_weight(x, check_new_dimension(dimension, x.shape[1])), settings)
+
+
+def check_rows(embeddings: Any, labels: Any) -> tuple[Tensor, np.ndarray]:
+    """Return embeddings as a tensor `(n, dim)` of their own type, and labels as ids `(n,)` from 0.
+
+    Raises:
+        EmbeddingError: the embeddings or the labels are invalid, or not equally many.
+    """
+    x = distances.as_embeddings(embeddings).detach()
+    distances.check_norms(x, distances.COSINE, advice="; remove or recompute these rows")
+    names = plain_labels(labels)
+    if len(names) != len(x):
+        raise EmbeddingError(f"got {len(x)} embeddings and {len(names)} labels; pass one label per embedding")
+    return x, np.unique(np.asarray(names), return_inverse=True)[1]
+
+
+def check_new_dimension(dimension: int | None, dim: int) -> int:
+    """Return the dimension of the new embeddings. Raise `EmbeddingError` if it is above `dim`."""
+    if dimension is not None and check_integer("dimension", dimension) > dim:
+        raise EmbeddingError(f"dimension must be at most {dim}, the dimension of the embeddings, got {dimension}")
+    return dim if dimension is None else int(dimension)
+
+
+def fit_head(x: Tensor, label_ids: np.ndarray, weight: Tensor, settings: HeadSettings) -> LinearHead:
+    """Train a head from a first weight, without checks. See `train_head`.
+
+    Args:
+        x: `(n, dim)`, the embeddings.
+        label_ids: `(n,)`, the label ids, from 0.
+        weight: `(out_dim, dim)`, the weight before the first step; it is not changed.
+        settings: the settings of the training.
+    """
+    weight = weight.clone().requires_grad_()
+    targets = torch.as_tensor(label_ids, device=x.device)
+    generator = torch.Generator(x.device).manual_seed(settings.seed)
+    optimizer = torch.optim.Adam([weight], lr=settings.learning_rate)
+    warmup = max(1, settings.steps // 10)
+    for step, batch in zip(range(settings.steps), _batches(label_ids, settings), strict=False):
+        rate = min((step + 1) / warmup, (settings.steps - step) / settings.steps)
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
+        rows = float_unit_rows(x[batch])
+        if settings.dropout:
+            rows = rows * torch.empty_like(rows).bernoulli_(1 - settings.dropout, generator=generator)
+        optimizer.zero_grad()
+        head_loss(rows, targets[batch], weight, settings.margin).backward()
+        optimizer.step()
+    return LinearHead(weight.detach())
+
+
+def head_loss(rows: Tensor, label_ids: Tensor, weight: Tensor, margin: float) -> Tensor:
+    """Return the semi-hard triplet loss of rows `(batch, dim)` after a head with this weight."""
+    return functional.batch_semi_hard_triplet_loss(distances.unit_rows(rows @ weight.T), label_ids, margin=margin)
+
+
+def initial_weight(x: Tensor, dimension: int) -> Tensor:
+    """Return the identity `(dim, dim)`, or the first principal directions `(dimension, dim)` of the rows."""
+    dim = x.shape[1]
+    if dimension == dim:
+        return torch.eye(dim, device=x.device)
+    sample = x[:: -(-len(x) // _MAX_PRINCIPAL_ROWS)]
+    total, products = (torch.zeros(dim, *size, dtype=torch.float64, device=x.device) for size in ((), (dim,)))
+    for block in sample.split(_BLOCK_ROWS):
+        rows = float_unit_rows(block).double()
+        total += rows.sum(dim=0)
+        products += rows.T @ rows
+    mean = total / len(sample)
+    directions: Tensor = torch.linalg.eigh(products / len(sample) - torch.outer(mean, mean)).eigenvectors
+    return directions.flip(1)[:, :dimension].T.float().contiguous()
+
+
+def _batches(label_ids: np.ndarray, settings: HeadSettings) -> Iterator[Tensor]:
+    """Yield the row numbers of the batches, epoch after epoch."""
+    samples = settings.samples_per_label or _samples_per_label(label_ids, settings.batch_size)
+    size = samples * max(2, settings.batch_size // samples)
+    sampler = GroupByLabelSampler(label_ids, size, samples, settings.seed)
+    epoch = 0
+    while True:
+        sampler.set_epoch(epoch)
+        yield from torch.from_numpy(sampler.batches())
+        epoch += 1
+
+
+def _samples_per_label(label_ids: np.ndarray, batch_size: int) -> int:
+    """Return the number of rows of each label that puts all labels into a batch, within limits; see `HeadSettings`."""
+    counts = np.bincount(label_ids)
+    counts = counts[counts > 0]
+    return max(2, min(batch_size // 2, max(4, min(batch_size // len(counts), int(np.median(counts))))))
