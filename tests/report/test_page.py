@@ -197,6 +197,8 @@ def test_texts_are_left_out_on_request(tmp_path):
     closed = written(tmp_path, evaluated(sentences, labels), texts=False)
     assert "secret" not in closed
     assert "row 3" in closed
+    assert ("read its sentence" in open_page, "read its sentence" in closed) == (True, False)
+    assert "Hover over a point to read its row number" in closed
     assert "label 1" in closed
 
 

@@ -98,7 +98,7 @@ def write_run_report(
     if evaluated is None:
         sections.append(Section("Sentences and labels", [missing]))
     else:
-        sections += _evaluated_sections(evaluated, record.settings)
+        sections += _evaluated_sections(evaluated, record.settings, texts=texts)
     sections.append(Section("To repeat the run", _settings(record, command)))
     header = Header(
         title="Training report",
@@ -179,7 +179,7 @@ def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
     ]
 
 
-def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any]) -> list[Section]:
+def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any], *, texts: bool) -> list[Section]:
     label_ids, distance = evaluated.label_ids, settings["distance"]
     loss = LOSSES.get(settings["loss"])
     margin = settings["margin"] if loss is None or loss.has_margin else None
@@ -188,7 +188,7 @@ def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, An
     by_distance = after if distance == "cosine" else find_neighbourhood(evaluated.after, label_ids, distance)
     return [
         Section("Distances", _distances(evaluated, distance, margin)),
-        Section("Map", _maps(evaluated)),
+        Section("Map", _maps(evaluated, texts=texts)),
         Section("Recall per label", _recall(before, after, evaluated)),
         Section("Confused labels", _confused(after, evaluated)),
         Section("The hardest triplets at the end", _hardest(by_distance, evaluated, distance, margin)),
@@ -226,7 +226,7 @@ def _sample(label_ids: np.ndarray) -> tuple[np.ndarray, str]:
     return drawn, f"{_MAX_POINTS:,} of {len(rows):,} sentences{which}, drawn at random"
 
 
-def _maps(evaluated: EvaluatedSentences) -> list[Part]:
+def _maps(evaluated: EvaluatedSentences, *, texts: bool) -> list[Part]:
     rows, description = _sample(evaluated.label_ids)
     sentences, label_ids = [evaluated.sentences[row] for row in rows.tolist()], evaluated.label_ids[rows]
     before = project(evaluated.before[rows])
@@ -243,8 +243,8 @@ def _maps(evaluated: EvaluatedSentences) -> list[Part]:
         else f"{description}, too few for t-SNE: each map shows the first two principal components. "
     )
     return [
-        f"{method}"
-        "Hover over a point to read its sentence. Select a label in the legend or in the list to highlight it.",
+        f"{method}Hover over a point to read its {'sentence' if texts else 'row number'}. "
+        "Select a label in the legend or in the list to highlight it.",
         Maps(maps, [evaluated.label_names[label_id] for label_id in np.unique(label_ids)]),
     ]
 
