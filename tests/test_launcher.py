@@ -1,13 +1,15 @@
 """Environment variables of a launcher: a complete set, none, and variables that are set by accident."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tercet import SentenceTransformerTrainingArguments
-from tercet._distributed import check_launcher, is_first_launched, launched_world_size
+from tercet._distributed import check_launcher, is_first_launched, launched_world_size, report_wait
 from tercet.errors import DataError
 from tests.child import ENVIRONMENT
 
@@ -77,3 +79,38 @@ def test_a_stray_rank_ends_train_before_it_reads_and_does_not_silence_inspect(cs
     assert done.stderr.count(os.linesep) == 1
     assert "error: the environment has RANK=3" in done.stderr
     assert "label" in run("inspect", csv_file).stdout
+
+
+def test_a_long_wait_for_other_processes_is_reported(environment, caplog):
+    environment(**COMPLETE)
+    with report_wait(0.05):
+        time.sleep(0.5)
+    assert "still waiting for the other 3 process(es) of this training after 0.05 seconds (WORLD_SIZE=4" in caplog.text
+    assert "run `unset WORLD_SIZE RANK LOCAL_RANK MASTER_ADDR MASTER_PORT` to train in one process" in caplog.text
+    caplog.clear()
+    with report_wait(30):
+        pass
+    environment()
+    with report_wait(0):
+        time.sleep(0.1)
+    assert caplog.text == ""
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_complete_environment_without_a_launcher_says_what_it_waits_for(rank, csv_file, bert, tmp_path):
+    command = ["tercet", "train", csv_file, "--output", tmp_path / "model", "--model", bert, "--quiet"]
+    program = (
+        "import sys; from tercet import _distributed; from tercet.cli.app import app;"
+        f"_distributed._SECONDS_TO_REPORT = 1.0; sys.argv = {list(map(str, command))}; app()"
+    )
+    variables = {**COMPLETE, "WORLD_SIZE": "2", "RANK": rank, "MASTER_PORT": str(29731 + int(rank))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env={**ENVIRONMENT, **variables}, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        found = next((line for line in process.stderr if "still waiting" in line), "")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert f"for the other 1 process(es) of this training after 1 seconds (WORLD_SIZE=2, RANK={rank}" in found

@@ -2,15 +2,24 @@
 
 `world_size`, `rank` and `is_first_process` describe the process group of `torch.distributed`. `launched_world_size` and
 `is_first_launched` also work before the group is created: they read the environment variables that a launcher such as
-`torchrun` sets. `check_launcher` raises an error if these variables are incomplete or contradict each other.
+`torchrun` sets. `check_launcher` raises an error if these variables are incomplete or contradict each other, and
+`report_wait` says what a process waits for if the other ones do not start.
 """
 
+import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tercet.errors import DataError, listed
 
+logger = logging.getLogger(__name__)
+
+# Processes of one launcher import torch within seconds of each other; those of several machines may start later.
+_SECONDS_TO_REPORT = 15.0
 _LAUNCHER_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -77,6 +86,37 @@ def check_launcher() -> None:
             f"the environment has RANK={number} and WORLD_SIZE={size}, but the rank must be from 0 to "
             f"{size - 1}; start the training with `torchrun`, or unset {listed(present)} to train in one process"
         )
+
+
+@contextmanager
+def report_wait(seconds: float | None = None) -> Iterator[None]:
+    """Log what this process waits for if the `with` block, which creates the process group, takes long.
+
+    The variables of a launcher may be complete although no launcher runs, as in a shell that an earlier job has left.
+    The group then waits for processes that nobody starts. The message is an error, because only errors are logged by
+    processes other than the first one and with `--quiet`.
+
+    Args:
+        seconds: the time after which to log; None takes 15 seconds.
+    """
+    others = launched_world_size() - 1
+    if others == 0:
+        yield
+        return
+    values = ", ".join(f"{name}={os.environ[name]}" for name in _LAUNCHER_VARIABLES)
+    waited = _SECONDS_TO_REPORT if seconds is None else seconds
+    message = (
+        f"still waiting for the other {others} process(es) of this training after {waited:g} seconds ({values}); if no "
+        f"launcher has started them, stop this process and run `unset {' '.join(_LAUNCHER_VARIABLES)}` to train in one "
+        "process"
+    )
+    timer = threading.Timer(waited, logger.error, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _VALUE_OF_ONE_PROCESS = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "-1"}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from tercet._distributed import check_launcher, launched_world_size
+from tercet._distributed import check_launcher, launched_world_size, report_wait
 from tercet._events import WarningKind, emit_warning
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
@@ -97,11 +97,13 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.logs_by_length = self.logging_steps is None
         if self.logging_steps is None:
             self.logging_steps = 500.0
-        super().__post_init__()
-        if self.world_size != launched:
+        with report_wait():
+            super().__post_init__()
+            processes = self.world_size  # Creates the process group, if nothing has done so before.
+        if processes != launched:
             raise DataError(
                 f"the environment variable WORLD_SIZE is {os.environ.get('WORLD_SIZE', 'not set')}, but the process "
-                f"group has {self.world_size} process(es); start the training with `torchrun` (it sets WORLD_SIZE), or "
+                f"group has {processes} process(es); start the training with `torchrun` (it sets WORLD_SIZE), or "
                 "unset WORLD_SIZE to train in one process"
             )
         if self.n_gpu > 1:
