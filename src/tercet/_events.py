@@ -36,6 +36,7 @@ class WarningKind(str, Enum):
         UNKNOWN_LABELS: evaluation rows have labels that are not in the training or reference data.
         TRUNCATED_TEXTS: at least 1 % of the texts have more tokens than the model reads.
         UNKNOWN_TOKENS: at least 5 % of the tokens are not in the vocabulary of the model.
+        TRACKER_FAILED: an experiment tracker failed during the run.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -55,6 +56,7 @@ class WarningKind(str, Enum):
     UNKNOWN_LABELS = "unknown-labels"
     TRUNCATED_TEXTS = "truncated-texts"
     UNKNOWN_TOKENS = "unknown-tokens"
+    TRACKER_FAILED = "tracker-failed"
     OTHER = "other"
 
 

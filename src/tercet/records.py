@@ -11,6 +11,7 @@ older versions. JSON has no NaN and no infinity, so `to_dict` of these two recor
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from tercet._version import __version__
@@ -442,6 +443,12 @@ def _comparison_from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
         "recommendation": recommendation,
         "format_version": 2,
     }
+
+
+def public_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a record with the last component of each path of the user, which may be published."""
+    paths = {name: value for name in ("data", "eval_data", "model") if (value := settings.get(name)) is not None}
+    return {**settings, **{name: Path(path).name for name, path in paths.items() if Path(path).exists()}}
 
 
 def _known_fields(record: type, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tercet._files.model_files import METRICS_FILE
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, TercetError
-from tercet.records import EvaluationRecord, RunRecord
+from tercet.records import EvaluationRecord, RunRecord, public_settings
 from tercet.runs.build import build_trainer
 from tercet.runs.environment import environment, utc_now
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
@@ -27,6 +27,7 @@ from tercet.runs.output import checkpoint_dir, remove_checkpoints, remove_if_emp
 from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import RunSettings
+from tercet.runs.tracking import Trackers
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.record import metrics_by_step
@@ -93,15 +94,17 @@ def run_training(
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
+    trackers = Trackers(settings.report_to, output, public_settings({**(extra_settings or {}), **asdict(settings)}))
     try:
         with collect_warnings() as warnings_of_plan:
             evaluation = None
             if eval_data is not None:
                 evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
-            trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop], during)
+            trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop, trackers], during)
         _set_identity(trainer, settings, eval_data, extra_settings or {})
         last = trainer.find_checkpoint(has_checkpoint)
+        trackers.start(trainer)
     except TercetError:
         remove_if_empty(checkpoints)
         raise
@@ -110,14 +113,17 @@ def run_training(
         with collect_warnings() as warnings_before:
             train_stats = trainer.tokenize_train_dataset()
             before = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
+            trackers.log_evaluation(before)
         with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if stop.interrupted:
             raise KeyboardInterrupt
         after = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
+        trackers.log_evaluation(after)
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:
+        trackers.finish()
         remove_if_empty(checkpoints)
         if isinstance(progress, ProgressBar):
             progress.close()
@@ -198,9 +204,8 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     training = model.training_record
     assert training is not None
     training.evaluation = record.evaluation
-    if source := record.settings.get("data"):
-        public = Path(source).name if Path(source).exists() else source
-        training.data = {"Data": public, **training.data}
+    if source := public_settings(record.settings).get("data"):
+        training.data = {"Data": source, **training.data}
 
 
 def _set_identity(
