@@ -111,7 +111,7 @@ def check_places(target: Path, *, more_files: Iterable[str] = (METRICS_FILE,)) -
                 foreign += [path for path in inside if is_model_file(path)]
         elif is_model_file(f"{name}/"):
             raise DataError(f"{entry} is a file, but a folder of the model may have this name; move it away")
-        elif (is_model_file(name) and not is_model) or (name in more_files and not _is_record(entry)):
+        elif (is_model_file(name) and not is_model) or (name in more_files and not is_record(entry)):
             foreign.append(name)
     if foreign:
         raise DataError(
@@ -133,7 +133,7 @@ def is_own_card(path: Path) -> bool:
     return bool(tercet) or "This is a [sentence-transformers](" in body or "[sentence-transformers](https" in body
 
 
-def _is_record(path: Path) -> bool:
+def is_record(path: Path) -> bool:
     """Return whether a JSON file is the record of a run of Tercet."""
     content = _read(path)
     return isinstance(content, dict) and ("tercet_version" in content or "format_version" in content)

@@ -4,6 +4,7 @@ A head improves the embeddings of any model in seconds, because the model itself
 
 linear.py     `LinearHead`, the matrix and its application
 training.py   `train_head` and its settings
+storage.py    `save_head` and `load_head`
 models.py     `append_head`, which makes a head part of a model
 """
 
@@ -14,15 +15,17 @@ from tercet._lazy import lazy_names
 if TYPE_CHECKING:
     from tercet.heads.linear import LinearHead
     from tercet.heads.models import append_head
+    from tercet.heads.storage import load_head, save_head
     from tercet.heads.training import HeadSettings, train_head
 
-__all__ = ["HeadSettings", "LinearHead", "append_head", "train_head"]
+__all__ = ["HeadSettings", "LinearHead", "append_head", "load_head", "save_head", "train_head"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "linear": ("LinearHead",),
         "models": ("append_head",),
+        "storage": ("load_head", "save_head"),
         "training": ("HeadSettings", "train_head"),
     },
 )
