@@ -47,6 +47,16 @@ def wait_for_all() -> None:
         group.barrier()
 
 
+def leave_group() -> None:
+    """Destroy the process group, if there is one. Call it at the end of a program, on every process.
+
+    Otherwise the threads of the group are destroyed while Python ends, in any order, which can abort the process.
+    """
+    group = _process_group()
+    if group:
+        group.destroy_process_group()
+
+
 def launched_world_size() -> int:
     """Return the number of processes that the launcher started, or 1 if there is no launcher."""
     return int(os.environ["WORLD_SIZE"]) if _is_launched() else 1

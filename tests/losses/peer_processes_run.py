@@ -36,6 +36,8 @@ def main(model_folder: str, output: Path) -> None:
     ).train()
     weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
     torch.save(weights, output / f"rank{os.environ['RANK']}.pt")
+    # Threads of the group that are alive when Python ends can abort the process.
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer, losses
+from tercet._distributed import leave_group
 from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, make_trainer
 
@@ -38,6 +39,7 @@ def main(model_folder: str, output: Path) -> None:
     saved = SentenceTransformer(best, device="cpu")
     result = {"best": Path(best).name, "weights": flat_weights(trainer.model), "saved": flat_weights(saved)}
     torch.save(result, output / f"rank{os.environ['RANK']}.pt")
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, losses
+from tercet._distributed import leave_group
 from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, logged_losses, turn_off_dropout
 
@@ -68,6 +69,7 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
             "map": evaluated.get("eval_map@r"),
         }
     torch.save(results, output / f"rank{os.environ.get('RANK', '0')}.pt")
+    leave_group()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import typer
 
 from tercet._display import duration, one_line
-from tercet._distributed import is_first_launched
+from tercet._distributed import is_first_launched, leave_group
 from tercet._logging import configure_logging, import_transformers, quiet_transformers
 from tercet.catalogue import metric_digits, metric_title
 from tercet.cli.flags import Flags
@@ -62,6 +62,8 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             with _interrupts_delivered():
                 command(*args, **kwargs)
+            # Not after an error: the other processes may still wait for this one, and the launcher ends them.
+            leave_group()
         except TercetError as error:
             print_error(translate(str(error)))
             raise typer.Exit(2) from None
