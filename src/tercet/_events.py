@@ -32,7 +32,8 @@ class WarningKind(str, Enum):
         DOUBTFUL_DATA: rows are probably wrong: labels such as "N/A", texts with several labels, a label that nearly all
             rows have, triplets in which two texts are copies, or triplets that contradict each other.
         UNTRAINED_PARAMETERS: a parameter of the loss gets no gradient.
-        OVERLAP: at least 1 % of the evaluation rows have a text that is also in the training or reference data.
+        OVERLAP: at least 1 % of the evaluation rows have a text that is also in the training or reference data. Only
+            a trainer that is used directly measures these rows.
         UNKNOWN_LABELS: evaluation rows have labels that are not in the training or reference data.
         TRUNCATED_TEXTS: at least 1 % of the texts have more tokens than the model reads.
         UNKNOWN_TOKENS: at least 5 % of the tokens are not in the vocabulary of the model.

@@ -5,7 +5,9 @@ import pytest
 from datasets import Dataset
 from transformers import EarlyStoppingCallback
 
+from tercet._events import WarningKind, collect_warnings
 from tercet.evaluation import LabelEvaluator
+from tercet.losses import TripletLoss
 from tests.trainer.helpers import make_trainer
 
 
@@ -77,3 +79,29 @@ def test_evaluation_batches_mix_the_labels_of_a_sorted_file(bert, labelled, tmp_
     trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=labelled, changes=changes)
     assert trainer.evaluate()["eval_loss"] > 0
     assert trainer.evaluate()["eval_loss"] == trainer.evaluate()["eval_loss"]
+
+
+def _overlaps(trainer):
+    with collect_warnings() as warnings:
+        trainer.train()
+    return [warning.message for warning in warnings if warning.kind == WarningKind.OVERLAP]
+
+
+def test_evaluation_data_with_texts_of_the_training_data_are_a_warning(bert, labelled, tmp_path):
+    texts = ["a new text", "The  team won the game", "another", "one more"]
+    new = Dataset.from_dict({"text": texts, "label": ["sport", "sport", "food", "food"]})
+    evaluation = {"copies": labelled, "new": new}
+    changes = {"max_steps": 1}
+    first, second = _overlaps(make_trainer(bert, tmp_path, labelled, eval_dataset=evaluation, changes=changes))
+    assert first.startswith("16 of 16 rows of eval_dataset 'copies' (100.0%) have texts that are also in train_dataset")
+    assert "1 of 4 rows of eval_dataset 'new' (25.0%) have texts that are also in train_dataset; the metrics" in second
+    assert _overlaps(make_trainer(bert, tmp_path, labelled, changes=changes)) == []
+
+
+def test_evaluation_triplets_with_a_trained_pair_are_a_warning(bert, sentences, tmp_path):
+    data = Dataset.from_dict({"anchor": sentences[:4], "positive": sentences[4:8], "negative": sentences[8:12]})
+    other = Dataset.from_dict({"anchor": sentences[:2], "positive": sentences[5:7], "negative": sentences[8:10]})
+    changes = {"max_steps": 1, "batch_sampler": "batch_sampler"}
+    (message,) = _overlaps(make_trainer(bert, tmp_path, data, TripletLoss, eval_dataset=data, changes=changes))
+    assert message.startswith("4 of 4 rows of eval_dataset (100.0%) have texts that are also in train_dataset")
+    assert _overlaps(make_trainer(bert, tmp_path, data, TripletLoss, eval_dataset=other, changes=changes)) == []

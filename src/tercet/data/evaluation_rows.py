@@ -5,6 +5,7 @@ and the same label. A row whose label is not in the training data stays, but is 
 uses it.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
 from tercet.data.doubts import equal_texts
 from tercet.data.labels import label_values
@@ -20,7 +22,12 @@ from tercet.records import RowCounts
 if TYPE_CHECKING:
     from datasets import Dataset
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T", bound=Hashable)
+
+# From this fraction of overlapping rows on, a warning is emitted; below it, a note is logged.
+_OVERLAP_TO_WARN = 0.01
 
 # The number of neighbours that vote in kNN accuracy. With fewer than 3 relevant rows, the right label has no majority.
 _MAJORITY_OF_VOTES = 3
@@ -142,6 +149,27 @@ def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
         copies=len(triplets) - overlapping - len(kept) - len(equal),
         equal_texts=len(equal),
     )
+
+
+def warn_of_overlap(rows: EvaluationRows, evaluation: str, reference: str, consequence: str) -> None:
+    """Emit a warning if rows of the evaluation data have texts of the training data; log a note if they are few.
+
+    Args:
+        rows: the rows that `select_rows`, `select_labelled` or `select_triplets` has chosen.
+        evaluation: the evaluation data, for messages.
+        reference: the training data, for messages.
+        consequence: what happens to these rows, or what to do about them.
+    """
+    if not rows.overlapping:
+        return
+    message = (
+        f"{rows.overlapping:,} of {rows.total:,} rows of {evaluation} ({rows.overlapping / rows.total:.1%}) have texts "
+        f"that are also in {reference}; {consequence}"
+    )
+    if rows.overlapping >= _OVERLAP_TO_WARN * rows.total:
+        emit_warning(WarningKind.OVERLAP, message)
+    else:
+        logger.info(message)
 
 
 def _first_rows(keys: Sequence[T], rows: Iterable[int], is_overlapping: Callable[[T], bool]) -> tuple[list[int], int]:

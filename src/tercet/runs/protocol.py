@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet._events import WarningKind, emit_warning
-from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets
+from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import label_values
 from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
 from tercet.errors import DataError, listed
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
-
-# From this fraction of overlapping rows on, a warning is emitted; below it, a note is logged.
-_OVERLAP_TO_WARN = 0.01
 
 
 @dataclass(frozen=True)
@@ -279,17 +276,7 @@ def _warn_of_overlap(rows: EvaluationRows, names: Names) -> None:
             f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat an earlier text with the same label; "
             "each text counts once in the figures below"
         )
-    if not rows.overlapping:
-        return
-    message = (
-        f"{rows.overlapping:,} of {rows.total:,} rows of {names.evaluation} "
-        f"({rows.overlapping / rows.total:.1%}) have texts that are also in {names.reference}; they are left out of "
-        "the figures below"
-    )
-    if rows.overlapping >= _OVERLAP_TO_WARN * rows.total:
-        emit_warning(WarningKind.OVERLAP, message)
-    else:
-        logger.info(message)
+    warn_of_overlap(rows, names.evaluation, names.reference, "they are left out of the figures below")
 
 
 def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
+from tercet.data.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import check_triplets_exist
 from tercet.distances import FunctionDistance, get_distance
 from tercet.errors import DataError, EmbeddingError, listed
@@ -148,3 +149,23 @@ def check_evaluation_set(dataset: Any, name: str, loss: nn.Module, *, default_ev
     """
     if "label" in dataset.column_names and (isinstance(loss, BatchLoss) or default_evaluator):
         check_triplets_exist(np.asarray(dataset["label"][:]), None, name)
+
+
+def warn_of_trained_texts(train_dataset: Any, eval_dataset: Any) -> None:
+    """Warn if evaluation data of the trainer have texts of its training data. The trainer measures all their rows.
+
+    Args:
+        train_dataset: the prepared training data.
+        eval_dataset: the prepared evaluation data, a dictionary of several, or None.
+    """
+    parts = eval_dataset if isinstance(eval_dataset, dict) else {None: eval_dataset}
+    for key, part in parts.items():
+        if part is None or len(part) == 0:
+            continue
+        select = select_triplets if "anchor" in part.column_names else select_labelled
+        warn_of_overlap(
+            select(part, train_dataset),
+            "eval_dataset" if key is None else f"eval_dataset {key!r}",
+            "train_dataset",
+            "the metrics count them although the model was trained on them; remove these rows from one of the two",
+        )

@@ -34,6 +34,7 @@ from tercet.trainer.checks import (
     check_finite,
     check_loss_parameters,
     check_trainable,
+    warn_of_trained_texts,
     warn_of_untrained_parameters,
 )
 from tercet.trainer.collate import collate
@@ -190,6 +191,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if self.args.save_strategy != SaveStrategy.NO:
             check_replaceable(Path(str(self.args.output_dir)), checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
+        warn_of_trained_texts(self.train_dataset, self.eval_dataset)
         weights = fingerprint(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
