@@ -1,4 +1,4 @@
-"""Time and memory of drawing P×K batches, for growing numbers of rows and labels.
+"""Time and memory of drawing P×K batches, random and with neighbouring labels, for growing numbers of rows and labels.
 
     python benchmarks/batches.py [--output FILE.json]
 
@@ -13,18 +13,24 @@ import sys
 import time
 from pathlib import Path
 
-SIZES = [(100_000, 1_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
+SIZES = [(100_000, 1_000), (1_000_000, 1_000), (1_000_000, 100_000), (10_000_000, 1_000_000)]
+# With neighbouring labels, sizes up to this number of labels: the means of a million labels alone take 1.5 GB.
+MAX_NEIGHBOR_LABELS = 100_000
+DIMENSION = 384
 
 
-def measure(rows: int, labels: int) -> dict[str, float]:
+def measure(rows: int, labels: int, neighbor_labels: float) -> dict[str, float]:
     import numpy as np
 
     from tercet.data.sampler import GroupByLabelSampler
 
-    data = np.random.default_rng(0).integers(0, labels, rows)
+    rng = np.random.default_rng(0)
+    data = np.unique(rng.integers(0, labels, rows), return_inverse=True)[1]
+    means = rng.normal(size=(data.max() + 1, DIMENSION)).astype(np.float32) if neighbor_labels else None
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    sampler = GroupByLabelSampler(data, batch_size=64, samples_per_label=4)
+    sampler = GroupByLabelSampler(data, batch_size=64, samples_per_label=4, neighbor_labels=neighbor_labels)
+    sampler.set_label_means(means)
     constructed = time.perf_counter()
     epochs = []
     for epoch in range(3):
@@ -35,6 +41,7 @@ def measure(rows: int, labels: int) -> dict[str, float]:
     return {
         "rows": rows,
         "labels": labels,
+        "neighbor_labels": neighbor_labels,
         "batches": len(batches),
         "construct_seconds": constructed - start,
         "epoch_seconds": sorted(epochs)[1],
@@ -46,19 +53,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path)
     parser.add_argument("--size", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--neighbor-labels", type=float, default=0.0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.size:
-        print(json.dumps(measure(*arguments.size)))
+        print(json.dumps(measure(*arguments.size, arguments.neighbor_labels)))
         return
-    print("| rows | labels | batches | construct, s | epoch, s | extra memory, MB |\n|---|---|---|---|---|---|")
+    print(
+        "| rows | labels | near | batches | construct, s | epoch, s | extra memory, MB |\n|---|---|---|---|---|---|---|"
+    )
     results = []
-    for size in SIZES:
-        command = [sys.executable, __file__, "--size", *map(str, size)]
+    runs = [(size, near) for size in SIZES for near in (0.0, 0.5) if near == 0 or size[1] <= MAX_NEIGHBOR_LABELS]
+    for size, near in runs:
+        command = [sys.executable, __file__, "--size", *map(str, size), "--neighbor-labels", str(near)]
         result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         results.append(result)
         print(
-            f"| {result['rows']:,} | {result['labels']:,} | {result['batches']:,} | {result['construct_seconds']:.2f} "
-            f"| {result['epoch_seconds']:.2f} | {result['extra_megabytes']:.0f} |"
+            f"| {result['rows']:,} | {result['labels']:,} | {near:.0%} | {result['batches']:,} "
+            f"| {result['construct_seconds']:.2f} | {result['epoch_seconds']:.2f} | {result['extra_megabytes']:.0f} |"
         )
     if arguments.output:
         arguments.output.write_text(json.dumps(results, indent=2))

@@ -27,6 +27,7 @@ RUNS = [
     ("TripletLoss", "batch_sampler", None, True, 0),
     ("TripletLoss", "batch_sampler", 12, True, 0),
     ("BatchAllTripletLoss of a custom distance", "batch_sampler", None, True, 0),  # every rank mines the whole batch
+    ("BatchSemiHardTripletLoss with neighbour labels", "group_by_label", None, True, 0),
 ]
 STATS = ("active_fraction", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
 
@@ -47,10 +48,12 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
         columns = {"text": texts[:13], "label": label_ids[:13]}
         if name == "TripletLoss":
             columns = {"anchor": texts[:13], "positive": texts[1:14], "negative": texts[3:16]}
+        name, _, neighbours = name.partition(" with neighbour")
         arguments = SentenceTransformerTrainingArguments(
             str(output), max_steps=10, per_device_train_batch_size=batch_size, report_to="none", learning_rate=1e-3,
             save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, batch_sampler=sampler,
             samples_per_label=2, mini_batch_tokens=tokens, cross_batch_memory=cross_batch_memory,
+            neighbor_labels=0.5 if neighbours else 0.0,
         )  # fmt: skip
         name, _, custom = name.partition(" of a custom ")
         margin = {"TripletLoss": {"triplet_margin": 0.5}, "BatchHardSoftMarginTripletLoss": {}}.get(

@@ -14,7 +14,10 @@ An epoch is drawn with array operations, without a Python object per row:
    batches, then to the second place, and so on. Shuffle the batches for each place. If the groups of a label continue
    at the next place, use batches that do not contain the label yet. So a label is twice in a batch only if it has more
    groups than there are batches.
-4. A group of small labels may have fewer than K sentences. Fill its empty positions with random sentences, and replace
+4. With `neighbor_labels`, exchange groups between batches, so that this fraction of the labels of each batch are near
+   each other (see `tercet.data.neighbor_labels`). Only groups with a positive pair are exchanged, each for another one,
+   and no label gets twice into a batch. So every batch keeps its positive pair and its negatives.
+5. A group of small labels may have fewer than K sentences. Fill its empty positions with random sentences, and replace
    sentences that are twice in a batch by random sentences.
 """
 
@@ -25,6 +28,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
+from tercet.data.neighbor_labels import move_neighbours_together
 from tercet.errors import DataError
 
 _EMPTY = -1
@@ -51,18 +55,21 @@ class GroupByLabelSampler(Sampler[int]):
     """A sampler that yields row numbers: the rows of the first P×K batch, then those of the second, and so on.
 
     Every epoch contains every row, and may contain a row more than once. Every batch contains a triplet. The order
-    depends only on the arguments and the epoch. If the number of rows is at most `batch_size`, the epoch is one
-    batch with all rows.
+    depends only on the arguments, the epoch and the label means. If the number of rows is at most `batch_size`, the
+    epoch is one batch with all rows.
 
     Args:
         labels: `(num_rows,)`, the label of each row.
         batch_size: the number of rows per batch, P × K, with P ≥ 2.
         samples_per_label: K, the number of rows per label in a batch, at least 2.
         seed: the seed of the random order.
+        neighbor_labels: the fraction of the P labels of a batch that are near each other in the space of the
+            embeddings, at least 2 of them; the others are random. Before the first call of `set_label_means`, and with
+            0, all labels are random.
 
     Raises:
-        DataError: no batch can contain a triplet, `samples_per_label` is below 2, or `batch_size` is not a multiple of
-            it or is less than twice as large.
+        DataError: no batch can contain a triplet, `samples_per_label` is below 2, `batch_size` is not a multiple of
+            it or is less than twice as large, or `neighbor_labels` is not between 0 and 1.
 
     Example:
         >>> sampler = GroupByLabelSampler([0, 0, 1, 1, 2, 2], batch_size=4, samples_per_label=2)
@@ -70,8 +77,17 @@ class GroupByLabelSampler(Sampler[int]):
         (2, 4)
     """
 
-    def __init__(self, labels: Any, batch_size: int, samples_per_label: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self,
+        labels: Any,
+        batch_size: int,
+        samples_per_label: int = 4,
+        seed: int = 0,
+        neighbor_labels: float = 0.0,
+    ) -> None:
         _check_sizes(batch_size, samples_per_label)
+        if not 0 <= neighbor_labels <= 1:
+            raise DataError(f"neighbor_labels must be at least 0 and at most 1, got {neighbor_labels}")
         label_ids, counts = _compact(np.asarray(labels))
         if len(counts) < 2 or counts.max() < 2:
             what = "one label only" if len(counts) == 1 else "no label with two sentences" if len(counts) else "no rows"
@@ -83,12 +99,27 @@ class GroupByLabelSampler(Sampler[int]):
         self.label_ids = label_ids.astype(np.min_scalar_type(len(counts)))
         self.counts = counts
         self.batch_size, self.samples_per_label, self.seed = batch_size, samples_per_label, seed
-        self.epoch = 0
+        self.epoch, self.neighbor_labels = 0, neighbor_labels
+        self._label_means: np.ndarray | None = None
         self._plan = _plan(counts, batch_size // samples_per_label, samples_per_label)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, which determines the order of the next iteration."""
         self.epoch = epoch
+
+    def set_label_means(self, means: Any) -> None:
+        """Set the mean embedding of each label, for the batches of `neighbor_labels`. Call it before each epoch.
+
+        The norm of a mean does not matter. Pass the same means in every process, and when an epoch is resumed.
+
+        Args:
+            means: `(num_labels, dim)`, in the sorted order of the labels; None for random batches. A label whose mean
+                is zero is only among the random labels of a batch.
+
+        Raises:
+            DataError: the means have another number of rows than there are labels, or are not finite.
+        """
+        self._label_means = None if means is None else check_label_means(means, len(self.counts))
 
     def __len__(self) -> int:
         rows = len(self.label_ids)
@@ -107,7 +138,12 @@ class GroupByLabelSampler(Sampler[int]):
             f"an epoch has {self._plan.batches:,} batches of {self.batch_size} sentences, in groups of {k} with the "
             f"same label. It contains each of the {rows:,} sentences"
             + (f", and repeats {drawn - rows:,} of them to fill the batches" if drawn > rows else " once")
+            + (f"; {self._num_near()} of the labels of a batch are near each other" if self.neighbor_labels else "")
         )
+
+    def _num_near(self) -> int:
+        """Return the number of groups of a batch whose labels are near each other."""
+        return max(2, round(self.neighbor_labels * (self.batch_size // self.samples_per_label)))
 
     def batches(self) -> np.ndarray:
         """Return the row numbers of the epoch, `(num_batches, batch_size)`. Each row of the array is one batch.
@@ -121,9 +157,30 @@ class GroupByLabelSampler(Sampler[int]):
         groups, label_of_group = _groups(self.label_ids, self.counts, self.samples_per_label, rng)
         chosen = _fill_up(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
         table = _deal(label_of_group[chosen], self._plan.batches, rng)
+        if self.neighbor_labels and self._label_means is not None:
+            labels = np.where(chosen < self._plan.pair_groups, label_of_group[chosen].astype(np.int64), -1)[table]
+            table = table.ravel()[move_neighbours_together(labels, self._label_means, self._num_near(), rng)]
         drawn: np.ndarray = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
         _replace_empty_and_repeated(drawn, rows, rng)
         return drawn
+
+
+def check_label_means(means: Any, num_labels: int) -> np.ndarray:
+    """Return the mean embeddings of the labels as float32 `(num_labels, dim)`.
+
+    Raises:
+        DataError: the shape is another, or a value is NaN or infinite.
+    """
+    values = np.asarray(means, dtype=np.float32)
+    if values.ndim != 2 or len(values) != num_labels:
+        raise DataError(
+            f"the label means must have the shape ({num_labels}, dim), one row for each label in sorted order, got "
+            f"{values.shape}"
+        )
+    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(broken):
+        raise DataError(f"the mean of label number {broken[0]}, counted from 0, is NaN or infinite")
+    return values
 
 
 def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ RESULT = frozenset({
     "optim", "optim_args", "optim_target_modules", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
-    "samples_per_label", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
+    "samples_per_label", "neighbor_labels", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
 })  # fmt: skip
 
 FREE = frozenset({
@@ -74,6 +74,7 @@ _MINIMUM: dict[str, tuple[float, bool]] = {
     "weight_decay": (0, True),
     "max_grad_norm": (0, True),
     "samples_per_label": (1, True),
+    "neighbor_labels": (0, True),
     "mini_batch_tokens": (1, True),
     "cross_batch_memory": (0, True),
     "cross_batch_memory_warmup": (0, True),
@@ -115,7 +116,7 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
             raise DataError(f"{name} must be a whole number, got {value!r}")
     if values["max_steps"] < -1 or values["max_steps"] == 0:
         raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
-    _check_sampling(values["train_sampling_strategy"], values["batch_sampler"])
+    _check_sampling(values["train_sampling_strategy"], values["batch_sampler"], values["neighbor_labels"])
     if values["torch_empty_cache_steps"] is not None and values["mini_batch_tokens"] is not None:
         raise DataError(
             "torch_empty_cache_steps has no effect with mini_batch_tokens; leave out torch_empty_cache_steps"
@@ -126,7 +127,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real)
 
 
-def _check_sampling(strategy: Any, batch_sampler: Any) -> None:
+def _check_sampling(strategy: Any, batch_sampler: Any, neighbor_labels: float) -> None:
     strategy, batch_sampler = (getattr(value, "value", value) for value in (strategy, batch_sampler))
     if strategy not in ("random", "sequential"):
         raise DataError(
@@ -137,4 +138,11 @@ def _check_sampling(strategy: Any, batch_sampler: Any) -> None:
         raise DataError(
             f"train_sampling_strategy={strategy!r} and batch_sampler={batch_sampler!r} exclude each other; leave out "
             "one of them"
+        )
+    if neighbor_labels > 1:
+        raise DataError(f"neighbor_labels must be at most 1, got {neighbor_labels}")
+    if neighbor_labels and batch_sampler == "batch_sampler":
+        raise DataError(
+            f"neighbor_labels={neighbor_labels} has no effect on random batches; set batch_sampler='group_by_label', "
+            "or leave out neighbor_labels"
         )

@@ -40,6 +40,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
         samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size of all
             processes together, divided by K. Not used for random batches.
+        neighbor_labels: the fraction of the labels of a P×K batch that are near each other, by the mean embedding of
+            each label in the epoch before. 0 draws all labels at random. In the first epoch they are random too,
+            unless `SentenceTransformerTrainer.set_label_means` was called.
         mini_batch_tokens: maximum number of tokens per forward pass in training, for batches that do not fit into
             memory (see `tercet.trainer.gradient_cache`). A longer sentence has its own pass. The loss still mines the
             whole batch. None uses one forward pass.
@@ -74,6 +77,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
     samples_per_label: int = field(
         default=4, metadata={"help": "The number of sentences of each label in a P×K batch."}
+    )
+    neighbor_labels: float = field(
+        default=0.0, metadata={"help": "The fraction of the labels of a P×K batch that are near each other."}
     )
     mini_batch_tokens: int | None = field(
         default=None, metadata={"help": "The maximum number of tokens per forward pass."}

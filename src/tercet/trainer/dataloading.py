@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class DataLoadingTrainer(Trainer):
         # Python does not reuse its `id` for another object.
         self._tokenized: dict[int, tuple[Any, Any]] = {}
         self._tokenized_with: tuple[Any, ...] = ()
+        # The samplers of the training data that are in use: they get the label means of each epoch.
+        self._train_samplers: WeakSet[GroupByLabelSampler] = WeakSet()
         super().__init__(**options)
 
     @property
@@ -151,7 +154,10 @@ class DataLoadingTrainer(Trainer):
         if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
             return super()._get_train_sampler(train_dataset)
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        return self._group_by_label(dataset, self._train_batch_size * self.args.world_size, "train_dataset")
+        batch_size = self._train_batch_size * self.args.world_size
+        sampler = self._group_by_label(dataset, batch_size, "train_dataset", self.args.neighbor_labels)
+        self._train_samplers.add(sampler)
+        return sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int] | None:
         """Return a sampler that mixes the labels: in file order, a batch could have one label.
@@ -168,14 +174,18 @@ class DataLoadingTrainer(Trainer):
         size = self.args.per_device_eval_batch_size
         return self._group_by_label(dataset, self.args.eval_batch_size, f"{name} (per_device_eval_batch_size={size})")
 
-    def _group_by_label(self, dataset: Any, batch_size: int, name: str) -> GroupByLabelSampler:
+    def _group_by_label(
+        self, dataset: Any, batch_size: int, name: str, neighbor_labels: float = 0.0
+    ) -> GroupByLabelSampler:
         if self.takes_triplets:
             raise DataError(
                 "batch_sampler='group_by_label' needs labels, but the data of TripletLoss are triplets; "
                 "use batch_sampler='batch_sampler'"
             )
         try:
-            return GroupByLabelSampler(dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed)
+            return GroupByLabelSampler(
+                dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed, neighbor_labels
+            )
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
 

@@ -17,6 +17,7 @@ _SETTINGS = {
     "cross_batch_memory": "Past embeddings mined",
     "batch_sampler": "Batches",
     "samples_per_label": "Sentences per label",
+    "neighbor_labels": "Fraction of neighbouring labels",
     "learning_rate": "Learning rate",
     "lr_scheduler_type": "Schedule",
     "warmup_steps": "Warm-up",

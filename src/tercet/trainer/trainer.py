@@ -41,6 +41,7 @@ from tercet.trainer.collate import collate
 from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
+from tercet.trainer.label_means import LabelMeans
 from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.prompts import prompt_length_to_exclude
@@ -153,6 +154,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._chunks = self._chunks_with_gradient = 0
         self._unfinished_checkpoint: str | None = None
         self.cross_batch_memory = self._new_cross_batch_memory()
+        self._label_means: LabelMeans | None = None
+        if self.args.neighbor_labels and train_dataset is not None:
+            dimension = self.model.get_sentence_embedding_dimension()
+            self._label_means = LabelMeans(train_dataset["label"][:], dimension, self.args.device)
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
             raise DataError(
                 "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
@@ -168,6 +173,27 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         check_cross_batch_memory(self.loss)
         dimension = self.model.get_sentence_embedding_dimension()
         return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
+
+    def set_label_means(self, means: Any) -> None:
+        """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
+
+        Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
+        training computes. A resumed run uses the means in its checkpoint.
+
+        Args:
+            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. None
+                for random batches. In distributed training, all processes must pass the same means.
+
+        Raises:
+            DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
+                there are labels, or are not finite.
+        """
+        if self._label_means is None:
+            raise DataError(
+                "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
+                "arguments"
+            )
+        self._label_means.set_first(means)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model.
@@ -192,6 +218,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             check_replaceable(Path(str(self.args.output_dir)), checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
         warn_of_trained_texts(self.train_dataset, self.eval_dataset)
+        if self._label_means is not None:
+            self._label_means.reset()
         weights = fingerprint(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
@@ -271,6 +299,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
+        if self._label_means is not None:
+            self._label_means.start_epoch(options["epoch"])
+            for sampler in self._train_samplers:
+                sampler.set_label_means(self._label_means.current)
         super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
 
     def _start_monitoring(self, *, resumed: bool) -> None:
@@ -305,6 +337,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         else:
             loss = compute_loss(columns, labels, self.cross_batch_memory if self._memory_is_warm() else None)
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        if self._label_means is not None:
+            self._label_means.add(embeddings, labels)  # type: ignore[arg-type]
         stats = getattr(self.loss, "stats", None)  # A custom loss need not have stats.
         if stats is not None:
             self._monitor.observe(stats, norm=self._log_stats.update(stats, columns[0]))
@@ -473,6 +507,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
                 if self.args.should_save:
                     save_loss(self.loss, unfinished / checkpoint_name(self.state.global_step))
+                if self._label_means is not None:
+                    self._label_means.save(unfinished / checkpoint_name(self.state.global_step))
             finally:
                 self._unfinished_checkpoint = None
 
@@ -491,6 +527,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         with _naming(resume_from_checkpoint, "the cross-batch memory"):
             load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
         load_loss(self.loss, Path(resume_from_checkpoint))
+        if self._label_means is not None:
+            with _naming(resume_from_checkpoint, "the label means"):
+                self._label_means.load(Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         with _naming(checkpoint, "the optimizer and the schedule"):
