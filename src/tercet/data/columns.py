@@ -46,10 +46,24 @@ def find_text_column(columns: Iterable[str], source: str, text_column: str | Non
             usual name.
     """
     columns = list(columns)
-    _check_exists(text_column, columns, source)
+    check_column(text_column, columns, source)
     if text_column is None and len(columns) == 1:
         return columns[0]
     return text_column or _only(_usual(columns, "text"), "text", columns, source)
+
+
+def find_label_column(columns: Iterable[str], source: str, label_column: str | None = None) -> str:
+    """Return the name of the label column of a table without texts. The arguments are those of `find_text_column`.
+
+    Raises:
+        DataError: `label_column` does not exist; or it is None, there are several columns, and not exactly one has a
+            usual name.
+    """
+    columns = list(columns)
+    check_column(label_column, columns, source)
+    if label_column is None and len(columns) == 1:
+        return columns[0]
+    return label_column or _only(_label_candidates(columns, None), "label", columns, source)
 
 
 def find_labelled_columns(
@@ -74,8 +88,8 @@ def find_labelled_columns(
             column or several columns; or there are additional columns although `kinds` is given.
     """
     columns = list(columns)
-    _check_exists(text_column, columns, source)
-    _check_exists(label_column, columns, source)
+    check_column(text_column, columns, source)
+    check_column(label_column, columns, source)
     labels = [label_column] if label_column else _label_candidates(columns, kinds)
     texts = [text_column] if text_column else _text_candidates(columns, kinds, labels)
     if kinds is not None:
@@ -200,7 +214,8 @@ def _text_candidates(columns: list[str], kinds: Mapping[str, Kind] | None, label
     return _usual(texts, "text") or texts
 
 
-def _check_exists(name: str | None, columns: list[str], source: str) -> None:
+def check_column(name: str | None, columns: Sequence[str], source: str) -> None:
+    """Raise `DataError` if a table has no column with this name. None is not checked."""
     if name is not None and name not in columns:
         near = get_close_matches(name.strip().lower(), [column.strip().lower() for column in columns[:1000]], 1)
         nearest = next((column for column in columns if near and column.strip().lower() == near[0]), None)

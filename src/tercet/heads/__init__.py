@@ -4,6 +4,7 @@ A head improves the embeddings of any model in seconds, because the model itself
 
 linear.py     `LinearHead`, the matrix and its application
 training.py   `train_head` and its settings
+choice.py     `choose_head`, which chooses the settings of a head by cross-validation
 storage.py    `save_head` and `load_head`
 models.py     `append_head`, which makes a head part of a model
 """
@@ -13,16 +14,28 @@ from typing import TYPE_CHECKING
 from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from tercet.heads.choice import HeadChoice, HeadScore, choose_head
     from tercet.heads.linear import LinearHead
     from tercet.heads.models import append_head
     from tercet.heads.storage import load_head, save_head
     from tercet.heads.training import HeadSettings, train_head
 
-__all__ = ["HeadSettings", "LinearHead", "append_head", "load_head", "save_head", "train_head"]
+__all__ = [
+    "HeadChoice",
+    "HeadScore",
+    "HeadSettings",
+    "LinearHead",
+    "append_head",
+    "choose_head",
+    "load_head",
+    "save_head",
+    "train_head",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "choice": ("HeadChoice", "HeadScore", "choose_head"),
         "linear": ("LinearHead",),
         "models": ("append_head",),
         "storage": ("load_head", "save_head"),

@@ -1,0 +1,285 @@
+"""Choose a head by cross-validation over the rows that it would be trained on, or no head if none is better.
+
+Each candidate is trained on the rows outside a fold, and scored by the rows of the fold: how well they find the other
+rows of their label (MAP@R), and how often a classifier gives them their label (accuracy). Both matter to a user, and
+they disagree: a head without dropout fits the labels more closely, which raises MAP@R and may lower the accuracy if
+there are few rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet import distances
+from tercet.data.folds import deal_folds
+from tercet.data.vectors import vector_keys
+from tercet.errors import DataError, EmbeddingError
+from tercet.evaluation.retrieval import Ranking, map_at_r
+from tercet.heads.linear import LinearHead
+from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
+
+# The candidates differ in their dropout, which of all settings has the best value that depends most on the data.
+CANDIDATES = tuple(HeadSettings(dropout=dropout) for dropout in (0.0, 0.1, 0.3, 0.5))
+
+_FOLDS = 5
+_NEIGHBOURS = 5
+# As many folds are used as have this number of rows together. The standard error of an accuracy is then about 0.01.
+_MIN_SCORED_ROWS = 1_500
+# No head wins unless another candidate is better by this number of standard errors, for 95 % confidence.
+_STANDARD_ERRORS = 2.0
+# Larger data are sampled, because the time of a score grows with the square of the number of rows.
+_MAX_ROWS = 20_000
+# The training in a fold takes about a second. It ranks the candidates as the complete training does.
+_FOLD_STEPS, _FOLD_BATCH = 200, 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadScore:
+    """The score of a candidate in cross-validation.
+
+    Attributes:
+        settings: the settings of the training of the head; None for no head.
+        map_at_r: MAP@R of the held-out rows, against the rows of the other folds.
+        accuracy: the accuracy of 5 nearest neighbours or of class means, whichever is higher.
+        score: (2 × accuracy + MAP@R) / 3, so that half a point of accuracy counts as much as a point of MAP@R.
+        standard_error: the standard error of the difference in the score to no head; 0 for no head.
+    """
+
+    settings: HeadSettings | None
+    map_at_r: float
+    accuracy: float
+    score: float
+    standard_error: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadChoice:
+    """The chosen head.
+
+    Attributes:
+        head: the head, trained on all rows; None if no head is better than none.
+        settings: the settings of its training; None for no head.
+        scores: the scores of the candidates; the first one is that of no head. Empty if there are too few rows.
+        reason: the reason in one sentence, with the scores.
+    """
+
+    head: LinearHead | None
+    settings: HeadSettings | None
+    scores: list[HeadScore]
+    reason: str
+
+
+def choose_head(
+    embeddings: Any,
+    labels: Any,
+    *,
+    keys: Sequence[str] | None = None,
+    dimension: int | None = None,
+    seed: int = 0,
+    candidates: Sequence[HeadSettings] = CANDIDATES,
+    allow_none: bool = True,
+) -> HeadChoice:
+    """Choose the settings of a head by cross-validation, and train it on all rows.
+
+    The candidate with the highest score wins. No head wins if the winner is not better by two
+    standard errors.
+    With a smaller `dimension`, "no head" means the first principal directions, which are then returned as a head.
+
+    Args:
+        embeddings: `(n, dim)`, a tensor, an array or nested lists of floating-point numbers.
+        labels: `(n,)`, the label of each row: all integers, or all strings.
+        keys: a key of each row. Rows with the same key, such as copies of a text, are in the same fold. By default,
+            equal embeddings have the same key.
+        dimension: the dimension of the new embeddings, at most `dim`; None keeps `dim`.
+        seed: the seed of the folds and of the training.
+        candidates: the settings to choose from. Their seed is replaced by `seed`.
+        allow_none: whether to return no head if none of the candidates is better.
+
+    Raises:
+        EmbeddingError: the embeddings or the labels are invalid or not equally many, or `dimension` is above `dim`.
+        DataError: no batch can contain a triplet, or a setting is invalid.
+
+    Example:
+        >>> import torch
+        >>> labels = torch.arange(60) % 3
+        >>> embeddings = torch.nn.functional.one_hot(labels, 8) + torch.randn(60, 8, generator=torch.manual_seed(0))
+        >>> choice = choose_head(embeddings, labels)
+        >>> choice.head(embeddings).shape
+        torch.Size([60, 8])
+    """
+    candidates = [replace(candidate, seed=seed) for candidate in candidates]
+    if not candidates:
+        raise DataError("candidates must have at least one item")
+    for candidate in candidates:
+        candidate.check()
+    x, label_ids = check_rows(embeddings, labels)
+    out_dim = check_new_dimension(dimension, x.shape[1])
+    if keys is None:
+        keys = vector_keys(distances.at_least_float32(x).cpu().numpy())
+    if len(keys) != len(x):
+        raise EmbeddingError(f"got {len(x)} embeddings and {len(keys)} keys; pass one key per embedding")
+    start = initial_weight(x, out_dim)
+    scores = _cross_validate(x, label_ids, keys, out_dim, seed, candidates)
+    settings, reason = _decide(scores, candidates, allow_none=allow_none)
+    head = None if out_dim == x.shape[1] else LinearHead(start)
+    if settings is not None:
+        head = fit_head(x, label_ids, start, settings)
+    return HeadChoice(head=head, settings=settings, scores=scores, reason=reason)
+
+
+def _cross_validate(
+    x: Tensor, label_ids: np.ndarray, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
+) -> list[HeadScore]:
+    """Return the scores of no head and of each candidate; none if no fold can be scored."""
+    rows = _sample(label_ids, seed)
+    fold_of_row = deal_folds([keys[row] for row in rows], label_ids[rows], _FOLDS, seed)
+    found: list[Tensor] = []
+    for fold in range(_FOLDS):
+        inside, outside = rows[fold_of_row == fold], rows[fold_of_row != fold]
+        counts = np.bincount(label_ids[outside], minlength=label_ids.max() + 1)
+        queries = inside[counts[label_ids[inside]] > 0]
+        if len(queries) and counts.max() > 1 and (counts > 0).sum() > 1:
+            found.append(_score_fold(x, label_ids, outside, queries, out_dim, candidates))
+        if sum(part.shape[1] for part in found) >= _MIN_SCORED_ROWS:
+            break
+    if not found:
+        return []
+    ap, by_neighbours, by_means = torch.cat(found, dim=1).unbind(dim=2)
+    accurate = torch.where((by_means.mean(1) > by_neighbours.mean(1)).unsqueeze(1), by_means, by_neighbours)
+    score = (2 * accurate + ap) / 3
+    differences = score - score[0]
+    errors = differences.std(dim=1) / len(score[0]) ** 0.5
+    return [
+        HeadScore(
+            settings=settings,
+            map_at_r=float(ap[number].mean()),
+            accuracy=float(accurate[number].mean()),
+            score=float(score[number].mean()),
+            standard_error=float(errors[number]),
+        )
+        for number, settings in enumerate([None, *candidates])
+    ]
+
+
+def _score_fold(
+    x: Tensor,
+    label_ids: np.ndarray,
+    outside: np.ndarray,
+    queries: np.ndarray,
+    out_dim: int,
+    candidates: list[HeadSettings],
+) -> Tensor:
+    """Return float64 `(1 + num_candidates, num_queries, 3)`: average precision, and whether both classifiers are right.
+
+    Args:
+        x: `(n, dim)`, the embeddings.
+        label_ids: `(n,)`, the label ids.
+        outside: the rows to train on.
+        queries: the rows to score.
+        out_dim: the dimension of the new embeddings.
+        candidates: the settings of the heads. The first result is that of no head.
+    """
+    reference, held_out = x[outside], x[queries]
+    # The labels of a fold may be fewer than those of all rows.
+    known, numbered = np.unique(label_ids[outside], return_inverse=True)
+    start = initial_weight(reference, out_dim)
+    heads = [LinearHead(start)]
+    for settings in candidates:
+        settings = replace(
+            settings,
+            steps=min(settings.steps, _FOLD_STEPS),
+            batch_size=max(min(settings.batch_size, _FOLD_BATCH), 2 * (settings.samples_per_label or 2)),
+        )
+        heads.append(fit_head(reference, numbered, start, settings))
+    targets = torch.as_tensor(numbered, device=x.device)
+    query_targets = torch.as_tensor(np.searchsorted(known, label_ids[queries]), device=x.device)
+    return torch.stack([score_rows(head(reference), targets, head(held_out), query_targets) for head in heads]).cpu()
+
+
+def score_rows(reference: Tensor, label_ids: Tensor, queries: Tensor, query_labels: Tensor) -> Tensor:
+    """Return three values of each query, float64 `(n, 3)`.
+
+    They are the average precision at R, and 1 or 0 for whether 5 nearest neighbours and class means give its label.
+
+    Args:
+        reference: `(m, dim)`, the rows to search in.
+        label_ids: `(m,)`, their label ids.
+        queries: `(n, dim)`, the rows to score.
+        query_labels: `(n,)`, their label ids; each of them occurs in `label_ids`.
+    """
+    num_relevant, metric = torch.bincount(label_ids)[query_labels], distances.COSINE
+    gallery = metric.prepare(reference)
+    scores = queries.new_empty(len(queries), 3, dtype=torch.float64)
+    for rows, d in distances.distance_blocks(metric.prepare(queries, gallery.centre), gallery, metric):
+        depth = min(max(int(num_relevant[rows].max()), _NEIGHBOURS), len(reference))
+        neighbours, given = label_ids[distances.nearest(d, depth)[1]], query_labels[rows]
+        ranking = Ranking(
+            hits=neighbours == given.unsqueeze(1),
+            num_relevant=num_relevant[rows],
+            neighbour_labels=neighbours,
+            query_labels=given,
+        )
+        scores[rows, 0] = map_at_r(ranking)
+        scores[rows, 1] = (_vote(neighbours[:, :_NEIGHBOURS]) == given).double()
+    means = distances.unit_rows(
+        torch.zeros(int(label_ids.max()) + 1, reference.shape[1], device=reference.device).index_add_(
+            0, label_ids, reference
+        )
+    )
+    scores[:, 2] = ((queries @ means.T).argmax(dim=1) == query_labels).double()
+    return scores
+
+
+def _vote(labels: Tensor) -> Tensor:
+    """Return the most frequent label of each row `(n, k)`; of equally frequent ones, the nearest."""
+    num_votes = (labels.unsqueeze(2) == labels.unsqueeze(1)).sum(dim=2)
+    winner = (num_votes == num_votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
+    return labels[torch.arange(len(labels), device=labels.device), winner]
+
+
+def _decide(
+    scores: list[HeadScore], candidates: list[HeadSettings], *, allow_none: bool
+) -> tuple[HeadSettings | None, str]:
+    """Return the settings of the winner, None for no head, and the reason."""
+    if not scores:
+        why = "because there are too few rows to measure whether one helps"
+        if allow_none:
+            return None, f"no head, {why}"
+        # Of all candidates, the most dropout changes the embeddings least.
+        gentle = max(candidates, key=lambda candidate: candidate.dropout)
+        return gentle, f"a head with dropout {gentle.dropout:g}, {why}"
+    none, best = scores[0], max(scores[1:], key=lambda candidate: candidate.score)
+    assert best.settings is not None
+    measured = (
+        f"in cross-validation over training rows, MAP@R is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} without "
+        f"a head, and the accuracy {100 * best.accuracy:.1f} % and {100 * none.accuracy:.1f} %"
+    )
+    head = f"dropout {best.settings.dropout:g}"
+    if allow_none and best.score <= none.score + _STANDARD_ERRORS * best.standard_error:
+        return None, f"no head, because the best one ({head}) is not better beyond noise: {measured}"
+    return best.settings, f"a head with {head}: {measured}"
+
+
+def _sample(label_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Return all rows, or a random sample of them in which each label has the same number of rows or all it has.
+
+    If that would leave fewer than 4 rows of each label, the sample has random labels with 4 rows.
+    """
+    if len(label_ids) <= _MAX_ROWS:
+        return np.arange(len(label_ids))
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(label_ids)
+    per_label = 4
+    while np.minimum(counts, per_label + 1).sum() <= _MAX_ROWS:
+        per_label += 1
+    order = rng.permutation(len(label_ids))
+    order = order[np.argsort(label_ids[order], kind="stable")]
+    place = np.arange(len(order)) - (np.cumsum(counts) - counts)[label_ids[order]]
+    order = order[place < per_label]
+    labels = rng.permutation(len(counts))
+    taken = labels[np.cumsum(np.minimum(counts, per_label)[labels]) <= _MAX_ROWS]
+    return np.sort(order[np.isin(label_ids[order], taken)])

@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tercet.errors import DataError, EmbeddingError
+from tercet.evaluation import label_metrics
+from tercet.heads import HeadSettings, choose_head, train_head
+from tercet.heads.choice import _sample, score_rows
+
+CANDIDATES = tuple(HeadSettings(steps=30, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
+
+
+def _data(rows=240, dim=16, labels=4, noise=0.5, seed=0):
+    """Return rows in which two directions have the label, and the others noise."""
+    rng = np.random.default_rng(seed)
+    label_ids = np.arange(rows) % labels
+    angle = 2 * np.pi * label_ids / labels
+    x = noise * rng.normal(size=(rows, dim))
+    x[:, :2] = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.2 * rng.normal(size=(rows, 2))
+    return x.astype(np.float32), label_ids
+
+
+def test_a_head_that_helps_is_chosen_and_trained_on_all_rows():
+    x, y = _data()
+    choice = choose_head(x, y, candidates=CANDIDATES, seed=3)
+    assert choice.settings in [replace(candidate, seed=3) for candidate in CANDIDATES]
+    assert torch.equal(choice.head.weight, train_head(x, y, settings=choice.settings).weight)
+    none, *others = choice.scores
+    assert none.settings is None
+    assert [score.settings.dropout for score in others] == [0.0, 0.3]
+    best = max(others, key=lambda score: score.score)
+    assert best.score > none.score
+    assert choice.settings == best.settings
+    assert f"MAP@R is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} without" in choice.reason
+    assert "\n" not in choice.reason
+
+
+def test_random_labels_get_no_head():
+    for seed in range(3):
+        x, y = _data(seed=seed)
+        choice = choose_head(x, np.random.default_rng(seed).permutation(y), candidates=CANDIDATES, seed=seed)
+        assert choice.head is None
+        assert choice.settings is None
+        assert choice.reason.startswith("no head, because the best one")
+
+
+def test_embeddings_that_are_separated_get_no_head():
+    x, y = _data(noise=0.01)
+    choice = choose_head(x, y, candidates=CANDIDATES)
+    assert choice.head is None
+    assert choice.scores[0].accuracy == 1
+
+
+def test_a_head_is_returned_if_none_is_not_allowed():
+    x, y = _data()
+    choice = choose_head(x, np.random.default_rng(0).permutation(y), candidates=CANDIDATES, allow_none=False)
+    assert choice.head is not None
+    assert choice.settings is not None
+
+
+def test_a_smaller_dimension_without_a_head_is_that_of_the_principal_directions():
+    x, y = _data(noise=0.01)
+    choice = choose_head(x, y, candidates=CANDIDATES, dimension=4)
+    assert choice.settings is None
+    assert choice.head(x).shape == (240, 4)
+    assert choice.scores[0].accuracy > 0.9
+
+
+def test_the_same_seed_gives_the_same_choice():
+    x, y = _data()
+    first, again = (choose_head(x, y, candidates=CANDIDATES, seed=1) for _ in range(2))
+    assert first.scores == again.scores
+    assert torch.equal(first.head.weight, again.head.weight)
+
+
+def test_copies_are_in_the_same_fold():
+    """Rows of random labels are found by their copies, so the accuracy would be far above chance."""
+    rng = np.random.default_rng(0)
+    x, y = np.repeat(rng.normal(size=(60, 16)), 4, axis=0), np.repeat(rng.integers(0, 4, 60), 4)
+    for keys in (None, [f"text {row // 4}" for row in range(240)]):
+        assert choose_head(x, y, keys=keys, candidates=CANDIDATES[:1]).scores[0].accuracy < 0.5
+    apart = choose_head(x, y, keys=[str(row) for row in range(240)], candidates=CANDIDATES[:1])
+    assert apart.scores[0].accuracy > 0.7
+
+
+@pytest.mark.parametrize("labels", [["a", "a", "b"], ["a", "b", "b", "b"]])
+def test_few_rows(labels):
+    x = np.eye(len(labels), 8, dtype=np.float32)
+    choice = choose_head(x, labels, candidates=CANDIDATES)
+    assert choice.reason
+    assert choose_head(x, labels, candidates=CANDIDATES, allow_none=False).head is not None
+
+
+def test_labels_with_one_row_are_not_scored():
+    x, y = _data(rows=80)
+    labels = np.where(np.arange(80) < 20, np.arange(80) + 100, y)
+    choice = choose_head(x, labels, candidates=CANDIDATES)
+    assert all(0 <= score.map_at_r <= 1 for score in choice.scores)
+
+
+def test_scores_of_rows_are_those_of_the_metrics():
+    (x, y), (q, given) = _data(rows=90), _data(rows=40, seed=1)
+    scores = score_rows(*(torch.tensor(part) for part in (x, y, q, given)))
+    metrics = label_metrics(q, given, reference_embeddings=x, reference_labels=y)
+    assert scores[:, 0].mean().item() == pytest.approx(metrics["map@r"])
+    assert scores[:, 1].mean().item() == pytest.approx(metrics["knn_accuracy"])
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    means = np.stack([unit[y == label].mean(0) for label in range(4)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    unit_queries = q / np.linalg.norm(q, axis=1, keepdims=True)
+    np.testing.assert_array_equal(scores[:, 2].numpy(), (unit_queries @ means.T).argmax(1) == given)
+
+
+def test_a_sample_of_large_data_has_equally_many_rows_of_each_label():
+    label_ids = np.repeat(np.arange(100), [1_000] * 50 + [20] * 50)
+    counts = np.bincount(label_ids[_sample(label_ids, 0)])
+    assert counts.sum() <= 20_000
+    assert counts[50:].tolist() == [20] * 50
+    assert set(counts[:50]) == {380}
+    many = np.bincount(np.repeat(np.arange(30_000), 3)[_sample(np.repeat(np.arange(30_000), 3), 0)])
+    assert 19_990 <= many.sum() <= 20_000
+    assert set(many) == {0, 3}
+    assert _sample(label_ids[:500], 0).tolist() == list(range(500))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"keys": ["a"]}, EmbeddingError, "got 240 embeddings and 1 keys"),
+        ({"dimension": 17}, EmbeddingError, "dimension must be at most 16"),
+        ({"candidates": ()}, DataError, "candidates must have at least one item"),
+        ({"candidates": (HeadSettings(steps=0),)}, DataError, "steps must be an integer"),
+    ],
+)
+def test_wrong_arguments(options, error, message):
+    x, y = _data()
+    with pytest.raises(error, match=message):
+        choose_head(x, y, **options)
