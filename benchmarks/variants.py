@@ -23,7 +23,7 @@ from label_issues import change_labels, embed
 
 from tercet.catalogue import metric_digits, metric_title
 from tercet.comparison.recommendation import compared_metrics
-from tercet.records import ComparisonRecord, MeanAndStd
+from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
 
 
 def main() -> None:
@@ -79,8 +79,10 @@ def _write_with_wrong_labels(path: Path, texts: list[str], label_ids: list[int],
 def markdown(name: str, record: ComparisonRecord) -> str:
     """Return the table of a comparison, and its recommendation."""
     metrics = compared_metrics()
-    before = {key: MeanAndStd(mean=value) for key, value in (record.before or {}).items()}
-    rows = [[name, *map(metric_title, metrics)], ["---"] * (len(metrics) + 1), ["before training", *_cells(before)]]
+    rows = [[name, *map(metric_title, metrics)], ["---"] * (len(metrics) + 1)]
+    for baseline in record.baselines:
+        values = {key: MeanAndStd(mean=value) for key, value in baseline.metrics.items()}
+        rows.append([baseline_title(record, baseline), *_cells(values)])
     for line in record.summary:
         rows.append([line.variant, *_cells(line.metrics)])
         rows += [[f"{line.variant}, seed {seed}", f"failed: {reason}"] for seed, reason in line.failed.items()]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tercet import catalogue
 from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS
 from tercet.cli.app import app
-from tercet.comparison.plan import parse_grid
+from tercet.comparison.grid import parse_grid
 from tercet.comparison.recommendation import compared_metrics
 from tercet.distances import Distance
 from tercet.losses import BatchHardTripletLoss

@@ -76,13 +76,17 @@ def test_a_comparison_of_version_1_is_converted():
     content = _read("compare.json")
     record = ComparisonRecord.from_dict(content)
     assert record.finished
-    assert record.format_version == 3
+    assert record.format_version == 4
     assert ComparisonRecord.from_dict(_read("compare.json", FORMAT_2)) == record
     assert (record.protocol, record.rows) == ("among_themselves", None)
     assert record.settings["cross_batch_memory"] == 0
     assert record.data["eval"]["rows"] == content["data"]["held_out"]["sentences"]
     assert record.data["eval"]["sha256"] == content["data"]["held_out"]["sha256"]
     first, old = record.runs[0], content["runs"][0]
+    assert [(line.model, line.start, line.metrics) for line in record.baselines] == [
+        ("tiny-bert", old["start"], old["before"])
+    ]
+    assert {run.model for run in record.runs} == {"tiny-bert"}
     assert (first.variant, first.seed, first.metrics) == (old["variant"], old["seed"], old["metrics"])
     assert first.map_at_r_by_step == old["map@r_by_step"]
     assert first.active_fraction == old["active_share"]

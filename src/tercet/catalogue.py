@@ -344,6 +344,7 @@ METRICS: Registry[MetricSpec] = Registry(
             compared=True,
         ),
         MetricSpec(key="seconds_per_step", title="s/step", digits=3, kind="run", compared=True),
+        MetricSpec(key="seconds", title="s/run", digits=1, kind="run", compared=True),
         MetricSpec(key="peak_memory_mib", title="peak MiB", digits=0, kind="run", compared=True),
     ],
 )

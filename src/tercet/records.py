@@ -18,7 +18,7 @@ from tercet._version import __version__
 
 # If a field is renamed or changes its meaning, increase the version and extend the conversion in `from_dict`.
 RUN_FORMAT_VERSION = 3
-COMPARISON_FORMAT_VERSION = 3
+COMPARISON_FORMAT_VERSION = 4
 
 # Settings that were renamed: name in format 1 → name in format 2.
 _RENAMED_SETTINGS = {"memory_size": "cross_batch_memory"}
@@ -225,13 +225,17 @@ class TrialRecord:
         loss: the name of the loss in the catalogue.
         margin: the margin; None for a loss without a margin.
         distance: the name of the distance in the catalogue.
+        model: the encoder that the run started from; None if its name is unknown.
+        settings: the other settings of the variant, which the grid varies, by their names in `RunSettings`.
         seed: the random seed of batches and dropout.
         budget_steps: the maximum number of steps; None if the seconds per step could not be measured.
         failed: the reason why the run failed; None if it succeeded.
-        start: a digest of the weights before training, the same for all runs.
-        batches: a digest of the order of the sentences in the first epoch, the same for all runs with the same seed.
+        start: a digest of the weights before training, the same for all runs of one model.
+        batches: a digest of the order of the sentences in the first epoch, the same for all runs with the same seed
+            and the same batch size.
         seconds_per_step: the median seconds per step.
-        before: the metrics before training.
+        seconds: the time of the training in seconds, without loading, evaluating and saving; None before format 4.
+        before: the metrics of the model before training.
         metrics: the metrics of the best state.
         best_step: the step of the best state.
         steps: the number of steps before the run ended.
@@ -247,12 +251,15 @@ class TrialRecord:
     loss: str
     margin: float | None
     distance: str
+    model: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     seed: int
     budget_steps: int | None = None
     failed: str | None = None
     start: str | None = None
     batches: str | None = None
     seconds_per_step: float | None = None
+    seconds: float | None = None
     before: Metrics | None = None
     metrics: Metrics | None = None
     best_step: int | None = None
@@ -270,6 +277,21 @@ class TrialRecord:
             return self.metrics[metric]
         found = getattr(self, metric, None)
         return found if isinstance(found, (int, float)) else None
+
+
+@dataclass(kw_only=True)
+class BaselineRecord:
+    """An encoder of a comparison without training.
+
+    Attributes:
+        model: the name of the encoder; None if it is unknown.
+        start: the digest of its weights; None if it is unknown.
+        metrics: its metrics, measured as those of the runs.
+    """
+
+    model: str | None
+    start: str | None
+    metrics: Metrics
 
 
 @dataclass(kw_only=True)
@@ -353,12 +375,14 @@ class ComparisonRecord:
     """The content of `compare.json`.
 
     Attributes:
-        settings: the model, the data, the variants, the seeds, the budget, and the settings that all runs share.
+        settings: the model (a list if the grid has several), the data, the variants, the seeds, the budget, and the
+            settings that all runs share.
         data: facts about the rows of `train` and `eval`, as in `RunRecord`.
         rows: the number of evaluation rows that are measured and left out; None before format 3, where no row was left
             out.
         protocol: the protocol of all metrics, a key of `tercet.catalogue.PROTOCOLS`.
         environment: the library versions and the machine; times and rounding errors depend on them.
+        baselines: one record per encoder: its metrics without training.
         runs: one record per run.
         steps_in_budget: the number of steps per run, by variant, if the budget is in minutes; else empty.
         summary: one summary per variant; empty until all runs have ended.
@@ -370,6 +394,7 @@ class ComparisonRecord:
     settings: dict[str, Any]
     data: dict[str, dict[str, Any]]
     environment: dict[str, Any]
+    baselines: list[BaselineRecord] = field(default_factory=list)
     runs: list[TrialRecord] = field(default_factory=list)
     steps_in_budget: dict[str, int] = field(default_factory=dict)
     summary: list[VariantSummary] = field(default_factory=list)
@@ -379,10 +404,9 @@ class ComparisonRecord:
     finished: bool = False
     format_version: int = COMPARISON_FORMAT_VERSION
 
-    @property
-    def before(self) -> Metrics | None:
-        """The metrics before training, the same for all runs; None if no run has succeeded so far."""
-        return next((run.before for run in self.runs if run.before is not None), None)
+    def baseline(self, model: str | None) -> BaselineRecord | None:
+        """Return the record of an encoder without training; None if it has not been measured."""
+        return next((baseline for baseline in self.baselines if baseline.model == model), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -402,6 +426,9 @@ class ComparisonRecord:
         if known.get("rows") is not None:
             known["rows"] = RowCounts(**_known_fields(RowCounts, known["rows"]))
         known["runs"] = [TrialRecord(**_known_fields(TrialRecord, run)) for run in content["runs"]]
+        known["baselines"] = [
+            BaselineRecord(**_known_fields(BaselineRecord, line)) for line in content.get("baselines", ())
+        ]
         known["summary"] = []
         for line in content.get("summary", ()):
             metrics = {name: MeanAndStd(**value) for name, value in line["metrics"].items()}
@@ -413,8 +440,24 @@ class ComparisonRecord:
             )
         if content.get("format_version", 1) < 3:
             known["data"] = {part: _renamed(facts, {"sentences": "rows"}) for part, facts in known["data"].items()}
+        if content.get("format_version", 1) < 4:
+            _add_baseline(known)
             known["format_version"] = COMPARISON_FORMAT_VERSION
         return cls(**known)
+
+
+def baseline_title(record: ComparisonRecord, baseline: BaselineRecord) -> str:
+    """Return the name of an encoder without training in tables and plots."""
+    return f"{baseline.model}, before training" if len(record.baselines) > 1 else "before training"
+
+
+def _add_baseline(known: dict[str, Any]) -> None:
+    """Add what format 4 has for each encoder. Before, a comparison had one encoder, measured by its first run."""
+    model = known["settings"].get("model")
+    for run in known["runs"]:
+        run.model = model
+    if (first := next((run for run in known["runs"] if run.before is not None), None)) is not None:
+        known["baselines"] = [BaselineRecord(model=model, start=first.start, metrics=first.before)]
 
 
 def _comparison_from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,13 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
         (("--eval-fraction", "0.2"), "--eval-data and --eval-fraction exclude each other"),
         (("--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
         pytest.param(("--model", "./nowhere"), "no model directory at nowhere", marks=pytest.mark.slow),
+        (
+            ("--grid", "model=bundled"),
+            "--model and the key 'model' of --grid exclude each other; put all models into the",
+        ),
+        (("--grid", "learning-rate=1,2"), "--grid: --learning-rate is in the grid, but --learning-rate 0.001 is given"),
+        (("--grid", "epochs=1,2", "--steps", "5"), "--grid: epochs are in the grid, but --steps is the budget"),
+        (("--grid", "rate=1"), "--grid: cannot read 'rate=1'; expected for example 'loss=batch-hard'"),
         (("--bf16",), "--bf16 needs a GPU with bfloat16"),
         (("--output", "/proc/nowhere"), "cannot write /proc/nowhere: "),
     ],

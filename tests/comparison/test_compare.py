@@ -26,7 +26,7 @@ from tests.child import ENVIRONMENT, ROOT
 from tests.comparison.helpers import PLAN, Load, evaluation_data, labelled_data
 from tests.waiting import wait_until
 
-_CHANGES_EACH_TIME = ("seconds_per_step", "peak_memory_mib")
+_CHANGES_EACH_TIME = ("seconds_per_step", "seconds", "peak_memory_mib")
 
 
 @pytest.fixture
@@ -95,8 +95,11 @@ def test_every_variant_has_the_same_start_and_for_each_seed_the_same_batches(her
     def count_models(_):
         models_kept.append(len(os.listdir(tmp_path / "out/.runs")))
 
-    runs = _compare(bert, tmp_path / "out", load=load, report_progress=count_models).runs
-    first, second, third, fourth = load.batches
+    record = _compare(bert, tmp_path / "out", load=load, report_progress=count_models)
+    runs = record.runs
+    untouched, first, second, third, fourth = load.batches
+    assert untouched == []
+    assert [(line.start, line.metrics) for line in record.baselines] == [(runs[0].start, runs[0].before)]
     for one, other in ((first, second), (third, fourth)):
         common = min(len(one), len(other))
         assert common >= 8  # early stopping may end one of them before step ten
@@ -263,6 +266,46 @@ def test_a_model_that_changes_or_is_missing_ends_the_comparison(here, bert, tmp_
     with pytest.raises(DataError, match="no model directory at"):  # the failed start has left nothing in the way
         _compare("./nowhere", tmp_path / "none", replace(PLAN, minutes=1.0))
     assert len(_compare(bert, tmp_path / "none").runs) == 4
+
+
+def test_several_encoders_have_their_own_start_and_the_same_batches(here, bert, tmp_path):
+    other = SentenceTransformer(str(bert), device="cpu")
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    other.save_pretrained(tmp_path / "other")
+    plan = replace(PLAN, variants=parse_grid([f"model={bert},{tmp_path / 'other'}", "batch_size=8"]))
+    names = [str(bert), str(tmp_path / "other")]
+    loaders = {name: Load(name) for name in names}
+    calls = []
+
+    def stop(_):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _compare(bert, tmp_path / "out", plan, load=loaders, report_progress=stop)
+    record = _compare(bert, tmp_path / "out", plan, load=loaders, report_progress=stop, resume=True)
+    assert len(calls) == 4
+    first, second = record.baselines
+    assert [first.model, second.model] == names
+    assert first.start != second.start
+    assert [(run.model, run.start) for run in record.runs] == [
+        (line.model, line.start) for line in record.baselines
+    ] * 2
+    assert [run.before for run in record.runs] == [first.metrics, second.metrics] * 2
+    assert [run.batches for run in record.runs] == [record.runs[0].batches] * 2 + [record.runs[2].batches] * 2
+    assert record.runs[0].settings == {"batch_size": 8}
+    assert 0 < record.runs[0].seconds < 60
+    saved = RunRecord.from_dict(json.loads((tmp_path / "out/model/metrics.json").read_text()))
+    chosen = next(run for run in record.runs if run.variant == record.recommendation.variant)
+    assert saved.settings["model"] == chosen.model
+    calls = [1, 1]
+    with pytest.raises(KeyboardInterrupt):
+        _compare(bert, tmp_path / "changed", plan, load=loaders, report_progress=stop)
+    loaders[names[1]] = Load(bert)
+    with pytest.raises(DataError, match="the model has changed since"):
+        _compare(bert, tmp_path / "changed", plan, load=loaders, resume=True)
 
 
 def test_when_a_repeated_seed_is_equally_good_the_model_of_the_first_seed_is_kept(here, bert, tmp_path, monkeypatch):

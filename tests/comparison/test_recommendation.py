@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tercet.comparison.plan import DEFAULT_VARIANT, parse_grid
+from tercet.comparison.grid import parse_grid
+from tercet.comparison.plan import DEFAULT_VARIANT
 from tercet.comparison.recommendation import best_seed, recommend, summarize
 from tercet.records import MeanAndStd, TrialRecord
 
@@ -135,7 +136,7 @@ def test_the_grid():
     names = [variant.name for variant in parse_grid(["margin=0.1,0.3", "distance=cosine"])]
     assert len(names) == 7
     assert names.count("batch-hard-soft-margin, cosine") == 1
-    assert [v.margin for v in parse_grid(["loss=batch-all", "margin=0.1,0.3,0.1"])] == [0.1, 0.3]
+    assert [v.margin for v in parse_grid(["loss=batch-all", "margin=0.1,0.3"])] == [0.1, 0.3]
     close = [variant.name for variant in parse_grid(["loss=batch-all", "margin=1,0.1,0.1000001"])]
     assert close == ["batch-all, margin 1", "batch-all, margin 0.1", "batch-all, margin 0.1000001"]
 
@@ -148,6 +149,7 @@ def test_the_grid():
         (["margin=0.1", "margin=0.2"], "grid: 'margin' is given twice"),
         (["margin=0.1,x"], "grid: margin 'x' is not a number of at least 0"),
         (["margin=-1"], "grid: margin '-1' is not"),
+        (["margin=0.1,0.3,0.10"], "grid: margin '0.10' is given twice, so two variants would be equal"),
         (["loss=triplet"], "grid: loss 'triplet' is not one of 'batch-semi-hard'"),
         (["distance=dot"], "grid: distance 'dot' is not one of 'euclidean'"),
         (

@@ -21,12 +21,12 @@ from tercet.cli.console import (
 )
 from tercet.cli.evaluations import sentence_case
 from tercet.comparison import compare as run_compare
-from tercet.comparison.files import reserved_comparison
+from tercet.comparison.files import inputs_of_grid, reserved_comparison
 from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.comparison.recommendation import compared_metrics
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
-from tercet.records import ComparisonRecord, MeanAndStd
+from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # If the console has at least this many columns, one table shows all metrics. Otherwise speed and memory get a
 # table of their own, because rich would cut off columns.
-_WIDE = 120
+_WIDE = 130
 _DEFAULTS = RunSettings()
 
 
@@ -45,8 +45,9 @@ def compare(
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            help="Values to compare, such as loss=batch-all,batch-hard or margin=0.1,0.3 or distance=cosine. Repeat "
-            "the option to compare all combinations. [default: all losses for labelled sentences]"
+            help="Values to compare, such as loss=batch-all,batch-hard or margin=0.1,0.3 or model=bundled,FOLDER or "
+            "learning-rate=5e-5,1e-4: the name of an option of `tercet train` and its values. Repeat the option to "
+            "compare all combinations. [default: all losses for labelled sentences]"
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Number of runs of each variant, each with a different seed.")] = 3,
@@ -90,13 +91,15 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print only compare.json on standard output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Compare losses, margins and distances with the same budget and several seeds, and recommend one."""
+    """Compare losses, encoders or settings with the same budget and several seeds, and recommend one variant."""
     if resume and overwrite:
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
     inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model}
-    with reserved_comparison(output, resume=resume, overwrite=overwrite, inputs=inputs):
+    with reserved_comparison(
+        output, resume=resume, overwrite=overwrite, inputs={**inputs, **inputs_of_grid(grid or ())}
+    ):
         pass  # Raise its errors before the imports, which take seconds.
     opt.check_evaluation(eval_data, eval_fraction)
     check_value("--steps", steps, steps is None or steps > 0, "at least 1")
@@ -163,8 +166,9 @@ def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Tab
     table.add_column("variant", min_width=22)
     for key in metrics:
         table.add_column(metric_title(key), justify="right")
-    before = {key: MeanAndStd(mean=value) for key, value in (record.before or {}).items()}
-    table.add_row("before training", *_cells(before, metrics))
+    for baseline in record.baselines:
+        values = {key: MeanAndStd(mean=value) for key, value in baseline.metrics.items()}
+        table.add_row(cell(baseline_title(record, baseline)), *_cells(values, metrics))
     for line in record.summary:
         if line.seeds:
             table.add_row(cell(line.variant), *_cells(line.metrics, metrics))

@@ -1,8 +1,10 @@
-"""Compare losses, margins and distances over several seeds, and recommend one variant.
+"""Compare losses, encoders and settings over several seeds, and recommend one variant.
 
     api.py                  compare: the public function, which the command of the same name calls
-    plan.py                 Plan and Variant, and the grid of losses, margins and distances
+    plan.py                 Plan and Variant
+    grid.py                 parse_grid: the grid of losses, encoders and settings
     loop.py                 run_comparison: the loop over seeds and variants, which can be resumed
+    baseline.py             measure_baseline: an encoder without training
     trial.py                run_trial: one run with early stopping, which saves the best state
     subprocess_runner.py    run a function in a spawned subprocess
     store.py                read, write and check compare.json
@@ -15,6 +17,7 @@ Importing this package imports neither torch nor NumPy.
 """
 
 from tercet.comparison.api import compare
-from tercet.comparison.plan import Plan, Variant, parse_grid
+from tercet.comparison.grid import parse_grid
+from tercet.comparison.plan import Plan, Variant
 
 __all__ = ["Plan", "Variant", "compare", "parse_grid"]

@@ -13,7 +13,8 @@ from tercet._distributed import check_launcher, launched_world_size
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet.comparison.files import reserves_comparison
-from tercet.comparison.plan import Plan, parse_grid
+from tercet.comparison.grid import models_in_grid, parse_grid, read_grid
+from tercet.comparison.plan import Plan
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
@@ -56,7 +57,7 @@ def compare(
     overwrite: bool = False,
     report_progress: Callable[[str], None] | None = None,
 ) -> ComparisonRecord:
-    """Compare losses, margins and distances with several seeds and the same budget per run, and recommend a variant.
+    """Compare losses, encoders or settings with several seeds and the same budget per run, and recommend a variant.
 
     Each run is a spawned subprocess, so a script must call this inside `if __name__ == "__main__":`.
 
@@ -64,16 +65,18 @@ def compare(
         data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
             columns of sentences and labels.
         output: the folder for `compare.json` and the model of the recommended variant.
-        grid: entries such as `loss=batch-hard,batch-all` or `margin=0.1,0.3`, with the keys `loss`, `margin` and
-            `distance`. All combinations of the values are compared. A key without an entry takes its default: all
-            losses for labelled sentences, a margin of 0.3, and the distance that fits to the encoder (euclidean if its
-            embeddings have length 1, else cosine).
+        grid: entries such as `loss=batch-hard,batch-all`, `margin=0.1,0.3`, `model=a,b` or `epochs=1,3`. The keys are
+            `model` and the names of `RunSettings`. All combinations of the values are compared. Without `margin` it is
+            0.3, and without `distance` it is the one that fits to each encoder (euclidean if its embeddings have length
+            1, else cosine). Without `loss`, an empty grid or one of margins and distances has all losses for labelled
+            sentences; a grid with other keys has the loss of `settings`.
         seeds: number of runs of each variant. The seeds are `settings.seed`, `settings.seed` + 1 and so on.
         minutes: the budget of a run in minutes of training; None uses `max_steps` or `epochs` of `settings`.
-        settings: the settings of all runs, except `loss`, `margin` and `distance`, which come from `grid`.
-            `save_every`, `keep` and `eval_steps` are not used.
-        model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`). None is `DEFAULT_MODEL`, or
-            `"bundled"`, with a warning, if the hub cannot be reached.
+        settings: the settings that the grid does not vary, except for the margin and the distance. `save_every`,
+            `keep` and `eval_steps` are not used.
+        model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`). None is the models of
+            `grid`, else `DEFAULT_MODEL`, or `"bundled"`, with a warning, if the hub cannot be reached. Models are
+            loaded one at a time.
         eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
             row must be held out.
@@ -111,8 +114,10 @@ def compare(
         ```
     """
     settings, output, grid = settings or RunSettings(), expand_path(output), list(grid)
-    variants = parse_grid(grid)
-    variants[0].apply_to(settings).check()
+    grid_models = models_in_grid(grid)
+    if grid_models and model is not None:
+        raise DataError("`model` and the key 'model' of `grid` exclude each other; put all models into the grid")
+    variants = parse_grid(grid, settings=settings)
     check_eval_fraction(eval_fraction)
     check_value("seeds", seeds, seeds > 0, "at least 1")
     check_value(
@@ -123,13 +128,18 @@ def compare(
         raise DataError("resume and overwrite exclude each other; pass one of them")
     if minutes is not None and settings.max_steps > 0:
         raise DataError("minutes and max_steps exclude each other; pass one of them")
+    if "epochs" in read_grid(grid) and (minutes is not None or settings.max_steps > 0):
+        given = "minutes" if minutes is not None else "max_steps"
+        raise DataError(f"grid: epochs are in the grid, but `{given}` is the budget of a run; leave one out")
     check_launcher()
     if launched_world_size() > 1:
         raise DataError(
             "a comparison cannot run under torchrun, because each run is a process itself; start it with python"
         )
 
-    model = resolve_model(model, DEFAULT_MODEL)
+    # The name of each model of the grid, or None for the one of all variants, and what it is loaded by.
+    models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
+    models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
@@ -155,23 +165,26 @@ def compare(
 
     find_device(device)
 
+    load = functools.partial(load_model, trust_remote_code=trust_remote_code, packing=packing)
+    names = list(models.values())
     extra_settings = {
-        "model": str(model),
+        "model": names if len(names) > 1 else names[0],
         "data": name_of(data),
         "eval_data": name_of(eval_data),
         "eval_fraction": eval_fraction if eval_data is None else None,
         "packing": packing,
     }
-    load = functools.partial(load_model, str(model), trust_remote_code=trust_remote_code, packing=packing)
-    if not any(entry.startswith("distance=") for entry in grid):
+    if "distance" not in read_grid(grid):
         from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 
-        # On the CPU, because the runs need the memory of the GPU.
-        fitting = choose_margin_and_distance(RunSettings(), load(device="cpu"), train_data[:NUM_MEASURED]["sentence"])
-        variants = parse_grid(grid, str(fitting.distance))
+        fitting = {}
+        for key, name in models.items():  # One at a time, and on the CPU, because the runs need the memory of the GPU.
+            first_rows = train_data[:NUM_MEASURED]["sentence"]
+            fitting[key] = str(choose_margin_and_distance(RunSettings(), load(name, device="cpu"), first_rows).distance)
+        variants = parse_grid(grid, fitting, settings)
     first = settings.seed
     return run_comparison(
-        functools.partial(load, device=device),
+        {key: functools.partial(load, name, device=device) for key, name in models.items()},
         train_data,
         evaluation,
         output,

@@ -4,7 +4,7 @@ Importing this module imports neither torch nor NumPy.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tercet._files import (
     reserved_folder,
 )
 from tercet._files.model_files import ENTRY_FILES, is_model_file
+from tercet.comparison.grid import models_in_grid
 from tercet.errors import DataError, listed
 from tercet.records import ComparisonRecord
 from tercet.runs.output import check_checkpoints, inputs_of, remove_checkpoints, runs_inside
@@ -67,8 +68,16 @@ def reserves_comparison(given: Mapping[str, Any]) -> AbstractContextManager[None
         expand_path(given["output"]),
         resume=given["resume"],
         overwrite=given["overwrite"],
-        inputs=inputs_of(given),
+        inputs={**inputs_of(given), **inputs_of_grid(given["grid"])},
     )
+
+
+def inputs_of_grid(grid: Iterable[str]) -> dict[str, object]:
+    """Return the models that a grid names, by a description. Ignore a grid that cannot be read, see `parse_grid`."""
+    try:
+        return {f"the model {model}": model for model in models_in_grid(list(grid))}
+    except DataError:
+        return {}
 
 
 def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:

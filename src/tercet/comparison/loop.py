@@ -16,12 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 
 from tercet.catalogue import metric_title
+from tercet.comparison.baseline import measure_baseline
 from tercet.comparison.files import FILE, publish_model, remove_model, remove_run, remove_runs
-from tercet.comparison.plan import DEFAULT_VARIANT, Plan, Variant
+from tercet.comparison.plan import DEFAULT_EPOCHS, DEFAULT_VARIANT, Plan, Variant
 from tercet.comparison.recommendation import METRIC, PROTOCOL, best_seed, recommend, summarize
 from tercet.comparison.store import open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
@@ -31,10 +33,11 @@ from tercet.data.labels import labels_of
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.records import ComparisonRecord, TrialRecord
+from tercet.records import BaselineRecord, ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
 from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
+from tercet.runs.settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ _TIMED_STEPS = 15
 
 
 def run_comparison(
-    load: Callable[[], SentenceTransformer],
+    load: Callable[[], SentenceTransformer] | Mapping[str | None, Callable[[], SentenceTransformer]],
     train_data: Dataset,
     eval_data: Dataset,
     output: Path,
@@ -58,7 +61,7 @@ def run_comparison(
     """Run all missing and failed runs, each in its own subprocess, and return the content of `compare.json`.
 
     Args:
-        load: a picklable function that returns the model that all runs start from.
+        load: a picklable function that returns the model that all runs start from, or one for each model of the plan.
         train_data: training data with the columns `sentence` and `label`.
         eval_data: evaluation data with the same columns.
         output: the folder for `compare.json` and the model.
@@ -86,8 +89,10 @@ def run_comparison(
         )
     rows = evaluation.counts[PROTOCOL]
     work = output / ".runs"
-    training_arguments(plan.settings, work, triplets=False)  # Raise errors now instead of in each run.
-    steps = _budget_steps(plan, train_data)
+    for variant in plan.variants:  # Raise errors now instead of in each run.
+        training_arguments(variant.apply_to(plan.settings), work, triplets=False)
+    label_ids = labels_of(train_data, "label", "the training data")[0]
+    steps = {variant.name: _budget_steps(variant.apply_to(plan.settings), label_ids) for variant in plan.variants}
     data = {"train": fingerprint(train_data), "eval": fingerprint(eval_data)}
     settings = {**extra_settings, **plan.describe()}
     record = open_record(output, settings, data, rows, resume=resume, overwrite=overwrite)
@@ -102,32 +107,47 @@ def run_comparison(
     record.runs = [run for run in record.runs if run.failed is None]
     if record.runs or not (output / FILE).exists():
         write_record(output, record)  # Raise write errors before the first run, which may take an hour.
+    first = next(iter(load.values())) if isinstance(load, Mapping) else load
     base = Trial(
-        load=load, settings=plan.settings, train_data=train_data, output=work / "timing", start_seed=plan.seeds[0],
-        threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
+        load=first, settings=plan.settings, train_data=train_data, eval_data=evaluation.data, output=work / "timing",
+        start_seed=plan.seeds[0], threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
     )  # fmt: skip
+    bases = {}
+    for model in plan.models:  # One at a time, each in its own process, before any training.
+        bases[model] = replace(
+            base,
+            load=load[model] if isinstance(load, Mapping) else load,
+            extra_settings=extra_settings if model is None else {**extra_settings, "model": model},
+        )
+    failed = _measure_baselines(bases, record, output)
     done = {(run.seed, run.variant) for run in record.runs}
     for number, (seed, variant) in enumerate(plan.runs(), start=1):
         if (seed, variant.name) in done:
             continue
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
-        budget = {"budget_steps": steps}
-        if plan.minutes is not None:
-            budget = _steps_in_minutes(plan.minutes, variant, record, base)
-        result: dict[str, Any] = dict(budget)
-        if "budget_steps" in budget:
+        base = bases[variant.model]
+        model_name = base.extra_settings.get("model")
+        result: dict[str, Any] = {}
+        if variant.model in failed:
+            result = {"failed": failed[variant.model]}
+        elif plan.minutes is not None:
+            result = _steps_in_minutes(plan.minutes, variant, record, base)
+        else:
+            result = {"budget_steps": steps[variant.name]}
+        if "budget_steps" in result:
+            baseline = record.baseline(model_name)
+            assert baseline is not None
             trial = replace(
                 base,
-                settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=budget["budget_steps"]),
-                eval_data=evaluation.data,
+                settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"]),
                 rows=rows,
                 output=work / plan.run_folder(variant.name, seed),
-                before=record.before,
+                before=baseline.metrics,
                 title=title,
             )
             result |= run_in_subprocess(run_trial, trial)
-        run = _record_of_run(variant, seed, result)
-        _check_same_start(run, record.runs, output)
+        run = _record_of_run(variant, model_name, seed, result)
+        _check_same_start(run, record, output)
         if not record.runs:  # The first run could load its model, so the old model can be removed now.
             remove_model(output / "model")
         record.runs.append(run)
@@ -142,12 +162,11 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     order = {(seed, variant.name): position for position, (seed, variant) in enumerate(plan.runs())}
     record.runs.sort(key=lambda run: order[run.seed, run.variant])
     record.summary = summarize(record.runs, plan.names)
-    default = next(
-        (one.name for one in plan.variants if (one.loss, one.margin) == (DEFAULT_VARIANT.loss, DEFAULT_VARIANT.margin)),
-        DEFAULT_VARIANT.name,
-    )
     record.recommendation = recommend(
-        record.runs, plan.names, default, resolution=1 / max(1, record.data["eval"]["rows"])
+        record.runs,
+        plan.names,
+        (plan.default or DEFAULT_VARIANT).name,
+        resolution=1 / max(1, record.data["eval"]["rows"]),
     )
     work = output / ".runs"
     if record.recommendation is None:
@@ -167,21 +186,56 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     return record
 
 
-def _record_of_run(variant: Variant, seed: int, result: Mapping[str, Any]) -> TrialRecord:
+def _measure_baselines(
+    bases: Mapping[str | None, Trial], record: ComparisonRecord, output: Path
+) -> dict[str | None, str]:
+    """Add the models that were not measured before to `record.baselines`. Return the reasons of those that failed.
+
+    Raises:
+        DataError: a model cannot be loaded.
+    """
+    failed: dict[str | None, str] = {}
+    for model, base in bases.items():
+        name = base.extra_settings.get("model")
+        if record.baseline(name) is not None:
+            continue
+        result = run_in_subprocess(measure_baseline, base)
+        if "not_loaded" in result:
+            raise DataError(result["not_loaded"])
+        if "failed" in result:
+            failed[model] = result["failed"]
+            continue
+        baseline = BaselineRecord(model=name, **result)
+        logger.info(f"{name or 'the model'} before training: {metric_title(METRIC)} {baseline.metrics[METRIC]:.4f}")
+        for other in record.baselines:
+            if other.start == baseline.start:
+                logger.warning(f"{other.model} and {name} have the same weights")
+        record.baselines.append(baseline)
+    return failed
+
+
+def _record_of_run(variant: Variant, model: str | None, seed: int, result: Mapping[str, Any]) -> TrialRecord:
     """Return the record of a run. Raise `DataError` if the initial model could not be loaded."""
     if "not_loaded" in result:
         raise DataError(result["not_loaded"])
     return TrialRecord(
-        variant=variant.name, loss=variant.loss, margin=variant.margin, distance=variant.distance, seed=seed, **result
-    )
+        variant=variant.name, loss=variant.loss, margin=variant.margin, distance=variant.distance, model=model,
+        settings=dict(variant.changes), seed=seed, **result,
+    )  # fmt: skip
 
 
-def _budget_steps(plan: Plan, train_data: Dataset) -> int:
-    settings = plan.settings
-    label_ids = labels_of(train_data, "label", "the training data")[0]
+def _budget_steps(settings: RunSettings, label_ids: np.ndarray) -> int:
+    """Return the number of steps of a run whose budget is in steps or epochs.
+
+    Raises:
+        DataError: no batch can be drawn.
+    """
     sampler = GroupByLabelSampler(label_ids, settings.batch_size, settings.samples_per_label)
+    if settings.max_steps > 0:
+        return settings.max_steps
     batches = math.ceil(len(sampler) / settings.batch_size)
-    return settings.max_steps if settings.max_steps > 0 else max(1, math.ceil(plan.epochs * batches))
+    epochs = DEFAULT_EPOCHS if settings.epochs is None else settings.epochs
+    return max(1, math.ceil(epochs * batches))
 
 
 def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord, base: Trial) -> dict[str, Any]:
@@ -192,15 +246,18 @@ def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord
     known = record.steps_in_budget
     if variant.name not in known:
         settings = replace(variant.apply_to(base.settings), max_steps=_TIMED_STEPS)
-        timed = run_in_subprocess(run_trial, replace(base, settings=settings))
+        timed = run_in_subprocess(run_trial, replace(base, settings=settings, eval_data=None))
         if "seconds_per_step" not in timed:
             return timed
         known[variant.name] = max(1, round(60 * minutes / timed["seconds_per_step"]))
     return {"budget_steps": known[variant.name]}
 
 
-def _check_same_start(run: TrialRecord, runs: list[TrialRecord], output: Path) -> None:
-    if len({other.start for other in (*runs, run) if other.start is not None}) > 1:
+def _check_same_start(run: TrialRecord, record: ComparisonRecord, output: Path) -> None:
+    baseline = record.baseline(run.model)
+    starts = {baseline.start if baseline else None, run.start}
+    starts |= {other.start for other in record.runs if other.model == run.model}
+    if len(starts - {None}) > 1:
         raise DataError(
             f"the model has changed since the comparison in {output / FILE} was started; start a new comparison with "
             "overwrite=True"

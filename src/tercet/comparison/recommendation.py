@@ -13,8 +13,8 @@ from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, 
 METRIC = "map@r"
 # How the metrics are measured: the evaluation sentences are ranked among themselves.
 PROTOCOL = "among_themselves"
-# Two variants count as equally fast if their seconds per step differ by at most this factor. Other processes on the
-# machine cause differences of this size.
+# Two variants count as equally fast if their times differ by at most this factor. Other processes on the machine cause
+# differences of this size.
 SIMILAR_SPEED = 1.1
 
 Scores = Mapping[str, Mapping[int, float]]
@@ -55,7 +55,7 @@ def recommend(
     best, *others = sorted(scores, key=lambda name: -mean[name])
     differences = {name: _difference(scores, best, name, resolution) for name in others}
     equals = [best, *(name for name in others if not differences[name].beyond_noise)]
-    before = next(run.before[METRIC] for run in runs if run.before is not None)
+    before = {run.variant: run.before[METRIC] for run in runs if run.before is not None}
     title = metric_title(METRIC)
     outcome: Literal["better", "no difference", "one seed", "few seeds", "alone"]
     if not others:
@@ -94,7 +94,7 @@ def recommend(
         variant=chosen,
         seed=best_seed(runs, chosen),
         outcome=outcome,
-        reason=reason + _compare_with_start(scores[chosen], before, resolution),
+        reason=reason + _compare_with_start(scores[chosen], before[chosen], resolution),
         metric=METRIC,
         confidence=CONFIDENCE,
         highest=best,
@@ -156,7 +156,7 @@ def _compare_with_start(scores: Mapping[int, float], before: float, resolution: 
 
 
 def _choose_among(
-    equals: Sequence[str], scores: Scores, runs: Sequence[TrialRecord], before: float, default: str
+    equals: Sequence[str], scores: Scores, runs: Sequence[TrialRecord], before: Mapping[str, float], default: str
 ) -> tuple[str, str]:
     """Choose one of several variants that do not differ beyond noise. Return it and the reason.
 
@@ -169,11 +169,11 @@ def _choose_among(
         equals: the variants, the highest first.
         scores: MAP@R by variant and seed.
         runs: the runs of the comparison.
-        before: MAP@R of the model before training.
+        before: MAP@R of the model of each variant before training.
         default: the default variant.
     """
     for of_seeds, when in ((min, "with every seed"), (statistics.fmean, "on average")):
-        improved = [name for name in equals if of_seeds(scores[name].values()) > before]
+        improved = [name for name in equals if of_seeds(scores[name].values()) > before[name]]
         if len(improved) == 1:
             return improved[0], f"the only one of them that improved the model {when}"
         if improved:
@@ -183,22 +183,33 @@ def _choose_among(
 
 def _choose_fastest(names: Sequence[str], runs: Sequence[TrialRecord], default: str) -> tuple[str, str]:
     highest = f"the one with the highest {metric_title(METRIC)}"
+    metric, unit = _speed(runs)
     seconds: dict[str, float] = {}
     for name in names:
-        mean = _mean_and_std([run for run in runs if run.variant == name], "seconds_per_step").mean
+        mean = _mean_and_std([run for run in runs if run.variant == name], metric).mean
         if mean is not None:
             seconds[name] = mean
     if not seconds:
         return (default, "the default") if default in names else (names[0], highest)
     fast = [name for name in seconds if seconds[name] <= SIMILAR_SPEED * min(seconds.values())]
     if default in fast:
-        return default, f"the default, and about as fast as the fastest ({seconds[default]:.3g} s/step)"
+        return default, f"the default, and about as fast as the fastest ({seconds[default]:.3g} {unit})"
     chosen = fast[0]
     if len(fast) == len(seconds):
-        return chosen, f"{highest}, and all are about equally fast ({seconds[chosen]:.3g} s/step)"
+        return chosen, f"{highest}, and all are about equally fast ({seconds[chosen]:.3g} {unit})"
     what = "the fastest" if len(fast) == 1 else f"{highest} among the fastest"
     slowest = max(seconds.values())
-    return chosen, f"{what} ({seconds[chosen]:.3g} s/step; the others take up to {slowest:.3g} s/step)"
+    return chosen, f"{what} ({seconds[chosen]:.3g} {unit}; the others take up to {slowest:.3g} {unit})"
+
+
+def _speed(runs: Sequence[TrialRecord]) -> tuple[str, str]:
+    """Return the metric of the speed of variants, and its unit.
+
+    Variants that differ only in their loss take the same number of steps, so their steps are compared: early stopping
+    does not change them. Other variants may take more or fewer steps, so the runs are compared as a whole.
+    """
+    several = any(run.settings for run in runs) or len({run.model for run in runs}) > 1
+    return ("seconds", "s/run") if several else ("seconds_per_step", "s/step")
 
 
 def _format_difference(difference: Difference) -> str:

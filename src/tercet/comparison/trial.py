@@ -50,7 +50,7 @@ class Trial:
         output: the folder for the model with the best metric.
         start_seed: the seed for weights that `load` initializes at random, the same for all runs.
         threads: the number of threads of PyTorch, the same for all runs because it changes rounding errors.
-        before: the metrics before training; None computes them.
+        before: the metrics before training; None if the run is not evaluated.
         extra_settings: more items for `settings` in the model's `metrics.json`.
         title: the text in front of the progress bar.
     """
@@ -71,20 +71,18 @@ class Trial:
 def run_trial(trial: Trial) -> dict[str, Any]:
     """Train in this process, and return fields of a `TrialRecord` by name.
 
-    Without `eval_data`, return only `start` and `seconds_per_step`. If the model cannot be loaded, return only the
-    reason, as `not_loaded`; no other run could load it either.
+    Without `eval_data`, return only `start`, `seconds_per_step` and `seconds`. If the model cannot be loaded, return
+    only the reason, as `not_loaded`; no other run could load it either.
 
     Raises:
         TercetError: a setting or the data are invalid, or the embeddings contain NaN or infinite values.
     """
-    torch.set_num_threads(trial.threads)
-    set_seed(trial.start_seed)
     try:
-        model = trial.load()
-        change_model(model, trial.settings, seed=trial.start_seed)
+        model = load_start(trial)
     except TercetError as error:
         return {"not_loaded": str(error)}
-    start, timer = _digest_weights(model), StepTimer()
+    start, timer = digest_weights(model), StepTimer()
+    change_model(model, trial.settings, seed=trial.start_seed)
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     callbacks = [*([ProgressBar(trial.title, leave=False)] if on_terminal else []), timer]
     checkpoints = checkpoint_dir(trial.output)
@@ -104,9 +102,10 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         }  # fmt: skip
     with collect_warnings() as warnings, logging_redirect_tqdm():
         trainer = build_trainer(model, trial.train_data, trial.settings, checkpoints, callbacks, evaluator, **options)
-        before = evaluator(model) if evaluator and trial.before is None else trial.before
         trainer.train()
-    result: dict[str, Any] = {"start": start, "seconds_per_step": timer.median()}
+    result: dict[str, Any] = {
+        "start": start, "seconds_per_step": timer.median(), "seconds": round(sum(timer.seconds), 3)
+    }  # fmt: skip
     if evaluator is None:
         return result
     state = trainer.state
@@ -115,7 +114,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     by_step = metrics_by_step(state.log_history)
     record = build_record(
         trainer, trial.settings,
-        {evaluator.protocol: EvaluationRecord(before=before, after=by_step[best], rows=trial.rows)},
+        {evaluator.protocol: EvaluationRecord(before=trial.before, after=by_step[best], rows=trial.rows)},
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     extend_training_record(model, record)
@@ -126,7 +125,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     gpu = peak_gpu_mib()
     return result | {
         "batches": _digest(np.fromiter(trainer._get_train_sampler(), dtype=np.int64)),  # type: ignore[arg-type]
-        "before": before,
+        "before": trial.before,
         "metrics": by_step[best],
         "best_step": best,
         "steps": state.global_step,
@@ -148,7 +147,19 @@ def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:
     return round(float(np.average([entry["active_fraction"] for entry in entries], weights=steps)), 5)
 
 
-def _digest_weights(model: SentenceTransformer) -> str:
+def load_start(trial: Trial) -> SentenceTransformer:
+    """Return the model that a trial starts from, after setting the threads and the seed.
+
+    Raises:
+        TercetError: the model cannot be loaded.
+    """
+    torch.set_num_threads(trial.threads)
+    set_seed(trial.start_seed)
+    return trial.load()
+
+
+def digest_weights(model: SentenceTransformer) -> str:
+    """Return a digest of the weights of a model."""
     tensors = (tensor.detach().cpu().contiguous().reshape(-1) for tensor in model.state_dict().values())
     return _digest(*(tensor.view(torch.uint8).numpy() for tensor in tensors))
 
