@@ -1,6 +1,8 @@
 """The shared options: their checks, and how messages of the library name flags."""
 
 import logging
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Annotated
 
@@ -152,3 +154,12 @@ def test_an_empty_argument_is_refused(tmp_path):
     done = run("train", "", "--output", "model", cwd=tmp_path, expect=2)
     assert "an argument is empty, perhaps because a variable of the shell is not set; pass a value" in done.stderr
     assert not any(tmp_path.iterdir())
+
+
+def test_a_command_line_is_readable_and_the_shell_reads_the_same_words():
+    words = ["python", "-c", "print('a b')", "it's $HOME", 'a "quote" isn\'t', "`x`'", "x!'", "\\'", "", "a b", "é"]
+    shown = console.command_line(words)
+    assert shown.startswith("""python -c "print('a b')" """)
+    assert shlex.split(shown) == words
+    printed = subprocess.run(["bash", "-c", f"printf '%s\\n' {shown}"], capture_output=True, text=True).stdout
+    assert printed.split("\n")[:-1] == words

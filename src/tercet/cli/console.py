@@ -179,7 +179,12 @@ def finish(next_command: Sequence[object] = ()) -> None:
 
 def command_line(words: Sequence[object]) -> str:
     """Return words as a command line for a shell."""
-    return " ".join(shlex.quote(one_line(str(word))) for word in words)
+    return " ".join(_quoted(one_line(str(word))) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """Quote a word for a shell: in double quotes if it has single ones, because `'"'"'` is hard to read."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
 
 
 def terminal() -> "Console":
