@@ -16,7 +16,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
-from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments, cpu_has_bfloat16
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
@@ -48,11 +48,11 @@ def training_arguments(
         changes: more training arguments by name; they override the arguments from `settings`.
 
     Raises:
-        DataError: `bf16` is set but no GPU supports bfloat16, `batch_size` is not a multiple of the number of
-            processes, or an argument is invalid.
+        DataError: `bf16` is set but the device of the training does not compute in bfloat16, `batch_size` is not a
+            multiple of the number of processes, or an argument is invalid.
     """
-    if settings.bf16 and not is_torch_bf16_gpu_available():
-        raise DataError("bf16=True needs a GPU with bfloat16, but this machine has none; leave out bf16=True")
+    if settings.bf16:
+        _check_bfloat16(on_cpu=changes.get("use_cpu", False) or not torch.accelerator.is_available())
     processes = launched_world_size()
     if settings.batch_size % processes:
         raise DataError(
@@ -105,7 +105,7 @@ def build_trainer(
     """
     settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.transformer.hidden_size)
     assert settings.epochs is not None
-    changes = {"use_cpu": _stays_on_cpu(model, settings), **changes}
+    changes = {"use_cpu": _stays_on_cpu(model), **changes}
     steps = settings.max_steps
     if steps < 0:
         steps = math.ceil(settings.epochs * math.ceil(len(train_data) / settings.batch_size))
@@ -125,11 +125,20 @@ def build_trainer(
     return trainer
 
 
-def _stays_on_cpu(model: SentenceTransformer, settings: RunSettings) -> bool:
+def _check_bfloat16(*, on_cpu: bool) -> None:
+    """Raise `DataError` if the processor, or else the GPU, does not compute in bfloat16."""
+    if not (cpu_has_bfloat16() if on_cpu else is_torch_bf16_gpu_available()):
+        where = "this training runs on a processor without it" if on_cpu else "the GPU of this training has none"
+        raise DataError(
+            f"bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but {where}; leave out bf16=True"
+        )
+
+
+def _stays_on_cpu(model: SentenceTransformer) -> bool:
     """Return whether to train on the CPU: the model was put there, although there is a CUDA GPU.
 
     Raises:
-        DataError: the model is on another GPU than the one that a single process trains on, or `bf16` is set.
+        DataError: the model is on another GPU than the one that a single process trains on.
     """
     if not torch.cuda.is_available():
         return False
@@ -139,6 +148,4 @@ def _stays_on_cpu(model: SentenceTransformer, settings: RunSettings) -> bool:
             f"device='{device}': a training in one process uses the first GPU; set the environment variable "
             f"CUDA_VISIBLE_DEVICES={device.index} and leave out device"
         )
-    if device.type == "cpu" and settings.bf16:
-        raise DataError("bf16=True needs a GPU, but the model is on the CPU; leave out bf16=True or device='cpu'")
     return device.type == "cpu"

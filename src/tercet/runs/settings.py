@@ -85,7 +85,7 @@ class RunSettings:
         0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0."
     )
     seed: int = _setting(0, "Random seed; the same seed gives the same run.")
-    bf16: bool = _setting(False, "Train in bfloat16 mixed precision.")
+    bf16: bool = _setting(False, "Train in bfloat16 mixed precision, on a GPU or on a processor with avx512_bf16.")
     max_seq_length: int | None = _setting(
         None, "Maximum number of tokens of a sentence; longer sentences are truncated. It is saved with the model."
     )

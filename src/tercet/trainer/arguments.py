@@ -100,6 +100,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.
+        if self.bf16 and not torch.accelerator.is_available() and cpu_has_bfloat16():
+            self.use_cpu = True  # Otherwise `transformers` refuses bfloat16 without a GPU.
         self.logs_by_length = self.logging_steps is None
         if self.logging_steps is None:
             self.logging_steps = 500.0
@@ -140,6 +142,15 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         except ValueError:
             known = listed(sampler.value for sampler in BatchSampler)
             raise DataError(f"unknown batch_sampler {self.batch_sampler!r}; choose one of {known}") from None
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether the processor computes in bfloat16 (avx512_bf16, as every processor with amx_bf16 has).
+
+    On other processors PyTorch emulates bfloat16, which is slower than float32.
+    """
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
 
 
 def _defaults(arguments: type) -> dict[str, Any]:
