@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from tercet.catalogue import DISTANCES, FILE_FORMATS, LOSSES, METRICS, Registry
 from tercet.cli.console import print_error
+from tercet.cli.option_files import defaults_from_files
 from tercet.cli.streams import safe_streams
 from tercet.errors import DataError, TercetError, listed
 
@@ -67,10 +68,15 @@ class CatalogueCommand(TyperCommand):
             if not argument.strip():
                 what = before if before.startswith("--") and "=" not in before else "an argument"
                 raise DataError(f"{what} is empty, perhaps because a variable of the shell is not set; pass a value")
+        defaults = defaults_from_files(self, given)
         try:
-            return super().make_context(info_name, args, *more, **extra)
+            return super().make_context(info_name, args, *more, **{"default_map": defaults or None, **extra})
         except typer.BadParameter as error:
-            error.message = _in_plain_words(error.message, _value_of(getattr(error, "param", None), given))
+            param = getattr(error, "param", None)
+            value, name = _value_of(param, given), getattr(param, "name", None)
+            if value is None and name in defaults:
+                value = str(defaults[name])
+            error.message = _in_plain_words(error.message, value)
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -78,6 +78,7 @@ def compare(
     no_packing: opt.NoPacking = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
+    config: opt.Config = None,
     resume: Annotated[
         bool,
         typer.Option(

@@ -1,6 +1,7 @@
 """Options that several commands have, and their checks."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -102,6 +103,13 @@ MaxSeqLength = Annotated[int | None, typer.Option(help=describe("max_seq_length"
 MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
 Device = Annotated[
     str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="A TOML file with options of this command, such as batch-size = 128. Options on the command line override "
+        "those of the file. Its paths are relative to the current folder."
+    ),
 ]
 NoTexts = Annotated[
     bool, typer.Option("--no-texts", help="Leave the sentences of the data out of the HTML report. Labels stay.")

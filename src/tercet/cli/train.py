@@ -24,6 +24,7 @@ from tercet.cli.reports import check_report, write_report
 from tercet.data.read_options import ReadOptions
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
+from tercet.runs.repeat import read_record
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
 
 _DEFAULTS = RunSettings()
@@ -74,6 +75,14 @@ def train(
     report_to: Annotated[str | None, _help("report_to", "none")] = _DEFAULTS.report_to,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
     no_texts: opt.NoTexts = False,
+    config: opt.Config = None,
+    repeat: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run again what this metrics.json describes: its data, model and settings. Options on the command "
+            "line override those of the record, and are printed."
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue an interrupted run from its last complete checkpoint, if it has one."),
@@ -85,7 +94,8 @@ def train(
 ) -> None:
     """Train a model on labelled sentences or triplets, and evaluate it before and after."""
     check_report(report, "--report")
-    inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model}
+    inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model,
+              "the record to repeat": repeat}  # fmt: skip
     check_outputs({"--report": report}, inputs, overwrite=overwrite, folder=output)
     opt.check_evaluation(eval_data, eval_fraction)
     settings = RunSettings(
@@ -108,6 +118,7 @@ def train(
             combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing, device=device,
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
             keep_embeddings=report is not None, show_progress_bar=shows_progress(quiet),
+            repeats=None if repeat is None else read_record(repeat),
         )  # fmt: skip
     except TrainingInterrupted as interrupt:
         _print_how_to_resume(interrupt.checkpoint)

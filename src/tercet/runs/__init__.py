@@ -7,6 +7,8 @@
     protocol.py    measure evaluation data against the training data and among themselves
     environment.py describe the machine and the libraries
     output.py      check and reserve the paths that a run writes to
+    repeat.py      repeat_arguments: the arguments of a run by its record, and what differs from it
+    tracking.py    report a run to experiment trackers
     outcome.py     TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
@@ -15,6 +17,7 @@ Importing this package imports neither torch nor NumPy.
 from tercet.runs.api import evaluate, train
 from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
+from tercet.runs.repeat import repeat_arguments
 from tercet.runs.settings import RunSettings
 
 __all__ = [
@@ -25,5 +28,6 @@ __all__ = [
     "checkpoint_dir",
     "evaluate",
     "remove_checkpoints",
+    "repeat_arguments",
     "train",
 ]

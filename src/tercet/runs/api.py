@@ -4,7 +4,7 @@ They check the data and most arguments before they import torch, which takes sec
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,10 @@ from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
+from tercet.records import RunRecord
 from tercet.runs.outcome import EvaluationResult, TrainingRun
 from tercet.runs.output import reserves_output
+from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def train(
     keep_embeddings: bool = False,
     show_progress_bar: bool = True,
     extra_settings: Mapping[str, Any] | None = None,
+    repeats: RunRecord | None = None,
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
@@ -88,9 +91,12 @@ def train(
         keep_embeddings: return the embeddings of the evaluation data before and after training, if it has labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
         extra_settings: more items for `settings` in `metrics.json`.
+        repeats: the record of a run that this run repeats, see `repeat_arguments`. Arguments that differ are logged;
+            with the same arguments, the data and the start model must be the same.
 
     Raises:
-        DataError: an argument is invalid, or the data cannot be read or used for training.
+        DataError: an argument is invalid, the data cannot be read or used for training, or data or model are not those
+            of the record in `repeats`.
         ModelError: the model cannot be loaded or saved.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
@@ -113,12 +119,23 @@ def train(
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
+    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    named = {
+        "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
+        "data": name_of(data),
+        "eval_data": name_of(eval_data),
+        "eval_fraction": eval_fraction if eval_data is None else None,
+        **asdict(options),
+        "packing": packing,
+        "device": None if device is None else str(device),
+    }
+    changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     with collect_warnings() as warnings:
         train_data, evaluation, held_out_rows = load_training_data(
             data,
             eval_data,
             eval_fraction,
-            ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
+            options,
             triplets=settings.uses_triplets,
             seed=settings.seed,
         )
@@ -127,26 +144,22 @@ def train(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
         )
 
+    if repeats is not None:
+        check_same_rows(repeats, {"train": train_data, "eval": evaluation}, changed)
+
     import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
+    from tercet.runs.environment import environment
     from tercet.runs.protocol import Names
     from tercet.runs.training import run_training
+    from tercet.trainer.run_identity import model_identity
 
-    named = {
-        "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
-        "data": name_of(data),
-        "eval_data": name_of(eval_data),
-        "eval_fraction": eval_fraction if eval_data is None else None,
-        "text_column": text_column,
-        "label_column": label_column,
-        "header": header,
-        "combined_labels": combined_labels,
-        "similar_labels": similar_labels,
-        "drop_missing": drop_missing,
-        "packing": packing,
-    }
     if isinstance(model, (str, Path)):
         model = load_model(str(model), device=device, trust_remote_code=trust_remote_code, packing=packing)
+    named["model_sha256"] = model_identity(model)["sha256"]
+    if repeats is not None:
+        check_same_model(repeats, named["model_sha256"], changed)
+        note_other_environment(repeats, environment(model.device))
     return run_training(
         model,
         train_data,

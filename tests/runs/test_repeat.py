@@ -1,0 +1,91 @@
+"""Repeat a run from its record: the arguments, and the checks of data, model and environment."""
+
+import json
+import shutil
+
+import pytest
+from datasets import Dataset
+
+from tercet.errors import DataError
+from tercet.records import RunRecord
+from tercet.runs import RunSettings, repeat_arguments, train
+from tests.conftest import build_bert
+
+SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, learning_rate=1e-3, max_seq_length=16)
+
+
+@pytest.fixture
+def first(bert, csv_file, tmp_path):
+    """A run with a model folder of its own."""
+    shutil.copytree(bert, tmp_path / "base")
+    return train(
+        csv_file, tmp_path / "one", model=tmp_path / "base", settings=SETTINGS, device="cpu", text_column="text"
+    )
+
+
+def test_a_repeated_run_is_equal(first, tmp_path):
+    arguments = repeat_arguments(tmp_path / "one")
+    assert arguments["text_column"] == "text"
+    assert arguments["device"] == "cpu"
+    assert arguments["settings"].max_seq_length == 16
+    second = train(**arguments, output=tmp_path / "two")
+    assert second.record.evaluation == first.record.evaluation
+    assert second.record.settings == first.record.settings
+    for name, value in first.model.state_dict().items():
+        assert value.equal(second.model.state_dict()[name]), name
+
+
+def test_what_reaches_other_machines_or_runs_code_is_not_repeated(first):
+    first.record.settings |= {"report_to": "wandb", "trust_remote_code": True}
+    arguments = repeat_arguments(first.record)
+    assert arguments["settings"].report_to is None
+    assert "trust_remote_code" not in arguments
+
+
+def test_a_time_limit_is_repeated_as_the_steps_that_it_allowed(first):
+    first.record.settings |= {"time_limit": 600.0, "max_steps": -1, "steps": 123}
+    settings = repeat_arguments(first.record)["settings"]
+    assert (settings.time_limit, settings.max_steps) == (None, 123)
+
+
+def test_another_start_model_at_the_same_path(first, tmp_path):
+    shutil.rmtree(tmp_path / "base")
+    build_bert(tmp_path / "base", seed=1)
+    with pytest.raises(DataError, match="the weights of the model .*base' are not those that the run of the record"):
+        train(**repeat_arguments(first.record), output=tmp_path / "two")
+
+
+def test_changed_data_are_an_error_and_other_data_a_warning(first, csv_file, tmp_path, caplog):
+    csv_file.write_text(csv_file.read_text() + "one more game,sport\n")
+    with pytest.raises(DataError, match=r"the training data are not those of the record \(\d+ rows then, \d+ now\)"):
+        train(**repeat_arguments(first.record), output=tmp_path / "two")
+    other = csv_file.rename(tmp_path / "other.csv")
+    train(**{**repeat_arguments(first.record), "data": other}, output=tmp_path / "two")
+    assert "this run will differ from the record" in caplog.text or "the training data are not those" in caplog.text
+
+
+def test_an_older_record_names_what_it_does_not_have(first, caplog):
+    del first.record.settings["lora"]
+    repeat_arguments(first.record)
+    assert "the record, which does not have 'lora'; the defaults of this version are used" in caplog.text
+
+
+def test_another_environment_is_logged(first, tmp_path, caplog):
+    caplog.set_level("INFO", "tercet")
+    first.record.environment["torch"] = "1.0"
+    train(**repeat_arguments(first.record), output=tmp_path / "two")
+    assert "the record is of another environment (torch 1.0 then, " in caplog.text
+
+
+def test_records_that_cannot_be_repeated(first, tmp_path, sentences, labels):
+    with pytest.raises(DataError, match="of compare, for example"):
+        repeat_arguments(RunRecord(settings={"loss": "batch-all", "seed": 0}))
+    (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
+    with pytest.raises(DataError, match=r"other.json has no settings of a training run"):
+        repeat_arguments(tmp_path / "other.json")
+    data = Dataset.from_dict({"sentence": sentences, "label": labels})
+    run = train(data, tmp_path / "two", model=tmp_path / "base", settings=SETTINGS, device="cpu")
+    arguments = repeat_arguments(run.record)
+    assert "data" not in arguments  # data in memory have no name: the user passes them again
+    again = train(data, **arguments, output=tmp_path / "three")
+    assert again.record.evaluation == run.record.evaluation
