@@ -16,11 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from tercet.errors import TercetError, listed
 
+if TYPE_CHECKING:
+    from tercet.records import EncoderScores
+
 __all__ = [
+    "CLASSIFIERS",
     "DISTANCES",
     "FILE_FORMATS",
     "LOSSES",
@@ -32,6 +36,7 @@ __all__ = [
     "LossSpec",
     "MetricSpec",
     "Registry",
+    "classifier_rows",
     "loss_name",
     "metric_digits",
     "metric_spec",
@@ -251,6 +256,16 @@ def protocol_title(key: str, reference: str = "training") -> str:
     return PROTOCOLS.get(key, key).format(reference=reference)
 
 
+def classifier_rows(scores: "EncoderScores") -> dict[str, float]:
+    """Return the scores of an encoder by their titles, such as `accuracy, class means`, as the rows of a table."""
+    found = scores.classifiers.items()
+    return {
+        **{f"accuracy, {CLASSIFIERS.get(key, key)}": scores.accuracy for key, scores in found},
+        **{f"macro-F1, {CLASSIFIERS.get(key, key)}": scores.macro_f1 for key, scores in found},
+        "MAP@R": scores.map_at_r,
+    }
+
+
 _plugins_loaded = False
 _plugin_error: TercetError | None = None
 
@@ -355,6 +370,14 @@ PROTOCOLS = {
     "among_themselves": "evaluation sentences among themselves",
     "triplets": "evaluation triplets",
     "evaluators": "metrics of the evaluators",
+}
+
+# How evaluation rows are classified by training rows, by the key in records. Of equally accurate ones, the first is
+# the best.
+CLASSIFIERS = {
+    "nearest_neighbours": "5 nearest neighbours",
+    "class_means": "class means",
+    "logistic_regression": "logistic regression",
 }
 
 FILE_FORMATS: Registry[FileFormatSpec] = Registry(

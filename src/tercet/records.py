@@ -107,6 +107,123 @@ class EvaluationRecord:
         return cls(**known)
 
 
+@dataclass(kw_only=True)
+class ClassifierScores:
+    """The scores of a classifier of embeddings on the evaluation rows.
+
+    Attributes:
+        accuracy: the fraction of rows whose label is predicted.
+        macro_f1: the mean F1 over the labels that are given or predicted.
+    """
+
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(kw_only=True)
+class EncoderScores:
+    """The scores of an encoder on the evaluation rows, against the training or reference rows.
+
+    Attributes:
+        map_at_r: MAP@R.
+        classifiers: the scores by the key of the classifier in `tercet.catalogue.CLASSIFIERS`.
+    """
+
+    map_at_r: float
+    classifiers: dict[str, ClassifierScores]
+
+    @property
+    def best(self) -> str:
+        """The key of the classifier with the highest accuracy; of equal ones, the first."""
+        return max(self.classifiers, key=lambda key: self.classifiers[key].accuracy)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "EncoderScores":
+        """Return the scores in a record. Ignore unknown fields."""
+        classifiers = {
+            key: ClassifierScores(**_known_fields(ClassifierScores, scores))
+            for key, scores in content["classifiers"].items()
+        }
+        return cls(**{**_known_fields(cls, content), "classifiers": classifiers})
+
+
+@dataclass(kw_only=True)
+class PairedDifference:
+    """The difference between two encoders on the same rows, trained − untouched, with a 95 % confidence interval.
+
+    Attributes:
+        difference: the difference on the evaluation rows.
+        low: the lower end of the interval.
+        high: the upper end of the interval.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(kw_only=True)
+class TrainingGain:
+    """The comparison of the trained with the untouched encoder: was the training worth it?
+
+    Evaluation rows are classified by the training (or reference) rows. The best of the classifiers of one encoder is
+    compared with the best of the other.
+
+    Attributes:
+        rows: the number of evaluation rows.
+        labels: the number of labels of the training rows.
+        most_frequent_accuracy: the accuracy of a classifier that always answers the most frequent training label.
+        untouched: the scores of the untouched encoder.
+        trained: the scores of the trained encoder.
+        accuracy: the difference between the accuracies of the best classifier of each encoder. Its interval takes into
+            account that the best classifiers were found on the same rows.
+        map_at_r: the difference of MAP@R.
+        outcome: `worth it`: the accuracy rose beyond noise. `no difference`: it did not change beyond noise. `worse`:
+            it fell beyond noise. `already separated`: the untouched encoder classifies almost all rows correctly, and
+            training changed that within noise. `at chance`: no classifier is better than the most frequent label.
+        sentence: the outcome in words, with the numbers.
+        fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
+            all of them, 0 if it was left out; None if it was fitted to all rows.
+    """
+
+    rows: int
+    labels: int
+    most_frequent_accuracy: float
+    untouched: EncoderScores
+    trained: EncoderScores
+    accuracy: PairedDifference
+    map_at_r: PairedDifference
+    outcome: Literal["worth it", "no difference", "worse", "already separated", "at chance"]
+    sentence: str
+    fitted_rows: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The title of the table of scores."""
+        return f"Was it worth it? {self.rows:,} evaluation sentences, classified by the training sentences"
+
+    @property
+    def note(self) -> str:
+        """What the numbers depend on, for the line below the table."""
+        fitted = {None: "", 0: " The logistic regression is left out: there are too many labels for it."}.get(
+            self.fitted_rows, f" The logistic regression is fitted to a sample of {self.fitted_rows or 0:,} sentences."
+        )
+        return (
+            "The best classifier of each encoder is chosen on the evaluation sentences; the interval takes that into "
+            f"account.{fitted}"
+        )
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TrainingGain":
+        """Return the comparison in a record. Ignore unknown fields."""
+        known = _known_fields(cls, content)
+        for key in ("untouched", "trained"):
+            known[key] = EncoderScores.from_dict(known[key])
+        for key in ("accuracy", "map_at_r"):
+            known[key] = PairedDifference(**_known_fields(PairedDifference, known[key]))
+        return cls(**known)
+
+
 class _Evaluated:
     """The headline of a record with the field `evaluation`: the metrics by its first protocol."""
 
@@ -127,6 +244,16 @@ class _Evaluated:
         """The metrics of the saved model, by the protocol of the headline; None if the model was not evaluated."""
         return None if self.protocol is None else self.evaluation[self.protocol].after
 
+    @property
+    def gain_missing_reason(self) -> str:
+        """The reason why it is unknown whether the training was worth it, for a record without `gain`."""
+        reasons = {
+            None: "nothing was held out for evaluation",
+            "triplets": "triplets have no labels to classify",
+            "among_themselves": "no label of the evaluation data is in the training data",
+        }
+        return reasons.get(self.protocol, "the record does not contain it")
+
 
 @dataclass(kw_only=True)
 class RunRecord(_Evaluated):
@@ -136,6 +263,7 @@ class RunRecord(_Evaluated):
         evaluation: the metrics before and after training, by protocol (see `tercet.catalogue.PROTOCOLS`), the headline
             first: `against_reference`, then `among_themselves`; `triplets` for triplets. Empty if the model was not
             evaluated.
+        gain: whether the training was worth it; None if no evaluation row could be classified by training rows.
         by_step: the metrics of each evaluation during training, by step. They are measured `among_themselves`, or on
             `triplets`.
         settings: the settings of the run by name, and the names of its data and its model.
@@ -153,6 +281,7 @@ class RunRecord(_Evaluated):
     """
 
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
+    gain: TrainingGain | None = None
     by_step: dict[str, Metrics] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -179,7 +308,7 @@ class RunRecord(_Evaluated):
         if version == 1:
             known["settings"] = _renamed(known.get("settings") or {}, _RENAMED_SETTINGS)
             known["warnings"] = _typed_warnings(known.get("warnings", []))
-        known["evaluation"] = _evaluation(content)
+        known |= {"evaluation": _evaluation(content), "gain": _gain(content)}
         known["format_version"] = max(version, RUN_FORMAT_VERSION)
         return cls(**known)
 
@@ -196,6 +325,7 @@ class TrainingRecord(_Evaluated):
         data: facts about the training data, such as the number of sentences, by their titles.
         settings: the settings of the trainer, by their titles.
         evaluation: the metrics before and after training, by protocol, as in `RunRecord`.
+        gain: whether the training was worth it, as in `RunRecord`.
     """
 
     loss: str
@@ -203,6 +333,7 @@ class TrainingRecord(_Evaluated):
     data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
+    gain: TrainingGain | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -211,7 +342,7 @@ class TrainingRecord(_Evaluated):
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainingRecord":
         """Return the record in the content of a `tercet.json`. Ignore unknown fields."""
-        return cls(**{**_known_fields(cls, content), "evaluation": _evaluation(content)})
+        return cls(**{**_known_fields(cls, content), "evaluation": _evaluation(content), "gain": _gain(content)})
 
 
 @dataclass(kw_only=True)
@@ -517,6 +648,11 @@ def _evaluation(content: Mapping[str, Any]) -> dict[str, EvaluationRecord]:
         return {}
     protocol = "among_themselves" if "map@r" in (after or before or {}) else "triplets"
     return {protocol: EvaluationRecord(before=before, after=after)}
+
+
+def _gain(content: Mapping[str, Any]) -> TrainingGain | None:
+    """Return the field `gain` of a record, which records of version 0.1.0 do not have."""
+    return None if content.get("gain") is None else TrainingGain.from_dict(content["gain"])
 
 
 def _typed_warnings(messages: list[str]) -> list[dict[str, str]]:

@@ -22,7 +22,14 @@ def test_a_run_writes_its_report_and_says_where(csv_file, eval_file, bert, tmp_p
     done = run(*train_arguments(csv_file, bert, tmp_path / "m", *options))
     assert f"report written to {report}" in done.stderr
     text = report.read_text(encoding="utf-8")
-    for part in ("Did it help?", "Distances", "The hardest triplets at the end", "the bread is hot", "batch-semi-hard"):
+    for part in (
+        "Was it worth it?",
+        "Metrics",
+        "Distances",
+        "The hardest triplets at the end",
+        "the bread is hot",
+        "batch-semi-hard",
+    ):
         assert part in text
     metrics = json.loads((tmp_path / "m" / "metrics.json").read_text())
     assert f"{metrics['evaluation']['against_reference']['after']['map@r']:.4f}" in text

@@ -22,7 +22,7 @@ def written(tmp_path, found, record=RECORD, **more):
     return path.read_text(encoding="utf-8")
 
 
-ALL = ["Did it help?", "Training", "Distances", "Map", "Recall per label", "Confused labels",
+ALL = ["Was it worth it?", "Metrics", "Training", "Distances", "Map", "Recall per label", "Confused labels",
        "The hardest triplets at the end", "To repeat the run"]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_each_protocol_has_its_table_and_its_counts(tmp_path):
 def test_a_run_without_evaluation_says_so(tmp_path):
     nothing = replace(RECORD, evaluation={})
     text = written(tmp_path, None, nothing, missing="It was measured on triplets.")
-    assert titles(text) == ["Did it help?", "Training", "Sentences and labels", "To repeat the run"]
+    assert titles(text) == ["Was it worth it?", "Metrics", "Training", "Sentences and labels", "To repeat the run"]
     assert "It was measured on triplets." in text
     assert "Nothing was held out" in text
 

@@ -29,6 +29,13 @@ def evaluate(
             "[default: the other sentences of DATA]"
         ),
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="The untouched encoder that MODEL was trained from: a folder or a name on the hub. It is measured "
+            "too, to say whether training was worth it. It needs --reference."
+        ),
+    ] = None,
     distance: opt.Distance = "cosine",
     batch_size: opt.EncodeBatchSize = None,
     text_column: opt.TextColumn = None,
@@ -47,7 +54,8 @@ def evaluate(
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the protocol, the metrics and the number of rows as JSON.")
+        bool,
+        typer.Option("--json", help="Print the protocol, the metrics, the classifiers and the number of rows as JSON."),
     ] = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -57,8 +65,8 @@ def evaluate(
     """
     quiet_transformers()
     result = evaluate_model(
-        model, data, reference=reference, distance=distance, batch_size=batch_size, text_column=text_column,
-        label_column=label_column, split=split, reference_text_column=reference_text_column,
+        model, data, reference=reference, baseline=baseline, distance=distance, batch_size=batch_size,
+        text_column=text_column, label_column=label_column, split=split, reference_text_column=reference_text_column,
         reference_label_column=reference_label_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
         device=device, trust_remote_code=trust_remote_code,

@@ -1,8 +1,8 @@
 """Print the metrics of a model, one table for each protocol."""
 
-from tercet.catalogue import protocol_title
+from tercet.catalogue import classifier_rows, protocol_title
 from tercet.cli.console import print_metrics, print_result
-from tercet.records import EvaluationRecord, RunRecord
+from tercet.records import EvaluationRecord, RunRecord, TrainingGain
 from tercet.runs import EvaluationResult
 
 
@@ -12,6 +12,19 @@ def print_evaluation(record: RunRecord) -> None:
         print_metrics(sentence_case(protocol_title(protocol)), before_after_change(evaluation))
         if evaluation.rows is not None:
             print_result(evaluation.rows.describe())
+    if record.gain is None:
+        print_result(f"Was it worth it? Unknown, because {record.gain_missing_reason}.")
+    else:
+        print_gain(record.gain)
+
+
+def print_gain(gain: TrainingGain) -> None:
+    """Print the scores of the classifiers for both encoders, whether training was worth it, and what the limits are."""
+    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
+    change = {key: after[key] - before[key] for key in after if key in before}
+    print_metrics(gain.title, {"untouched": before, "trained": after, "change": change})
+    print_result(gain.sentence)
+    print_result(gain.note)
 
 
 def print_result_of_evaluation(result: EvaluationResult, data: str, reference: str | None, model: str) -> None:
@@ -21,6 +34,11 @@ def print_result_of_evaluation(result: EvaluationResult, data: str, reference: s
         sentence_case(f"{title}: {data}" + (f" against {reference}" if reference else "")), {model: result.metrics}
     )
     print_result(result.rows.describe(reference or "the reference data"))
+    if result.gain is not None:
+        print_gain(result.gain)
+    elif result.classifiers is not None:
+        title = f"{result.rows.measured:,} evaluation sentences, classified by the reference sentences"
+        print_metrics(title, {model: classifier_rows(result.classifiers)})
 
 
 def before_after_change(evaluation: EvaluationRecord) -> dict[str, dict[str, float]]:

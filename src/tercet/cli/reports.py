@@ -53,5 +53,8 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     command = this_command("--resume", "--overwrite")
     print_note("writing the report")
     with atomic_file(path, overwrite=overwrite) as partial:
-        write_run_report(partial, run.record, run.log, evaluated, command=command, missing=missing, texts=texts)
+        write_run_report(
+            partial, run.record, run.log, evaluated,
+            predictions=run.predictions, command=command, missing=missing, texts=texts,
+        )  # fmt: skip
     print_note(f"report written to {path}")

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from tercet._display import one_line
-from tercet.catalogue import metric_digits, metric_title, protocol_title
+from tercet.catalogue import classifier_rows, metric_digits, metric_title, protocol_title
 from tercet.encoder.storage import ModelSettings
-from tercet.records import TrainingRecord
+from tercet.records import TrainingGain, TrainingRecord
 
 # Maximum number of label names in the card. A longer list would make the card hard to read.
 _MAX_LABELS = 200
@@ -74,7 +74,16 @@ def _training(training: TrainingRecord) -> list[str]:
             for key in {**before, **after}
         ]
         parts += [f"{title[0].upper()}{title[1:]}{rows}:\n", "\n".join(table) + "\n"]
-    return parts
+    return parts + (_gain(training.gain) if training.gain else [])
+
+
+def _gain(gain: TrainingGain) -> list[str]:
+    """Return whether the training was worth it, with the scores of the classifiers."""
+    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
+    table = ["| metric | untouched | trained |", "|---|---|---|"]
+    table += [f"| {key} | {_number(before.get(key), key)} | {_number(value, key)} |" for key, value in after.items()]
+    facts = f"{gain.rows:,} evaluation sentences, classified by the training sentences:\n"
+    return ["### Was it worth it?\n", f"{gain.sentence}\n", facts, "\n".join(table) + "\n", f"{gain.note}\n"]
 
 
 def _front_matter(base_model: str | None, training: TrainingRecord | None) -> str:

@@ -2,7 +2,11 @@
 
 retrieval.py    `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
 evaluators.py   `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
-logistic.py     logistic regression on embeddings
+classifiers.py  classify embeddings: nearest neighbours, class means, logistic regression
+logistic.py     fit a logistic regression
+label_scores.py precision, recall and F1 of each label
+bootstrap.py    confidence intervals of the difference between two encoders on the same rows
+gain.py         compare the trained with the untouched encoder: was the training worth it?
 _inputs.py      validation of embeddings, and numbering of labels
 """
 

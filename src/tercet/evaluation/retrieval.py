@@ -34,7 +34,20 @@ from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_dis
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows, check_options, shared_label_ids
 
-__all__ = ["Ranking", "RecallAt", "label_metrics", "map_at_r", "r_precision", "triplet_accuracy"]
+__all__ = [
+    "RankedQueries",
+    "Ranking",
+    "RecallAt",
+    "label_metrics",
+    "majority",
+    "map_at_r",
+    "r_precision",
+    "rank_queries",
+    "triplet_accuracy",
+]
+
+# The number of nearest sentences that vote in `knn_accuracy`.
+NUM_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +129,32 @@ class RecallAt:
         return ranking.hits[:, : self.depth].any(dim=1)
 
 
+def majority(labels: Tensor) -> Tensor:
+    """Return the position of the most frequent label of each row: `(n, k) → (n,)`.
+
+    It is the first position of this label. Of equally frequent labels, the one with the first position counts.
+    """
+    num_votes = (labels.unsqueeze(2) == labels.unsqueeze(1)).sum(dim=2)
+    return (num_votes == num_votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedQueries:
+    """The result of `rank_queries`.
+
+    Attributes:
+        metrics: the metrics by key, as `label_metrics` returns them.
+        average_precision: the average precision at R of each query, float64 `(n,)`; NaN for a query without a relevant
+            sentence. Its mean is `map@r`.
+        voted: int64 `(n,)`, the row of the gallery whose label wins the vote of `knn_accuracy`: the nearest one with
+            this label; −1 for a query without a relevant sentence.
+    """
+
+    metrics: dict[str, float]
+    average_precision: Tensor
+    voted: Tensor
+
+
 def label_metrics(
     embeddings: Any,
     labels: Any,
@@ -124,7 +163,7 @@ def label_metrics(
     reference_labels: Any = None,
     distance: DistanceLike = "cosine",
     recall_at: Sequence[int] = (1, 5, 10),
-    neighbours: int = 5,
+    neighbours: int = NUM_NEIGHBOURS,
     block_bytes: int = BLOCK_BYTES,
 ) -> dict[str, float]:
     """Compute the retrieval metrics of labelled embeddings.
@@ -159,6 +198,30 @@ def label_metrics(
         >>> metrics["map@r"], metrics["recall@1"]
         (1.0, 1.0)
     """
+    return rank_queries(
+        embeddings,
+        labels,
+        reference_embeddings=reference_embeddings,
+        reference_labels=reference_labels,
+        distance=distance,
+        recall_at=recall_at,
+        neighbours=neighbours,
+        block_bytes=block_bytes,
+    ).metrics
+
+
+def rank_queries(
+    embeddings: Any,
+    labels: Any,
+    *,
+    reference_embeddings: Any = None,
+    reference_labels: Any = None,
+    distance: DistanceLike = "cosine",
+    recall_at: Sequence[int] = (1, 5, 10),
+    neighbours: int = NUM_NEIGHBOURS,
+    block_bytes: int = BLOCK_BYTES,
+) -> RankedQueries:
+    """Compute the metrics of `label_metrics`, and the results of each query. The arguments are the same."""
     metric = get_distance(distance)
     ranks = check_options(recall_at, neighbours, block_bytes)
     queries = as_rows(embeddings, metric, "embeddings")
@@ -184,7 +247,9 @@ def label_metrics(
         order = order[num_relevant[order] > 0]
     scores = _scores(ranks)
     min_depth = max(neighbours, *(getattr(score, "depth", 0) for score in scores.values()))
-    sums = _Sums(scores, neighbours)
+    sums = _Sums(scores)
+    average_precision = torch.full((len(queries),), torch.nan, dtype=torch.float64)
+    voted = torch.full((len(queries),), -1)
     gallery = metric.prepare(references)
     points = gallery if leave_one_out else metric.prepare(queries, gallery.centre)
     # A block is ranked to the largest R of its queries. Queries are sorted by R, so that few unused ranks are computed.
@@ -201,16 +266,17 @@ def label_metrics(
         if leave_one_out:
             d[torch.arange(len(rows)), rows] = torch.inf
         depth = min(max(int(num_relevant[rows].max()), min_depth), len(references) - int(leave_one_out))
-        neighbour_labels = gallery_labels[nearest(d, depth)[1]]
-        sums.add_ranking(
-            Ranking(
-                hits=neighbour_labels == query_labels[rows].unsqueeze(1),
-                num_relevant=num_relevant[rows],
-                neighbour_labels=neighbour_labels,
-                query_labels=query_labels[rows],
-            )
+        ranked = nearest(d, depth)[1]
+        ranking = Ranking(
+            hits=gallery_labels[ranked] == query_labels[rows].unsqueeze(1),
+            num_relevant=num_relevant[rows],
+            neighbour_labels=gallery_labels[ranked],
+            query_labels=query_labels[rows],
         )
-    return sums.means()
+        winners = majority(ranking.neighbour_labels[:, :neighbours])
+        voted[rows] = ranked.gather(1, winners.unsqueeze(1)).squeeze(1)
+        average_precision[rows] = sums.add_ranking(ranking, gallery_labels[voted[rows]])["map@r"]
+    return RankedQueries(metrics=sums.means(), average_precision=average_precision, voted=voted)
 
 
 def triplet_accuracy(anchors: Any, positives: Any, negatives: Any, *, distance: DistanceLike = "cosine") -> float:
@@ -244,8 +310,8 @@ def _scores(recall_at: Sequence[int]) -> dict[str, Score]:
 class _Sums:
     """Sums of the metrics and the distances, which grow with each block of queries that have a relevant sentence."""
 
-    def __init__(self, scores: Mapping[str, Score], neighbours: int) -> None:
-        self._scores, self._neighbours = scores, neighbours
+    def __init__(self, scores: Mapping[str, Score]) -> None:
+        self._scores = scores
         self._totals = dict.fromkeys(scores, 0.0)
         self._num_queries = self._num_votes_won = 0
         self._distance_sums, self._num_pairs = [0.0, 0.0], [0, 0]
@@ -277,19 +343,25 @@ class _Sums:
         self._num_pairs[0] += num_positive
         self._num_pairs[1] += num_negative
 
-    def add_ranking(self, ranking: Ranking) -> None:
-        """Add the scores of a block of queries."""
+    def add_ranking(self, ranking: Ranking, voted_labels: Tensor) -> dict[str, Tensor]:
+        """Add the scores of a block of queries, and return the value of each query `(num_queries,)` by key.
+
+        Args:
+            ranking: the ranking of the block.
+            voted_labels: the label ids that win the votes `(num_queries,)`.
+        """
         self._num_queries += len(ranking)
-        winners = _vote(ranking.neighbour_labels[:, : self._neighbours])
-        self._num_votes_won += int((winners == ranking.query_labels).sum())
+        self._num_votes_won += int((voted_labels == ranking.query_labels).sum())
+        by_key = {}
         for key, score in self._scores.items():
-            values = score(ranking)
+            by_key[key] = values = score(ranking)
             if values.shape != (len(ranking),):
                 raise EmbeddingError(
                     f"the metric {key!r} returned shape {tuple(values.shape)} for {len(ranking)} queries; "
                     f"it must return one value per query, shape ({len(ranking)},)"
                 )
             self._totals[key] += float(values.sum())
+        return by_key
 
     def means(self) -> dict[str, float]:
         """Return the metrics over all blocks."""
@@ -322,10 +394,3 @@ def _ranks(hits: Tensor) -> Tensor:
 def _hits_within_r(ranking: Ranking) -> Tensor:
     """Return `hits` `(num_queries, depth)` with False at the ranks above R."""
     return ranking.hits & (_ranks(ranking.hits) <= ranking.num_relevant.unsqueeze(1))
-
-
-def _vote(labels: Tensor) -> Tensor:
-    """Return the most frequent label of each row: `(n, k) → (n,)`. Of equally frequent labels, the first one wins."""
-    num_votes = (labels.unsqueeze(2) == labels.unsqueeze(1)).sum(dim=2)
-    winner = (num_votes == num_votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
-    return labels[torch.arange(len(labels)), winner]

@@ -2,6 +2,8 @@
 
 run_report.py          `write_run_report`, the report of a training run
 inspection_report.py   `write_inspection_report`, the report of an inspection
+classification.py      sections on classified rows: was it worth it, precision and recall per label, confusions
+classifier_plots.py    the plots of these sections
 page.py                `write_page`, which writes sections of text, tables and plots as one HTML file
 plots.py               the plots, as plotly figures
 projection.py          two-dimensional maps of embeddings

@@ -9,6 +9,8 @@ const plotOf = (box) => PLOTS[boxes.indexOf(box)];
 
 function draw(box) {
   const plot = plotOf(box);
+  // A wide plot keeps its size, and its box scrolls.
+  if (box.closest(".wide")) return Plotly.react(box, plot.data, plot.layout, { displayModeBar: false });
   const layout = structuredClone(plot.layout);
   let data = plot.data;
   if (NARROW.matches) {

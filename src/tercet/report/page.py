@@ -71,7 +71,20 @@ class Maps:
     labels: Sequence[str]
 
 
-Part: TypeAlias = str | Table | Code | Maps | go.Figure
+@dataclass(frozen=True)
+class Wide:
+    """A plot with the width of its layout, in a box that scrolls if the plot is larger than the window.
+
+    Attributes:
+        plot: the plot, whose layout has a width and a height in pixels.
+        title: the name of the box for screen readers.
+    """
+
+    plot: go.Figure
+    title: str
+
+
+Part: TypeAlias = str | Table | Code | Maps | Wide | go.Figure
 
 
 @dataclass(frozen=True)
@@ -176,6 +189,13 @@ def _part(part: Part, title: str, plots: list[str]) -> str:
             f'</select></label><div class="side-by-side">{drawn}</div>'
             '<p class="pointed" aria-live="polite"></p>'
             '<div class="picked" tabindex="0" role="region" aria-label="Sentences of the label" hidden></div></div>'
+        )
+    if isinstance(part, Wide):
+        layout = part.plot.layout
+        drawn = _plot(part.plot, part.title, plots)
+        return (
+            f'<div class="wide" style="--width:{layout.width}" tabindex="0" role="region" '
+            f'aria-label="{for_html(part.title)}"><div style="width:{layout.width}px">{drawn}</div></div>'
         )
     return _plot(part, title, plots)
 

@@ -59,7 +59,7 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
                                    line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     figure.update_xaxes(title="step", row=3, col=1)
-    return _set_layout(figure, height=640)
+    return set_layout(figure, height=640)
 
 
 def _thinned(entries: list[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -102,7 +102,7 @@ def metric_curves(
             figure.add_scatter(x=steps, y=[points[step] for step in steps], name=for_plot(title),
                                mode="lines+markers", line=_line(at), marker=_marker(at))  # fmt: skip
     figure.update_xaxes(title="step")
-    return _set_layout(figure, height=360)
+    return set_layout(figure, height=360)
 
 
 def distance_histograms(
@@ -140,7 +140,7 @@ def distance_histograms(
                                   text=f"margin {margin:g}")  # fmt: skip
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(title=f"{distance} distance", row=2, col=1)
-    return _set_layout(figure, height=520)
+    return set_layout(figure, height=520)
 
 
 def embedding_map(
@@ -177,7 +177,7 @@ def embedding_map(
         title=for_plot(title), hovermode="closest",
         legend={"itemclick": "toggleothers", "itemdoubleclick": "toggle", "font": {"size": 11}},
     )  # fmt: skip
-    return _set_layout(figure, height=520)
+    return set_layout(figure, height=520)
 
 
 def recall_of_labels(
@@ -223,7 +223,7 @@ def _changes(
             )  # fmt: skip
     figure.update_yaxes(tickvals=shown, ticktext=list(ticks), autorange="reversed", automargin=True)
     figure.update_xaxes(title=title, tickformat=".0%" if form.endswith("%") else ".1f", range=[-0.02, 1.02])
-    return _set_layout(figure, height=140 + 20 * len(shown))
+    return set_layout(figure, height=140 + 20 * len(shown))
 
 
 def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure:
@@ -234,7 +234,7 @@ def bars(names: Sequence[str], values: Sequence[float], title: str) -> go.Figure
     figure.update_yaxes(tickvals=places, ticktext=ticks, autorange="reversed", automargin=True)
     figure.update_xaxes(title=title)
     figure.update_layout(showlegend=False)
-    return _set_layout(figure, height=140 + 20 * len(places))
+    return set_layout(figure, height=140 + 20 * len(places))
 
 
 def active_by_margin(margins: Sequence[float], curves: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -250,7 +250,7 @@ def active_by_margin(margins: Sequence[float], curves: Mapping[str, Sequence[flo
                            line=_line(at), marker=_marker(at))  # fmt: skip
     figure.update_xaxes(title="margin")
     figure.update_yaxes(title="active fraction", tickformat=".0%", range=[-0.02, 1.02])
-    return _set_layout(figure, height=380)
+    return set_layout(figure, height=380)
 
 
 def _line(at: int) -> dict[str, Any]:
@@ -269,7 +269,8 @@ def _map_marker(at: int, num_labels: int) -> dict[str, Any]:
     return {"color": colours[at % len(colours)], "symbol": symbol, "size": 7 if num_labels <= len(colours) else 9}
 
 
-def _set_layout(figure: go.Figure, height: int) -> go.Figure:
+def set_layout(figure: go.Figure, height: int) -> go.Figure:
+    """Set the height, and the font, the colours and the margins that all plots have."""
     return figure.update_layout(
         template="plotly_white", height=height, margin={"l": 50, "r": 20, "t": 50, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},

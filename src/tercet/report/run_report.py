@@ -1,7 +1,8 @@
 """Write the HTML report of a training run.
 
-The report compares the model before and after training: metrics, distances, maps, recall per label, confused labels
-and hardest triplets. It also shows the training curves, the warnings and the settings.
+The report says whether the training was worth it. It compares the model before and after training: classifiers,
+metrics, distances, maps, recall per label, confused labels and hardest triplets. It also shows precision and recall of
+each label, the training curves, the warnings and the settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title, protocol_title
+from tercet.evaluation.gain import Predictions
 from tercet.records import RunRecord
 from tercet.report import plots
+from tercet.report.classification import gain_parts, prediction_parts
 from tercet.report.facts import headline, run_facts
 from tercet.report.neighbours import (
     Neighbourhood,
@@ -72,6 +75,7 @@ def write_run_report(
     log: Sequence[Mapping[str, Any]],
     evaluated: EvaluatedSentences | None,
     *,
+    predictions: Predictions | None = None,
     command: str = "",
     missing: str = _NOT_EVALUATED,
     texts: bool = True,
@@ -83,6 +87,8 @@ def write_run_report(
         record: the content of the run's `metrics.json`.
         log: `trainer.state.log_history`.
         evaluated: the labelled sentences; None leaves out the sections that need them.
+        predictions: the predictions of classifiers on the trained encoder, if `record.gain` is not None; None leaves
+            out the section that needs them.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it in place of these sections.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
@@ -92,7 +98,9 @@ def write_run_report(
         numbers = [f"row {row:,}" for row in rows]
         evaluated = replace(evaluated, sentences=numbers)
     sections = [
-        Section("Did it help?", _metrics(record, log)),
+        Section("Was it worth it?", gain_parts(record)),
+        *([Section("Predictions per label", prediction_parts(record, predictions))] if predictions else []),
+        Section("Metrics", _metrics(record, log)),
         Section("Training", _curves(log)),
     ]
     if evaluated is None:

@@ -182,6 +182,7 @@ def evaluate(
     data: "str | Path | Dataset",
     *,
     reference: "str | Path | Dataset | None" = None,
+    baseline: "str | Path | SentenceTransformer | None" = None,
     distance: str = "cosine",
     batch_size: int | None = None,
     text_column: str | None = None,
@@ -202,13 +203,17 @@ def evaluate(
     With a reference, the result is that of the first table of `tercet train`: each sentence of `data` ranks the
     reference sentences. Left out of all metrics, and counted in the result, are sentences whose text is also in the
     reference, sentences that repeat an earlier one, and sentences whose label is not in the reference. For the latter,
-    `unknown_auroc` measures how well their distance to the nearest reference sentence tells them from the others.
+    `unknown_auroc` measures how well their distance to the nearest reference sentence tells them from the others. The
+    sentences are also classified by the reference sentences in three ways; with a baseline, the result says whether the
+    training of `model` was worth it.
 
     Args:
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.
         data: the labelled queries: a file, the name of a data set on the hub, or a `datasets.Dataset`.
         reference: the labelled sentences to rank for each query, such as the training data; None ranks all other
             sentences of `data`.
+        baseline: the untouched encoder, from which `model` was trained; it is measured too, and compared. It needs
+            `reference`.
         distance: the name of the distance to rank by.
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
@@ -255,6 +260,10 @@ def evaluate(
     options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
     if reference is None and (reference_text_column is not None or reference_label_column is not None):
         raise DataError("reference_text_column and reference_label_column need reference")
+    if baseline is not None:
+        if reference is None:
+            raise DataError("baseline needs reference, because sentences are classified by the reference sentences")
+        baseline = resolve_model(baseline, DEFAULT_MODEL)
     with collect_warnings() as warnings:
         gallery = None
         if reference is not None:
@@ -274,7 +283,7 @@ def evaluate(
 
         import_transformers()
         from tercet.encoder.loading import load_model  # imports torch, which takes seconds
-        from tercet.runs.protocol import Names, file_name, plan_evaluation
+        from tercet.runs.protocol import Measurement, Names, file_name, plan_evaluation
 
         evaluation = plan_evaluation(
             as_dataset(queries),
@@ -285,13 +294,20 @@ def evaluate(
             batch_size=batch_size,
             show_progress_bar=show_progress_bar,
         )
-        if isinstance(model, (str, Path)):
-            model = load_model(str(model), device=device, trust_remote_code=trust_remote_code)
-        measured = evaluation.measure(evaluation.embed(model))
+
+        def measure(encoder: "str | Path | SentenceTransformer") -> Measurement:
+            if isinstance(encoder, (str, Path)):
+                encoder = load_model(str(encoder), device=device, trust_remote_code=trust_remote_code)
+            return evaluation.measure(evaluation.embed(encoder))
+
+        untouched = None if baseline is None else measure(baseline)
+        measured = measure(model)
     ((protocol, metrics),) = measured.metrics.items()
     return EvaluationResult(
         metrics=metrics,
         protocol=protocol,
         rows=evaluation.counts[protocol],
+        classifiers=None if measured.predictions is None else measured.predictions.scores(),
+        gain=None if untouched is None else evaluation.gain(untouched, measured),
         warnings=[warning.to_dict() for warning in warnings],
     )

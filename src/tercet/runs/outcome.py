@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet.records import Metrics, RowCounts, RunRecord
+from tercet.records import EncoderScores, Metrics, RowCounts, RunRecord, TrainingGain
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
     from tercet.encoder.sentence_transformer import SentenceTransformer
+    from tercet.evaluation.gain import Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class TrainingRun:
             data that were given, from 0; None if it was not evaluated.
         embeddings: the embeddings `(num_sentences, dim)` of the sentences of `eval_data` before training, and those
             after training; None unless `keep_embeddings` was set and `eval_data` has labels.
+        predictions: the labels that classifiers predict for the evaluation rows from the training rows, with the
+            trained model; None if `record.gain` is None.
     """
 
     model: "SentenceTransformer"
@@ -36,6 +39,7 @@ class TrainingRun:
     eval_data: "Dataset | None" = None
     eval_rows: list[int] | None = None
     embeddings: "tuple[Tensor, Tensor] | None" = None
+    predictions: "Predictions | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,12 +50,16 @@ class EvaluationResult(Mapping[str, float]):
         metrics: the metrics by their keys in `tercet.catalogue.METRICS`.
         protocol: what was ranked: `against_reference` or `among_themselves`.
         rows: the number of rows that were measured, and of those that were left out, by reason.
+        classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference.
+        gain: the comparison with the baseline; None without one.
         warnings: the warnings of the evaluation, each with a `kind` and a `message`.
     """
 
     metrics: Metrics
     protocol: str
     rows: RowCounts
+    classifiers: EncoderScores | None = None
+    gain: TrainingGain | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)
 
     def __getitem__(self, key: str) -> float:
@@ -64,10 +72,9 @@ class EvaluationResult(Mapping[str, float]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the protocol, the metrics, the counts and the warnings as JSON values."""
-        return {key: getattr(self, key) for key in ("protocol", "metrics")} | {
-            "rows": asdict(self.rows), "warnings": self.warnings
-        }  # fmt: skip
+        """Return all attributes as JSON values. `classifiers` and `gain` are left out if they are None."""
+        found = asdict(self)
+        return {key: found[key] for key in ("protocol", *found) if found[key] is not None}
 
 
 class TrainingInterrupted(Exception):

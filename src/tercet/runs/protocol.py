@@ -23,7 +23,9 @@ from tercet.data.labels import label_values
 from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
 from tercet.errors import DataError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, triplet_accuracy
-from tercet.records import EvaluationRecord, Metrics, RowCounts
+from tercet.evaluation.gain import Predictions, classify_queries, training_gain
+from tercet.evaluation.retrieval import RankedQueries, rank_queries
+from tercet.records import EvaluationRecord, Metrics, RowCounts, TrainingGain
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -81,11 +83,14 @@ class Measurement:
         metrics: the metrics by protocol, the headline first.
         token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
         embeddings: the embeddings of the rows of `Evaluation.data` `(n, dim)`; None for triplets.
+        predictions: the labels that classifiers predict from the reference rows, for the rows of `Evaluation.queries`
+            with a known label; None if no row is ranked against reference rows.
     """
 
     metrics: dict[str, Metrics]
     token_stats: TokenStats
     embeddings: Tensor | None = None
+    predictions: Predictions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +134,13 @@ class Evaluation:
             reference = encoder.encode(self.reference["sentence"][:], convert_to_tensor=True, **options)
         return EvaluationEmbeddings(queries=embeddings, reference=reference, token_stats=stats)
 
-    def measure(self, embeddings: EvaluationEmbeddings) -> Measurement:
-        """Return the metrics of the embeddings by each protocol."""
+    def measure(self, embeddings: EvaluationEmbeddings, *, classify: bool = True) -> Measurement:
+        """Return the metrics of the embeddings by each protocol.
+
+        Args:
+            embeddings: the embeddings of all rows.
+            classify: whether to classify the rows as well, which takes seconds.
+        """
         distance = {"distance": self.options["distance"]} if "distance" in self.options else {}
         stats = embeddings.token_stats
         if "triplets" in self.counts:
@@ -138,19 +148,48 @@ class Evaluation:
             key = self.evaluator(**distance).primary_metric
             return Measurement(metrics={"triplets": {key: accuracy}}, token_stats=stats)
         labels = label_values(self.queries)
-        metrics = {}
+        metrics, predictions = {}, None
         if self.reference is not None:
-            metrics["against_reference"] = label_metrics(
+            ranking = rank_queries(
                 embeddings.queries,
                 labels,
                 reference_embeddings=embeddings.reference,
                 reference_labels=label_values(self.reference),
                 **distance,
             )
+            metrics["against_reference"] = ranking.metrics
+            predictions = self._classify(embeddings, ranking) if classify else None
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
-        return Measurement(metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu())
+        return Measurement(
+            metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu(), predictions=predictions
+        )
+
+    def _classify(self, embeddings: EvaluationEmbeddings, ranking: RankedQueries) -> Predictions:
+        """Predict the labels of the rows whose label a reference row has."""
+        assert self.reference is not None
+        assert embeddings.reference is not None
+        reference_labels, labels = label_values(self.reference), label_values(self.queries)
+        names = sorted(set(reference_labels))
+        number = {name: at for at, name in enumerate(names)}
+        reference_ids = np.array([number[label] for label in reference_labels])
+        measured = (ranking.voted >= 0).nonzero().flatten()
+        return classify_queries(
+            embeddings.reference,
+            reference_ids,
+            embeddings.queries[measured.to(embeddings.queries.device)],
+            np.array([number[labels[row]] for row in measured.tolist()]),
+            [str(name) for name in names],
+            voted_ids=reference_ids[ranking.voted[measured].numpy()],
+            average_precision=ranking.average_precision[measured].numpy(),
+        )
+
+    def gain(self, untouched: Measurement, trained: Measurement) -> TrainingGain | None:
+        """Return whether the training was worth it; None if no row is ranked against training rows."""
+        if untouched.predictions is None or trained.predictions is None:
+            return None
+        return training_gain(untouched.predictions, trained.predictions)
 
     def evaluator(self, **options: Any) -> LabelEvaluator | TripletEvaluator:
         """Return the evaluator for evaluations during training: `among_themselves`, or on `triplets`.

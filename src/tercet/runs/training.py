@@ -134,6 +134,8 @@ def run_training(
         extra_settings=extra_settings or {},
         warnings=[*warnings, *warnings_of_plan, *warnings_before, *warnings_in_training],
     )
+    if evaluation and before and after:
+        record.gain = evaluation.gain(before, after)
     record.data = {"train": {**fingerprint(train_data), **(train_stats.to_dict() if train_stats else {})}}
     if eval_data is not None and before is not None:
         held_out = None if held_out_rows is None else list(held_out_rows)
@@ -160,6 +162,7 @@ def run_training(
         eval_data=evaluation.data if evaluation else None,
         eval_rows=eval_rows,
         embeddings=embeddings,
+        predictions=None if after is None else after.predictions,
     )
 
 
@@ -203,7 +206,7 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     """
     training = model.training_record
     assert training is not None
-    training.evaluation = record.evaluation
+    training.evaluation, training.gain = record.evaluation, record.gain
     if source := public_settings(record.settings).get("data"):
         training.data = {"Data": source, **training.data}
 

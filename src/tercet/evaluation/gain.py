@@ -1,0 +1,202 @@
+"""Compare the trained with the untouched encoder on classified evaluation rows, and say whether training was worth it.
+
+`classify_queries` predicts the label of each evaluation row by each classifier, from the embeddings of one encoder.
+`training_gain` compares the predictions of two encoders. Which classifier is the best is found on the evaluation rows
+themselves; `tercet.evaluation.bootstrap` takes that into account.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet.catalogue import CLASSIFIERS
+from tercet.evaluation.bootstrap import best_difference, mean_difference
+from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
+from tercet.evaluation.label_scores import label_scores
+from tercet.records import ClassifierScores, EncoderScores, PairedDifference, TrainingGain
+
+logger = logging.getLogger(__name__)
+
+# From this accuracy of the untouched encoder on, it separates the labels already.
+_SEPARATED = 0.97
+# Confidence with which a classifier must be better than the most frequent label. An encoder that has learned anything
+# is far better; among labels at random, a lower confidence would often find one that looks better.
+_CHANCE_CONFIDENCE = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """The labels that classifiers predict for n evaluation rows from the embeddings of one encoder.
+
+    Attributes:
+        label_names: the name of each label id.
+        label_ids: the given label ids, int64 `(n,)`.
+        predicted: the predicted label ids, int64 `(n,)`, by the key of the classifier.
+        average_precision: the average precision at R of each row, float64 `(n,)`, whose mean is MAP@R.
+        most_frequent: the most frequent label id of the training rows.
+        fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
+            all of them, 0 if it was left out; None if it was fitted to all rows.
+    """
+
+    label_names: Sequence[str]
+    label_ids: np.ndarray
+    predicted: dict[str, np.ndarray]
+    average_precision: np.ndarray
+    most_frequent: int
+    fitted_rows: int | None = None
+
+    def correct(self) -> np.ndarray:
+        """Return whether each of the c classifiers predicts each label, bool `(c, n)`."""
+        return np.stack([predicted == self.label_ids for predicted in self.predicted.values()])
+
+    def scores(self) -> EncoderScores:
+        """Return the accuracy and the macro-F1 of each classifier, and MAP@R."""
+        return EncoderScores(
+            map_at_r=float(self.average_precision.mean()),
+            classifiers={
+                key: ClassifierScores(
+                    accuracy=float((predicted == self.label_ids).mean()),
+                    macro_f1=float(label_scores(self.label_ids, predicted).f1.mean()),
+                )
+                for key, predicted in self.predicted.items()
+            },
+        )
+
+
+def classify_queries(
+    reference: Tensor,
+    reference_ids: np.ndarray,
+    queries: Tensor,
+    label_ids: np.ndarray,
+    label_names: Sequence[str],
+    *,
+    voted_ids: np.ndarray,
+    average_precision: np.ndarray,
+) -> Predictions:
+    """Predict the label of each of n evaluation rows by each classifier. Log a note if not all training rows are used.
+
+    Args:
+        reference: the embeddings of the training rows `(m, dim)`.
+        reference_ids: their label ids `(m,)`.
+        queries: the embeddings of the evaluation rows `(n, dim)`.
+        label_ids: their given label ids `(n,)`.
+        label_names: the name of each label id.
+        voted_ids: the label ids that win the vote of the nearest neighbours `(n,)`, see `rank_queries`.
+        average_precision: the average precision at R of each row `(n,)`.
+    """
+    ids = torch.from_numpy(reference_ids).to(reference.device)
+    queries = queries.to(reference.device)
+    predicted = {"nearest_neighbours": voted_ids, "class_means": class_means(reference, ids, queries).cpu().numpy()}
+    rows = rows_to_fit(ids, reference.shape[1])
+    size = f"{len(ids):,} training rows, {len(label_names):,} labels and {reference.shape[1]:,} dimensions"
+    if rows is None:
+        logger.info(f"the logistic regression is left out: {size} are too many for it")
+    else:
+        if len(rows) < len(ids):
+            logger.info(f"the logistic regression is fitted to a sample of {len(rows):,} rows: {size} would take long")
+        predicted["logistic_regression"] = logistic_regression(reference[rows], ids[rows], queries).cpu().numpy()
+    return Predictions(
+        label_names=label_names,
+        label_ids=label_ids,
+        predicted=predicted,
+        average_precision=average_precision,
+        most_frequent=int(np.bincount(reference_ids).argmax()),
+        fitted_rows=0 if rows is None else None if len(rows) == len(ids) else len(rows),
+    )
+
+
+def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0) -> TrainingGain:
+    """Compare the best classifier of the trained encoder with the best one of the untouched encoder.
+
+    Args:
+        untouched: the predictions from the embeddings of the untouched encoder.
+        trained: those from the embeddings of the trained encoder, for the same rows.
+        seed: the seed of the bootstrap.
+    """
+    always = untouched.label_ids == untouched.most_frequent
+    correct = untouched.correct(), trained.correct()
+    above_chance = any(
+        best_difference(always[None], rows, confidence=_CHANCE_CONFIDENCE, seed=seed).low > 0 for rows in correct
+    )
+    fitted = untouched.fitted_rows, trained.fitted_rows
+    gain = TrainingGain(
+        rows=len(always),
+        labels=len(untouched.label_names),
+        most_frequent_accuracy=float(always.mean()),
+        untouched=untouched.scores(),
+        trained=trained.scores(),
+        accuracy=best_difference(*correct, seed=seed),
+        map_at_r=mean_difference(untouched.average_precision, trained.average_precision),
+        outcome="at chance",
+        sentence="",
+        fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
+    )
+    if above_chance:
+        gain.outcome = _outcome(gain)
+    gain.sentence = _sentence(gain)
+    return gain
+
+
+def _outcome(gain: TrainingGain) -> Literal["worth it", "worse", "already separated", "no difference"]:
+    """Return the outcome of encoders that are better than chance."""
+    if gain.accuracy.low > 0:
+        return "worth it"
+    if gain.accuracy.high < 0:
+        return "worse"
+    separated = gain.untouched.classifiers[gain.untouched.best].accuracy >= _SEPARATED
+    return "already separated" if separated else "no difference"
+
+
+def _sentence(gain: TrainingGain) -> str:
+    """Return the outcome in words."""
+    before, after = (
+        f"{scores.classifiers[scores.best].accuracy:.1%} ({CLASSIFIERS[scores.best]} on the {name} encoder)"
+        for scores, name in ((gain.untouched, "untouched"), (gain.trained, "trained"))
+    )
+    simplest = f"take {CLASSIFIERS[gain.untouched.best]} on the untouched encoder"
+    change = f"{points(gain.accuracy.difference)} points ({interval_text(gain.accuracy)})"
+    if gain.outcome == "at chance":
+        return (
+            f"Training was not worth it: accuracy is at chance, {after}; always answering the most frequent label "
+            f"gives {gain.most_frequent_accuracy:.1%}. The labels do not follow from the sentences: check them."
+        )
+    if gain.outcome == "worth it":
+        return f"Training was worth it: accuracy rose from {before} to {after}, by {change}.{_search(gain)}"
+    if gain.outcome == "worse":
+        return (
+            f"Training made it worse: accuracy fell from {before} to {after}, by {change}; {simplest}.{_search(gain)}"
+        )
+    if gain.outcome == "already separated":
+        return (
+            f"The encoder already separates the labels: {before}. Training made no difference beyond noise, {change}; "
+            f"{simplest}.{_search(gain)}"
+        )
+    return (
+        f"Training made no difference to the accuracy beyond noise: {before}, then {after}, {change}. To classify, "
+        f"{simplest}.{_search(gain)}"
+    )
+
+
+def _search(gain: TrainingGain) -> str:
+    """Return a sentence about MAP@R if it changed beyond noise, in another direction than the accuracy; else ""."""
+    values = f"MAP@R {{}} from {gain.untouched.map_at_r:.3f} to {gain.trained.map_at_r:.3f}."
+    if gain.map_at_r.low > 0 and gain.outcome != "worth it":
+        return f" To search, training was worth it: {values.format('rose')}"
+    if gain.map_at_r.high < 0 and gain.outcome == "worth it":
+        return f" To search, training made it worse: {values.format('fell')}"
+    return ""
+
+
+def points(value: float) -> str:
+    """Return a difference of fractions in percentage points, such as `+1.2`."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def interval_text(difference: PairedDifference) -> str:
+    """Return the interval of a difference of fractions in words, in percentage points."""
+    return f"95% interval {points(difference.low)} to {points(difference.high)}"

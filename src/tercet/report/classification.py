@@ -1,0 +1,113 @@
+"""Write the sections of a report on classified evaluation rows: the gain of the training, and the confused labels.
+
+The sections show labels, but no sentences.
+"""
+
+import numpy as np
+
+from tercet.catalogue import CLASSIFIERS, classifier_rows, metric_digits
+from tercet.evaluation.gain import Predictions
+from tercet.evaluation.label_scores import LabelScores, label_scores
+from tercet.records import RunRecord
+from tercet.report.classifier_plots import accuracy_bars, confusion_matrix
+from tercet.report.page import Part, Table, Wide
+
+_MAX_LABELS_SHOWN = 20
+_MAX_LABELS_LISTED = 500
+_MAX_LABELS_IN_MATRIX = 200
+_MAX_CONFUSIONS = 30
+
+
+def gain_parts(record: RunRecord) -> list[Part]:
+    """Return the parts of the section on whether the training was worth it."""
+    gain = record.gain
+    if gain is None:
+        return [f"Unknown, because {record.gain_missing_reason}."]
+    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
+    rows = [
+        [key, *(f"{value:.{metric_digits(key)}f}" for value in (before[key], after[key])), f"{change:+.4f}"]
+        for key in after
+        if key in before
+        for change in (after[key] - before[key],)
+    ]
+    caption = f"{gain.rows:,} evaluation sentences, classified by the training sentences"
+    columns = ["metric", "untouched encoder", "trained encoder", "change"]
+    return [
+        gain.sentence,
+        accuracy_bars(gain),
+        "Bars: the fraction of the evaluation sentences whose label is predicted correctly. Dotted line: the same if "
+        "the answer is always the most frequent label. Below: the change, with the range in which it lies with 95% "
+        f"confidence. If the range contains 0, the change may be noise. {gain.note}",
+        Table(caption, columns, rows, frozenset({1, 2, 3})),
+    ]
+
+
+def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
+    """Return the parts of the section on precision, recall and confusions of each label."""
+    assert record.gain is not None
+    best = record.gain.trained.best
+    given, predicted, names = predictions.label_ids, predictions.predicted[best], list(predictions.label_names)
+    scores = label_scores(given, predicted)
+    order = scores.worst_first()
+    wrong = int((given != predicted).sum())
+    introduction = (
+        f"Predictions by {CLASSIFIERS[best]} on the trained encoder: {wrong:,} of {len(given):,} are wrong. Precision "
+        "is the fraction of the sentences with the predicted label that have it. Recall is the fraction of the "
+        "sentences of the label for which it is predicted. F1 is their harmonic mean. The worst labels are first."
+    )
+    return [
+        introduction,
+        *_label_tables(scores, order, names, given, predicted),
+        *_confusions(given, predicted, names),
+        *_matrix(scores.label_ids[order], given, predicted, names),
+    ]
+
+
+def _label_tables(
+    scores: LabelScores, order: np.ndarray, names: list[str], given: np.ndarray, predicted: np.ndarray
+) -> list[Part]:
+    columns = ["label", "sentences", "precision", "recall", "F1", "most frequent wrong prediction"]
+    rows = []
+    for at in order[:_MAX_LABELS_LISTED]:
+        label_id = scores.label_ids[at]
+        answers = np.bincount(predicted[(given == label_id) & (predicted != label_id)], minlength=1)
+        other = f"{names[answers.argmax()]} ({answers.max():,})" if answers.any() else ""
+        # A label without a sentence has no recall, and a label that is never predicted has no precision.
+        precision = f"{scores.precision[at]:.1%}" if scores.predicted[at] else "–"
+        recall = f"{scores.recall[at]:.1%}" if scores.rows[at] else "–"
+        rows.append([names[label_id], f"{scores.rows[at]:,}", precision, recall, f"{scores.f1[at]:.3f}", other])
+    numbers, total = frozenset({1, 2, 3, 4}), len(order)
+    if total <= _MAX_LABELS_SHOWN:
+        return [Table(f"All {total} labels", columns, rows, numbers)]
+    listed = f"All {total} labels" if len(rows) == total else f"The {len(rows)} worst of {total:,} labels"
+    return [
+        Table(f"The {_MAX_LABELS_SHOWN} worst of {total:,} labels", columns, rows[:_MAX_LABELS_SHOWN], numbers),
+        Table(listed, columns, rows, numbers, folded=True),
+    ]
+
+
+def _confusions(given: np.ndarray, predicted: np.ndarray, names: list[str]) -> list[Part]:
+    wrong = given != predicted
+    if not wrong.any():
+        return ["No prediction is wrong."]
+    pairs, counts = np.unique(np.stack([given[wrong], predicted[wrong]]), axis=1, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MAX_CONFUSIONS]
+    sizes = np.bincount(given)
+    rows = [
+        [names[a], names[b], f"{count:,}", f"{count / sizes[a]:.1%}"]
+        for (a, b), count in zip(pairs[:, order].T.tolist(), counts[order].tolist(), strict=True)
+    ]
+    caption = f"The {len(rows)} most frequent of {len(counts):,} kinds of error"
+    columns = ["given label", "predicted label", "sentences", "of the given label"]
+    return [Table(caption, columns, rows, frozenset({2, 3}))]
+
+
+def _matrix(order: np.ndarray, given: np.ndarray, predicted: np.ndarray, names: list[str]) -> list[Part]:
+    shown = order[:_MAX_LABELS_IN_MATRIX]
+    which = "all labels" if len(shown) == len(order) else f"the {len(shown)} worst of {len(order):,} labels"
+    return [
+        f"Confusion matrix of {which}, the worst first. A row is a given label, a column a predicted label, and a "
+        "number the sentences. Blue: right. Orange: wrong. Scroll to see all labels, point at a cell to read it, drag "
+        "to enlarge a part, and double-click to see all again.",
+        Wide(confusion_matrix(given, predicted, shown, names), "Confusion matrix"),
+    ]

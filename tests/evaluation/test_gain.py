@@ -1,0 +1,97 @@
+"""The sentence on whether training was worth it: where it helps, where it harms, at chance, near perfection."""
+
+import numpy as np
+import pytest
+import torch
+
+from tercet.evaluation.gain import Predictions, classify_queries, training_gain
+from tercet.evaluation.retrieval import rank_queries
+from tercet.records import TrainingGain
+
+NAMES = [f"label {number}" for number in range(8)]
+
+
+def _predictions(noise, *, shuffled=False, n=400, seed=0):
+    """Predictions from embeddings of eight labels that overlap more, the more noise there is."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).normal(size=(8, 16))
+    label_ids = np.append(np.arange(8), rng.integers(0, 8, 2 * n - 8))
+    x = torch.from_numpy(centres[label_ids] + noise * rng.normal(size=(2 * n, 16))).float()
+    label_ids = rng.permutation(label_ids) if shuffled else label_ids
+    reference, given = label_ids[:n], label_ids[n:]
+    ranked = rank_queries(x[n:], given, reference_embeddings=x[:n], reference_labels=reference)
+    return classify_queries(
+        x[:n], reference, x[n:], given, NAMES,
+        voted_ids=reference[ranked.voted], average_precision=ranked.average_precision.numpy(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "words"),
+    [
+        (2.0, 0.8, "worth it", ["Training was worth it: accuracy rose from", "on the untouched encoder) to"]),
+        (0.8, 2.0, "worse", ["Training made it worse", "take", "on the untouched encoder"]),
+        (1.5, 1.5, "no difference", ["made no difference to the accuracy beyond noise", "To classify, take"]),
+        (0.3, 0.1, "already separated", ["The encoder already separates the labels: 100.0%", "beyond noise"]),
+    ],
+)
+def test_the_outcome_and_its_sentence(before, after, outcome, words):
+    gain = training_gain(_predictions(before), _predictions(after))
+    assert gain.outcome == outcome
+    for word in words:
+        assert word in gain.sentence
+    assert gain.rows == 400
+    assert TrainingGain.from_dict({**_plain(gain), "later": 1}) == gain
+
+
+def _plain(gain):
+    from dataclasses import asdict
+
+    return asdict(gain)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_at_random_are_at_chance(seed):
+    gain = training_gain(_predictions(1.0, shuffled=True, seed=seed), _predictions(0.5, shuffled=True, seed=seed))
+    assert gain.outcome == "at chance"
+    assert gain.sentence.startswith("Training was not worth it: accuracy is at chance")
+
+
+def _by_hand(correct, precision, names=("a", "b")):
+    predicted = {"nearest_neighbours": np.where(correct, 0, 1)}
+    return Predictions(label_names=names, label_ids=np.zeros(len(correct), dtype=int), predicted=predicted,
+                       average_precision=np.full(len(correct), precision), most_frequent=1)  # fmt: skip
+
+
+def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():
+    correct = np.arange(300) < 240
+    gain = training_gain(_by_hand(correct, 0.4), _by_hand(correct, 0.6))
+    assert gain.outcome == "no difference"
+    assert gain.sentence.endswith("To search, training was worth it: MAP@R rose from 0.400 to 0.600.")
+    gain = training_gain(_by_hand(correct, 0.6), _by_hand(np.arange(300) < 290, 0.4))
+    assert gain.outcome == "worth it"
+    assert gain.sentence.endswith("To search, training made it worse: MAP@R fell from 0.600 to 0.400.")
+
+
+def test_the_best_classifier_is_named():
+    before = _predictions(1.5)
+    gain = training_gain(before, before)
+    accuracy = {key: scores.accuracy for key, scores in gain.untouched.classifiers.items()}
+    assert accuracy[gain.untouched.best] == max(accuracy.values())
+    assert gain.accuracy.difference == 0
+    for key, predicted in before.predicted.items():
+        assert accuracy[key] == (predicted == before.label_ids).mean()
+
+
+def test_a_logistic_regression_that_would_take_minutes_is_sampled_or_left_out(monkeypatch, caplog):
+    from tercet.evaluation import classifiers
+
+    caplog.set_level("INFO", "tercet")
+    for limit, fitted, text in ((16 * 8 * 160, 160, "a sample of 160 sentences"), (16 * 8 * 4, 0, "is left out")):
+        monkeypatch.setattr(classifiers.rows_to_fit, "__kwdefaults__", {"max_products": limit, "seed": 0})
+        before = _predictions(1.5)
+        assert before.fitted_rows == fitted
+        assert ("logistic_regression" in before.predicted) == (fitted > 0)
+        gain = training_gain(before, before)
+        assert text in gain.note
+    assert "too many for it" in caplog.text
