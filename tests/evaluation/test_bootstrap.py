@@ -60,8 +60,9 @@ def test_exchanged_encoders_give_the_opposite(rows):
     first, second = _parts(rows)
     found, other = best_difference(first, second), best_difference(second, first)
     assert abs(found.difference + other.difference) < 1e-12
-    assert abs(found.low + other.high) < 0.1
-    assert abs(found.high + other.low) < 0.1
+    step = 1 / (len(rows) + 2) + 1e-9  # Other draws may move a quantile by one row.
+    assert abs(found.low + other.high) <= step
+    assert abs(found.high + other.low) <= step
 
 
 @settings(max_examples=20)
