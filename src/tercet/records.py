@@ -266,6 +266,8 @@ class RunRecord(_Evaluated):
         gain: whether the training was worth it; None if no evaluation row could be classified by training rows.
         by_step: the metrics of each evaluation during training, by step. They are measured `among_themselves`, or on
             `triplets`.
+        by_dimension: the metrics `against_reference` by the dimension of the vectors after a linear head, the largest
+            first; empty unless a smaller dimension was asked for vectors.
         settings: the settings of the run by name, and the names of its data and its model.
         data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
             an earlier text), the `sha256` of all texts and labels, the number of `truncated_texts` (those with more
@@ -283,6 +285,7 @@ class RunRecord(_Evaluated):
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
     gain: TrainingGain | None = None
     by_step: dict[str, Metrics] = field(default_factory=dict)
+    by_dimension: dict[str, Metrics] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """The command `tercet encode`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,14 +12,31 @@ from tercet.cli.outputs import check_outputs
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tercet.heads import LinearHead
+
 
 @report_errors
 def encode(
-    model: opt.ModelArgument,
-    data: opt.Data,
+    model: Annotated[
+        str, typer.Argument(help=f"{opt.MODEL_HELP} With --head, a .npy or .parquet file of vectors, without DATA.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.", show_default=False),
+    ] = None,
+    *,
     output: Annotated[
         Path, typer.Option(help="The file to write: .npy (float32) or .parquet (columns text and embedding).")
     ],
+    head: Annotated[
+        Path | None, typer.Option(help="The folder of a linear head, which is applied to the embeddings.")
+    ] = None,
+    vector_column: Annotated[
+        str | None, typer.Option(help="The column of the vectors in a .parquet file. [default: the only one]")
+    ] = None,
     batch_size: opt.EncodeBatchSize = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each embedding to length 1.")] = False,
     prompt_name: Annotated[
@@ -37,11 +54,20 @@ def encode(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Embed sentences and write the embeddings to a file, in the order of the sentences."""
+    """Embed sentences, or apply a head to vectors, and write the result to a file, in the order of the rows."""
     if output.suffix not in (".npy", ".parquet"):
         raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
-    check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
+    inputs = {"the input data": data, "the model": model, "the head": head}
+    check_outputs({"--output": output}, inputs, overwrite=overwrite)
+    if data is None:
+        if head is None:
+            raise DataError("the data are missing: tercet encode MODEL DATA; to map a file of vectors, add --head")
+        _encode_vectors(model, head, vector_column, output, overwrite=overwrite)
+        return
+    if vector_column is not None:
+        raise DataError("--vector-column is for vectors, which need no model: tercet encode VECTORS --head FOLDER")
     check_model_name(model)
+    loaded_head = None if head is None else _load_head(head)
     from tercet._texts import check_texts
     from tercet.data.columns import find_text_column
     from tercet.data.reading import read_table
@@ -50,6 +76,8 @@ def encode(
     column = find_text_column(table.columns, table.source, text_column)
     texts = check_texts(table.columns[column], table.source, table.lines)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    if loaded_head is not None:
+        loaded_head.check_dimension(encoder.get_sentence_embedding_dimension(), f"the embeddings of {model}")
     embeddings = encoder.encode(
         texts,
         prompt_name,
@@ -57,10 +85,32 @@ def encode(
         show_progress_bar=shows_progress(quiet),
         normalize_embeddings=normalize,
     )
+    _finish(
+        output, embeddings if loaded_head is None else loaded_head(embeddings), {"text": texts}, overwrite=overwrite
+    )
+
+
+def _load_head(folder: Path) -> "LinearHead":
+    from tercet.heads import load_head  # imports torch
+
+    return load_head(folder)
+
+
+def _encode_vectors(source: str, folder: Path, vector_column: str | None, output: Path, *, overwrite: bool) -> None:
+    """Apply a head to a file of vectors. The other columns of a .parquet file are written, too."""
+    from tercet.data.vectors import other_columns, read_complete_vectors
+
+    vectors = read_complete_vectors(source, vector_column)
+    head = _load_head(folder)
+    head.check_dimension(vectors.shape[1], f"the vectors of {source}")
+    columns = other_columns(source, vector_column) if output.suffix == ".parquet" else {}
+    _finish(output, head(vectors), columns, overwrite=overwrite)
+
+
+def _finish(output: Path, embeddings: "np.ndarray", columns: dict[str, Any], *, overwrite: bool) -> None:
     with atomic_file(output, overwrite=overwrite) as partial:
-        _write(partial, texts, embeddings)
-    dim = embeddings.shape[1]
-    print_note(f"{len(texts)} embeddings of dimension {dim} written to {output}")
+        _write(partial, columns, embeddings)
+    print_note(f"{len(embeddings)} embeddings of dimension {embeddings.shape[1]} written to {output}")
     finish(["python", "-c", _reading(output)])
 
 
@@ -71,7 +121,7 @@ def _reading(output: Path) -> str:
     return f"from pyarrow import parquet; print(parquet.read_table({str(output)!r}))"
 
 
-def _write(path: Path, texts: list[str], embeddings: object) -> None:
+def _write(path: Path, columns: dict[str, Any], embeddings: object) -> None:
     import numpy as np
 
     array = np.ascontiguousarray(embeddings)
@@ -85,4 +135,4 @@ def _write(path: Path, texts: list[str], embeddings: object) -> None:
     from pyarrow import parquet
 
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
-    parquet.write_table(pa.table({"text": texts, "embedding": vectors}), path)
+    parquet.write_table(pa.table({**columns, "embedding": vectors}), path)

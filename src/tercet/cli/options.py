@@ -61,6 +61,13 @@ EvalFraction = Annotated[
 ]
 TextColumn = Annotated[str | None, typer.Option(help="The column of sentences. [default: a usual name, such as text]")]
 LabelColumn = Annotated[str | None, typer.Option(help="The column of labels. [default: a usual name, such as label]")]
+VectorColumn = Annotated[
+    str | None, typer.Option(help="The column of vectors of a .parquet file, to use them instead of sentences.")
+]
+LabelFile = Annotated[
+    str | None, typer.Option(help="The file with the labels of a .npy file of vectors, in its order.")
+]
+EvalLabelFile = Annotated[str | None, typer.Option(help="The file with the labels of --eval-data, for vectors.")]
 Split = Annotated[str, typer.Option(help="The split to read, if DATA is a data set on the hub.")]
 Header = Annotated[
     bool | None,

@@ -21,6 +21,7 @@ from tercet.cli.console import (
 from tercet.cli.evaluations import print_evaluation
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
+from tercet.cli.train_vectors import is_for_vectors, train_vectors
 from tercet.data.read_options import ReadOptions
 from tercet.runs import RunSettings, TrainingInterrupted
 from tercet.runs import train as run_train
@@ -55,6 +56,9 @@ def train(
     eval_fraction: opt.EvalFraction = None,
     text_column: opt.TextColumn = None,
     label_column: opt.LabelColumn = None,
+    vector_column: opt.VectorColumn = None,
+    label_file: opt.LabelFile = None,
+    eval_label_file: opt.EvalLabelFile = None,
     split: opt.Split = "train",
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
@@ -92,7 +96,12 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print only metrics.json on standard output.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Train a model on labelled sentences or triplets, and evaluate it before and after."""
+    """Train a model on labelled sentences or triplets, or a head on vectors, and evaluate it before and after."""
+    given = dict(locals())
+    if is_for_vectors(given):
+        opt.check_evaluation(eval_data, eval_fraction)
+        train_vectors(given)
+        return
     check_report(report, "--report")
     inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model,
               "the record to repeat": repeat}  # fmt: skip

@@ -1,6 +1,7 @@
 """The options of reading labelled data."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tercet.errors import DataError, listed, short_repr
 
@@ -43,3 +44,8 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise DataError(f"{name} must be one of {listed(choices)}, got {short_repr(value)}")
+
+
+def is_vector_file(source: object) -> bool:
+    """Return whether the file of `source` can only contain vectors: its extension is .npy."""
+    return isinstance(source, (str, Path)) and str(source).lower().endswith(".npy")

@@ -20,7 +20,7 @@ from tercet._files import expand_path
 from tercet.data.cleaning import clean_rows, match_labels
 from tercet.data.columns import check_column, find_label_column
 from tercet.data.labels import LabelledSentences, number_labels
-from tercet.data.read_options import ReadOptions
+from tercet.data.read_options import ReadOptions, is_vector_file
 from tercet.data.reading import read_table
 from tercet.errors import DataError, listed, short_repr
 
@@ -49,11 +49,6 @@ class LabelledVectors:
     def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledVectors":
         """Return the given rows, in the given order. Label ids and names do not change."""
         return LabelledVectors(self.vectors[rows], self.rows.take(rows))
-
-
-def is_vector_file(source: object) -> bool:
-    """Return whether the file of `source` can only contain vectors: its extension is .npy."""
-    return isinstance(source, (str, Path)) and str(source).lower().endswith(".npy")
 
 
 def load_vectors(
@@ -131,6 +126,38 @@ def read_vectors(source: str | Path, vector_column: str | None = None) -> tuple[
     return _read_parquet(path, vector_column)
 
 
+def read_complete_vectors(source: str | Path, vector_column: str | None = None) -> np.ndarray:
+    """Read vectors as `read_vectors` does. Raise `DataError` if a vector is missing, or has NaN or infinite values."""
+    vectors, missing = read_vectors(source, vector_column)
+    if missing.any():
+        rows = np.flatnonzero(missing)
+        raise DataError(
+            f"{source}: {len(rows):,} of {len(missing):,} rows have no vector (rows {_places(rows)}); fill them in, or "
+            "remove the rows"
+        )
+    _check_finite(vectors, np.arange(len(vectors)), str(source))
+    return vectors
+
+
+def other_columns(source: str | Path, vector_column: str | None = None) -> dict[str, "pyarrow.ChunkedArray"]:
+    """Return the columns of a .parquet file without that of the vectors; of a .npy file, none.
+
+    Raises:
+        DataError: another column is called `embedding`, the name of the vectors that are written.
+    """
+    if is_vector_file(source):
+        return {}
+    from pyarrow import parquet
+
+    path = expand_path(source)
+    column = _find_vector_column(parquet.read_schema(path), str(path), vector_column)
+    table = parquet.read_table(path)
+    names = [name for name in table.column_names if name != column]
+    if "embedding" in names or len(set(names)) < len(names):
+        raise DataError(f"{source} has other columns with equal names or with the name 'embedding'; write a .npy file")
+    return {name: table.column(name) for name in names}
+
+
 def vector_keys(vectors: np.ndarray) -> list[str]:
     """Return a key of each row `(n, dim)`. Equal rows have the same key, and different rows have different keys."""
     rows = np.ascontiguousarray(vectors)
@@ -139,12 +166,15 @@ def vector_keys(vectors: np.ndarray) -> list[str]:
 
 def _read_npy(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        vectors = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # `np.load` would also read archives and pickles.
+            vectors = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{path} is not a readable .npy file: {shorten(str(error), _REASON_LIMIT)}") from None
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
-        found = f"{vectors.dtype} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive"
-        raise DataError(f"{path} must have floating-point vectors (rows, dimensions), but it has {found}")
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+        raise DataError(
+            f"{path} must have floating-point vectors (rows, dimensions), but it has {vectors.dtype} of shape "
+            f"{vectors.shape}"
+        )
     _check_size(vectors, str(path))
     return vectors, np.zeros(len(vectors), dtype=bool)
 
@@ -182,7 +212,9 @@ def _read_parquet(path: Path, column: str | None) -> tuple[np.ndarray, np.ndarra
         number = int(numbers.is_null().to_numpy(zero_copy_only=False).argmax()) // int(lengths[0])
         raise DataError(f"{place}, row {int(np.flatnonzero(~missing)[number])}: a value of the vector is missing")
     flat = numbers.to_numpy(zero_copy_only=False)
-    flat = flat if flat.dtype in (np.float16, np.float32, np.float64) else flat.astype(np.float32)
+    is_float = flat.dtype in (np.float16, np.float32, np.float64)
+    # A view of Arrow's memory cannot be written, and torch warns of such arrays.
+    flat = flat.copy() if is_float and not flat.flags.writeable else flat if is_float else flat.astype(np.float32)
     vectors = flat.reshape(len(present), int(lengths[0]))
     if missing.any():
         complete = np.zeros((len(missing), vectors.shape[1]), dtype=vectors.dtype)

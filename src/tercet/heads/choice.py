@@ -25,7 +25,7 @@ from tercet.heads.training import HeadSettings, check_new_dimension, check_rows,
 # The candidates differ in their dropout, which of all settings has the best value that depends most on the data.
 CANDIDATES = tuple(HeadSettings(dropout=dropout) for dropout in (0.0, 0.1, 0.3, 0.5))
 
-_FOLDS = 5
+_FOLDS = 4
 _NEIGHBOURS = 5
 # As many folds are used as have this number of rows together. The standard error of an accuracy is then about 0.01.
 _MIN_SCORED_ROWS = 1_500
@@ -34,7 +34,7 @@ _STANDARD_ERRORS = 2.0
 # Larger data are sampled, because the time of a score grows with the square of the number of rows.
 _MAX_ROWS = 20_000
 # The training in a fold takes about a second. It ranks the candidates as the complete training does.
-_FOLD_STEPS, _FOLD_BATCH = 200, 256
+_FOLD_STEPS, _FOLD_BATCH = 150, 256
 
 
 @dataclass(frozen=True, kw_only=True)

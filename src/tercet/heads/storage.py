@@ -12,13 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_json
-from tercet._files.model_files import METRICS_FILE, is_model_folder, is_record
+from tercet._files.head_files import ENTRY_FILE, WEIGHTS_FILE, check_head_places
+from tercet._files.model_files import is_model_folder
 from tercet._version import __version__
 from tercet.encoder.pretrained.files import check_regular_files, read_header
-from tercet.errors import DataError, EmbeddingError, ModelError, listed
+from tercet.errors import EmbeddingError, ModelError, listed
 from tercet.heads.linear import LinearHead
 
-WEIGHTS_FILE, ENTRY_FILE = "head.safetensors", "head.json"
 _FORMAT_VERSION = 1
 
 
@@ -55,7 +55,7 @@ def save_head(
     folder, more_json = resolve_path(folder), more_json or {}
     files = (WEIGHTS_FILE, ENTRY_FILE, *more_json)
     with atomic_directory(folder, owns=files.__contains__, last=(ENTRY_FILE,), overwrite=overwrite) as staging:
-        check_places(folder, more_files=more_json)
+        check_head_places(folder, more_files=more_json)
         save_file({"weight": head.weight}, staging / WEIGHTS_FILE, metadata={"format": "pt"})
         for name, content in more_json.items():
             write_json(staging / name, content)
@@ -101,23 +101,3 @@ def load_head(folder: str | Path) -> LinearHead:
         return LinearHead(load_file(path)["weight"])
     except (SafetensorError, EmbeddingError) as error:
         raise ModelError(f"{path} is not a valid head: {error}") from error
-
-
-def check_places(folder: Path, *, more_files: dict[str, Any] | tuple[str, ...] = (METRICS_FILE,)) -> None:
-    """Raise `DataError` if a head cannot be written to `folder` without a loss of files of the user.
-
-    Args:
-        folder: the folder. It need not exist.
-        more_files: the JSON files that are written beside the head.
-    """
-    if is_model_folder(folder):
-        raise DataError(f"{folder} is the folder of a model; choose another output for the head")
-    names = [name for name in (ENTRY_FILE, *more_files) if (folder / name).exists()]
-    foreign = [name for name in names if not is_record(folder / name)]
-    if (folder / WEIGHTS_FILE).exists() and ENTRY_FILE not in names:
-        foreign.append(WEIGHTS_FILE)
-    if foreign:
-        raise DataError(
-            f"{folder} has files that are not those of a head, but have their names: {listed(sorted(foreign))}; move "
-            "them away, or choose another output"
-        )

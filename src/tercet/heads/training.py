@@ -26,6 +26,9 @@ _BLOCK_ROWS = 1 << 14
 class HeadSettings:
     """The settings of the training of a head.
 
+    The defaults have the highest MAP@R and accuracy of those that train in five seconds on one core, on BANKING77,
+    HWU64 and CLINC150 with embeddings of all-MiniLM-L6-v2.
+
     Attributes:
         steps: the number of steps.
         batch_size: the number of rows in a batch, or all rows if there are fewer.
@@ -39,10 +42,10 @@ class HeadSettings:
     """
 
     steps: int = 300
-    batch_size: int = 1024
+    batch_size: int = 512
     samples_per_label: int | None = None
-    learning_rate: float = 3e-3
-    margin: float = 0.3
+    learning_rate: float = 1e-2
+    margin: float = 0.2
     dropout: float = 0.1
     seed: int = 0
 

@@ -4,6 +4,7 @@
     settings.py    RunSettings: names, defaults, descriptions and limits of the settings
     build.py       build the loss and the trainer from the settings
     training.py    run_training: one run on loaded data, and its record
+    vectors.py     train_vectors: train a head on vectors, by vector_training.py
     protocol.py    measure evaluation data against the training data and among themselves
     environment.py describe the machine and the libraries
     output.py      check and reserve the paths that a run writes to
@@ -19,9 +20,11 @@ from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingR
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.repeat import repeat_arguments
 from tercet.runs.settings import RunSettings
+from tercet.runs.vectors import HeadRun, train_vectors
 
 __all__ = [
     "EvaluationResult",
+    "HeadRun",
     "RunSettings",
     "TrainingInterrupted",
     "TrainingRun",
@@ -30,4 +33,5 @@ __all__ = [
     "remove_checkpoints",
     "repeat_arguments",
     "train",
+    "train_vectors",
 ]

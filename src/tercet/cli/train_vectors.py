@@ -1,0 +1,78 @@
+"""The command `tercet train` for vectors: only a head is trained, so most options are not for it."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tercet.cli.console import finish, print_metrics, print_note, print_result
+from tercet.cli.evaluations import print_evaluation
+from tercet.cli.outputs import check_outputs
+from tercet.data.read_options import is_vector_file
+from tercet.errors import DataError, listed
+from tercet.records import RunRecord
+from tercet.runs import train_vectors as run_train_vectors
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION
+
+# The arguments of `tercet train` that are for vectors. The library has the same names for them.
+_PASSED = (
+    "dimension", "eval_data", "eval_label_file", "label_column", "label_file", "vector_column", "header",
+    "combined_labels", "similar_labels", "drop_missing", "seed", "overwrite",
+)  # fmt: skip
+_USED = (*_PASSED, "data", "output", "train", "eval_fraction", "as_json", "quiet")
+
+
+def is_for_vectors(given: Mapping[str, Any]) -> bool:
+    """Return whether the arguments of `tercet train` name vectors instead of sentences.
+
+    Raises:
+        DataError: a file of labels is named, but no vectors.
+    """
+    if is_vector_file(given["data"]) or given["vector_column"] is not None:
+        return True
+    for name in ("label_file", "eval_label_file"):
+        if given[name] is not None:
+            raise DataError(f"{name} is for vectors: pass a .npy file as data, or pass vector_column")
+    return False
+
+
+def train_vectors(given: Mapping[str, Any]) -> None:
+    """Train a head on vectors, with the arguments `given` to `tercet train`."""
+    from tercet.cli.train import train as command  # which imports this module
+
+    defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
+    others = [name for name, value in given.items() if name not in _USED and value != defaults[name]]
+    if others:
+        flags = [f"--{name.replace('_', '-')}" for name in others]
+        raise DataError(f"with vectors, only a linear head is trained, so {listed(flags)} cannot be used; leave it out")
+    if given["train"] not in (defaults["train"], "auto", "head"):
+        raise DataError(f"with vectors, only a linear head can be trained; leave out --train {given['train']}")
+    output: Path = given["output"]
+    inputs = {
+        "the input data": given["data"],
+        "the file of labels": given["label_file"],
+        "the evaluation data": given["eval_data"],
+        "the file of labels of the evaluation data": given["eval_label_file"],
+    }
+    check_outputs({}, inputs, overwrite=given["overwrite"], folder=output)
+    fraction = DEFAULT_EVAL_FRACTION if given["eval_fraction"] is None else given["eval_fraction"]
+    run = run_train_vectors(given["data"], output, eval_fraction=fraction, **{name: given[name] for name in _PASSED})
+    print_note(f"chosen: {run.reason}")
+    if given["as_json"]:
+        print_result(json.dumps(run.record.to_dict(), indent=2))
+    else:
+        print_evaluation(run.record)
+        _print_dimensions(run.record)
+    print_note(f"head written to {output}")
+    column = [] if given["vector_column"] is None else ["--vector-column", given["vector_column"]]
+    vectors = "YOUR.npy" if is_vector_file(given["data"]) else "YOUR.parquet"
+    finish(["tercet", "encode", vectors, *column, "--head", output, "--output", "mapped.npy"])
+
+
+def _print_dimensions(record: RunRecord) -> None:
+    if record.by_dimension and record.before is not None:
+        print_metrics(
+            "By the dimension of the vectors, against the training rows",
+            {"before": record.before} | {f"head, {size}": metrics for size, metrics in record.by_dimension.items()},
+        )

@@ -1,0 +1,102 @@
+"""`tercet train` on vectors, and `tercet encode --head`."""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tercet import SentenceTransformer
+from tercet.heads import load_head
+from tests.cli.command import run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    rng = np.random.default_rng(0)
+    labels = np.arange(160) % 4
+    x = rng.normal(size=(160, 32)).astype(np.float32) / 2
+    x[:, 0], x[:, 1] = np.cos(labels * np.pi / 2), np.sin(labels * np.pi / 2)
+    np.save(folder / "v.npy", x)
+    (folder / "labels.csv").write_text("label\n" + "".join(f"label {label}\n" for label in labels))
+    table = {"text": [f"row {row}" for row in range(160)], "label": labels, "v": pa.array(x.tolist())}
+    parquet.write_table(pa.table(table), folder / "v.parquet")
+    done = run("train", folder / "v.npy", "--label-file", folder / "labels.csv", "--output", folder / "head",
+               "--dimension", 8)  # fmt: skip
+    return folder, done
+
+
+def test_train_prints_before_and_after_and_each_dimension(files):
+    folder, done = files
+    assert re.search(r"MAP@R +│ +0\.\d{4} │ +0\.\d{4} │ +\+?0\.\d{4}", done.stdout)
+    assert all(f"head, {size}" in " ".join(done.stdout.split()) for size in (32, 16, 8))
+    assert "chosen: a head with dropout" in done.stderr
+    assert "tercet encode YOUR.npy --head" in done.stderr
+    assert load_head(folder / "head").weight.shape == (8, 32)
+    metrics = json.loads((folder / "head/metrics.json").read_text())
+    assert metrics["evaluation"]["against_reference"]["after"] == metrics["by_dimension"]["8"]
+
+
+def test_train_reads_a_column_of_vectors_and_prints_json(files):
+    folder, _ = files
+    done = run("train", folder / "v.parquet", "--vector-column", "v", "--output", folder / "json-head", "--json",
+               "--eval-fraction", 0.3, "--train", "head")  # fmt: skip
+    assert json.loads(done.stdout) == json.loads((folder / "json-head/metrics.json").read_text())
+
+
+def test_encode_maps_a_file_of_vectors(files):
+    folder, _ = files
+    head, x = load_head(folder / "head"), np.load(folder / "v.npy")
+    run("encode", folder / "v.npy", "--head", folder / "head", "--output", folder / "mapped.npy")
+    np.testing.assert_allclose(np.load(folder / "mapped.npy"), head(x), atol=1e-6)
+    run("encode", folder / "v.parquet", "--vector-column", "v", "--head", folder / "head",
+        "--output", folder / "mapped.parquet")  # fmt: skip
+    table = parquet.read_table(folder / "mapped.parquet")
+    assert table.column_names == ["text", "label", "embedding"]
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), head(x), atol=1e-6)
+
+
+def test_encode_applies_a_head_after_a_model(files, bert, csv_file):
+    folder, _ = files
+    run("encode", bert, csv_file, "--head", folder / "head", "--output", folder / "sentences.parquet")
+    table = parquet.read_table(folder / "sentences.parquet")
+    expected = load_head(folder / "head")(SentenceTransformer(bert, device="cpu").encode(table["text"].to_pylist()))
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), expected, atol=1e-6)
+
+
+def test_what_is_not_for_vectors_is_refused(files, csv_file, bert, tmp_path):
+    folder, _ = files
+    vectors = ("train", folder / "v.npy", "--label-file", folder / "labels.csv", "--output", tmp_path / "out")
+    for more, message in (
+        (("--epochs", 3, "--model", bert), "so '--model', '--epochs' cannot be used; leave it out"),
+        (("--train", "both"), "leave out --train both"),
+        (("--vector-column", "v"), "--vector-column is for .parquet files"),
+        (("--dimension", 64), "--dimension must be at most 32"),
+        (("--eval-label-file", "x.csv"), "--eval-label-file needs --eval-data"),
+        (("--eval-data", "x.npy", "--eval-fraction", 0.5), "--eval-fraction"),
+    ):
+        assert message in run(*vectors, *more, expect=2).stderr
+    done = run("train", csv_file, "--label-file", folder / "labels.csv", "--output", tmp_path / "out", expect=2)
+    assert "--label-file is for vectors" in done.stderr
+    done = run(*vectors[:2], "--output", tmp_path / "out", expect=2)
+    assert "pass --label-file" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_use_of_encode_is_one_clear_error(files, csv_file, bert, tmp_path):
+    folder, _ = files
+    np.save(tmp_path / "small.npy", np.ones((3, 4), dtype=np.float32))
+    output = ("--output", tmp_path / "out.npy")
+    for arguments, message in (
+        ((folder / "v.npy",), "the data are missing: tercet encode MODEL DATA"),
+        ((tmp_path / "small.npy", "--head", folder / "head"), "the head takes embeddings of dimension 32, but"),
+        ((folder / "v.npy", "--head", folder), "is not the folder of a head: it has no file head.json"),
+        ((bert, csv_file, "--head", tmp_path / "missing"), "is not the folder of a head: it does not exist"),
+        ((bert, csv_file, "--vector-column", "v"), "--vector-column is for vectors"),
+        ((tmp_path / "missing.npy", "--head", folder / "head"), "no file"),
+    ):
+        assert message in run("encode", *arguments, *output, expect=2).stderr
+        assert not (tmp_path / "out.npy").exists()

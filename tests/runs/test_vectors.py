@@ -1,0 +1,168 @@
+import json
+import os
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import parquet
+
+import tercet.heads.choice
+from tercet.errors import DataError, EmbeddingError, ModelError
+from tercet.evaluation import label_metrics
+from tercet.heads import HeadSettings, load_head
+from tercet.records import RunRecord
+from tercet.runs import train_vectors
+
+
+@pytest.fixture(autouse=True)
+def _short_trainings(monkeypatch):
+    candidates = tuple(HeadSettings(steps=40, batch_size=64, dropout=dropout) for dropout in (0.0, 0.3))
+    monkeypatch.setattr(tercet.heads.choose_head, "__kwdefaults__", {
+        **tercet.heads.choose_head.__kwdefaults__, "candidates": candidates,
+    })  # fmt: skip
+
+
+def _data(rows=200, dim=16, labels=4, noise=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    label_ids = np.arange(rows) % labels
+    angle = 2 * np.pi * label_ids / labels
+    x = noise * rng.normal(size=(rows, dim))
+    x[:, :2] = np.stack([np.cos(angle), np.sin(angle)], 1) + 0.2 * rng.normal(size=(rows, 2))
+    return x.astype(np.float32), [f"label {label}" for label in label_ids]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Vectors of the same rows as .npy with a file of labels, and as .parquet; and evaluation data."""
+    for name, seed, rows in (("train", 0, 200), ("test", 1, 60)):
+        x, labels = _data(rows=rows, seed=seed)
+        np.save(tmp_path / f"{name}.npy", x)
+        (tmp_path / f"{name}.csv").write_text("label\n" + "\n".join(labels))
+        columns = {"label": labels, "embedding": pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), 16)}
+        parquet.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    return tmp_path
+
+
+def test_held_out_rows_are_measured_against_the_training_rows(files):
+    run = train_vectors(files / "train.npy", files / "head", label_file=files / "train.csv", seed=2)
+    x, labels = _data()
+    held_out = run.record.data["eval"]["held_out_rows"]
+    assert len(held_out) == 40
+    kept = np.setdiff1d(np.arange(200), held_out)
+    names = np.array(labels)
+    for metrics, mapped in ((run.record.before, x), (run.record.after, run.head(x))):
+        expected = label_metrics(
+            mapped[held_out], names[held_out].tolist(),
+            reference_embeddings=mapped[kept], reference_labels=names[kept].tolist(),
+        )  # fmt: skip
+        assert metrics == pytest.approx(expected)
+    assert list(run.record.evaluation) == ["against_reference", "among_themselves"]
+    assert run.record.after["map@r"] > run.record.before["map@r"] + 0.1
+    content = json.loads((files / "head/metrics.json").read_text())
+    assert RunRecord.from_dict(content).to_dict() == run.record.to_dict()
+    assert content["settings"]["head"]["dropout"] in (0.0, 0.3)
+    assert content["settings"]["reason"] == run.reason
+    entry = json.loads((files / "head/head.json").read_text())
+    assert entry["label_names"] == ["label 0", "label 1", "label 2", "label 3"]
+    assert torch.equal(load_head(files / "head").weight, run.head.weight)
+
+
+def test_arrays_and_parquet_files_give_the_same_head(files):
+    first = train_vectors(
+        files / "train.npy", files / "a", label_file=files / "train.csv",
+        eval_data=files / "test.npy", eval_label_file=files / "test.csv",
+    )  # fmt: skip
+    second = train_vectors(
+        files / "train.parquet", files / "b", vector_column="embedding", eval_data=files / "test.parquet"
+    )
+    assert torch.equal(first.head.weight, second.head.weight)
+    assert first.record.after == second.record.after
+    assert first.record.data["eval"]["held_out_rows"] is None
+
+
+def test_a_smaller_dimension_is_measured_at_each_half(files):
+    run = train_vectors(files / "train.parquet", files / "head", vector_column="embedding", dimension=3)
+    assert list(run.record.by_dimension) == ["16", "8", "4", "3"]
+    assert run.record.by_dimension["3"] == run.record.after
+    assert run.head.out_dim == load_head(files / "head").out_dim == 3
+    assert run.record.after["map@r"] > run.record.before["map@r"]
+
+
+def test_random_labels_give_the_identity(files):
+    _, labels = _data()
+    (files / "train.csv").write_text("label\n" + "\n".join(np.random.default_rng(0).permutation(labels)))
+    run = train_vectors(files / "train.npy", files / "head", label_file=files / "train.csv")
+    assert torch.equal(run.head.weight, torch.eye(16))
+    assert run.reason.startswith("no head")
+    assert run.record.settings["head"] is None
+    assert run.record.after == pytest.approx(run.record.before)
+
+
+def test_equal_vectors_are_on_one_side(files):
+    x, labels = _data(rows=60)
+    np.save(files / "twice.npy", np.concatenate([x, x]))
+    (files / "twice.csv").write_text("label\n" + "\n".join(labels * 2))
+    run = train_vectors(files / "twice.npy", files / "head", label_file=files / "twice.csv")
+    held_out = set(run.record.data["eval"]["held_out_rows"])
+    assert held_out
+    assert all((row + 60) % 120 in held_out for row in held_out)
+    assert run.record.data["eval"]["copies"] == len(held_out) // 2
+
+
+def test_vectors_of_the_training_data_are_not_measured(files):
+    x, _ = _data()
+    mixed, _ = _data(rows=60, seed=1)
+    mixed[:6] = x[:6]
+    np.save(files / "mixed.npy", mixed)
+    run = train_vectors(
+        files / "train.npy", files / "head", label_file=files / "train.csv",
+        eval_data=files / "mixed.npy", eval_label_file=files / "test.csv",
+    )  # fmt: skip
+    rows = run.record.evaluation["against_reference"].rows
+    assert (rows.rows, rows.measured, rows.overlapping) == (60, 54, 6)
+
+
+def test_without_held_out_rows_the_head_is_trained_and_not_evaluated(files):
+    run = train_vectors(files / "train.parquet", files / "head", vector_column="embedding", eval_fraction=0)
+    assert run.record.evaluation == {}
+    assert run.record.data["train"]["rows"] == 200
+    assert load_head(files / "head").in_dim == 16
+
+
+def test_nothing_is_written_if_the_input_is_wrong(files):
+    (files / "few.csv").write_text("label\na\nb")
+    (files / "one.csv").write_text("label\n" + "\n".join(["a"] * 200))
+    np.save(files / "small.npy", _data(rows=60, dim=8)[0])
+    arguments = {"label_file": files / "train.csv"}
+    for changes, error, message in (
+        ({"label_file": None}, DataError, "pass label_file"),
+        ({"label_file": files / "few.csv"}, DataError, "has 200 vectors, but .* has 2 labels"),
+        ({"label_file": files / "one.csv"}, DataError, "has one label only"),
+        ({"dimension": 17}, EmbeddingError, "dimension must be at most 16"),
+        ({"eval_label_file": files / "test.csv"}, DataError, "eval_label_file needs eval_data"),
+        ({"eval_fraction": 1.0}, DataError, "eval_fraction must be at least 0 and below 1"),
+        (
+            {"eval_data": files / "small.npy", "eval_label_file": files / "test.csv"},
+            DataError,
+            "small.npy has vectors of dimension 8, but .*train.npy has vectors of 16",
+        ),
+    ):
+        with pytest.raises(error, match=message):
+            train_vectors(files / "train.npy", files / "head", **{**arguments, **changes})
+        assert not (files / "head").exists()
+
+
+def test_a_folder_with_files_is_left_alone(files, bert):
+    (files / "head").mkdir()
+    (files / "head/head.json").write_text("{}")
+    arguments = {"label_file": files / "train.csv"}
+    with pytest.raises(DataError, match="overwrite=True"):
+        train_vectors(files / "train.npy", files / "head", **arguments)
+    with pytest.raises(DataError, match="have their names: 'head.json'"):
+        train_vectors(files / "train.npy", files / "head", overwrite=True, **arguments)
+    with pytest.raises(DataError, match="is the folder of a model"):
+        train_vectors(files / "train.npy", bert, overwrite=True, **arguments)
+    with pytest.raises((DataError, ModelError), match="is a file"):
+        train_vectors(files / "train.npy", files / "test.csv", overwrite=True, **arguments)
+    assert os.listdir(files / "head") == ["head.json"]
