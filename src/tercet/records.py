@@ -538,6 +538,31 @@ class ComparisonRecord:
     finished: bool = False
     format_version: int = COMPARISON_FORMAT_VERSION
 
+    @property
+    def budget(self) -> str:
+        """The budget of a run, such as `20 steps`; "" if it is unknown."""
+        for unit, amount in self.settings.get("budget", {}).items():
+            amounts = amount if isinstance(amount, list) else [amount]
+            numbers = " or ".join(f"{number:g}" for number in amounts)
+            return f"{numbers} {unit.removesuffix('s') if amounts == [1] else unit}"
+        return ""
+
+    def describe_budget(self) -> str:
+        """Return the budget of a run, and in what the runs of different variants are equal, as one line."""
+        steps = sorted({run.budget_steps for run in self.runs if run.budget_steps})
+        counts = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}" if steps else ""
+        in_steps = f" ({counts} steps)" if counts else ""
+        if "minutes" in self.settings.get("budget", {}):
+            return (
+                f"Budget of a run: {self.budget} of training{in_steps}, without loading, evaluations and saving. All "
+                "variants have the same time, so a variant with slower steps, such as one of a larger encoder, takes "
+                "fewer of them."
+            )
+        return (
+            f"Budget of a run: {self.budget}{'' if 'steps' in self.budget else in_steps}. Equal steps are not equal "
+            "time: s/run is the time of the training."
+        )
+
     def baseline(self, model: str | None) -> BaselineRecord | None:
         """Return the record of an encoder without training; None if it has not been measured."""
         return next((baseline for baseline in self.baselines if baseline.model == model), None)

@@ -95,6 +95,7 @@ def _run_command(words: list[str], model: Path) -> None:
     _run_comparisons_in_this_process()
     if words[1] == "compare" and "--seeds" not in words:
         words = [*words, "--seeds", "1"]  # a third of the time
+    words = [word.replace("model=bundled,", f"model={model},") for word in words]
     sys.argv = [words[0], *(str(model) if word in _MODELS else word for word in words[1:])]
     print("$", shlex.join(sys.argv), flush=True)
     try:

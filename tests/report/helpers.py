@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import torch
 
-from tercet.records import EvaluationRecord, RunRecord
+from tercet.comparison.recommendation import recommend, summarize
+from tercet.records import BaselineRecord, ComparisonRecord, EvaluationRecord, RunRecord, TrialRecord
 from tercet.report.run_report import EvaluatedSentences
 
 BEFORE, AFTER = {"recall@1": 0.5, "map@r": 0.25}, {"recall@1": 0.75, "map@r": 0.5}
@@ -66,3 +67,31 @@ class Tags(HTMLParser):
 def titles(text):
     """Return the headings of the sections of a page."""
     return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+
+
+def comparison(models=("a", "b"), nasty=""):
+    """Return the record of a finished comparison of two encoders, with three seeds and one failed run."""
+    runs = []
+    for at, model in enumerate(models):
+        for seed in range(3):
+            value = 0.5 + 0.2 * at + 0.01 * seed
+            run = TrialRecord(
+                variant=f"{model}{nasty}, epochs 2", loss="batch-all", margin=0.3, distance="euclidean", model=model,
+                settings={"epochs": 2.0}, seed=seed, budget_steps=20, seconds=5.0 + 30 * at, seconds_per_step=0.25,
+                before={"map@r": 0.4 + 0.1 * at}, metrics={"map@r": value, "recall@1": value}, best_step=8, steps=12,
+                map_at_r_by_step={"4": value - 0.1, "8": value, "12": value - 0.05}, peak_memory_mib=500.0,
+                warnings=[{"kind": "other", "message": f"mind the gap{nasty}"}],
+            )  # fmt: skip
+            runs.append(run)
+    failed = TrialRecord(variant=runs[0].variant, loss="batch-all", margin=0.3, distance="euclidean", model=models[0],
+                         seed=3, failed=f"out of memory{nasty}")  # fmt: skip
+    runs.append(failed)
+    names = list(dict.fromkeys(run.variant for run in runs))
+    return ComparisonRecord(
+        settings={"model": list(models), "data": "x.csv", "seeds": [0, 1, 2, 3], "budget": {"epochs": 2.0},
+                  "eval_fraction": 0.2},
+        data={"train": {"rows": 80, "labels": 4}, "eval": {"rows": 20, "labels": 4}},
+        environment={"tercet": "0.0", "device": "CPU"},
+        baselines=[BaselineRecord(model=model, start=model, metrics={"map@r": 0.4}) for model in models],
+        runs=runs, summary=summarize(runs, names), recommendation=recommend(runs, names, names[0]), finished=True,
+    )  # fmt: skip

@@ -6,10 +6,11 @@ import time
 
 import pytest
 
+from tercet.report.comparison_report import write_comparison_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
-from tests.report.helpers import LOG, RECORD, evaluated
+from tests.report.helpers import LOG, RECORD, comparison, evaluated
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
@@ -198,6 +199,51 @@ def test_a_label_is_chosen_by_the_keyboard_and_in_the_legend(chrome, report):
             "type": kind, "x": x + w / 2, "y": y + h / 2, "button": "left", "clickCount": 1,
         })  # fmt: skip
     until(lambda: opacities() == [[0.8] * 4] * 2)  # chosen again: all are shown
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_comparison_logs_nothing_requests_nothing_and_fits(chrome, tmp_path, width, dark):
+    path = tmp_path / "c.html"
+    write_comparison_report(path, comparison(nasty=_EVIL), command=f"tercet compare '{_EVIL}'")
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    page = opened(chrome, path, width)
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    assert [url for url in requests(page) if url.startswith("http")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.execute_script(_CUT_OFF) == []
+    assert page.execute_script("return document.querySelectorAll('main b, main i').length") == 0
+    assert page.title == "Comparison report"
+    colours = page.execute_script(
+        "const style = getComputedStyle(document.body); return [style.color, style.backgroundColor]"
+    )
+    assert colours == ["rgb(26, 26, 26)", "rgb(255, 255, 255)"]  # readable in dark mode too
+    figures = page.execute_script("return [...document.querySelectorAll('.figure')].map((b) => b.data.length)")
+    assert figures == [4, 2]
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_comparison_is_read_by_the_keyboard_and_printed(chrome, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    path = tmp_path / "c.html"
+    write_comparison_report(path, comparison())
+    page = opened(chrome, path)
+    body, reached = page.find_element(By.TAG_NAME, "body"), []
+    for _ in range(30):
+        body.send_keys(Keys.TAB)
+        reached.append(page.switch_to.active_element)
+        if reached[-1].tag_name == "summary":
+            break
+    assert {"a", "div", "summary"} <= {element.tag_name for element in reached}
+    reached[-1].send_keys(Keys.ENTER)  # unfold the runs
+    until(lambda: page.find_element(By.CSS_SELECTOR, "details table").is_displayed())
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not page.find_element(By.TAG_NAME, "nav").is_displayed()
+    assert page.find_element(By.CSS_SELECTOR, ".headline").is_displayed()
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tercet._files import check_file, check_separate
 from tercet._logging import quiet_transformers
 from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
 from tercet.cli import options as opt
@@ -20,6 +21,7 @@ from tercet.cli.console import (
     terminal,
 )
 from tercet.cli.evaluations import sentence_case
+from tercet.cli.reports import check_report, write_report_of_comparison
 from tercet.comparison import compare as run_compare
 from tercet.comparison.files import inputs_of_grid, reserved_comparison
 from tercet.comparison.plan import DEFAULT_EPOCHS
@@ -88,6 +90,9 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start a new comparison and replace the one at --output.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML report of the comparison to this .html file.")
+    ] = None,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only compare.json on standard output.")] = False,
     quiet: opt.Quiet = False,
@@ -97,10 +102,13 @@ def compare(
         raise DataError("--resume and --overwrite exclude each other; give one")
     if sum(budget is not None for budget in (steps, minutes, epochs)) > 1:
         raise DataError("--steps, --minutes and --epochs exclude each other; give one")
+    check_report(report, "--report")
     inputs = {"the input data": data, "the evaluation data": eval_data, "the model to train": model}
-    with reserved_comparison(
-        output, resume=resume, overwrite=overwrite, inputs={**inputs, **inputs_of_grid(grid or ())}
-    ):
+    inputs_and_models = {**inputs, **inputs_of_grid(grid or ())}
+    check_separate({"--output": output, "--report": report}, inputs_and_models)
+    if report is not None:
+        check_file(report, overwrite=overwrite, argument="--report")
+    with reserved_comparison(output, resume=resume, overwrite=overwrite, inputs=inputs_and_models):
         pass  # Raise its errors before the imports, which take seconds.
     opt.check_evaluation(eval_data, eval_fraction)
     check_value("--steps", steps, steps is None or steps > 0, "at least 1")
@@ -132,6 +140,8 @@ def compare(
         print_comparison(record)
     if record.recommendation is not None:
         print_note(f"model of {record.recommendation.variant} written to {output / 'model'}")
+    if report is not None:
+        write_report_of_comparison(report, record, overwrite=overwrite)
     options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
     finish(opt.evaluate_command(output / "model", eval_data, data, options))
 
@@ -152,6 +162,7 @@ def print_comparison(record: ComparisonRecord) -> None:
             console.print(cell(f"{line.variant}, seed {seed} failed: {reason}"))
     if record.rows is not None:
         console.print(cell(record.rows.describe()))
+    console.print(cell(record.describe_budget()))
     if (recommended := record.recommendation) is not None:
         console.print(cell(f"Recommended: {recommended.variant}"), style="bold")
         console.print(cell(recommended.reason))

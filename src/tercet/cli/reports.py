@@ -9,6 +9,7 @@ from tercet.cli.console import print_note, this_command
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
+    from tercet.records import ComparisonRecord
     from tercet.runs import TrainingRun
 
 _REQUIRED = ("plotly", "sklearn")
@@ -57,4 +58,14 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
             partial, run.record, run.log, evaluated,
             predictions=run.predictions, command=command, missing=missing, texts=texts,
         )  # fmt: skip
+    print_note(f"report written to {path}")
+
+
+def write_report_of_comparison(path: Path, record: "ComparisonRecord", *, overwrite: bool) -> None:
+    """Write the report of a comparison atomically, and print a note with its path."""
+    from tercet.report.comparison_report import write_comparison_report
+
+    print_note("writing the report")
+    with atomic_file(path, overwrite=overwrite) as partial:
+        write_comparison_report(partial, record, command=this_command("--resume", "--overwrite"))
     print_note(f"report written to {path}")

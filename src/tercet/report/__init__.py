@@ -1,11 +1,15 @@
-"""Write the HTML reports of training runs and inspections. They need the extra `tercet[report]`.
+"""Write the HTML reports of training runs, comparisons and inspections. They need the extra `tercet[report]`.
 
 run_report.py          `write_run_report`, the report of a training run
+comparison_report.py   `write_comparison_report`, the report of a comparison
 inspection_report.py   `write_inspection_report`, the report of an inspection
 classification.py      sections on classified rows: was it worth it, precision and recall per label, confusions
 classifier_plots.py    the plots of these sections
 page.py                `write_page`, which writes sections of text, tables and plots as one HTML file
-plots.py               the plots, as plotly figures
+facts.py               the facts that reports show: data, machine, settings
+plots.py               the plots of runs and inspections, as plotly figures
+comparison_plots.py    the plots of a comparison
+plot_style.py          the colours and the layout of all plots
 projection.py          two-dimensional maps of embeddings
 neighbours.py          nearest neighbours, hardest triplets and sampled pairs of labelled embeddings
 text.py                truncation and escaping of text from the data
@@ -13,7 +17,15 @@ page.css, page.js      the style and the script of the page
 """
 
 from tercet.report import plots, projection
+from tercet.report.comparison_report import write_comparison_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import EvaluatedSentences, write_run_report
 
-__all__ = ["EvaluatedSentences", "plots", "projection", "write_inspection_report", "write_run_report"]
+__all__ = [
+    "EvaluatedSentences",
+    "plots",
+    "projection",
+    "write_comparison_report",
+    "write_inspection_report",
+    "write_run_report",
+]

@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 
 from tercet.catalogue import CLASSIFIERS
 from tercet.records import TrainingGain
-from tercet.report.plots import COLOURS, set_layout
+from tercet.report.plot_style import COLOURS, set_layout
 from tercet.report.text import names_for_plot
 
 # The outcomes as titles that are understood without the method.

@@ -1,4 +1,4 @@
-"""Collect the facts for the header of a report: what it is of, when and where it was made."""
+"""Collect the facts of a report: what it is of, when and where it was made, and how to repeat it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from tercet._display import duration
 from tercet.catalogue import metric_digits, metric_title
 from tercet.inspection.results import Inspection
-from tercet.records import RunRecord
+from tercet.records import ComparisonRecord, RunRecord
+from tercet.report.page import Code, Part, Table
 
 Facts = list[tuple[str, str]]
 
@@ -14,29 +15,47 @@ Facts = list[tuple[str, str]]
 def run_facts(record: RunRecord) -> Facts:
     """Return names and values: data, model, loss, steps, date, duration, machine and versions."""
     settings = record.settings
-    run, environment = record.run, record.environment
-    train, evaluated = _rows(record.data.get("train", {})), _rows(record.data.get("eval", {}))
-    versions = {"Tercet": record.tercet_version} | {
-        name: environment.get(name) for name in ("torch", "transformers", "python")
-    }
+    run = record.run
     counts = None if record.protocol is None else record.evaluation[record.protocol].rows
-    source = settings.get("eval_data")
-    if source is None and settings.get("eval_fraction") is not None:
-        source = f"held out, {settings['eval_fraction']:.0%} of the data"
     margin = "" if settings.get("margin") is None else f", margin {settings['margin']:g}"
     facts = {
-        "Training data": _joined(settings.get("data"), train),
-        "Evaluation data": _joined(source, evaluated),
+        **_data_facts(record),
         "Measured": None if counts is None else counts.describe(),
         "Model": settings.get("model"),
         "Loss": f"{settings.get('loss')}{margin}, {settings.get('distance')} distance",
         "Steps": settings.get("steps"),
         "Started": run.get("started"),
         "Duration": None if run.get("seconds") is None else duration(run["seconds"]),
-        "Machine": _joined(*(environment.get(key) for key in ("device", "processor", "platform"))),
-        "Versions": _joined(*(f"{name} {version}" for name, version in versions.items() if version)),
+        **_machine_facts(record.environment, record.tercet_version),
     }
     return [(name, str(value)) for name, value in facts.items() if value]
+
+
+def comparison_facts(record: ComparisonRecord) -> Facts:
+    """Return names and values: data, encoders, variants, seeds, budget, machine and versions."""
+    models = [baseline.model for baseline in record.baselines if baseline.model is not None]
+    facts = {
+        **_data_facts(record),
+        "Measured": None if record.rows is None else record.rows.describe(),
+        "Model": _joined(*models),
+        "Variants": len(record.summary),
+        "Seeds": ", ".join(map(str, record.settings.get("seeds", ()))),
+        "Budget of a run": record.budget,
+        **_machine_facts(record.environment, record.environment.get("tercet")),
+    }
+    return [(name, str(value)) for name, value in facts.items() if value]
+
+
+def repeat_parts(record: RunRecord | ComparisonRecord, command: str) -> list[Part]:
+    """Return the parts of a page that say how to repeat a run: command, settings, machine and versions."""
+    settings = [[name, _value(value)] for name, value in record.settings.items() if _is_set(name, value)]
+    versions = {"tercet": record.tercet_version} if isinstance(record, RunRecord) else {}
+    environment = {**versions, **record.environment}
+    return [
+        *([Code(command)] if command else []),
+        Table("Settings", ["setting", "value"], settings),
+        Table("Environment", ["", "value"], [[name, str(value)] for name, value in environment.items()]),
+    ]
 
 
 def inspection_facts(inspection: Inspection) -> Facts:
@@ -61,6 +80,41 @@ def headline(record: RunRecord) -> str:
     key = "map@r" if "map@r" in after else next(iter(after))
     digits = metric_digits(key)
     return f"{metric_title(key)} {before[key]:.{digits}f} → {after[key]:.{digits}f}"
+
+
+def _data_facts(record: RunRecord | ComparisonRecord) -> dict[str, Any]:
+    settings = record.settings
+    source = settings.get("eval_data")
+    if source is None and settings.get("eval_fraction") is not None:
+        source = f"held out, {settings['eval_fraction']:.0%} of the data"
+    return {
+        "Training data": _joined(settings.get("data"), _rows(record.data.get("train", {}))),
+        "Evaluation data": _joined(source, _rows(record.data.get("eval", {}))),
+    }
+
+
+def _machine_facts(environment: Mapping[str, Any], tercet_version: str | None) -> dict[str, Any]:
+    versions = {"Tercet": tercet_version} | {
+        name: environment.get(name) for name in ("torch", "transformers", "python")
+    }
+    return {
+        "Machine": _joined(*(environment.get(key) for key in ("device", "processor", "platform"))),
+        "Versions": _joined(*(f"{name} {version}" for name, version in versions.items() if version)),
+    }
+
+
+def _is_set(name: str, value: object) -> bool:
+    return value is not None and (name, value) != ("max_steps", -1)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(_value, value))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_value(part)}" for name, part in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _rows(facts: Mapping[str, Any]) -> str | None:

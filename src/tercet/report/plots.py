@@ -1,8 +1,4 @@
-"""Draw the plots of training runs and inspections as plotly figures, for reports and notebooks.
-
-The colours are those of Okabe and Ito 2008, which colour-blind people can distinguish. A brown replaces their yellow,
-which is too light for lines. Lines also differ in their dashes, and points in their symbols.
-"""
+"""Draw the plots of training runs and inspections as plotly figures, for reports and notebooks."""
 
 import itertools
 import math
@@ -10,17 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.colors
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from tercet.report.plot_style import COLOURS, MORE_COLOURS, SYMBOLS, line_style, marker_style, set_layout
 from tercet.report.text import for_plot, names_for_plot, wrapped_for_plot
 
-# More colours for maps with more labels than `COLOURS`: Plotly's "Dark24".
-_MORE_COLOURS = tuple(plotly.colors.qualitative.Dark24)
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6000", "#000000")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "pentagon")
-DASHES = ("solid", "dash", "dot", "dashdot")
 _NUM_BINS = 60
 _MAX_POINTS = 1000
 # The keys of the training log that are plotted, and their names in the legend.
@@ -56,7 +47,7 @@ def training_curves(log: Sequence[Mapping[str, Any]]) -> go.Figure:
                 entries = _thinned(entries)
                 steps, values = zip(*entries, strict=True)
                 figure.add_scatter(x=steps, y=values, name=_LOG_NAMES[name], mode="lines+markers",
-                                   line=_line(at), marker=_marker(at), row=row, col=1)  # fmt: skip
+                                   line=line_style(at), marker=marker_style(at), row=row, col=1)  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     figure.update_xaxes(title="step", row=3, col=1)
     return set_layout(figure, height=640)
@@ -100,7 +91,7 @@ def metric_curves(
         if points:
             steps = sorted(points)
             figure.add_scatter(x=steps, y=[points[step] for step in steps], name=for_plot(title),
-                               mode="lines+markers", line=_line(at), marker=_marker(at))  # fmt: skip
+                               mode="lines+markers", line=line_style(at), marker=marker_style(at))  # fmt: skip
     figure.update_xaxes(title="step")
     return set_layout(figure, height=360)
 
@@ -129,7 +120,7 @@ def distance_histograms(
             figure.add_scatter(
                 x=np.concatenate([edges[:1], edges]).round(5).tolist(),
                 y=np.concatenate([[0], fractions, [0]]).round(6).tolist(),
-                name=name, legendgroup=name, showlegend=row == 1, mode="lines", line={**_line(at), "shape": "hv"},
+                name=name, legendgroup=name, showlegend=row == 1, mode="lines", line={**line_style(at), "shape": "hv"},
                 fill="tozeroy", hovertemplate="%{x:.3f}: %{y:.1%}<extra>" + name + "</extra>", row=row, col=1,
             )  # fmt: skip
         if margin is not None and len(samples[0]):
@@ -218,7 +209,7 @@ def _changes(
         if values is not None:
             figure.add_scatter(
                 x=list(values), y=shown, name=name, mode="markers", cliponaxis=False,
-                marker={**_marker(number), "size": 9}, text=ticks,
+                marker={**marker_style(number), "size": 9}, text=ticks,
                 hovertemplate="%{text}: %{x:" + form + "}<extra>" + name + "</extra>",
             )  # fmt: skip
     figure.update_yaxes(tickvals=shown, ticktext=list(ticks), autorange="reversed", automargin=True)
@@ -247,32 +238,14 @@ def active_by_margin(margins: Sequence[float], curves: Mapping[str, Sequence[flo
     figure = go.Figure()
     for at, (name, values) in enumerate(curves.items()):
         figure.add_scatter(x=list(margins), y=list(values), name=name, mode="lines+markers",
-                           line=_line(at), marker=_marker(at))  # fmt: skip
+                           line=line_style(at), marker=marker_style(at))  # fmt: skip
     figure.update_xaxes(title="margin")
     figure.update_yaxes(title="active fraction", tickformat=".0%", range=[-0.02, 1.02])
     return set_layout(figure, height=380)
 
 
-def _line(at: int) -> dict[str, Any]:
-    return {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)], "width": 2}
-
-
-def _marker(at: int) -> dict[str, Any]:
-    """Return a colour and a symbol. 8 colours and 9 symbols repeat independently, which gives 72 combinations."""
-    return {"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)]}
-
-
 def _map_marker(at: int, num_labels: int) -> dict[str, Any]:
     """Return the marker of a label on a map. Colours repeat, with another symbol, only after all have been used."""
-    colours = COLOURS if num_labels <= len(COLOURS) else _MORE_COLOURS
+    colours = COLOURS if num_labels <= len(COLOURS) else MORE_COLOURS
     symbol = SYMBOLS[at // len(colours) % len(SYMBOLS)]
     return {"color": colours[at % len(colours)], "symbol": symbol, "size": 7 if num_labels <= len(colours) else 9}
-
-
-def set_layout(figure: go.Figure, height: int) -> go.Figure:
-    """Set the height, and the font, the colours and the margins that all plots have."""
-    return figure.update_layout(
-        template="plotly_white", height=height, margin={"l": 50, "r": 20, "t": 50, "b": 50},
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
-        hoverlabel={"align": "left"},
-    )  # fmt: skip

@@ -18,7 +18,7 @@ from tercet.evaluation.gain import Predictions
 from tercet.records import RunRecord
 from tercet.report import plots
 from tercet.report.classification import gain_parts, prediction_parts
-from tercet.report.facts import headline, run_facts
+from tercet.report.facts import headline, repeat_parts, run_facts
 from tercet.report.neighbours import (
     Neighbourhood,
     confused_pairs,
@@ -27,7 +27,7 @@ from tercet.report.neighbours import (
     recall_per_label,
     sample_distances,
 )
-from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Maps, Part, Section, Table, write_page
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Maps, Part, Section, Table, write_page
 from tercet.report.projection import MIN_ROWS, project
 from tercet.report.text import with_label
 
@@ -107,7 +107,7 @@ def write_run_report(
         sections.append(Section("Sentences and labels", [missing]))
     else:
         sections += _evaluated_sections(evaluated, record.settings, texts=texts)
-    sections.append(Section("To repeat the run", _settings(record, command)))
+    sections.append(Section("To repeat the run", repeat_parts(record, command)))
     header = Header(
         title="Training report",
         headline=headline(record),
@@ -322,23 +322,3 @@ def _hardest(found: Neighbourhood, evaluated: EvaluatedSentences, distance: str,
         f"by {distance} distance after training. Wrong labels are frequent here, so check these labels first.",
         Table(f"The {len(rows)} hardest triplets, one per anchor", columns, rows, frozenset({0, 4, 5})),
     ]
-
-
-def _settings(record: RunRecord, command: str) -> list[Part]:
-    settings = [[name, _value(value)] for name, value in record.settings.items() if _is_set(name, value)]
-    environment = {"tercet": record.tercet_version, **record.environment}
-    return [
-        *([Code(command)] if command else []),
-        Table("Settings", ["setting", "value"], settings),
-        Table("Environment", ["", "value"], [[name, str(value)] for name, value in environment.items()]),
-    ]
-
-
-def _is_set(name: str, value: object) -> bool:
-    return value is not None and (name, value) != ("max_steps", -1)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
