@@ -23,7 +23,8 @@ from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
 from tercet.data.read_options import ReadOptions
-from tercet.runs import RunSettings, TrainingInterrupted
+from tercet.errors import DataError
+from tercet.runs import RunSettings, TrainingInterrupted, publishing
 from tercet.runs import train as run_train
 from tercet.runs.repeat import read_record
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
@@ -79,6 +80,17 @@ def train(
     report_to: Annotated[str | None, _help("report_to", "none")] = _DEFAULTS.report_to,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
     no_texts: opt.NoTexts = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Upload the model to the Hugging Face hub after the training, such as me/my-model. Token and "
+            "permission are checked before it.",
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="With --push-to-hub, make a new repository private.")
+    ] = False,
     config: opt.Config = None,
     repeat: Annotated[
         Path | None,
@@ -118,6 +130,11 @@ def train(
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:
         print_note(f"--margin {margin:g} is not used: the loss {loss} has no margin")
+    if private and push_to_hub is None:
+        raise DataError("--private needs --push-to-hub")
+    if push_to_hub is not None and IS_FIRST_PROCESS:
+        # The upload itself is done after the results are printed, so that a failure does not hide them.
+        publishing.check_upload(push_to_hub, model=model, settings=settings)
     quiet_transformers()
     try:
         run = run_train(
@@ -141,6 +158,9 @@ def train(
     print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run, texts=not no_texts, overwrite=overwrite)
+    if push_to_hub is not None:
+        url = publishing.push_to_hub(output, push_to_hub, private=private or None)
+        print_note(f"model uploaded to {url}")
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:

@@ -10,6 +10,7 @@
     output.py      check and reserve the paths that a run writes to
     repeat.py      repeat_arguments: the arguments of a run by its record, and what differs from it
     tracking.py    report a run to experiment trackers
+    publishing.py  push_to_hub: upload the folder of a trained model
     outcome.py     TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
@@ -18,6 +19,7 @@ Importing this package imports neither torch nor NumPy.
 from tercet.runs.api import evaluate, train
 from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
+from tercet.runs.publishing import push_to_hub
 from tercet.runs.repeat import repeat_arguments
 from tercet.runs.settings import RunSettings
 from tercet.runs.vectors import HeadRun, train_vectors
@@ -30,6 +32,7 @@ __all__ = [
     "TrainingRun",
     "checkpoint_dir",
     "evaluate",
+    "push_to_hub",
     "remove_checkpoints",
     "repeat_arguments",
     "train",

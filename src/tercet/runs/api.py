@@ -3,18 +3,20 @@
 They check the data and most arguments before they import torch, which takes seconds. So errors are raised quickly.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet._distributed import check_launcher
+from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
+from tercet.runs import publishing
 from tercet.runs.outcome import EvaluationResult, TrainingRun
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
@@ -52,6 +54,8 @@ def train(
     show_progress_bar: bool = True,
     extra_settings: Mapping[str, Any] | None = None,
     repeats: RunRecord | None = None,
+    push_to_hub: str | None = None,
+    private: bool | None = None,
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
@@ -93,11 +97,14 @@ def train(
         extra_settings: more items for `settings` in `metrics.json`.
         repeats: the record of a run that this run repeats, see `repeat_arguments`. Arguments that differ are logged;
             with the same arguments, the data and the start model must be the same.
+        push_to_hub: the name on the hub to upload the saved model to, such as `me/my-model`. Token and permission are
+            checked before the training.
+        private: whether a new repository on the hub is private; None uses the default of its owner.
 
     Raises:
         DataError: an argument is invalid, the data cannot be read or used for training, or data or model are not those
             of the record in `repeats`.
-        ModelError: the model cannot be loaded or saved.
+        ModelError: the model cannot be loaded or saved, or the upload of the saved model failed.
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
             except at a second Ctrl-C.
@@ -116,6 +123,10 @@ def train(
     check_eval_fraction(eval_fraction)
 
     model = resolve_model(model, DEFAULT_MODEL)
+    if private is not None and push_to_hub is None:
+        raise DataError("private needs push_to_hub")
+    if push_to_hub is not None and is_first_launched():
+        publishing.check_upload(push_to_hub, model=model, settings=settings)
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
@@ -160,7 +171,7 @@ def train(
     if repeats is not None:
         check_same_model(repeats, named["model_sha256"], changed)
         note_other_environment(repeats, environment(model.device))
-    return run_training(
+    run = run_training(
         model,
         train_data,
         evaluation,
@@ -175,6 +186,9 @@ def train(
         keep_embeddings=keep_embeddings,
         show_progress_bar=show_progress_bar,
     )
+    if push_to_hub is not None and is_first_launched():
+        publishing.push_to_hub(output, push_to_hub, private=private)
+    return run
 
 
 def evaluate(
@@ -255,6 +269,7 @@ def evaluate(
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
+    from tercet.data.columns import ColumnError
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
 
     options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
@@ -273,7 +288,10 @@ def evaluate(
                 text_column=reference_text_column or text_column,
                 label_column=reference_label_column or label_column,
             )
-            gallery = load_labelled(reference, reference_options)
+            try:
+                gallery = load_labelled(reference, reference_options)
+            except ColumnError as error:
+                raise DataError(_of_reference(str(error))) from None
         queries = load_labelled(
             data,
             options,
@@ -311,3 +329,10 @@ def evaluate(
         gain=None if untouched is None else evaluation.gain(untouched, measured),
         warnings=[warning.to_dict() for warning in warnings],
     )
+
+
+def _of_reference(message: str) -> str:
+    """Return a message about columns with the arguments that name those of the reference data."""
+    changed = re.sub(r"(?<![\w'\"])(text|label)_column(?![\w'\"])", r"reference_\1_column", message)
+    more = "; name its columns with reference_text_column and reference_label_column" if changed == message else ""
+    return f"{changed}{more}"
