@@ -178,3 +178,10 @@ def test_a_path_that_cannot_be_a_model_is_refused_before_training(csv_file, bert
     assert os.listdir(here) == ["afile"]
     assert "is a file, not a folder" in run(*train_arguments(csv_file, bert, "m", "--report", "afile/r.html"), cwd=here,
                                             expect=2).stderr  # fmt: skip
+
+
+def test_a_report_in_the_folder_of_the_checkpoints_is_refused(csv_file, bert, tmp_path):
+    report = tmp_path / "m.checkpoints/report.html"
+    done = run(*train_arguments(csv_file, bert, tmp_path / "m", "--report", report), expect=2)
+    assert f"--report {report} is inside of the folder for the checkpoints" in done.stderr
+    assert not report.parent.exists()

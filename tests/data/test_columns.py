@@ -39,6 +39,13 @@ def test_two_usual_names_in_a_file_are_ambiguous():
         columns.find_labelled_columns(["text", "category", "label"], "d")
 
 
+def test_columns_that_are_both_missing_are_named_in_one_message():
+    with pytest.raises(DataError, match="d has no column 'txt' and no column 'lbl'; it has 'a', 'b'"):
+        columns.find_labelled_columns(["a", "b"], "d", "txt", "lbl")
+    with pytest.raises(DataError, match=r"pass text_column, and label_column, as none has a usual name of a label"):
+        columns.find_labelled_columns(["a", "b"], "d")
+
+
 def test_a_single_column_is_the_text():
     find = columns.find_text_column
     assert find(["whatever"], "d") == "whatever"

@@ -111,6 +111,14 @@ def test_reference_columns_and_label_forms(bert, csv_file, sentences, labels, tm
     rows = [{"phrase": text, "group": label.upper()} for text, label in zip(sentences, labels, strict=True)]
     other.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"reference_text_column": "phrase", "reference_label_column": "group"}
+    with pytest.raises(
+        DataError, match=r"which column is the text\? .*; pass reference_text_column, and reference_lab"
+    ):
+        evaluate(bert, csv_file, reference=other)
+    with pytest.raises(
+        DataError, match=r"no column 'text'; it has .*; name its columns with reference_text_column and"
+    ):
+        evaluate(bert, csv_file, reference=other, text_column="text")
     with pytest.raises(DataError, match="written in another way than in the reference data"):
         evaluate(bert, csv_file, reference=other, **columns)
     with pytest.raises(DataError, match="reference_text_column and reference_label_column need reference"):

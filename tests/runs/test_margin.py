@@ -58,3 +58,10 @@ def test_the_choice_is_logged_with_its_reason(models, sentences, caplog):
 def test_a_margin_is_checked_with_the_other_settings(margin):
     with pytest.raises(DataError, match="the margin must be a finite number of at least 0"):
         RunSettings(margin=margin).check()
+
+
+def test_unknown_tokens_are_not_reported_while_the_margin_is_chosen(bert, caplog):
+    """The trainer reports those of all sentences; two warnings in one run would be one too many."""
+    model = SentenceTransformer(bert, device="cpu")
+    choose_margin_and_distance(RunSettings(), model, ["漢字 漢字", "仮名 仮名"])
+    assert "unknown" not in caplog.text

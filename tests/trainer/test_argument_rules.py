@@ -50,6 +50,20 @@ def test_an_argument_that_is_not_supported_raises_an_error(name, tmp_path):
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size must be at least 1, got 0"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps must be at least 1, got 0"),
         ({"cross_batch_memory": 1.5}, "cross_batch_memory must be a whole number, got 1.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 2**32}, "seed must be below 4294967296, got 4294967296"),
+        ({"data_seed": 0.5}, "data_seed must be a whole number, got 0.5"),
+        ({"adam_beta1": 1.5}, "adam_beta1 must be below 1, got 1.5"),
+        ({"adam_beta2": -0.1}, "adam_beta2 must be at least 0, got -0.1"),
+        ({"lr_scheduler_type": "cosin"}, "unknown lr_scheduler_type 'cosin'; did you mean 'cosine'"),
+        ({"optim": "adam"}, "unknown optim 'adam'; did you mean "),
+        ({"eval_strategy": "step"}, "unknown eval_strategy 'step'; did you mean 'steps'"),
+        ({"load_best_model_at_end": True}, "load_best_model_at_end=True needs evaluations, but eval_strategy is 'no'"),
+        (
+            {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "steps"},
+            "needs a checkpoint at each evaluation, but eval_strategy is 'epoch' and save_strategy is 'steps'",
+        ),
+        ({"warmup_steps": -3}, "invalid training argument: "),
         ({"learning_rate": "1e-4"}, "learning_rate must be a number, got '1e-4'"),
         ({"max_steps": "3"}, "max_steps must be a whole number, got '3'"),
         ({"max_grad_norm": float("nan")}, "max_grad_norm must be at least 0, got nan"),
@@ -61,6 +75,11 @@ def test_an_argument_that_is_not_supported_raises_an_error(name, tmp_path):
 def test_values_without_effect_or_sense_raise_an_error(changes, message, tmp_path):
     with pytest.raises(DataError, match=message):
         make_arguments(tmp_path, **changes)
+
+
+def test_an_evaluation_without_data_raises_an_error(bert, labelled, tmp_path):
+    with pytest.raises(DataError, match="eval_strategy='epoch' needs data to evaluate on; pass eval_dataset or an ev"):
+        make_trainer(bert, tmp_path, labelled, changes={"eval_strategy": "epoch"})
 
 
 @pytest.mark.parametrize("mini_batch_tokens", [None, 20])

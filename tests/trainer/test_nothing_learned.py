@@ -10,7 +10,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._events import WarningKind, collect_warnings
 from tercet.trainer import SentenceTransformerTrainingArguments
-from tercet.trainer.weights import fingerprint
+from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 from tests.conftest import build_mpnet
 from tests.trainer.helpers import turn_off_dropout
 
@@ -102,7 +102,25 @@ def test_a_learning_rate_that_changes_no_weight_is_reported(bert, tmp_path, sent
     assert "no weight has changed since the start of the run, although triplets were active" in message
     (message,) = train(bert, tmp_path, rows, max_steps=1, warmup_steps=1)
     assert "Use a higher learning rate or more steps (the first steps of a warm-up" in message
+    (message,) = train(bert, tmp_path, rows, learning_rate=1e-12)
+    assert re.search(r"the weights have changed by \d+e-\d+ of their norm only, which no metric can see", message)
     assert train(bert, tmp_path, rows) == []
+
+
+def test_the_relative_change_is_that_of_all_weights(bert):
+    model = SentenceTransformer(bert, device="cpu")
+    before, weights = (
+        sample_weights(model),
+        torch.cat([value.detach().flatten() for value in model.parameters()]).double(),
+    )
+    assert relative_change(model, before) == 0
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 1e-4 * torch.randn_like(parameter)
+    after = torch.cat([value.detach().flatten() for value in model.parameters()]).double()
+    expected = float((after - weights).norm() / weights.norm())
+    assert relative_change(model, before) == pytest.approx(expected, rel=0.05)
 
 
 def test_the_fingerprint_sees_a_single_bit(bert):

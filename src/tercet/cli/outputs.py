@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tercet._distributed import is_first_launched
-from tercet._files import check_file, check_folder, check_separate
+from tercet._files import check_file, check_folder, check_separate, resolve_path
+from tercet.errors import DataError
+from tercet.runs.output import checkpoint_dir
 
 
 def check_outputs(
@@ -27,6 +29,13 @@ def check_outputs(
     check_separate({"--output": folder, **files} if folder is not None else files, inputs)
     if folder is not None:
         check_folder(folder, overwrite=overwrite, argument="--output")
+        checkpoints = resolve_path(checkpoint_dir(folder))
+        for option, path in files.items():
+            if path is not None and checkpoints in resolve_path(path).parents:
+                raise DataError(
+                    f"{option} {path} is inside of the folder for the checkpoints, which must have no other files; "
+                    "choose another folder"
+                )
     for option, path in files.items():
         if path is not None:
             check_file(path, overwrite=overwrite, argument=option)

@@ -12,6 +12,11 @@ from typing import Literal
 
 from tercet.errors import DataError, listed, short_repr
 
+
+class ColumnError(DataError):
+    """An error for a column that is not found."""
+
+
 Kind = Literal["text", "integer", "class", "other"]
 
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
@@ -46,7 +51,7 @@ def find_text_column(columns: Iterable[str], source: str, text_column: str | Non
             usual name.
     """
     columns = list(columns)
-    check_column(text_column, columns, source)
+    check_columns([text_column], columns, source)
     if text_column is None and len(columns) == 1:
         return columns[0]
     return text_column or _only(_usual(columns, "text"), "text", columns, source)
@@ -60,7 +65,7 @@ def find_label_column(columns: Iterable[str], source: str, label_column: str | N
             usual name.
     """
     columns = list(columns)
-    check_column(label_column, columns, source)
+    check_columns([label_column], columns, source)
     if label_column is None and len(columns) == 1:
         return columns[0]
     return label_column or _only(_label_candidates(columns, None), "label", columns, source)
@@ -88,8 +93,7 @@ def find_labelled_columns(
             column or several columns; or there are additional columns although `kinds` is given.
     """
     columns = list(columns)
-    check_column(text_column, columns, source)
-    check_column(label_column, columns, source)
+    check_columns((text_column, label_column), columns, source)
     labels = [label_column] if label_column else _label_candidates(columns, kinds)
     texts = [text_column] if text_column else _text_candidates(columns, kinds, labels)
     if kinds is not None:
@@ -101,7 +105,8 @@ def find_labelled_columns(
             f"column; {source} has {_with_kinds(columns, kinds)}; select or rename columns, for example with "
             "dataset.select_columns(['text', 'label'])"
         )
-    text, label = _only(texts, "text", columns, source), _only(labels, "label", columns, source)
+    text = _only(texts, "text", columns, source, also=None if labels else "label")
+    label = _only(labels, "label", columns, source)
     if text == label:
         raise DataError(
             f"{source}: column {short_repr(text)} cannot be both text and label; pass two different names "
@@ -214,17 +219,29 @@ def _text_candidates(columns: list[str], kinds: Mapping[str, Kind] | None, label
     return _usual(texts, "text") or texts
 
 
-def check_column(name: str | None, columns: Sequence[str], source: str) -> None:
-    """Raise `DataError` if a table has no column with this name. None is not checked."""
-    if name is not None and name not in columns:
-        near = get_close_matches(name.strip().lower(), [column.strip().lower() for column in columns[:1000]], 1)
-        nearest = next((column for column in columns if near and column.strip().lower() == near[0]), None)
-        hint = f"did you mean {short_repr(nearest)}? " if nearest is not None else ""
-        raise DataError(f"{source} has no column {short_repr(name)}; {hint}it has {listed(columns, limit=12)}")
+def check_columns(names: Iterable[str | None], columns: Sequence[str], source: str) -> None:
+    """Raise `ColumnError` if a table has no column of one of these names, and name all of them. None is not checked."""
+    missing = [name for name in dict.fromkeys(names) if name is not None and name not in columns]
+    if not missing:
+        return
+    meant = dict.fromkeys(near for name in missing if (near := _nearest(name, columns)) is not None)
+    hint = f"did you mean {' and '.join(map(short_repr, meant))}? " if meant else ""
+    raise ColumnError(
+        f"{source} has no column {' and no column '.join(map(short_repr, missing))}; {hint}it has "
+        f"{listed(columns, limit=12)}"
+    )
 
 
-def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
-    """Return the column that was found for a role, or raise `DataError` if there is not exactly one."""
+def _nearest(name: str, columns: Sequence[str]) -> str | None:
+    near = get_close_matches(name.strip().lower(), [column.strip().lower() for column in columns[:1000]], 1)
+    return next((column for column in columns if near and column.strip().lower() == near[0]), None)
+
+
+def _only(found: list[str], role: str, columns: list[str], source: str, also: str | None = None) -> str:
+    """Return the column that was found for a role, or raise `DataError` if there is not exactly one.
+
+    `also` is another role that has no column, for the message.
+    """
     if len(found) == 1:
         return found[0]
     if set(TRIPLET_COLUMNS) <= set(columns):
@@ -238,7 +255,8 @@ def _only(found: list[str], role: str, columns: list[str], source: str) -> str:
             "separate columns by commas in a .csv, by tabs in a .tsv"
         )
     why = f"several have a usual name: {listed(found)}" if found else f"the columns are {listed(columns, limit=12)}"
-    raise DataError(f"{source}: which column is the {role}? {why}; pass {role}_column")
+    more = f", and {also}_column, as none has a usual name of a {also} either" if also else ""
+    raise ColumnError(f"{source}: which column is the {role}? {why}; pass {role}_column{more}")
 
 
 def _with_kinds(columns: Iterable[str], kinds: Mapping[str, Kind]) -> str:

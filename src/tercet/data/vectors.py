@@ -18,7 +18,7 @@ import numpy as np
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet.data.cleaning import clean_rows, match_labels
-from tercet.data.columns import check_column, find_label_column
+from tercet.data.columns import check_columns, find_label_column
 from tercet.data.labels import LabelledSentences, number_labels
 from tercet.data.read_options import ReadOptions, is_vector_file
 from tercet.data.reading import read_table
@@ -226,7 +226,7 @@ def _read_parquet(path: Path, column: str | None) -> tuple[np.ndarray, np.ndarra
 
 def _find_vector_column(schema: "pyarrow.Schema", source: str, column: str | None) -> str:
     """Return the name of the column of vectors."""
-    check_column(column, schema.names, source)
+    check_columns([column], schema.names, source)
     found: list[str] = [name for name in schema.names if _is_vector(schema.field(schema.names.index(name)).type)]
     if column is None:
         if len(found) != 1:

@@ -9,6 +9,7 @@ import torch
 from tercet import distances
 from tercet.catalogue import LOSSES
 from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.encoder.token_stats import collect_token_stats
 from tercet.errors import DataError
 from tercet.losses.margins import fitting_margin, have_unit_length
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
@@ -37,7 +38,8 @@ def choose_margin_and_distance(
     has_margin = LOSSES.find(settings.loss, DataError).has_margin
     if settings.distance is not None and (settings.margin is not None or not has_margin):
         return settings if has_margin else replace(settings, margin=None)
-    embeddings = model.encode(list(sentences[:NUM_MEASURED]), convert_to_tensor=True).float()
+    with collect_token_stats():  # The trainer warns of unknown tokens when it tokenizes all sentences.
+        embeddings = model.encode(list(sentences[:NUM_MEASURED]), convert_to_tensor=True).float()
     unit_length = have_unit_length(embeddings)
     norm = float(torch.linalg.vector_norm(embeddings, dim=1).mean())
     distance, margin = settings.distance, settings.margin

@@ -7,11 +7,15 @@ Each field of `SentenceTransformerTrainingArguments` is in exactly one of three 
     UNSUPPORTED  the argument would be ignored or fail during the training; it must keep its default value
 """
 
+import difflib
 import math
 from numbers import Real
 from typing import Any
 
-from tercet.errors import DataError
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
+from transformers.training_args import OptimizerNames
+
+from tercet.errors import DataError, listed
 
 RESULT = frozenset({
     "num_train_epochs", "max_steps", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps",
@@ -72,6 +76,11 @@ _MINIMUM: dict[str, tuple[float, bool]] = {
     "gradient_accumulation_steps": (1, True),
     "learning_rate": (0, True),
     "weight_decay": (0, True),
+    "adam_beta1": (0, True),
+    "adam_beta2": (0, True),
+    "adam_epsilon": (0, False),
+    "seed": (0, True),
+    "data_seed": (0, True),
     "max_grad_norm": (0, True),
     "samples_per_label": (1, True),
     "neighbor_labels": (0, True),
@@ -79,10 +88,20 @@ _MINIMUM: dict[str, tuple[float, bool]] = {
     "cross_batch_memory": (0, True),
     "cross_batch_memory_warmup": (0, True),
 }
+# For each number: the value that it must be below.
+_BELOW = {"adam_beta1": 1.0, "adam_beta2": 1.0, "seed": 2.0**32, "data_seed": 2.0**32}
+# For each argument with a choice: its values.
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "lr_scheduler_type": tuple(choice.value for choice in SchedulerType),
+    "optim": tuple(choice.value for choice in OptimizerNames),
+    "eval_strategy": tuple(choice.value for choice in IntervalStrategy),
+    "logging_strategy": tuple(choice.value for choice in IntervalStrategy),
+    "save_strategy": tuple(choice.value for choice in SaveStrategy),
+}
 # Arguments that must be whole numbers.
 _INTEGERS = (
-    "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps",
-    "samples_per_label", "mini_batch_tokens", "cross_batch_memory",
+    "seed", "data_seed", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
+    "gradient_accumulation_steps", "samples_per_label", "mini_batch_tokens", "cross_batch_memory",
 )  # fmt: skip
 
 
@@ -110,12 +129,17 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         fits = value >= minimum if included else value > minimum
         if not fits or not math.isfinite(value):
             raise DataError(f"{name} must be {'at least' if included else 'above'} {minimum}, got {value}")
+        if name in _BELOW and value >= _BELOW[name]:
+            raise DataError(f"{name} must be below {_BELOW[name]:.0f}, got {value}")
     for name in _INTEGERS:
         value = values[name]
         if value is not None and (not _is_number(value) or isinstance(value, bool) or value != int(value)):
             raise DataError(f"{name} must be a whole number, got {value!r}")
     if values["max_steps"] < -1 or values["max_steps"] == 0:
         raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
+    for name, choices in _CHOICES.items():
+        _check_choice(name, getattr(values[name], "value", values[name]), choices)
+    _check_best_model(values)
     _check_sampling(values["train_sampling_strategy"], values["batch_sampler"], values["neighbor_labels"])
     if values["torch_empty_cache_steps"] is not None and values["mini_batch_tokens"] is not None:
         raise DataError(
@@ -125,6 +149,30 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise DataError(f"unknown {name} {value!r}; {hint}choose from {listed(choices, 12)}")
+
+
+def _check_best_model(values: dict[str, Any]) -> None:
+    """Raise `DataError` if the best model is wanted but not every evaluation has a checkpoint."""
+    if not values["load_best_model_at_end"]:
+        return
+    evaluates, saves = (getattr(values[name], "value", values[name]) for name in ("eval_strategy", "save_strategy"))
+    if evaluates == "no":
+        raise DataError(
+            "load_best_model_at_end=True needs evaluations, but eval_strategy is 'no'; set eval_strategy and "
+            "save_strategy to 'epoch' or 'steps'"
+        )
+    if saves not in (evaluates, "best"):
+        raise DataError(
+            f"load_best_model_at_end=True needs a checkpoint at each evaluation, but eval_strategy is {evaluates!r} "
+            f"and save_strategy is {saves!r}; set both to the same, or save_strategy to 'best'"
+        )
 
 
 def _check_sampling(strategy: Any, batch_sampler: Any, neighbor_labels: float) -> None:

@@ -55,11 +55,10 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             as `encode` does; an empty string means no prompt.
 
     Raises:
-        DataError: an argument has an invalid value, an argument of `transformers` is not supported (see
-            `tercet.trainer.argument_rules`), `accelerator_config` sets `dispatch_batches` or `split_batches`, the
-            environment has only some of the variables of a launcher such as `torchrun`, or the process group does not
-            contain exactly the processes that were launched.
-        ValueError: `transformers` rejects one of its own arguments.
+        DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
+            is not supported (see `tercet.trainer.argument_rules`); `accelerator_config` sets `dispatch_batches` or
+            `split_batches`; the environment has only some of the variables of a launcher such as `torchrun`; or the
+            process group does not contain exactly the processes that were launched.
 
     Example:
         >>> arguments = SentenceTransformerTrainingArguments(
@@ -106,7 +105,10 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         if self.logging_steps is None:
             self.logging_steps = 500.0
         with report_wait():
-            super().__post_init__()
+            try:
+                super().__post_init__()
+            except ValueError as error:
+                raise DataError(f"invalid training argument: {' '.join(str(error).split())}") from error
             processes = self.world_size  # Creates the process group, if nothing has done so before.
         if processes != launched:
             raise DataError(

@@ -12,6 +12,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import Trainer, TrainerCallback
 
+from tercet._display import duration
 from tercet._distributed import world_size
 from tercet._gather import all_reduce_sum
 
@@ -97,9 +98,8 @@ class ProgressLog(TrainerCallback):
         self._last = now
         left = (now - self._start) / done * (state.max_steps - state.global_step)
         logger.info(
-            "%s: step %d of %d%s, about %.0f min left", self._title, state.global_step, state.max_steps, self._loss,
-            left / 60,
-        )  # fmt: skip
+            f"{self._title}: step {state.global_step} of {state.max_steps}{self._loss}, about {duration(left)} left"
+        )
 
 
 class UseCurrentIntervals(TrainerCallback):

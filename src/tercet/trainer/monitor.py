@@ -30,6 +30,9 @@ CONSISTENTLY_NEARER = 0.8
 # Collapse: labels are not separated, and the mean negative distance (relative to the norm) has fallen below this
 # fraction of its value in the first batch. The limit is above 0, because dropout keeps even collapsed embeddings apart.
 COLLAPSED = 0.25
+# A run has learned nothing if it changed the weights by less than this fraction of their norm. An embedding changes by
+# about as much, which no metric can see.
+MIN_RELATIVE_CHANGE = 1e-5
 # Below this fraction of the first value, a collapse has begun. The labels are then not checked.
 COLLAPSING = 0.5
 
@@ -128,7 +131,14 @@ class TrainingMonitor:
         if len(self._batches) == WINDOW:
             self._check_window()
 
-    def finish(self, *, is_complete: bool = True, unchanged: bool = False, device: torch.device | None = None) -> None:
+    def finish(
+        self,
+        *,
+        is_complete: bool = True,
+        unchanged: bool = False,
+        relative_change: float = math.nan,
+        device: torch.device | None = None,
+    ) -> None:
         """Check the run as a whole.
 
         A complete run with at least `MIN_BATCHES` but fewer than `WINDOW` batches is checked as a window. Any run is
@@ -137,6 +147,7 @@ class TrainingMonitor:
         Args:
             is_complete: whether the run has ended after its last step.
             unchanged: whether the weights are those before the run, bit by bit.
+            relative_change: the norm of the change of the weights, divided by their norm; NaN if it is unknown.
             device: the device of the all-reduce in distributed training.
         """
         sums = torch.tensor([*self._run.sums(), self._num_batches], dtype=torch.float64)
@@ -150,6 +161,11 @@ class TrainingMonitor:
                 "have a learning rate near 0)"
             )
             problem = f"no weight has changed since the start of the run{': ' if problem else ', '}{cause}"
+        elif not problem and relative_change < MIN_RELATIVE_CHANGE:
+            problem = (
+                f"the weights have changed by {relative_change:.1g} of their norm only, which no metric can see. Use a "
+                "higher learning rate or more steps"
+            )
         if problem:
             self._emitted.add(WarningKind.INACTIVE_TRIPLETS)  # It would say the same.
             self._warn_once(WarningKind.NOTHING_LEARNED, f"the model has learned nothing: {problem}")

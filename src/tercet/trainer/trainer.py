@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput, SaveStrategy, denumpify_detensorize
+from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, SaveStrategy, denumpify_detensorize
 
 from tercet._distributed import is_first_process
 from tercet._files import atomic_file, checkpoint_name
@@ -47,7 +47,7 @@ from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
-from tercet.trainer.weights import fingerprint
+from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 from tercet.trainer.whole_checkpoints import (
     check_whole,
     latest_checkpoint,
@@ -128,9 +128,13 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if eval_dataset is None and self.evaluators and train_dataset is not None:
             # Without a data set, `transformers` raises an error instead of evaluating.
             eval_dataset = train_dataset.select(range(0))
+        args = args or SentenceTransformerTrainingArguments()
+        if eval_dataset is None and args.eval_strategy != IntervalStrategy.NO:
+            strategy = getattr(args.eval_strategy, "value", args.eval_strategy)
+            raise DataError(f"eval_strategy={strategy!r} needs data to evaluate on; pass eval_dataset or an evaluator")
         super().__init__(
             model=model,
-            args=args or SentenceTransformerTrainingArguments(),
+            args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
             data_collator=data_collator or collate,
@@ -220,13 +224,14 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         warn_of_trained_texts(self.train_dataset, self.eval_dataset)
         if self._label_means is not None:
             self._label_means.reset()
-        weights = fingerprint(self.model)
+        weights, sampled = fingerprint(self.model), sample_weights(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         self._check_finite()
         if self._ran_a_step:
             self._monitor.finish(
                 is_complete=self.state.global_step == self.state.max_steps,
                 unchanged=bool(weights) and fingerprint(self.model) == weights,
+                relative_change=relative_change(self.model, sampled),
                 device=self.args.device,
             )
         self._update_model_record()

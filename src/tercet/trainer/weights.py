@@ -1,7 +1,12 @@
-"""Detect weights that a run has left unchanged, without a copy of them."""
+"""Detect weights that a run has left unchanged, or nearly so, without a copy of them."""
+
+import math
 
 import torch
 from torch import Tensor, nn
+
+# The relative change is estimated from this number of values of each parameter.
+_SAMPLED_VALUES = 4096
 
 
 @torch.no_grad()
@@ -17,3 +22,34 @@ def fingerprint(model: nn.Module) -> list[float]:
             flat = parameter.detach().flatten()
             values += [flat.sum(dtype=dtype), torch.linalg.vector_norm(flat, dtype=dtype)]
     return torch.stack([value.cpu() for value in values]).tolist() if values else []
+
+
+@torch.no_grad()
+def sample_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return at most `_SAMPLED_VALUES` evenly spaced values of each trainable parameter, in float64 on the CPU."""
+    return {
+        name: _sample(parameter).cpu().double()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.is_floating_point() and parameter.numel()
+    }
+
+
+@torch.no_grad()
+def relative_change(model: nn.Module, before: dict[str, Tensor]) -> float:
+    """Return the norm of the change of all weights since `sample_weights`, divided by their norm; estimated.
+
+    It is NaN if `before` is empty.
+    """
+    change = total = 0.0
+    parameters = dict(model.named_parameters())
+    for name, values in before.items():
+        now = _sample(parameters[name]).cpu().double()
+        weight = parameters[name].numel() / len(values)
+        change += weight * float((now - values).square().sum())
+        total += weight * float(torch.maximum(now.abs(), values.abs()).square().sum())
+    return math.sqrt(change / total) if total else math.nan
+
+
+def _sample(parameter: Tensor) -> Tensor:
+    flat = parameter.detach().flatten()
+    return flat[:: max(1, math.ceil(len(flat) / _SAMPLED_VALUES))]
