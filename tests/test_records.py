@@ -111,6 +111,15 @@ def test_an_unfinished_comparison_of_version_1_is_converted():
     assert (record.summary, record.recommendation, record.steps_in_budget) == ([], None, {})
 
 
+def test_a_comparison_survives_a_file():
+    from tests.report.helpers import comparison
+
+    record = comparison()
+    assert record.gain is not None
+    assert record.summary[0].accuracy["class_means"].std > 0
+    assert ComparisonRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
 def test_nan_and_infinity_become_none():
     run = TrialRecord(variant="a", loss="a", margin=None, distance="euclidean", seed=0, metrics={"map@r": math.nan})
     content = ComparisonRecord(settings={"margin": math.inf}, data={}, environment={}, runs=[run]).to_dict()

@@ -371,6 +371,7 @@ class TrialRecord:
         seconds: the time of the training in seconds, without loading, evaluating and saving; None before format 4.
         before: the metrics of the model before training.
         metrics: the metrics of the best state.
+        gain: whether the training was worth it, as in `RunRecord`; None if no evaluation row could be classified.
         best_step: the step of the best state.
         steps: the number of steps before the run ended.
         stopped_early: whether `steps` is less than `budget_steps`.
@@ -396,6 +397,7 @@ class TrialRecord:
     seconds: float | None = None
     before: Metrics | None = None
     metrics: Metrics | None = None
+    gain: TrainingGain | None = None
     best_step: int | None = None
     steps: int | None = None
     stopped_early: bool | None = None
@@ -421,11 +423,13 @@ class BaselineRecord:
         model: the name of the encoder; None if it is unknown.
         start: the digest of its weights; None if it is unknown.
         metrics: its metrics, measured as those of the runs.
+        scores: its scores when evaluation rows are classified by training rows; None if none can be classified.
     """
 
     model: str | None
     start: str | None
     metrics: Metrics
+    scores: EncoderScores | None = None
 
 
 @dataclass(kw_only=True)
@@ -451,12 +455,15 @@ class VariantSummary:
         seeds: the number of successful runs.
         failed: the reason of each failed run, by seed.
         metrics: the mean and standard deviation over the successful runs, for each metric in the table.
+        accuracy: the same for the accuracy of each classifier, by its key in `tercet.catalogue.CLASSIFIERS`. Evaluation
+            rows are classified by training rows.
     """
 
     variant: str
     seeds: int
     failed: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, MeanAndStd] = field(default_factory=dict)
+    accuracy: dict[str, MeanAndStd] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -547,6 +554,14 @@ class ComparisonRecord:
             return f"{numbers} {unit.removesuffix('s') if amounts == [1] else unit}"
         return ""
 
+    @property
+    def gain(self) -> TrainingGain | None:
+        """Whether the training of the recommended model was worth it; None if it is unknown."""
+        if (found := self.recommendation) is None:
+            return None
+        runs = (run for run in self.runs if (run.variant, run.seed) == (found.variant, found.seed))
+        return next((run.gain for run in runs), None)
+
     def describe_budget(self) -> str:
         """Return the budget of a run, and in what the runs of different variants are equal, as one line."""
         steps = sorted({run.budget_steps for run in self.runs if run.budget_steps})
@@ -584,14 +599,20 @@ class ComparisonRecord:
         known = _known_fields(cls, content)
         if known.get("rows") is not None:
             known["rows"] = RowCounts(**_known_fields(RowCounts, known["rows"]))
-        known["runs"] = [TrialRecord(**_known_fields(TrialRecord, run)) for run in content["runs"]]
-        known["baselines"] = [
-            BaselineRecord(**_known_fields(BaselineRecord, line)) for line in content.get("baselines", ())
+        known["runs"] = [
+            TrialRecord(**_known_fields(TrialRecord, run) | {"gain": _gain(run)}) for run in content["runs"]
         ]
+        known["baselines"] = []
+        for line in content.get("baselines", ()):
+            scores = None if line.get("scores") is None else EncoderScores.from_dict(line["scores"])
+            known["baselines"].append(BaselineRecord(**_known_fields(BaselineRecord, line) | {"scores": scores}))
         known["summary"] = []
         for line in content.get("summary", ()):
-            metrics = {name: MeanAndStd(**value) for name, value in line["metrics"].items()}
-            known["summary"].append(VariantSummary(**_known_fields(VariantSummary, line) | {"metrics": metrics}))
+            values = {
+                part: {name: MeanAndStd(**value) for name, value in line.get(part, {}).items()}
+                for part in ("metrics", "accuracy")
+            }
+            known["summary"].append(VariantSummary(**_known_fields(VariantSummary, line) | values))
         if (found := content.get("recommendation")) is not None:
             differences = {name: Difference(**value) for name, value in found["differences"].items()}
             known["recommendation"] = Recommendation(

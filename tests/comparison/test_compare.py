@@ -133,6 +133,13 @@ def test_the_best_state_counts_and_the_best_model_is_complete(here, bert, tmp_pa
     saved = RunRecord.from_dict(json.loads((tmp_path / "out/model/metrics.json").read_text()))
     assert (saved.before, saved.after) == (best.before, best.metrics)
     assert (saved.settings["loss"], saved.settings["steps"]) == (best.loss, best.best_step)
+    assert saved.gain == best.gain == record.gain
+    assert record.gain.untouched == record.baselines[0].scores
+    for line in record.summary:
+        of_runs = [run.gain.trained.classifiers for run in record.runs if run.variant == line.variant]
+        assert line.accuracy["class_means"].mean == pytest.approx(
+            sum(found["class_means"].accuracy for found in of_runs) / len(of_runs)
+        )
     card = (tmp_path / "out/model/README.md").read_text()
     assert f"| MAP@R | {best.before['map@r']:.4f} | {best.metrics['map@r']:.4f} |" in card
     assert _read(tmp_path / "out") == record

@@ -28,11 +28,21 @@ def test_any_setting_of_a_run_can_be_compared_by_either_spelling():
 def test_a_name_has_what_differs_between_variants():
     assert _names("model=org/one,two") == ["one", "two"]
     assert _names("model=a/x,b/x") == ["a/x", "b/x"]
-    assert _names("epochs=1,2.5", "train=head,both")[:2] == ["epochs 1, train head", "epochs 1, train both"]
+    assert _names("epochs=1,2.5", "train=head,both")[:2] == ["train head", "epochs 1, train both"]
     assert _names("model=a", "loss=batch-all", "margin=0.1,0.3") == [
         "a, batch-all, margin 0.1", "a, batch-all, margin 0.3"
     ]  # fmt: skip
     assert _names("model=a,b", distance={"a": "euclidean", "b": "cosine"}) == ["a", "b, cosine"]
+
+
+def test_a_head_alone_comes_once_because_it_depends_neither_on_the_loss_nor_on_the_training():
+    assert _names("train=head,both", "epochs=1,3") == ["train head", "train both, epochs 1", "train both, epochs 3"]
+    assert _names("loss=batch-all,batch-hard", "train=head,both") == [
+        "train head", "batch-all, margin 0.3, train both", "batch-hard, margin 0.3, train both"
+    ]  # fmt: skip
+    assert _names("dimension=16,32", settings=RunSettings(train="head")) == ["dimension 16", "dimension 32"]
+    with pytest.raises(DataError, match="nothing to compare, because there is only one variant"):
+        parse_grid(["epochs=1,3"], settings=RunSettings(train="head"))
 
 
 def test_without_a_loss_a_grid_of_other_settings_has_one_loss():

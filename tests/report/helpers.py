@@ -6,8 +6,19 @@ from html.parser import HTMLParser
 import numpy as np
 import torch
 
+from tercet.catalogue import CLASSIFIERS
 from tercet.comparison.recommendation import recommend, summarize
-from tercet.records import BaselineRecord, ComparisonRecord, EvaluationRecord, RunRecord, TrialRecord
+from tercet.records import (
+    BaselineRecord,
+    ClassifierScores,
+    ComparisonRecord,
+    EncoderScores,
+    EvaluationRecord,
+    PairedDifference,
+    RunRecord,
+    TrainingGain,
+    TrialRecord,
+)
 from tercet.report.run_report import EvaluatedSentences
 
 BEFORE, AFTER = {"recall@1": 0.5, "map@r": 0.25}, {"recall@1": 0.75, "map@r": 0.5}
@@ -69,6 +80,23 @@ def titles(text):
     return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
 
 
+def gain(before=0.8, after=0.9):
+    """Return a gain of training with an invented interval."""
+    untouched, trained = (
+        EncoderScores(
+            map_at_r=value / 2,
+            classifiers={key: ClassifierScores(accuracy=value, macro_f1=value) for key in CLASSIFIERS},
+        )
+        for value in (before, after)
+    )
+    return TrainingGain(
+        rows=20, labels=4, most_frequent_accuracy=0.25, untouched=untouched, trained=trained,
+        accuracy=PairedDifference(difference=after - before, low=0.02, high=0.18),
+        map_at_r=PairedDifference(difference=(after - before) / 2, low=0.01, high=0.09),
+        outcome="worth it", sentence="Training was worth it: an invented gain.",
+    )  # fmt: skip
+
+
 def comparison(models=("a", "b"), nasty=""):
     """Return the record of a finished comparison of two encoders, with three seeds and one failed run."""
     runs = []
@@ -79,6 +107,7 @@ def comparison(models=("a", "b"), nasty=""):
                 variant=f"{model}{nasty}, epochs 2", loss="batch-all", margin=0.3, distance="euclidean", model=model,
                 settings={"epochs": 2.0}, seed=seed, budget_steps=20, seconds=5.0 + 30 * at, seconds_per_step=0.25,
                 before={"map@r": 0.4 + 0.1 * at}, metrics={"map@r": value, "recall@1": value}, best_step=8, steps=12,
+                gain=gain(after=0.9 + seed / 100),
                 map_at_r_by_step={"4": value - 0.1, "8": value, "12": value - 0.05}, peak_memory_mib=500.0,
                 warnings=[{"kind": "other", "message": f"mind the gap{nasty}"}],
             )  # fmt: skip
@@ -92,6 +121,9 @@ def comparison(models=("a", "b"), nasty=""):
                   "eval_fraction": 0.2},
         data={"train": {"rows": 80, "labels": 4}, "eval": {"rows": 20, "labels": 4}},
         environment={"tercet": "0.0", "device": "CPU"},
-        baselines=[BaselineRecord(model=model, start=model, metrics={"map@r": 0.4}) for model in models],
+        baselines=[
+            BaselineRecord(model=model, start=model, metrics={"map@r": 0.4}, scores=gain().untouched)
+            for model in models
+        ],
         runs=runs, summary=summarize(runs, names), recommendation=recommend(runs, names, names[0]), finished=True,
     )  # fmt: skip

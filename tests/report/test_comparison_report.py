@@ -16,8 +16,11 @@ def _written(tmp_path, record, **more):
 def test_it_has_the_recommendation_with_its_reason_the_table_and_the_warnings(tmp_path):
     record = comparison()
     text = _written(tmp_path, record, command="tercet compare x.csv")
-    assert titles(text) == ["Recommendation", "Variants", "Quality and time", "MAP@R by step", "All runs",
-                            "To repeat the comparison"]  # fmt: skip
+    assert titles(text) == [
+        "Recommendation", "Was it worth it?", "Variants", "Quality and time", "MAP@R by step", "All runs",
+        "To repeat the comparison",
+    ]  # fmt: skip
+    assert "Training was worth it: an invented gain." in text
     words = Tags(text).words
     assert "Recommended: b, epochs 2" in words
     assert record.recommendation.reason in words
@@ -33,6 +36,24 @@ def test_it_has_the_recommendation_with_its_reason_the_table_and_the_warnings(tm
     )
     for fact in ("a; b", "0, 1, 2, 3", "2 epochs", "x.csv; 80 rows, 4 labels", "held out, 20% of the data; 20 rows"):
         assert any(word.startswith(fact) for word in words), fact
+
+
+def test_the_accuracy_of_classifiers_is_shown_for_each_variant_and_each_untouched_encoder(tmp_path):
+    record = comparison()
+    words = [word for word in Tags(_written(tmp_path, record)).words if word.strip()]
+    caption = "Accuracy of classifiers: evaluation sentences, classified by the training sentences"
+    table = words[words.index(caption) :]
+    at = table.index("a, before training")
+    assert table[at : at + 4] == ["a, before training", "0.8000", "0.8000", "0.8000"]
+    at = table.index("b, epochs 2")
+    assert table[at : at + 4] == ["b, epochs 2", *["0.9100 ± 0.0100"] * 3]
+    for run in record.runs:
+        run.gain = None
+    for line in record.summary:
+        line.accuracy = {}
+    text = _written(tmp_path, record)
+    assert "Unknown, because the record has no classified evaluation rows." in text
+    assert caption not in text
 
 
 def test_a_difference_has_its_interval(tmp_path):

@@ -1,7 +1,7 @@
 """The command `tercet compare`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ import typer
 
 from tercet._files import check_file, check_separate
 from tercet._logging import quiet_transformers
-from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
+from tercet.catalogue import CLASSIFIERS, METRICS, metric_digits, metric_title, protocol_title
 from tercet.cli import options as opt
 from tercet.cli.console import (
     cell,
@@ -157,6 +157,8 @@ def print_comparison(record: ComparisonRecord) -> None:
     else:
         console.print(_table(record, quality, title))
         console.print(_table(record, [key for key in metrics if key not in quality], "The same runs: speed and memory"))
+    if any(line.accuracy for line in record.summary):
+        console.print(_accuracy_table(record))
     for line in record.summary:
         for seed, reason in line.failed.items():
             console.print(cell(f"{line.variant}, seed {seed} failed: {reason}"))
@@ -166,9 +168,28 @@ def print_comparison(record: ComparisonRecord) -> None:
     if (recommended := record.recommendation) is not None:
         console.print(cell(f"Recommended: {recommended.variant}"), style="bold")
         console.print(cell(recommended.reason))
+    if (gain := record.gain) is not None:
+        console.print(cell(gain.sentence))
 
 
-def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Table":
+def _accuracy_table(record: ComparisonRecord) -> "Table":
+    title = "Accuracy: evaluation sentences classified by the training sentences"
+    table = _new_table(title, CLASSIFIERS.values())
+    for baseline in record.baselines:
+        classifiers = baseline.scores.classifiers if baseline.scores else {}
+        values = {key: MeanAndStd(mean=scores.accuracy) for key, scores in classifiers.items()}
+        table.add_row(cell(baseline_title(record, baseline)), *_accuracies(values))
+    for line in record.summary:
+        if line.seeds:
+            table.add_row(cell(line.variant), *_accuracies(line.accuracy))
+    return table
+
+
+def _accuracies(values: Mapping[str, MeanAndStd]) -> list[str]:
+    return [values.get(key, MeanAndStd()).format(4) for key in CLASSIFIERS]
+
+
+def _new_table(title: str, columns: Iterable[str]) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -176,8 +197,13 @@ def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Tab
         title=cell(title), title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False,
     )  # fmt: skip
     table.add_column("variant", min_width=22)
-    for key in metrics:
-        table.add_column(metric_title(key), justify="right")
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _table(record: ComparisonRecord, metrics: Sequence[str], title: str) -> "Table":
+    table = _new_table(title, map(metric_title, metrics))
     for baseline in record.baselines:
         values = {key: MeanAndStd(mean=value) for key, value in baseline.metrics.items()}
         table.add_row(cell(baseline_title(record, baseline)), *_cells(values, metrics))

@@ -16,6 +16,8 @@ from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 # Settings that a comparison sets itself (the seed, and the budget of all runs) or does not use.
 _NOT_COMPARED = ("seed", "max_steps", "time_limit", "save_every", "keep", "eval_steps", "report_to")
+# What `train=head` depends on. The head has a loss of its own, and the encoder is not trained.
+_USED_BY_HEAD = ("train", "dimension", "max_seq_length")
 # The keys that define the loss. A grid without another key compares losses.
 _LOSS_KEYS = ("loss", "margin", "distance")
 
@@ -79,12 +81,18 @@ def parse_grid(
         if metric is None:
             metric = distance if isinstance(distance, str) else distance[model]
         changes = tuple(zip(changed, rest, strict=True))
-        title = loss_title(loss, margin, metric, hides_loss=hides_loss)
+        hides = hides_loss
+        if {"train": settings.train, **dict(changes)}["train"] == "head":
+            hides, loss, metric = True, losses[0], DEFAULT_DISTANCE
+            margin = margins[0] if LOSSES[loss].has_margin else None
+            changes = tuple((key, value) for key, value in changes if key in _USED_BY_HEAD)
+        title = loss_title(loss, margin, metric, hides_loss=hides)
         parts = [*([names[model]] if model else []), *([title] if title else []), *map(_describe, changes)]
         variant = Variant(
             loss=loss, margin=margin, distance=metric, model=model, changes=changes, label=", ".join(parts)
         )
-        if variant not in variants:  # The same loss without a margin comes once for each margin.
+        # The same loss without a margin comes once for each margin, and the same head for each learning rate.
+        if variant not in variants:
             variants.append(variant)
     for variant in variants:
         _check(variant, settings)

@@ -36,7 +36,7 @@ from tercet.errors import DataError
 from tercet.records import BaselineRecord, ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
-from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
+from tercet.runs.protocol import DEFAULT_NAMES, Measurement, Names, plan_evaluation
 from tercet.runs.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -109,44 +109,42 @@ def run_comparison(
         write_record(output, record)  # Raise write errors before the first run, which may take an hour.
     first = next(iter(load.values())) if isinstance(load, Mapping) else load
     base = Trial(
-        load=first, settings=plan.settings, train_data=train_data, eval_data=evaluation.data, output=work / "timing",
+        load=first, settings=plan.settings, train_data=train_data, evaluation=evaluation, output=work / "timing",
         start_seed=plan.seeds[0], threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
     )  # fmt: skip
     bases = {}
-    for model in plan.models:  # One at a time, each in its own process, before any training.
+    for model in plan.models:
         bases[model] = replace(
             base,
             load=load[model] if isinstance(load, Mapping) else load,
             extra_settings=extra_settings if model is None else {**extra_settings, "model": model},
         )
-    failed = _measure_baselines(bases, record, output)
     done = {(run.seed, run.variant) for run in record.runs}
-    for number, (seed, variant) in enumerate(plan.runs(), start=1):
-        if (seed, variant.name) in done:
-            continue
+    missing = [(seed, variant) for seed, variant in plan.runs() if (seed, variant.name) not in done]
+    needed = {variant.model for _, variant in missing}
+    untouched = _measure_baselines({model: base for model, base in bases.items() if model in needed}, record, output)
+    for seed, variant in missing:
+        number = plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
-        base = bases[variant.model]
-        model_name = base.extra_settings.get("model")
+        base, found = bases[variant.model], untouched[variant.model]
         result: dict[str, Any] = {}
-        if variant.model in failed:
-            result = {"failed": failed[variant.model]}
+        if isinstance(found, str):
+            result = {"failed": found}
         elif plan.minutes is not None:
             result = _steps_in_minutes(plan.minutes, variant, record, base)
         else:
             result = {"budget_steps": steps[variant.name]}
         if "budget_steps" in result:
-            baseline = record.baseline(model_name)
-            assert baseline is not None
+            assert not isinstance(found, str)
             trial = replace(
                 base,
                 settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"]),
-                rows=rows,
                 output=work / plan.run_folder(variant.name, seed),
-                before=baseline.metrics,
+                untouched=found,
                 title=title,
             )
             result |= run_in_subprocess(run_trial, trial)
-        run = _record_of_run(variant, model_name, seed, result)
+        run = _record_of_run(variant, base.extra_settings.get("model"), seed, result)
         _check_same_start(run, record, output)
         if not record.runs:  # The first run could load its model, so the old model can be removed now.
             remove_model(output / "model")
@@ -188,30 +186,37 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
 
 def _measure_baselines(
     bases: Mapping[str | None, Trial], record: ComparisonRecord, output: Path
-) -> dict[str | None, str]:
-    """Add the models that were not measured before to `record.baselines`. Return the reasons of those that failed.
+) -> dict[str | None, Measurement | str]:
+    """Measure models before training, one at a time. Return the measurements, or the reasons of those that failed.
+
+    A comparison that is resumed measures them again: the runs need more of it than the record has.
 
     Raises:
-        DataError: a model cannot be loaded.
+        DataError: a model cannot be loaded, or it has changed since the comparison was started.
     """
-    failed: dict[str | None, str] = {}
+    found: dict[str | None, Measurement | str] = {}
     for model, base in bases.items():
         name = base.extra_settings.get("model")
-        if record.baseline(name) is not None:
-            continue
         result = run_in_subprocess(measure_baseline, base)
         if "not_loaded" in result:
             raise DataError(result["not_loaded"])
         if "failed" in result:
-            failed[model] = result["failed"]
+            found[model] = result["failed"]
             continue
-        baseline = BaselineRecord(model=name, **result)
-        logger.info(f"{name or 'the model'} before training: {metric_title(METRIC)} {baseline.metrics[METRIC]:.4f}")
-        for other in record.baselines:
-            if other.start == baseline.start:
-                logger.warning(f"{other.model} and {name} have the same weights")
-        record.baselines.append(baseline)
-    return failed
+        start, measured = result["start"], result["measured"]
+        earlier = record.baseline(name)
+        if earlier is not None and earlier.start not in (None, start):
+            raise _changed(output)
+        if earlier is None:
+            metrics = measured.metrics[PROTOCOL]
+            logger.info(f"{name or 'the model'} before training: {metric_title(METRIC)} {metrics[METRIC]:.4f}")
+            for other in record.baselines:
+                if other.start == start:
+                    logger.warning(f"{other.model} and {name} have the same weights")
+            scores = None if measured.predictions is None else measured.predictions.scores()
+            record.baselines.append(BaselineRecord(model=name, start=start, metrics=metrics, scores=scores))
+        found[model] = measured
+    return found
 
 
 def _record_of_run(variant: Variant, model: str | None, seed: int, result: Mapping[str, Any]) -> TrialRecord:
@@ -246,7 +251,7 @@ def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord
     known = record.steps_in_budget
     if variant.name not in known:
         settings = replace(variant.apply_to(base.settings), max_steps=_TIMED_STEPS)
-        timed = run_in_subprocess(run_trial, replace(base, settings=settings, eval_data=None))
+        timed = run_in_subprocess(run_trial, replace(base, settings=settings, evaluation=None))
         if "seconds_per_step" not in timed:
             return timed
         known[variant.name] = max(1, round(60 * minutes / timed["seconds_per_step"]))
@@ -258,10 +263,14 @@ def _check_same_start(run: TrialRecord, record: ComparisonRecord, output: Path) 
     starts = {baseline.start if baseline else None, run.start}
     starts |= {other.start for other in record.runs if other.model == run.model}
     if len(starts - {None}) > 1:
-        raise DataError(
-            f"the model has changed since the comparison in {output / FILE} was started; start a new comparison with "
-            "overwrite=True"
-        )
+        raise _changed(output)
+
+
+def _changed(output: Path) -> DataError:
+    return DataError(
+        f"the model has changed since the comparison in {output / FILE} was started; start a new comparison with "
+        "overwrite=True"
+    )
 
 
 def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> None:

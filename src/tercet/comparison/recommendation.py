@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from tercet.catalogue import METRICS, metric_title
+from tercet.catalogue import CLASSIFIERS, METRICS, metric_title
 from tercet.comparison.significance import CONFIDENCE, MIN_SEEDS, RESOLUTION, mean_and_std, paired_difference
 from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
@@ -33,7 +33,16 @@ def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[Variant
         ended = [run for run in own if run.failed is None]
         failed = {str(run.seed): run.failed for run in own if run.failed is not None}
         metrics = {key: _mean_and_std(ended, key) for key in compared_metrics()}
-        summaries.append(VariantSummary(variant=name, seeds=len(ended), failed=failed, metrics=metrics))
+        accuracy = {}
+        for key in CLASSIFIERS:
+            gains = (run.gain for run in ended if run.gain is not None)
+            values = [gain.trained.classifiers[key].accuracy for gain in gains if key in gain.trained.classifiers]
+            if values:
+                mean, std = mean_and_std(values)
+                accuracy[key] = MeanAndStd(mean=mean, std=std)
+        summaries.append(
+            VariantSummary(variant=name, seeds=len(ended), failed=failed, metrics=metrics, accuracy=accuracy)
+        )
     return summaries
 
 

@@ -17,18 +17,19 @@ from tercet._events import collect_warnings
 from tercet._files import atomic_directory, list_files
 from tercet._files.model_files import ENTRY_FILES, METRICS_FILE, is_model_file
 from tercet.comparison.peak_memory import peak_gpu_mib, peak_mib
-from tercet.comparison.recommendation import METRIC
+from tercet.comparison.recommendation import METRIC, PROTOCOL
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
-from tercet.evaluation import LabelEvaluator
-from tercet.records import EvaluationRecord, Metrics, RowCounts
+from tercet.records import EvaluationRecord
 from tercet.runs.build import build_trainer
 from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
+from tercet.runs.protocol import Evaluation, Measurement
 from tercet.runs.settings import RunSettings
 from tercet.runs.training import build_record, extend_training_record
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
+from tercet.trainer.trainer import SentenceTransformerTrainer
 
 # The evaluations of a run are evenly spaced.
 EVALUATIONS_PER_RUN = 5
@@ -44,13 +45,11 @@ class Trial:
         load: a function that returns the model to start from.
         settings: the settings of the run; `max_steps` is the budget.
         train_data: training data with the columns `sentence` and `label`.
-        eval_data: the evaluation rows to measure, with the same columns; None if the run only measures the seconds per
-            step.
-        rows: the number of evaluation rows that are measured and left out, for the model's `metrics.json`.
+        evaluation: the evaluation rows, and how they are measured; None if the run only measures its times.
         output: the folder for the model with the best metric.
         start_seed: the seed for weights that `load` initializes at random, the same for all runs.
         threads: the number of threads of PyTorch, the same for all runs because it changes rounding errors.
-        before: the metrics before training; None if the run is not evaluated.
+        untouched: the measurement of the model before training; None if the run is not evaluated.
         extra_settings: more items for `settings` in the model's `metrics.json`.
         title: the text in front of the progress bar.
     """
@@ -58,12 +57,11 @@ class Trial:
     load: Callable[[], SentenceTransformer]
     settings: RunSettings
     train_data: Dataset
-    eval_data: Dataset | None = None
-    rows: RowCounts | None = None
+    evaluation: Evaluation | None = None
     output: Path
     start_seed: int
     threads: int
-    before: Metrics | None = None
+    untouched: Measurement | None = None
     extra_settings: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
 
@@ -71,8 +69,8 @@ class Trial:
 def run_trial(trial: Trial) -> dict[str, Any]:
     """Train in this process, and return fields of a `TrialRecord` by name.
 
-    Without `eval_data`, return only `start`, `seconds_per_step` and `seconds`. If the model cannot be loaded, return
-    only the reason, as `not_loaded`; no other run could load it either.
+    Without `evaluation`, return only `start` and the seconds. If the model cannot be loaded, return only the reason, as
+    `not_loaded`; no other run could load it either.
 
     Raises:
         TercetError: a setting or the data are invalid, or the embeddings contain NaN or infinite values.
@@ -83,40 +81,27 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         return {"not_loaded": str(error)}
     start, timer = digest_weights(model), StepTimer()
     change_model(model, trial.settings, seed=trial.start_seed)
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    callbacks = [*([ProgressBar(trial.title, leave=False)] if on_terminal else []), timer]
     checkpoints = checkpoint_dir(trial.output)
-    options: dict[str, Any] = {
-        "save_strategy": "no",
-        # Do not log at each step, because the timer would include the logging.
-        "logging_steps": max(1, min(10, trial.settings.max_steps // 5)),
-    }
-    evaluator = None
-    if trial.eval_data is not None:
-        columns = trial.eval_data[:]
-        evaluator = LabelEvaluator(columns["sentence"], columns["label"])
-        callbacks += [EvaluateEvenly(EVALUATIONS_PER_RUN), EarlyStoppingCallback(EARLY_STOPPING_PATIENCE)]
-        options |= {
-            "eval_strategy": "steps", "eval_steps": trial.settings.max_steps, "metric_for_best_model": METRIC,
-            "save_strategy": "best", "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
-        }  # fmt: skip
     with collect_warnings() as warnings, logging_redirect_tqdm():
-        trainer = build_trainer(model, trial.train_data, trial.settings, checkpoints, callbacks, evaluator, **options)
+        trainer = _build_trainer(trial, model, timer)
         trainer.train()
-    result: dict[str, Any] = {
-        "start": start, "seconds_per_step": timer.median(), "seconds": round(sum(timer.seconds), 3)
-    }  # fmt: skip
-    if evaluator is None:
-        return result
-    state = trainer.state
-    best = state.best_global_step
+        result: dict[str, Any] = {
+            "start": start, "seconds_per_step": timer.median(), "seconds": round(sum(timer.seconds), 3)
+        }  # fmt: skip
+        if trial.evaluation is None:
+            return result
+        measured = trial.evaluation.measure(trial.evaluation.embed(model))
+    assert trial.untouched is not None
+    before, state = trial.untouched.metrics[PROTOCOL], trainer.state
+    by_step, best = metrics_by_step(state.log_history), state.best_global_step
     assert best is not None
-    by_step = metrics_by_step(state.log_history)
+    gain = trial.evaluation.gain(trial.untouched, measured)
     record = build_record(
         trainer, trial.settings,
-        {evaluator.protocol: EvaluationRecord(before=trial.before, after=by_step[best], rows=trial.rows)},
+        {PROTOCOL: EvaluationRecord(before=before, after=by_step[best], rows=trial.evaluation.counts[PROTOCOL])},
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
+    record.gain = gain
     extend_training_record(model, record)
     with atomic_directory(trial.output, owns=is_model_file, last=ENTRY_FILES) as staging:
         model.save_pretrained(staging, more_json={METRICS_FILE: record.to_dict()})
@@ -125,8 +110,9 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     gpu = peak_gpu_mib()
     return result | {
         "batches": _digest(np.fromiter(trainer._get_train_sampler(), dtype=np.int64)),  # type: ignore[arg-type]
-        "before": trial.before,
+        "before": before,
         "metrics": by_step[best],
+        "gain": gain,
         "best_step": best,
         "steps": state.global_step,
         "stopped_early": state.global_step < trial.settings.max_steps,
@@ -136,6 +122,28 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "peak_memory_of": "process" if gpu is None else "GPU",
         "warnings": [warning.to_dict() for warning in warnings],
     }
+
+
+def _build_trainer(trial: Trial, model: SentenceTransformer, timer: StepTimer) -> SentenceTransformerTrainer:
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    callbacks = [*([ProgressBar(trial.title, leave=False)] if on_terminal else []), timer]
+    steps = trial.settings.max_steps
+    options: dict[str, Any] = {
+        "save_strategy": "no",
+        # Do not log at each step, because the timer would include the logging.
+        "logging_steps": max(1, min(10, steps // 5)),
+    }
+    evaluator = None
+    if trial.evaluation is not None:
+        evaluator = trial.evaluation.evaluator()
+        callbacks += [EvaluateEvenly(EVALUATIONS_PER_RUN), EarlyStoppingCallback(EARLY_STOPPING_PATIENCE)]
+        options |= {
+            "eval_strategy": "steps", "eval_steps": steps, "metric_for_best_model": METRIC, "save_strategy": "best",
+            "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
+        }  # fmt: skip
+    return build_trainer(
+        model, trial.train_data, trial.settings, checkpoint_dir(trial.output), callbacks, evaluator, **options
+    )
 
 
 def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 from tercet.catalogue import CLASSIFIERS, classifier_rows, metric_digits
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
-from tercet.records import RunRecord
+from tercet.records import RunRecord, TrainingGain
 from tercet.report.classifier_plots import accuracy_bars, confusion_matrix
 from tercet.report.page import Part, Table, Wide
 
@@ -18,11 +18,15 @@ _MAX_LABELS_IN_MATRIX = 200
 _MAX_CONFUSIONS = 30
 
 
-def gain_parts(record: RunRecord) -> list[Part]:
-    """Return the parts of the section on whether the training was worth it."""
-    gain = record.gain
+def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
+    """Return the parts of the section on whether the training was worth it.
+
+    Args:
+        gain: the comparison of the encoders; None if it is unknown.
+        missing_reason: why it is unknown.
+    """
     if gain is None:
-        return [f"Unknown, because {record.gain_missing_reason}."]
+        return [f"Unknown, because {missing_reason}."]
     before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     rows = [
         [key, *(f"{value:.{metric_digits(key)}f}" for value in (before[key], after[key])), f"{change:+.4f}"]

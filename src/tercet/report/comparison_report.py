@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
+from tercet.catalogue import CLASSIFIERS, METRICS, metric_digits, metric_title, protocol_title
 from tercet.records import (
     BaselineRecord,
     ComparisonRecord,
@@ -15,6 +15,7 @@ from tercet.records import (
     VariantSummary,
     baseline_title,
 )
+from tercet.report.classification import gain_parts
 from tercet.report.comparison_plots import Point, metric_by_seconds, metric_by_step
 from tercet.report.facts import comparison_facts, repeat_parts
 from tercet.report.page import Header, Part, Section, Table, write_page
@@ -32,6 +33,7 @@ def write_comparison_report(path: Path, record: ComparisonRecord, *, command: st
     """
     sections = [
         Section("Recommendation", _recommendation(record)),
+        Section("Was it worth it?", gain_parts(record.gain, "the record has no classified evaluation rows")),
         Section("Variants", _variants(record)),
         Section("Quality and time", _by_seconds(record)),
         Section("MAP@R by step", _by_step(record)),
@@ -87,7 +89,23 @@ def _variants(record: ComparisonRecord) -> list[Part]:
         f"difference to the highest variant, paired by seed, with its {confidence} confidence interval.",
         record.describe_budget(),
         Table("Variants", columns, rows, frozenset(range(1, len(columns)))),
+        *_accuracies(record),
     ]
+
+
+def _accuracies(record: ComparisonRecord) -> list[Part]:
+    if not any(line.accuracy for line in record.summary):
+        return []
+    rows = []
+    for baseline in record.baselines:
+        classifiers = baseline.scores.classifiers if baseline.scores else {}
+        values = [f"{classifiers[key].accuracy:.4f}" if key in classifiers else "–" for key in CLASSIFIERS]
+        rows.append([baseline_title(record, baseline), *values])
+    for line in record.summary:
+        rows.append([line.variant, *(line.accuracy.get(key, MeanAndStd()).format(4) for key in CLASSIFIERS)])
+    columns = ["variant", *CLASSIFIERS.values()]
+    caption = "Accuracy of classifiers: evaluation sentences, classified by the training sentences"
+    return [Table(caption, columns, rows, frozenset(range(1, len(columns))))]
 
 
 def _baseline_row(record: ComparisonRecord, baseline: BaselineRecord, metrics: Sequence[str]) -> list[str]:

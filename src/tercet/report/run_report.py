@@ -98,7 +98,7 @@ def write_run_report(
         numbers = [f"row {row:,}" for row in rows]
         evaluated = replace(evaluated, sentences=numbers)
     sections = [
-        Section("Was it worth it?", gain_parts(record)),
+        Section("Was it worth it?", gain_parts(record.gain, record.gain_missing_reason)),
         *([Section("Predictions per label", prediction_parts(record, predictions))] if predictions else []),
         Section("Metrics", _metrics(record, log)),
         Section("Training", _curves(log)),
