@@ -43,6 +43,10 @@ class _Refused(Exception):
     pass
 
 
+class _TimedOut(BaseException):
+    """No `Exception`, because the library turns those of other libraries into refusals."""
+
+
 def check_message(error: TercetError) -> None:
     """Raise `Finding` unless the message of a refusal is short and has no control characters."""
     text = str(error)
@@ -89,7 +93,7 @@ def run_case(area: Area, state: Any, seed: int, folder: Path) -> Result:
             text = area.case(state, rng, folder)
     except _Refused as error:
         return Result(area.name, seed, "refused", f"{'; '.join(rng.notes)} → {error}")
-    except Finding as error:
+    except (Finding, _TimedOut) as error:
         return Result(area.name, seed, "finding", f"{'; '.join(rng.notes)} → {error}")
     return Result(area.name, seed, "right", text)
 
@@ -97,12 +101,13 @@ def run_case(area: Area, state: Any, seed: int, folder: Path) -> Result:
 @contextmanager
 def _time_limit() -> Iterator[None]:
     def stop(*_: object) -> None:
-        raise Finding(f"still running after {SECONDS} seconds")
+        raise _TimedOut(f"still running after {SECONDS} seconds")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    # Again after some seconds, because Python discards an exception inside a destructor.
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 5)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

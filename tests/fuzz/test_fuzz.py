@@ -1,9 +1,12 @@
 """A few cases of each fuzzer, with fixed seeds. `make fuzz` runs many more."""
 
+import time
+
 import pytest
 
+from tests.fuzz import outcome
 from tests.fuzz.areas import AREAS
-from tests.fuzz.outcome import run_case
+from tests.fuzz.outcome import Area, run_case
 
 _CASES = {"model_folders": 40, "checkpoints": 8, "data_files": 150, "output_folders": 12, "embeddings": 150}
 
@@ -18,3 +21,15 @@ def test_no_case_is_wrong_without_an_error(name, tmp_path):
     assert not findings, "\n".join(findings)
     # A fuzzer whose cases are all refused, or all right, tests nothing.
     assert {result.ending for result in results} == {"right", "refused"}
+
+
+def test_a_case_that_hangs_is_a_finding_although_it_catches_exceptions(tmp_path, monkeypatch):
+    def case(state, rng, folder):
+        try:
+            time.sleep(30)
+        except Exception:
+            return "the library has turned it into a refusal"
+
+    monkeypatch.setattr(outcome, "SECONDS", 0.2)
+    result = run_case(Area("slow", lambda folder: None, case), None, 0, tmp_path / "case")
+    assert (result.ending, result.text) == ("finding", " → still running after 0.2 seconds")
