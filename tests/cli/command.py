@@ -4,7 +4,6 @@ Importing them takes seconds in a new process (see `warm_up.py`), and the tests 
 torchrun and the examples start new processes, as a user does.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,16 +14,14 @@ import torch
 
 from tercet.cli.app import app
 from tests.child import ENVIRONMENT
-
-_WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(["tests.cli.warm_up"])
+from tests.warm import WARM
 
 
 def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:
     """Run `tercet …`, check that it exits with `expect` and without a traceback, and return what it printed."""
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
-        process = _WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
+        process = WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
         process.start()
         process.join(240)
         if process.is_alive():

@@ -5,7 +5,6 @@ real command line. The names of models that a page uses are replaced by the fold
 """
 
 import csv
-import multiprocessing
 import os
 import re
 import shlex
@@ -17,22 +16,12 @@ from pathlib import Path
 from tests.child import ENVIRONMENT
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 from tests.docs.pages import blocks, name
+from tests.warm import WARM
 
 # Commands that install something or start several processes are not run.
 NOT_RUN = ("pip", "make", "torchrun", "accelerate")
 _MODELS = ("bundled", "sentence-transformers/all-MiniLM-L6-v2", "microsoft/mpnet-base")
 _TIMEOUT = 120
-
-_WARM = multiprocessing.get_context("forkserver")
-_WARM.set_forkserver_preload(
-    [
-        "tercet.cli.app",
-        "tercet.runs.training",
-        "tercet.comparison.loop",
-        "tercet.report.run_report",
-        "sentence_transformers",
-    ]
-)
 
 
 def run_page(page: Path, model: Path, folder: Path) -> None:
@@ -43,7 +32,7 @@ def run_page(page: Path, model: Path, folder: Path) -> None:
     ):
         shutil.copytree(model, folder / "my-model")
     output = folder.with_name(folder.name + ".txt")
-    process = _WARM.Process(target=_run, args=(page, model, folder, output))
+    process = WARM.Process(target=_run, args=(page, model, folder, output))
     process.start()
     process.join(_TIMEOUT)
     if process.is_alive():
