@@ -1,5 +1,7 @@
 """Run the blocks of a page from top to bottom, in one process, on tiny data and a tiny model.
 
+A TOML block is written to `run.toml`.
+
 The process is forked from one that has imported the libraries, so a page starts in a moment. Commands run through the
 real command line. The names of models that a page uses are replaced by the folder of the tiny model.
 """
@@ -64,6 +66,8 @@ def _run(page: Path, model: Path, folder: Path, output: Path) -> None:
                 source = _with_tiny_model(block.source, model)
                 code = compile("\n" * (block.line - 1) + source, str(page), "exec")
                 exec(code, names)
+            elif block.language == "toml":
+                Path("run.toml").write_text(_with_tiny_model(block.source, model), encoding="utf-8")
             elif block.language == "sh":
                 for words in commands(block.source):
                     _run_command(words, model)

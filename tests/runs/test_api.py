@@ -93,6 +93,7 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
     [
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"minutes": 0}, "minutes must be above 0, got 0"),
+        ({"settings": RunSettings(report_to="wandb")}, "a comparison does not report to trackers; leave out report_to"),
         ({"minutes": 1, "settings": SETTINGS}, "minutes and max_steps exclude each other"),
         ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
         ({"grid": ["margin=x"]}, "grid: margin 'x' is not a number of at least 0"),

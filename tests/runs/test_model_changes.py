@@ -9,6 +9,7 @@ from tercet import SentenceTransformer
 from tercet.errors import DataError, ModelError
 from tercet.runs import RunSettings, train
 from tercet.runs.model_changes import change_model
+from tercet.runs.recipe import choose_schedule
 
 SHORT = {"max_steps": 3, "batch_size": 8, "samples_per_label": 2, "learning_rate": 1e-2}
 TEXTS = ["the game", "the soup is hot"]
@@ -47,6 +48,11 @@ def test_an_adapter_trains_every_linear_layer_but_the_pooler_and_starts_as_the_i
     change_model(again, RunSettings(lora=True, seed=3))
     for name, value in again.named_parameters():
         assert name not in trained or value.equal(trained[name])
+
+
+def test_an_adapter_gets_a_higher_learning_rate():
+    rates = [choose_schedule(RunSettings(lora=lora), few_rows=False, width=384).learning_rate for lora in (False, True)]
+    assert rates == pytest.approx([1e-4, 1e-3])
 
 
 def test_a_model_that_cannot_get_an_adapter(bert):

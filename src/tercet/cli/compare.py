@@ -77,6 +77,9 @@ def compare(
         int, typer.Option(help="The first seed. It also determines which rows are held out.")
     ] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
+    max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
+    lora: opt.Lora = _DEFAULTS.lora,
+    lora_rank: opt.LoraRank = _DEFAULTS.lora_rank,
     no_packing: opt.NoPacking = False,
     trust_remote_code: opt.TrustRemoteCode = False,
     mini_batch_tokens: opt.MiniBatchTokens = _DEFAULTS.mini_batch_tokens,
@@ -119,6 +122,7 @@ def compare(
         max_steps=_DEFAULTS.max_steps if steps is None else steps,
         batch_size=batch_size, samples_per_label=samples_per_label, learning_rate=learning_rate,
         warmup_ratio=warmup_ratio, seed=seed, bf16=bf16, mini_batch_tokens=mini_batch_tokens,
+        max_seq_length=max_seq_length, lora=lora, lora_rank=lora_rank,
     )  # fmt: skip
     quiet_transformers()
     earlier = _content(output) if overwrite else None

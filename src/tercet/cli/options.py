@@ -107,6 +107,8 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with the model.")
 ]
 MaxSeqLength = Annotated[int | None, typer.Option(help=describe("max_seq_length"), show_default="that of the model")]
+Lora = Annotated[bool, typer.Option("--lora", help=describe("lora"))]
+LoraRank = Annotated[int | None, typer.Option(help=describe("lora_rank"))]
 MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
 Device = Annotated[
     str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")

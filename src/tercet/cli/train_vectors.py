@@ -20,7 +20,7 @@ _PASSED = (
     "dimension", "eval_data", "eval_label_file", "label_column", "label_file", "vector_column", "header",
     "combined_labels", "similar_labels", "drop_missing", "seed", "overwrite",
 )  # fmt: skip
-_USED = (*_PASSED, "data", "output", "train", "eval_fraction", "as_json", "quiet")
+_USED = (*_PASSED, "data", "output", "train", "eval_fraction", "config", "as_json", "quiet")
 
 
 def is_for_vectors(given: Mapping[str, Any]) -> bool:

@@ -25,6 +25,7 @@ from tercet.runs.settings import (
     check_eval_fraction,
     check_value,
 )
+from tercet.runs.trackers import tracker_names
 
 if TYPE_CHECKING:
     import torch
@@ -114,6 +115,8 @@ def compare(
         ```
     """
     settings, output, grid = settings or RunSettings(), expand_path(output), list(grid)
+    if tracker_names(settings.report_to):
+        raise DataError("a comparison does not report to trackers; leave out report_to")
     grid_models = models_in_grid(grid)
     if grid_models and model is not None:
         raise DataError("`model` and the key 'model' of `grid` exclude each other; put all models into the grid")

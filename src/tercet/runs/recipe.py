@@ -15,6 +15,9 @@ _MOST_EPOCHS = 10.0
 # Measured with 384 hidden units: 1e-4. A wider encoder needs a smaller rate: 5e-5 with 768 hidden units.
 _RATE_TIMES_WIDTH = 1e-4 * 384
 _HIGHEST_RATE = 2e-4
+# An adapter has far fewer weights, and starts at 0. One epoch over 30 labels of BANKING77: MAP@R .600 with 1e-4, .775
+# with 1e-3, .845 with 3e-3 (and a lower kNN accuracy), .805 with all weights and 1e-4.
+_LORA_RATE = 10
 
 
 def has_few_rows(data: Any) -> bool:
@@ -43,4 +46,5 @@ def choose_schedule(settings: RunSettings, *, few_rows: bool, width: int) -> Run
         epochs = _EPOCHS_FEW_ROWS if few_rows else _EPOCHS if settings.time_limit is None else _MOST_EPOCHS
     if learning_rate is None:
         learning_rate = min(_HIGHEST_RATE, _RATE_TIMES_WIDTH / width) / (2 if few_rows else 1)
+        learning_rate *= _LORA_RATE if settings.lora else 1
     return replace(settings, epochs=epochs, learning_rate=learning_rate)

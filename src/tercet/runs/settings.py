@@ -79,7 +79,7 @@ class RunSettings:
     learning_rate: float | None = _setting(
         None,
         "The learning rate after the warm-up, its maximum; 1e-4 for an encoder with 384 hidden units, less for a wider "
-        "one, and half of it if the labels have fewer than 16 sentences each.",
+        "one, half of it if the labels have fewer than 16 sentences each, and ten times as much for a LoRA adapter.",
     )
     warmup_ratio: float = _setting(
         0.1, "Fraction of the steps in which the learning rate rises; then it decays linearly to 0."
