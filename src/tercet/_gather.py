@@ -52,6 +52,13 @@ def all_reduce_sum(value: Tensor) -> Tensor:
     return total
 
 
+def broadcast_from_first(value: Tensor) -> Tensor:
+    """Return the tensor of the first process. Without a process group, return `value`."""
+    if world_size() > 1:
+        dist.broadcast(value, 0)
+    return value
+
+
 class _GatherRows(torch.autograd.Function):
     """The concatenation of the rows of all processes. See the module docstring for its gradient."""
 

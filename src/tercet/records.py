@@ -274,6 +274,11 @@ class RunRecord(_Evaluated):
             tokens than `max_seq_length`), and the fraction of `unknown_tokens`. For `eval`, the last two are those of
             the measured rows (of the first process, if there are several), and `held_out_rows` are the numbers of the
             rows of the training file that were held out, from 0; null if there was a file for evaluation.
+        choices: what the run chose and why: `head`, the settings of the linear head, null if there is none;
+            `head_scores` of the candidates in cross-validation; the `reason` in a sentence; whether the encoder was
+            trained (`trained_encoder`); the `seconds` of each part of the run; the `time_limit`, which
+            `settings` replaces by the number of steps; and `validation`, if the best state was
+            chosen: the numbers of the `rows` of the training file that chose it, MAP@R by step, and `best_step`.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC) and the `seconds` of the run with its evaluations. Two runs with the
             same seed on the same machine differ only here.
@@ -288,6 +293,7 @@ class RunRecord(_Evaluated):
     by_dimension: dict[str, Metrics] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
     warnings: list[dict[str, str]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)

@@ -51,6 +51,7 @@ def train(
     max_steps: Annotated[int, typer.Option(help=describe("max_steps"), show_default="no limit")] = _DEFAULTS.max_steps,
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
+    neighbor_labels: Annotated[float, _help("neighbor_labels")] = _DEFAULTS.neighbor_labels,
     learning_rate: opt.LearningRate = _DEFAULTS.learning_rate,
     warmup_ratio: opt.WarmupRatio = _DEFAULTS.warmup_ratio,
     eval_data: opt.EvalData = None,
@@ -121,7 +122,7 @@ def train(
     opt.check_evaluation(eval_data, eval_fraction)
     settings = RunSettings(
         loss=loss, margin=margin, distance=distance, train=train, dimension=dimension, epochs=epochs,
-        time_limit=time_limit, max_steps=max_steps, batch_size=batch_size,
+        time_limit=time_limit, neighbor_labels=neighbor_labels, max_steps=max_steps, batch_size=batch_size,
         samples_per_label=samples_per_label, learning_rate=learning_rate, warmup_ratio=warmup_ratio, seed=seed,
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
         save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,

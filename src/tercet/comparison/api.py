@@ -146,7 +146,7 @@ def compare(
 
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    train_data, evaluation, held_out_rows = load_training_data(
+    train_data, evaluation, held_out_rows, _ = load_training_data(
         data,
         eval_data,
         eval_fraction,

@@ -25,8 +25,8 @@ from tercet.runs.build import build_trainer
 from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.protocol import Evaluation, Measurement
+from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
-from tercet.runs.training import build_record, extend_training_record
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer

@@ -45,11 +45,13 @@ class TrainingData(NamedTuple):
         evaluation: a data set with the same columns; None if there is nothing to evaluate on.
         held_out_rows: the numbers of the rows of `evaluation` in the file or data set that both come from, from 0 for
             the first row of data; None if the evaluation data have a source of their own.
+        train_rows: the numbers of the rows of `train` in their file or data set, from 0.
     """
 
     train: "Dataset"
     evaluation: "Dataset | None"
     held_out_rows: list[int] | None
+    train_rows: list[int]
 
 
 def load_labelled(
@@ -184,22 +186,25 @@ def load_training_data(
     if triplets:
         train, numbers = _read_triplets(data, options)
         if eval_data is not None:
-            return TrainingData(train, load_triplets(eval_data, options), None)
+            return TrainingData(train, load_triplets(eval_data, options), None, numbers.tolist())
         rows = held_out_triplets(train, eval_fraction, seed)
-        kept, held_out = train.select(np.setdiff1d(np.arange(len(train)), rows)), train.select(rows)
+        others = np.setdiff1d(np.arange(len(train)), rows)
+        kept, held_out = train.select(others), train.select(rows)
         if len(kept) == 0:
             raise DataError(
                 f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
                 "eval_fraction=0 to train on all rows"
             )
         _log_held_out(held_out["anchor"][:], train["anchor"][:], "triplets", eval_fraction)
-        return TrainingData(kept, held_out if len(held_out) else None, numbers[rows].tolist())
+        numbers_held_out = numbers[rows].tolist()
+        return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, numbers[others].tolist())
     source = name_of(data) or "data"
     labelled = load_labelled(data, options)
     check_trainable(labelled.label_ids, labelled.label_names, source)
     if eval_data is not None:
         evaluation = as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
-        return TrainingData(as_dataset(labelled), evaluation, None)
+        assert labelled.rows is not None
+        return TrainingData(as_dataset(labelled), evaluation, None, labelled.rows.tolist())
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
@@ -208,8 +213,9 @@ def load_training_data(
         )
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
     assert held_out_rows.rows is not None
+    assert kept_rows.rows is not None
     evaluation = as_dataset(held_out_rows) if len(held_out_rows) else None
-    return TrainingData(as_dataset(kept_rows), evaluation, held_out_rows.rows.tolist())
+    return TrainingData(as_dataset(kept_rows), evaluation, held_out_rows.rows.tolist(), kept_rows.rows.tolist())
 
 
 def name_of(source: "Source | None") -> str | None:

@@ -29,6 +29,8 @@ _FOLDS = 4
 _NEIGHBOURS = 5
 # As many folds are used as have this number of rows together. The standard error of an accuracy is then about 0.01.
 _MIN_SCORED_ROWS = 1_500
+# With fewer rows, no difference between candidates is beyond noise.
+_MIN_ROWS = 200
 # No head wins unless another candidate is better by this number of standard errors, for 95 % confidence.
 _STANDARD_ERRORS = 2.0
 # Larger data are sampled, because the time of a score grows with the square of the number of rows.
@@ -105,11 +107,11 @@ def choose_head(
 
     Example:
         >>> import torch
-        >>> labels = torch.arange(60) % 3
-        >>> embeddings = torch.nn.functional.one_hot(labels, 8) + torch.randn(60, 8, generator=torch.manual_seed(0))
+        >>> labels = torch.arange(240) % 3
+        >>> embeddings = torch.nn.functional.one_hot(labels, 8) + torch.randn(240, 8, generator=torch.manual_seed(0))
         >>> choice = choose_head(embeddings, labels)
         >>> choice.head(embeddings).shape
-        torch.Size([60, 8])
+        torch.Size([240, 8])
     """
     candidates = [replace(candidate, seed=seed) for candidate in candidates]
     if not candidates:
@@ -135,6 +137,8 @@ def _cross_validate(
     x: Tensor, label_ids: np.ndarray, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
 ) -> list[HeadScore]:
     """Return the scores of no head and of each candidate; none if no fold can be scored."""
+    if len(label_ids) < _MIN_ROWS:
+        return []
     rows = _sample(label_ids, seed)
     fold_of_row = deal_folds([keys[row] for row in rows], label_ids[rows], _FOLDS, seed)
     found: list[Tensor] = []

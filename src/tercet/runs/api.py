@@ -142,7 +142,7 @@ def train(
     }
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     with collect_warnings() as warnings:
-        train_data, evaluation, held_out_rows = load_training_data(
+        train_data, evaluation, held_out_rows, train_rows = load_training_data(
             data,
             eval_data,
             eval_fraction,
@@ -178,6 +178,7 @@ def train(
         output,
         settings,
         names=Names.of(data, eval_data, held_out_rows),
+        train_rows=train_rows,
         held_out_rows=held_out_rows,
         warnings=warnings,
         resume=resume,

@@ -59,7 +59,6 @@ def training_arguments(
             f"batch_size must be a multiple of {processes}, because {processes} processes share each batch; "
             f"got {settings.batch_size}"
         )
-    short = 0 < max(steps, settings.max_steps) < _SHORTEST_WARM_UP_RUN
     options: dict[str, Any] = {
         "output_dir": str(folder),
         "num_train_epochs": settings.epochs,
@@ -67,8 +66,9 @@ def training_arguments(
         "per_device_train_batch_size": settings.batch_size // processes,
         "batch_sampler": BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
         "samples_per_label": settings.samples_per_label,
+        "neighbor_labels": 0.0 if triplets else settings.neighbor_labels,
         "learning_rate": settings.learning_rate,
-        "warmup_steps": 0 if short else settings.warmup_ratio,
+        "warmup_steps": warmup(settings, max(steps, settings.max_steps)),
         "seed": settings.seed,
         "bf16": settings.bf16,
         "mini_batch_tokens": settings.mini_batch_tokens,
@@ -109,8 +109,7 @@ def build_trainer(
     steps = settings.max_steps
     if steps < 0:
         steps = math.ceil(settings.epochs * math.ceil(len(train_data) / settings.batch_size))
-    # At least 20 points for the loss curve, if there are 20 steps.
-    changes = {"logging_steps": max(1, min(10, steps // 20)), **changes}
+    changes = {"logging_steps": logging_interval(steps), **changes}
     trainer = SentenceTransformerTrainer(
         model=model,
         args=training_arguments(
@@ -132,6 +131,16 @@ def _check_bfloat16(*, on_cpu: bool) -> None:
         raise DataError(
             f"bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but {where}; leave out bf16=True"
         )
+
+
+def warmup(settings: RunSettings, steps: int) -> float:
+    """Return the training argument `warmup_steps` for a run of about `steps` steps."""
+    return 0 if 0 < steps < _SHORTEST_WARM_UP_RUN else settings.warmup_ratio
+
+
+def logging_interval(steps: int) -> int:
+    """Return the number of steps between log entries: at least 20 points for the loss curve, if there are 20 steps."""
+    return max(1, min(10, steps // 20))
 
 
 def _stays_on_cpu(model: SentenceTransformer) -> bool:

@@ -21,7 +21,7 @@ NUM_MEASURED = 64
 
 
 def choose_margin_and_distance(
-    settings: RunSettings, model: SentenceTransformer, sentences: Sequence[str]
+    settings: RunSettings, model: SentenceTransformer, sentences: Sequence[str], *, unit_length: bool = False
 ) -> RunSettings:
     """Return settings with a distance and, if the loss has one, a margin. Keep those that are given.
 
@@ -34,13 +34,16 @@ def choose_margin_and_distance(
         settings: the settings of the run.
         model: the encoder, before training.
         sentences: training sentences; the first ones are measured.
+        unit_length: whether the embeddings that the loss gets have length 1, also if those of the encoder do not.
     """
     has_margin = LOSSES.find(settings.loss, DataError).has_margin
     if settings.distance is not None and (settings.margin is not None or not has_margin):
         return settings if has_margin else replace(settings, margin=None)
     with collect_token_stats():  # The trainer warns of unknown tokens when it tokenizes all sentences.
         embeddings = model.encode(list(sentences[:NUM_MEASURED]), convert_to_tensor=True).float()
-    unit_length = have_unit_length(embeddings)
+    if unit_length:
+        embeddings = torch.nn.functional.normalize(embeddings, dim=1)
+    unit_length = unit_length or have_unit_length(embeddings)
     norm = float(torch.linalg.vector_norm(embeddings, dim=1).mean())
     distance, margin = settings.distance, settings.margin
     if distance is None:

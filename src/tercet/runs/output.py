@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 # A checkpoint without this file is not complete. So it is the first one to be removed.
 _STATE = "trainer_state.json"
+# The best state of a run so far, in the folder of checkpoints.
+BEST_STATE = f"{PREFIX}best"
 
 
 def checkpoint_dir(output: Path) -> Path:
@@ -142,6 +144,12 @@ def remove_checkpoints(folder: Path) -> bool:
                 remove_listed(entry, first=[_STATE])
         remove_if_empty(folder)
     return not folder.exists()
+
+
+def remove_without_checkpoint(folder: Path) -> None:
+    """Remove the folder of checkpoints if it has none: without one, no run can be resumed."""
+    if not any(folder.glob("checkpoint-*")):
+        remove_checkpoints(folder)
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -71,6 +71,9 @@ class RunSettings:
     max_steps: int = _setting(-1, "Stop after this number of steps instead of after the epochs.")
     batch_size: int = _setting(64, "Number of sentences in a batch, over all processes.")
     samples_per_label: int = _setting(4, "Number of sentences of each label in a batch.")
+    neighbor_labels: float = _setting(
+        0.5, "Fraction of the labels of a batch that are near each other; the others are random."
+    )
     time_limit: float | None = _setting(
         None,
         "The time for the whole run, in seconds. It decides the number of steps, to which the schedule of the learning "
@@ -133,6 +136,9 @@ class RunSettings:
         for name in ("epochs", "learning_rate", "time_limit"):
             value = getattr(self, name)
             check_value(name, value, value is None or 0 < value < math.inf, "above 0")
+        if self.time_limit is not None and self.max_steps > 0:
+            raise DataError("time_limit and max_steps exclude each other; pass one of them")
+        check_value("neighbor_labels", self.neighbor_labels, 0 <= self.neighbor_labels <= 1, "from 0 to 1")
         check_value("dimension", self.dimension, self.dimension is None or self.dimension > 0, "at least 1")
         check_value("max_steps", self.max_steps, self.max_steps > 0 or self.max_steps == -1, "at least 1")
         check_value("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")

@@ -3,39 +3,105 @@
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch import Tensor
 from tqdm.contrib.logging import logging_redirect_tqdm
+from transformers import TrainerCallback
 
 from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
-from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError, TercetError
-from tercet.records import EvaluationRecord, RunRecord, public_settings
+from tercet.heads import HeadChoice
+from tercet.records import RunRecord, public_settings
 from tercet.runs.build import build_trainer
-from tercet.runs.environment import environment, utc_now
+from tercet.runs.environment import utc_now
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 from tercet.runs.model_changes import change_model
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
-from tercet.runs.output import checkpoint_dir, remove_checkpoints, remove_if_empty
-from tercet.runs.protocol import DEFAULT_NAMES, Names, plan_evaluation
-from tercet.runs.recipe import choose_schedule, has_few_rows
+from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_checkpoints, remove_without_checkpoint
+from tercet.runs.protocol import DEFAULT_NAMES, Evaluation, Measurement, Names, plan_evaluation
+from tercet.runs.recipe import choose_schedule
+from tercet.runs.run_record import build_record, data_facts, describe_choices, extend_training_record
 from tercet.runs.settings import RunSettings
+from tercet.runs.stages import Stages, add_head, plan_stages, validation_score
+from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
+from tercet.trainer.best_state import KeepBest
 from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.record import metrics_by_step
 from tercet.trainer.run_identity import data_identity, model_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """A run that was checked and can start.
+
+    Attributes:
+        settings: the settings, all chosen.
+        time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known.
+        stages: what the run trains.
+        train_data: all training rows, also those that choose the best state.
+        evaluation: how the model is evaluated; None if it is not.
+        trainer: the trainer of the encoder.
+        checkpoint: the checkpoint to resume from.
+        best: keeps the best state of the encoder; None keeps the last one.
+        stop: stops the training at Ctrl-C.
+        trackers: the experiment trackers that get settings and metrics.
+        clock: the time of the start, by `time.monotonic`.
+        show_progress_bar: whether to show progress bars.
+        warnings: the warnings so far.
+        seconds: the seconds of each part of the run.
+    """
+
+    settings: RunSettings
+    time_limit: float | None
+    stages: Stages
+    train_data: Dataset
+    evaluation: Evaluation | None
+    trainer: SentenceTransformerTrainer
+    checkpoint: Path | None
+    best: KeepBest | None
+    stop: StopOnInterrupt
+    trackers: Trackers
+    clock: float
+    show_progress_bar: bool
+    warnings: list[TrainingWarning]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Add the seconds of the `with` block to `seconds`, and its warnings to `warnings`."""
+        start = time.monotonic()
+        with collect_warnings() as warnings:
+            yield
+        self.warnings += warnings
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - start
+
+
+@dataclass(kw_only=True)
+class _Result:
+    """What the stages of a run returned."""
+
+    before: Measurement | None = None
+    after: Measurement | None = None
+    choice: HeadChoice | None = None
+    trained_encoder: bool = False
+    best_step: int | None = None
+    train_stats: TokenStats | None = None
 
 
 def run_training(
@@ -46,6 +112,7 @@ def run_training(
     settings: RunSettings,
     *,
     names: Names = DEFAULT_NAMES,
+    train_rows: Sequence[int] | None = None,
     held_out_rows: Sequence[int] | None = None,
     warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
@@ -55,6 +122,10 @@ def run_training(
     show_progress_bar: bool = True,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
+
+    `settings.train` says what is trained. First, a linear head is trained on embeddings of the training rows that are
+    computed once. Then the encoder is trained, with the head. With `auto`, cross-validation decides about the head, and
+    validation rows decide which state of the encoder is kept.
 
     Checkpoints are written to `checkpoint_dir(output)`. A successful run removes them.
 
@@ -67,6 +138,7 @@ def run_training(
         output: the folder for the model.
         settings: the settings of the run.
         names: the names of the data in messages.
+        train_rows: for the record, the numbers of the rows of `train_data` in the file that they come from.
         held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
         warnings: for the record, the warnings of the reading of the data.
         resume: continue from the newest whole checkpoint, if there is one.
@@ -85,69 +157,161 @@ def run_training(
         EmbeddingError: the margin is invalid, or the embeddings contain NaN or infinite values.
     """
     started, clock = utc_now(), time.monotonic()
-    _check_json(extra_settings or {})
-    change_model(model, settings)
-    first = train_data[:NUM_MEASURED]
-    settings = choose_margin_and_distance(settings, model, first["sentence" if "sentence" in first else "anchor"])
-    width = model.transformer.hidden_size
-    settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=width)
+    extra_settings = extra_settings or {}
+    _check_json(extra_settings)
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
-    stop, progress = StopOnInterrupt(), ProgressBar() if show_progress_bar else ProgressLog()
-    trackers = Trackers(settings.report_to, output, public_settings({**(extra_settings or {}), **asdict(settings)}))
+    change_model(model, settings)
+    progress = ProgressBar() if show_progress_bar else ProgressLog()
+    trackers = Trackers(settings.report_to, output, public_settings({**extra_settings, **asdict(settings)}))
     try:
-        with collect_warnings() as warnings_of_plan:
+        with collect_warnings() as early_warnings:
+            stages = plan_stages(settings, train_data)
+            settings = _choose_settings(settings, model, train_data, stages)
             evaluation = None
             if eval_data is not None:
                 evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
+            stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints)
+            callbacks: list[TrainerCallback] = [progress, stop, trackers, *([best] if best else [])]
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
-            trainer = build_trainer(model, train_data, settings, checkpoints, [progress, stop, trackers], during)
-        _set_identity(trainer, settings, eval_data, extra_settings or {})
-        last = trainer.find_checkpoint(has_checkpoint)
+            trainer = build_trainer(
+                model, stages.rows_to_train_on(train_data), settings, checkpoints, callbacks, during
+            )
+        _set_identity(trainer, settings, eval_data, extra_settings)
+        run = _Run(
+            settings=settings, time_limit=settings.time_limit, stages=stages, train_data=train_data,
+            evaluation=evaluation, trainer=trainer,
+            checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
+            show_progress_bar=show_progress_bar, warnings=[*warnings, *early_warnings],
+        )  # fmt: skip
         trackers.start(trainer)
-    except TercetError:
-        remove_if_empty(checkpoints)
-        raise
-    encoder = DistributedEncoder(model)
-    try:
-        with collect_warnings() as warnings_before:
-            train_stats = trainer.tokenize_train_dataset()
-            before = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
-            trackers.log_evaluation(before)
-        with stop.handling_interrupts(), logging_redirect_tqdm(), collect_warnings() as warnings_in_training:
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-        if stop.interrupted:
-            raise KeyboardInterrupt
-        after = evaluation.measure(evaluation.embed(encoder)) if evaluation else None
-        trackers.log_evaluation(after)
+        result = _run_stages(run)
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:
         trackers.finish()
-        remove_if_empty(checkpoints)
+        remove_without_checkpoint(checkpoints)
         if isinstance(progress, ProgressBar):
             progress.close()
-    record = build_record(
-        trainer,
-        settings,
-        evaluation.record(before, after) if evaluation and before and after else {},
-        extra_settings=extra_settings or {},
-        warnings=[*warnings, *warnings_of_plan, *warnings_before, *warnings_in_training],
-    )
-    if evaluation and before and after:
-        record.gain = evaluation.gain(before, after)
-    record.data = {"train": {**fingerprint(train_data), **(train_stats.to_dict() if train_stats else {})}}
-    if eval_data is not None and before is not None:
-        held_out = None if held_out_rows is None else list(held_out_rows)
-        record.data["eval"] = {
-            **fingerprint(eval_data),
-            **before.token_stats.to_dict(),
-            "held_out_rows": held_out,
-        }
+    record = _record(run, result, eval_data, extra_settings, train_rows, held_out_rows)
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1)}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         _save(model, record, output, checkpoints, overwrite=overwrite)
+    return _training_run(run, result, record, held_out_rows, keep_embeddings=keep_embeddings)
+
+
+def _run_stages(run: _Run) -> _Result:
+    """Measure the untouched model, train the head, train the encoder, and measure again."""
+    model, trainer, result = run.trainer.model, run.trainer, _Result()
+    encoder = DistributedEncoder(model)
+    embedded = None
+    with run.timing("evaluation"):
+        result.train_stats = trainer.tokenize_train_dataset()
+        if run.evaluation:
+            embedded = run.evaluation.embed(encoder)
+            result.before = run.evaluation.measure(embedded)
+        run.trackers.log_evaluation(result.before)
+    if run.stages.head:
+        with run.timing("head"):
+            reference = embedded.reference if embedded else None
+            if reference is None:
+                reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
+            result.choice, label_means = add_head(model, reference, run.train_data, run.settings, run.stages)
+        trainer.reset_memories()
+        if run.settings.neighbor_labels:
+            trainer.set_label_means(label_means)
+    if run.stages.encoder:
+        elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
+        steps = plan_steps(
+            trainer, run.settings, run.checkpoint, elapsed=elapsed, reserve=reserve, can_skip=run.stages.chooses
+        )
+        if run.settings.time_limit is not None:  # So that a run with the settings of the record repeats this one.
+            fixed: dict[str, Any] = {"max_steps": steps} if steps else {"train": "head"}
+            run.settings = replace(run.settings, time_limit=None, **fixed)
+        result.trained_encoder = steps > 0
+        if result.trained_encoder:
+            _train_encoder(run)
+            result.best_step = run.best.load_best() if run.best else None
+    if not result.trained_encoder:
+        assert result.choice is not None
+        trainer.store_record_of_head(asdict(result.choice.settings) if result.choice.settings else {})
+    if run.evaluation:
+        with run.timing("evaluation"):
+            result.after = run.evaluation.measure(run.evaluation.embed(encoder))
+        run.trackers.log_evaluation(result.after)
+    return result
+
+
+def _train_encoder(run: _Run) -> None:
+    """Train the encoder, with the head if there is one. Raise `KeyboardInterrupt` if Ctrl-C stopped the training."""
+    with run.stop.handling_interrupts(), logging_redirect_tqdm(), run.timing("encoder"):
+        run.trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+    if run.stop.interrupted:
+        raise KeyboardInterrupt
+
+
+def _embed(encoder: DistributedEncoder, data: Dataset, *, show_progress_bar: bool) -> Tensor:
+    return encoder.encode(data["sentence"][:], convert_to_tensor=True, show_progress_bar=show_progress_bar)
+
+
+def _choose_settings(
+    settings: RunSettings, model: SentenceTransformer, train_data: Dataset, stages: Stages
+) -> RunSettings:
+    """Return settings in which the margin, the distance, the epochs and the learning rate are chosen."""
+    first = train_data[:NUM_MEASURED]
+    sentences = first["sentence" if "sentence" in first else "anchor"]
+    settings = choose_margin_and_distance(settings, model, sentences, unit_length=stages.head)
+    return choose_schedule(settings, few_rows=stages.few_rows, width=model.transformer.hidden_size)
+
+
+def _keep_best(model: SentenceTransformer, train_data: Dataset, stages: Stages, checkpoints: Path) -> KeepBest | None:
+    if not len(stages.validation):
+        return None
+    score = partial(validation_score, DistributedEncoder(model), train_data, stages.validation)
+    return KeepBest(model, score, checkpoints / BEST_STATE)
+
+
+def _record(
+    run: _Run,
+    result: _Result,
+    eval_data: Dataset | None,
+    extra_settings: Mapping[str, Any],
+    train_rows: Sequence[int] | None,
+    held_out_rows: Sequence[int] | None,
+) -> RunRecord:
+    evaluation, before, after = run.evaluation, result.before, result.after
+    record = build_record(
+        run.trainer,
+        run.settings,
+        evaluation.record(before, after) if evaluation and before and after else {},
+        extra_settings=extra_settings,
+        warnings=run.warnings,
+        steps=result.best_step,
+    )
+    if evaluation and before and after:
+        record.gain = evaluation.gain(before, after)
+    validation = run.stages.validation.tolist()
+    record.choices = describe_choices(
+        result.choice,
+        trained_encoder=result.trained_encoder,
+        scores=run.best.scores if run.best and result.trained_encoder else {},
+        best_step=result.best_step,
+        validation_rows=validation if train_rows is None else [train_rows[row] for row in validation],
+        seconds=run.seconds,
+        time_limit=run.time_limit,
+    )
+    record.data = {"train": data_facts(run.train_data, result.train_stats)}
+    if eval_data is not None and before is not None:
+        held_out = None if held_out_rows is None else list(held_out_rows)
+        record.data["eval"] = {**data_facts(eval_data, before.token_stats), "held_out_rows": held_out}
+    return record
+
+
+def _training_run(
+    run: _Run, result: _Result, record: RunRecord, held_out_rows: Sequence[int] | None, *, keep_embeddings: bool
+) -> TrainingRun:
+    before, after, evaluation = result.before, result.after, run.evaluation
     embeddings = None
     if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
         embeddings = before.embeddings, after.embeddings
@@ -156,59 +320,14 @@ def run_training(
         positions = evaluation.positions.tolist()
         eval_rows = positions if held_out_rows is None else [held_out_rows[position] for position in positions]
     return TrainingRun(
-        model=model,
+        model=run.trainer.model,
         record=record,
-        log=trainer.state.log_history,
+        log=run.trainer.state.log_history,
         eval_data=evaluation.data if evaluation else None,
         eval_rows=eval_rows,
         embeddings=embeddings,
         predictions=None if after is None else after.predictions,
     )
-
-
-def build_record(
-    trainer: SentenceTransformerTrainer,
-    settings: RunSettings,
-    evaluation: dict[str, EvaluationRecord],
-    *,
-    extra_settings: Mapping[str, Any],
-    warnings: Sequence[TrainingWarning] = (),
-    steps: int | None = None,
-) -> RunRecord:
-    """Return the record of a run that has ended.
-
-    Args:
-        trainer: the trainer, after training.
-        settings: the settings of the run.
-        evaluation: the metrics before and after training, by protocol.
-        extra_settings: more items for `settings` in the record.
-        warnings: the warnings that `collect_warnings` collected.
-        steps: the step of the saved model; None for the last step.
-    """
-    state = trainer.state
-    steps = state.global_step if steps is None else steps
-    named = {**extra_settings, **asdict(settings), "steps": steps}
-    if settings.max_steps > 0:
-        named["epochs"] = state.epoch * steps / state.global_step
-    return RunRecord(
-        evaluation=evaluation,
-        by_step={str(step): metrics for step, metrics in metrics_by_step(state.log_history).items()},
-        settings=named,
-        warnings=[warning.to_dict() for warning in warnings],
-        environment=environment(trainer.args.device),
-    )
-
-
-def extend_training_record(model: SentenceTransformer, record: RunRecord) -> None:
-    """Add the metrics and the name of the data to the training record of the model, which the model card shows.
-
-    Leave out the folder of a local file, because the model card may be published.
-    """
-    training = model.training_record
-    assert training is not None
-    training.evaluation, training.gain = record.evaluation, record.gain
-    if source := public_settings(record.settings).get("data"):
-        training.data = {"Data": source, **training.data}
 
 
 def _set_identity(

@@ -26,6 +26,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss
+from tercet.records import TrainingRecord
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength
 from tercet.trainer.checkpoints import check_replaceable, load_memory, write_checkpoint
@@ -157,11 +158,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._data_identity: dict[str, dict[str, Any]] | None = None
         self._chunks = self._chunks_with_gradient = 0
         self._unfinished_checkpoint: str | None = None
-        self.cross_batch_memory = self._new_cross_batch_memory()
-        self._label_means: LabelMeans | None = None
-        if self.args.neighbor_labels and train_dataset is not None:
-            dimension = self.model.get_sentence_embedding_dimension()
-            self._label_means = LabelMeans(train_dataset["label"][:], dimension, self.args.device)
+        self.reset_memories()
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
             raise DataError(
                 "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
@@ -171,12 +168,19 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._data_facts = data_facts(train_dataset)
         self._check_samplers(default_evaluators=not self.evaluators)
 
-    def _new_cross_batch_memory(self) -> CrossBatchMemory | None:
-        if not self.args.cross_batch_memory:
-            return None
-        check_cross_batch_memory(self.loss)
-        dimension = self.model.get_sentence_embedding_dimension()
-        return CrossBatchMemory(self.args.cross_batch_memory, dimension).to(self.args.device)
+    def reset_memories(self) -> None:
+        """Empty the cross-batch memory and the label means.
+
+        Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
+        """
+        dimension, device = self.model.get_sentence_embedding_dimension(), self.args.device
+        self.cross_batch_memory: CrossBatchMemory | None = None
+        if self.args.cross_batch_memory:
+            check_cross_batch_memory(self.loss)
+            self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
+        self._label_means: LabelMeans | None = None
+        if self.args.neighbor_labels and self.train_dataset is not None:
+            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
 
     def set_label_means(self, means: Any) -> None:
         """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
@@ -483,6 +487,13 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self.state.log_history,
             saved_step=best_step,
             protocol=self._protocol(),
+        )
+
+    def store_record_of_head(self, settings: dict[str, Any]) -> None:
+        """Store the label names and a record in the model whose head was trained, but not the encoder."""
+        self.model.label_names = self.label_names_of_training
+        self.model.training_record = TrainingRecord(
+            loss="BatchSemiHardTripletLoss", data=self._data_facts, settings={"Trained": "a linear head", **settings}
         )
 
     def _protocol(self) -> str:

@@ -1,0 +1,136 @@
+"""Plan the stages of a training run, and run the first one: a linear head on embeddings that were computed once.
+
+The second stage trains the encoder and the head together, see `tercet.runs.training`.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from tercet._gather import broadcast_from_first
+from tercet._texts import text_key
+from tercet.data.labels import LabelledSentences, labels_of
+from tercet.data.splits import held_out_labelled
+from tercet.encoder.modules import Normalize
+from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.errors import DataError
+from tercet.evaluation import label_metrics
+from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
+from tercet.runs.recipe import has_few_rows
+from tercet.runs.settings import RunSettings
+
+logger = logging.getLogger(__name__)
+
+# `auto` holds out this fraction of each label's training rows, to choose the best state of the encoder.
+_VALIDATION_FRACTION = 0.05
+_MOST_VALIDATION_ROWS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """What a run trains.
+
+    Attributes:
+        head: whether a linear head is trained, or may be.
+        encoder: whether the encoder is trained.
+        chooses: whether cross-validation and validation rows choose what is kept.
+        few_rows: whether the labels have few sentences each.
+        validation: the numbers of the training rows that choose the best state, ascending; the encoder is not trained
+            on them. Empty without a choice.
+    """
+
+    head: bool
+    encoder: bool
+    chooses: bool
+    few_rows: bool
+    validation: np.ndarray
+
+    def rows_to_train_on(self, train_data: Dataset) -> Dataset:
+        """Return the training rows without the validation rows."""
+        if not len(self.validation):
+            return train_data
+        return train_data.select(np.setdiff1d(np.arange(len(train_data)), self.validation))
+
+
+def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
+    """Return what a run trains, by its settings and its data.
+
+    Raises:
+        DataError: the data are triplets, but a head needs labels.
+    """
+    few_rows = has_few_rows(train_data)
+    if settings.uses_triplets:
+        if settings.train in ("head", "both") or settings.dimension is not None:
+            raise DataError(
+                "a head is trained on labelled sentences, not on triplets; leave out train and dimension, or pass "
+                "another loss with data that have labels"
+            )
+        return Stages(head=False, encoder=True, chooses=False, few_rows=False, validation=np.empty(0, dtype=np.int64))
+    chooses = settings.train == "auto"
+    return Stages(
+        head=settings.train != "encoder",
+        encoder=settings.train != "head",
+        chooses=chooses,
+        few_rows=few_rows,
+        validation=_validation_rows(train_data, settings.seed) if chooses and not few_rows else np.empty(0, np.int64),
+    )
+
+
+def _validation_rows(train_data: Dataset, seed: int) -> np.ndarray:
+    label_ids, names = labels_of(train_data, "label", "the training data")
+    names = [str(label_id) for label_id in range(int(label_ids.max()) + 1)] if names is None else names
+    fraction = min(_VALIDATION_FRACTION, _MOST_VALIDATION_ROWS / len(train_data))
+    rows = held_out_labelled(LabelledSentences(train_data["sentence"][:], label_ids, names), fraction, seed)
+    # With one label, every ranking is right.
+    return rows if len(np.unique(label_ids[rows])) > 1 else rows[:0]
+
+
+def add_head(
+    model: SentenceTransformer, embeddings: Tensor, train_data: Dataset, settings: RunSettings, stages: Stages
+) -> tuple[HeadChoice, Tensor]:
+    """Choose and train a head, and append it to the model. If no head is chosen, append a `Normalize` module only.
+
+    The rows `stages.validation` are left out. Return the choice, and the mean of the new embeddings of each label
+    `(num_labels, dim)`, in the sorted order of the labels.
+
+    Args:
+        model: the encoder, which gets the head.
+        embeddings: the embeddings of the training rows by the encoder `(n, dim)`.
+        train_data: the training rows, with the columns `sentence` and `label`.
+        settings: the settings of the run.
+        stages: what the run trains.
+    """
+    kept = np.setdiff1d(np.arange(len(train_data)), stages.validation)
+    label_ids = labels_of(train_data, "label", "the training data")[0][kept]
+    texts = train_data["sentence"][:]
+    rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
+    choice = choose_head(
+        rows,
+        label_ids,
+        keys=[text_key(texts[row]) for row in kept],
+        dimension=settings.dimension,
+        seed=settings.seed,
+        allow_none=stages.chooses,
+    )
+    if choice.head is not None:
+        head = LinearHead(broadcast_from_first(choice.head.weight.to(model.device)).cpu())
+        append_head(model, head)
+        rows = head(rows)
+    elif not isinstance(model[-1], Normalize):
+        model.append(Normalize())
+    logger.info(choice.reason)
+    numbers = torch.from_numpy(np.unique(label_ids, return_inverse=True)[1])
+    sums = torch.zeros(int(numbers.max()) + 1, rows.shape[1]).index_add_(0, numbers, rows)
+    return choice, sums / torch.bincount(numbers).unsqueeze(1)
+
+
+def validation_score(model: Any, train_data: Dataset, rows: np.ndarray) -> float:
+    """Return the MAP@R of the given training rows, ranked among themselves."""
+    part = train_data.select(rows)
+    embeddings = model.encode(part["sentence"][:], convert_to_tensor=True)
+    return float(label_metrics(embeddings, part["label"][:])["map@r"])

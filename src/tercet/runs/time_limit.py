@@ -1,0 +1,90 @@
+"""Fit the number of steps of a training to a time limit, and say how long the training will take."""
+
+import logging
+import math
+from pathlib import Path
+
+from transformers import TrainerState
+
+from tercet.errors import DataError
+from tercet.runs.build import logging_interval, warmup
+from tercet.runs.settings import RunSettings
+from tercet.trainer.pace import seconds_per_step
+from tercet.trainer.trainer import SentenceTransformerTrainer
+
+logger = logging.getLogger(__name__)
+
+# Shorter trainings end before their time could be measured.
+_FEWEST_STEPS_TO_ESTIMATE = 50
+_FEWEST_STEPS = 10
+
+
+def plan_steps(
+    trainer: SentenceTransformerTrainer,
+    settings: RunSettings,
+    checkpoint: Path | None,
+    *,
+    elapsed: float,
+    reserve: float,
+    can_skip: bool,
+) -> int:
+    """Return the number of steps of the training, after logging the expected time.
+
+    With a time limit, set the number of steps of the trainer to those that fit, so that its schedule ends in time.
+
+    Args:
+        trainer: the trainer, before the training.
+        settings: the settings of the run.
+        checkpoint: the checkpoint to resume from. The run keeps the number of steps that it stores.
+        elapsed: the seconds of the run so far.
+        reserve: the seconds that the run needs after the training.
+        can_skip: whether 0 may be returned, if the limit leaves no time for the training.
+
+    Raises:
+        DataError: the time limit is too short for the training, and `can_skip` is False.
+    """
+    per_epoch = len(trainer.get_train_dataloader())
+    assert settings.epochs is not None
+    steps = settings.max_steps if settings.max_steps > 0 else math.ceil(settings.epochs * per_epoch)
+    if checkpoint is not None:
+        if settings.time_limit is not None:
+            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            _set_steps(trainer, settings, state.max_steps)
+            return int(state.max_steps)
+        return steps
+    if settings.time_limit is None and steps < _FEWEST_STEPS_TO_ESTIMATE:
+        return steps
+    seconds = seconds_per_step(trainer)
+    if settings.time_limit is not None:
+        fitting = math.floor((settings.time_limit - elapsed - reserve) / seconds)
+        if fitting < min(_FEWEST_STEPS, steps):
+            needed = math.ceil(elapsed + reserve + min(_FEWEST_STEPS, steps) * seconds)
+            if not can_skip:
+                raise DataError(
+                    f"time_limit={settings.time_limit:g} is too short to train the encoder; at least {needed} s "
+                    "are needed on this machine"
+                )
+            logger.warning(
+                f"the time limit of {settings.time_limit:g} s leaves no time to train the encoder, for which the run "
+                f"needs at least {needed} s; only the head is trained"
+            )
+            return 0
+        steps = min(steps, fitting)
+        _set_steps(trainer, settings, steps)
+    logger.info(
+        f"training the encoder takes about {_in_words(steps * seconds)}: {steps:,} steps of {seconds:.2g} s "
+        f"({steps / per_epoch:.3g} epochs)"
+    )
+    return steps
+
+
+def _set_steps(trainer: SentenceTransformerTrainer, settings: RunSettings, steps: int) -> None:
+    trainer.args.max_steps = steps
+    trainer.args.warmup_steps = warmup(settings, steps)
+    trainer.args.logging_steps = logging_interval(steps)
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,153 @@
+"""The two stages of a training: the head, then the encoder with the head; what `auto` chooses; time limits."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+
+from tercet import SentenceTransformer
+from tercet.errors import DataError
+from tercet.runs import RunSettings, train
+from tercet.runs.recipe import choose_schedule
+from tercet.runs.stages import plan_stages
+from tercet.trainer.whole_checkpoints import latest_checkpoint
+
+SETTINGS = RunSettings(train="both", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
+
+
+@pytest.fixture
+def many():
+    """Twenty sentences of each of four labels, with a word that tells the label."""
+    words = ["match", "soup", "bank", "rain"]
+    rows = [(f"the {word} number {number} {'today' * (number % 3)}", word) for word in words for number in range(20)]
+    return Dataset.from_dict({"sentence": [text for text, _ in rows], "label": [label for _, label in rows]})
+
+
+def _weights(path):
+    return dict(load_file(path / "model.safetensors"))
+
+
+def test_a_head_alone_leaves_the_encoder_as_it_is(bert, many, tmp_path):
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=replace(SETTINGS, train="head"))
+    start, saved = SentenceTransformer(bert, device="cpu"), SentenceTransformer(tmp_path / "m", device="cpu")
+    assert [type(module).__name__ for module in saved][-2:] == ["Dense", "Normalize"]
+    before, after = start[0].state_dict(), saved[0].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert run.record.choices["trained_encoder"] is False
+    assert run.record.choices["head"]["steps"] > 0
+    assert run.record.settings["steps"] == 0
+    assert run.record.after["map@r"] > run.record.before["map@r"]
+    assert "linear head" in (tmp_path / "m/README.md").read_text()
+    assert saved.label_names == ["bank", "match", "rain", "soup"]
+
+
+def test_both_train_the_encoder_from_the_head(bert, many, tmp_path):
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=SETTINGS)
+    saved = SentenceTransformer(tmp_path / "m", device="cpu")
+    start = SentenceTransformer(bert, device="cpu")
+    assert any(not torch.equal(a, b) for a, b in zip(start[0].parameters(), saved[0].parameters(), strict=True))
+    assert torch.allclose(saved.encode("the match", convert_to_tensor=True).norm(), torch.tensor(1.0))
+    assert run.record.choices["trained_encoder"] is True
+    again = train(many, tmp_path / "again", model=bert, device="cpu", settings=SETTINGS)
+    assert again.record.after == run.record.after
+
+
+def test_a_smaller_dimension(bert, many, tmp_path):
+    settings = replace(SETTINGS, dimension=5, cross_batch_memory=16)
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=settings, keep_embeddings=True)
+    assert [part.shape[1] for part in run.embeddings] == [32, 5]
+    assert SentenceTransformer(tmp_path / "m", device="cpu").get_sentence_embedding_dimension() == 5
+
+
+def test_auto_holds_out_validation_rows_and_keeps_the_best_state(bert, many, tmp_path):
+    settings = RunSettings(train="auto", epochs=3, batch_size=8, samples_per_label=2)
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
+    choices = run.record.choices
+    validation, by_step = choices["validation"], choices["validation"]["map@r_by_step"]
+    assert len(set(validation["rows"])) == len(validation["rows"]) == 8  # two of each label
+    assert not set(validation["rows"]) & set(run.record.data["eval"]["held_out_rows"])
+    assert {many[row]["label"] for row in validation["rows"]} == {"match", "soup", "bank", "rain"}
+    assert next(iter(by_step)) == "0"
+    assert by_step[str(validation["best_step"])] == max(by_step.values())
+    saved = SentenceTransformer(tmp_path / "m", device="cpu")
+    probe = saved.encode(many["sentence"][:4], convert_to_tensor=True)
+    assert torch.allclose(run.model.encode(many["sentence"][:4], convert_to_tensor=True), probe, atol=1e-6)
+    assert not (tmp_path / "m.checkpoints").exists()
+
+
+def test_auto_with_few_rows_has_no_validation_rows_and_a_gentle_rate(bert, sentences, labels, tmp_path):
+    data = Dataset.from_dict({"sentence": sentences, "label": labels})
+    settings = RunSettings(train="auto", max_steps=2, batch_size=8, samples_per_label=2)
+    run = train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=0.5)
+    assert "validation" not in run.record.choices
+    assert run.record.settings["learning_rate"] == 1e-4  # half of the highest rate
+    assert plan_stages(settings, data).few_rows
+
+
+def test_triplets_have_no_head(sentences):
+    rows = Dataset.from_dict({"anchor": sentences[:2], "positive": sentences[2:4], "negative": sentences[4:6]})
+    assert not plan_stages(RunSettings(loss="triplet", train="auto"), rows).head
+    for wrong in ({"train": "both"}, {"train": "auto", "dimension": 8}):
+        with pytest.raises(DataError, match="a head is trained on labelled sentences, not on triplets"):
+            plan_stages(RunSettings(loss="triplet", **wrong), rows)
+
+
+def test_the_schedule_is_gentle_for_wide_encoders_and_few_rows():
+    assert choose_schedule(RunSettings(), few_rows=False, width=384).learning_rate == 1e-4
+    assert choose_schedule(RunSettings(), few_rows=True, width=768).learning_rate == 2.5e-5
+    assert choose_schedule(RunSettings(time_limit=60), few_rows=False, width=384).epochs == 10
+    given = choose_schedule(RunSettings(epochs=2, learning_rate=1e-5), few_rows=True, width=384)
+    assert (given.epochs, given.learning_rate) == (2, 1e-5)
+
+
+def test_a_time_limit_sets_the_number_of_steps_and_a_rerun_repeats_it(bert, many, tmp_path):
+    settings = RunSettings(train="both", time_limit=6, epochs=1000, batch_size=8, samples_per_label=2)
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
+    steps = run.record.settings["steps"]
+    assert 10 <= steps < 8000
+    assert run.record.run["seconds"] < 12  # the machine of the test may be busy
+    recorded = {"max_steps": run.record.settings["max_steps"], "time_limit": run.record.settings["time_limit"]}
+    assert recorded == {"max_steps": steps, "time_limit": None}
+    again = train(many, tmp_path / "again", model=bert, device="cpu", settings=replace(settings, **recorded))
+    assert again.record.after == run.record.after
+
+
+def test_a_time_limit_that_is_too_short(bert, many, tmp_path):
+    settings = RunSettings(train="encoder", time_limit=0.01, epochs=100, batch_size=8, samples_per_label=2)
+    with pytest.raises(DataError, match=r"time_limit=0.01 is too short to train the encoder; at least \d+ s"):
+        train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
+    assert not (tmp_path / "m").exists()
+    run = train(many, tmp_path / "m", model=bert, device="cpu", settings=replace(settings, train="auto"))
+    assert run.record.choices["trained_encoder"] is False
+    with pytest.raises(DataError, match="time_limit and max_steps exclude each other"):
+        replace(settings, max_steps=3).check()
+
+
+@pytest.mark.parametrize("part", ["auto", "both"])
+def test_an_interrupted_run_is_resumed_to_the_same_model(part, bert, many, tmp_path, monkeypatch):
+    settings = RunSettings(train=part, epochs=3, batch_size=8, samples_per_label=2, save_every=4)
+    options = {"model": bert, "device": "cpu", "settings": settings, "show_progress_bar": False}
+    expected = train(many, tmp_path / "whole", **options)
+    from tercet.runs import TrainingInterrupted
+    from tercet.trainer.callbacks import StopOnInterrupt
+
+    original = StopOnInterrupt.on_step_end
+
+    def interrupt(self, args, state, control, **kwargs):
+        if state.global_step == 11:
+            self.interrupted = True
+        original(self, args, state, control, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StopOnInterrupt, "on_step_end", interrupt)
+        with pytest.raises(TrainingInterrupted):
+            train(many, tmp_path / "m", **options)
+    assert latest_checkpoint(tmp_path / "m.checkpoints").name == "checkpoint-11"
+    resumed = train(many, tmp_path / "m", **options, resume=True)
+    one, two = _weights(tmp_path / "whole"), _weights(tmp_path / "m")
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert resumed.record.after == expected.record.after
+    assert resumed.record.choices.get("validation") == expected.record.choices.get("validation")
