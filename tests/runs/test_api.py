@@ -17,7 +17,7 @@ from tercet.comparison import compare
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, evaluate, train
-from tests.conftest import build_bert
+from tests.conftest import TOPICS, build_bert
 
 SETTINGS = RunSettings(max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
 
@@ -136,28 +136,42 @@ def test_a_file_without_a_header_is_trained_on(bert, sentences, labels, tmp_path
     assert run.record.settings["header"] is False
 
 
-@pytest.fixture
-def interrupted(bert, csv_file, tmp_path, monkeypatch):
-    """A function that continues a run which ended after its last checkpoint, before the model was written."""
+def _train_on(data, folder, model, *, resume=True, eval_fraction=0.5, **changes):
+    settings = {"batch_size": 4, "samples_per_label": 2, "max_steps": 3, "save_every": 1, **changes}
+    return train(
+        data, folder / "m", model=str(model), settings=RunSettings(**settings), resume=resume,
+        eval_fraction=eval_fraction, device="cpu", show_progress_bar=False,
+    )  # fmt: skip
 
-    def run(*, resume=True, model=None, data=csv_file, eval_fraction=0.5, **changes):
-        settings = {"batch_size": 4, "samples_per_label": 2, "max_steps": 3, "save_every": 1, **changes}
-        return train(
-            data, tmp_path / "m", model=str(model or bert), settings=RunSettings(**settings), resume=resume,
-            eval_fraction=eval_fraction, device="cpu", show_progress_bar=False,
-        )  # fmt: skip
 
-    with monkeypatch.context() as patch:
-        save = SentenceTransformer.save_pretrained
+@pytest.fixture(scope="module")
+def checkpoints(bert, tmp_path_factory):
+    """The checkpoints of a run that ended after its last step, before the model was written."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    rows = [f"{sentence},{label}\n" for label, topic in TOPICS.items() for sentence in topic]
+    (folder / "data.csv").write_text("text,label\n" + "".join(rows))
+    save = SentenceTransformer.save_pretrained
 
-        def killed(self, path, **options):
-            if Path(path).name == "m":
-                raise SystemExit("killed")
-            return save(self, path, **options)
+    def killed(self, path, **options):
+        if Path(path).name == "m":
+            raise SystemExit("killed")
+        return save(self, path, **options)
 
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SentenceTransformer, "save_pretrained", killed)
         with pytest.raises(SystemExit):
-            run(resume=False)
+            _train_on(folder / "data.csv", folder, bert, resume=False)
+    return folder / "m.checkpoints"
+
+
+@pytest.fixture
+def interrupted(checkpoints, bert, csv_file, tmp_path):
+    """A function that continues the run of `checkpoints`."""
+    shutil.copytree(checkpoints, tmp_path / "m.checkpoints")
+
+    def run(*, data=csv_file, model=bert, **changes):
+        return _train_on(data, tmp_path, model, **changes)
+
     return run
 
 
