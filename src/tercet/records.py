@@ -371,10 +371,11 @@ class TrialRecord:
         budget_steps: the maximum number of steps; None if the seconds per step could not be measured.
         failed: the reason why the run failed; None if it succeeded.
         start: a digest of the weights before training, the same for all runs of one model.
-        batches: a digest of the order of the sentences in the first epoch, the same for all runs with the same seed
-            and the same batch size.
+        batches: a digest of the order of the sentences in the first epoch, the same for all runs with the same seed,
+            batch size, and start of the training; None if only a head was trained.
         seconds_per_step: the median seconds per step.
         seconds: the time of the training in seconds, without loading, evaluating and saving; None before format 4.
+        head_seconds: the part of it to train the head; None without a head.
         before: the metrics of the model before training.
         metrics: the metrics of the best state.
         gain: whether the training was worth it, as in `RunRecord`; None if no evaluation row could be classified.
@@ -401,6 +402,7 @@ class TrialRecord:
     batches: str | None = None
     seconds_per_step: float | None = None
     seconds: float | None = None
+    head_seconds: float | None = None
     before: Metrics | None = None
     metrics: Metrics | None = None
     gain: TrainingGain | None = None

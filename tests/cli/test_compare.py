@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 
 import pytest
@@ -49,6 +50,33 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
     assert len(again["runs"]) == 4
     assert sorted(os.listdir(tmp_path / "out")) == ["compare.json", "model"]
     assert run("evaluate", tmp_path / "out/model", csv_file).returncode == 0
+
+
+@pytest.mark.slow
+def test_two_encoders_and_a_head_are_compared_and_reported(csv_file, eval_file, bert, tmp_path):
+    copy = tmp_path / "second"
+    shutil.copytree(bert, copy)
+    held_out = csv_file.with_name("eval.csv")
+    done = run(
+        "compare", csv_file, "--output", tmp_path / "out", "--eval-data", held_out, "--batch-size", 8,
+        "--samples-per-label", 2, "--steps", 4, "--seeds", 1, "--report", tmp_path / "c.html",
+        "--grid", f"model={bert},{copy}", "--grid", "train=head",
+    )  # fmt: skip
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert record["settings"]["model"] == [str(bert), str(copy)]
+    assert [run["failed"] for run in record["runs"]] == [None] * 2
+    assert [line["model"] for line in record["baselines"]] == [str(bert), str(copy)]
+    assert f"{bert} and {copy} have the same weights" in done.stderr
+    words = " ".join(done.stdout.split())
+    for text in ("second, before training", "second, train head", "Accuracy: evaluation sentences classified by",
+                 "logistic regression", "Budget of a run: 4 steps. Equal steps are not equal time"):  # fmt: skip
+        assert text in words
+    assert "Recommended: " in (tmp_path / "c.html").read_text()
+    refused = run(
+        "compare", csv_file, "--output", tmp_path / "new", "--grid", f"model={bert},{tmp_path / 'nowhere'}", expect=2
+    )
+    assert "no model directory at" in refused.stderr
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

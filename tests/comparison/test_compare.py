@@ -26,7 +26,7 @@ from tests.child import ENVIRONMENT, ROOT
 from tests.comparison.helpers import PLAN, Load, evaluation_data, labelled_data
 from tests.waiting import wait_until
 
-_CHANGES_EACH_TIME = ("seconds_per_step", "seconds", "peak_memory_mib")
+_CHANGES_EACH_TIME = ("seconds_per_step", "seconds", "head_seconds", "peak_memory_mib")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def _without_times(record):
     content = record.to_dict()
     for fields in (*content["runs"], *(line["metrics"] for line in content["summary"])):
         for name in _CHANGES_EACH_TIME:
-            del fields[name]
+            fields.pop(name, None)
     for name in ("variant", "seed", "reason"):  # among equal variants the faster one is recommended
         del content["recommendation"][name]
     return content
@@ -313,6 +313,36 @@ def test_several_encoders_have_their_own_start_and_the_same_batches(here, bert, 
     loaders[names[1]] = Load(bert)
     with pytest.raises(DataError, match="the model has changed since"):
         _compare(bert, tmp_path / "changed", plan, load=loaders, resume=True)
+
+
+def test_a_head_alone_a_head_before_the_encoder_and_the_encoder_alone(here, bert, tmp_path):
+    variants = parse_grid(["train=head,both,encoder"])
+    record = _compare(bert, tmp_path / "out", replace(PLAN, variants=variants))
+    assert [run.failed for run in record.runs] == [None] * 6
+    head, both, encoder = record.runs[:3]
+    assert (head.steps, head.best_step, head.budget_steps, head.batches) == (0, 0, 0, None)
+    assert head.map_at_r_by_step == {"0": head.metrics["map@r"]}
+    assert 0 < head.head_seconds == head.seconds
+    assert (head.seconds_per_step, head.active_fraction) == (None, None)
+    assert 0 < both.head_seconds < both.seconds
+    assert both.budget_steps == encoder.budget_steps == 10
+    assert encoder.head_seconds is None
+    assert len({run.start for run in record.runs}) == 1
+    assert record.baselines[0].metrics == head.before == both.before
+    saved = SentenceTransformer(tmp_path / "out/model")
+    chosen = record.recommendation
+    best = next(run for run in record.runs if (run.variant, run.seed) == (chosen.variant, chosen.seed))
+    data = evaluation_data()
+    assert LabelEvaluator(data["sentence"][:], data["label"][:])(saved)["map@r"] == pytest.approx(best.metrics["map@r"])
+
+
+def test_the_time_for_the_head_is_taken_off_a_budget_of_minutes(here, bert, tmp_path, monkeypatch):
+    timed = {"seconds_per_step": 0.5, "head_seconds": 20.0, "failed": "only timed"}
+    monkeypatch.setattr(comparison, "run_trial", lambda trial: timed)
+    plan = replace(PLAN, minutes=1.0, variants=parse_grid(["train=head,both"]))
+    with pytest.raises(DataError, match="every run failed"):
+        _compare(bert, tmp_path / "out", plan)
+    assert _read(tmp_path / "out").steps_in_budget == {"train both": 80}
 
 
 def test_when_a_repeated_seed_is_equally_good_the_model_of_the_first_seed_is_kept(here, bert, tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def run_comparison(
         result: dict[str, Any] = {}
         if isinstance(found, str):
             result = {"failed": found}
-        elif plan.minutes is not None:
+        elif plan.minutes is not None and steps[variant.name]:
             result = _steps_in_minutes(plan.minutes, variant, record, base)
         else:
             result = {"budget_steps": steps[variant.name]}
@@ -138,7 +138,7 @@ def run_comparison(
             assert not isinstance(found, str)
             trial = replace(
                 base,
-                settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"]),
+                settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"] or -1),
                 output=work / plan.run_folder(variant.name, seed),
                 untouched=found,
                 title=title,
@@ -230,11 +230,13 @@ def _record_of_run(variant: Variant, model: str | None, seed: int, result: Mappi
 
 
 def _budget_steps(settings: RunSettings, label_ids: np.ndarray) -> int:
-    """Return the number of steps of a run whose budget is in steps or epochs.
+    """Return the number of steps of a run whose budget is in steps or epochs; 0 if it trains a head only.
 
     Raises:
         DataError: no batch can be drawn.
     """
+    if settings.train == "head":
+        return 0
     sampler = GroupByLabelSampler(label_ids, settings.batch_size, settings.samples_per_label)
     if settings.max_steps > 0:
         return settings.max_steps
@@ -246,7 +248,8 @@ def _budget_steps(settings: RunSettings, label_ids: np.ndarray) -> int:
 def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord, base: Trial) -> dict[str, Any]:
     """Return `{"budget_steps": n}`, with the number of steps that take `minutes`, or the failed result of the timing.
 
-    Measure the time per step once per variant, so that all of its seeds get the same number of steps.
+    Measure the time per step once per variant, so that all of its seeds get the same number of steps. The time to train
+    a head is taken off the budget.
     """
     known = record.steps_in_budget
     if variant.name not in known:
@@ -254,7 +257,8 @@ def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord
         timed = run_in_subprocess(run_trial, replace(base, settings=settings, evaluation=None))
         if "seconds_per_step" not in timed:
             return timed
-        known[variant.name] = max(1, round(60 * minutes / timed["seconds_per_step"]))
+        left = 60 * minutes - (timed.get("head_seconds") or 0.0)
+        known[variant.name] = max(1, round(left / timed["seconds_per_step"]))
     return {"budget_steps": known[variant.name]}
 
 

@@ -1,9 +1,10 @@
-"""Execute one run of a comparison: load the model, train with early stopping, save the best state."""
+"""Execute one run of a comparison: load the model, train a head, train with early stopping, save the best state."""
 
 import hashlib
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.protocol import Evaluation, Measurement
 from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
+from tercet.runs.stages import Stages, add_head, plan_stages
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -69,8 +71,8 @@ class Trial:
 def run_trial(trial: Trial) -> dict[str, Any]:
     """Train in this process, and return fields of a `TrialRecord` by name.
 
-    Without `evaluation`, return only `start` and the seconds. If the model cannot be loaded, return only the reason, as
-    `not_loaded`; no other run could load it either.
+    Without `evaluation`, return only `start`, `batches` and the seconds. If the model cannot be loaded, return only the
+    reason, as `not_loaded`; no other run could load it either.
 
     Raises:
         TercetError: a setting or the data are invalid, or the embeddings contain NaN or infinite values.
@@ -83,17 +85,26 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     change_model(model, trial.settings, seed=trial.start_seed)
     checkpoints = checkpoint_dir(trial.output)
     with collect_warnings() as warnings, logging_redirect_tqdm():
-        trainer = _build_trainer(trial, model, timer)
-        trainer.train()
+        stages = plan_stages(trial.settings, trial.train_data)
+        trainer = _build_trainer(trial, model, stages, timer)
+        head_seconds = _train_head(trial, trainer, stages) if stages.head else None
+        # The order of the first epoch. Later ones depend on the embeddings, if labels near each other share batches.
+        order = trainer._get_train_sampler() if stages.encoder else None
+        batches = None if order is None else _digest(np.fromiter(order, dtype=np.int64))
+        if stages.encoder:
+            trainer.train()
         result: dict[str, Any] = {
-            "start": start, "seconds_per_step": timer.median(), "seconds": round(sum(timer.seconds), 3)
+            "start": start, "batches": batches, "seconds_per_step": timer.median(), "head_seconds": head_seconds,
+            "seconds": round((head_seconds or 0.0) + sum(timer.seconds), 3),
         }  # fmt: skip
         if trial.evaluation is None:
             return result
         measured = trial.evaluation.measure(trial.evaluation.embed(model))
     assert trial.untouched is not None
     before, state = trial.untouched.metrics[PROTOCOL], trainer.state
-    by_step, best = metrics_by_step(state.log_history), state.best_global_step
+    # Without steps, there is no evaluation by the trainer.
+    by_step = metrics_by_step(state.log_history) if stages.encoder else {0: measured.metrics[PROTOCOL]}
+    best = state.best_global_step if stages.encoder else 0
     assert best is not None
     gain = trial.evaluation.gain(trial.untouched, measured)
     record = build_record(
@@ -109,13 +120,12 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     remove_checkpoints(checkpoints)
     gpu = peak_gpu_mib()
     return result | {
-        "batches": _digest(np.fromiter(trainer._get_train_sampler(), dtype=np.int64)),  # type: ignore[arg-type]
         "before": before,
         "metrics": by_step[best],
         "gain": gain,
         "best_step": best,
         "steps": state.global_step,
-        "stopped_early": state.global_step < trial.settings.max_steps,
+        "stopped_early": stages.encoder and state.global_step < trial.settings.max_steps,
         "map_at_r_by_step": {str(step): metrics[METRIC] for step, metrics in by_step.items()},
         "active_fraction": _mean_active_fraction(state.log_history),
         "peak_memory_mib": round(peak_mib() if gpu is None else gpu, 1),
@@ -124,7 +134,9 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _build_trainer(trial: Trial, model: SentenceTransformer, timer: StepTimer) -> SentenceTransformerTrainer:
+def _build_trainer(
+    trial: Trial, model: SentenceTransformer, stages: Stages, timer: StepTimer
+) -> SentenceTransformerTrainer:
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     callbacks = [*([ProgressBar(trial.title, leave=False)] if on_terminal else []), timer]
     steps = trial.settings.max_steps
@@ -134,16 +146,28 @@ def _build_trainer(trial: Trial, model: SentenceTransformer, timer: StepTimer) -
         "logging_steps": max(1, min(10, steps // 5)),
     }
     evaluator = None
-    if trial.evaluation is not None:
+    if trial.evaluation is not None and stages.encoder:
         evaluator = trial.evaluation.evaluator()
         callbacks += [EvaluateEvenly(EVALUATIONS_PER_RUN), EarlyStoppingCallback(EARLY_STOPPING_PATIENCE)]
         options |= {
             "eval_strategy": "steps", "eval_steps": steps, "metric_for_best_model": METRIC, "save_strategy": "best",
             "save_total_limit": 1, "save_only_model": True, "load_best_model_at_end": True,
         }  # fmt: skip
-    return build_trainer(
-        model, trial.train_data, trial.settings, checkpoint_dir(trial.output), callbacks, evaluator, **options
-    )
+    rows = stages.rows_to_train_on(trial.train_data)
+    return build_trainer(model, rows, trial.settings, checkpoint_dir(trial.output), callbacks, evaluator, **options)
+
+
+def _train_head(trial: Trial, trainer: SentenceTransformerTrainer, stages: Stages) -> float:
+    """Train the head of the model, and return the seconds it took, with those to embed the training rows."""
+    clock = time.perf_counter()
+    embeddings = trainer.model.encode(trial.train_data["sentence"][:], convert_to_tensor=True)
+    choice, label_means = add_head(trainer.model, embeddings, trial.train_data, trial.settings, stages)
+    trainer.reset_memories()
+    if trial.settings.neighbor_labels:
+        trainer.set_label_means(label_means)
+    if not stages.encoder:
+        trainer.store_record_of_head(asdict(choice.settings) if choice.settings else {})
+    return round(time.perf_counter() - clock, 3)
 
 
 def _mean_active_fraction(log: list[dict[str, Any]]) -> float | None:
