@@ -74,7 +74,7 @@ def test_the_first_step_follows_the_gradient_of_the_loss():
     weight = torch.eye(8, requires_grad=True)
     rows = torch.nn.functional.normalize(torch.tensor(x), dim=1)
     head_loss(rows, torch.tensor(y), weight, 0.3).backward()
-    head = train_head(x, y, settings=HeadSettings(steps=1, dropout=0, learning_rate=0.01))
+    head = train_head(x, y, settings=HeadSettings(steps=1, dropout=0, learning_rate=0.01, margin=0.3))
     torch.testing.assert_close(head.weight - torch.eye(8), -0.01 * weight.grad.sign(), atol=1e-5, rtol=0)
 
 
