@@ -123,9 +123,26 @@ def _write_data(folder: Path) -> None:
         ("orders.csv", ("subject", "team")),
     ):
         _write(folder / file, header, other_rows if "test" in file else rows)
+    _write_vectors(folder)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]
     _write(folder / "triplets.csv", ("anchor", "positive", "negative"), triplets)
+
+
+def _write_vectors(folder: Path) -> None:
+    """Write the same vectors of dimension 32, with four labels, as a table and as an array with a file of labels."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    labels = np.arange(80) % 4
+    vectors = np.random.default_rng(0).normal(size=(80, 32)).astype(np.float32) / 4
+    vectors[:, :4] += np.eye(4)[labels]
+    names = list(TOPICS)
+    table = pa.table({"embedding": pa.array(vectors.tolist()), "label": [names[label] for label in labels]})
+    parquet.write_table(table, folder / "vectors.parquet")
+    np.save(folder / "vectors.npy", vectors)
+    _write(folder / "labels.csv", ("label",), [(names[label],) for label in labels])
 
 
 def _write(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
