@@ -59,6 +59,8 @@ def test_held_out_rows_are_measured_against_the_training_rows(files):
         assert metrics == pytest.approx(expected)
     assert list(run.record.evaluation) == ["against_reference", "among_themselves"]
     assert run.record.after["map@r"] > run.record.before["map@r"] + 0.1
+    assert run.record.gain.outcome in ("worth it", "no difference")
+    assert run.record.gain.map_at_r.difference == pytest.approx(run.record.after["map@r"] - run.record.before["map@r"])
     content = json.loads((files / "head/metrics.json").read_text())
     assert RunRecord.from_dict(content).to_dict() == run.record.to_dict()
     assert content["settings"]["head"]["dropout"] in (0.0, 0.3)

@@ -18,7 +18,8 @@ from tercet import distances
 from tercet.data.folds import deal_folds
 from tercet.data.vectors import vector_keys
 from tercet.errors import DataError, EmbeddingError
-from tercet.evaluation.retrieval import Ranking, map_at_r
+from tercet.evaluation.classifiers import class_means
+from tercet.evaluation.retrieval import rank_queries
 from tercet.heads.linear import LinearHead
 from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
 
@@ -26,7 +27,6 @@ from tercet.heads.training import HeadSettings, check_new_dimension, check_rows,
 CANDIDATES = tuple(HeadSettings(dropout=dropout) for dropout in (0.0, 0.1, 0.3, 0.5))
 
 _FOLDS = 4
-_NEIGHBOURS = 5
 # As many folds are used as have this number of rows together. The standard error of an accuracy is then about 0.01.
 _MIN_SCORED_ROWS = 1_500
 # With fewer rows, no difference between candidates is beyond noise.
@@ -199,9 +199,9 @@ def _score_fold(
             batch_size=max(min(settings.batch_size, _FOLD_BATCH), 2 * (settings.samples_per_label or 2)),
         )
         heads.append(fit_head(reference, numbered, start, settings))
-    targets = torch.as_tensor(numbered, device=x.device)
-    query_targets = torch.as_tensor(np.searchsorted(known, label_ids[queries]), device=x.device)
-    return torch.stack([score_rows(head(reference), targets, head(held_out), query_targets) for head in heads]).cpu()
+    targets, query_targets = torch.as_tensor(numbered), torch.as_tensor(np.searchsorted(known, label_ids[queries]))
+    mapped = ((head(reference).cpu(), head(held_out).cpu()) for head in heads)
+    return torch.stack([score_rows(found, targets, rows, query_targets) for found, rows in mapped])
 
 
 def score_rows(reference: Tensor, label_ids: Tensor, queries: Tensor, query_labels: Tensor) -> Tensor:
@@ -215,34 +215,11 @@ def score_rows(reference: Tensor, label_ids: Tensor, queries: Tensor, query_labe
         queries: `(n, dim)`, the rows to score.
         query_labels: `(n,)`, their label ids; each of them occurs in `label_ids`.
     """
-    num_relevant, metric = torch.bincount(label_ids)[query_labels], distances.COSINE
-    gallery = metric.prepare(reference)
-    scores = queries.new_empty(len(queries), 3, dtype=torch.float64)
-    for rows, d in distances.distance_blocks(metric.prepare(queries, gallery.centre), gallery, metric):
-        depth = min(max(int(num_relevant[rows].max()), _NEIGHBOURS), len(reference))
-        neighbours, given = label_ids[distances.nearest(d, depth)[1]], query_labels[rows]
-        ranking = Ranking(
-            hits=neighbours == given.unsqueeze(1),
-            num_relevant=num_relevant[rows],
-            neighbour_labels=neighbours,
-            query_labels=given,
-        )
-        scores[rows, 0] = map_at_r(ranking)
-        scores[rows, 1] = (_vote(neighbours[:, :_NEIGHBOURS]) == given).double()
-    means = distances.unit_rows(
-        torch.zeros(int(label_ids.max()) + 1, reference.shape[1], device=reference.device).index_add_(
-            0, label_ids, reference
-        )
+    ranked = rank_queries(
+        queries, query_labels, reference_embeddings=reference, reference_labels=label_ids, recall_at=(1,)
     )
-    scores[:, 2] = ((queries @ means.T).argmax(dim=1) == query_labels).double()
-    return scores
-
-
-def _vote(labels: Tensor) -> Tensor:
-    """Return the most frequent label of each row `(n, k)`; of equally frequent ones, the nearest."""
-    num_votes = (labels.unsqueeze(2) == labels.unsqueeze(1)).sum(dim=2)
-    winner = (num_votes == num_votes.amax(dim=1, keepdim=True)).int().argmax(dim=1)
-    return labels[torch.arange(len(labels), device=labels.device), winner]
+    voted, nearest_mean = label_ids[ranked.voted], class_means(reference, label_ids, queries)
+    return torch.stack([ranked.average_precision, voted == query_labels, nearest_mean == query_labels], dim=1)
 
 
 def _decide(

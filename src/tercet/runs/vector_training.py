@@ -17,7 +17,7 @@ from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
 from tercet.heads.training import initial_weight
-from tercet.records import EvaluationRecord, Metrics
+from tercet.records import EvaluationRecord, Metrics, TrainingGain
 from tercet.runs.protocol import Evaluation, EvaluationEmbeddings, Measurement, Names, plan_evaluation
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,12 @@ class TrainedHead:
         if self.evaluation is None or self.before is None or self.after is None:
             return {}
         return self.evaluation.record(self.before, self.after)
+
+    def gain(self) -> TrainingGain | None:
+        """Return whether the training was worth it; None if it is unknown."""
+        if self.evaluation is None or self.before is None or self.after is None:
+            return None
+        return self.evaluation.gain(self.before, self.after)
 
 
 def load_vector_data(
@@ -158,7 +164,7 @@ def train_on_vectors(data: VectorData, dimension: int | None, seed: int) -> Trai
             of_size = train_head(x, labels, dimension=size, settings=choice.settings)
         elif size != head.out_dim:
             of_size = LinearHead(initial_weight(x, size))
-        by_dimension[str(size)] = measured.with_head(of_size)
+        by_dimension[str(size)] = measured.with_head(of_size, classify=size == head.out_dim)
     after = by_dimension[str(head.out_dim)]
     metrics = {size: part.metrics.get("against_reference", {}) for size, part in by_dimension.items()}
     return TrainedHead(
@@ -193,10 +199,9 @@ class _Measured:
         self.evaluation, self.reference = evaluation, reference
         self.queries = torch.as_tensor(queries.vectors[rows])
 
-    def with_head(self, head: LinearHead | None) -> Measurement:
+    def with_head(self, head: LinearHead | None, *, classify: bool = True) -> Measurement:
         """Return the metrics of the vectors that the head returns; of the vectors themselves if it is None."""
         queries, reference = (x if head is None else head(x) for x in (self.queries, self.reference))
         ranked = None if self.evaluation.reference is None else reference
-        return self.evaluation.measure(
-            EvaluationEmbeddings(queries=queries, reference=ranked, token_stats=TokenStats())
-        )
+        embeddings = EvaluationEmbeddings(queries=queries, reference=ranked, token_stats=TokenStats())
+        return self.evaluation.measure(embeddings, classify=classify)

@@ -152,6 +152,7 @@ def train_vectors(
     }
     record = RunRecord(
         evaluation=trained.record(),
+        gain=trained.gain(),
         by_dimension=trained.by_dimension,
         settings=settings,
         data=loaded.facts(),
