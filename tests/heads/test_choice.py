@@ -9,7 +9,7 @@ from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
 from tercet.heads.choice import _sample, score_rows
 
-CANDIDATES = tuple(HeadSettings(steps=30, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
+CANDIDATES = tuple(HeadSettings(steps=20, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
 
 
 def _data(rows=240, dim=16, labels=4, noise=0.5, seed=0):
@@ -78,11 +78,11 @@ def test_the_same_seed_gives_the_same_choice():
 def test_copies_are_in_the_same_fold():
     """Rows of random labels are found by their copies, so the accuracy would be far above chance."""
     rng = np.random.default_rng(0)
-    x, y = np.repeat(rng.normal(size=(60, 16)), 4, axis=0), np.repeat(rng.integers(0, 4, 60), 4)
-    for keys in (None, [f"text {row // 4}" for row in range(240)]):
+    x, y = np.repeat(rng.normal(size=(24, 16)), 10, axis=0), np.repeat(rng.integers(0, 4, 24), 10)
+    for keys in (None, [f"text {row // 10}" for row in range(240)]):
         assert choose_head(x, y, keys=keys, candidates=CANDIDATES[:1]).scores[0].accuracy < 0.5
     apart = choose_head(x, y, keys=[str(row) for row in range(240)], candidates=CANDIDATES[:1])
-    assert apart.scores[0].accuracy > 0.7
+    assert apart.scores[0].accuracy > 0.9
 
 
 @pytest.mark.parametrize("labels", [["a", "a", "b"], ["a", "b", "b", "b"]])
