@@ -32,7 +32,7 @@ def test_a_file_sets_options_and_arguments_and_the_command_line_overrides_it(tmp
         'time-limit = "10m"\njson = true\nseed = 3\n',
     )
     params = _params("train", "--config", config, "--seed", 4)
-    assert (params["data"], params["output"], params["batch_size"]) == ("a.csv", Path("m"), 128)
+    assert (params["data"], Path(params["output"]), params["batch_size"]) == ("a.csv", Path("m"), 128)
     assert (params["learning_rate"], params["no_packing"], params["header"]) == (1.0, True, False)
     assert (params["time_limit"], params["as_json"], params["seed"]) == (600.0, True, 4)
     assert params["keep"] == RunSettings().keep
