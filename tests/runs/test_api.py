@@ -186,7 +186,7 @@ def test_a_run_that_has_reached_its_last_step_is_resumed_without_a_step(interrup
         ({"seed": 1}, "seed was 0, now it is 1"),
         ({"learning_rate": 0.5}, "learning_rate was 0.0001, now it is 0.5"),
         ({"loss": "batch-all", "margin": 0.1}, "loss was batch-semi-hard, now it is batch-all"),
-        ({"distance": "euclidean"}, "distance was"),
+        ({"distance": "manhattan"}, "distance was"),
         ({"max_steps": 6}, "max_steps was 3, now it is 6; the learning-rate schedule is fitted"),
         ({"eval_fraction": 0.25}, "eval_fraction was 0.5, now it is 0.25"),
     ],

@@ -102,12 +102,13 @@ def test_the_schedule_is_gentle_for_wide_encoders_and_few_rows():
     assert (given.epochs, given.learning_rate) == (2, 1e-5)
 
 
+@pytest.mark.slow
 def test_a_time_limit_sets_the_number_of_steps_and_a_rerun_repeats_it(bert, many, tmp_path):
-    settings = RunSettings(train="both", time_limit=6, epochs=1000, batch_size=8, samples_per_label=2)
+    settings = RunSettings(train="encoder", time_limit=8, epochs=1000, batch_size=8, samples_per_label=2)
     run = train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
     steps = run.record.settings["steps"]
     assert 10 <= steps < 8000
-    assert run.record.run["seconds"] < 12  # the machine of the test may be busy
+    assert run.record.run["seconds"] < 24  # the machine of the test may be busy
     recorded = {"max_steps": run.record.settings["max_steps"], "time_limit": run.record.settings["time_limit"]}
     assert recorded == {"max_steps": steps, "time_limit": None}
     again = train(many, tmp_path / "again", model=bert, device="cpu", settings=replace(settings, **recorded))

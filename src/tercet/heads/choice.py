@@ -30,7 +30,7 @@ _FOLDS = 4
 # As many folds are used as have this number of rows together. The standard error of an accuracy is then about 0.01.
 _MIN_SCORED_ROWS = 1_500
 # With fewer rows, no difference between candidates is beyond noise.
-_MIN_ROWS = 200
+_MIN_ROWS = 100
 # No head wins unless another candidate is better by this number of standard errors, for 95 % confidence.
 _STANDARD_ERRORS = 2.0
 # Larger data are sampled, because the time of a score grows with the square of the number of rows.

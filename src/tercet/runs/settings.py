@@ -61,7 +61,7 @@ class RunSettings:
         "The distance between embeddings that the loss uses; euclidean if the encoder's embeddings have length 1, "
         "else cosine.",
     )
-    train: str = _setting("encoder", f"What to train: {'; '.join(f'{name}: {text}' for name, text in PARTS.items())}.")
+    train: str = _setting("auto", f"What to train: {'; '.join(f'{name}: {text}' for name, text in PARTS.items())}.")
     dimension: int | None = _setting(
         None, "The dimension of the new embeddings, smaller than the encoder's; the linear layer reduces them."
     )
