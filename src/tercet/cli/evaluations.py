@@ -41,6 +41,22 @@ def print_result_of_evaluation(result: EvaluationResult, data: str, reference: s
         print_metrics(title, {model: classifier_rows(result.classifiers)})
 
 
+def print_choices(record: RunRecord) -> None:
+    """Print what a training run chose and why."""
+    choices = record.choices
+    if reason := choices.get("reason"):
+        print_result(f"Chosen: {reason}")
+    if validation := choices.get("validation"):
+        best, by_step = validation["best_step"], validation["map@r_by_step"]
+        state = f"after step {best:,}" if best else "before its training"
+        print_result(
+            f"Kept: the encoder {state}, with the highest MAP@R of {len(validation['rows']):,} validation rows: "
+            + ", ".join(f"{score:.3f} (step {int(step):,})" for step, score in by_step.items())
+        )
+    elif reason and not choices["trained_encoder"]:
+        print_result("The encoder was not trained.")
+
+
 def before_after_change(evaluation: EvaluationRecord) -> dict[str, dict[str, float]]:
     """Return the columns of a table: the metrics before and after training, and the change."""
     before, after = evaluation.before or {}, evaluation.after or {}

@@ -18,7 +18,7 @@ from tercet.cli.console import (
     resume_command,
     shows_progress,
 )
-from tercet.cli.evaluations import print_evaluation
+from tercet.cli.evaluations import print_choices, print_evaluation
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
@@ -156,6 +156,7 @@ def train(
         print_result(json.dumps(run.record.to_dict(), indent=2))
     else:
         print_evaluation(run.record)
+        print_choices(run.record)
     print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run, texts=not no_texts, overwrite=overwrite)
