@@ -73,11 +73,13 @@ def _recommendation(record: ComparisonRecord) -> list[Part]:
     found = record.recommendation
     if found is None:
         return ["Every run failed, so no variant is recommended."]
-    return [found.reason, f"The model of {found.variant} with seed {found.seed} is in the folder `model`."]
+    return [found.reason, f"The model of {found.variant} with seed {found.seed} is in the folder model."]
 
 
 def _variants(record: ComparisonRecord) -> list[Part]:
-    metrics = [key for key in METRICS if METRICS[key].compared]
+    compared = [key for key in METRICS if METRICS[key].compared]
+    metrics = [key for key in compared if METRICS[key].kind == "quality"]
+    costs = [key for key in compared if key not in metrics]
     columns = ["variant", "seeds", f"{metric_title(_METRIC)}, below the highest", *map(metric_title, metrics)]
     rows = [_baseline_row(record, baseline, metrics) for baseline in record.baselines]
     rows += [_variant_row(record, line, metrics) for line in record.summary]
@@ -90,6 +92,12 @@ def _variants(record: ComparisonRecord) -> list[Part]:
         record.describe_budget(),
         Table("Variants", columns, rows, frozenset(range(1, len(columns)))),
         *_accuracies(record),
+        Table(
+            "Speed and memory",
+            ["variant", *map(metric_title, costs)],
+            [[line.variant, *_values(line, costs)] for line in record.summary],
+            frozenset(range(1, len(costs) + 1)),
+        ),
     ]
 
 
@@ -114,14 +122,17 @@ def _baseline_row(record: ComparisonRecord, baseline: BaselineRecord, metrics: S
 
 
 def _variant_row(record: ComparisonRecord, line: VariantSummary, metrics: Sequence[str]) -> list[str]:
-    values = (line.metrics.get(key, MeanAndStd()).format(metric_digits(key)) for key in metrics)
     found = record.recommendation
     below = found.differences.get(line.variant) if found else None
     if found is not None and found.highest == line.variant:
         text = "highest"
     else:
         text = "–" if below is None else _difference(below)
-    return [line.variant, f"{line.seeds}" + (" (failed)" if line.failed else ""), text, *values]
+    return [line.variant, f"{line.seeds}" + (" (failed)" if line.failed else ""), text, *_values(line, metrics)]
+
+
+def _values(line: VariantSummary, metrics: Sequence[str]) -> list[str]:
+    return [line.metrics.get(key, MeanAndStd()).format(metric_digits(key)) for key in metrics]
 
 
 def _difference(difference: Difference) -> str:
