@@ -70,6 +70,7 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
             "stats": [entry[name] for entry in trainer.state.log_history for name in STATS if name in entry],
             "losses": logged_losses(trainer),
             "map": evaluated.get("eval_map@r"),
+            "label_means": torch.tensor(trainer._label_means.current if neighbours else []),
         }
     torch.save(results, output / f"rank{os.environ.get('RANK', '0')}.pt")
     leave_group()

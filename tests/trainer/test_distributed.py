@@ -42,7 +42,9 @@ def test_several_processes_train_as_one(run, processes, results):
     (alone,) = (rank[str(run)] for rank in results[1])
     for rank in ranks[1:]:
         assert torch.equal(rank["weights"], ranks[0]["weights"])
+        assert torch.equal(rank["label_means"], ranks[0]["label_means"])
     torch.testing.assert_close(ranks[0]["weights"], alone["weights"], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(ranks[0]["label_means"], alone["label_means"], rtol=0, atol=8)  # of 2**20
     assert ranks[0]["stats"] == pytest.approx(alone["stats"], abs=1e-4)
     assert len(alone["stats"]) == 50
     assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)

@@ -32,21 +32,19 @@ def nearest_labels(means: np.ndarray, count: int, rng: np.random.Generator) -> n
         The label ids `(num_labels, count)`, with -1 at the end of a row if there are fewer neighbours.
     """
     found = np.full((len(means), count), -1, dtype=np.int64)
-    means = means.astype(np.float64)
-    norms = np.linalg.norm(means, axis=1)
-    known = np.flatnonzero(norms > 0)
-    directions = np.rint(means[known] / norms[known, None] * _SCALE)
-    order = rng.permutation(len(known))
-    for block in np.array_split(order, max(1, -(-len(known) // BLOCK))):
+    known = rng.permutation(np.flatnonzero(means.any(axis=1)))
+    for block in np.array_split(known, max(1, -(-len(known) // BLOCK))):
         size, kept = len(block), min(count, len(block) - 1)
         if kept < 1:
             continue
+        rows = means[block].astype(np.float64)
+        directions = np.rint(rows / np.linalg.norm(rows, axis=1, keepdims=True) * _SCALE)
         # Among equal products, the first label of the block is nearer, so no sort decides the order.
-        key = directions[block] @ directions[block].T * size - np.arange(size)
+        key = directions @ directions.T * size - np.arange(size)
         np.fill_diagonal(key, -np.inf)
         nearest = np.argpartition(key, size - kept, axis=1)[:, size - kept :]
         by_key = np.argsort(-np.take_along_axis(key, nearest, axis=1), axis=1)
-        found[known[block], :kept] = known[block[np.take_along_axis(nearest, by_key, axis=1)]]
+        found[block, :kept] = block[np.take_along_axis(nearest, by_key, axis=1)]
     return found
 
 
