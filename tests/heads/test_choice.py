@@ -94,9 +94,10 @@ def test_few_rows(labels):
 
 
 def test_labels_with_one_row_are_not_scored():
-    x, y = _data(rows=80)
-    labels = np.where(np.arange(80) < 20, np.arange(80) + 100, y)
+    x, y = _data(rows=240)
+    labels = np.where(np.arange(240) < 20, np.arange(240) + 100, y)
     choice = choose_head(x, labels, candidates=CANDIDATES)
+    assert len(choice.scores) == 3
     assert all(0 <= score.map_at_r <= 1 for score in choice.scores)
 
 
