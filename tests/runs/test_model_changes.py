@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from tercet import SentenceTransformer
+from tercet import SentenceTransformer, SentenceTransformerTrainer
 from tercet.errors import DataError, ModelError
 from tercet.runs import RunSettings, train
 from tercet.runs.model_changes import change_model
@@ -45,6 +46,7 @@ def test_an_adapter_trains_every_linear_layer_but_the_pooler_and_starts_as_the_i
     assert len(trained) == 2 * 6 * 2  # two matrices for each of the six linear layers of two blocks
     assert all("lora_" in name and "pooler" not in name for name in trained)
     again = SentenceTransformer(bert, device="cpu")
+    torch.rand(3)  # Only the seed of the run decides.
     change_model(again, RunSettings(lora=True, seed=3))
     for name, value in again.named_parameters():
         assert name not in trained or value.equal(trained[name])
@@ -79,3 +81,32 @@ def test_max_seq_length_above_the_limit_of_the_model(bert, csv_file, tmp_path):
     with pytest.raises(ModelError, match="max_seq_length is 600, but this model has 32 positions; set at most that"):
         _train(csv_file, tmp_path / "m", bert, max_seq_length=600)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_killed_lora_run_is_resumed_with_the_same_weights(bert, csv_file, tmp_path, monkeypatch):
+    pytest.importorskip("peft")
+    settings = {"lora": True, "lora_rank": 4, "save_every": 1, "max_seq_length": 16}
+    whole = _train(csv_file, tmp_path / "whole", bert, **settings)
+    step = SentenceTransformerTrainer.training_step
+
+    def killed(self, *args, **kwargs):
+        if self.state.global_step == 2:
+            raise SystemExit("killed")
+        return step(self, *args, **kwargs)
+
+    def interrupted():
+        with monkeypatch.context() as patch:
+            patch.setattr(SentenceTransformerTrainer, "training_step", killed)
+            with pytest.raises(SystemExit):
+                _train(csv_file, tmp_path / "m", bert, **settings)
+
+    def resumed(**changes):
+        changed = RunSettings(**{**SHORT, **settings, **changes})
+        return train(csv_file, tmp_path / "m", model=bert, settings=changed, device="cpu", resume=True)
+
+    interrupted()
+    with pytest.raises(DataError, match="max_seq_length was 16, now it is None"):
+        resumed(max_seq_length=None)
+    weights = resumed(report_to="none").model.state_dict()
+    for name, value in whole.model.state_dict().items():
+        assert value.equal(weights[name]), name
