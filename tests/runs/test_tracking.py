@@ -63,6 +63,13 @@ def test_a_tracker_gets_settings_and_metrics_before_and_after(recorder, bert, cs
     assert not any("@" in name for *_, content in logs for name in content)
 
 
+def test_a_run_without_steps_reports_the_metrics_after_it_at_step_1(recorder, bert, csv_file, tmp_path):
+    run = _train(csv_file, tmp_path / "m", bert, train="head")
+    key = "eval_against_reference_map_at_r"
+    values = {step: content[key] for _, step, content in recorder.events if key in content}
+    assert values == {0: run.record.before["map@r"], 1: run.record.after["map@r"]}
+
+
 def test_a_tracker_that_fails_later_does_not_end_the_run(recorder, bert, csv_file, tmp_path):
     recorder.fails_at = "log"
     run = _train(csv_file, tmp_path / "m", bert)

@@ -43,18 +43,21 @@ class Trackers(TrainerCallback):
     Args:
         report_to: the names of the trackers, separated by commas; None for no tracker.
         output: the folder for the model. The files of TensorBoard are written to `logs_dir(output)`.
-        config: the settings of the run, which the trackers show.
     """
 
-    def __init__(self, report_to: str | None, output: Path, config: Mapping[str, Any]) -> None:
-        self._names = tracker_names(report_to)
-        self._output, self._config = output, dict(config)
+    def __init__(self, report_to: str | None, output: Path) -> None:
+        self._names, self._output = tracker_names(report_to), output
+        self._has_first_metrics = False
         self._active: dict[str, Any] = {}
         self._owns_wandb = False
         self._call: Callable[..., tuple[Any, ...]] = tuple
 
-    def start(self, trainer: Any) -> None:
-        """Start the trackers with the settings of the run.
+    def start(self, trainer: Any, config: Mapping[str, Any]) -> None:
+        """Start the trackers.
+
+        Args:
+            trainer: the trainer of the run.
+            config: the settings of the run, which the trackers show.
 
         Raises:
             DataError: a tracker cannot start.
@@ -65,10 +68,10 @@ class Trackers(TrainerCallback):
         args = copy.copy(trainer.args)
         args.run_name = args.run_name or self._output.name
         # The trackers show `to_dict`, and `transformers` derives the other forms from it.
-        args.to_dict = lambda: self._config
+        args.to_dict = lambda: dict(config)
         at_start = copy.copy(args)
         at_start.output_dir = str(logs)
-        self._call = lambda: (args, trainer.state, TrainerControl())
+        self._call = lambda: (args, copy.copy(trainer.state), TrainerControl())
         for name, create in zip(self._names, get_reporting_integration_callbacks(self._names), strict=True):
             try:
                 tracker = create()
@@ -84,10 +87,14 @@ class Trackers(TrainerCallback):
             self._active[name] = tracker
 
     def log_evaluation(self, measured: Measurement | None) -> None:
-        """Report the metrics of an evaluation before or after training, by protocol, at the current step."""
+        """Report the metrics of an evaluation before or after training, by protocol, at the current step.
+
+        Those after training are reported at step 1 if only a head was trained, which has no steps of the trainer.
+        """
         by_protocol = measured.metrics if measured is not None else {}
         logs = {f"eval_{key}_{name}": value for key, part in by_protocol.items() for name, value in part.items()}
-        self._send("on_log", logs=logs)
+        self._send("on_log", first_step=int(self._has_first_metrics), logs=logs)
+        self._has_first_metrics = True
 
     def finish(self) -> None:
         """End the trackers, which may send what they have kept."""
@@ -101,12 +108,14 @@ class Trackers(TrainerCallback):
     on_step_begin, on_step_end = _forward("on_step_begin"), _forward("on_step_end")
     on_evaluate, on_save, on_log = _forward("on_evaluate"), _forward("on_save"), _forward("on_log")
 
-    def _send(self, event: str, **options: Any) -> None:
+    def _send(self, event: str, *, first_step: int = 0, **options: Any) -> None:
         if options.get("logs"):  # Some trackers refuse the character @ in names.
             options["logs"] = {name.replace("@", "_at_"): value for name, value in options["logs"].items()}
         for name, tracker in list(self._active.items()):
+            args, state, control = self._call()
+            state.global_step = max(first_step, state.global_step)
             try:
-                getattr(tracker, event)(*self._call(), **options)
+                getattr(tracker, event)(args, state, control, **options)
             except Exception as error:
                 del self._active[name]
                 emit_warning(

@@ -163,7 +163,7 @@ def run_training(
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
     change_model(model, settings)
     progress = ProgressBar() if show_progress_bar else ProgressLog()
-    trackers = Trackers(settings.report_to, output, public_settings({**extra_settings, **asdict(settings)}))
+    trackers = Trackers(settings.report_to, output)
     try:
         with collect_warnings() as early_warnings:
             stages = plan_stages(settings, train_data)
@@ -184,7 +184,7 @@ def run_training(
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
             show_progress_bar=show_progress_bar, warnings=[*warnings, *early_warnings],
         )  # fmt: skip
-        trackers.start(trainer)
+        trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
         result = _run_stages(run)
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
