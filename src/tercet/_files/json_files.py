@@ -44,11 +44,13 @@ def read_json_value(path: Path) -> Any:
             raise ModelError(f"{path} is not a regular file; a model directory needs a JSON file there")
         if status.st_size > _MAX_JSON_BYTES:
             raise ModelError(f"{path} has {status.st_size:,} bytes; a JSON file of a model has at most 64 MiB")
-        return parse_json(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing, so {path.parent} is not a complete model directory") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except RecursionError:
+        raise ModelError(f"{path} is nested too deeply to be read") from None
     except ModelError:
         raise
     except ValueError as error:
