@@ -9,9 +9,9 @@ older versions. JSON has no NaN and no infinity, so `to_dict` of these two recor
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from tercet._version import __version__
@@ -636,7 +636,15 @@ class ComparisonRecord:
 
 def baseline_title(record: ComparisonRecord, baseline: BaselineRecord) -> str:
     """Return the name of an encoder without training in tables and plots."""
-    return f"{baseline.model}, before training" if len(record.baselines) > 1 else "before training"
+    names = short_model_names([one.model for one in record.baselines])
+    return f"{names[baseline.model]}, before training" if len(names) > 1 else "before training"
+
+
+def short_model_names(models: Sequence[str | None]) -> dict[str | None, str]:
+    """Return the last part of the name of each model, or the whole names if two models have the same last part."""
+    named = [model for model in models if model is not None]
+    last: dict[str | None, str] = {model: PurePath(model).name or model for model in named}
+    return last if len(set(last.values())) == len(named) else {model: model for model in named}
 
 
 def _add_baseline(known: dict[str, Any]) -> None:

@@ -6,12 +6,12 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from pathlib import PurePath
 from typing import Any
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.comparison.plan import Variant, loss_title
 from tercet.errors import DataError, listed
+from tercet.records import short_model_names
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 # Settings that a comparison sets itself (the seed, and the budget of all runs) or does not use.
@@ -71,7 +71,7 @@ def parse_grid(
     for key in changed:
         if (given := getattr(settings, key)) != getattr(RunSettings(), key):
             raise DataError(f"grid: {key} is in the grid, but {key}={given} is given too; leave one out")
-    names = _short_names(models)
+    names = short_model_names(models)
     hides_loss = bool(other_keys) and not {"loss", "margin"} & values.keys()
     variants = []
     for model, loss, margin, metric, *rest in itertools.product(
@@ -192,13 +192,6 @@ def _check(variant: Variant, settings: RunSettings) -> None:
         except DataError:
             raise error from None
         raise DataError(f"grid: {error}") from None
-
-
-def _short_names(models: Sequence[str | None]) -> dict[str | None, str]:
-    """Return the last part of the name of each model, or the whole names if two models have the same last part."""
-    named = [model for model in models if model is not None]
-    last: dict[str | None, str] = {model: PurePath(model).name or model for model in named}
-    return last if len(set(last.values())) == len(named) else {model: model for model in named}
 
 
 def _describe(change: tuple[str, Any]) -> str:
