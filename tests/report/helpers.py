@@ -1,6 +1,7 @@
 """A run to report that needs no training, text that must not become markup, and a reader of pages."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from tercet.catalogue import CLASSIFIERS
 from tercet.comparison.recommendation import recommend, summarize
+from tercet.evaluation.gain import Predictions, training_gain
 from tercet.records import (
     BaselineRecord,
     ClassifierScores,
@@ -51,6 +53,24 @@ def evaluated(sentences, labels, dim=8, seed=0):
     return EvaluatedSentences(
         sentences=sentences, label_ids=label_ids, label_names=label_names.tolist(), before=before, after=after
     )
+
+
+def classified(labels, rows=20, seed=0):
+    """Return a record with a gain, and predictions for `rows` sentences of each label, in which some labels fail."""
+    rng = np.random.default_rng(seed)
+    label_ids = np.repeat(np.arange(len(labels)), rows)
+
+    def predictions(wrong):
+        # The first labels are wrong most often, and are taken for the next label.
+        fails = rng.random(len(label_ids)) < wrong / (1 + label_ids)
+        predicted = np.where(fails, (label_ids + 1) % len(labels), label_ids)
+        return Predictions(
+            label_names=labels, label_ids=label_ids, predicted=dict.fromkeys(CLASSIFIERS, predicted),
+            average_precision=rng.random(len(label_ids)), most_frequent=0,
+        )  # fmt: skip
+
+    before, after = predictions(0.9), predictions(0.5)
+    return replace(RECORD, gain=training_gain(before, after)), after
 
 
 class Tags(HTMLParser):

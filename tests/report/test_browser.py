@@ -10,7 +10,7 @@ from tercet.report.comparison_report import write_comparison_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
-from tests.report.helpers import LOG, RECORD, comparison, evaluated
+from tests.report.helpers import LOG, RECORD, classified, comparison, evaluated
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
@@ -244,6 +244,60 @@ def test_a_comparison_is_read_by_the_keyboard_and_printed(chrome, tmp_path):
     assert not page.find_element(By.TAG_NAME, "nav").is_displayed()
     assert page.find_element(By.CSS_SELECTOR, ".headline").is_displayed()
     chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_matrix_of_150_labels_scrolls_in_its_box_and_is_read_by_pointing(chrome, tmp_path, width):
+    record, predictions = classified([f"<b>label</b> {number}" for number in range(150)])
+    write_run_report(tmp_path / "m.html", record, LOG, None, predictions=predictions)
+    page = opened(chrome, tmp_path / "m.html", width)
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.execute_script(_CUT_OFF) == []
+    box = page.execute_script(
+        "const b = document.querySelector('.wide'); b.scrollIntoView(); const at = b.getBoundingClientRect();"
+        "return [b.scrollWidth, b.clientWidth, b.scrollHeight, b.clientHeight, b.tabIndex]"
+    )
+    assert box[0] > 2 * box[1] or width > 390
+    assert box[0] > box[1]
+    assert box[2] > box[3]
+    assert box[4] == 0
+    cells = page.execute_script(
+        "return [...document.querySelectorAll('.wide .figure')][0].data.map((trace) => trace.x.length)"
+    )
+    assert cells[0] >= 140  # the diagonal
+    x, y = page.execute_script(
+        "const f = document.querySelector('.wide .figure'), at = f._fullLayout, r = f.getBoundingClientRect();"
+        "const t = f.data[0]; const k = t.y.indexOf(Math.min(...t.y));"
+        "return [r.left + at.xaxis._offset + at.xaxis.d2p(t.x[k]), r.top + at.yaxis._offset + at.yaxis.d2p(t.y[k])]"
+    )
+
+    def shown():
+        for dx in (-2, 0):
+            page.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x + dx, "y": y})
+        return page.execute_script(
+            "return [...document.querySelectorAll('.wide .hovertext')].map((t) => t.textContent).join(' ')"
+        )
+
+    text = until(shown)
+    assert "given: <b>label</b> " in text
+    assert "of 20 sentences" in text
+
+
+def test_a_printed_matrix_is_whole_and_fits_the_page(chrome, tmp_path):
+    record, predictions = classified([f"label {number}" for number in range(150)])
+    write_run_report(tmp_path / "m.html", record, LOG, None, predictions=predictions)
+    page = opened(chrome, tmp_path / "m.html", 720)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        right, bottom, box = page.execute_script(
+            "const b = document.querySelector('.wide'), r = b.querySelector('.main-svg').getBoundingClientRect();"
+            "return [r.right, r.height, b.getBoundingClientRect().height]"
+        )
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert right <= 720
+    assert bottom <= box + 1
 
 
 def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):

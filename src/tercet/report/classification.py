@@ -5,7 +5,7 @@ The sections show labels, but no sentences.
 
 import numpy as np
 
-from tercet.catalogue import CLASSIFIERS, classifier_rows, metric_digits
+from tercet.catalogue import CLASSIFIERS, classifier_rows
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
 from tercet.records import RunRecord, TrainingGain
@@ -15,7 +15,7 @@ from tercet.report.page import Part, Table, Wide
 _MAX_LABELS_SHOWN = 20
 _MAX_LABELS_LISTED = 500
 _MAX_LABELS_IN_MATRIX = 200
-_MAX_CONFUSIONS = 30
+_MAX_CONFUSIONS = 15
 
 
 def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
@@ -29,19 +29,19 @@ def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
         return [f"Unknown, because {missing_reason}."]
     before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     rows = [
-        [key, *(f"{value:.{metric_digits(key)}f}" for value in (before[key], after[key])), f"{change:+.4f}"]
+        [key, f"{before[key]:.3f}", f"{after[key]:.3f}", f"{after[key] - before[key]:+.3f}"]
         for key in after
         if key in before
-        for change in (after[key] - before[key],)
     ]
     caption = f"{gain.rows:,} evaluation sentences, classified by the training sentences"
-    columns = ["metric", "untouched encoder", "trained encoder", "change"]
+    columns = ["metric", "untouched", "trained", "change"]
     return [
         gain.sentence,
         accuracy_bars(gain),
-        "Bars: the fraction of the evaluation sentences whose label is predicted correctly. Dotted line: the same if "
-        "the answer is always the most frequent label. Below: the change, with the range in which it lies with 95% "
-        f"confidence. If the range contains 0, the change may be noise. {gain.note}",
+        "Bars: the fraction of the evaluation sentences whose label is predicted correctly, the best in bold. Dotted "
+        "line: the same if the answer is always the most frequent label. Below: the change from best to best in "
+        "percentage points, and the range in which it lies with 95% confidence. If the range contains 0, the change "
+        f"may be noise. {gain.note}",
         Table(caption, columns, rows, frozenset({1, 2, 3})),
     ]
 

@@ -1,5 +1,7 @@
 """Draw the plots of classified evaluation rows: accuracy before and after training, and a confusion matrix."""
 
+import textwrap
+
 import numpy as np
 import plotly.colors
 import plotly.graph_objects as go
@@ -30,25 +32,23 @@ def accuracy_bars(gain: TrainingGain) -> go.Figure:
     difference beyond noise if the line does not cross 0.
     """
     figure = make_subplots(
-        2, 1, row_heights=[0.78, 0.22], vertical_spacing=0.2,
-        subplot_titles=["Accuracy", "Change in accuracy, best to best, in percentage points"],
+        2, 1, row_heights=[0.8, 0.2], vertical_spacing=0.3,
+        subplot_titles=["", "Change, in points"],
     )  # fmt: skip
     keys = list(CLASSIFIERS)
     for at, (name, side) in enumerate((("untouched encoder", gain.untouched), ("trained encoder", gain.trained))):
         shown = [key for key in keys if key in side.classifiers]
         values = [side.classifiers[key].accuracy for key in shown]
         texts = [
-            f"{value:.1%}" + (" (best)" if key == side.best else "") for key, value in zip(shown, values, strict=True)
+            f"<b>{value:.1%}</b>" if key == side.best else f"{value:.1%}"
+            for key, value in zip(shown, values, strict=True)
         ]
         figure.add_bar(
             x=values, y=[CLASSIFIERS[key] for key in shown], orientation="h", name=name, text=texts,
             textposition="outside", cliponaxis=False, marker_color=("#9a9a9a", COLOURS[0])[at],
             hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>", row=1, col=1,
         )  # fmt: skip
-    figure.add_vline(
-        gain.most_frequent_accuracy, row=1, col=1, line={"dash": "dot", "color": "#1a1a1a", "width": 1},
-        annotation_text="most frequent label", annotation_position="bottom right", annotation_font_size=11,
-    )  # fmt: skip
+    figure.add_vline(gain.most_frequent_accuracy, row=1, col=1, line={"dash": "dot", "color": "#1a1a1a", "width": 1})
     found = gain.accuracy
     low, high, middle = (100 * value for value in (found.low, found.high, found.difference))
     # The middle is outside of its interval if the choice of the best classifier explains most of it.
@@ -63,16 +63,16 @@ def accuracy_bars(gain: TrainingGain) -> go.Figure:
     )  # fmt: skip
     figure.add_vline(0, row=2, col=1, line={"color": "#1a1a1a", "width": 1})
     widest = 1.3 * max(abs(low), abs(high), abs(middle), 1)
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.12], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1], row=1, col=1)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.2], tickvals=[0, 0.5, 1], title="accuracy", row=1, col=1)
     figure.update_xaxes(range=[-widest, widest], zeroline=False, row=2, col=1)
-    figure.update_yaxes(autorange="reversed", automargin=True, row=1, col=1)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ", row=1, col=1)
     figure.update_yaxes(visible=False, range=[-1, 2], row=2, col=1)
     figure.update_layout(
-        title=TITLES[gain.outcome], barmode="group", bargap=0.25,
+        title="<br>".join(textwrap.wrap(TITLES[gain.outcome], 34)), barmode="group", bargap=0.25,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.06, "xanchor": "right", "x": 1},
     )  # fmt: skip
-    set_layout(figure, height=460)
-    return figure.update_layout(margin_t=90)
+    set_layout(figure, height=480)
+    return figure.update_layout(margin_t=110)
 
 
 def confusion_matrix(label_ids: np.ndarray, predicted: np.ndarray, order: np.ndarray, names: list[str]) -> go.Figure:

@@ -18,7 +18,8 @@ function draw(box) {
     layout.showlegend = layout.showlegend !== false && named > 1 && named <= 8;
     layout.legend = { ...layout.legend, orientation: "h", yanchor: "top", y: -55 / (layout.height - 90) };
     if (layout.yaxis?.ticktext) layout.yaxis = { ...layout.yaxis, ticktext: layout.yaxis.ticktext.map(shortened) };
-    layout.margin = { ...layout.margin, l: 40, r: 10, t: 40 };
+    // A title of two lines keeps its margin.
+    layout.margin = { ...layout.margin, l: 40, r: 10, t: layout.title?.text?.includes("<br>") ? layout.margin.t : 40 };
     if (box.closest(".maps")) data = data.map((trace) => ({ ...trace, hovertemplate: null, hoverinfo: "none" }));
   }
   delete layout.width;
