@@ -69,7 +69,7 @@ def test_a_model_is_compared_with_its_baseline(bert, mpnet, csv_file, eval_file)
     assert result.gain.trained == result.classifiers
     assert result.gain.untouched == evaluate(bert, eval_file, reference=csv_file, device="cpu").classifiers
     assert json.loads(json.dumps(result.to_dict()))["gain"]["sentence"] == result.gain.sentence
-    with pytest.raises(DataError, match="baseline needs reference"):
+    with pytest.raises(DataError, match="`baseline` needs `reference`"):
         evaluate(mpnet, eval_file, baseline=bert)
 
 

@@ -278,7 +278,7 @@ def evaluate(
         raise DataError("reference_text_column and reference_label_column need reference")
     if baseline is not None:
         if reference is None:
-            raise DataError("baseline needs reference, because sentences are classified by the reference sentences")
+            raise DataError("`baseline` needs `reference`, whose sentences classify those of the data")
         baseline = resolve_model(baseline, DEFAULT_MODEL)
     with collect_warnings() as warnings:
         gallery = None
