@@ -83,7 +83,9 @@ def test_no_error_at_all_and_a_label_that_is_only_predicted():
 
 
 def test_without_a_gain_the_section_says_why():
-    assert gain_parts(RECORD) == ["Unknown, because no label of the evaluation data is in the training data."]
+    assert gain_parts(RECORD.gain, RECORD.gain_missing_reason) == [
+        "Unknown, because no label of the evaluation data is in the training data."
+    ]
 
 
 def test_1000_labels_are_listed_in_part_and_the_page_stays_small(tmp_path):
