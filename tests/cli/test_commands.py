@@ -271,10 +271,13 @@ def test_evaluate_lists_its_metrics():
 
 
 @pytest.mark.slow
-def test_the_demo_on_the_real_encoder_makes_it_better(tmp_path):
-    done = run("demo", "--epochs", 0.3, "--output", tmp_path / "demo")
+def test_the_demo_on_the_real_encoder_makes_every_metric_better(tmp_path):
+    done = run("demo", "--epochs", 1, "--output", tmp_path / "demo")
     metrics = json.loads((tmp_path / "demo/metrics.json").read_text())
     headline = metrics["evaluation"]["against_reference"]
-    assert headline["after"]["map@r"] > headline["before"]["map@r"] + 0.01
-    assert "Search: send a message to a mail server" in done.stdout
-    assert "docstrings of 40 modules" in done.stderr
+    # Twice the standard error of a fraction of 200 rows is 0.07.
+    for name in ("map@r", "recall@1", "knn_accuracy"):
+        assert headline["after"][name] > headline["before"][name] + 0.07
+    assert "The most similar training docstring has the right label" in " ".join(done.stdout.split())
+    assert "the label of a docstring is the first word" in " ".join(done.stderr.split())
+    assert done.stderr.endswith("next:\n  tercet train YOUR.csv --output my-model\n")
