@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
+# More options for a benchmark, such as BENCH="--sets banking77 --seeds 0".
+BENCH ?=
 # The versions that are installed; constraints-lowest.txt has the lowest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
@@ -13,7 +15,8 @@ FAST = not slow and not distributed and not browser
 CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
-	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins
+	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
+	bench-setfit bench-advice
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -57,7 +60,18 @@ bench-encode: $(VENV)/.test
 	$(BIN)/python benchmarks/encode.py --data $(DATA) --output encode.json
 
 bench-quality: $(VENV)/.test
-	$(BIN)/python benchmarks/quality.py --data $(DATA)
+	$(BIN)/python benchmarks/quality.py --data $(DATA) $(if $(MPNET),--mpnet $(MPNET)) $(BENCH) --output quality.json
+
+bench-time-to-quality: $(VENV)/.test
+	$(BIN)/python benchmarks/time_to_quality.py --data $(DATA) $(BENCH) --output time_to_quality.json
+
+# SetFit gets a virtual environment of its own. With its defaults it takes hours on a CPU: BENCH="--setfit-steps 1000".
+bench-setfit: $(VENV)/.test $(VENV)-setfit/.done
+	$(BIN)/python benchmarks/time_to_quality.py --data $(DATA) --setfit $(VENV)-setfit/bin/python $(BENCH) --output time_to_quality.json
+
+# BENCH="--on encoder" trains the complete encoder, which takes a day.
+bench-advice: $(VENV)/.test
+	$(BIN)/python benchmarks/advice.py --data $(DATA) $(BENCH) --output advice.json
 
 bench-scaling: $(VENV)/.test
 	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json
@@ -97,10 +111,15 @@ $(VENV)/.check: $(VENV)/.test
 	$(INSTALL) -e ".[demo,test,check]"
 	touch $@
 
+$(VENV)-setfit/.done: $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)-setfit
+	$(VENV)-setfit/bin/python -m pip install --quiet --disable-pip-version-check -e . setfit==1.2.0
+	touch $@
+
 $(VENV)/.docs: $(VENV)/.test
 	$(INSTALL) -e ".[demo,test,docs]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints
+	rm -rf $(VENV) $(VENV)-setfit dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

@@ -1,24 +1,63 @@
-"""What the benchmarks share: data, models, and processes of their own."""
+"""What the benchmarks share: data, models, result files, tables, and processes of their own.
+
+Nothing here imports torch at once, because its memory would count in the benchmarks that measure memory.
+"""
 
 import csv
 import json
+import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tercet.comparison.peak_memory import peak_mib as peak_mib
 
+HERE = Path(__file__).parent
+Rows = tuple[list[str], list[int]]
+SETS = ("banking77", "clinc150", "hwu64")
 
-def labelled(folder: Path, name: str, part: str = "train") -> tuple[list[str], list[int]]:
-    """The texts and label numbers of `folder/name/train.csv`; ends the program if there are none."""
+
+def read_rows(folder: Path, name: str, part: str) -> list[dict[str, str]]:
+    """The rows of `folder/name/part.csv`; ends the program if there are none."""
     path = folder / name / f"{part}.csv"
     if not path.exists():
         sys.exit(f"no data set at {path.parent}: it needs {path.name} with the columns text and label (--data DIR)")
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    numbers = {label: code for code, label in enumerate(sorted({row["label"] for row in rows}))}
-    return [row["text"] for row in rows], [numbers[row["label"]] for row in rows]
+        return list(csv.DictReader(file))
+
+
+def labelled(folder: Path, name: str, part: str = "train") -> Rows:
+    """The texts and label numbers of `folder/name/train.csv`; ends the program if there are none."""
+    return _numbered([read_rows(folder, name, part)])[0]
+
+
+def train_and_test(folder: Path, name: str) -> tuple[Rows, Rows]:
+    """The texts and label numbers of the training and of the test file; a label has the same number in both."""
+    train, test = _numbered([read_rows(folder, name, part) for part in ("train", "test")])
+    return train, test
+
+
+def _numbered(parts: Sequence[list[dict[str, str]]]) -> list[Rows]:
+    labels = sorted({row["label"] for rows in parts for row in rows})
+    numbers = {label: number for number, label in enumerate(labels)}
+    return [([row["text"] for row in rows], [numbers[row["label"]] for row in rows]) for rows in parts]
+
+
+def few_rows(label_ids: Any, per_label: int | None, seed: int) -> Any:
+    """The row numbers of at most `per_label` rows of each label, drawn by the seed, ascending; None takes all rows."""
+    import numpy as np
+
+    label_ids = np.asarray(label_ids)
+    if per_label is None:
+        return np.arange(len(label_ids))
+    order = np.random.default_rng(seed).permutation(len(label_ids))
+    order = order[np.argsort(label_ids[order], kind="stable")]
+    _, first, counts = np.unique(label_ids[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(first, counts)
+    return np.sort(order[place < per_label])
 
 
 def model_folder(name: str) -> str:
@@ -32,10 +71,50 @@ def model_folder(name: str) -> str:
     return str(encoder_folder())
 
 
-def alone(script: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What `script --one OPTIONS` prints as JSON on its last line, run in a process of its own."""
-    done = subprocess.run([sys.executable, script, "--one", json.dumps(options)], stdout=subprocess.PIPE, text=True)
+def alone(script: str | Path, options: dict[str, Any], python: str | Path = sys.executable) -> dict[str, Any]:
+    """What `script --one OPTIONS` prints as JSON on its last line, run in a process of its own.
+
+    `options["start"]` is the time before that process starts.
+    """
+    options = {**options, "start": time.time()}
+    done = subprocess.run([python, script, "--one", json.dumps(options)], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{script} failed with {options}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+class Results:
+    """A JSON file with the result of each run by its key. A run whose key is in the file is not repeated."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.runs: dict[str, dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def get(self, key: str, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the result of a run, and write it at once."""
+        if key not in self.runs:
+            print(f"{key} …", file=sys.stderr, flush=True)
+            self.runs[key] = run()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = self.path.with_suffix(".unfinished")
+            unfinished.write_text(json.dumps(self.runs, indent=1, sort_keys=True), "utf-8")
+            unfinished.replace(self.path)
+        return self.runs[key]
+
+
+def mean_and_std(values: Iterable[float], digits: int = 3, scale: float = 1.0) -> str:
+    """The mean of the seeds and their standard deviation, such as `0.712 ± 0.004`; the value alone for one seed."""
+    numbers = [scale * value for value in values]
+    if not numbers:
+        return "–"
+    spread = f" ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else ""
+    return f"{statistics.mean(numbers):.{digits}f}{spread}"
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print a table in Markdown."""
+    if title:
+        print(f"\n{title}\n")
+    for row in (header, ["---"] * len(header), *rows):
+        print(f"| {' | '.join(map(str, row))} |", flush=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import labelled, model_folder
+from common import labelled
 from torch.nn import functional as F
+from trained import embed
 
-from tercet import SentenceTransformer
 from tercet.inspection.label_issues import score_texts
 
 _NUM_NEAR = 3
@@ -89,17 +89,6 @@ def _plain_votes(embeddings: torch.Tensor, label_ids: torch.Tensor, neighbours: 
 def _found(score: torch.Tensor, changed: np.ndarray) -> float:
     """Return the fraction of changed labels among as many rows with the highest scores."""
     return float(changed[score.argsort(descending=True, stable=True)[: changed.sum()].numpy()].mean())
-
-
-def embed(name: str, texts: list[str], cache: Path | None) -> torch.Tensor:
-    kept = cache / f"{name}.npy" if cache else None
-    if kept is not None and kept.exists():
-        return torch.from_numpy(np.load(kept))
-    embeddings = SentenceTransformer(model_folder("bundled"), device="cpu").encode(texts, normalize_embeddings=True)
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.save(kept, embeddings)
-    return torch.from_numpy(embeddings)
 
 
 if __name__ == "__main__":

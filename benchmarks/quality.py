@@ -1,55 +1,213 @@
-"""Metrics before and after one epoch of `tercet train`, run twice with the same seed, which must give equal numbers.
+"""Every row of the quality tables: untouched, head alone, default run, ten epochs; few sentences; foreign vectors.
 
-    python benchmarks/quality.py --data DIR [--set banking77] [--runs 2] [--output FILE.json]
+    python benchmarks/quality.py --data DIR [--mpnet FOLDER] [--sets banking77 clinc150 hwu64] [--seeds 0 1 2]
+        [--tables full few vectors] [--few 5 10 all] [--output FILE.json]
 
-DIR has a folder per data set with train.csv and test.csv (columns text, label). The encoder is the packaged
-all-MiniLM-L6-v2; 16 × 4 batches, learning rate 5e-5, SemiHard with margin 0.3, 10 % warm-up, linear decay.
+DIR has a folder for each data set with train.csv and test.csv (columns text, label). The encoder is the bundled
+all-MiniLM-L6-v2, and with --mpnet the all-mpnet-base-v2 in that folder. The test sentences are ranked and classified
+by the training sentences. The test file chooses nothing: the settings are those of `tercet train`, and the classifier
+(nearest neighbours or class means) is chosen by cross-validation over the training rows.
+
+Each run is one `tercet train` in a process of its own, timed from its start to its end with both evaluations. Before
+it, one epoch of sentence-transformers is timed in the same way. FILE is written after each run, and runs that it has
+are not repeated, so the benchmark can be stopped at any time and its tables chosen one by one.
 """
 
 import argparse
-import json
-import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from tercet.catalogue import protocol_title
+import numpy as np
+from command import train_and_measure
+from common import HERE, SETS, Results, alone, mean_and_std, model_folder, print_table
+
+# The options of `tercet train` for each row of the tables; None trains nothing.
+MODES: dict[str, list[str] | None] = {
+    "untouched": None,
+    "head": ["--train", "head"],
+    "encoder": ["--train", "encoder"],
+    "both": ["--train", "both"],
+    "auto": [],
+    "10 epochs": ["--epochs", "10"],
+}
+FULL = ("untouched", "head", "auto", "10 epochs")
+FEW = ("untouched", "head", "encoder", "both", "auto")
+# `auto` may be this far below the best, in accuracy and in MAP@R, beyond the interval.
+ALLOWED = {"accuracy": 0.005, "map@r": 0.01}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run; `per_label` None means all training rows."""
+
+    encoder: str
+    set: str
+    mode: str
+    seed: int
+    per_label: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The key in the file of results."""
+        return f"{self.encoder} {self.set} {self.per_label or 'all'} {self.mode} seed {self.seed}"
+
+
+class Bench:
+    """Runs cases, or takes them from the file of results."""
+
+    def __init__(self, data: Path, encoders: dict[str, str], threads: int, output: Path) -> None:
+        self.data, self.encoders, self.threads = data, encoders, threads
+        self.results = Results(output)
+
+    def run(self, case: Case) -> dict[str, Any]:
+        """Return scores and seconds of a case."""
+        # Nothing that is drawn by a seed is in the untouched encoder on all rows.
+        if case.mode == "untouched" and case.per_label is None:
+            case = replace(case, seed=0)
+        return self.results.get(case.key, lambda: self._run(case))
+
+    def peer(self, encoder: str, name: str, seed: int) -> float:
+        """Return the seconds of one epoch of sentence-transformers, from the start of its process."""
+        options = {**self._options(Case(encoder, name, "peer", seed)), "peer": "sentence-transformers"}
+        key = f"{encoder} {name} one epoch of sentence-transformers seed {seed}"
+        result = self.results.get(key, lambda: alone(HERE / "peers.py", options))
+        return float(result["seconds"])
+
+    def vectors(self, encoder: str, name: str, seed: int) -> dict[str, Any]:
+        """Return the scores of vectors of an encoder before and after a head that is trained on the vectors alone."""
+        options = self._options(Case(encoder, name, "vectors", seed))
+        return self.results.get(
+            f"{encoder} {name} vectors seed {seed}", lambda: alone(HERE / "measured.py", {**options, "head": True})
+        )
+
+    def _options(self, case: Case) -> dict[str, Any]:
+        return {
+            "data": str(self.data), "set": case.set, "seed": case.seed, "per_label": case.per_label,
+            "model": self.encoders[case.encoder], "threads": self.threads, "logistic": case.mode == "untouched",
+        }  # fmt: skip
+
+    def _run(self, case: Case) -> dict[str, Any]:
+        options, training = self._options(case), MODES[case.mode]
+        if training is None:
+            return alone(HERE / "measured.py", options)
+        return train_and_measure(options, training)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--set", default="banking77")
-    parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--mpnet", help="a folder with all-mpnet-base-v2; without it, this encoder is left out")
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--tables", nargs="+", choices=["full", "few", "vectors"], default=["full", "few", "vectors"])
+    parser.add_argument("--modes", nargs="+", choices=FULL, default=list(FULL), help="rows of the table full")
+    parser.add_argument(
+        "--few", nargs="+", default=["5", "10", "all"], help="numbers of rows per label in the table few"
+    )
+    parser.add_argument("--encoders", nargs="+", choices=["MiniLM", "MPNet"], default=["MiniLM", "MPNet"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("quality.json"))
     arguments = parser.parse_args()
-    folder = arguments.data / arguments.set
-    if not (folder / "train.csv").exists():
-        sys.exit(f"no data set at {folder}: it needs train.csv and test.csv with the columns text and label")
-    results, seconds = [], []
-    for run in range(arguments.runs):
-        with tempfile.TemporaryDirectory() as output:
-            command = [
-                sys.executable, "-m", "tercet", "train", folder / "train.csv", "--eval-data", folder / "test.csv",
-                "--model", "bundled", "--output", Path(output) / "model", "--seed", "0", "--json",
-            ]  # fmt: skip
-            start = time.perf_counter()
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            seconds.append(time.perf_counter() - start)
-        results.append(json.loads(done.stdout))
-        print(f"run {run + 1}: {seconds[run]:.0f} s")
-        for protocol, measured in results[run]["evaluation"].items():
-            before, after = measured["before"], measured["after"]
-            print(f"  {protocol_title(protocol)}: {measured['rows']['measured']} rows")
-            for name in before:
-                print(f"    {name:24} {before[name]:.4f} → {after[name]:.4f}")
-    equal = all(result["evaluation"] == results[0]["evaluation"] for result in results)
-    print(f"the {len(results)} runs give {'the same' if equal else 'DIFFERENT'} numbers")
-    if arguments.output:
-        arguments.output.write_text(json.dumps({"results": results, "seconds": seconds, "equal": equal}, indent=2))
-    if not equal:
-        sys.exit("the same seed gave different numbers")
+    encoders = {"MiniLM": model_folder("bundled")}
+    if arguments.mpnet:
+        encoders["MPNet"] = model_folder(arguments.mpnet)
+    else:
+        print("all-mpnet-base-v2 is left out, because --mpnet is not set", file=sys.stderr)
+    encoders = {name: folder for name, folder in encoders.items() if name in arguments.encoders}
+    bench = Bench(arguments.data, encoders, arguments.threads, arguments.output)
+    chosen = [(encoder, name) for encoder in encoders for name in arguments.sets]
+    if "full" in arguments.tables:
+        print_full(bench, chosen, arguments.modes, arguments.seeds)
+    if "few" in arguments.tables:
+        print_few(bench, chosen, [None if n == "all" else int(n) for n in arguments.few], arguments.seeds)
+    if "vectors" in arguments.tables:
+        print_vectors(bench, chosen, arguments.seeds)
+
+
+def print_full(bench: Bench, chosen: Iterable[tuple[str, str]], modes: Sequence[str], seeds: Sequence[int]) -> None:
+    """Print the table of runs on all training rows."""
+    rows = []
+    for encoder, name in chosen:
+        for mode in modes:
+            epochs, runs = [], []
+            for seed in seeds:  # by turns, so that a busy minute slows both down
+                epochs.append(bench.peer(encoder, name, seed))
+                runs.append(bench.run(Case(encoder, name, mode, seed)))
+            runs = runs[:1] if mode == "untouched" else runs
+            trained = "seconds" in runs[0]
+            rows.append([
+                name, encoder, mode, *quality(runs), _most_frequent(run["classifier"] for run in runs),
+                mean_and_std((run["seconds"] for run in runs), 0) if trained else "–",
+                mean_and_std((r["seconds"] / e for r, e in zip(runs, epochs, strict=True)), 2) if trained else "–",
+            ])  # fmt: skip
+    header = ["data", "encoder", "trained", "MAP@R", "accuracy, %", "classifier", "seconds", "epochs of ST"]
+    print_table(header, rows, "All training sentences; the last column is in epochs of sentence-transformers")
+
+
+def print_few(
+    bench: Bench, chosen: Iterable[tuple[str, str]], per_label: Sequence[int | None], seeds: Sequence[int]
+) -> None:
+    """Print the table of runs on few rows of each label, and how far `auto` is from the best."""
+    quality_rows, gaps = [], []
+    for encoder, name in chosen:
+        for number in per_label:
+            runs = {mode: [bench.run(Case(encoder, name, mode, seed, number)) for seed in seeds] for mode in FEW}
+            label = [name, encoder, number or "all"]
+            quality_rows += [[*label, mode, *quality(group)] for mode, group in runs.items()]
+            logistic = mean_and_std((run["accuracies"]["logistic regression"] for run in runs["untouched"]), 1, 100)
+            quality_rows.append([*label, "untouched, logistic regression", "–", logistic])
+            gaps += [[*label, *gap] for gap in _gaps(runs)]
+    print_table(["data", "encoder", "a label", "trained", "MAP@R", "accuracy, %"], quality_rows, "Few sentences")
+    header = ["data", "encoder", "a label", "metric", "auto against", "difference", "95 % interval", "within the limit"]
+    print_table(header, gaps, "`auto` against the best, and against logistic regression on the untouched encoder")
+
+
+def _gaps(runs: dict[str, list[dict[str, Any]]]) -> Iterable[list[object]]:
+    from tercet.evaluation.bootstrap import mean_difference
+
+    def values(mode: str, metric: str) -> np.ndarray:
+        """The value of each test row, mean over the seeds."""
+        if metric == "map@r":
+            return np.mean([run["average_precision"] for run in runs[mode]], axis=0)
+        kinds = ["logistic regression" if metric == "logistic" else run["classifier"] for run in runs[mode]]
+        found = [[int(digit) for digit in run["rows"][kind]] for run, kind in zip(runs[mode], kinds, strict=True)]
+        return np.mean(found, axis=0)
+
+    for metric, allowed in ALLOWED.items():
+        best = max((mode for mode in runs if mode != "auto"), key=lambda mode: values(mode, metric).mean())
+        yield _gap(metric, best, mean_difference(values(best, metric), values("auto", metric)), allowed)
+    difference = mean_difference(values("untouched", "logistic"), values("auto", "accuracy"))
+    yield _gap("accuracy", "logistic regression", difference, 0.0)
+
+
+def _gap(metric: str, best: str, difference: Any, allowed: float) -> list[object]:
+    interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
+    return [metric, best, f"{difference.difference:+.3f}", interval, "yes" if difference.high >= -allowed else "NO"]
+
+
+def print_vectors(bench: Bench, chosen: Iterable[tuple[str, str]], seeds: Sequence[int]) -> None:
+    """Print the gain of a head that is trained on vectors alone, as for vectors of any model or service."""
+    rows = []
+    for encoder, name in chosen:
+        runs = [bench.vectors(encoder, name, seed) for seed in seeds]
+        rows.append([name, encoder, *quality([runs[0]["before"]]), *quality(run["after"] for run in runs),
+                     mean_and_std((run["head_seconds"] for run in runs), 0)])  # fmt: skip
+    header = ["data", "vectors of", "MAP@R before", "accuracy, %", "MAP@R after", "accuracy, %", "seconds"]
+    print_table(header, rows, "A head for vectors that exist")
+
+
+def quality(runs: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the cells of MAP@R and of the accuracy in percent."""
+    runs = list(runs)
+    return [mean_and_std(run["map@r"] for run in runs), mean_and_std((run["accuracy"] for run in runs), 1, 100)]
+
+
+def _most_frequent(names: Iterable[str]) -> str:
+    names = list(names)
+    return max(sorted(set(names)), key=names.count)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 from common import labelled
-from label_issues import change_labels, embed
+from label_issues import change_labels
+from trained import embed
 
 from tercet.catalogue import metric_digits, metric_title
 from tercet.comparison.recommendation import compared_metrics

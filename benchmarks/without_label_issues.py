@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from common import labelled
-from label_issues import change_labels, embed
-from trained import map_at_r
+from label_issues import change_labels
+from trained import embed, map_at_r
 
 from tercet.inspection.label_issues import score_texts
 from tercet.runs.settings import RunSettings

@@ -1,0 +1,44 @@
+"""Run `tercet train` in a process of its own, as a user does, and measure the model that it writes."""
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common import HERE, alone, few_rows, read_rows
+
+
+def train_and_measure(options: dict[str, Any], arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the scores of the trained model, the seconds from start to end of the command, and what it chose.
+
+    The seconds include the evaluations before and after training. The measuring afterwards is not included.
+
+    Args:
+        options: the options of `measured.py`: data, set, seed, per_label, model, threads, logistic.
+        arguments: more arguments of `tercet train`.
+    """
+    data, name = Path(options["data"]), options["set"]
+    with tempfile.TemporaryDirectory() as folder:
+        train, output = Path(folder, "train.csv"), Path(folder, "model")
+        rows = read_rows(data, name, "train")
+        with train.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
+            writer.writeheader()
+            kept = few_rows([row["label"] for row in rows], options["per_label"], options["seed"])
+            writer.writerows(rows[row] for row in kept)
+        command = [
+            sys.executable, "-m", "tercet", "train", train, "--eval-data", data / name / "test.csv",
+            "--model", options["model"], "--output", output, "--seed", str(options["seed"]), "--quiet", *arguments,
+        ]  # fmt: skip
+        start = time.perf_counter()
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"failed: {' '.join(map(str, command))}")
+        seconds = time.perf_counter() - start
+        record = json.loads((output / "metrics.json").read_text("utf-8"))
+        scores = alone(HERE / "measured.py", {**options, "model": str(output)})
+    return {**scores, "seconds": seconds, "choices": record.get("choices")}
