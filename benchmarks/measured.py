@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from common import few_rows, train_and_test
-from tercet.evaluation.classifiers import class_means, logistic_regression, nearest_neighbours
 from torch import Tensor
 
 from tercet.data.folds import deal_folds
+from tercet.evaluation.classifiers import class_means, logistic_regression, nearest_neighbours
 from tercet.evaluation.retrieval import rank_queries
 
 # To choose from, in this order if they are equally good: means are the smaller model.
