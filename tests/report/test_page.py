@@ -189,13 +189,14 @@ def test_the_header_says_what_the_report_is_of_and_shows_the_warnings(tmp_path):
 
 
 def test_texts_are_left_out_on_request(tmp_path):
-    sentences = [f"secret words {number}" for number in range(16)]
+    # No word of plotly's script, which versions change; counted, because pytest would compare megabytes for minutes.
+    sentences = [f"pumpernickel words {number}" for number in range(16)]
     labels = [f"label {number % 2}" for number in range(16)]
     open_page = written(tmp_path, evaluated(sentences, labels))
-    assert "secret" in open_page
+    assert "pumpernickel" in open_page
     assert "Everyone who gets the file can read them" in open_page
     closed = written(tmp_path, evaluated(sentences, labels), texts=False)
-    assert "secret" not in closed
+    assert closed.count("pumpernickel") == 0
     assert "row 3" in closed
     assert ("read its sentence" in open_page, "read its sentence" in closed) == (True, False)
     assert "Hover over a point to read its row number" in closed
