@@ -14,7 +14,7 @@ each run, and runs that it has are not repeated.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,53 +123,46 @@ def main() -> None:
 def print_tables(found: dict[Case, dict[str, Any]], sets: Sequence[str], seeds: Sequence[int]) -> None:
     """Print a table for each question. A cell is the mean over the seeds and the standard deviation."""
 
-    def cell(case: Case, value: Any) -> str:
-        return mean_and_std(value(found[replace(case, seed=seed)]) for seed in seeds)
+    def column(value: Callable[[dict[str, Any]], float], digits: int = 3, **changes: Any) -> Callable[[Case], str]:
+        """Return the function that makes a cell of a column from the case of its row."""
+        return lambda case: mean_and_std((value(found[replace(case, seed=seed, **changes)]) for seed in seeds), digits)
 
-    def table(title: str, columns: dict[str, Any]) -> None:
+    def table(title: str, columns: dict[str, Callable[[Case], str]]) -> None:
         rows = (
-            [name, LOSSES[loss], *(column(Case(name, loss, seeds[0])) for column in columns.values())]
+            [name, LOSSES[loss], *(make(Case(name, loss, seeds[0])) for make in columns.values())]
             for name in sets
             for loss in LOSSES
         )
         print_table(["data", "loss", *columns], rows, title)
 
-    def held_out(result: dict[str, Any]) -> float:
-        value: float = result["map@r"]
-        return value
-
-    def curve(step: int, number: int) -> Any:
-        return lambda case: cell(case, lambda result: result["curve"][str(step)][number])
-
-    def gap(result: dict[str, Any]) -> float:
-        value: float = result["map@r_training"] - result["map@r"]
-        return value
-
+    by_rows = {f"{number} per label" if number else "all": number for number in PER_LABEL}
     table(
-        "MAP@R of training and of held-out sentences",
+        "MAP@R of training sentences − MAP@R of held-out sentences",
+        {title: column(_gap, per_label=number) for title, number in by_rows.items()},
+    )
+    table(
+        "MAP@R of held-out sentences by the number of rows",
+        {title: column(_held_out, per_label=number) for title, number in by_rows.items()},
+    )
+    table(
+        "MAP@R after a number of steps of the same schedule, and seconds of training",
         {
-            "training": lambda case: cell(case, lambda result: result["map@r_training"]),
-            "held out": lambda case: cell(case, held_out),
-            "gap": lambda case: cell(case, gap),
+            **{f"{step} steps": column(lambda result, step=str(step): result["curve"][step][0]) for step in STEPS},
+            "seconds": column(lambda result: result["curve"][str(STEPS[-1])][1], 1),
         },
     )
-    table(
-        "MAP@R after a number of steps of the same schedule, and seconds",
-        {
-            **{f"{step} steps": curve(step, 0) for step in STEPS},
-            "seconds": curve(STEPS[-1], 1),
-        },
-    )
-    table("MAP@R with wrong labels", {f"{w:.0%} wrong": _column(cell, held_out, wrong=w) for w in WRONG})
-    table(
-        "MAP@R with few rows",
-        {f"{n or 'all'} a label": _column(cell, held_out, per_label=n) for n in PER_LABEL},
-    )
-    table("MAP@R by space", {title: _column(cell, held_out, space=space) for space, title in SPACES.items()})
+    table("MAP@R with wrong labels", {f"{wrong:.0%} wrong": column(_held_out, wrong=wrong) for wrong in WRONG})
+    table("MAP@R by space", {title: column(_held_out, space=space) for space, title in SPACES.items()})
 
 
-def _column(cell: Any, value: Any, **changes: Any) -> Any:
-    return lambda case: cell(replace(case, **changes), value)
+def _held_out(result: dict[str, Any]) -> float:
+    value: float = result["map@r"]
+    return value
+
+
+def _gap(result: dict[str, Any]) -> float:
+    value: float = result["map@r_training"] - result["map@r"]
+    return value
 
 
 if __name__ == "__main__":
