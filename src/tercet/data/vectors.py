@@ -191,6 +191,11 @@ def _read_parquet(path: Path, column: str | None) -> tuple[np.ndarray, np.ndarra
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         if isinstance(error, DataError):
             raise
+        if "Expected all lists to be of size" in str(error):
+            raise DataError(
+                f"{path}, column {short_repr(column)}: pyarrow {pyarrow.__version__} cannot read a column of vectors "
+                "of a fixed size in which some are missing; update pyarrow, or write the file without these rows"
+            ) from None
         raise DataError(f"{path} is not a readable Parquet file: {shorten(str(error), _REASON_LIMIT)}") from None
     if isinstance(values, pyarrow.ChunkedArray):  # A column without rows has no chunk.
         values = pyarrow.concat_arrays(values.chunks) if values.num_chunks else pyarrow.array([], values.type)
