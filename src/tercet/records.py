@@ -276,12 +276,12 @@ class RunRecord(_Evaluated):
             rows of the training file that were held out, from 0; null if there was a file for evaluation.
         choices: what the run chose and why: `head`, the settings of the linear head, null if there is none;
             `head_scores` of the candidates in cross-validation; the `reason` in a sentence; whether the encoder was
-            trained (`trained_encoder`); the `seconds` of each part of the run; the `time_limit`, which
-            `settings` replaces by the number of steps; and `validation`, if the best state was
-            chosen: the numbers of the `rows` of the training file that chose it, MAP@R by step, and `best_step`.
+            trained (`trained_encoder`); the `time_limit`, which `settings` replaces by the number of steps; and
+            `validation`, if the best state was chosen: the numbers of the `rows` of the training file that chose it,
+            MAP@R by step, and `best_step`.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
-        run: the time of the start `started` (UTC) and the `seconds` of the run with its evaluations. Two runs with the
-            same seed on the same machine differ only here.
+        run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
+            `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here.
         environment: the device that was used, the machine and the versions of the libraries.
         tercet_version: the version of Tercet that trained the model.
         format_version: the format version of the file.

@@ -165,10 +165,10 @@ def test_evaluation_labels_take_the_form_of_the_training_labels(csv):
     load = {"triplets": False, "seed": 0}
     with pytest.raises(DataError, match="test.csv: 2 rows have a label that is written in another way than in t"):
         load_training_data(train, test, 0.2, ReadOptions(), **load)
-    _, merged, _ = load_training_data(train, test, 0.2, ReadOptions(similar_labels="merge"), **load)
+    merged = load_training_data(train, test, 0.2, ReadOptions(similar_labels="merge"), **load).evaluation
     names = merged.features["label"].names
     assert [names[label] for label in merged["label"]] == ["Billing", "login", "new"]
-    _, kept, _ = load_training_data(train, test, 0.2, ReadOptions(similar_labels="keep"), **load)
+    kept = load_training_data(train, test, 0.2, ReadOptions(similar_labels="keep"), **load).evaluation
     assert "billing" in kept.features["label"].names
 
 

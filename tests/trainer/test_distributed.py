@@ -84,7 +84,7 @@ def test_the_command_line_under_torchrun(options, without_dropout, csv_file, tmp
         done = subprocess.run([*command, *options], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         # One process prints: one table for each protocol, and one line about the model.
-        assert (done.stdout.count("MAP@R"), done.stderr.count("model written to")) == (2, 1)
+        assert (done.stdout.count("R-precision"), done.stderr.count("model written to")) == (2, 1)
         trained.append(load_file(output / "model.safetensors"))
         measured.append(json.loads((output / "metrics.json").read_text())["by_step"])
     assert list(measured[0]) == list(measured[1]) == ["4", "8", "10"]

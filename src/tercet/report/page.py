@@ -228,7 +228,7 @@ def _box(plot: go.Figure, title: str) -> str:
 
 def _table(table: Table) -> str:
     texts = [at for at in range(len(table.columns)) if at not in table.numbers]
-    stacked = any(table.columns) and len(table.columns) > 2 and len(texts) > 1
+    stacked = any(table.columns) and (len(table.columns) > 4 or (len(table.columns) > 2 and len(texts) > 1))
 
     def cells(row: Sequence[str], tag: str) -> str:
         number = ' class="number"'

@@ -75,7 +75,6 @@ def describe_choices(
     scores: Mapping[int, float],
     best_step: int | None,
     validation_rows: Sequence[int],
-    seconds: Mapping[str, float],
     time_limit: float | None,
 ) -> dict[str, Any]:
     """Return the field `choices` of a record."""
@@ -83,7 +82,6 @@ def describe_choices(
         "head": None,
         "trained_encoder": trained_encoder,
         "time_limit": time_limit,
-        "seconds": {part: round(value, 1) for part, value in seconds.items()},
     }
     if choice is not None:
         content |= {

@@ -194,7 +194,8 @@ def run_training(
         if isinstance(progress, ProgressBar):
             progress.close()
     record = _record(run, result, eval_data, extra_settings, train_rows, held_out_rows)
-    record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1)}
+    parts = {part: round(seconds, 1) for part, seconds in run.seconds.items()}
+    record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1), "parts": parts}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         _save(model, record, output, checkpoints, overwrite=overwrite)
@@ -298,7 +299,6 @@ def _record(
         scores=run.best.scores if run.best and result.trained_encoder else {},
         best_step=result.best_step,
         validation_rows=validation if train_rows is None else [train_rows[row] for row in validation],
-        seconds=run.seconds,
         time_limit=run.time_limit,
     )
     record.data = {"train": data_facts(run.train_data, result.train_stats)}
