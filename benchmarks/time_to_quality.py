@@ -62,7 +62,7 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--set", default="banking77")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--seed", type=int, default=0)

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 # What these ask for is in the verb, not in the topic.
 _SEARCHES = (
-    "tell whether a window is open",
-    "put one more file into an archive",
-    "shut down the connection to a mail server",
+    "set the size of a window",
+    "take a message out of a mailbox",
+    "wait until a thread has ended",
 )
 _METRICS = ("recall@1", "knn_accuracy", "map@r")
 _DEFAULTS = RunSettings(eval_steps=10)
