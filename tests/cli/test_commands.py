@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_numbers_and_json_is_all_of_standard_output
         for name in ("one", "two")
     ]
     assert outputs[0] == json.loads((tmp_path / "one/metrics.json").read_text())
-    assert outputs[0].pop("run").keys() == outputs[1].pop("run").keys() == {"started", "seconds"}
+    assert outputs[0].pop("run").keys() == outputs[1].pop("run").keys() == {"started", "seconds", "parts"}
     assert outputs[0] == outputs[1]
     headline = outputs[0]["evaluation"]["against_reference"]
     assert headline["after"] != headline["before"]

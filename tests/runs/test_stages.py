@@ -108,7 +108,7 @@ def test_a_time_limit_sets_the_number_of_steps_and_a_rerun_repeats_it(bert, many
     run = train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
     steps = run.record.settings["steps"]
     assert 10 <= steps < 8000
-    assert run.record.run["seconds"] < 24  # the machine of the test may be busy
+    assert run.record.run["seconds"] < 60  # all 1,000 epochs take minutes; the machine of the test may be busy
     recorded = {"max_steps": run.record.settings["max_steps"], "time_limit": run.record.settings["time_limit"]}
     assert recorded == {"max_steps": steps, "time_limit": None}
     again = train(many, tmp_path / "again", model=bert, device="cpu", settings=replace(settings, **recorded))
