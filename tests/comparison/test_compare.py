@@ -429,6 +429,8 @@ def test_a_registered_loss_distance_and_metric_are_compared(here, bert, tmp_path
 def test_ctrl_c_is_deferred_while_a_process_starts():
     """Another thread receives the signal, as with the threads that PyTorch starts."""
     done, ended = threading.Event(), []
+    # A shell ignores Ctrl-C in the processes that it starts in the background, and they inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
         with _interrupts_deferred():
@@ -445,4 +447,4 @@ def test_ctrl_c_is_deferred_while_a_process_starts():
         done.set()
         thread.join()
     assert ended
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler

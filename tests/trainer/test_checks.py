@@ -42,9 +42,14 @@ def test_drop_last_drops_no_row_of_an_evaluation(bert, labelled, tmp_path):
 def test_persistent_workers_do_not_mix_up_evaluation_sets(bert, labelled, tmp_path):
     changes = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
     trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=labelled, changes=changes)
+    loaders, get = [], trainer.get_eval_dataloader
+    trainer.get_eval_dataloader = lambda *given: loaders.append(get(*given)) or loaders[-1]
     parts = {name: trainer.train_dataset.select(rows) for name, rows in (("a", range(8)), ("b", range(8, 16)))}
     metrics = trainer.evaluate(parts)
     alone = {name: trainer.evaluate(part)["eval_loss"] for name, part in parts.items()}
+    # PyTorch waits 5 seconds for each worker whose loader is collected in a reference cycle, as those of a trainer are.
+    for loader in loaders:
+        loader._iterator._shutdown_workers()
     assert metrics["eval_a_loss"] == alone["a"]
     assert metrics["eval_b_loss"] == alone["b"]
     assert alone["a"] != alone["b"]
