@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from tercet import SentenceTransformer
-from tercet.heads import load_head
+from tercet.heads import HeadSettings, load_head, save_head, train_head
 from tests.cli.command import run
 
 
@@ -24,31 +24,32 @@ def files(tmp_path_factory):
     (folder / "labels.csv").write_text("label\n" + "".join(f"label {label}\n" for label in labels))
     table = {"text": [f"row {row}" for row in range(260)], "label": labels, "v": pa.array(x.tolist())}
     parquet.write_table(pa.table(table), folder / "v.parquet")
-    done = run("train", folder / "v.npy", "--label-file", folder / "labels.csv", "--output", folder / "head",
-               "--dimension", 8)  # fmt: skip
-    return folder, done
+    save_head(train_head(x, labels, dimension=8, settings=HeadSettings(steps=20)), folder / "head")
+    return folder
 
 
-def test_train_prints_before_and_after_and_each_dimension(files):
-    folder, done = files
+@pytest.mark.slow
+def test_train_prints_before_and_after_and_each_dimension(files, tmp_path):
+    output = tmp_path / "head"
+    done = run("train", files / "v.npy", "--label-file", files / "labels.csv", "--output", output, "--dimension", 8)
     assert re.search(r"MAP@R +│ +[01]\.\d{4} │ +[01]\.\d{4} │ +-?0\.\d{4}", done.stdout)
     assert all(f"head, {size}" in " ".join(done.stdout.split()) for size in (32, 16, 8))
     assert "chosen: a head with dropout" in done.stderr
     assert "tercet encode YOUR.npy --head" in done.stderr
-    assert load_head(folder / "head").weight.shape == (8, 32)
-    metrics = json.loads((folder / "head/metrics.json").read_text())
+    assert load_head(output).weight.shape == (8, 32)
+    metrics = json.loads((output / "metrics.json").read_text())
     assert metrics["evaluation"]["against_reference"]["after"] == metrics["by_dimension"]["8"]
 
 
-def test_train_reads_a_column_of_vectors_and_prints_json(files):
-    folder, _ = files
-    done = run("train", folder / "v.parquet", "--vector-column", "v", "--output", folder / "json-head", "--json",
+@pytest.mark.slow
+def test_train_reads_a_column_of_vectors_and_prints_json(files, tmp_path):
+    done = run("train", files / "v.parquet", "--vector-column", "v", "--output", tmp_path / "head", "--json",
                "--eval-fraction", 0.3, "--train", "head")  # fmt: skip
-    assert json.loads(done.stdout) == json.loads((folder / "json-head/metrics.json").read_text())
+    assert json.loads(done.stdout) == json.loads((tmp_path / "head/metrics.json").read_text())
 
 
 def test_encode_maps_a_file_of_vectors(files):
-    folder, _ = files
+    folder = files
     head, x = load_head(folder / "head"), np.load(folder / "v.npy")
     run("encode", folder / "v.npy", "--head", folder / "head", "--output", folder / "mapped.npy")
     np.testing.assert_allclose(np.load(folder / "mapped.npy"), head(x), atol=1e-6)
@@ -60,7 +61,7 @@ def test_encode_maps_a_file_of_vectors(files):
 
 
 def test_encode_applies_a_head_after_a_model(files, bert, csv_file):
-    folder, _ = files
+    folder = files
     run("encode", bert, csv_file, "--head", folder / "head", "--output", folder / "sentences.parquet")
     table = parquet.read_table(folder / "sentences.parquet")
     expected = load_head(folder / "head")(SentenceTransformer(bert, device="cpu").encode(table["text"].to_pylist()))
@@ -68,7 +69,7 @@ def test_encode_applies_a_head_after_a_model(files, bert, csv_file):
 
 
 def test_what_is_not_for_vectors_is_refused(files, csv_file, bert, tmp_path):
-    folder, _ = files
+    folder = files
     vectors = ("train", folder / "v.npy", "--label-file", folder / "labels.csv", "--output", tmp_path / "out")
     for more, message in (
         (("--epochs", 3, "--model", bert), "so '--model', '--epochs' cannot be used; leave it out"),
@@ -87,7 +88,7 @@ def test_what_is_not_for_vectors_is_refused(files, csv_file, bert, tmp_path):
 
 
 def test_wrong_use_of_encode_is_one_clear_error(files, csv_file, bert, tmp_path):
-    folder, _ = files
+    folder = files
     np.save(tmp_path / "small.npy", np.ones((3, 4), dtype=np.float32))
     output = ("--output", tmp_path / "out.npy")
     for arguments, message in (
