@@ -1,6 +1,7 @@
 """The two stages of a training: the head, then the encoder with the head; what `auto` chooses; time limits."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 
 from tercet import SentenceTransformer
-from tercet.errors import DataError
+from tercet.errors import DataError, ModelError
 from tercet.runs import RunSettings, train
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.stages import plan_stages
@@ -152,3 +153,27 @@ def test_an_interrupted_run_is_resumed_to_the_same_model(part, bert, many, tmp_p
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert resumed.record.after == expected.record.after
     assert resumed.record.choices.get("validation") == expected.record.choices.get("validation")
+
+
+def test_a_run_whose_model_could_not_be_saved_is_resumed_to_the_same_model(bert, many, tmp_path, monkeypatch):
+    """The best state must stay on disk until the model is saved, because it need not be the last one."""
+    settings = RunSettings(train="auto", epochs=3, batch_size=8, samples_per_label=2)
+    options = {"model": bert, "device": "cpu", "settings": settings, "show_progress_bar": False}
+    expected = train(many, tmp_path / "whole", **options)
+    assert expected.record.choices["validation"]["best_step"] < 21
+    save = SentenceTransformer.save_pretrained
+
+    def save_if_there_is_space(self, path, **more):
+        if Path(path) == tmp_path / "m":
+            raise ModelError("cannot write the model: no space left on device")
+        save(self, path, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SentenceTransformer, "save_pretrained", save_if_there_is_space)
+        with pytest.raises(ModelError, match="the run is complete in .*: add resume=True to repeat only the saving"):
+            train(many, tmp_path / "m", **options)
+    resumed = train(many, tmp_path / "m", **options, resume=True)
+    one, two = _weights(tmp_path / "whole"), _weights(tmp_path / "m")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert resumed.record.choices.get("validation") == expected.record.choices.get("validation")
+    assert not (tmp_path / "m.checkpoints").exists()

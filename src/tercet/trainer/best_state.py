@@ -1,9 +1,7 @@
 """Keep the best state of a model on disk: measure it on validation rows before training and after each epoch."""
 
-import json
 import logging
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from tercet._distributed import is_first_process, wait_for_all
-from tercet._files import atomic_file
+from tercet._files import atomic_file, parse_json, write_json
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
+from tercet.trainer.weights import load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -28,31 +27,22 @@ class KeepBest(TrainerCallback):
         score: returns the score of the model in its current state; higher is better.
         folder: the folder for the state of the model and the scores.
         patience: the number of epochs in a row without improvement after which the training stops.
-        from_start: whether the state before the training may be the best one.
 
     Attributes:
         scores: the score by step; step 0 is the state before the training.
     """
 
     def __init__(
-        self,
-        model: SentenceTransformer,
-        score: Callable[[], float],
-        folder: Path,
-        *,
-        patience: int = 2,
-        from_start: bool = True,
+        self, model: SentenceTransformer, score: Callable[[], float], folder: Path, *, patience: int = 2
     ) -> None:
-        self._model, self._score = model, score
+        self._model, self._score, self._patience = model, score, patience
         self._state, self._stored = folder / "model", folder / "scores.json"
-        self._patience, self._from_start = patience, from_start
         self.scores: dict[int, float] = {}
 
     @property
     def best_step(self) -> int:
         """The step of the best state, the first one of equal scores."""
-        candidates = {step: score for step, score in self.scores.items() if step or self._from_start}
-        return max(candidates, key=lambda step: candidates[step])
+        return max(self.scores, key=lambda step: self.scores[step])
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure the state before the training, or read the scores of the run that is resumed."""
@@ -82,15 +72,15 @@ class KeepBest(TrainerCallback):
         self._model.train(was_training)
         logger.info(f"validation rows {when}: MAP@R {self.scores[step]:.4f}")
         if is_first_process():
-            if (step or self._from_start) and step == self.best_step:
+            if step == self.best_step:
                 self._model.save_pretrained(self._state)
             with atomic_file(self._stored) as partial:
-                partial.write_text(json.dumps({str(step): score for step, score in self.scores.items()}))
+                write_json(partial, self.scores)
         wait_for_all()
 
     def _stored_scores(self) -> dict[str, float]:
         try:
-            stored: dict[str, float] = json.loads(self._stored.read_text(encoding="utf-8"))
+            stored: dict[str, float] = parse_json(self._stored.read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"cannot resume: {self._stored}, the scores of the run so far, cannot be read ({error}); remove "
@@ -99,12 +89,11 @@ class KeepBest(TrainerCallback):
         return stored
 
     def load_best(self) -> int:
-        """Load the best state into the model, remove the folder, and return the step of the state."""
+        """Load the best state into the model, and return its step.
+
+        The folder stays: if the model cannot be saved after the training, the run is resumed with it.
+        """
         step = self.best_step
         if step != max(self.scores):
-            best = SentenceTransformer(str(self._state), device="cpu", trust_remote_code=self._model.trust_remote_code)
-            self._model.load_state_dict(best.state_dict())
-        wait_for_all()
-        if is_first_process():
-            shutil.rmtree(self._state.parent, ignore_errors=True)
+            load_weights(self._model, self._state)
         return step

@@ -48,7 +48,7 @@ from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
-from tercet.trainer.weights import fingerprint, relative_change, sample_weights
+from tercet.trainer.weights import fingerprint, load_weights, relative_change, sample_weights
 from tercet.trainer.whole_checkpoints import (
     check_whole,
     latest_checkpoint,
@@ -539,7 +539,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return self._unfinished_checkpoint or super()._get_output_dir(trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self._load_weights(resume_from_checkpoint, model)
+        load_weights(model or self.model, resume_from_checkpoint)
         with _naming(resume_from_checkpoint, "the cross-batch memory"):
             load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
         load_loss(self.loss, Path(resume_from_checkpoint))
@@ -559,22 +559,12 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         with _naming(checkpoint, "the gradient scaler"):
             super()._load_scaler(checkpoint)
 
-    def _load_weights(self, folder: str, model: Any = None) -> None:
-        saved = SentenceTransformer(folder, device="cpu", trust_remote_code=self.model.trust_remote_code)
-        try:
-            (model or self.model).load_state_dict(saved.state_dict())
-        except RuntimeError as error:
-            raise DataError(
-                f"{folder} holds another model: {' '.join(str(error).split())[:300]}; pass the model of the run that "
-                "wrote the checkpoint"
-            ) from None
-
     def _load_best_model(self) -> None:
         logger.info(
             f"loading the best checkpoint, {self.state.best_model_checkpoint} "
             f"({self.args.metric_for_best_model} {self.state.best_metric})"
         )
-        self._load_weights(str(self.state.best_model_checkpoint))
+        load_weights(self.model, str(self.state.best_model_checkpoint))
         load_loss(self.loss, Path(str(self.state.best_model_checkpoint)))
         self._best_was_loaded = True
 

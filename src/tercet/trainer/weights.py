@@ -1,12 +1,32 @@
-"""Detect weights that a run has left unchanged, or nearly so, without a copy of them."""
+"""Load weights, and detect weights that a run has left unchanged, or nearly so, without a copy of them."""
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.errors import DataError
+
 # The relative change is estimated from this number of values of each parameter.
 _SAMPLED_VALUES = 4096
+
+
+def load_weights(model: SentenceTransformer, folder: str | Path) -> None:
+    """Load the weights of a saved model into a model with the same modules.
+
+    Raises:
+        DataError: the folder holds another model.
+    """
+    saved = SentenceTransformer(folder, device="cpu", trust_remote_code=model.trust_remote_code)
+    try:
+        model.load_state_dict(saved.state_dict())
+    except RuntimeError as error:
+        raise DataError(
+            f"{folder} holds another model: {' '.join(str(error).split())[:300]}; pass the model of the run that wrote "
+            "the checkpoint"
+        ) from None
 
 
 @torch.no_grad()
