@@ -4,7 +4,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.protocol import Evaluation, Measurement
 from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, plan_stages
+from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
 from tercet.trainer.callbacks import EvaluateEvenly, ProgressBar, StepTimer
 from tercet.trainer.record import metrics_by_step
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -161,12 +161,9 @@ def _train_head(trial: Trial, trainer: SentenceTransformerTrainer, stages: Stage
     """Train the head of the model, and return the seconds it took, with those to embed the training rows."""
     clock = time.perf_counter()
     embeddings = trainer.model.encode(trial.train_data["sentence"][:], convert_to_tensor=True)
-    choice, label_means = add_head(trainer.model, embeddings, trial.train_data, trial.settings, stages)
-    trainer.reset_memories()
-    if trial.settings.neighbor_labels:
-        trainer.set_label_means(label_means)
+    choice = add_head(trainer, embeddings, trial.train_data, trial.settings, stages)
     if not stages.encoder:
-        trainer.store_record_of_head(asdict(choice.settings) if choice.settings else {})
+        store_record_of_head(trainer, choice)
     return round(time.perf_counter() - clock, 3)
 
 

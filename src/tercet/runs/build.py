@@ -103,8 +103,9 @@ def build_trainer(
         evaluator: computes the metrics of each evaluation during training; None if there are no such evaluations.
         changes: more training arguments by name; they override the arguments from `settings`.
     """
-    settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.transformer.hidden_size)
-    assert settings.epochs is not None
+    if settings.epochs is None or settings.learning_rate is None:
+        settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.transformer.hidden_size)
+        assert settings.epochs is not None
     changes = {"use_cpu": _stays_on_cpu(model), **changes}
     steps = settings.max_steps
     if steps < 0:

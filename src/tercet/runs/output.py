@@ -16,6 +16,7 @@ from tercet._files import (
     checkpoint_step,
     expand_path,
     explained,
+    find_checkpoints,
     home_of,
     is_listed,
     probe_folder,
@@ -148,7 +149,7 @@ def remove_checkpoints(folder: Path) -> bool:
 
 def remove_without_checkpoint(folder: Path) -> None:
     """Remove the folder of checkpoints if it has none: without one, no run can be resumed."""
-    if not any(folder.glob("checkpoint-*")):
+    if not find_checkpoints(folder):
         remove_checkpoints(folder)
 
 

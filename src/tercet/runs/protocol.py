@@ -150,39 +150,21 @@ class Evaluation:
         labels = label_values(self.queries)
         metrics, predictions = {}, None
         if self.reference is not None:
+            reference_labels = label_values(self.reference)
             ranking = rank_queries(
                 embeddings.queries,
                 labels,
                 reference_embeddings=embeddings.reference,
-                reference_labels=label_values(self.reference),
+                reference_labels=reference_labels,
                 **distance,
             )
             metrics["against_reference"] = ranking.metrics
-            predictions = self._classify(embeddings, ranking) if classify else None
+            predictions = _classify(embeddings, labels, reference_labels, ranking) if classify else None
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
         return Measurement(
             metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu(), predictions=predictions
-        )
-
-    def _classify(self, embeddings: EvaluationEmbeddings, ranking: RankedQueries) -> Predictions:
-        """Predict the labels of the rows whose label a reference row has."""
-        assert self.reference is not None
-        assert embeddings.reference is not None
-        reference_labels, labels = label_values(self.reference), label_values(self.queries)
-        names = sorted(set(reference_labels))
-        number = {name: at for at, name in enumerate(names)}
-        reference_ids = np.array([number[label] for label in reference_labels])
-        measured = (ranking.voted >= 0).nonzero().flatten()
-        return classify_queries(
-            embeddings.reference,
-            reference_ids,
-            embeddings.queries[measured.to(embeddings.queries.device)],
-            np.array([number[labels[row]] for row in measured.tolist()]),
-            [str(name) for name in names],
-            voted_ids=reference_ids[ranking.voted[measured].numpy()],
-            average_precision=ranking.average_precision[measured].numpy(),
         )
 
     def gain(self, untouched: Measurement, trained: Measurement) -> TrainingGain | None:
@@ -213,6 +195,26 @@ class Evaluation:
             protocol: EvaluationRecord(before=before.metrics[protocol], after=after.metrics[protocol], rows=rows)
             for protocol, rows in self.counts.items()
         }
+
+
+def _classify(
+    embeddings: EvaluationEmbeddings, labels: Sequence[Any], reference_labels: Sequence[Any], ranking: RankedQueries
+) -> Predictions:
+    """Predict the labels of the rows whose label a reference row has."""
+    assert embeddings.reference is not None
+    names = sorted(set(reference_labels))
+    number = {name: at for at, name in enumerate(names)}
+    reference_ids = np.array([number[label] for label in reference_labels])
+    measured = (ranking.voted >= 0).nonzero().flatten()
+    return classify_queries(
+        embeddings.reference,
+        reference_ids,
+        embeddings.queries[measured.to(embeddings.queries.device)],
+        np.array([number[labels[row]] for row in measured.tolist()]),
+        [str(name) for name in names],
+        voted_ids=reference_ids[ranking.voted[measured].numpy()],
+        average_precision=ranking.average_precision[measured].numpy(),
+    )
 
 
 def plan_evaluation(

@@ -4,8 +4,7 @@ The second stage trains the encoder and the head together, see `tercet.runs.trai
 """
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -17,12 +16,11 @@ from tercet._texts import text_key
 from tercet.data.labels import LabelledSentences, labels_of
 from tercet.data.splits import held_out_labelled
 from tercet.encoder.modules import Normalize
-from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.evaluation import label_metrics
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
 from tercet.runs.recipe import has_few_rows
 from tercet.runs.settings import RunSettings
+from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +50,11 @@ class Stages:
 
     def rows_to_train_on(self, train_data: Dataset) -> Dataset:
         """Return the training rows without the validation rows."""
-        if not len(self.validation):
-            return train_data
-        return train_data.select(np.setdiff1d(np.arange(len(train_data)), self.validation))
+        return train_data.select(self.kept(len(train_data))) if len(self.validation) else train_data
+
+    def kept(self, num_rows: int) -> np.ndarray:
+        """Return the numbers of the training rows that are not validation rows, ascending."""
+        return np.setdiff1d(np.arange(num_rows), self.validation)
 
 
 def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
@@ -91,21 +91,24 @@ def _validation_rows(train_data: Dataset, seed: int) -> np.ndarray:
 
 
 def add_head(
-    model: SentenceTransformer, embeddings: Tensor, train_data: Dataset, settings: RunSettings, stages: Stages
-) -> tuple[HeadChoice, Tensor]:
-    """Choose and train a head, and append it to the model. If no head is chosen, append a `Normalize` module only.
+    trainer: SentenceTransformerTrainer,
+    embeddings: Tensor,
+    train_data: Dataset,
+    settings: RunSettings,
+    stages: Stages,
+) -> HeadChoice:
+    """Choose and train a head, append it to the model of a trainer, and prepare the trainer for the new embeddings.
 
-    The rows `stages.validation` are left out. Return the choice, and the mean of the new embeddings of each label
-    `(num_labels, dim)`, in the sorted order of the labels.
+    If no head is chosen, append a `Normalize` module only. The rows `stages.validation` are left out.
 
     Args:
-        model: the encoder, which gets the head.
+        trainer: the trainer of the encoder, before its training.
         embeddings: the embeddings of the training rows by the encoder `(n, dim)`.
         train_data: the training rows, with the columns `sentence` and `label`.
         settings: the settings of the run.
         stages: what the run trains.
     """
-    kept = np.setdiff1d(np.arange(len(train_data)), stages.validation)
+    model, kept = trainer.model, stages.kept(len(train_data))
     label_ids = labels_of(train_data, "label", "the training data")[0][kept]
     texts = train_data["sentence"][:]
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
@@ -124,13 +127,19 @@ def add_head(
     elif not isinstance(model[-1], Normalize):
         model.append(Normalize())
     logger.info(choice.reason)
+    trainer.reset_memories()
+    if settings.neighbor_labels:
+        trainer.set_label_means(_label_means(rows, label_ids))
+    return choice
+
+
+def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:
+    """Store the record of the training in the model of a trainer that has not trained the encoder."""
+    trainer.store_record_of_head(asdict(choice.settings) if choice.settings else {})
+
+
+def _label_means(rows: Tensor, label_ids: np.ndarray) -> Tensor:
+    """Return the mean row of each label `(num_labels, dim)`, in the sorted order of the labels."""
     numbers = torch.from_numpy(np.unique(label_ids, return_inverse=True)[1])
     sums = torch.zeros(int(numbers.max()) + 1, rows.shape[1]).index_add_(0, numbers, rows)
-    return choice, sums / torch.bincount(numbers).unsqueeze(1)
-
-
-def validation_score(model: Any, train_data: Dataset, rows: np.ndarray) -> float:
-    """Return the MAP@R of the given training rows, ranked among themselves."""
-    part = train_data.select(rows)
-    embeddings = model.encode(part["sentence"][:], convert_to_tensor=True)
-    return float(label_metrics(embeddings, part["label"][:])["map@r"])
+    return sums / torch.bincount(numbers).unsqueeze(1)

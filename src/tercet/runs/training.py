@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tercet._files.model_files import METRICS_FILE
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError, TercetError
+from tercet.evaluation import LabelEvaluator
 from tercet.heads import HeadChoice
 from tercet.records import RunRecord, public_settings
 from tercet.runs.build import build_trainer
@@ -33,7 +33,7 @@ from tercet.runs.protocol import DEFAULT_NAMES, Evaluation, Measurement, Names, 
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.run_record import build_record, data_facts, describe_choices, extend_training_record
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, plan_stages, validation_score
+from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest
@@ -204,8 +204,8 @@ def run_training(
 
 def _run_stages(run: _Run) -> _Result:
     """Measure the untouched model, train the head, train the encoder, and measure again."""
-    model, trainer, result = run.trainer.model, run.trainer, _Result()
-    encoder = DistributedEncoder(model)
+    trainer, result = run.trainer, _Result()
+    encoder = DistributedEncoder(trainer.model)
     embedded = None
     with run.timing("evaluation"):
         result.train_stats = trainer.tokenize_train_dataset()
@@ -218,10 +218,7 @@ def _run_stages(run: _Run) -> _Result:
             reference = embedded.reference if embedded else None
             if reference is None:
                 reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
-            result.choice, label_means = add_head(model, reference, run.train_data, run.settings, run.stages)
-        trainer.reset_memories()
-        if run.settings.neighbor_labels:
-            trainer.set_label_means(label_means)
+            result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
     if run.stages.encoder:
         elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
         steps = plan_steps(
@@ -236,7 +233,7 @@ def _run_stages(run: _Run) -> _Result:
             result.best_step = run.best.load_best() if run.best else None
     if not result.trained_encoder:
         assert result.choice is not None
-        trainer.store_record_of_head(asdict(result.choice.settings) if result.choice.settings else {})
+        store_record_of_head(trainer, result.choice)
     if run.evaluation:
         with run.timing("evaluation"):
             result.after = run.evaluation.measure(run.evaluation.embed(encoder))
@@ -269,8 +266,9 @@ def _choose_settings(
 def _keep_best(model: SentenceTransformer, train_data: Dataset, stages: Stages, checkpoints: Path) -> KeepBest | None:
     if not len(stages.validation):
         return None
-    score = partial(validation_score, DistributedEncoder(model), train_data, stages.validation)
-    return KeepBest(model, score, checkpoints / BEST_STATE)
+    rows, encoder = train_data.select(stages.validation), DistributedEncoder(model)
+    evaluator = LabelEvaluator(rows["sentence"][:], rows["label"][:])
+    return KeepBest(model, lambda: evaluator(encoder)[evaluator.primary_metric], checkpoints / BEST_STATE)
 
 
 def _record(
