@@ -14,6 +14,7 @@ from tercet.errors import DataError, listed
 from tercet.records import RunRecord
 from tercet.runs import train_vectors as run_train_vectors
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION
+from tercet.runs.vectors import INPUTS
 
 # The arguments of `tercet train` that are for vectors. The library has the same names for them.
 _PASSED = (
@@ -49,12 +50,7 @@ def train_vectors(given: Mapping[str, Any]) -> None:
     if given["train"] not in (defaults["train"], "auto", "head"):
         raise DataError(f"with vectors, only a linear head can be trained; leave out --train {given['train']}")
     output: Path = given["output"]
-    inputs = {
-        "the input data": given["data"],
-        "the file of labels": given["label_file"],
-        "the evaluation data": given["eval_data"],
-        "the file of labels of the evaluation data": given["eval_label_file"],
-    }
+    inputs = {name: given[argument] for argument, name in INPUTS.items()}
     check_outputs({}, inputs, overwrite=given["overwrite"], folder=output)
     fraction = DEFAULT_EVAL_FRACTION if given["eval_fraction"] is None else given["eval_fraction"]
     run = run_train_vectors(given["data"], output, eval_fraction=fraction, **{name: given[name] for name in _PASSED})

@@ -50,11 +50,7 @@ def find_text_column(columns: Iterable[str], source: str, text_column: str | Non
         DataError: `text_column` does not exist; or it is None, there are several columns, and not exactly one has a
             usual name.
     """
-    columns = list(columns)
-    check_columns([text_column], columns, source)
-    if text_column is None and len(columns) == 1:
-        return columns[0]
-    return text_column or _only(_usual(columns, "text"), "text", columns, source)
+    return _find_only_column("text", list(columns), source, text_column)
 
 
 def find_label_column(columns: Iterable[str], source: str, label_column: str | None = None) -> str:
@@ -64,11 +60,17 @@ def find_label_column(columns: Iterable[str], source: str, label_column: str | N
         DataError: `label_column` does not exist; or it is None, there are several columns, and not exactly one has a
             usual name.
     """
-    columns = list(columns)
-    check_columns([label_column], columns, source)
-    if label_column is None and len(columns) == 1:
+    return _find_only_column("label", list(columns), source, label_column)
+
+
+def _find_only_column(role: Literal["text", "label"], columns: list[str], source: str, given: str | None) -> str:
+    check_columns([given], columns, source)
+    if given is not None:
+        return given
+    if len(columns) == 1:
         return columns[0]
-    return label_column or _only(_label_candidates(columns, None), "label", columns, source)
+    found = _usual(columns, "text") if role == "text" else _label_candidates(columns, None)
+    return _only(found, role, columns, source)
 
 
 def find_labelled_columns(

@@ -1,13 +1,14 @@
 """Evaluate embeddings: retrieval metrics, and evaluators that compute the metrics of a model.
 
-retrieval.py    `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
-evaluators.py   `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
-classifiers.py  classify embeddings: nearest neighbours, class means, logistic regression
-logistic.py     fit a logistic regression
-label_scores.py precision, recall and F1 of each label
-bootstrap.py    confidence intervals of the difference between two encoders on the same rows
-gain.py         compare the trained with the untouched encoder: was the training worth it?
-_inputs.py      validation of embeddings, and numbering of labels
+retrieval.py        `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
+evaluators.py       `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
+classifiers.py      classify embeddings: nearest neighbours, class means, logistic regression
+logistic.py         fit a logistic regression
+balanced_sample.py  draw as many rows of each label
+label_scores.py     precision, recall and F1 of each label
+bootstrap.py        confidence intervals of the difference between two encoders on the same rows
+gain.py             compare the trained with the untouched encoder: was the training worth it?
+_inputs.py          validation of embeddings, and numbering of labels
 """
 
 from tercet.evaluation.evaluators import LabelEvaluator, TripletEvaluator

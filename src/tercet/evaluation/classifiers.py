@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tercet.distances import BLOCK_BYTES, DistanceLike, at_least_float32, distance_blocks, get_distance, nearest
 from tercet.distances.points import unit_rows
+from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
 from tercet.evaluation.logistic import fit_logistic
 from tercet.evaluation.retrieval import NUM_NEIGHBOURS, majority
 
@@ -127,13 +128,9 @@ def rows_to_fit(label_ids: Tensor, dim: int, *, max_products: int = MAX_FIT_PROD
     max_rows = max_products // (len(sizes) * dim)
     if len(label_ids) <= max_rows:
         return torch.arange(len(label_ids), device=label_ids.device)
-    per_label = 0
-    while sizes.clamp(max=per_label + 1).sum() <= max_rows:
-        per_label += 1
+    per_label = rows_per_label(sizes, max_rows)
     if per_label == 0:
         return None
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(label_ids), generator=generator).to(label_ids.device)
-    order = order[label_ids[order].argsort(stable=True)]
-    place = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[label_ids[order]]
-    return order[place < per_label].sort().values
+    return first_rows_of_each_label(order, label_ids, per_label).sort().values

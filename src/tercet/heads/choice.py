@@ -18,6 +18,7 @@ from tercet import distances
 from tercet.data.folds import deal_folds
 from tercet.data.vectors import vector_keys
 from tercet.errors import DataError, EmbeddingError
+from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
 from tercet.evaluation.classifiers import class_means
 from tercet.evaluation.retrieval import rank_queries
 from tercet.heads.linear import LinearHead
@@ -253,14 +254,9 @@ def _sample(label_ids: np.ndarray, seed: int) -> np.ndarray:
     if len(label_ids) <= _MAX_ROWS:
         return np.arange(len(label_ids))
     rng = np.random.default_rng(seed)
-    counts = np.bincount(label_ids)
-    per_label = 4
-    while np.minimum(counts, per_label + 1).sum() <= _MAX_ROWS:
-        per_label += 1
-    order = rng.permutation(len(label_ids))
-    order = order[np.argsort(label_ids[order], kind="stable")]
-    place = np.arange(len(order)) - (np.cumsum(counts) - counts)[label_ids[order]]
-    order = order[place < per_label]
+    counts, ids = np.bincount(label_ids), torch.from_numpy(label_ids)
+    per_label = rows_per_label(torch.from_numpy(counts), _MAX_ROWS, least=4)
+    order = first_rows_of_each_label(torch.from_numpy(rng.permutation(len(label_ids))), ids, per_label).numpy()
     labels = rng.permutation(len(counts))
     taken = labels[np.cumsum(np.minimum(counts, per_label)[labels]) <= _MAX_ROWS]
     return np.sort(order[np.isin(label_ids[order], taken)])

@@ -37,7 +37,8 @@ class HeadRun:
     reason: str
 
 
-_INPUTS = {
+# What a training on vectors reads, by its arguments.
+INPUTS = {
     "data": "the input data",
     "label_file": "the file of labels",
     "eval_data": "the evaluation data",
@@ -49,7 +50,7 @@ _INPUTS = {
 def _reserved(given: Mapping[str, Any]) -> Iterator[None]:
     """Check that the head can be written, and let no other process write to its folder meanwhile."""
     output = expand_path(given["output"])
-    check_separate({"output": output}, {name: given[argument] for argument, name in _INPUTS.items()})
+    check_separate({"output": output}, {name: given[argument] for argument, name in INPUTS.items()})
     with reserved_folder(output, overwrite=given["overwrite"]) as target:
         check_head_places(target)
         yield
