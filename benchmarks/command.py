@@ -1,4 +1,4 @@
-"""Run `tercet train` in a process of its own, as a user does, and measure the model that it writes."""
+"""Run `tercet train` in its own process, as a user does, and measure the model that it writes."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What the benchmarks share: data, models, result files, tables, and processes of their own.
+"""Functions for several benchmarks: read data and models, write results and tables, start processes.
 
 Nothing here imports torch at once, because its memory would count in the benchmarks that measure memory.
 """
@@ -72,7 +72,7 @@ def model_folder(name: str) -> str:
 
 
 def alone(script: str | Path, options: dict[str, Any], python: str | Path = sys.executable) -> dict[str, Any]:
-    """What `script --one OPTIONS` prints as JSON on its last line, run in a process of its own.
+    """Run `script --one OPTIONS` in its own process, and return the JSON value of its last line.
 
     `options["start"]` is the time before that process starts.
     """

@@ -35,7 +35,7 @@ _MINERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is trained how. MAP@R is measured after each of `steps`; the last one ends the training.
+    """The settings of a training. MAP@R is measured after each of `steps`; the last one ends the training.
 
     Attributes:
         loss: the name of a batch loss.

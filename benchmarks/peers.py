@@ -1,4 +1,4 @@
-"""One run of a peer in a process of its own: an epoch of sentence-transformers, or SetFit with its defaults.
+"""One run of a peer in its own process: an epoch of sentence-transformers, or SetFit with its defaults.
 
 Other benchmarks start it with `common.alone`. The seconds count from `options["start"]`, the time before the process
 was started, so they include the imports, the model and the tokenization; the evaluation is not included.

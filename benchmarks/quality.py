@@ -8,7 +8,7 @@ all-MiniLM-L6-v2, and with --mpnet the all-mpnet-base-v2 in that folder. The tes
 by the training sentences. The test file chooses nothing: the settings are those of `tercet train`, and the classifier
 (nearest neighbours or class means) is chosen by cross-validation over the training rows.
 
-Each run is one `tercet train` in a process of its own, timed from its start to its end with both evaluations. Before
+Each run is one `tercet train` in its own process, timed from its start to its end with both evaluations. Before
 it, one epoch of sentence-transformers is timed in the same way. FILE is written after each run, and runs that it has
 are not repeated, so the benchmark can be stopped at any time and its tables chosen one by one.
 """
@@ -133,7 +133,7 @@ def print_full(bench: Bench, chosen: Iterable[tuple[str, str]], modes: Sequence[
     for encoder, name in chosen:
         for mode in modes:
             epochs, runs = [], []
-            for seed in seeds:  # by turns, so that a busy minute slows both down
+            for seed in seeds:  # alternately, so that a busy minute slows both down
                 epochs.append(bench.peer(encoder, name, seed))
                 runs.append(bench.run(Case(encoder, name, mode, seed)))
             runs = runs[:1] if mode == "untouched" else runs

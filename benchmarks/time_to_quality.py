@@ -111,8 +111,8 @@ def print_race(peer: dict[str, Any], heads: list[dict[str, Any]]) -> None:
         print("\nno head reaches the MAP@R of the epoch")
         return
     ratio = reached[0]["seconds"] / peer["seconds"]
-    verdict = "within" if ratio <= GOAL else "ABOVE"
-    print(f"\nThe head reaches this MAP@R after {ratio:.3f} of the time: {verdict} the goal of {GOAL:.3f}")
+    place = "within" if ratio <= GOAL else "ABOVE"
+    print(f"\nThe head reaches this MAP@R after {ratio:.3f} of the time: {place} the goal of {GOAL:.3f}")
 
 
 def print_few(setfit: dict[str, Any], ours: dict[str, Any]) -> None:

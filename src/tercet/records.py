@@ -204,7 +204,7 @@ class TrainingGain:
 
     @property
     def note(self) -> str:
-        """What the numbers depend on, for the line below the table."""
+        """A note for the line below the table: how the classifiers were chosen and fitted."""
         fitted = {None: "", 0: " The logistic regression is left out: there are too many labels for it."}.get(
             self.fitted_rows, f" The logistic regression is fitted to a sample of {self.fitted_rows or 0:,} sentences."
         )

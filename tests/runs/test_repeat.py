@@ -16,7 +16,7 @@ SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, learning_
 
 @pytest.fixture
 def first(bert, csv_file, tmp_path):
-    """A run with a model folder of its own."""
+    """A run with its own model folder."""
     shutil.copytree(bert, tmp_path / "base")
     return train(
         csv_file, tmp_path / "one", model=tmp_path / "base", settings=SETTINGS, device="cpu", text_column="text"

@@ -20,7 +20,7 @@ SETTINGS = RunSettings(train="both", max_steps=4, batch_size=8, samples_per_labe
 
 @pytest.fixture
 def many():
-    """Twenty sentences of each of four labels, with a word that tells the label."""
+    """Twenty sentences of each of four labels. Each sentence contains its label."""
     words = ["match", "soup", "bank", "rain"]
     rows = [(f"the {word} number {number} {'today' * (number % 3)}", word) for word in words for number in range(20)]
     return Dataset.from_dict({"sentence": [text for text, _ in rows], "label": [label for _, label in rows]})

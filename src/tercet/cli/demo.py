@@ -36,7 +36,7 @@ from tercet.runs.output import check_checkpoints
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
-# What these ask for is in the verb, not in the topic.
+# The verb, not the topic, says what these searches ask for.
 _SEARCHES = (
     "set the size of a window",
     "take a message out of a mailbox",

@@ -88,7 +88,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         stages = plan_stages(trial.settings, trial.train_data)
         trainer = _build_trainer(trial, model, stages, timer)
         head_seconds = _train_head(trial, trainer, stages) if stages.head else None
-        # The order of the first epoch. Later ones depend on the embeddings, if labels near each other share batches.
+        # The order of the first epoch. With `neighbor_labels`, that of later epochs depends on the embeddings.
         order = trainer._get_train_sampler() if stages.encoder else None
         batches = None if order is None else _digest(np.fromiter(order, dtype=np.int64))
         if stages.encoder:

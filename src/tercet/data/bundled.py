@@ -19,7 +19,7 @@ from tercet.errors import DataError
 # With these limits, the demo trains in about a minute on a CPU with two cores.
 _SENTENCES_PER_LABEL = 150
 _MIN_SENTENCES = 20
-# A word that begins function names in fewer modules is a name of that module rather than a word for what is done.
+# If fewer modules have functions that begin with a verb, the verb says more about the module than about the function.
 _MIN_MODULES = 3
 # Shorter texts are rarely sentences, and longer texts are mostly whole paragraphs.
 _WORDS_PER_SENTENCE = range(3, 41)

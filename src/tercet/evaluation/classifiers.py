@@ -26,7 +26,7 @@ _PENALTY = 0.1
 # Factor by which the embeddings are multiplied before the fit, so that the solution is closer to 0, where L-BFGS
 # starts. The penalty is multiplied by its square, so the fitted probabilities do not change.
 _SCALE = 5.0
-# The logistic regression is fitted to at most so many rows × labels × dimensions, which takes 15 seconds on one core.
+# The maximum of rows × labels × dimensions for a fit of the logistic regression. It takes 15 seconds on one core.
 MAX_FIT_PRODUCTS = 3_000_000_000
 # The maximum number of scores in a block `(rows, num_labels)`: 16 MiB of float32.
 _BLOCK_VALUES = 1 << 22

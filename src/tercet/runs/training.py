@@ -94,7 +94,7 @@ class _Run:
 
 @dataclass(kw_only=True)
 class _Result:
-    """What the stages of a run returned."""
+    """The results of the stages of a run."""
 
     before: Measurement | None = None
     after: Measurement | None = None

@@ -159,7 +159,7 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def _check_best_model(values: dict[str, Any]) -> None:
-    """Raise `DataError` if the best model is wanted but not every evaluation has a checkpoint."""
+    """Raise `DataError` if the best model is to be loaded, but an evaluation has no checkpoint."""
     if not values["load_best_model_at_end"]:
         return
     evaluates, saves = (getattr(values[name], "value", values[name]) for name in ("eval_strategy", "save_strategy"))
