@@ -118,7 +118,7 @@ class MetricSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FileFormatSpec:
-    """A file format of the data that Tercet can read.
+    """A file format of the data that Tercet can read, and perhaps write.
 
     Attributes:
         suffix: the file extension in lower case, such as `.csv`. `DATA.CSV` matches it too.
@@ -127,6 +127,8 @@ class FileFormatSpec:
             `read_json_lines` in `tercet.data.json_lines`. If it has an argument `header`, it gets the option of that
             name: whether the first line contains the column names.
         summary: what a file of this format contains, for help and docs.
+        writer: a function that takes a binary file and returns a `tercet.data.writing.TableWriter`; or a string such as
+            `my_package:XmlWriter`. None if the format cannot be written.
 
     Raises:
         TercetError: the suffix does not start with a dot, or has capital letters.
@@ -135,6 +137,7 @@ class FileFormatSpec:
     suffix: str
     reader: Reference
     summary: str
+    writer: Reference | None = None
 
     def __post_init__(self) -> None:
         if not self.suffix.startswith(".") or self.suffix != self.suffix.lower():
@@ -294,7 +297,7 @@ def _load_plugins() -> None:
 _LOSSES = "tercet.losses.modules"
 _DISTANCES = "tercet.distances"
 _METRICS = "tercet.evaluation.retrieval"
-_READERS = "tercet.data"
+_DATA = "tercet.data"
 
 # The first loss and the first distance are the defaults of `tercet train`.
 LOSSES: Registry[LossSpec] = Registry(
@@ -384,17 +387,34 @@ FILE_FORMATS: Registry[FileFormatSpec] = Registry(
     "file format",
     [
         FileFormatSpec(
-            suffix=".csv", reader=f"{_READERS}.separated:read_csv", summary="comma-separated values with a header"
+            suffix=".csv",
+            reader=f"{_DATA}.separated:read_csv",
+            writer=f"{_DATA}.writing:csv_writer",
+            summary="comma-separated values with a header",
         ),
         FileFormatSpec(
-            suffix=".tsv", reader=f"{_READERS}.separated:read_tsv", summary="tab-separated values with a header"
+            suffix=".tsv",
+            reader=f"{_DATA}.separated:read_tsv",
+            writer=f"{_DATA}.writing:tsv_writer",
+            summary="tab-separated values with a header",
         ),
         FileFormatSpec(
-            suffix=".jsonl", reader=f"{_READERS}.json_lines:read_json_lines", summary="one JSON object per line"
+            suffix=".jsonl",
+            reader=f"{_DATA}.json_lines:read_json_lines",
+            writer=f"{_DATA}.writing:JsonLinesWriter",
+            summary="one JSON object per line",
         ),
         FileFormatSpec(
-            suffix=".ndjson", reader=f"{_READERS}.json_lines:read_json_lines", summary="one JSON object per line"
+            suffix=".ndjson",
+            reader=f"{_DATA}.json_lines:read_json_lines",
+            writer=f"{_DATA}.writing:JsonLinesWriter",
+            summary="one JSON object per line",
         ),
-        FileFormatSpec(suffix=".parquet", reader=f"{_READERS}.parquet_files:read_parquet", summary="a Parquet table"),
+        FileFormatSpec(
+            suffix=".parquet",
+            reader=f"{_DATA}.parquet_files:read_parquet",
+            writer=f"{_DATA}.writing:ParquetWriter",
+            summary="a Parquet table",
+        ),
     ],
 )

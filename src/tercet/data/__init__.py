@@ -4,6 +4,8 @@ loading.py     loads and checks training data; start here
 reading.py     reads files and data sets on the hub into a table
 table.py       a table whose columns are read when they are used
 separated.py, json_lines.py, parquet_files.py    read a file of one format; text_files.py checks the encoding
+lines.py       reads a stream with one sentence per line
+writing.py     writes tables in parts
 header.py      decides whether the first line of a file contains column names or data
 columns.py     finds the columns of the texts, the labels and the triplets
 cleaning.py    leaves out incomplete rows and cleans labels, as read_options.py says; label_forms.py finds odd labels

@@ -27,6 +27,7 @@ from tercet.errors import DataError, short_repr
 # The number of rows, and of labels, that a message names.
 _NAMED_ROWS = 5
 _NAMED_LABELS = 3
+_REMEDY = "fill them in, remove the rows, or pass drop_missing=True to leave them out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,7 @@ def clean_rows(
     elif no_text or no_label:
         message = _incomplete(no_text, no_label, len(values), lines)
         if not options.drop_missing:
-            raise DataError(
-                f"{source}: {message}; fill them in, remove the rows, or pass drop_missing=True to leave them out"
-            )
+            raise DataError(f"{source}: {message}; {_REMEDY}")
         kept = np.setdiff1d(kept, [*no_text, *no_label])
         _warn(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
     values, remain = clean_labels([values[row] for row in kept], source, options, incomplete=incomplete)
@@ -107,6 +106,21 @@ def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence
         _warn(f"{source}: {_incomplete(missing, [], total, lines)}; rows left out: {len(missing):,}")
     dropped = set(missing)
     return [row for row in range(total) if row not in dropped]
+
+
+def rows_with_text(
+    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool
+) -> Sequence[int]:
+    """Return the numbers of the rows that have a text; with `drop_missing`, warn about the others.
+
+    Raises:
+        DataError: a row has no text and `drop_missing` is False, or no row has one.
+    """
+    if drop_missing:
+        return complete_rows([texts], source, lines)
+    if missing := [row for row, text in enumerate(texts) if _is_missing(text)]:
+        raise DataError(f"{source}: {_incomplete(missing, [], len(texts), lines)}; {_REMEDY}")
+    return range(len(texts))
 
 
 def _is_missing(text: Any) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from tercet.data.table import Columns, Content
+from tercet.data.table import AnyColumns, Columns, Content
 from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:
@@ -43,7 +43,23 @@ def read_parquet(path: Path) -> Content:
             raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
         return _column(path, name, schema.field(name).type, num_rows)
 
-    return Columns(schema.names, read, num_rows), None
+    return Columns(schema.names, read, num_rows, lambda: _all_columns(path)), None
+
+
+def _all_columns(path: Path) -> AnyColumns:
+    """Return all columns as arrays of pyarrow, of any type."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise DataError(_unreadable(path, error)) from None
+    names = table.column_names
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{path}: several columns have the same name: {short_repr(twice[0])}; rename them")
+    return dict(zip(names, table.columns, strict=True))
 
 
 def _column(path: Path, name: str, kind: "pyarrow.DataType", num_rows: int) -> list[Any]:

@@ -69,12 +69,12 @@ def _read_separated(path: Path, separator: str, *, header: bool) -> Content:
 
 
 def _named(path: Path, names: Sequence[str], columns: list[list[str]]) -> Columns:
-    """Return the columns by name. Columns without a name are left out; two of one name are an error if it is used."""
+    """Return the columns by name. Columns without a name are hidden; two of one name are an error if it is used."""
     position, twice = {}, set()
     for index, name in enumerate(names):
         if name in position:
             twice.add(name)
-        elif name.strip():
+        else:
             position[name] = index
 
     def read(name: str) -> list[Any]:
@@ -82,7 +82,8 @@ def _named(path: Path, names: Sequence[str], columns: list[list[str]]) -> Column
             raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
         return columns[position[name]]
 
-    return Columns(position, read, len(columns[0]))
+    named = [name for name in position if name.strip()]
+    return Columns(named, read, len(columns[0]), lambda: {name: read(name) for name in position})
 
 
 def _wrong_number(

@@ -13,11 +13,29 @@ class Columns(Mapping[str, list[Any]]):
         names: the names, in the order of the columns. Of equal names, only the first counts.
         read: a function from a name to the values of the column. It raises `DataError` if the column cannot be read.
         num_rows: the number of values of each column.
+        read_all: a function that returns every column of the file, by name; see `complete`. None reads the names.
     """
 
-    def __init__(self, names: Iterable[str], read: Callable[[str], list[Any]], num_rows: int) -> None:
-        self._names, self._read, self.num_rows = dict.fromkeys(names), read, num_rows
+    def __init__(
+        self,
+        names: Iterable[str],
+        read: Callable[[str], list[Any]],
+        num_rows: int,
+        read_all: "Callable[[], AnyColumns] | None" = None,
+    ) -> None:
+        self._names, self._read, self.num_rows, self._read_all = dict.fromkeys(names), read, num_rows, read_all
         self._values: dict[str, list[Any]] = {}
+
+    def complete(self) -> "AnyColumns":
+        """Return every column of the file, in its order, to write it again.
+
+        A column without a name has an empty one. The columns of a Parquet file are arrays of pyarrow, which keep their
+        types; all others are lists.
+
+        Raises:
+            DataError: two columns have the same name, or a column cannot be read.
+        """
+        return dict(self) if self._read_all is None else self._read_all()
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._names:
@@ -35,6 +53,9 @@ class Columns(Mapping[str, list[Any]]):
     def __len__(self) -> int:
         return len(self._names)
 
+
+# Columns by name: lists, or arrays of pyarrow.
+AnyColumns = dict[str, Any]
 
 # The columns by name, and the line number of each row (None if the format has no lines).
 Content = tuple[Mapping[str, list[Any]], list[int] | None]
@@ -63,6 +84,10 @@ class Table:
         if isinstance(self.columns, Columns):
             return self.columns.num_rows
         return len(next(iter(self.columns.values()), []))
+
+    def complete_columns(self) -> AnyColumns:
+        """Return every column, in their order, to write the table again; see `Columns.complete`."""
+        return self.columns.complete() if isinstance(self.columns, Columns) else dict(self.columns)
 
     def __len__(self) -> int:
         return self.num_rows

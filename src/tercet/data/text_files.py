@@ -27,7 +27,8 @@ def open_text(path: Path) -> Iterator[TextIO]:
     Raises:
         DataError: the file has another encoding or is no text file. The message names it, or the first invalid byte.
     """
-    _check_start(path)
+    with path.open("rb") as binary:
+        check_start(binary.read(_CHECKED_BYTES), str(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield file
@@ -39,10 +40,8 @@ def open_text(path: Path) -> Iterator[TextIO]:
         ) from None
 
 
-def _check_start(path: Path) -> None:
-    """Raise `DataError` if the first bytes of the file are those of another encoding or of no text file."""
-    with path.open("rb") as file:
-        start = file.read(_CHECKED_BYTES)
+def check_start(start: bytes, source: str) -> None:
+    """Raise `DataError` if the first bytes of a file are those of another encoding or of no text file."""
     found = next((name for signature, name in _SIGNATURES.items() if start.startswith(signature)), None)
     if found is None and start.count(0) * 3 > len(start):
         # ASCII characters have one zero byte in UTF-16 and three in UTF-32.
@@ -52,8 +51,8 @@ def _check_start(path: Path) -> None:
     if found is None:
         return
     if found.startswith("UTF"):
-        raise DataError(f"{path} is {found}; save it as UTF-8 (for example with iconv -f {found} -t UTF-8)")
-    raise DataError(f"{path} is {found}, not a text file; unpack or convert it, or give it the right file extension")
+        raise DataError(f"{source} is {found}; save it as UTF-8 (for example with iconv -f {found} -t UTF-8)")
+    raise DataError(f"{source} is {found}, not a text file; unpack or convert it, or give it the right file extension")
 
 
 def _invalid_byte(path: Path) -> tuple[int, int]:

@@ -1,0 +1,203 @@
+"""Write tables in parts: CSV, TSV, JSON Lines and Parquet.
+
+A writer gets rows as columns: lists, or arrays of pyarrow. Values keep their types where the format has them.
+
+    .csv, .tsv    strings as they are, lists and booleans as JSON, dates in ISO 8601; a missing value or NaN is empty
+    .jsonl        JSON, dates in ISO 8601; NaN and infinite numbers are null
+    .parquet      the types of the values
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from tercet.catalogue import FILE_FORMATS, resolve
+from tercet.errors import DataError, listed, short_repr
+
+
+class TableWriter(Protocol):
+    """A writer of the rows of one table."""
+
+    def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Append rows. Each call has the same columns."""
+
+    def close(self) -> None:
+        """Write what is left. The file itself stays open."""
+
+
+def writable_suffixes() -> list[str]:
+    """Return the file extensions of the formats that can be written."""
+    return [suffix for suffix, spec in FILE_FORMATS.items() if spec.writer is not None]
+
+
+def find_suffix(path: Path, argument: str = "output") -> str:
+    """Return the file extension of a path that determines how it is written.
+
+    Raises:
+        DataError: the format is unknown or cannot be written; `argument` names the value in the message.
+    """
+    suffixes = [suffix for suffix in writable_suffixes() if path.name.lower().endswith(suffix)]
+    if not suffixes:
+        raise DataError(f"{argument} must end in {' or '.join(writable_suffixes())}, got {str(path)!r}")
+    return max(suffixes, key=len)
+
+
+def open_writer(suffix: str, file: BinaryIO) -> TableWriter:
+    """Return a writer of the format with this file extension, which writes into a binary file."""
+    writer: TableWriter = resolve(FILE_FORMATS[suffix].writer)(file)
+    return writer
+
+
+def prepare_columns(columns: Mapping[str, Any], suffix: str, source: str) -> dict[str, Any]:
+    """Return columns that the format can hold, before the work. For `.parquet`, lists become arrays of pyarrow.
+
+    Raises:
+        DataError: a column has values of several types, or binary values, which the format cannot hold.
+    """
+    if suffix == ".parquet":
+        return {
+            name: _arrow_array(values, f"{source}: the column {short_repr(name)}") for name, values in columns.items()
+        }
+    if binary := [name for name, values in columns.items() if "binary" in str(getattr(values, "type", ""))]:
+        raise DataError(f"{source}: binary values, as in the column {listed(binary, 1)}, need a .parquet file")
+    return dict(columns)
+
+
+def take_rows(values: Any, rows: Sequence[int]) -> Any:
+    """Return the values of some rows: of a list as a list, of an array of pyarrow as an array."""
+    return values.take(rows) if hasattr(values, "to_pylist") else [values[row] for row in rows]
+
+
+class SeparatedWriter:
+    """A writer of separated values. The names of the columns come first."""
+
+    def __init__(self, file: BinaryIO, separator: str) -> None:
+        self._file, self._separator, self._started = file, separator, False
+
+    def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Append rows."""
+        text = io.StringIO()
+        rows = csv.writer(text, delimiter=self._separator, lineterminator="\n")
+        if not self._started:
+            rows.writerow(columns)
+        self._started = True
+        rows.writerows(zip(*(map(_field, _plain(values)) for values in columns.values()), strict=True))
+        # UTF-8 has no lone surrogates (halves of characters), which JSON Lines can contain.
+        self._file.write(text.getvalue().encode("utf-8", errors="replace"))
+
+    def close(self) -> None:
+        """Do nothing: all rows are written."""
+
+
+class JsonLinesWriter:
+    """A writer of one JSON object per line."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Append rows."""
+        lines = [
+            _json(dict(zip(columns, row, strict=True)))
+            for row in zip(*(_plain(values) for values in columns.values()), strict=True)
+        ]
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
+
+    def close(self) -> None:
+        """Do nothing: all rows are written."""
+
+
+class ParquetWriter:
+    """A writer of Parquet files. It keeps all rows until `close`, because only all of them determine the types."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._parts: dict[str, list[Sequence[Any]]] = {}
+
+    def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Keep rows."""
+        for name, values in columns.items():
+            self._parts.setdefault(name, []).append(values)
+
+    def close(self) -> None:
+        """Write all rows.
+
+        Raises:
+            DataError: a column has values of several types.
+        """
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.table({name: _joined(parts, name) for name, parts in self._parts.items()})
+        parquet.write_table(table, self._file)
+
+
+def csv_writer(file: BinaryIO) -> TableWriter:
+    """Return a writer of comma-separated values."""
+    return SeparatedWriter(file, ",")
+
+
+def tsv_writer(file: BinaryIO) -> TableWriter:
+    """Return a writer of tab-separated values."""
+    return SeparatedWriter(file, "\t")
+
+
+def _joined(parts: list[Sequence[Any]], name: str) -> Any:
+    import pyarrow
+
+    if not all(hasattr(part, "to_pylist") for part in parts):
+        return _arrow_array([value for part in parts for value in part], f"the column {short_repr(name)}")
+    chunks = [chunk for part in parts for chunk in getattr(part, "chunks", [part])]
+    return pyarrow.chunked_array(chunks, type=parts[0].type)  # type: ignore[attr-defined]
+
+
+def _arrow_array(values: Any, place: str) -> Any:
+    import pyarrow
+
+    if hasattr(values, "to_pylist"):
+        return values
+    try:
+        array = pyarrow.array(values)
+    except (pyarrow.ArrowException, OverflowError) as error:
+        raise DataError(f"{place} cannot be written to a .parquet file ({error}); write a .jsonl file") from None
+    return array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array
+
+
+def _plain(values: Any) -> Iterable[Any]:
+    plain: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
+    return plain
+
+
+def _field(value: Any) -> Any:
+    """Return a value as the field of a row of separated values."""
+    if value is None or value != value:  # NaN
+        return None
+    if isinstance(value, (bool, list, dict)):
+        return _json(value)
+    return value if isinstance(value, (str, int, float)) else _text(value)
+
+
+def _json(value: Any) -> str:
+    value = _finite(value)
+    text = json.dumps(value, ensure_ascii=False, default=_text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate (half of a character), which only an escape can hold
+        return json.dumps(value, default=_text)
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
