@@ -1,7 +1,8 @@
 """Tercet trains text-embedding models with triplet losses.
 
     functions    train, compare, inspect, evaluate (the commands of these names call them), load_model
-    classes      SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, RunSettings
+    classes      SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, RunSettings,
+                 LabelClassifier
     modules      losses, evaluation, distances, catalogue
     errors       TercetError and its subclasses DataError, ModelError, EmbeddingError
 
@@ -17,6 +18,7 @@ from tercet.errors import DataError, EmbeddingError, ModelError, TercetError
 if TYPE_CHECKING:
     from tercet import catalogue, distances, evaluation, losses
     from tercet.comparison import compare
+    from tercet.decisions import LabelClassifier
     from tercet.encoder import SentenceTransformer, load_model
     from tercet.inspection import inspect
     from tercet.runs import RunSettings, evaluate, train
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataError",
     "EmbeddingError",
+    "LabelClassifier",
     "ModelError",
     "RunSettings",
     "SentenceTransformer",
@@ -48,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "catalogue": (),
         "comparison": ("compare",),
+        "decisions": ("LabelClassifier",),
         "distances": (),
         "encoder": ("SentenceTransformer", "load_model"),
         "evaluation": (),

@@ -335,6 +335,8 @@ class TrainingRecord(_Evaluated):
         settings: the settings of the trainer, by their titles.
         evaluation: the metrics before and after training, by protocol, as in `RunRecord`.
         gain: whether the training was worth it, as in `RunRecord`.
+        text_hashes: hashes of all texts that the model has been trained on, see `tercet.data.text_hashes`; None if they
+            are not known.
     """
 
     loss: str
@@ -343,6 +345,7 @@ class TrainingRecord(_Evaluated):
     settings: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
     gain: TrainingGain | None = None
+    text_hashes: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON values."""

@@ -11,7 +11,7 @@ written.py           remove only the files that Tercet wrote
 
 from tercet._files.checkpoint_names import checkpoint_name, checkpoint_step, find_checkpoints
 from tercet._files.checks import check_file, check_folder, check_separate, probe_folder, reserved_folder
-from tercet._files.json_files import parse_json, read_json, read_json_value, write_json
+from tercet._files.json_files import parse_json, read_json, read_json_value, write_file, write_json
 from tercet._files.lock import home_of, locked
 from tercet._files.paths import PREFIX, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file
@@ -45,5 +45,6 @@ __all__ = [
     "remove_listed",
     "reserved_folder",
     "resolve_path",
+    "write_file",
     "write_json",
 ]

@@ -64,3 +64,11 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_file(path: Path, content: Any) -> None:
+    """Write bytes as they are, and any other content as JSON, see `write_json`."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_json(path, content)

@@ -20,6 +20,8 @@ from tercet.errors import DataError, ModelError, listed
 CARD = "README.md"
 # The file of a training run in the folder of its model.
 METRICS_FILE = "metrics.json"
+# The files of a classifier of labels, in the folder of its model.
+CLASSIFIER_FILE, CLASSIFIER_WEIGHTS = "label_classifier.json", "label_classifier.safetensors"
 # These files say what a folder is. They leave first and arrive last, `config.json` as the very last: without it, the
 # first module cannot be loaded, so no reader accepts a folder in which files of two models are mixed.
 ENTRY_FILES = ("modules.json", "adapter_config.json", "config.json")
@@ -43,6 +45,8 @@ _NAMES = (
     "merges.txt", "spiece.model", "sentencepiece*.model", "spm.model", "*.tiktoken", "bpe.codes", "unigram.json",
     "tekken.json", "prophetnet.tokenizer", "chat_template.json", "chat_template.jinja", "whitespace_config.json",
     "preprocessor_config.json", "processor_config.json",
+    # the classifier of labels
+    CLASSIFIER_FILE, CLASSIFIER_WEIGHTS,
 )  # fmt: skip
 # The modules of sentence-transformers. Module N is in the folder N_NAME.
 _MODULES = (
@@ -93,7 +97,7 @@ def check_places(target: Path, *, more_files: Iterable[str] = (METRICS_FILE,)) -
 
     Args:
         target: the folder. It need not exist.
-        more_files: the JSON files that are written beside the model.
+        more_files: the names of the files that are written beside the model.
     """
     if not target.is_dir():
         return
@@ -111,7 +115,9 @@ def check_places(target: Path, *, more_files: Iterable[str] = (METRICS_FILE,)) -
                 foreign += [path for path in inside if is_model_file(path)]
         elif is_model_file(f"{name}/"):
             raise DataError(f"{entry} is a file, but a folder of the model may have this name; move it away")
-        elif (is_model_file(name) and not is_model) or (name in more_files and not is_record(entry)):
+        elif (is_model_file(name) and not is_model) or (
+            name in more_files and not is_model_file(name) and not is_record(entry)
+        ):
             foreign.append(name)
     if foreign:
         raise DataError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tercet.records import ComparisonRecord
     from tercet.runs import TrainingRun
 
-_REQUIRED = ("plotly", "sklearn")
+_REQUIRED = ("plotly",)
 
 
 def check_report(path: Path | None, option: str) -> None:

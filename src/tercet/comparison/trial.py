@@ -115,7 +115,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     record.gain = gain
     extend_training_record(model, record)
     with atomic_directory(trial.output, owns=is_model_file, last=ENTRY_FILES) as staging:
-        model.save_pretrained(staging, more_json={METRICS_FILE: record.to_dict()})
+        model.save_pretrained(staging, more_files={METRICS_FILE: record.to_dict()})
         list_files(staging)  # so that the comparison removes these files only
     remove_checkpoints(checkpoints)
     gpu = peak_gpu_mib()

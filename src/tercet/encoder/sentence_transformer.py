@@ -345,7 +345,7 @@ class SentenceTransformer(nn.Sequential):
         return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
     def save_pretrained(
-        self, path: str | Path, *, more_json: dict[str, Any] | None = None, overwrite: bool = True
+        self, path: str | Path, *, more_files: dict[str, Any] | None = None, overwrite: bool = True
     ) -> None:
         """Write the model directory and its model card atomically.
 
@@ -355,7 +355,7 @@ class SentenceTransformer(nn.Sequential):
 
         Args:
             path: the folder. It may be a symbolic link to a folder, a mounted folder or the current folder.
-            more_json: further JSON files to write into the folder: the content by file name.
+            more_files: further files to write into the folder: by file name, bytes, or the content of a JSON file.
             overwrite: whether the folder may have files already.
 
         Raises:
@@ -378,7 +378,7 @@ class SentenceTransformer(nn.Sequential):
             dimension=self.get_sentence_embedding_dimension(),
             max_seq_length=self.max_seq_length,
         )
-        save_modules(self, settings, card, Path(path), more_json or {}, overwrite=overwrite)
+        save_modules(self, settings, card, Path(path), more_files or {}, overwrite=overwrite)
 
     save = save_pretrained
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tercet._files import atomic_directory, resolve_path, write_json
+from tercet._files import atomic_directory, resolve_path, write_file, write_json
 from tercet._files.model_files import CARD, ENTRY_FILES, check_places, is_model_file, is_own_card
 from tercet._version import __version__
 from tercet.encoder.similarity import COMMON_NAMES
@@ -50,7 +50,7 @@ def save_modules(
     settings: ModelSettings,
     card: str,
     folder: Path,
-    more_json: dict[str, Any],
+    more_files: dict[str, Any],
     *,
     overwrite: bool = True,
 ) -> None:
@@ -61,7 +61,7 @@ def save_modules(
 
     Args:
         card: the text of README.md.
-        more_json: further JSON files to write: the content by file name.
+        more_files: further files to write: by file name, bytes, or the content of a JSON file.
         overwrite: whether the folder may have files when the new ones are ready.
 
     Raises:
@@ -71,7 +71,7 @@ def save_modules(
     """
     folder = resolve_path(folder)
     with atomic_directory(folder, owns=is_model_file, last=ENTRY_FILES, overwrite=overwrite) as staging:
-        check_places(folder, more_files=more_json)
+        check_places(folder, more_files=more_files)
         entries = []
         for index, module in enumerate(modules):
             kind = type(module).__name__
@@ -88,8 +88,8 @@ def save_modules(
             )
         _save_settings(settings, staging)
         write_json(staging / "modules.json", entries)
-        for name, content in more_json.items():
-            write_json(staging / name, content)
+        for name, content in more_files.items():
+            write_file(staging / name, content)
         if os.path.lexists(folder / CARD) and not is_own_card(folder / CARD):
             logger.warning(f"{folder / CARD} is not a generated model card, so it is kept, and no card is written")
         else:

@@ -1,4 +1,4 @@
-"""Append a linear head to a model, as the modules Dense and Normalize of a `SentenceTransformer`."""
+"""Append a linear head to a model, as the modules Dense and Normalize of a `SentenceTransformer`, and find it there."""
 
 import torch
 from torch import nn
@@ -37,7 +37,7 @@ def append_head(model: SentenceTransformer, head: LinearHead) -> None:
     model.truncate_dim, full = None, model.truncate_dim
     if full is not None:  # The dimensions that were cut off have no influence.
         weight = nn.functional.pad(weight, (0, model.get_sentence_embedding_dimension() - weight.shape[1]))
-    last = _last_head(model)
+    last = find_head(model)
     if last is not None:
         weight = weight @ last.linear.weight.detach().double().cpu()
     parameter = next(model.parameters())
@@ -49,8 +49,8 @@ def append_head(model: SentenceTransformer, head: LinearHead) -> None:
         model[len(model) - 2] = dense
 
 
-def _last_head(model: SentenceTransformer) -> Dense | None:
-    """Return the Dense module of the head at the end of a model, or None if the model does not end in a head."""
+def find_head(model: SentenceTransformer) -> Dense | None:
+    """Return the `Dense` module of the head at the end of a model, or None if the model does not end in a head."""
     if len(model) < 2:
         return None
     dense, normalize = model[-2], model[-1]

@@ -27,7 +27,7 @@ def save_head(
     folder: str | Path,
     *,
     facts: dict[str, Any] | None = None,
-    more_json: dict[str, Any] | None = None,
+    more_files: dict[str, Any] | None = None,
     overwrite: bool = True,
 ) -> None:
     """Write a head into a folder atomically. Other files of an existing folder stay.
@@ -36,7 +36,7 @@ def save_head(
         head: the head.
         folder: the folder; missing parent folders are created.
         facts: further entries of `head.json`, such as the settings of the training.
-        more_json: further JSON files to write into the folder: the content by file name.
+        more_files: further JSON files to write into the folder: the content by file name.
         overwrite: whether the folder may have files already.
 
     Raises:
@@ -52,12 +52,12 @@ def save_head(
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    folder, more_json = resolve_path(folder), more_json or {}
-    files = (WEIGHTS_FILE, ENTRY_FILE, *more_json)
+    folder, more_files = resolve_path(folder), more_files or {}
+    files = (WEIGHTS_FILE, ENTRY_FILE, *more_files)
     with atomic_directory(folder, owns=files.__contains__, last=(ENTRY_FILE,), overwrite=overwrite) as staging:
-        check_head_places(folder, more_files=more_json)
+        check_head_places(folder, more_files=more_files)
         save_file({"weight": head.weight}, staging / WEIGHTS_FILE, metadata={"format": "pt"})
-        for name, content in more_json.items():
+        for name, content in more_files.items():
             write_json(staging / name, content)
         own = {
             "format_version": _FORMAT_VERSION,

@@ -376,7 +376,7 @@ def _check_json(extra_settings: Mapping[str, Any]) -> None:
 def _save(model: SentenceTransformer, record: RunRecord, output: Path, checkpoints: Path, *, overwrite: bool) -> None:
     """Save the model and its record, then remove the checkpoints."""
     try:
-        model.save_pretrained(output, more_json={METRICS_FILE: record.to_dict()}, overwrite=overwrite)
+        model.save_pretrained(output, more_files={METRICS_FILE: record.to_dict()}, overwrite=overwrite)
     except TercetError as error:
         last = latest_checkpoint(checkpoints)
         kept = f"; the run is complete in {last}: add resume=True to repeat only the saving" if last else ""

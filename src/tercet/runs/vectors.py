@@ -163,7 +163,7 @@ def train_vectors(
     )
     facts = {"settings": chosen, "label_names": loaded.train.rows.label_names}
     more = {METRICS_FILE: record.to_dict()}
-    save_head(trained.head, expand_path(output), facts=facts, more_json=more, overwrite=overwrite)
+    save_head(trained.head, expand_path(output), facts=facts, more_files=more, overwrite=overwrite)
     return HeadRun(head=trained.head, record=record, reason=trained.choice.reason)
 
 

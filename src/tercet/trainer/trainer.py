@@ -21,6 +21,7 @@ from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, SaveStr
 from tercet._distributed import is_first_process
 from tercet._files import atomic_file, checkpoint_name
 from tercet._gather import gather_rows
+from tercet.data.text_hashes import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
@@ -166,6 +167,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             )
         prompt_length_to_exclude(self.prompts, self.model)  # Raises an error for invalid prompts.
         self._data_facts = data_facts(train_dataset)
+        self._text_hashes = training_text_hashes(train_dataset, self.model.training_record)
         self._check_samplers(default_evaluators=not self.evaluators)
 
     def reset_memories(self) -> None:
@@ -488,12 +490,16 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             saved_step=best_step,
             protocol=self._protocol(),
         )
+        self.model.training_record.text_hashes = self._text_hashes
 
     def store_record_of_head(self, settings: dict[str, Any]) -> None:
         """Store the label names and a record in the model whose head was trained, but not the encoder."""
         self.model.label_names = self.label_names_of_training
         self.model.training_record = TrainingRecord(
-            loss="BatchSemiHardTripletLoss", data=self._data_facts, settings={"Trained": "a linear head", **settings}
+            loss="BatchSemiHardTripletLoss",
+            data=self._data_facts,
+            settings={"Trained": "a linear head", **settings},
+            text_hashes=self._text_hashes,
         )
 
     def _protocol(self) -> str:

@@ -1,0 +1,236 @@
+"""Choose a classifier by predictions for rows that it was not fitted to, and set its temperature.
+
+All candidates predict the rows. The one with the best mean log-probability is taken first; then others join as long as
+the mean of their log-probabilities becomes better (ensemble selection, Caruana et al. 2004).
+
+Each row is predicted by a classifier that was fitted to the other folds. If the encoder was trained on these rows, its
+embeddings already know their labels, and such predictions look too good. Then rows that the encoder has not seen must
+decide (`calibration rows`), and no folds are needed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet.data.folds import deal_folds
+from tercet.decisions import novelty
+from tercet.decisions.calibration import fit_temperature, mean_loss
+from tercet.decisions.candidates import PENALTIES, Rows, candidate_names, fit, is_logistic, space_of
+from tercet.decisions.embedding import Spaces
+from tercet.decisions.models import Model
+from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
+
+NUM_FOLDS = 5
+_PENALTY = PENALTIES[1]
+# With fewer rows to decide, the penalty is `_PENALTY`.
+_FEWEST_TO_CHOOSE = 30
+# Another member must improve the mean log-probability by this much.
+_LEAST_GAIN = 0.001
+# Above this number of rows × labels × dimensions, a logistic regression is fitted to a sample of the rows. At the
+# limit, a fit takes about ten seconds on two cores. In a fold, the limit is a third.
+MAX_PRODUCTS = 3_000_000_000
+# Out-of-fold predictions are made for a sample of the rows above this number of rows × labels: 64 MiB of float32.
+_MAX_PREDICTIONS = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What the candidates predict for n rows that they were not fitted to.
+
+    Attributes:
+        rows: the numbers of the rows `(n,)`.
+        label_ids: their labels `(n,)`. Each of them has rows in the other folds.
+        log_probabilities: `(n, num_labels)` for each candidate.
+        quantities: how familiar each row is, see `novelty.quantities`.
+    """
+
+    rows: Tensor
+    label_ids: Tensor
+    log_probabilities: dict[str, Tensor]
+    quantities: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The chosen classifier.
+
+    Attributes:
+        temperatures: the temperature of each member, by its name.
+        temperature: that of the mean of their log-probabilities.
+        penalties: λ of each fitted classifier, also of those that only measure novelty.
+        accuracy: the accuracy of each candidate and of the choice (`chosen`) on the rows that decided.
+        loss: the same, for the mean negative log-probability.
+    """
+
+    temperatures: dict[str, float]
+    temperature: float
+    penalties: dict[str, float]
+    accuracy: dict[str, float]
+    loss: dict[str, float]
+
+    def log_probabilities(self, by_name: Mapping[str, Tensor]) -> Tensor:
+        """Return the log-probabilities of the chosen classifier, from those of its members: `(n, num_labels)`."""
+        mean = sum(by_name[name] / t for name, t in self.temperatures.items()) / len(self.temperatures)
+        assert isinstance(mean, Tensor)
+        return torch.log_softmax(mean / self.temperature, dim=1)
+
+
+def rows_to_fit(rows: Rows, *, seed: int, max_products: int = MAX_PRODUCTS) -> Tensor:
+    """Return the numbers of the rows to fit a logistic regression to: all, or a balanced sample of them."""
+    dim = max(values.shape[1] for _, values in rows.spaces.items())
+    return balanced(rows.label_ids, max_products // (rows.num_labels * dim), seed)
+
+
+def balanced(label_ids: Tensor, max_rows: int, seed: int) -> Tensor:
+    """Return a sample of the rows in which each label has the same number of rows, or all that it has; ascending."""
+    if len(label_ids) <= max_rows:
+        return torch.arange(len(label_ids))
+    per_label = max(1, rows_per_label(torch.bincount(label_ids), max_rows, least=1))
+    order = torch.randperm(len(label_ids), generator=torch.Generator().manual_seed(seed))
+    return first_rows_of_each_label(order, label_ids, per_label).sort().values
+
+
+def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> dict[str, float]:
+    """Return the penalty of each candidate: that with which it predicts other rows best.
+
+    Args:
+        rows: the training rows.
+        x: the embeddings of other rows, which decide.
+        label_ids: their labels. Each of them has a training row.
+        seed: the seed of samples.
+    """
+    penalties = dict.fromkeys(candidate_names(rows.spaces), _PENALTY)
+    if len(label_ids) < _FEWEST_TO_CHOOSE:
+        return penalties
+    part = rows.select(rows_to_fit(rows, seed=seed, max_products=MAX_PRODUCTS // 2))
+    for name in filter(is_logistic, penalties):
+        model, losses = fit(name, part, penalty=_PENALTY), {}
+        for penalty in PENALTIES:
+            found = fit(name, part, penalty=penalty, start=model) if penalty != _PENALTY else model
+            log_p = found.log_probabilities(space_of(name, x))
+            losses[penalty] = mean_loss(log_p, label_ids, fit_temperature(log_p, label_ids))
+        penalties[name] = min(losses, key=lambda penalty: losses[penalty])
+    return penalties
+
+
+def penalties_out_of_fold(rows: Rows, keys: Sequence[str], *, seed: int) -> dict[str, float]:
+    """Return the penalty of each candidate: that with which it predicts the rows of one fold best.
+
+    Args:
+        rows: the training rows.
+        keys: the text of each row, or another key. Rows with the same key are in the same fold.
+        seed: the seed of the folds and of samples.
+    """
+    folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
+    part = rows.select((folds != 0).nonzero().flatten())
+    inside = ((folds == 0) & (part.counts() > 0)[rows.label_ids]).nonzero().flatten()
+    if not len(part.label_ids):
+        return dict.fromkeys(candidate_names(rows.spaces), _PENALTY)
+    return choose_penalties(part, rows.spaces[inside], rows.label_ids[inside], seed=seed)
+
+
+def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str, float], *, seed: int) -> Predictions:
+    """Predict each row by candidates that are fitted to the other folds. Many rows are sampled.
+
+    Rows whose label has no row in the other folds are left out: no candidate can know it.
+    """
+    sample = balanced(rows.label_ids, max(NUM_FOLDS, _MAX_PREDICTIONS // rows.num_labels), seed)
+    taken, keys = rows.select(sample), [keys[row] for row in sample.tolist()]
+    folds = torch.from_numpy(deal_folds(keys, taken.label_ids.numpy(), NUM_FOLDS, seed))
+    parts = []
+    for fold in range(NUM_FOLDS):
+        inside, outside = folds == fold, (folds != fold).nonzero().flatten()
+        if not len(outside):
+            continue
+        part = taken.select(outside)
+        known = (inside & (part.counts() > 0)[taken.label_ids]).nonzero().flatten()
+        if len(known):
+            models = fit_models(part, penalties, seed=seed, max_products=MAX_PRODUCTS // 3)
+            found = predict(part, models, taken.spaces[known], taken.label_ids[known])
+            parts.append((known, found))
+    if not parts:
+        empty = torch.empty(0, dtype=torch.long)
+        return Predictions(rows=empty, label_ids=empty, log_probabilities={}, quantities=np.empty((0, 0)))
+    order = torch.cat([known for known, _ in parts]).argsort()
+    return Predictions(
+        rows=sample[torch.cat([known for known, _ in parts])][order],
+        label_ids=torch.cat([found.label_ids for _, found in parts])[order],
+        log_probabilities={
+            name: torch.cat([found.log_probabilities[name] for _, found in parts])[order] for name in penalties
+        },
+        quantities=np.concatenate([found.quantities for _, found in parts])[order.numpy()],
+    )
+
+
+def fit_models(
+    rows: Rows,
+    penalties: Mapping[str, float],
+    *,
+    seed: int,
+    starts: Mapping[str, Model] | None = None,
+    max_products: int = MAX_PRODUCTS,
+) -> dict[str, Model]:
+    """Fit all candidates: the logistic regressions to a sample if there are many rows, the others to all rows."""
+    small = rows.select(rows_to_fit(rows, seed=seed, max_products=max_products))
+    return {
+        name: fit(name, small if is_logistic(name) else rows, penalty=penalty, start=(starts or {}).get(name))
+        for name, penalty in penalties.items()
+    }
+
+
+def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tensor) -> Predictions:
+    """Return what fitted candidates predict for rows that they were not fitted to.
+
+    The quantities of novelty are those of the label that the logistic regressions predict. The choice is not made yet.
+    """
+    by_name = {name: model.log_probabilities(space_of(name, x)) for name, model in models.items()}
+    likeliest = torch.stack([values for name, values in by_name.items() if is_logistic(name)]).sum(dim=0).argmax(dim=1)
+    return Predictions(
+        rows=torch.arange(len(label_ids)),
+        label_ids=label_ids,
+        log_probabilities=by_name,
+        quantities=novelty.quantities(rows, models, x, likeliest),
+    )
+
+
+def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto") -> Choice:
+    """Choose the members of the classifier and its temperatures. A `method` other than "auto" is the only member."""
+    ids, by_name = predictions.label_ids, predictions.log_probabilities
+    if not len(ids):  # Nothing can be measured.
+        return Choice(
+            temperatures={"class_means" if method == "auto" else method: 1.0},
+            temperature=1.0,
+            penalties=dict(penalties),
+            accuracy={},
+            loss={},
+        )
+    temperatures = {name: fit_temperature(values, ids) for name, values in by_name.items()}
+    loss = {name: mean_loss(values, ids, temperatures[name]) for name, values in by_name.items()}
+    accuracy = {name: _accuracy(values, ids) for name, values in by_name.items()}
+    members = [min(loss, key=lambda name: loss[name]) if method == "auto" else method]
+    total, best = by_name[members[0]] / temperatures[members[0]], loss[members[0]]
+    while method == "auto":
+        tried = {}
+        for name in by_name.keys() - set(members):
+            mean = (total + by_name[name] / temperatures[name]) / (len(members) + 1)
+            tried[name] = mean_loss(mean, ids, fit_temperature(mean, ids))
+        if not tried or min(tried.values()) > best - _LEAST_GAIN:
+            break
+        joining = min(sorted(tried), key=lambda name: tried[name])
+        members.append(joining)
+        total, best = total + by_name[joining] / temperatures[joining], tried[joining]
+    mean = total / len(members)
+    return Choice(
+        temperatures={name: temperatures[name] for name in members},
+        temperature=fit_temperature(mean, ids),
+        penalties=dict(penalties),
+        accuracy={**accuracy, "chosen": _accuracy(mean, ids)},
+        loss={**loss, "chosen": best},
+    )
+
+
+def _accuracy(log_probabilities: Tensor, label_ids: Tensor) -> float:
+    return float((log_probabilities.argmax(dim=1) == label_ids).double().mean())

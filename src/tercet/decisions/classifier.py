@@ -1,0 +1,395 @@
+"""LabelClassifier: a scikit-learn classifier of sentences that says how sure it is, and when to say nothing."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from tercet._labels import plain_labels
+from tercet.decisions import inputs
+from tercet.decisions.candidates import Rows, candidate_names
+from tercet.decisions.embedding import Spaces
+from tercet.decisions.fitting import Fitted, add_rows, fit_rows
+from tercet.decisions.inputs import Embedded
+from tercet.decisions.models import nearest_rows
+from tercet.decisions.rejection import Limits, limits_for, too_many_unfamiliar
+from tercet.decisions.results import Decisions, as_objects, reason_of
+from tercet.decisions.seen import seen_fraction
+from tercet.decisions.thresholds import Promise
+from tercet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+_NUM_NEIGHBOURS = 3
+
+
+class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn classifier of sentences, which can answer "none of these".
+
+    The encoder is not trained. The classifier is chosen among nearest neighbours, class means, a shared covariance,
+    logistic regression and means of them, by predictions for rows that it was not fitted to. These rows give the
+    temperature of the probabilities and the thresholds, too.
+
+    If the encoder was trained on the rows of `fit`, all confidences would be too high. Then pass other labelled rows as
+    `calibration_data`. Without them, no precision is promised, unless the encoder is known not to have seen the rows.
+
+    Args:
+        model: the encoder: a `SentenceTransformer`, a folder, a name on the hub, or `"bundled"`. None for embeddings.
+        method: "auto", or the name of one classifier: "nearest_neighbours", "class_means", "shared_covariance" or
+            "logistic_regression".
+        unseen_rows: say that the encoder was never trained on the rows of `fit`, if that cannot be known.
+        keep_texts: keep the training sentences, to show them as evidence, also in the saved files.
+        batch_size: number of sentences to encode at a time; None adapts it to their length.
+        device: the device of the encoder if `model` is a name; None uses a GPU if there is one.
+        random_state: the seed of folds and samples.
+
+    Attributes:
+        classes_: the labels, sorted.
+        n_features_in_: the dimension of the embeddings.
+        model_: the encoder; None for embeddings.
+        members_: the names of the chosen classifiers, whose log-probabilities are averaged.
+        scores_: the accuracy of each candidate, and of the choice (`chosen`), on rows that it was not fitted to.
+        calibrated_: whether the encoder has not seen the rows that gave temperature and thresholds.
+        added_labels_: labels that `partial_fit` added; thresholds were measured without them.
+
+    Example:
+        >>> classifier = LabelClassifier("bundled")
+        >>> texts = ["refund please", "money back", "send me back my money", "card lost", "my card is gone", "lost it"]
+        >>> classifier = classifier.fit(texts, ["refund"] * 3 + ["card"] * 3)
+        >>> classifier.predict(["I want my money back"]).tolist()
+        ['refund']
+    """
+
+    def __init__(
+        self,
+        model: "SentenceTransformer | str | Path | None" = None,
+        *,
+        method: str = "auto",
+        unseen_rows: bool = False,
+        keep_texts: bool = False,
+        batch_size: int | None = None,
+        device: str | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.unseen_rows = unseen_rows
+        self.keep_texts = keep_texts
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        calibration_data: tuple[Any, Any] | None = None,
+        unknown_sentences: Any = None,
+    ) -> Self:
+        """Fit the classifier to labelled sentences.
+
+        Args:
+            X: n sentences, or their embeddings `(n, dim)`.
+            y: n labels, all integers or all strings.
+            calibration_data: sentences (or embeddings) and labels that the encoder was not trained on. They give the
+                temperature and the thresholds, and join the training rows afterwards.
+            unknown_sentences: sentences (or embeddings) that belong to none of the labels, to tune how they are
+                recognised.
+
+        Raises:
+            DataError: a text, an embedding or a label is invalid or missing, or there are fewer than two labels.
+            ModelError: the encoder cannot be loaded.
+        """
+        labels = plain_labels(y, "y", error=DataError)
+        if len(set(labels)) < 2:
+            raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
+        self.model_ = inputs.load_encoder(self.model, self.device)
+        training = inputs.embed(X, "X", self.model_, batch_size=self.batch_size)
+        inputs.check_length(training, labels, "X", "y")
+        self._check_method(training.spaces)
+        seen = 0.0 if self.unseen_rows else seen_fraction(self.model_, training.texts)
+        calibration, calibration_ids = None, None
+        names, label_ids = inputs.number_labels(labels, training)
+        if calibration_data is not None:
+            calibration, calibration_ids = inputs.calibration_rows(
+                calibration_data, names, training, self.model_, batch_size=self.batch_size
+            )
+        unknown = None
+        if unknown_sentences is not None:
+            unknown = inputs.embed(
+                unknown_sentences, "unknown_sentences", self.model_, dimension=training.spaces.embeddings.shape[1]
+            ).spaces
+        return self._fit(training, label_ids, names, calibration, calibration_ids, unknown, seen)
+
+    def _fit(
+        self,
+        training: Embedded,
+        label_ids: Tensor,
+        names: list[Any],
+        calibration: Embedded | None,
+        calibration_ids: Tensor | None,
+        unknown: Spaces | None,
+        seen: float | None,
+    ) -> Self:
+        order = inputs.canonical_order(training)
+        keys = [training.keys[row] for row in order.tolist()]
+        rows = Rows(spaces=training.spaces[order], label_ids=label_ids[order], num_labels=len(names))
+        numbers, texts = order, [training.texts[row] for row in order.tolist()] if training.texts else None
+        held_out = None
+        if calibration is not None and calibration_ids is not None:
+            then = inputs.canonical_order(calibration)
+            held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
+            numbers = torch.cat([numbers, then + len(training)])
+            if texts is not None and calibration.texts is not None:
+                texts += [calibration.texts[row] for row in then.tolist()]
+        fitted = fit_rows(
+            rows, keys, calibration=held_out, unseen=seen == 0, unknown=unknown, method=self.method,
+            seed=self.random_state,
+        )  # fmt: skip
+        self.added_labels_: list[Any] = []
+        self._set(fitted, names, numbers, texts if self.keep_texts else None)
+        if not fitted.calibration.unseen:
+            logger.warning(inputs.why_uncalibrated(seen))
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+        """Add labelled sentences: of new labels, or more of old ones. The encoder is not trained; it takes seconds.
+
+        Members, temperature and thresholds stay. They were measured without the new labels, which `added_labels_`
+        lists; fit again to measure them too.
+
+        Args:
+            X: n sentences, or their embeddings `(n, dim)`.
+            y: n labels of the same type as those of `fit`.
+            classes: all labels, as in scikit-learn; not needed.
+
+        Raises:
+            DataError: as for `fit`.
+        """
+        if not hasattr(self, "_fitted"):
+            return self.fit(X, y)
+        labels = plain_labels(y, "y", error=DataError)
+        if labels and type(labels[0]) is not type(self._names[0]):
+            raise DataError(
+                f"y has labels of type {type(labels[0]).__name__}, but the classifier was fitted to labels of type "
+                f"{type(self._names[0]).__name__}; convert them"
+            )
+        new = self._embed(X, "X")
+        inputs.check_length(new, labels, "X", "y")
+        added = [label for label in dict.fromkeys(labels) if label not in self._names]
+        names = [*self._names, *added]
+        number = {name: at for at, name in enumerate(names)}
+        fitted = add_rows(
+            self._fitted, new.spaces, torch.tensor([number[label] for label in labels]), len(names),
+            seed=self.random_state,
+        )  # fmt: skip
+        first = int(self._numbers.max()) + 1
+        numbers = torch.cat([self._numbers, torch.arange(first, first + len(new))])
+        texts = None if self._texts is None or new.texts is None else [*self._texts, *new.texts]
+        self.added_labels_ = [*self.added_labels_, *added]
+        self._set(fitted, names, numbers, texts)
+        return self
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        min_precision: float | None = None,
+        coverage: float | None = None,
+        threshold: float | None = None,
+        max_novelty: float | None = None,
+    ) -> np.ndarray:
+        """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
+
+        Args:
+            X: n sentences, or their embeddings `(n, dim)`.
+            min_precision: answer as many sentences as possible such that, with 95 % confidence, at least this fraction
+                of the answers is right, for sentences like those of the training data.
+            coverage: answer this fraction of sentences like those of the training data.
+            threshold: answer with a confidence of at least this.
+            max_novelty: answer only sentences with at most this novelty, see `Decisions`. By default the limit that was
+                tuned to `unknown_sentences`, if there were some; it counts only beside another limit.
+
+        Raises:
+            DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
+        """
+        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        if limits.promise is None:
+            return self._arrays(self._scores(X)[1].argmax(dim=1))
+        return self._decide(X, limits, top=1, explain=False).labels
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each label of `classes_`: `n sentences → (n, num_labels)`."""
+        return self._scores(X)[1].exp()[:, self._sorted].double().numpy()
+
+    def decision(
+        self,
+        X: Any,
+        *,
+        min_precision: float | None = None,
+        coverage: float | None = None,
+        threshold: float | None = None,
+        max_novelty: float | None = None,
+        top: int = 2,
+        explain: bool = False,
+    ) -> Decisions:
+        """Return labels with confidence, novelty and the runner-up, and with the evidence if `explain`.
+
+        Args:
+            X: n sentences, or their embeddings `(n, dim)`.
+            min_precision: as for `predict`, and so are `coverage`, `threshold` and `max_novelty`.
+            top: the number of likeliest labels to return.
+            explain: whether to find the three nearest training sentences.
+        """
+        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        return self._decide(X, limits, top=top, explain=explain)
+
+    def promise(
+        self,
+        *,
+        min_precision: float | None = None,
+        coverage: float | None = None,
+        threshold: float | None = None,
+        max_novelty: float | None = None,
+    ) -> Promise:
+        """Return what a limit gives on rows that neither classifier nor encoder has seen.
+
+        Args and errors: as for `predict`.
+        """
+        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        if limits.promise is None:
+            raise DataError("pass min_precision, coverage, threshold or max_novelty")
+        return limits.promise
+
+    def save(self, folder: str | Path, *, overwrite: bool = True) -> None:
+        """Write the encoder and the classifier into a folder, atomically: safetensors and JSON, no pickle.
+
+        Without an encoder, only the classifier is written. Texts are written only with `keep_texts`.
+
+        Raises:
+            DataError: the folder has files although `overwrite` is False, or files that are not those of a model.
+            ModelError: the folder cannot be written.
+        """
+        from tercet.decisions.storage import save
+
+        check_is_fitted(self, "_fitted")
+        save(self, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path, model: "SentenceTransformer | None" = None, *, device: str | None = None) -> Self:
+        """Read a classifier, and the encoder in the same folder.
+
+        Args:
+            folder: the folder that `save` or `tercet train` wrote.
+            model: an encoder to use instead of that in the folder.
+            device: the device of the encoder; None uses a GPU if there is one.
+
+        Raises:
+            ModelError: the folder has no classifier, a file is missing or damaged, or the encoder is not the one that
+                the classifier was fitted with.
+        """
+        from tercet.decisions.storage import load
+
+        return load(cls, Path(folder), model, device=device)
+
+    @property
+    def members_(self) -> list[str]:
+        """The names of the chosen classifiers."""
+        return list(self._fitted.choice.temperatures)
+
+    @property
+    def scores_(self) -> dict[str, float]:
+        """The accuracy of each candidate, and of the choice, on rows that it was not fitted to."""
+        return dict(self._fitted.choice.accuracy)
+
+    @property
+    def calibrated_(self) -> bool:
+        """Whether the encoder has not seen the rows that gave temperature and thresholds."""
+        return self._fitted.calibration.unseen
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        return tags
+
+    def _set(self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str] | None) -> None:
+        """Store a fitted state: `names` are the labels by id, `numbers` and `texts` those of the training rows."""
+        self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
+        self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
+        self.classes_ = np.array([names[label_id] for label_id in self._sorted])
+        self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]
+
+    def _check_method(self, spaces: Spaces) -> None:
+        if self.method != "auto" and self.method not in candidate_names(spaces):
+            raise DataError(
+                f"method must be one of {listed(['auto', *candidate_names(spaces)], 10)}, got {self.method!r}"
+            )
+
+    def _embed(self, X: Any, name: str) -> Embedded:
+        check_is_fitted(self, "_fitted")
+        found = inputs.embed(X, name, self.model_, batch_size=self.batch_size, dimension=self.n_features_in_)
+        return inputs.like(found, self._fitted.rows.spaces, name)
+
+    def _limits(
+        self, min_precision: float | None, coverage: float | None, threshold: float | None, max_novelty: float | None
+    ) -> Limits:
+        check_is_fitted(self, "_fitted")
+        return limits_for(
+            self._fitted, min_precision=min_precision, coverage=coverage, threshold=threshold, max_novelty=max_novelty
+        )
+
+    def _scores(self, X: Any) -> tuple[Embedded, Tensor]:
+        embedded = self._embed(X, "X")
+        return embedded, self._fitted.log_probabilities(embedded.spaces)
+
+    def _arrays(self, label_ids: Tensor) -> np.ndarray:
+        """Return the labels with the given ids, in an array like `classes_`."""
+        return np.array([self._names[label_id] for label_id in label_ids.tolist()], dtype=self.classes_.dtype)
+
+    def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
+        embedded, log_p = self._scores(X)
+        probabilities, ids = log_p.exp().topk(min(top, len(self._names)), dim=1)
+        novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
+        confidence = probabilities[:, 0].double().numpy()
+        confident = np.zeros(len(ids), bool) if limits.threshold is None else confidence >= limits.threshold
+        familiar = np.ones(len(ids), bool) if limits.max_novelty is None else ~(novelty > limits.max_novelty)
+        reasons = [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
+        top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)
+        labels = as_objects(
+            [None if reason else label for reason, label in zip(reasons, top_labels[:, 0], strict=True)]
+        )
+        return Decisions(
+            labels=labels,
+            predicted=top_labels[:, 0],
+            confidence=confidence,
+            novelty=novelty,
+            reasons=reasons,
+            top_labels=top_labels,
+            top_probabilities=probabilities.double().numpy(),
+            unfamiliar=too_many_unfamiliar(novelty),
+            **(self._evidence(embedded) if explain else {}),
+        )
+
+    def _evidence(self, embedded: Embedded) -> dict[str, np.ndarray | None]:
+        """Return the nearest training rows of each sentence, as fields of `Decisions`."""
+        rows = self._fitted.rows
+        similarity, found = nearest_rows(rows.spaces.embeddings, embedded.spaces.embeddings, _NUM_NEIGHBOURS)
+        texts = None
+        if self._texts is not None:
+            texts = as_objects([self._texts[row] for row in found.flatten().tolist()]).reshape(found.shape)
+        labels = [self._names[label_id] for label_id in rows.label_ids[found].flatten().tolist()]
+        return {
+            "neighbours": self._numbers[found].numpy(),
+            "neighbour_labels": as_objects(labels).reshape(found.shape),
+            "neighbour_similarities": similarity.double().numpy(),
+            "neighbour_texts": texts,
+        }

@@ -1,0 +1,196 @@
+"""Fit a classifier to labelled embeddings, add rows to it, and let it score new embeddings.
+
+`fit_rows` makes all choices; `add_rows` keeps them. The encoder is not needed here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet.decisions import novelty
+from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
+from tercet.decisions.choice import (
+    Choice,
+    Predictions,
+    choose,
+    choose_penalties,
+    fit_models,
+    penalties_out_of_fold,
+    predict,
+    predict_out_of_fold,
+)
+from tercet.decisions.embedding import Spaces
+from tercet.decisions.models import LinearScores, Model
+from tercet.decisions.novelty import Familiarity
+from tercet.decisions.unknown import tuned_to
+from tercet.decisions.updates import refit_labels
+
+# With so many labels that have new rows, fitting them one by one takes longer than fitting all of them together.
+_MAX_LABELS_ONE_BY_ONE = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What the classifier answers for rows that it has not seen.
+
+    Attributes:
+        confidence: the confidence of each row `(n,)`.
+        correct: whether its label is predicted right `(n,)`.
+        predicted_ids: the predicted label ids `(n,)`.
+        novelty: the novelty of each row `(n,)`.
+        unseen: whether neither the classifier nor the encoder has seen these rows: then they support a promise.
+        basis: where the rows come from, for messages.
+    """
+
+    confidence: np.ndarray
+    correct: np.ndarray
+    predicted_ids: np.ndarray
+    novelty: np.ndarray
+    unseen: bool
+    basis: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted classifier.
+
+    Attributes:
+        rows: the training rows, the gallery.
+        models: the fitted candidates: the members of the choice, and the logistic regressions.
+        choice: the members, their temperatures and penalties.
+        calibration: the answers for unseen rows.
+        familiarity: the familiarity of unseen rows; None if there was none.
+        max_novelty: the novelty above which a sentence is probably unknown, tuned to unknown sentences; None if none
+            were given.
+    """
+
+    rows: Rows
+    models: dict[str, Model]
+    choice: Choice
+    calibration: Calibration
+    familiarity: Familiarity | None
+    max_novelty: float | None = None
+
+    def log_probabilities(self, x: Spaces) -> Tensor:
+        """Return the log-probability of each label: `n rows → (n, num_labels)`."""
+        by_name = {name: self.models[name].log_probabilities(space_of(name, x)) for name in self.choice.temperatures}
+        return self.choice.log_probabilities(by_name)
+
+    def novelty(self, x: Spaces, predicted: Tensor) -> np.ndarray:
+        """Return the novelty of n rows `(n,)`; NaN if it cannot be measured."""
+        if self.familiarity is None or not len(x):
+            return np.full(len(x), np.nan)
+        return self.familiarity.novelty(novelty.quantities(self.rows, self.models, x, predicted))
+
+
+def fit_rows(
+    rows: Rows,
+    keys: Sequence[str],
+    *,
+    calibration: Rows | None = None,
+    unseen: bool,
+    unknown: Spaces | None = None,
+    method: str = "auto",
+    seed: int = 0,
+) -> Fitted:
+    """Fit a classifier, choose its members, and measure it on rows that it has not seen.
+
+    Args:
+        rows: the training rows.
+        keys: the text of each row, or another key. Rows with the same key are in the same fold.
+        calibration: rows that neither the classifier nor the encoder has seen; they join the training rows afterwards.
+            None measures by folds of the training rows.
+        unseen: whether the encoder has not been trained on the training rows.
+        unknown: embeddings of sentences that belong to no label.
+        method: "auto", or the name of the only member.
+        seed: the seed of folds and samples.
+    """
+    if calibration is None:
+        penalties = penalties_out_of_fold(rows, keys, seed=seed)
+        predictions = predict_out_of_fold(rows, keys, penalties, seed=seed)
+        basis = "out-of-fold predictions for the training rows"
+        models = fit_models(rows, penalties, seed=seed)
+    else:
+        penalties = choose_penalties(rows, calibration.spaces, calibration.label_ids, seed=seed)
+        models = fit_models(rows, penalties, seed=seed)
+        predictions = predict(rows, models, calibration.spaces, calibration.label_ids)
+        basis, unseen = "calibration rows that were not trained on", True
+        rows = Rows(
+            spaces=rows.spaces + calibration.spaces,
+            label_ids=torch.cat([rows.label_ids, calibration.label_ids]),
+            num_labels=rows.num_labels,
+        )
+        models = fit_models(rows, penalties, seed=seed, starts=models)
+    choice = choose(predictions, penalties, method=method)
+    familiarity = Familiarity.of(predictions.quantities) if len(predictions.rows) > 1 else None
+    fitted = Fitted(
+        rows=rows,
+        models={name: model for name, model in models.items() if name in choice.temperatures or is_logistic(name)},
+        choice=choice,
+        calibration=_calibration(predictions, choice, familiarity, unseen=unseen, basis=basis),
+        familiarity=familiarity,
+    )
+    if unknown is None or familiarity is None:
+        return fitted
+    found = novelty.quantities(fitted.rows, fitted.models, unknown, fitted.log_probabilities(unknown).argmax(dim=1))
+    familiarity, max_novelty = tuned_to(predictions.quantities, found)
+    calibration_novelty = familiarity.novelty(predictions.quantities)
+    return replace(
+        fitted,
+        familiarity=familiarity,
+        max_novelty=max_novelty,
+        calibration=replace(fitted.calibration, novelty=calibration_novelty),
+    )
+
+
+def _calibration(
+    predictions: Predictions, choice: Choice, familiarity: Familiarity | None, *, unseen: bool, basis: str
+) -> Calibration:
+    if not len(predictions.rows):
+        none, no_ids = np.empty(0), np.empty(0, dtype=np.int64)
+        return Calibration(
+            confidence=none, correct=no_ids == 1, predicted_ids=no_ids, novelty=none, unseen=unseen, basis=basis
+        )
+    probability, predicted = choice.log_probabilities(predictions.log_probabilities).exp().max(dim=1)
+    count = len(predictions.rows)
+    return Calibration(
+        confidence=probability.double().numpy(),
+        correct=(predicted == predictions.label_ids).numpy(),
+        predicted_ids=predicted.numpy(),
+        novelty=np.full(count, np.nan) if familiarity is None else familiarity.novelty(predictions.quantities),
+        unseen=unseen,
+        basis=basis,
+    )
+
+
+def add_rows(fitted: Fitted, new: Spaces, label_ids: Tensor, num_labels: int, *, seed: int = 0) -> Fitted:
+    """Return the classifier with more training rows. Members, temperatures and calibration stay.
+
+    Args:
+        fitted: the classifier.
+        new: the embeddings of the new rows.
+        label_ids: their label ids; ids of new labels follow those of the old ones.
+        num_labels: the number of labels, the new ones included.
+        seed: the seed of samples.
+    """
+    rows = Rows(
+        spaces=fitted.rows.spaces + new,
+        label_ids=torch.cat([fitted.rows.label_ids, label_ids]),
+        num_labels=num_labels,
+    )
+    changed = label_ids.unique()
+    models: dict[str, Model] = {}
+    for name, model in fitted.models.items():
+        penalty = fitted.choice.penalties[name]
+        if is_logistic(name) and isinstance(model, LinearScores):
+            x = space_of(name, rows.spaces)
+            if len(changed) <= _MAX_LABELS_ONE_BY_ONE:
+                models[name] = refit_labels(model, x, rows.label_ids, changed, num_labels, penalty)
+            else:
+                models |= fit_models(rows, {name: penalty}, seed=seed, starts={name: model})
+        else:
+            models[name] = fit(name, rows)
+    return replace(fitted, rows=rows, models=models)

@@ -1,0 +1,230 @@
+"""Check and embed what the user passes to a classifier: sentences or embeddings, labels, the encoder."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tercet._labels import plain_labels
+from tercet._texts import check_texts, text_key
+from tercet.decisions.embedding import Spaces, embed_texts, spaces
+from tercet.decisions.seen import seen_fraction
+from tercet.distances import as_embeddings
+from tercet.encoder.names import resolve_model
+from tercet.errors import DataError, EmbeddingError
+
+if TYPE_CHECKING:
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """Rows that the user passed.
+
+    Attributes:
+        spaces: their embeddings.
+        keys: a key of each row; copies of a text have the same one.
+        texts: the texts; None for embeddings.
+    """
+
+    spaces: Spaces
+    keys: list[str]
+    texts: list[str] | None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def load_encoder(model: Any, device: str | None) -> "SentenceTransformer | None":
+    """Return the encoder; None for embeddings."""
+    if model is None or not isinstance(model, (str, Path)):
+        return model
+    from tercet.encoder.loading import load_model
+
+    return load_model(str(resolve_model(model, str(model))), device=device)
+
+
+def embed(
+    values: Any,
+    name: str,
+    model: "SentenceTransformer | None",
+    *,
+    batch_size: int | None = None,
+    dimension: int | None = None,
+    show_progress_bar: bool = False,
+) -> Embedded:
+    """Return the embeddings of sentences, or the given embeddings.
+
+    Args:
+        values: sentences, or embeddings `(n, dim)`.
+        name: the name of the argument, for messages.
+        model: the encoder; None if only embeddings can be passed.
+        batch_size: number of sentences to encode at a time.
+        dimension: the dimension that embeddings must have; None for any.
+        show_progress_bar: whether to show a progress bar.
+
+    Raises:
+        DataError: a text is invalid, there is no encoder for texts, or embeddings have a wrong shape or values.
+    """
+    if isinstance(values, (str, bytes)):
+        raise DataError(f"{name} must be a list of sentences, got one string; pass [{name}]")
+    if _are_embeddings(values):
+        return _given_embeddings(values, name, model, dimension)
+    texts = check_texts(_listed(values, name), name)
+    if model is None:
+        raise DataError(
+            f"{name} has sentences, but the classifier has no encoder; pass embeddings, or LabelClassifier(model)"
+        )
+    found = embed_texts(model, texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
+    if dimension is not None and found.embeddings.shape[1] != dimension:
+        raise DataError(
+            f"the encoder has embeddings of dimension {found.embeddings.shape[1]}, but the classifier was fitted to "
+            f"dimension {dimension}; fit it again with this encoder"
+        )
+    return Embedded(spaces=found, keys=[text_key(text) for text in texts], texts=texts)
+
+
+def _are_embeddings(values: Any) -> bool:
+    """Return whether values are embeddings: an array or a tensor of numbers, or lists of numbers."""
+    if hasattr(values, "detach"):
+        return True
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    if kind is not None and kind != "O":
+        return kind not in "US"
+    first = next(iter(values), None) if isinstance(values, (list, tuple, np.ndarray)) else None
+    return isinstance(first, (list, tuple, np.ndarray)) or hasattr(first, "detach")
+
+
+def _given_embeddings(values: Any, name: str, model: "SentenceTransformer | None", dimension: int | None) -> Embedded:
+    if isinstance(values, (list, tuple)) and len({np.shape(row) for row in values}) > 1:
+        raise DataError(f"{name} has embeddings of different dimensions; pass an array of shape (n, dim)")
+    if model is not None and dimension is None:
+        dimension = model.get_sentence_embedding_dimension()
+    try:
+        rows = as_embeddings(values, name).detach().cpu().float()
+    except EmbeddingError as error:
+        raise DataError(str(error)) from None
+    if dimension is not None and rows.shape[1] != dimension:
+        raise DataError(f"{name} has embeddings of dimension {rows.shape[1]}, but dimension {dimension} is expected")
+    if bad := (~rows.isfinite().all(dim=1)).nonzero().flatten().tolist():
+        raise DataError(f"{name}, row {bad[0]}: the embedding has NaN or infinite values; remove or recompute the row")
+    if zero := (rows == 0).all(dim=1).nonzero().flatten().tolist():
+        raise DataError(f"{name}, row {zero[0]}: the embedding is zero, so it has no direction; remove the row")
+    found = spaces(rows)
+    keys = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in found.embeddings.numpy()]
+    return Embedded(spaces=found, keys=keys, texts=None)
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    if not hasattr(values, "__iter__") or isinstance(values, (dict, set)):
+        raise DataError(f"{name} must be a list of sentences or an array of embeddings, got {type(values).__name__}")
+    values = getattr(values, "tolist", values.__iter__)()
+    found = list(values)
+    if found and isinstance(found[0], list):  # a column (n, 1)
+        found = [row[0] if isinstance(row, list) and len(row) == 1 else row for row in found]
+    return found
+
+
+def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any], Tensor]:
+    """Return the labels in the order in which they first occur in the canonical order of the rows, and the ids.
+
+    So the ids depend neither on the order of the rows nor on the names of the labels.
+    """
+    order = canonical_order(embedded)
+    names = list(dict.fromkeys(labels[row] for row in order.tolist()))
+    number = {name: at for at, name in enumerate(names)}
+    return names, torch.tensor([number[label] for label in labels])
+
+
+def canonical_order(embedded: Embedded) -> Tensor:
+    """Return the row numbers in an order that depends on the content of the rows alone `(n,)`."""
+    texts = embedded.texts or embedded.keys
+    return torch.tensor(sorted(range(len(texts)), key=lambda row: (embedded.keys[row], texts[row])), dtype=torch.long)
+
+
+def check_length(embedded: Embedded, labels: Sequence[Any], rows: str, names: str) -> None:
+    """Raise `DataError` if the numbers of rows and labels differ, or there is nothing to learn."""
+    if len(embedded) != len(labels):
+        raise DataError(f"{rows} has {len(embedded):,} rows, but {names} has {len(labels):,} labels; pass one for each")
+    if len(labels) == 0:
+        raise DataError(f"{rows} has no rows; pass labelled sentences")
+
+
+def calibration_rows(
+    data: tuple[Any, Any],
+    names: Sequence[Any],
+    training: Embedded,
+    model: "SentenceTransformer | None",
+    *,
+    batch_size: int | None = None,
+) -> tuple[Embedded, Tensor]:
+    """Return the calibration rows that can be used, and their label ids.
+
+    Rows with a label that the training rows do not have, and copies of training rows, are left out with a warning.
+
+    Raises:
+        DataError: the data are no pair of rows and labels, no row can be used, or the encoder was trained on the rows.
+    """
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise DataError("calibration_data must be a pair: sentences (or embeddings) and their labels")
+    labels = plain_labels(data[1], "the labels of calibration_data", error=DataError)
+    rows = embed(
+        data[0], "calibration_data", model, batch_size=batch_size, dimension=training.spaces.embeddings.shape[1]
+    )
+    check_length(rows, labels, "calibration_data", "its second part")
+    seen = seen_fraction(model, rows.texts)
+    if seen is not None and seen > 0:
+        raise DataError(
+            f"the encoder was trained on {seen:.0%} of calibration_data, so they cannot show how sure it is about new "
+            "sentences; pass rows that it was not trained on"
+        )
+    number, copies = {name: at for at, name in enumerate(names)}, set(training.keys)
+    unknown = [row for row, label in enumerate(labels) if label not in number]
+    copied = [row for row, key in enumerate(rows.keys) if key in copies and labels[row] in number]
+    kept = sorted(set(range(len(labels))) - set(unknown) - set(copied))
+    for what, left_out in (("a label that is not in y", unknown), ("a text that is also in X", copied)):
+        if left_out:
+            logger.warning(f"{len(left_out):,} of {len(labels):,} rows of calibration_data are left out: {what}")
+    if not kept:
+        raise DataError("no row of calibration_data can be used; pass rows with labels of y and texts that X lacks")
+    index = torch.tensor(kept)
+    texts = None if rows.texts is None else [rows.texts[row] for row in kept]
+    found = Embedded(spaces=rows.spaces[index], keys=[rows.keys[row] for row in kept], texts=texts)
+    return like(found, training.spaces, "calibration_data"), torch.tensor([number[labels[row]] for row in kept])
+
+
+def like(rows: Embedded, spaces: Spaces, name: str) -> Embedded:
+    """Return rows with the same spaces of embeddings as those of the training rows.
+
+    Raises:
+        DataError: the training rows have the inputs of the head too, but only embeddings were passed.
+    """
+    if (rows.spaces.before_head is None) == (spaces.before_head is None):
+        return rows
+    if spaces.before_head is None:
+        return replace(rows, spaces=replace(rows.spaces, before_head=None))
+    raise DataError(
+        f"{name} has embeddings, but the classifier was fitted to sentences and also uses what comes before the head "
+        "of the encoder; pass sentences"
+    )
+
+
+def why_uncalibrated(seen: float | None) -> str:
+    """Return a warning that confidences are too high."""
+    why = (
+        "whether the encoder was trained on the rows of fit cannot be known"
+        if seen is None
+        else f"the encoder was trained on {seen:.0%} of the rows of fit"
+    )
+    return (
+        f"{why}, so confidences may be too high and no precision can be promised; pass calibration_data, labelled rows "
+        "that it was not trained on, or unseen_rows=True if it was trained on none of the rows"
+    )

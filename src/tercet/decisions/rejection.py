@@ -1,0 +1,101 @@
+"""Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+from scipy.stats import binom
+
+from tercet.decisions.fitting import Fitted
+from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
+from tercet.errors import DataError
+
+# With so many more sentences of this novelty than among sentences like the training data, new data are different.
+_UNFAMILIAR_NOVELTY = 0.95
+_UNFAMILIAR_P_VALUE = 1e-4
+_UNFAMILIAR_FACTOR = 2.0
+_FEWEST_FOR_DRIFT = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Below which confidence and above which novelty there is no answer.
+
+    Attributes:
+        threshold: the lowest confidence of an answer; None gives no answer at all.
+        max_novelty: the highest novelty of an answer; None for no limit.
+        promise: what these limits give on the calibration rows; None if nothing was asked for.
+    """
+
+    threshold: float | None = 0.0
+    max_novelty: float | None = None
+    promise: Promise | None = None
+
+
+def limits_for(
+    fitted: Fitted,
+    *,
+    min_precision: float | None = None,
+    coverage: float | None = None,
+    threshold: float | None = None,
+    max_novelty: float | None = None,
+) -> Limits:
+    """Return the limits for what was asked for.
+
+    Raises:
+        DataError: a value is out of range, two of the first three are given, or nothing can be promised.
+    """
+    wanted = {"min_precision": min_precision, "coverage": coverage, "threshold": threshold}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    for name, value in {**given, **({} if max_novelty is None else {"max_novelty": max_novelty})}.items():
+        open_ended = name == "min_precision"
+        inside = isinstance(value, Real) and (0 < value < 1 if open_ended else 0 <= value <= 1)
+        if isinstance(value, bool) or not inside:
+            limits = "above 0 and below 1" if open_ended else "from 0 to 1"
+            why = "; no number of rows can show a precision of 1" if open_ended and value == 1 else ""
+            raise DataError(f"{name} must be {limits}, got {value!r}{why}")
+    if len(given) > 1:
+        raise DataError(f"{' and '.join(given)} exclude each other; pass one of them")
+    if not given and max_novelty is None:
+        return Limits()
+    max_novelty = fitted.max_novelty if max_novelty is None else max_novelty
+    calibration = fitted.calibration
+    if min_precision is not None:
+        _check_promise(fitted)
+    allowed = np.ones(len(calibration.confidence), bool) if max_novelty is None else calibration.novelty <= max_novelty
+    confidence, correct = calibration.confidence, calibration.correct
+    if min_precision is not None:
+        threshold = choose_threshold(confidence[allowed], correct[allowed], min_precision)
+    elif coverage is not None:
+        if not len(confidence):
+            raise DataError("coverage cannot be fitted: there is no calibration row; pass more rows, or threshold")
+        threshold = threshold_for_coverage(confidence[allowed], coverage, len(confidence))
+    else:
+        threshold = 0.0 if threshold is None else threshold
+    promise = measure(confidence, correct, allowed, threshold, min_precision=min_precision, max_novelty=max_novelty)
+    return Limits(threshold=threshold, max_novelty=max_novelty, promise=promise)
+
+
+def _check_promise(fitted: Fitted) -> None:
+    if not fitted.calibration.unseen:
+        raise DataError(
+            "min_precision cannot be promised: the encoder was trained on the rows of fit, or may have been, so all "
+            "confidences are too high; fit with calibration_data, labelled rows that it was not trained on, or with "
+            "unseen_rows=True if it was trained on none of the rows"
+        )
+
+
+def too_many_unfamiliar(novelty: np.ndarray) -> bool:
+    """Return whether far more rows than expected are unlike the training sentences.
+
+    Of rows like the training data, 5 % have a novelty above 0.95. New data are different if the observed number is at
+    least twice that, and has a probability below 0.0001.
+    """
+    known = novelty[~np.isnan(novelty)]
+    if len(known) < _FEWEST_FOR_DRIFT:
+        return False
+    expected, number = 1 - _UNFAMILIAR_NOVELTY, int((known > _UNFAMILIAR_NOVELTY).sum())
+    return (
+        number >= _UNFAMILIAR_FACTOR * expected * len(known)
+        and binom.sf(number - 1, len(known), expected) < _UNFAMILIAR_P_VALUE
+    )

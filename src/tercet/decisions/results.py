@@ -1,0 +1,85 @@
+"""The decisions about sentences: labels or "none of these", with their confidence, novelty and evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BETWEEN_LABELS, UNLIKE_ANYTHING = "between labels", "unlike anything seen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """The decisions about n sentences.
+
+    Attributes:
+        labels: the label of each sentence, None for "none of these" `(n,)`.
+        predicted: the likeliest label, also where it is not given as the answer `(n,)`.
+        confidence: its probability `(n,)`. It is low if the sentence is between labels.
+        novelty: the fraction of sentences with known labels that are more familiar than this one `(n,)`. Above 0.99,
+            the sentence is unlike almost anything seen. 1 − novelty is a p-value.
+        reasons: why the answer is None: "between labels", "unlike anything seen", or both; None for answers.
+        top_labels: the k likeliest labels, the likeliest first `(n, k)`.
+        top_probabilities: their probabilities `(n, k)`.
+        neighbours: the row numbers of the three nearest training sentences in the data of `fit`, −1 if there are fewer
+            `(n, 3)`; None unless they were asked for.
+        neighbour_labels: their labels `(n, 3)`.
+        neighbour_similarities: their cosine similarities `(n, 3)`.
+        neighbour_texts: their texts `(n, 3)`, if the classifier kept them.
+        unfamiliar: whether far more sentences than expected are unlike the training sentences. Then the measured
+            precision and coverage do not hold for them.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    novelty: np.ndarray
+    reasons: list[str | None]
+    top_labels: np.ndarray
+    top_probabilities: np.ndarray
+    neighbours: np.ndarray | None = None
+    neighbour_labels: np.ndarray | None = None
+    neighbour_similarities: np.ndarray | None = None
+    neighbour_texts: np.ndarray | None = None
+    unfamiliar: bool = False
+
+    @property
+    def accepted(self) -> np.ndarray:
+        """Return whether each sentence has an answer, bool `(n,)`."""
+        return np.array([reason is None for reason in self.reasons], dtype=bool)
+
+    @property
+    def runner_up(self) -> np.ndarray:
+        """Return the second likeliest label of each sentence `(n,)`; None if there is only one label."""
+        return self.top_labels[:, 1] if self.top_labels.shape[1] > 1 else as_objects([None] * len(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one dictionary per sentence: label, predicted, confidence, novelty, reason and runner-up."""
+        columns = zip(
+            self.labels, self.predicted, self.confidence, self.novelty, self.reasons, self.runner_up, strict=True
+        )
+        names = ("label", "predicted", "confidence", "novelty", "reason", "runner_up")
+        return [
+            {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in zip(names, row, strict=True)
+            }
+            for row in columns
+        ]
+
+
+def as_objects(values: Sequence[Any]) -> np.ndarray:
+    """Return an array of objects `(n,)`. NumPy alone would make one array of lists of equal length."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def reason_of(confident: bool, familiar: bool) -> str | None:
+    """Return why a sentence has no answer; None if it has one."""
+    found = [*([] if confident else [BETWEEN_LABELS]), *([] if familiar else [UNLIKE_ANYTHING])]
+    return " and ".join(found) or None

@@ -1,0 +1,207 @@
+"""Write a classifier, and read it: in the folder of its encoder, or in a folder of its own for embeddings.
+
+label_classifier.json          labels, choice, settings, and the texts of the gallery if they are kept
+label_classifier.safetensors   gallery (float16), fitted vectors and biases, and the answers for the calibration rows
+
+The files hold a test sentence's embedding, so that a classifier is not used with another encoder.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_file
+from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, is_model_folder
+from tercet._version import __version__
+from tercet.decisions.candidates import Rows
+from tercet.decisions.choice import Choice
+from tercet.decisions.embedding import Spaces, spaces
+from tercet.decisions.fitting import Calibration, Fitted
+from tercet.decisions.models import LinearScores, Model, NeighbourVote
+from tercet.decisions.novelty import Familiarity
+from tercet.encoder.pretrained.files import check_regular_files
+from tercet.errors import DataError, ModelError, listed
+
+if TYPE_CHECKING:
+    from tercet.decisions.classifier import LabelClassifier
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+_FORMAT_VERSION = 1
+_TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
+# The encoder may run in another precision or on another device. Another encoder is far below this.
+_LEAST_SIMILARITY = 0.95
+_LINEAR = ("weights", "bias")
+_CALIBRATION = ("confidence", "correct", "predicted_ids", "novelty")
+_FAMILIARITY = ("mean", "std", "weights", "ranked")
+
+C = TypeVar("C", bound="LabelClassifier")
+
+
+def classifier_files(classifier: "LabelClassifier") -> dict[str, Any]:
+    """Return the files of a fitted classifier: bytes, or the content of a JSON file, by file name."""
+    return {CLASSIFIER_WEIGHTS: to_bytes(_tensors(classifier)), CLASSIFIER_FILE: _content(classifier)}
+
+
+def has_classifier(folder: str | Path) -> bool:
+    """Return whether a folder has a classifier."""
+    return (expand_path(folder) / CLASSIFIER_FILE).exists()
+
+
+def save(classifier: "LabelClassifier", folder: Path, *, overwrite: bool) -> None:
+    """Write a classifier, with its encoder if it has one. See `LabelClassifier.save`."""
+    files = classifier_files(classifier)
+    if classifier.model_ is not None:
+        classifier.model_.save_pretrained(folder, more_files=files, overwrite=overwrite)
+        return
+    folder = resolve_path(folder)
+    if is_model_folder(folder):
+        raise DataError(f"{folder} is the folder of a model; choose another folder for a classifier of embeddings")
+    with atomic_directory(folder, owns=files.__contains__, last=(CLASSIFIER_FILE,), overwrite=overwrite) as staging:
+        for name, content in files.items():
+            write_file(staging / name, content)
+
+
+def load(cls: type[C], folder: Path, model: "SentenceTransformer | None", *, device: str | None = None) -> C:
+    """Read a classifier, and its encoder if there is one. See `LabelClassifier.load`."""
+    folder = expand_path(folder)
+    path = folder / CLASSIFIER_FILE
+    if not path.exists():
+        what = "does not exist" if not folder.exists() else f"has no file {CLASSIFIER_FILE}"
+        raise ModelError(f"{folder} {what}, so there is no classifier; fit one with LabelClassifier(model).fit(…)")
+    check_regular_files(folder)
+    content = read_json(path)
+    version = content.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise ModelError(f"{path} is not the file of a classifier: format_version is {version!r}")
+    if version > _FORMAT_VERSION:
+        raise ModelError(f"{path} has the format version {version}, which a newer Tercet wrote; update Tercet")
+    try:
+        tensors = load_file(folder / CLASSIFIER_WEIGHTS)
+    except FileNotFoundError:
+        raise ModelError(f"{folder / CLASSIFIER_WEIGHTS} is missing, so the classifier is not complete") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder / CLASSIFIER_WEIGHTS} is not a valid file: {error}; copy it again") from error
+    try:
+        classifier = _build(cls, content, tensors)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} and {CLASSIFIER_WEIGHTS} do not belong together, or are damaged ({error}); copy both again"
+        ) from error
+    if model is None and is_model_folder(folder):
+        from tercet.encoder.loading import load_model
+
+        model = load_model(str(folder), device=device)
+    classifier.model = classifier.model_ = model
+    if model is not None:
+        _check_encoder(model, content.get("test_embedding"), folder)
+    return classifier
+
+
+def _content(classifier: "LabelClassifier") -> dict[str, Any]:
+    fitted, choice = classifier._fitted, classifier._fitted.choice
+    return {
+        "format_version": _FORMAT_VERSION,
+        "tercet_version": __version__,
+        "labels": classifier._names,
+        "added_labels": classifier.added_labels_,
+        "settings": {
+            name: getattr(classifier, name) for name in ("method", "keep_texts", "batch_size", "random_state")
+        },
+        "models": {name: type(model).__name__ for name, model in fitted.models.items()},
+        "choice": asdict(choice),
+        "calibration": {"unseen": fitted.calibration.unseen, "basis": fitted.calibration.basis},
+        "max_novelty": fitted.max_novelty,
+        "test_embedding": None if classifier.model_ is None else _test_embedding(classifier.model_).tolist(),
+        "texts": classifier._texts,
+    }
+
+
+def _tensors(classifier: "LabelClassifier") -> dict[str, Tensor]:
+    fitted = classifier._fitted
+    tensors = {f"gallery.{name}": values.half() for name, values in fitted.rows.spaces.items()}
+    tensors |= {"gallery.label_ids": fitted.rows.label_ids.int(), "gallery.numbers": classifier._numbers.int()}
+    for name, model in fitted.models.items():
+        if isinstance(model, LinearScores):
+            tensors |= {f"models.{name}.{field}": getattr(model, field) for field in _LINEAR}
+    tensors |= {
+        f"calibration.{field}": torch.from_numpy(np.asarray(getattr(fitted.calibration, field)))
+        for field in _CALIBRATION
+    }
+    if fitted.familiarity is not None:
+        tensors |= {
+            f"familiarity.{field}": torch.from_numpy(getattr(fitted.familiarity, field)) for field in _FAMILIARITY
+        }
+    return {name: values.contiguous() for name, values in tensors.items()}
+
+
+def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) -> C:
+    """Return the classifier without its encoder. Raise `KeyError`, `ValueError` and so on for damaged files."""
+    names, label_ids = content["labels"], tensors["gallery.label_ids"].long()
+    embedded: Spaces = spaces(tensors["gallery.embeddings"], tensors.get("gallery.before_head"))
+    rows = Rows(spaces=embedded, label_ids=label_ids, num_labels=len(names))
+    numbers, texts = tensors["gallery.numbers"].long(), content["texts"]
+    if not len(label_ids) or not len(label_ids) == len(embedded) == len(numbers):
+        raise ValueError(f"the gallery has {len(embedded)} rows and {len(label_ids)} labels")
+    if int(label_ids.max()) >= len(names) or int(label_ids.min()) < 0 or len({type(name) for name in names}) > 1:
+        raise ValueError("the labels do not match the gallery")
+    if texts is not None and len(texts) != len(label_ids):
+        raise ValueError("the texts do not match the gallery")
+    calibration: dict[str, Any] = {field: tensors[f"calibration.{field}"].numpy() for field in _CALIBRATION}
+    familiarity = None
+    if "familiarity.mean" in tensors:
+        familiarity = Familiarity(**{field: tensors[f"familiarity.{field}"].numpy() for field in _FAMILIARITY})
+    fitted = Fitted(
+        rows=rows,
+        models={name: _model(name, kind, rows, tensors) for name, kind in content["models"].items()},
+        choice=Choice(**content["choice"]),
+        calibration=Calibration(
+            **calibration, unseen=content["calibration"]["unseen"], basis=content["calibration"]["basis"]
+        ),
+        familiarity=familiarity,
+        max_novelty=content["max_novelty"],
+    )
+    if missing := fitted.choice.temperatures.keys() - fitted.models.keys():
+        raise ValueError(f"a chosen classifier is missing: {listed(missing)}")
+    classifier = cls(**content["settings"])
+    classifier.model_, classifier.added_labels_ = None, list(content["added_labels"])
+    classifier._set(fitted, names, numbers, texts)
+    fitted.log_probabilities(embedded[:1])  # raises an error if shapes differ
+    return classifier
+
+
+def _model(name: str, kind: str, rows: Rows, tensors: dict[str, Tensor]) -> Model:
+    if kind == NeighbourVote.__name__:
+        return NeighbourVote(rows=rows.spaces.embeddings, label_ids=rows.label_ids, num_labels=rows.num_labels)
+    model = LinearScores(**{field: tensors[f"models.{name}.{field}"] for field in _LINEAR})
+    if model.weights.shape[0] != rows.num_labels or model.bias.shape != (rows.num_labels,):
+        raise ValueError(f"{name} has {model.weights.shape[0]} labels, expected {rows.num_labels}")
+    return model
+
+
+def _test_embedding(model: "SentenceTransformer") -> Tensor:
+    embedding = model.encode([_TEST_SENTENCE], convert_to_tensor=True, normalize_embeddings=True)[0]
+    return embedding.float().cpu().half().float()
+
+
+def _check_encoder(model: "SentenceTransformer", expected: Any, folder: Path) -> None:
+    """Raise `ModelError` if the encoder is not the one that the classifier was fitted with."""
+    if expected is None:
+        return
+    found = _test_embedding(model)
+    if len(found) == len(expected) and float(found @ torch.tensor(expected)) >= _LEAST_SIMILARITY:
+        return
+    what = (
+        f"it has dimension {len(found)}, expected {len(expected)}"
+        if len(found) != len(expected)
+        else "it has other embeddings"
+    )
+    raise ModelError(
+        f"the classifier in {folder} was fitted with another encoder: {what}; fit it again with this encoder"
+    )

@@ -1,0 +1,202 @@
+"""Choose a threshold of the confidence, so that the answers above it are right as often as was asked for.
+
+The threshold is chosen on n calibration rows, which the classifier has not seen: sentences with their right labels. Let
+k be the number of rows at or above a threshold. If the precision of all future answers above it were only p, then the
+number of right answers among the k would be binomial(k, p). If a number as high as the observed one has at most the
+probability α = 0.05, the precision is above p with 95 % confidence. This is the bound of Clopper and Pearson (1934).
+
+Many thresholds are tried, so α is shared out among them: a threshold that passes hands its part on to the next one, and
+one that fails loses it (the fallback procedure, Wiens 2003; for thresholds, Angelopoulos et al. 2021, Learn then Test).
+So the probability that any accepted threshold has a precision below p is at most α.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta, binom
+
+# 1 − confidence of a promise.
+ALPHA = 0.05
+# Thresholds are tried from the highest to the lowest, in steps of this fraction of the rows.
+_STEP = 0.02
+# α is divided equally over so many of them.
+_NUM_STARTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What a threshold of the confidence was found to give on the calibration rows.
+
+    Attributes:
+        min_precision: the precision that was asked for; None if a coverage or a threshold was given.
+        threshold: answers with at least this confidence are given; None if no threshold reaches `min_precision`.
+        max_novelty: answers above this novelty are not given; None for all.
+        rows: the number of calibration rows.
+        answered: the number of them that are answered.
+        coverage: the fraction of them that is answered.
+        coverage_low: the lower end of its 95 % interval.
+        coverage_high: the upper end.
+        precision: the fraction of right answers; NaN without an answer.
+        precision_low: the precision is at least this, with 95 % confidence; NaN without an answer.
+        best: if no threshold reaches `min_precision`, the highest precision that can be promised; NaN for none.
+    """
+
+    min_precision: float | None
+    threshold: float | None
+    max_novelty: float | None
+    rows: int
+    answered: int
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    precision: float
+    precision_low: float
+    best: float = float("nan")
+
+    def describe(self) -> str:
+        """Return the promise in one sentence."""
+        answers = (
+            f"it answers {_percent(self.coverage)} % ({_percent(self.coverage_low)}–{_percent(self.coverage_high)} %)"
+        )
+        measured = f"measured on {self.rows:,} calibration rows"
+        if self.min_precision is None:
+            known = "" if self.answered == 0 else (
+                f"; {_percent(self.precision)} % of the answers are right (at least {_percent(self.precision_low)} % "
+                "with 95 % confidence)"
+            )  # fmt: skip
+            return f"with a confidence of at least {self.threshold:.3f} {answers}{known}; {measured}"
+        wanted = f"{_percent(self.min_precision)} % precision"
+        if self.threshold is None:
+            best = (
+                f"the highest precision that can be promised is {_percent(self.best)} %"
+                if self.best == self.best
+                else "there are too few calibration rows to promise any precision"
+            )
+            return f"no threshold gives {wanted} with 95 % confidence: {best}; {measured}"
+        return f"at {wanted} {answers}; {measured}"
+
+
+def choose_threshold(
+    confidence: np.ndarray, correct: np.ndarray, min_precision: float, *, alpha: float = ALPHA
+) -> float | None:
+    """Return the lowest threshold with a precision of at least `min_precision`, with confidence 1 − `alpha`.
+
+    Args:
+        confidence: the confidence of each calibration row `(n,)`.
+        correct: whether its label is predicted right `(n,)`.
+        min_precision: the precision of the answers, between 0 and 1.
+        alpha: the probability with which the precision may be lower.
+
+    Returns:
+        The threshold, or None if no threshold can be shown to have this precision.
+
+    Example:
+        >>> confidence = np.linspace(0, 1, 1001)
+        >>> round(choose_threshold(confidence, confidence > 0.5, 0.9), 2)
+        0.46
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked, right = confidence[order], np.cumsum(correct[order])
+    counts = _counts_to_try(ranked, min_precision, alpha)
+    # A start is where a new part of α comes in.
+    starts = set(np.linspace(0, len(counts), _NUM_STARTS, endpoint=False).astype(int).tolist())
+    found, level = None, 0.0
+    for number, count in enumerate(counts):
+        if number in starts:
+            level += alpha / len(starts)
+        passes = level > 0 and binom.sf(right[count - 1] - 1, count, min_precision) <= level
+        if passes:
+            found = float(ranked[count - 1])
+        else:
+            level = 0.0
+    return found
+
+
+def best_precision(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Return the highest precision that some threshold is shown to have, to 0.1 %; NaN if there is none."""
+    for per_mille in range(999, 0, -1):
+        if choose_threshold(confidence, correct, per_mille / 1000) is not None:
+            return per_mille / 1000
+    return float("nan")
+
+
+def threshold_for_coverage(confidence: np.ndarray, coverage: float, rows: int) -> float:
+    """Return the threshold at which the given fraction of `rows` calibration rows is answered.
+
+    Args:
+        confidence: the confidence of each row that may be answered `(n,)`.
+        coverage: the fraction.
+        rows: the number of all rows, n or more.
+    """
+    wanted = int(np.ceil(coverage * rows))
+    ranked = np.sort(confidence)[::-1]
+    return 0.0 if wanted >= len(ranked) else float(ranked[max(0, wanted - 1)])
+
+
+def measure(
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    allowed: np.ndarray,
+    threshold: float | None,
+    *,
+    min_precision: float | None = None,
+    max_novelty: float | None = None,
+) -> Promise:
+    """Return what a threshold gives on the calibration rows.
+
+    Args:
+        confidence: the confidence of each row `(n,)`.
+        correct: whether its label is predicted right `(n,)`.
+        allowed: whether the novelty of the row is low enough `(n,)`.
+        threshold: the threshold; None answers nothing.
+        min_precision: the precision that was asked for, for the record.
+        max_novelty: the novelty limit, for the record.
+    """
+    answered = allowed & (confidence >= threshold) if threshold is not None else np.zeros(len(confidence), bool)
+    rows, number, right = len(confidence), int(answered.sum()), int(correct[answered].sum())
+    low, high = interval(number, rows)
+    return Promise(
+        min_precision=min_precision,
+        threshold=threshold,
+        max_novelty=max_novelty,
+        rows=rows,
+        answered=number,
+        coverage=number / rows if rows else float("nan"),
+        coverage_low=low,
+        coverage_high=high,
+        precision=right / number if number else float("nan"),
+        precision_low=lower_bound(right, number) if number else float("nan"),
+        best=best_precision(confidence[allowed], correct[allowed])
+        if min_precision is not None and threshold is None
+        else float("nan"),
+    )
+
+
+def lower_bound(right: int, rows: int, *, alpha: float = ALPHA) -> float:
+    """Return the lower confidence bound of a fraction. Source: Clopper and Pearson 1934."""
+    return 0.0 if right == 0 else float(beta.ppf(alpha, right, rows - right + 1))
+
+
+def interval(right: int, rows: int, *, alpha: float = ALPHA) -> tuple[float, float]:
+    """Return the two-sided confidence interval of a fraction. Source: Clopper and Pearson 1934."""
+    if rows == 0:
+        return float("nan"), float("nan")
+    high = 1.0 if right == rows else float(beta.ppf(1 - alpha / 2, right + 1, rows - right))
+    return lower_bound(right, rows, alpha=alpha / 2), high
+
+
+def _counts_to_try(ranked: np.ndarray, min_precision: float, alpha: float) -> list[int]:
+    """Return the numbers of answered rows to try, ascending. Rows of equal confidence are answered together."""
+    fewest = int(np.ceil(np.log(alpha / _NUM_STARTS) / np.log(min_precision)))
+    step = max(1, int(_STEP * len(ranked)))
+    wanted = np.arange(max(fewest, step), len(ranked) + step, step).clip(max=len(ranked))
+    if len(ranked) < fewest:
+        return []
+    ends = np.searchsorted(-ranked, -ranked[wanted - 1], side="right")
+    return [int(end) for end in np.unique(ends)]
+
+
+def _percent(fraction: float) -> str:
+    """Return a fraction in percent, rounded down to 0.1 from above 99 and to 1 below. A promise is not rounded up."""
+    digits = 1 if fraction > 0.99 or round(100 * fraction, 6) % 1 else 0
+    return f"{100 * fraction:.{digits}f}"
