@@ -19,7 +19,8 @@ NUM_BINS = 15
 def fit_temperature(log_probabilities: Tensor, label_ids: Tensor) -> float:
     """Return the temperature with the lowest mean negative log-probability of the labels.
 
-    The objective is convex in 1/T, so a search on a grid around the best value finds the minimum.
+    The objective is convex in 1/T, so a search on a grid around the best value finds the minimum. So that few rows that
+    are all predicted right do not give a confidence of 1, each row counts as 1/(n + 2) of a row with a random label.
 
     Args:
         log_probabilities: `(n, num_labels)`.
@@ -27,21 +28,38 @@ def fit_temperature(log_probabilities: Tensor, label_ids: Tensor) -> float:
 
     Example:
         >>> scores = torch.tensor([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
-        >>> round(fit_temperature(scores, torch.tensor([0, 0, 1])), 1)  # 2 of 3 are right
+        >>> round(fit_temperature(scores.repeat(1000, 1), torch.tensor([0, 0, 1] * 1000)), 1)  # 2 of 3 are right
         5.8
     """
     if len(label_ids) == 0:
         return 1.0
     grid = np.geomspace(1 / _RANGE, _RANGE, 81)
-    losses = [mean_loss(log_probabilities, label_ids, t) for t in grid]
+    smoothing = 1 / (len(label_ids) + 2)
+    losses = [mean_loss(log_probabilities, label_ids, t, smoothing=smoothing) for t in grid]
     best = int(np.argmin(losses))
     fine = np.geomspace(grid[max(0, best - 1)], grid[min(80, best + 1)], 41)
-    return float(fine[int(np.argmin([mean_loss(log_probabilities, label_ids, t) for t in fine]))])
+    losses = [mean_loss(log_probabilities, label_ids, t, smoothing=smoothing) for t in fine]
+    return float(fine[int(np.argmin(losses))])
 
 
-def mean_loss(log_probabilities: Tensor, label_ids: Tensor, temperature: float = 1.0) -> float:
-    """Return the mean negative log-probability of the labels at a temperature."""
-    return float(F.cross_entropy(log_probabilities / temperature, label_ids))
+def mean_loss(
+    log_probabilities: Tensor, label_ids: Tensor, temperature: float = 1.0, *, smoothing: float = 0.0
+) -> float:
+    """Return the mean negative log-probability of the labels at a temperature.
+
+    Args:
+        log_probabilities: `(n, num_labels)`; −inf for labels that are impossible.
+        label_ids: the labels `(n,)`.
+        temperature: the temperature.
+        smoothing: the part of each row that counts for all possible labels equally.
+    """
+    log_p = softened(log_probabilities, temperature)
+    loss = F.nll_loss(log_p, label_ids)
+    if smoothing:
+        possible = log_p.isfinite()
+        uniform = log_p.masked_fill(~possible, 0).sum(dim=1) / possible.sum(dim=1)
+        loss = (1 - smoothing) * loss - smoothing * uniform.mean()
+    return float(loss)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,11 @@ class Promise:
                 f"; {_percent(self.precision)} % of the answers are right (at least {_percent(self.precision_low)} % "
                 "with 95 % confidence)"
             )  # fmt: skip
-            return f"with a confidence of at least {self.threshold:.3f} {answers}{known}; {measured}"
+            limits = [
+                *([f"a confidence of at least {self.threshold:.3f}"] if self.threshold else []),
+                *([f"a novelty of at most {self.max_novelty:.3f}"] if self.max_novelty is not None else []),
+            ]
+            return f"with {' and '.join(limits) or 'no limit'} {answers}{known}; {measured}"
         wanted = f"{_percent(self.min_precision)} % precision"
         if self.threshold is None:
             best = (
@@ -197,6 +201,5 @@ def _counts_to_try(ranked: np.ndarray, min_precision: float, alpha: float) -> li
 
 
 def _percent(fraction: float) -> str:
-    """Return a fraction in percent, rounded down to 0.1 from above 99 and to 1 below. A promise is not rounded up."""
-    digits = 1 if fraction > 0.99 or round(100 * fraction, 6) % 1 else 0
-    return f"{100 * fraction:.{digits}f}"
+    """Return a fraction in percent, to a tenth, such as `97.5` and `98`."""
+    return f"{100 * fraction:.1f}".removesuffix(".0")
