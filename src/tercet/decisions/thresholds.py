@@ -97,7 +97,7 @@ def choose_threshold(
     Example:
         >>> confidence = np.linspace(0, 1, 1001)
         >>> round(choose_threshold(confidence, confidence > 0.5, 0.9), 2)
-        0.46
+        0.48
     """
     order = np.argsort(-confidence, kind="stable")
     ranked, right = confidence[order], np.cumsum(correct[order])
