@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -206,7 +206,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_precision: float | None = None,
         coverage: float | None = None,
         threshold: float | None = None,
-        max_novelty: float | None = None,
+        max_novelty: float | Literal["auto"] | None = None,
     ) -> np.ndarray:
         """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
 
@@ -216,8 +216,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 of the answers is right, for sentences like those of the training data.
             coverage: answer this fraction of sentences like those of the training data.
             threshold: answer with a confidence of at least this.
-            max_novelty: answer only sentences with at most this novelty, see `Decisions`. By default the limit that was
-                tuned to `unknown_sentences`, if there were some; it counts only beside another limit.
+            max_novelty: answer only sentences with at most this novelty, see `Decisions`; "auto" is the limit that was
+                tuned to `unknown_sentences`, or 0.9 without such sentences. None is the tuned limit if there is one and
+                another limit is given, else no limit.
 
         Raises:
             DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
@@ -238,7 +239,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_precision: float | None = None,
         coverage: float | None = None,
         threshold: float | None = None,
-        max_novelty: float | None = None,
+        max_novelty: float | Literal["auto"] | None = None,
         top: int = 2,
         explain: bool = False,
     ) -> Decisions:
@@ -259,7 +260,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_precision: float | None = None,
         coverage: float | None = None,
         threshold: float | None = None,
-        max_novelty: float | None = None,
+        max_novelty: float | Literal["auto"] | None = None,
     ) -> Promise:
         """Return what a limit gives on rows that neither classifier nor encoder has seen.
 
@@ -340,7 +341,11 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return inputs.like(found, self._fitted.rows.spaces, name)
 
     def _limits(
-        self, min_precision: float | None, coverage: float | None, threshold: float | None, max_novelty: float | None
+        self,
+        min_precision: float | None,
+        coverage: float | None,
+        threshold: float | None,
+        max_novelty: float | Literal["auto"] | None,
     ) -> Limits:
         check_is_fitted(self, "_fitted")
         return limits_for(
