@@ -6,7 +6,9 @@ The process is forked from one that has imported the libraries, so a page starts
 real command line. The names of models that a page uses are replaced by the folder of the tiny model.
 """
 
+import ast
 import csv
+import importlib.util
 import os
 import re
 import shlex
@@ -23,6 +25,8 @@ from tests.warm import WARM
 # Commands that install something or start several processes are not run.
 NOT_RUN = ("pip", "make", "torchrun", "accelerate")
 _MODELS = ("bundled", "sentence-transformers/all-MiniLM-L6-v2", "microsoft/mpnet-base")
+# The optional package of a command.
+_NEEDS = {"search": "vicinity", "duplicates": "vicinity"}
 _TIMEOUT = 120
 
 
@@ -42,6 +46,21 @@ def run_page(page: Path, model: Path, folder: Path) -> None:
         process.join()
         raise AssertionError(f"{name(page)} ran for more than {_TIMEOUT} s: {output.read_text('utf-8')[-3000:]}")
     assert process.exitcode == 0, output.read_text(encoding="utf-8")[-6000:]
+
+
+def missing_packages(page: Path) -> list[str]:
+    """Return the packages that the blocks of a page import, or its commands need, and that are not installed."""
+    needed = set()
+    for block in blocks(page):
+        if block.language == "python":
+            for node in ast.walk(ast.parse(block.source)):
+                if isinstance(node, ast.Import):
+                    needed |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    needed.add(str(node.module).partition(".")[0])
+        elif block.language == "sh":
+            needed |= {_NEEDS[words[1]] for words in commands(block.source) if words[1] in _NEEDS}
+    return sorted(name for name in needed if importlib.util.find_spec(name) is None)
 
 
 def commands(source: str) -> list[list[str]]:

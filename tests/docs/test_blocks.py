@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, blocks, name
-from tests.docs.run_page import NOT_RUN, commands, run_page
+from tests.docs.run_page import NOT_RUN, commands, missing_packages, run_page
 
 _RUN = ("python", "sh")
 _TEXT = ("", "text", "json", "toml", "csv")
@@ -24,9 +24,18 @@ def tiny_model(bert, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", _WITH_BLOCKS, ids=name)
 def test_the_blocks_of_a_page_run(page, tiny_model, tmp_path):
+    if missing := missing_packages(page):
+        pytest.skip(f"not installed: {', '.join(missing)}")
     folder = tmp_path / "work"
     folder.mkdir()
     run_page(page, tiny_model, folder)
+
+
+def test_a_page_names_the_packages_that_it_needs(tmp_path):
+    page = tmp_path / "page.md"
+    source = "import numpy\nfrom not_there.deep import x\nimport missing_too as m\n"
+    page.write_text(f"```python\n{source}```\n\n```sh\ntercet inspect tickets.csv\n```\n", encoding="utf-8")
+    assert missing_packages(page) == ["missing_too", "not_there"]
 
 
 def test_a_block_that_fails_is_reported_with_its_line(tiny_model, tmp_path):

@@ -7,7 +7,7 @@ Results go to standard output. Notes, progress bars, warnings and errors go to s
 import typer
 
 from tercet._version import __version__
-from tercet.cli import compare, demo, encode, evaluate, inspect, train
+from tercet.cli import compare, demo, duplicates, encode, evaluate, inspect, search, train
 from tercet.cli.choices import CatalogueCommand, CatalogueGroup
 
 app = typer.Typer(
@@ -18,7 +18,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (inspect.inspect, train.train, compare.compare, evaluate.evaluate, encode.encode, demo.demo):
+for command in (
+    inspect.inspect,
+    train.train,
+    compare.compare,
+    evaluate.evaluate,
+    encode.encode,
+    search.search,
+    duplicates.duplicates,
+    demo.demo,
+):
     app.command(cls=CatalogueCommand)(command)
 
 

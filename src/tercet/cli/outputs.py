@@ -1,10 +1,11 @@
-"""Check the paths that a command writes to, before the work."""
+"""Check the paths that a command writes to, before the work, and write tables to them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tercet._distributed import is_first_launched
-from tercet._files import check_file, check_folder, check_separate, resolve_path
+from tercet._files import atomic_file, check_file, check_folder, check_separate, resolve_path
 from tercet.errors import DataError
 from tercet.runs.output import checkpoint_dir
 
@@ -39,3 +40,21 @@ def check_outputs(
     for option, path in files.items():
         if path is not None:
             check_file(path, overwrite=overwrite, argument=option)
+
+
+def check_table(path: Path | None, option: str) -> None:
+    """Raise `DataError` if the extension of `path` is not one of a table that can be written. None is not checked."""
+    from tercet.data.writing import find_suffix
+
+    if path is not None:
+        find_suffix(path, option)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, overwrite: bool) -> None:
+    """Write rows to a table atomically; the extension of `path` determines the format, `names` are the columns."""
+    from tercet.data.writing import find_suffix, open_writer
+
+    with atomic_file(path, overwrite=overwrite) as partial, partial.open("wb") as file:
+        writer = open_writer(find_suffix(path), file)
+        writer.write({name: [row[name] for row in rows] for name in names})
+        writer.close()

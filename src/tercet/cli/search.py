@@ -1,0 +1,148 @@
+"""The command `tercet search`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tercet._display import truncate
+from tercet.cli import options as opt
+from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
+from tercet.cli.outputs import check_outputs, check_table, write_rows
+from tercet.cli.searchable import embed, read_rows, stored_vectors
+from tercet.encoder.names import check_model_name
+from tercet.errors import DataError
+
+_STANDARD_INPUT, _STANDARD_INPUT_DESCRIPTOR = "-", 0
+
+
+@report_errors
+def search(
+    model: opt.ModelArgument,
+    data: Annotated[
+        str, typer.Argument(help="The sentences to search in: a file ({suffixes}), or a data set on the hub.")
+    ],
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The sentences to search for. '-' reads them from standard input, one per line.", show_default=False
+        ),
+    ] = None,
+    *,
+    queries: Annotated[
+        str | None, typer.Option(help="A file with the sentences to search for, in its column of sentences.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of sentences to return for each query.")] = 5,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all results to this file: .csv, .tsv, .jsonl or .parquet.")
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of a .parquet file with the embeddings of its sentences by MODEL, such as 'embedding' in "
+            "that of tercet encode. [default: the sentences are embedded]"
+        ),
+    ] = None,
+    prompt_name: Annotated[
+        str | None,
+        typer.Option(
+            help="The name of the prompt of the model to put before each sentence of DATA. [default: the default "
+            "prompt of the model, if it has one]"
+        ),
+    ] = None,
+    query_prompt_name: Annotated[
+        str | None, typer.Option(help="The name of the prompt to put before each query. [default: the default prompt]")
+    ] = None,
+    text_column: opt.TextColumn = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="The column of labels to show. [default: a usual name, such as label]")
+    ] = None,
+    split: opt.Split = "train",
+    header: opt.Header = None,
+    batch_size: opt.EncodeBatchSize = None,
+    device: opt.Device = None,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Find the most similar sentences of a file for each query, by the cosine similarity of their embeddings."""
+    from tercet.search import check_search_installed, nearest_rows
+
+    check_search_installed("tercet search")
+    check_table(output, "--output")
+    inputs = {"the input data": data, "the queries": queries, "the model": model}
+    check_outputs({"--output": output}, inputs, overwrite=overwrite)
+    check_model_name(model)
+    wanted = _read_queries(query or [], queries)
+    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)
+    if vector_column is None:
+        vectors = embed(encoder, rows.texts, prompt_name, batch_size=batch_size, quiet=quiet)
+    else:
+        vectors = stored_vectors(data, vector_column, rows, encoder, prompt_name)
+    results = [
+        [{"similarity": similarity, **rows.fields(row)} for row, similarity in found]
+        for found in nearest_rows(vectors, query_vectors, top)
+    ]
+    # Print first, so that the result is not lost if the file cannot be written.
+    try:
+        _print(wanted, results, as_json=as_json)
+    finally:
+        if output is not None:
+            flat = [
+                {"query": text, "rank": rank, **hit}
+                for text, found in zip(wanted, results, strict=True)
+                for rank, hit in enumerate(found, start=1)
+            ]
+            write_rows(output, flat, list(flat[0]), overwrite=overwrite)
+            print_note(f"{len(flat):,} results written to {output}")
+    finish()
+
+
+def _read_queries(query: list[str], file: str | None) -> list[str]:
+    """Return the queries of the command line, of standard input and of a file, in this order.
+
+    Raises:
+        DataError: there are none, or they cannot be read.
+    """
+    from tercet._texts import check_texts
+    from tercet.data.lines import read_lines
+
+    found: list[str] = []
+    for text in query:
+        if text == _STANDARD_INPUT:
+            found += [line for lines in read_lines(_STANDARD_INPUT_DESCRIPTOR, "standard input") for line in lines]
+        else:
+            found += check_texts([text], "the query")
+    if file is not None:
+        found += read_rows(file, text_column=None, label_column=None, split="train", header=None).texts
+    if not found:
+        raise DataError(
+            "there is nothing to search for: tercet search MODEL DATA QUERY; '-' reads the queries from standard input"
+        )
+    return found
+
+
+def _print(queries: list[str], results: list[list[dict[str, Any]]], *, as_json: bool) -> None:
+    if as_json:
+        found = [{"query": text, "results": hits} for text, hits in zip(queries, results, strict=True)]
+        print_result(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    console = terminal()
+    for text, hits in zip(queries, results, strict=True):
+        table = Table(title=cell(text), title_justify="left")
+        for name in hits[0]:
+            numbers = name in ("similarity", "row")
+            table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
+        for hit in hits:
+            table.add_row(*(cell(truncate(_shown(value))) for value in hit.values()))
+        console.print(table)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

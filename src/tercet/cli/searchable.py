@@ -1,0 +1,105 @@
+"""Read the sentences that a command searches in, with their labels if there are any, and embed them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tercet.cli.console import shows_progress
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+# A vector of a file and the embedding of its sentence: a smaller cosine similarity than this is another model.
+# Half precision and other processors differ by less than 0.001.
+_SAME_MODEL = 0.99
+
+
+@dataclass(frozen=True)
+class SearchableRows:
+    """Sentences, and the label of each one as a string ("" where it is missing); None without a column of labels."""
+
+    source: str
+    texts: list[str]
+    labels: list[str] | None
+
+    def fields(self, row: int, prefix: str = "") -> dict[str, Any]:
+        """Return the number, the text and, if there are labels, the label of a row, as fields of a result."""
+        found: dict[str, Any] = {f"{prefix}row": row, f"{prefix}text": self.texts[row]}
+        return found if self.labels is None else {**found, f"{prefix}label": self.labels[row]}
+
+
+def read_rows(
+    data: str,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    split: str,
+    header: bool | None,
+) -> SearchableRows:
+    """Read sentences, and their labels if a column has a usual name or `label_column` names one.
+
+    Raises:
+        DataError: the data cannot be read, a column is not found, or a text is invalid.
+    """
+    from tercet._texts import check_texts
+    from tercet.data.columns import ColumnError, find_labelled_columns, find_text_column
+    from tercet.data.reading import read_table
+
+    table = read_table(data, split, header=header)
+    column = find_text_column(table.columns, table.source, text_column)
+    labels = None
+    try:
+        others = [name for name in table.columns if name != column or name == label_column]
+        _, found = find_labelled_columns([column, *others], table.source, column, label_column)
+        labels = ["" if label is None else str(label).strip() for label in table.columns[found]]
+    except ColumnError:
+        if label_column is not None:
+            raise
+    return SearchableRows(table.source, check_texts(table.columns[column], table.source, table.lines), labels)
+
+
+def embed(
+    model: "SentenceTransformer",
+    texts: list[str],
+    prompt_name: str | None = None,
+    *,
+    batch_size: int | None = None,
+    quiet: bool = False,
+) -> "np.ndarray":
+    """Return the embeddings of sentences, scaled to length 1, float32 `(n, dim)`."""
+    vectors: np.ndarray = model.encode(
+        texts, prompt_name, batch_size=batch_size, show_progress_bar=shows_progress(quiet), normalize_embeddings=True
+    )
+    return vectors
+
+
+def stored_vectors(
+    data: str, column: str, rows: SearchableRows, model: "SentenceTransformer", prompt_name: str | None
+) -> "np.ndarray":
+    """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1.
+
+    Raises:
+        DataError: the vectors cannot be read, or are not those of this model: their dimension is another one, or the
+            first vector is not the embedding of the first sentence.
+    """
+    import numpy as np
+
+    from tercet.data.vectors import read_complete_vectors
+
+    vectors = read_complete_vectors(data, column).astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    expected = embed(model, rows.texts[:1], prompt_name, quiet=True)
+    if vectors.shape[1] != expected.shape[1]:
+        raise DataError(
+            f"{data}: the vectors have {vectors.shape[1]} dimensions, but the model has {expected.shape[1]}; embed the "
+            "sentences again with tercet encode"
+        )
+    similarity = float(vectors[0] @ expected[0])
+    if similarity < _SAME_MODEL:
+        raise DataError(
+            f"{data}: the vectors are not those of this model (row 0: the cosine similarity to the embedding of its "
+            f"text is {similarity:.3f}); embed the sentences again with tercet encode, without a head or another prompt"
+        )
+    return vectors

@@ -1,0 +1,119 @@
+"""Find nearest rows and near duplicates among embeddings with the library vicinity, which `tercet[search]` installs.
+
+The search is exact: vicinity's basic backend computes the cosine similarity of each query to each row. All functions
+take embeddings of length 1, float32.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tercet.errors import DataError
+
+# The maximum number of pairs. Far more than anyone reads; their memory stays below a few hundred megabytes.
+MAX_PAIRS = 1_000_000
+# Maximum number of similarities in memory at once: 64 MiB in float32, and as much for vicinity's copy.
+_BLOCK = 1 << 24
+# Rounding of a similarity in float32: copies of a text may differ by this.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarPair:
+    """Two rows and their cosine similarity. `row` is smaller than `other_row`; both count from 0."""
+
+    row: int
+    other_row: int
+    similarity: float
+
+
+def check_search_installed(what: str) -> None:
+    """Raise `DataError` if vicinity is not installed; `what` names the command in the message."""
+    if importlib.util.find_spec("vicinity") is None:
+        raise DataError(f"{what} needs the package vicinity: pip install 'tercet[search]'")
+
+
+def nearest_rows(vectors: np.ndarray, queries: np.ndarray, top: int) -> list[list[tuple[int, float]]]:
+    """Return the nearest rows of each query as `(row, similarity)`, the most similar one first; of equal ones, by row.
+
+    Args:
+        vectors: the embeddings to search in `(n, dim)`.
+        queries: the embeddings to search for `(m, dim)`.
+        top: the number of rows per query; if there are fewer, all are returned.
+    """
+    index = _index(vectors)
+    results: list[list[tuple[int, float]]] = []
+    for start, stop in _blocks(len(queries), len(vectors)):
+        results += index.query(queries[start:stop], k=top)
+    found = [[(row, _similarity(distance)) for row, distance in result] for result in results]
+    return [sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in found]
+
+
+def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX_PAIRS) -> list[SimilarPair]:
+    """Return all pairs of rows with at least this cosine similarity, the most similar ones first.
+
+    Args:
+        vectors: the embeddings `(n, dim)`.
+        threshold: the lowest similarity, above 0 and at most 1.
+        max_pairs: the maximum number of pairs.
+
+    Raises:
+        DataError: `threshold` is invalid, or there are more than `max_pairs` pairs.
+    """
+    check_threshold(threshold)
+    index = _index(vectors)
+    pairs: list[SimilarPair] = []
+    for start, stop in _blocks(len(vectors), len(vectors)):
+        results = index.query_threshold(vectors[start:stop], threshold=1 - threshold + _ROUNDING)
+        for row, result in enumerate(results, start=start):
+            pairs += [SimilarPair(row, other, _similarity(distance)) for other, distance in result if other > row]
+            if len(pairs) > max_pairs:
+                raise DataError(
+                    f"the first {row + 1:,} of {len(vectors):,} rows have more than {max_pairs:,} pairs with a "
+                    f"similarity of at least {threshold:g}; pass a higher `threshold`"
+                )
+    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.row, pair.other_row))
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise `DataError` if a lowest cosine similarity is not above 0 and at most 1."""
+    if not 0 < threshold <= 1:
+        raise DataError(f"threshold must be above 0 and at most 1, got {threshold:g}")
+
+
+def group_pairs(pairs: list[SimilarPair]) -> list[int]:
+    """Return the number of the group of each pair. Pairs that share a row, directly or not, are one group.
+
+    Groups count from 0, in the order of their first rows.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not pairs:
+        return []
+    rows, places = np.unique([(pair.row, pair.other_row) for pair in pairs], return_inverse=True)
+    ends = places.reshape(len(pairs), 2).T
+    graph = coo_array((np.ones(len(pairs), dtype=np.int32), (ends[0], ends[1])), shape=(len(rows), len(rows)))
+    _, components = connected_components(graph, directed=False)
+    _, first, groups = np.unique(components, return_index=True, return_inverse=True)
+    numbers: list[int] = np.argsort(np.argsort(first))[groups][ends[0]].tolist()
+    return numbers
+
+
+def _index(vectors: np.ndarray) -> Any:
+    from vicinity import Backend, Vicinity
+
+    return Vicinity.from_vectors_and_items(vectors, range(len(vectors)), backend_type=Backend.BASIC)
+
+
+def _blocks(num_queries: int, num_rows: int) -> Iterator[tuple[int, int]]:
+    size = max(1, _BLOCK // num_rows)
+    for start in range(0, num_queries, size):
+        yield start, min(start + size, num_queries)
+
+
+def _similarity(distance: float) -> float:
+    return round(1 - float(distance), 4)

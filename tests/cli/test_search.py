@@ -1,0 +1,158 @@
+"""`tercet search` and `tercet duplicates` as a user meets them: what they print, write and refuse."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from tercet import SentenceTransformer
+from tests.child import ENVIRONMENT
+from tests.cli.command import run
+from tests.conftest import TOPICS
+
+pytest.importorskip("vicinity", reason="vicinity is not installed: pip install 'tercet[search]'")
+
+_ROWS = [(text, name) for name, topic in TOPICS.items() for text in topic]
+
+
+@pytest.fixture
+def with_copies(tmp_path):
+    """The sentences of the topics, a copy with another label and one with the same, and a copy without a label."""
+    path = tmp_path / "tickets.csv"
+    copies = [("The team won the GAME", "sport"), ("the soup is hot", "money"), ("the train is late", "")]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "text", "label"), *((n, *row) for n, row in enumerate([*_ROWS, *copies]))])
+    return path
+
+
+def _table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_search_returns_the_most_similar_sentences_with_their_rows_and_labels(csv_file, bert, tmp_path):
+    queries = ["a great goal", "bake the cake"]
+    done = run("search", bert, csv_file, *queries, "--top", 3, "--json", "--output", tmp_path / "found.csv")
+    results = json.loads(done.stdout)
+    assert [result["query"] for result in results] == queries
+    model = SentenceTransformer(bert, device="cpu")
+    gallery = model.encode([text for text, _ in _ROWS], normalize_embeddings=True)
+    flat = []
+    for result, vector in zip(results, model.encode(queries, normalize_embeddings=True), strict=True):
+        best = np.argsort(-(gallery @ vector))[:3]
+        assert [hit["row"] for hit in result["results"]] == best.tolist()
+        assert [(hit["text"], hit["label"]) for hit in result["results"]] == [_ROWS[row] for row in best]
+        similarities = [hit["similarity"] for hit in result["results"]]
+        np.testing.assert_allclose(similarities, (gallery @ vector)[best], atol=1e-4)
+        flat += [(result["query"], rank, hit["text"]) for rank, hit in enumerate(result["results"], start=1)]
+    written = _table(tmp_path / "found.csv")
+    assert list(written[0]) == ["query", "rank", "similarity", "row", "text", "label"]
+    assert [(line["query"], int(line["rank"]), line["text"]) for line in written] == flat
+    assert f"6 results written to {tmp_path / 'found.csv'}" in done.stderr
+
+
+def test_search_prints_a_table_for_each_query_of_a_file_and_of_the_command_line(csv_file, eval_file, bert):
+    done = run("search", bert, csv_file, "the soup is hot", "--queries", eval_file, "--top", 1)
+    assert done.stdout.count("similarity") == 13
+    assert "1.0000 │   8 │ the soup is hot │ food" in done.stdout
+    assert done.stdout.index("the soup is hot") < done.stdout.index("the team lost the match")
+
+
+def test_queries_come_from_standard_input_line_by_line(csv_file, bert):
+    command = [sys.executable, "-m", "tercet", "search", bert, csv_file, "-", "--json", "--top", "1", "--quiet"]
+    done = subprocess.run(command, input=b"the bread\n\nthe bank\n", capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert [result["query"] for result in json.loads(done.stdout)] == ["the bread", "the bank"]
+    assert done.stderr == b""
+    refused = subprocess.run(command, input=b"caf\xe9\n", capture_output=True, env=ENVIRONMENT)
+    assert refused.returncode == 2
+    assert b"standard input, line 1, is not UTF-8" in refused.stderr
+
+
+def test_search_takes_the_vectors_that_encode_has_written(csv_file, bert, tmp_path):
+    stored = tmp_path / "stored.parquet"
+    run("encode", bert, csv_file, "--output", stored)
+    found = run("search", bert, stored, "a great goal", "--vector-column", "embedding", "--json")
+    expected = run("search", bert, csv_file, "a great goal", "--json")
+    assert [hit["text"] for hit in json.loads(found.stdout)[0]["results"]] == [
+        hit["text"] for hit in json.loads(expected.stdout)[0]["results"]
+    ]
+
+
+def test_vectors_of_another_model_are_refused(csv_file, bert, mpnet, tmp_path):
+    from tests.conftest import build_bert
+
+    stored = tmp_path / "stored.parquet"
+    run("encode", build_bert(tmp_path / "other", seed=1), csv_file, "--output", stored)
+    done = run("search", bert, stored, "a goal", "--vector-column", "embedding", expect=2)
+    assert "the vectors are not those of this model (row 0: the cosine similarity" in done.stderr
+    table = parquet.read_table(stored)
+    short = [vector[:8] for vector in table["embedding"].to_pylist()]
+    parquet.write_table(table.drop_columns("embedding").append_column("embedding", [short]), stored)
+    done = run("search", bert, stored, "a goal", "--vector-column", "embedding", expect=2)
+    assert "the vectors have 8 dimensions, but the model has 32" in done.stderr
+
+
+def test_duplicates_come_with_rows_labels_and_groups_and_conflicts_come_first(with_copies, bert, tmp_path):
+    output = tmp_path / "pairs.csv"
+    done = run("duplicates", bert, with_copies, "--threshold", 0.999, "--output", output, "--json")
+    result = json.loads(done.stdout)
+    assert (result["threshold"], result["rows"]) == (0.999, 19)
+    found = [(p["row"], p["other_row"], p["label"], p["other_label"]) for p in result["pairs"]]
+    assert found == [(8, 17, "food", "money"), (0, 16, "sport", "sport"), (12, 18, "travel", "")]
+    assert [pair["group"] for pair in result["pairs"]] == [1, 0, 2]
+    names = ["similarity", "group", "row", "text", "label", "other_row", "other_text", "other_label"]
+    written = _table(output)
+    assert list(written[0]) == names
+    assert [(int(line["row"]), int(line["other_row"])) for line in written] == [pair[:2] for pair in found]
+    assert f"3 pairs written to {output}" in done.stderr
+    table = run("duplicates", bert, with_copies, "--threshold", 0.999)
+    assert "Pairs of near duplicates: 3 (groups: 3, rows: 6 of 19, pairs with different labels: 1)" in table.stdout
+    assert "  tercet duplicates" in table.stderr
+
+
+def test_data_without_labels_have_duplicates_without_labels(tmp_path, bert):
+    path = tmp_path / "texts.txt.csv"
+    path.write_text("text,id\nthe soup is hot,1\nThe soup is hot,2\nwe flew to the coast,3\n")
+    done = run("duplicates", bert, path, "--threshold", 0.999)
+    assert "Pairs of near duplicates: 1 (groups: 1, rows: 2 of 3)" in done.stdout
+    assert "labels" not in done.stdout
+    hits = json.loads(run("search", bert, path, "soup", "--json").stdout)[0]["results"]
+    assert list(hits[0]) == ["similarity", "row", "text"]
+
+
+def test_no_duplicates_is_a_result_and_an_empty_table(csv_file, bert, tmp_path):
+    output = tmp_path / "pairs.csv"
+    done = run("duplicates", bert, csv_file, "--threshold", 1, "--output", output)
+    assert "No two of the 16 sentences have a cosine similarity of at least 1; a lower --threshold" in done.stdout
+    assert output.read_text() == "similarity,group,row,text,label,other_row,other_text,other_label\n"
+
+
+def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(csv_file, bert, tmp_path):
+    existing = tmp_path / "there.csv"
+    existing.write_text("mine")
+    empty = tmp_path / "empty.csv"
+    empty.write_text('text,label\nfine,a\n" ",b\n')
+    for arguments, message in (
+        (("search", bert, csv_file), "there is nothing to search for: tercet search MODEL DATA QUERY"),
+        (("search", bert, csv_file, " x ", "--label-column", "team"), "has no column 'team'"),
+        (("search", bert, csv_file, "x", "--top", 0), "'--top': expected greater than or equal to 1, got '0'"),
+        (("search", bert, tmp_path / "none.csv", "x"), "no file"),
+        (("search", bert, csv_file, "x", "--output", existing), "already exists; choose another --output or add"),
+        (("search", tmp_path / "none", csv_file, "x"), "none"),
+        (("duplicates", bert, csv_file, "--threshold", 1.5), "--threshold must be above 0 and at most 1, got 1.5"),
+        (("duplicates", bert, csv_file, "--output", "pairs.xml"), "--output must end in .csv or"),
+        (("duplicates", bert, csv_file, "--output", csv_file, "--overwrite"), "--output"),
+        (("duplicates", bert, empty), "empty.csv, line 3: the text is empty"),
+    ):
+        done = run(*arguments, expect=2)
+        assert message in " ".join(done.stderr.split()), done.stderr
+        assert "loading PyTorch" not in done.stderr
+        assert done.stdout == ""
+    assert existing.read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["data.csv", "empty.csv", "there.csv"]
