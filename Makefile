@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice
+	bench-setfit bench-advice bench-classify
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -70,6 +70,9 @@ bench-setfit: $(VENV)/.test $(VENV)-setfit/.done
 	$(BIN)/python benchmarks/time_to_quality.py --data $(DATA) --setfit $(VENV)-setfit/bin/python $(BENCH) --output time_to_quality.json
 
 # BENCH="--on encoder" trains the complete encoder, which takes a day.
+bench-classify: $(VENV)/.test
+	$(BIN)/python benchmarks/classify.py --data $(DATA) $(BENCH) --output classify.json
+
 bench-advice: $(VENV)/.test
 	$(BIN)/python benchmarks/advice.py --data $(DATA) $(BENCH) --output advice.json
 

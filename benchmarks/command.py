@@ -13,7 +13,9 @@ from typing import Any
 from common import HERE, alone, few_rows, read_rows
 
 
-def train_and_measure(options: dict[str, Any], arguments: Sequence[str] = ()) -> dict[str, Any]:
+def train_and_measure(
+    options: dict[str, Any], arguments: Sequence[str] = (), keep: Path | None = None
+) -> dict[str, Any]:
     """Return the scores of the trained model, the seconds from start to end of the command, and what it chose.
 
     The seconds include the evaluations before and after training. The measuring afterwards is not included.
@@ -21,10 +23,21 @@ def train_and_measure(options: dict[str, Any], arguments: Sequence[str] = ()) ->
     Args:
         options: the options of `measured.py`: data, set, seed, per_label, model, threads, logistic.
         arguments: more arguments of `tercet train`.
+        keep: a folder for the model; None keeps it only until it is measured.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        output = keep or Path(folder, "model")
+        seconds = train_model(options, arguments, output)
+        record = json.loads((output / "metrics.json").read_text("utf-8"))
+        scores = alone(HERE / "measured.py", {**options, "model": str(output)})
+    return {**scores, "seconds": seconds, "choices": record.get("choices")}
+
+
+def train_model(options: dict[str, Any], arguments: Sequence[str], output: Path) -> float:
+    """Train with the test file as evaluation data, and return the seconds. See `train_and_measure`."""
     data, name = Path(options["data"]), options["set"]
     with tempfile.TemporaryDirectory() as folder:
-        train, output = Path(folder, "train.csv"), Path(folder, "model")
+        train = Path(folder, "train.csv")
         rows = read_rows(data, name, "train")
         with train.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
@@ -33,12 +46,10 @@ def train_and_measure(options: dict[str, Any], arguments: Sequence[str] = ()) ->
             writer.writerows(rows[row] for row in kept)
         command = [
             sys.executable, "-m", "tercet", "train", train, "--eval-data", data / name / "test.csv",
-            "--model", options["model"], "--output", output, "--seed", str(options["seed"]), "--quiet", *arguments,
+            "--model", options["model"], "--output", output, "--seed", str(options["seed"]), "--quiet", "--overwrite",
+            *arguments,
         ]  # fmt: skip
         start = time.perf_counter()
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
             sys.exit(f"failed: {' '.join(map(str, command))}")
-        seconds = time.perf_counter() - start
-        record = json.loads((output / "metrics.json").read_text("utf-8"))
-        scores = alone(HERE / "measured.py", {**options, "model": str(output)})
-    return {**scores, "seconds": seconds, "choices": record.get("choices")}
+        return time.perf_counter() - start

@@ -1,7 +1,7 @@
 """Every row of the quality tables: untouched, head alone, default run, ten epochs; few sentences; foreign vectors.
 
     python benchmarks/quality.py --data DIR [--mpnet FOLDER] [--sets banking77 clinc150 hwu64] [--seeds 0 1 2]
-        [--tables full few vectors] [--few 5 10 all] [--output FILE.json]
+        [--tables full few vectors] [--few 5 10 all] [--models DIR] [--output FILE.json]
 
 DIR has a folder for each data set with train.csv and test.csv (columns text, label). The encoder is the bundled
 all-MiniLM-L6-v2, and with --mpnet the all-mpnet-base-v2 in that folder. The test sentences are ranked and classified
@@ -58,8 +58,10 @@ class Case:
 class Bench:
     """Runs cases, or takes them from the file of results."""
 
-    def __init__(self, data: Path, encoders: dict[str, str], threads: int, output: Path) -> None:
-        self.data, self.encoders, self.threads = data, encoders, threads
+    def __init__(
+        self, data: Path, encoders: dict[str, str], threads: int, output: Path, models: Path | None = None
+    ) -> None:
+        self.data, self.encoders, self.threads, self.models = data, encoders, threads, models
         self.results = Results(output)
 
     def run(self, case: Case) -> dict[str, Any]:
@@ -93,7 +95,8 @@ class Bench:
         options, training = self._options(case), MODES[case.mode]
         if training is None:
             return alone(HERE / "measured.py", options)
-        return train_and_measure(options, training)
+        keep = self.models / case.key.replace(" ", "-") if self.models and case.per_label is None else None
+        return train_and_measure(options, training, keep)
 
 
 def main() -> None:
@@ -109,6 +112,7 @@ def main() -> None:
     )
     parser.add_argument("--encoders", nargs="+", choices=["MiniLM", "MPNet"], default=["MiniLM", "MPNet"])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--models", type=Path, help="a folder in which to keep the models of runs on all rows")
     parser.add_argument("--output", type=Path, default=Path("quality.json"))
     arguments = parser.parse_args()
     encoders = {"MiniLM": model_folder("bundled")}
@@ -117,7 +121,7 @@ def main() -> None:
     else:
         print("all-mpnet-base-v2 is left out, because --mpnet is not set", file=sys.stderr)
     encoders = {name: folder for name, folder in encoders.items() if name in arguments.encoders}
-    bench = Bench(arguments.data, encoders, arguments.threads, arguments.output)
+    bench = Bench(arguments.data, encoders, arguments.threads, arguments.output, arguments.models)
     chosen = [(encoder, name) for encoder in encoders for name in arguments.sets]
     if "full" in arguments.tables:
         print_full(bench, chosen, arguments.modes, arguments.seeds)

@@ -64,7 +64,7 @@ def embed(
     """Return the embeddings of sentences, or the given embeddings.
 
     Args:
-        values: sentences, or embeddings `(n, dim)`.
+        values: sentences, embeddings `(n, dim)`, or rows that are `Embedded` already.
         name: the name of the argument, for messages.
         model: the encoder; None if only embeddings can be passed.
         batch_size: number of sentences to encode at a time.
@@ -74,6 +74,8 @@ def embed(
     Raises:
         DataError: a text is invalid, there is no encoder for texts, or embeddings have a wrong shape or values.
     """
+    if isinstance(values, Embedded):
+        return values
     if isinstance(values, (str, bytes)):
         raise DataError(f"{name} must be a list of sentences, got one string; pass [{name}]")
     if _are_embeddings(values):
@@ -89,7 +91,7 @@ def embed(
             f"the encoder has embeddings of dimension {found.embeddings.shape[1]}, but the classifier was fitted to "
             f"dimension {dimension}; fit it again with this encoder"
         )
-    return Embedded(spaces=found, keys=[text_key(text) for text in texts], texts=texts)
+    return embedded(found, texts)
 
 
 def _are_embeddings(values: Any) -> bool:
@@ -118,9 +120,15 @@ def _given_embeddings(values: Any, name: str, model: "SentenceTransformer | None
         raise DataError(f"{name}, row {bad[0]}: the embedding has NaN or infinite values; remove or recompute the row")
     if zero := (rows == 0).all(dim=1).nonzero().flatten().tolist():
         raise DataError(f"{name}, row {zero[0]}: the embedding is zero, so it has no direction; remove the row")
-    found = spaces(rows)
-    keys = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in found.embeddings.numpy()]
-    return Embedded(spaces=found, keys=keys, texts=None)
+    return embedded(spaces(rows))
+
+
+def embedded(rows: Spaces, texts: Sequence[str] | None = None) -> Embedded:
+    """Return rows whose embeddings exist already, with the texts if they are known."""
+    if texts is not None:
+        return Embedded(spaces=rows, keys=[text_key(text) for text in texts], texts=list(texts))
+    keys = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows.embeddings.numpy()]
+    return Embedded(spaces=rows, keys=keys, texts=None)
 
 
 def _listed(values: Any, name: str) -> list[Any]:
