@@ -7,7 +7,7 @@ DIR has a folder for each data set with train.csv and test.csv (columns text, la
 encoder is the bundled all-MiniLM-L6-v2.
 
 trained   after the default run of `tercet train`, with the test file as evaluation data. --models keeps these models,
-          and uses those that are there: a folder MiniLM-SET-all-auto-seed-0 for each set, as `quality.py --models` writes
+          and uses those that are there: a folder MiniLM-SET-all-auto-seed-0 for each set, as quality.py writes
 frozen    on the untouched encoder
 promise   ten random splits of each training file: 60 % to train a linear head, 10 % to calibrate, 30 % to judge
 open      ten draws of 75 % of the labels; the sentences of the others, and those out of scope, are unknown
@@ -360,8 +360,9 @@ def print_new(found: list[dict[str, Any]]) -> None:
          f"{100 * (run['others'] - run['others before']):+.2f}"]
         for run in found
     ]  # fmt: skip
+    means = [np.mean([run[key] for run in found]) for key in ("seconds", "recall", "recall of a full fit")]
     rows.append([
-        "mean", *(f"{np.mean([run[key] for run in found]):.3f}" for key in ("seconds", "recall", "recall of a full fit")),
+        "mean", *(f"{mean:.3f}" for mean in means),
         f"{100 * np.mean([run['others'] - run['others before'] for run in found]):+.2f}",
     ])  # fmt: skip
     header = ["new label", "seconds", "recall", "recall of a full fit", "accuracy of the others, points"]
