@@ -207,6 +207,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coverage: float | None = None,
         threshold: float | None = None,
         max_novelty: float | Literal["auto"] | None = None,
+        per_label: bool = False,
     ) -> np.ndarray:
         """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
 
@@ -219,11 +220,13 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             max_novelty: answer only sentences with at most this novelty, see `Decisions`; "auto" is the limit that was
                 tuned to `unknown_sentences`, or 0.9 without such sentences. None is the tuned limit if there is one and
                 another limit is given, else no limit.
+            per_label: with `min_precision`, labels that reach it on their own get their own threshold; the others share
+                one. The precision then holds for each of these labels, and for the others together.
 
         Raises:
             DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
         """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if limits.promise is None:
             return self._arrays(self._scores(X)[1].argmax(dim=1))
         return self._decide(X, limits, top=1, explain=False).labels
@@ -240,6 +243,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coverage: float | None = None,
         threshold: float | None = None,
         max_novelty: float | Literal["auto"] | None = None,
+        per_label: bool = False,
         top: int = 2,
         explain: bool = False,
     ) -> Decisions:
@@ -247,11 +251,11 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
-            min_precision: as for `predict`, and so are `coverage`, `threshold` and `max_novelty`.
+            min_precision: as for `predict`, and so are the next four.
             top: the number of likeliest labels to return.
             explain: whether to find the three nearest training sentences.
         """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         return self._decide(X, limits, top=top, explain=explain)
 
     def promise(
@@ -261,12 +265,13 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coverage: float | None = None,
         threshold: float | None = None,
         max_novelty: float | Literal["auto"] | None = None,
+        per_label: bool = False,
     ) -> Promise:
         """Return what a limit gives on rows that neither classifier nor encoder has seen.
 
         Args and errors: as for `predict`.
         """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty)
+        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if limits.promise is None:
             raise DataError("pass min_precision, coverage, threshold or max_novelty")
         return limits.promise
@@ -346,10 +351,16 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         coverage: float | None,
         threshold: float | None,
         max_novelty: float | Literal["auto"] | None,
+        per_label: bool,
     ) -> Limits:
         check_is_fitted(self, "_fitted")
         return limits_for(
-            self._fitted, min_precision=min_precision, coverage=coverage, threshold=threshold, max_novelty=max_novelty
+            self._fitted,
+            min_precision=min_precision,
+            coverage=coverage,
+            threshold=threshold,
+            max_novelty=max_novelty,
+            per_label=per_label,
         )
 
     def _scores(self, X: Any) -> tuple[Embedded, Tensor]:
@@ -365,7 +376,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probabilities, ids = log_p.exp().topk(min(top, len(self._names)), dim=1)
         novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
         confidence = probabilities[:, 0].double().numpy()
-        confident = np.zeros(len(ids), bool) if limits.threshold is None else confidence >= limits.threshold
+        confident = confidence >= limits.lowest(ids[:, 0].numpy())
         familiar = np.ones(len(ids), bool) if limits.max_novelty is None else ~(novelty > limits.max_novelty)
         reasons = [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
         top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)

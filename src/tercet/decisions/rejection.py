@@ -1,13 +1,14 @@
 """Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Literal
 
 import numpy as np
 from scipy.stats import binom
 
-from tercet.decisions.fitting import Fitted
+from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
 from tercet.errors import DataError
 
@@ -28,12 +29,19 @@ class Limits:
     Attributes:
         threshold: the lowest confidence of an answer; None gives no answer at all.
         max_novelty: the highest novelty of an answer; None for no limit.
+        of_label: the lowest confidence of an answer, by label id, for labels that have their own threshold.
         promise: what these limits give on the calibration rows; None if nothing was asked for.
     """
 
     threshold: float | None = 0.0
     max_novelty: float | None = None
+    of_label: Mapping[int, float] = field(default_factory=dict)
     promise: Promise | None = None
+
+    def lowest(self, predicted_ids: np.ndarray) -> np.ndarray:
+        """Return the lowest confidence of an answer with each label: `(n,) → (n,)`."""
+        shared = np.inf if self.threshold is None else self.threshold
+        return np.array([self.of_label.get(label_id, shared) for label_id in predicted_ids.tolist()], dtype=float)
 
 
 def limits_for(
@@ -43,6 +51,7 @@ def limits_for(
     coverage: float | None = None,
     threshold: float | None = None,
     max_novelty: float | Literal["auto"] | None = None,
+    per_label: bool = False,
 ) -> Limits:
     """Return the limits for what was asked for.
 
@@ -57,10 +66,12 @@ def limits_for(
         open_ended = name == "min_precision"
         inside = isinstance(value, Real) and (0 < value < 1 if open_ended else 0 <= value <= 1)
         if isinstance(value, bool) or not inside:
-            limits = "above 0 and below 1" if open_ended else "from 0 to 1"
-            limits += ' or "auto"' if name == "max_novelty" else ""
+            valid = "above 0 and below 1" if open_ended else "from 0 to 1"
+            valid += ' or "auto"' if name == "max_novelty" else ""
             why = "; no number of rows can show a precision of 1" if open_ended and value == 1 else ""
-            raise DataError(f"{name} must be {limits}, got {value!r}{why}")
+            raise DataError(f"{name} must be {valid}, got {value!r}{why}")
+    if per_label and min_precision is None:
+        raise DataError("per_label=True needs min_precision")
     if len(given) > 1:
         raise DataError(f"{' and '.join(given)} exclude each other; pass one of them")
     if not given and max_novelty is None:
@@ -71,16 +82,43 @@ def limits_for(
         _check_promise(fitted)
     allowed = np.ones(len(calibration.confidence), bool) if max_novelty is None else calibration.novelty <= max_novelty
     confidence, correct = calibration.confidence, calibration.correct
+    of_label: dict[int, float] = {}
     if min_precision is not None:
-        threshold = choose_threshold(confidence[allowed], correct[allowed], min_precision)
+        shared = allowed
+        if per_label:
+            of_label = _thresholds_of_labels(calibration, allowed, min_precision)
+            shared = allowed & ~np.isin(calibration.predicted_ids, list(of_label))
+        threshold = choose_threshold(confidence[shared], correct[shared], min_precision)
     elif coverage is not None:
         if not len(confidence):
             raise DataError("coverage cannot be fitted: there is no calibration row; pass more rows, or threshold")
         threshold = threshold_for_coverage(confidence[allowed], coverage, len(confidence))
     else:
         threshold = 0.0 if threshold is None else threshold
-    promise = measure(confidence, correct, allowed, threshold, min_precision=min_precision, max_novelty=max_novelty)
-    return Limits(threshold=threshold, max_novelty=max_novelty, promise=promise)
+    limits = Limits(threshold=threshold, max_novelty=max_novelty, of_label=of_label)
+    answered = allowed & (confidence >= limits.lowest(calibration.predicted_ids))
+    promise = measure(
+        confidence,
+        correct,
+        allowed,
+        answered,
+        threshold=threshold,
+        min_precision=min_precision,
+        max_novelty=max_novelty,
+        own_thresholds=len(of_label) if per_label else None,
+    )
+    return replace(limits, promise=promise)
+
+
+def _thresholds_of_labels(calibration: Calibration, allowed: np.ndarray, min_precision: float) -> dict[int, float]:
+    """Return the threshold of each label that reaches the precision on its own, by the label id."""
+    found = {}
+    for label_id in np.unique(calibration.predicted_ids[allowed]).tolist():
+        rows = allowed & (calibration.predicted_ids == label_id)
+        threshold = choose_threshold(calibration.confidence[rows], calibration.correct[rows], min_precision)
+        if threshold is not None:
+            found[label_id] = threshold
+    return found
 
 
 def _check_promise(fitted: Fitted) -> None:

@@ -39,6 +39,8 @@ class Promise:
         precision: the fraction of right answers; NaN without an answer.
         precision_low: the precision is at least this, with 95 % confidence; NaN without an answer.
         best: if no threshold reaches `min_precision`, the highest precision that can be promised; NaN for none.
+        own_thresholds: with thresholds per label, the number of labels that have their own, each with this precision on
+            its own; the other labels share `threshold`. None without.
     """
 
     min_precision: float | None
@@ -52,6 +54,7 @@ class Promise:
     precision: float
     precision_low: float
     best: float = float("nan")
+    own_thresholds: int | None = None
 
     def describe(self) -> str:
         """Return the promise in one sentence."""
@@ -70,14 +73,15 @@ class Promise:
             ]
             return f"with {' and '.join(limits) or 'no limit'} {answers}{known}; {measured}"
         wanted = f"{_percent(self.min_precision)} % precision"
-        if self.threshold is None:
+        if self.threshold is None and not self.own_thresholds:
             best = (
                 f"the highest precision that can be promised is {_percent(self.best)} %"
                 if self.best == self.best
                 else "there are too few calibration rows to promise any precision"
             )
             return f"no threshold gives {wanted} with 95 % confidence: {best}; {measured}"
-        return f"at {wanted} {answers}; {measured}"
+        own = "" if self.own_thresholds is None else f"; {self.own_thresholds:,} labels have their own threshold"
+        return f"at {wanted} {answers}{own}; {measured}"
 
 
 def choose_threshold(
@@ -141,10 +145,12 @@ def measure(
     confidence: np.ndarray,
     correct: np.ndarray,
     allowed: np.ndarray,
-    threshold: float | None,
+    answered: np.ndarray,
     *,
+    threshold: float | None,
     min_precision: float | None = None,
     max_novelty: float | None = None,
+    own_thresholds: int | None = None,
 ) -> Promise:
     """Return what a threshold gives on the calibration rows.
 
@@ -152,11 +158,12 @@ def measure(
         confidence: the confidence of each row `(n,)`.
         correct: whether its label is predicted right `(n,)`.
         allowed: whether the novelty of the row is low enough `(n,)`.
-        threshold: the threshold; None answers nothing.
-        min_precision: the precision that was asked for, for the record.
-        max_novelty: the novelty limit, for the record.
+        answered: whether the row is answered `(n,)`.
+        threshold: the threshold, for the record; so are the next three.
+        min_precision: the precision that was asked for.
+        max_novelty: the novelty limit.
+        own_thresholds: the number of labels with their own threshold.
     """
-    answered = allowed & (confidence >= threshold) if threshold is not None else np.zeros(len(confidence), bool)
     rows, number, right = len(confidence), int(answered.sum()), int(correct[answered].sum())
     low, high = interval(number, rows)
     return Promise(
@@ -171,8 +178,9 @@ def measure(
         precision=right / number if number else float("nan"),
         precision_low=lower_bound(right, number) if number else float("nan"),
         best=best_precision(confidence[allowed], correct[allowed])
-        if min_precision is not None and threshold is None
+        if min_precision is not None and not number
         else float("nan"),
+        own_thresholds=own_thresholds,
     )
 
 
