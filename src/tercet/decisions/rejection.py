@@ -1,6 +1,6 @@
 """Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Literal
@@ -20,6 +20,12 @@ _UNFAMILIAR_NOVELTY = 0.95
 _UNFAMILIAR_P_VALUE = 1e-4
 _UNFAMILIAR_FACTOR = 2.0
 _FEWEST_FOR_DRIFT = 30
+# Which values an argument may have, in words and as a function.
+_FROM_0_TO_1: tuple[str, Callable[[float], bool]] = ("from 0 to 1", lambda value: 0 <= value <= 1)
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "min_precision": ("above 0 and below 1", lambda value: 0 < value < 1),
+    "coverage": ("above 0 and at most 1", lambda value: 0 < value <= 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +69,10 @@ def limits_for(
     if max_novelty == "auto":
         max_novelty = DEFAULT_MAX_NOVELTY if fitted.max_novelty is None else fitted.max_novelty
     for name, value in {**given, **({} if max_novelty is None else {"max_novelty": max_novelty})}.items():
-        open_ended = name == "min_precision"
-        inside = isinstance(value, Real) and (0 < value < 1 if open_ended else 0 <= value <= 1)
-        if isinstance(value, bool) or not inside:
-            valid = "above 0 and below 1" if open_ended else "from 0 to 1"
+        valid, inside = _RANGES.get(name, _FROM_0_TO_1)
+        if isinstance(value, bool) or not isinstance(value, Real) or not inside(float(value)):
             valid += ' or "auto"' if name == "max_novelty" else ""
-            why = "; no number of rows can show a precision of 1" if open_ended and value == 1 else ""
+            why = "; no number of rows can show a precision of 1" if name == "min_precision" and value == 1 else ""
             raise DataError(f"{name} must be {valid}, got {value!r}{why}")
     if per_label and min_precision is None:
         raise DataError("per_label=True needs min_precision")
@@ -80,7 +84,9 @@ def limits_for(
     calibration = fitted.calibration
     if min_precision is not None:
         _check_promise(fitted)
-    allowed = np.ones(len(calibration.confidence), bool) if max_novelty is None else calibration.novelty <= max_novelty
+    allowed = (
+        np.ones(len(calibration.confidence), bool) if max_novelty is None else ~(calibration.novelty > max_novelty)
+    )
     confidence, correct = calibration.confidence, calibration.correct
     of_label: dict[int, float] = {}
     if min_precision is not None:

@@ -58,6 +58,8 @@ class Promise:
 
     def describe(self) -> str:
         """Return the promise in one sentence."""
+        if self.rows == 0:
+            return "nothing can be promised: there are no calibration rows"
         answers = (
             f"it answers {_percent(self.coverage)} % ({_percent(self.coverage_low)}–{_percent(self.coverage_high)} %)"
         )
@@ -103,27 +105,15 @@ def choose_threshold(
         >>> round(choose_threshold(confidence, confidence > 0.5, 0.9), 2)
         0.48
     """
-    order = np.argsort(-confidence, kind="stable")
-    ranked, right = confidence[order], np.cumsum(correct[order])
-    counts = _counts_to_try(ranked, min_precision, alpha)
-    # A start is where a new part of α comes in.
-    starts = set(np.linspace(0, len(counts), _NUM_STARTS, endpoint=False).astype(int).tolist())
-    found, level = None, 0.0
-    for number, count in enumerate(counts):
-        if number in starts:
-            level += alpha / len(starts)
-        passes = level > 0 and binom.sf(right[count - 1] - 1, count, min_precision) <= level
-        if passes:
-            found = float(ranked[count - 1])
-        else:
-            level = 0.0
-    return found
+    ranked, right = _ranked(confidence, correct)
+    return _lowest_passing(ranked, right, min_precision, alpha)
 
 
 def best_precision(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Return the highest precision that some threshold is shown to have, to 0.1 %; NaN if there is none."""
+    ranked, right = _ranked(confidence, correct)
     for per_mille in range(999, 0, -1):
-        if choose_threshold(confidence, correct, per_mille / 1000) is not None:
+        if _lowest_passing(ranked, right, per_mille / 1000, ALPHA) is not None:
             return per_mille / 1000
     return float("nan")
 
@@ -133,12 +123,12 @@ def threshold_for_coverage(confidence: np.ndarray, coverage: float, rows: int) -
 
     Args:
         confidence: the confidence of each row that may be answered `(n,)`.
-        coverage: the fraction.
+        coverage: the fraction, above 0.
         rows: the number of all rows, n or more.
     """
-    wanted = int(np.ceil(coverage * rows))
+    wanted = max(1, int(np.ceil(round(coverage * rows, 9))))  # 0.07 * 100 is above 7
     ranked = np.sort(confidence)[::-1]
-    return 0.0 if wanted >= len(ranked) else float(ranked[max(0, wanted - 1)])
+    return 0.0 if wanted >= len(ranked) else float(ranked[wanted - 1])
 
 
 def measure(
@@ -197,15 +187,35 @@ def interval(right: int, rows: int, *, alpha: float = ALPHA) -> tuple[float, flo
     return lower_bound(right, rows, alpha=alpha / 2), high
 
 
-def _counts_to_try(ranked: np.ndarray, min_precision: float, alpha: float) -> list[int]:
+def _ranked(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the confidences in descending order `(n,)`, and the number of right answers up to each of them `(n,)`."""
+    order = np.argsort(-confidence, kind="stable")
+    return confidence[order], np.cumsum(correct[order])
+
+
+def _lowest_passing(ranked: np.ndarray, right: np.ndarray, min_precision: float, alpha: float) -> float | None:
+    counts = _counts_to_try(ranked, min_precision, alpha)
+    # A start is where a new part of α comes in.
+    starts = set(np.linspace(0, len(counts), _NUM_STARTS, endpoint=False).astype(int).tolist())
+    found, level = None, 0.0
+    for number, p_value in enumerate(binom.sf(right[counts - 1] - 1, counts, min_precision).tolist()):
+        if number in starts:
+            level += alpha / len(starts)
+        if p_value <= level:
+            found = float(ranked[counts[number] - 1])
+        else:
+            level = 0.0
+    return found
+
+
+def _counts_to_try(ranked: np.ndarray, min_precision: float, alpha: float) -> np.ndarray:
     """Return the numbers of answered rows to try, ascending. Rows of equal confidence are answered together."""
     fewest = int(np.ceil(np.log(alpha / _NUM_STARTS) / np.log(min_precision)))
     step = max(1, int(_STEP * len(ranked)))
     wanted = np.arange(max(fewest, step), len(ranked) + step, step).clip(max=len(ranked))
     if len(ranked) < fewest:
-        return []
-    ends = np.searchsorted(-ranked, -ranked[wanted - 1], side="right")
-    return [int(end) for end in np.unique(ends)]
+        return np.empty(0, dtype=int)
+    return np.unique(np.searchsorted(-ranked, -ranked[wanted - 1], side="right"))
 
 
 def _percent(fraction: float) -> str:
