@@ -148,7 +148,8 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if calibration is not None and calibration_ids is not None:
             then = inputs.canonical_order(calibration)
             held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
-            numbers = torch.cat([numbers, then + len(training)])
+            found = then if calibration.numbers is None else calibration.numbers[then]
+            numbers = torch.cat([numbers, len(training) + found])
             if texts is not None and calibration.texts is not None:
                 texts += [calibration.texts[row] for row in then.tolist()]
         fitted = fit_rows(

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,11 @@ class Calibration:
         confidence: the confidence of each row `(n,)`.
         correct: whether its label is predicted right `(n,)`.
         predicted_ids: the predicted label ids `(n,)`.
+        runner_up_ids: the ids of the second likeliest labels `(n,)`.
         novelty: the novelty of each row `(n,)`.
+        rows: the number of each row in the gallery `(n,)`.
+        held_out: whether the rows are calibration data, which joined the gallery after its first rows. If not, the
+            answers are out-of-fold predictions for the first rows.
         unseen: whether neither the classifier nor the encoder has seen these rows: then they support a promise.
         basis: where the rows come from, for messages.
     """
@@ -48,7 +53,10 @@ class Calibration:
     confidence: np.ndarray
     correct: np.ndarray
     predicted_ids: np.ndarray
+    runner_up_ids: np.ndarray
     novelty: np.ndarray
+    rows: np.ndarray
+    held_out: bool
     unseen: bool
     basis: str
 
@@ -111,13 +119,13 @@ def fit_rows(
     if calibration is None:
         penalties = penalties_out_of_fold(rows, keys, seed=seed)
         predictions = predict_out_of_fold(rows, keys, penalties, seed=seed)
-        basis = "out-of-fold predictions for the training rows"
+        basis, first = "out-of-fold predictions for the training rows", 0
         models = fit_models(rows, penalties, seed=seed)
     else:
         penalties = choose_penalties(rows, calibration.spaces, calibration.label_ids, seed=seed)
         models = fit_models(rows, penalties, seed=seed)
         predictions = predict(rows, models, calibration.spaces, calibration.label_ids)
-        basis, unseen = "calibration rows that were not trained on", True
+        basis, unseen, first = "calibration rows that were not trained on", True, len(rows.label_ids)
         rows = Rows(
             spaces=rows.spaces + calibration.spaces,
             label_ids=torch.cat([rows.label_ids, calibration.label_ids]),
@@ -130,7 +138,7 @@ def fit_rows(
         rows=rows,
         models={name: model for name, model in models.items() if name in choice.temperatures or is_logistic(name)},
         choice=choice,
-        calibration=_calibration(predictions, choice, familiarity, unseen=unseen, basis=basis),
+        calibration=_calibration(predictions, choice, familiarity, first=first, unseen=unseen, basis=basis),
         familiarity=familiarity,
     )
     if unknown is None or familiarity is None:
@@ -147,22 +155,26 @@ def fit_rows(
 
 
 def _calibration(
-    predictions: Predictions, choice: Choice, familiarity: Familiarity | None, *, unseen: bool, basis: str
+    predictions: Predictions, choice: Choice, familiarity: Familiarity | None, *, first: int, unseen: bool, basis: str
 ) -> Calibration:
+    """Return the answers for unseen rows. `first` is the number of the first of them in the gallery."""
+    where: dict[str, Any] = {"held_out": first > 0, "unseen": unseen, "basis": basis}
     if not len(predictions.rows):
         none, no_ids = np.empty(0), np.empty(0, dtype=np.int64)
         return Calibration(
-            confidence=none, correct=no_ids == 1, predicted_ids=no_ids, novelty=none, unseen=unseen, basis=basis
-        )
-    probability, predicted = choice.log_probabilities(predictions.log_probabilities).exp().max(dim=1)
+            confidence=none, correct=no_ids == 1, predicted_ids=no_ids, runner_up_ids=no_ids, novelty=none,
+            rows=no_ids, **where,
+        )  # fmt: skip
+    probability, likeliest = choice.log_probabilities(predictions.log_probabilities).exp().topk(2, dim=1)
     count = len(predictions.rows)
     return Calibration(
-        confidence=probability.double().numpy(),
-        correct=(predicted == predictions.label_ids).numpy(),
-        predicted_ids=predicted.numpy(),
+        confidence=probability[:, 0].double().numpy(),
+        correct=(likeliest[:, 0] == predictions.label_ids).numpy(),
+        predicted_ids=likeliest[:, 0].numpy(),
+        runner_up_ids=likeliest[:, 1].numpy(),
         novelty=np.full(count, np.nan) if familiarity is None else familiarity.novelty(predictions.quantities),
-        unseen=unseen,
-        basis=basis,
+        rows=first + predictions.rows.numpy(),
+        **where,
     )
 
 

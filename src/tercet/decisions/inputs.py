@@ -33,11 +33,13 @@ class Embedded:
         spaces: their embeddings.
         keys: a key of each row; copies of a text have the same one.
         texts: the texts; None for embeddings.
+        numbers: the number of each row in what the user passed `(n,)`; None for all rows, in their order.
     """
 
     spaces: Spaces
     keys: list[str]
     texts: list[str] | None
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -205,7 +207,7 @@ def calibration_rows(
         raise DataError("no row of calibration_data can be used; pass rows with labels of y and texts that X lacks")
     index = torch.tensor(kept)
     texts = None if rows.texts is None else [rows.texts[row] for row in kept]
-    found = Embedded(spaces=rows.spaces[index], keys=[rows.keys[row] for row in kept], texts=texts)
+    found = Embedded(spaces=rows.spaces[index], keys=[rows.keys[row] for row in kept], texts=texts, numbers=index)
     return like(found, training.spaces, "calibration_data"), torch.tensor([number[labels[row]] for row in kept])
 
 

@@ -16,7 +16,7 @@ from tercet.errors import DataError
 # the best mean F1 on training rows of HWU64, where a quarter of the labels were taken as unknown.
 DEFAULT_MAX_NOVELTY = 0.9
 # With so many more sentences of this novelty than among sentences like the training data, new data are different.
-_UNFAMILIAR_NOVELTY = 0.95
+UNFAMILIAR_NOVELTY = 0.95
 _UNFAMILIAR_P_VALUE = 1e-4
 _UNFAMILIAR_FACTOR = 2.0
 _FEWEST_FOR_DRIFT = 30
@@ -145,8 +145,25 @@ def too_many_unfamiliar(novelty: np.ndarray) -> bool:
     known = novelty[~np.isnan(novelty)]
     if len(known) < _FEWEST_FOR_DRIFT:
         return False
-    expected, number = 1 - _UNFAMILIAR_NOVELTY, int((known > _UNFAMILIAR_NOVELTY).sum())
+    expected, number = 1 - UNFAMILIAR_NOVELTY, int((known > UNFAMILIAR_NOVELTY).sum())
     return (
         number >= _UNFAMILIAR_FACTOR * expected * len(known)
         and binom.sf(number - 1, len(known), expected) < _UNFAMILIAR_P_VALUE
+    )
+
+
+def unfamiliar_message(novelty: np.ndarray) -> str:
+    """Return a warning that rows are unlike the training sentences; "" if they are not.
+
+    Args:
+        novelty: the novelty of each row `(n,)`.
+    """
+    if not too_many_unfamiliar(novelty):
+        return ""
+    known = novelty[~np.isnan(novelty)]
+    return (
+        f"{np.mean(known > UNFAMILIAR_NOVELTY):.1%} of {len(known):,} sentences have a novelty above "
+        f"{UNFAMILIAR_NOVELTY}, but only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like those of the training data "
+        "have: they are different, so the measured precision and coverage do not hold for them; label some of them and "
+        "fit the classifier again"
     )

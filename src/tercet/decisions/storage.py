@@ -38,7 +38,8 @@ _TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
 # The encoder may run in another precision or on another device. Another encoder is far below this.
 _LEAST_SIMILARITY = 0.95
 _LINEAR = ("weights", "bias")
-_CALIBRATION = ("confidence", "correct", "predicted_ids", "novelty")
+_CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows")
+_CALIBRATION_FACTS = ("held_out", "unseen", "basis")
 _FAMILIARITY = ("mean", "std", "weights", "ranked")
 
 C = TypeVar("C", bound="LabelClassifier")
@@ -116,7 +117,7 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
         },
         "models": {name: type(model).__name__ for name, model in fitted.models.items()},
         "choice": asdict(choice),
-        "calibration": {"unseen": fitted.calibration.unseen, "basis": fitted.calibration.basis},
+        "calibration": {name: getattr(fitted.calibration, name) for name in _CALIBRATION_FACTS},
         "max_novelty": fitted.max_novelty,
         "test_embedding": None if classifier.model_ is None else _test_embedding(classifier.model_).tolist(),
         "texts": classifier._texts,
@@ -154,6 +155,8 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
     if texts is not None and len(texts) != len(label_ids):
         raise ValueError("the texts do not match the gallery")
     calibration: dict[str, Any] = {field: tensors[f"calibration.{field}"].numpy() for field in _CALIBRATION}
+    if not set(calibration["rows"].tolist()) <= set(range(len(label_ids))):
+        raise ValueError("the calibration rows do not match the gallery")
     familiarity = None
     if "familiarity.mean" in tensors:
         familiarity = Familiarity(**{field: tensors[f"familiarity.{field}"].numpy() for field in _FAMILIARITY})
@@ -161,9 +164,7 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
         rows=rows,
         models={name: _model(name, kind, rows, tensors) for name, kind in content["models"].items()},
         choice=Choice(**content["choice"]),
-        calibration=Calibration(
-            **calibration, unseen=content["calibration"]["unseen"], basis=content["calibration"]["basis"]
-        ),
+        calibration=Calibration(**calibration, **{name: content["calibration"][name] for name in _CALIBRATION_FACTS}),
         familiarity=familiarity,
         max_novelty=content["max_novelty"],
     )
