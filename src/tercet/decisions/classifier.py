@@ -392,7 +392,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             reasons=reasons,
             top_labels=top_labels,
             top_probabilities=probabilities.double().numpy(),
-            unfamiliar=too_many_unfamiliar(novelty),
+            unfamiliar=too_many_unfamiliar(novelty, len(self._fitted.calibration.confidence)),
             **(self._evidence(embedded) if explain else {}),
         )
 

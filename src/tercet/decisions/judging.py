@@ -58,6 +58,7 @@ class JudgedDecisions:
         sentences: the texts; None if they are not known.
         is_calibration: whether the thresholds were chosen on these rows.
         left_out: the number of rows that were left out, because the classifier has copies of them.
+        unfamiliar: whether far more rows than expected are unlike the training sentences.
     """
 
     source: str
@@ -74,6 +75,7 @@ class JudgedDecisions:
     sentences: list[str] | None = None
     is_calibration: bool = False
     left_out: int = 0
+    unfamiliar: bool = False
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -141,7 +143,7 @@ class JudgedDecisions:
     @property
     def warnings(self) -> list[str]:
         """Return the reasons why the promise does not hold for these rows."""
-        return [message for message in (unfamiliar_message(self.novelty), self.shortfall) if message]
+        return [*([unfamiliar_message(self.novelty)] if self.unfamiliar else []), *filter(None, [self.shortfall])]
 
     def describe(self) -> str:
         """Return coverage and precision in one sentence."""
@@ -261,6 +263,7 @@ def judge(
         rows=numbers[kept],
         sentences=[sentences[row] for row in kept.tolist()],
         left_out=len(sentences) - len(kept),
+        unfamiliar=found.unfamiliar,
     )
 
 

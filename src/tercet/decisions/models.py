@@ -92,8 +92,8 @@ def nearest_of_label(
     for label_id in wanted.unique().tolist():
         queries = (wanted == label_id).nonzero().flatten()
         members = (label_ids == label_id).nonzero().flatten()
-        k = min(neighbours, len(members))
-        found, at = (x[queries] @ rows[members].T).topk(k, dim=1)
+        found, at = nearest_rows(rows[members], x[queries], neighbours)
+        k = found.shape[1]
         similarity[queries, :k], numbers[queries, :k] = found, members[at]
     return similarity, numbers
 

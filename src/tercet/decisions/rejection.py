@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import betabinom
 
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
@@ -136,30 +136,35 @@ def _check_promise(fitted: Fitted) -> None:
         )
 
 
-def too_many_unfamiliar(novelty: np.ndarray) -> bool:
+def too_many_unfamiliar(novelty: np.ndarray, calibration_rows: int) -> bool:
     """Return whether far more rows than expected are unlike the training sentences.
 
-    Of rows like the training data, 5 % have a novelty above 0.95. New data are different if the observed number is at
-    least twice that, and has a probability below 0.0001.
+    Of rows like the training data, about 5 % have a novelty above 0.95. Exactly, these are less familiar than the k
+    least familiar of n calibration rows, so that their number among m new rows has the distribution BetaBinomial(m, k,
+    n + 1 − k). New data are different if the number is at least twice the expected one, and as high a number has a
+    probability below 0.0001.
+
+    Args:
+        novelty: the novelty of each new row `(m,)`; NaN if it cannot be measured.
+        calibration_rows: the number of rows by which it was measured, n.
     """
     known = novelty[~np.isnan(novelty)]
-    if len(known) < _FEWEST_FOR_DRIFT:
+    tail = int(np.ceil((1 - UNFAMILIAR_NOVELTY) * (calibration_rows + 1) - 1e-9)) - 1
+    if len(known) < _FEWEST_FOR_DRIFT or tail < 1:
         return False
-    expected, number = 1 - UNFAMILIAR_NOVELTY, int((known > UNFAMILIAR_NOVELTY).sum())
-    return (
-        number >= _UNFAMILIAR_FACTOR * expected * len(known)
-        and binom.sf(number - 1, len(known), expected) < _UNFAMILIAR_P_VALUE
+    number = int((known > UNFAMILIAR_NOVELTY + 1e-9).sum())
+    return bool(
+        number >= _UNFAMILIAR_FACTOR * (1 - UNFAMILIAR_NOVELTY) * len(known)
+        and betabinom.sf(number - 1, len(known), tail, calibration_rows + 1 - tail) < _UNFAMILIAR_P_VALUE
     )
 
 
 def unfamiliar_message(novelty: np.ndarray) -> str:
-    """Return a warning that rows are unlike the training sentences; "" if they are not.
+    """Return a warning that rows are unlike the training sentences, see `too_many_unfamiliar`.
 
     Args:
         novelty: the novelty of each row `(n,)`.
     """
-    if not too_many_unfamiliar(novelty):
-        return ""
     known = novelty[~np.isnan(novelty)]
     return (
         f"{np.mean(known > UNFAMILIAR_NOVELTY):.1%} of {len(known):,} sentences have a novelty above "
