@@ -17,10 +17,14 @@ from tests.child import ENVIRONMENT
 from tests.warm import WARM
 
 
-def run(*arguments, cwd=None, expect=0) -> subprocess.CompletedProcess[str]:
-    """Run `tercet …`, check that it exits with `expect` and without a traceback, and return what it printed."""
+def run(*arguments, cwd=None, expect=0, stdin="") -> subprocess.CompletedProcess[str]:
+    """Run `tercet …`, check that it exits with `expect` and without a traceback, and return what it printed.
+
+    `stdin` is what the command reads from standard input, text or bytes.
+    """
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "stdin").write_bytes(stdin if isinstance(stdin, bytes) else stdin.encode())
         process = WARM.Process(target=_tercet, args=(words, cwd, Path(folder)))
         process.start()
         process.join(240)
@@ -44,6 +48,8 @@ def train_arguments(data, model, output, *more):
 def _tercet(arguments: list[str], cwd: Path | None, folder: Path) -> None:
     for stream, number in (("stdout", 1), ("stderr", 2)):
         os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.dup2(os.open(folder / "stdin", os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0)  # multiprocessing has closed it
     os.environ.update({**ENVIRONMENT, "COLUMNS": "100"})
     if cwd is not None:
         os.chdir(cwd)

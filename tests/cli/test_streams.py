@@ -63,6 +63,29 @@ def test_a_closed_pipe_ends_the_printing_quietly_and_a_full_disk_is_remembered()
         assert (stream.failure is None) == (number == errno.EPIPE)
 
 
+def test_data_reach_a_pipe_as_they_are_and_a_terminal_without_control_codes():
+    data = "a\x1b[2J 日本\n".encode()
+    for is_terminal, expected in ((False, data), (True, "a�[2J 日本\n".encode())):
+        buffer = io.BytesIO()
+        plain = io.TextIOWrapper(buffer, encoding="utf-8" if is_terminal else "ascii")
+        plain.isatty = lambda is_terminal=is_terminal: is_terminal
+        stream = SafeStream(plain, styled=True)
+        stream.write_data(data)
+        assert buffer.getvalue() == expected
+        assert not stream.is_closed
+
+
+def test_data_for_a_reader_that_has_gone_end_the_writing():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        stream = SafeStream(pipe, styled=True)
+        stream.write_data(b"a\n")
+        assert stream.is_closed
+        assert stream.failure is None
+        stream.write_data(b"b\n")
+
+
 def test_missing_streams_are_replaced(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with safe_streams():

@@ -142,6 +142,7 @@ def _write_data(folder: Path) -> None:
         ("orders.csv", ("subject", "team")),
     ):
         _write(folder / file, header, other_rows if "test" in file else rows)
+    _write(folder / "new.csv", ("id", "text"), [(f"{row:03}", text) for row, (text, _) in enumerate(other_rows)])
     _write_vectors(folder)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]

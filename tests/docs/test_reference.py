@@ -45,7 +45,7 @@ def test_the_options_of_the_hook_are_those_of_the_typer_app():
 
 
 def test_the_reference_has_no_command_that_does_not_exist():
-    assert set(re.findall(r"^## tercet (\w+)$", PAGE, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^## tercet ([\w-]+)$", PAGE, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_every_row_of_the_option_tables_says_what_the_option_does():

@@ -2,7 +2,9 @@
 
     app                               the Typer application with all commands
     inspect, train, compare,
-    evaluate, encode, demo            one command each
+    evaluate, classify, encode, …     one command each
+    classify_input, classify_columns,
+    classify_summary                  what `classify` reads, adds and counts
     options                           options that several commands have, and their checks
     choices                           option values and help texts from the catalogue
     console                           errors, notes, checks of output paths, loading of models, tables of metrics

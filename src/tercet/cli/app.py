@@ -7,7 +7,7 @@ Results go to standard output. Notes, progress bars, warnings and errors go to s
 import typer
 
 from tercet._version import __version__
-from tercet.cli import compare, demo, duplicates, encode, evaluate, inspect, search, train
+from tercet.cli import classify, compare, demo, duplicates, encode, evaluate, fit_classifier, inspect, search, train
 from tercet.cli.choices import CatalogueCommand, CatalogueGroup
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ for command in (
     train.train,
     compare.compare,
     evaluate.evaluate,
+    classify.classify,
+    fit_classifier.fit_classifier,
     encode.encode,
     search.search,
     duplicates.duplicates,

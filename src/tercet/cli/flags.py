@@ -17,6 +17,11 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
         "margin": "--grid margin=",
         "distance": "--grid distance=",
     },
+    # Arguments of LabelClassifier.fit, which are flags of another command.
+    "classify": {
+        "calibration_data": "--calibration-data",
+        "unseen_rows": "--unseen-rows",
+    },
 }
 # Arguments of the library that a flag of another name than `--no-…` turns off.
 _NEGATED = {"show_progress_bar": "quiet"}

@@ -123,6 +123,12 @@ Config = Annotated[
 NoTexts = Annotated[
     bool, typer.Option("--no-texts", help="Leave the sentences of the data out of the HTML report. Labels stay.")
 ]
+KeepTexts = Annotated[
+    bool,
+    typer.Option(
+        "--keep-texts", help="Save the training sentences with the classifier, to show them in tercet classify."
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print only results and errors: no progress bars, notes or warnings.")
 ]

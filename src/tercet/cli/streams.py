@@ -7,6 +7,7 @@
 - A reader that closes its end of the pipe (`| head`) ends the printing, not the command. So the files are written.
 - If standard error cannot be written, notes and progress bars are lost, and nothing else.
 - If standard output cannot be written, for example because a disk is full, the command ends with an error.
+- Data for a file or a pipe (`write_data`) are written in UTF-8, without any of these replacements.
 """
 
 import errno
@@ -50,6 +51,25 @@ class SafeStream:
         """Flush the stream."""
         self._attempt(self._stream.flush)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be written any more: the reader has closed its end of the pipe, or there was an error."""
+        return self._closed
+
+    def write_data(self, data: bytes) -> int:
+        """Write bytes as they are into a file or a pipe, and at once. A terminal gets them as text, like `write`."""
+        if self._stream.isatty():
+            self.write(data.decode())
+            self.flush()
+        else:
+            self.flush()
+            self._attempt(lambda: self._write_bytes(data))
+        return len(data)
+
+    def _write_bytes(self, data: bytes) -> None:
+        self._stream.buffer.write(data)
+        self._stream.buffer.flush()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
@@ -70,6 +90,24 @@ class SafeStream:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
             os.close(null)
+
+
+class DataOutput:
+    """Guarded standard output as a binary file, for data. See `SafeStream.write_data`."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._stream.is_closed
+
+    @property
+    def _stream(self) -> SafeStream:
+        assert isinstance(sys.stdout, SafeStream)
+        return sys.stdout
+
+    def write(self, data: bytes) -> int:
+        """Write bytes at once."""
+        return self._stream.write_data(data)
 
 
 @contextmanager

@@ -5,12 +5,15 @@ In a table that `reading.py` returns, columns are found by their usual names, an
 possible if the types are unambiguous. The trainer uses every column, so an additional column is an error.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Literal
 
 from tercet.errors import DataError, listed, short_repr
+
+logger = logging.getLogger(__name__)
 
 
 class ColumnError(DataError):
@@ -61,6 +64,28 @@ def find_label_column(columns: Iterable[str], source: str, label_column: str | N
             usual name.
     """
     return _find_only_column("label", list(columns), source, label_column)
+
+
+def find_given_labels(columns: Iterable[str], source: str, label_column: str | None = None) -> str | None:
+    """Return the name of the label column of a table that needs none, or None if it has none.
+
+    Args:
+        columns: the names of the columns, without that of the texts.
+        source: the file or data set of the table, for messages.
+        label_column: the name of the label column; None takes `label` or `labels`, or else the only column with another
+            usual name.
+
+    Raises:
+        DataError: `label_column` does not exist.
+    """
+    columns = list(columns)
+    check_columns([label_column], columns, source)
+    if label_column is not None:
+        return label_column
+    found = _usual(columns, "label", 0) or _usual(columns, "label", 1)
+    if len(found) > 1:
+        logger.info(f"{source}: several columns may be the labels ({listed(found)}); to compare, pass label_column")
+    return found[0] if len(found) == 1 else None
 
 
 def _find_only_column(role: Literal["text", "label"], columns: list[str], source: str, given: str | None) -> str:

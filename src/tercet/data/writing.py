@@ -13,10 +13,17 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.errors import DataError, listed, short_repr
+
+
+class BinaryOutput(Protocol):
+    """What a writer writes into: a binary file, or anything else that takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write bytes."""
 
 
 class TableWriter(Protocol):
@@ -46,8 +53,8 @@ def find_suffix(path: Path, argument: str = "output") -> str:
     return max(suffixes, key=len)
 
 
-def open_writer(suffix: str, file: BinaryIO) -> TableWriter:
-    """Return a writer of the format with this file extension, which writes into a binary file."""
+def open_writer(suffix: str, file: BinaryOutput) -> TableWriter:
+    """Return a writer of the format with this file extension, which writes into `file`."""
     writer: TableWriter = resolve(FILE_FORMATS[suffix].writer)(file)
     return writer
 
@@ -75,7 +82,7 @@ def take_rows(values: Any, rows: Sequence[int]) -> Any:
 class SeparatedWriter:
     """A writer of separated values. The names of the columns come first."""
 
-    def __init__(self, file: BinaryIO, separator: str) -> None:
+    def __init__(self, file: BinaryOutput, separator: str) -> None:
         self._file, self._separator, self._started = file, separator, False
 
     def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -96,7 +103,7 @@ class SeparatedWriter:
 class JsonLinesWriter:
     """A writer of one JSON object per line."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryOutput) -> None:
         self._file = file
 
     def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -114,7 +121,7 @@ class JsonLinesWriter:
 class ParquetWriter:
     """A writer of Parquet files. It keeps all rows until `close`, because only all of them determine the types."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryOutput) -> None:
         self._file = file
         self._parts: dict[str, list[Sequence[Any]]] = {}
 
@@ -136,12 +143,12 @@ class ParquetWriter:
         parquet.write_table(table, self._file)
 
 
-def csv_writer(file: BinaryIO) -> TableWriter:
+def csv_writer(file: BinaryOutput) -> TableWriter:
     """Return a writer of comma-separated values."""
     return SeparatedWriter(file, ",")
 
 
-def tsv_writer(file: BinaryIO) -> TableWriter:
+def tsv_writer(file: BinaryOutput) -> TableWriter:
     """Return a writer of tab-separated values."""
     return SeparatedWriter(file, "\t")
 

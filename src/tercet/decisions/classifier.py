@@ -323,6 +323,11 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Whether the encoder has not seen the rows that gave temperature and thresholds."""
         return self._fitted.calibration.unseen
 
+    @property
+    def num_calibration_rows_(self) -> int:
+        """The number of rows that gave temperature, thresholds and novelty."""
+        return len(self._fitted.calibration.confidence)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = True

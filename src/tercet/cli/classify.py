@@ -1,0 +1,247 @@
+"""The command `tercet classify`."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tercet._files import atomic_file, expand_path
+from tercet._files.model_files import CLASSIFIER_FILE, is_model_folder
+from tercet.cli import options as opt
+from tercet.cli.classify_columns import added_columns, added_names
+from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input
+from tercet.cli.classify_summary import Summary
+from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.outputs import check_outputs
+from tercet.cli.streams import DataOutput
+from tercet.data.read_options import ReadOptions
+from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
+from tercet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from tercet.decisions import LabelClassifier
+
+# The number of likeliest labels that `--explain` adds: the runner-up and the one before it.
+_TOP_OF_EXPLAIN = 2
+
+
+def _novelty(text: str) -> float | Literal["auto"]:
+    """Return a limit of the novelty: a number, or "auto"."""
+    if str(text).strip().lower() == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number; expected for example 0.99, or auto") from None
+
+
+@report_errors
+def classify(
+    model: Annotated[str, typer.Argument(help="The folder of a model with a classifier.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A file ({suffixes}), the name of a data set on the hub, or - for standard input, one sentence per "
+            "line."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file to write: .csv, .tsv, .jsonl or .parquet. [default: standard output, in the format of "
+            "--format]"
+        ),
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", help="The format of standard output: csv, tsv or jsonl.", metavar="NAME")
+    ] = "csv",
+    min_precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer only as long as this fraction of the answers is right, such as 0.98; reject the other "
+            "sentences.",
+            show_default="answer all",
+        ),
+    ] = None,
+    per_label: Annotated[
+        bool,
+        typer.Option(
+            "--per-label", help="With --min-precision, choose a threshold for each label that has enough sentences."
+        ),
+    ] = False,
+    coverage: Annotated[
+        float | None, typer.Option(help="Answer this fraction of the sentences, the surest ones, such as 0.9.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Answer sentences with at least this confidence, such as 0.7.")
+    ] = None,
+    max_novelty: Annotated[
+        float | None,
+        typer.Option(
+            help="Also reject sentences with a higher novelty, such as 0.99; auto is the limit that was tuned to "
+            "unknown sentences, or 0.9.",
+            show_default="no limit",
+            parser=_novelty,
+            metavar="NUMBER|auto",
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Add the likeliest labels, at most this number, and their confidence.", min=0)
+    ] = 0,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Add the reason of a rejection, the two likeliest labels and the 3 nearest training rows."
+        ),
+    ] = False,
+    text_column: opt.TextColumn = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="A column of given labels to compare with. [default: a usual name, such as label, if any]"),
+    ] = None,
+    split: opt.Split = "train",
+    header: opt.Header = None,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows without a text, with a warning.")
+    ] = False,
+    batch_size: opt.EncodeBatchSize = None,
+    device: opt.Device = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts of rows as JSON on standard output; it needs --output.")
+    ] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Give each sentence a label, or none: add the columns label, confidence and novelty to the input.
+
+    The label is missing where the sentence is rejected ("none of these"). Novelty is from 0 to 1, for a sentence that
+    is unlike all training sentences. If the input has labels, the answers are in predicted_label and are compared.
+    """
+    suffix = _suffix(output, output_format)
+    if as_json and output is None:
+        raise DataError("--json needs --output, since standard output has the answers")
+    limits: dict[str, Any] = {
+        "min_precision": min_precision, "coverage": coverage, "threshold": threshold, "max_novelty": max_novelty,
+    }  # fmt: skip
+    if per_label:
+        limits["per_label"] = True
+    check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
+    _check_folder(model)
+    options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing)
+    rows = open_input(data, options, suffix)
+    label_name = "predicted_label" if rows.label_column is not None or "label" in rows.names else "label"
+    top = max(top, _TOP_OF_EXPLAIN) if explain else top
+    check_new_names(rows.names, added_names(label_name, top=top, explain=explain, texts=explain), rows.source)
+    classifier = _read_classifier(model, top)
+    promise = _promise(classifier, limits)
+    _load_encoder(classifier, model, device, batch_size)
+    summary = Summary(
+        known=frozenset(map(str, classifier.classes_.tolist())), calibration_rows=classifier.num_calibration_rows_
+    )
+    with _destination(output, overwrite=overwrite) as file:
+        writer = open_writer(suffix, file)
+        for part in _with_progress(rows, quiet=quiet):
+            decisions = classifier.decision(part.texts, **limits, top=max(top, 1), explain=explain)
+            added = added_columns(decisions, label_name, top=top, explain=explain)
+            writer.write({**part.columns, **added})
+            summary.add(decisions, part.labels)
+            if isinstance(file, DataOutput) and file.is_closed:
+                return
+        if summary.rows == 0:  # an empty stream: the names of the columns only
+            names = [*rows.names, *added_names(label_name, top=top, explain=explain, texts=False)]
+            writer.write({name: [] for name in names})
+        writer.close()
+    summary.warn_of_unfamiliar()
+    if as_json:
+        print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))
+    else:
+        for line in summary.describe():
+            print_note(line) if output is None else print_result(line)
+    if output is not None:
+        print_note(f"{summary.rows:,} rows written to {output}")
+    finish()
+
+
+def _check_folder(model: str) -> None:
+    """Raise `DataError` if the folder has no classifier of sentences."""
+    folder = expand_path(model)
+    if not folder.is_dir():
+        raise DataError(f"no folder {model!r}; pass the folder of a model that tercet train wrote")
+    fit = f"tercet fit-classifier {model} TRAIN.csv --output ANOTHER-FOLDER"
+    if not (folder / CLASSIFIER_FILE).exists():
+        raise DataError(f"{model} has no classifier ({CLASSIFIER_FILE}); fit one with: {fit}")
+    if not is_model_folder(folder):
+        raise DataError(f"{model} has a classifier of embeddings and no encoder, so it cannot classify sentences")
+
+
+def _read_classifier(model: str, top: int) -> "LabelClassifier":
+    """Return the classifier without its encoder.
+
+    Raises:
+        DataError: there are fewer labels than `top`.
+        ModelError: the files of the classifier are damaged.
+    """
+    from tercet.decisions import LabelClassifier
+    from tercet.decisions.storage import read
+
+    classifier = read(LabelClassifier, Path(model))
+    if top > len(classifier.classes_):
+        raise DataError(f"--top must be at most {len(classifier.classes_)}, the number of labels, got {top}")
+    return classifier
+
+
+def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str, Any] | None:
+    """Print what the limits promise, and return it as JSON values; None without a limit.
+
+    Raises:
+        DataError: a limit is invalid, or no threshold reaches the precision.
+    """
+    if all(value is None for value in limits.values()):
+        return None
+    promise = classifier.promise(**limits)
+    if promise.min_precision is not None and promise.answered == 0:
+        raise DataError(promise.describe())
+    print_note(promise.describe())
+    return {name: None if value != value else value for name, value in asdict(promise).items()}
+
+
+def _load_encoder(classifier: "LabelClassifier", model: str, device: str | None, batch_size: int | None) -> None:
+    from tercet.decisions.storage import attach_encoder
+
+    attach_encoder(classifier, Path(model), load_model(model, device=device))
+    classifier.batch_size = batch_size
+
+
+def _suffix(output: Path | None, output_format: str) -> str:
+    """Return the file extension of the format to write."""
+    if output is not None:
+        return find_suffix(output, "--output")
+    names = [suffix.removeprefix(".") for suffix in writable_suffixes() if suffix != ".parquet"]
+    if output_format not in names:
+        raise DataError(f"--format must be one of {listed(names)}, got {output_format!r}; for others, pass --output")
+    return f".{output_format}"
+
+
+@contextmanager
+def _destination(output: Path | None, *, overwrite: bool) -> Iterator[BinaryOutput]:
+    """Yield the file to write into: a new one that appears at `output` at the end, or standard output."""
+    if output is None:
+        yield DataOutput()
+        return
+    with atomic_file(output, overwrite=overwrite) as partial, partial.open("wb") as file:
+        yield file
+
+
+def _with_progress(rows: StandardInput | TableInput, *, quiet: bool) -> Iterator[Rows]:
+    """Yield the parts of the input, with a progress bar for a table."""
+    from tqdm.auto import tqdm
+
+    shown = rows.num_rows is not None and shows_progress(quiet)
+    with tqdm(total=rows.num_rows, desc="Classify", unit="sentence", disable=not shown) as bar:
+        for part in rows.parts():
+            yield part
+            bar.update(len(part.texts))

@@ -1,0 +1,141 @@
+"""The input of `tercet classify`: a table with all its columns, or sentences from standard input as they arrive."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tercet.cli.console import print_note
+from tercet.data.read_options import ReadOptions
+from tercet.errors import DataError, listed
+
+STANDARD_INPUT = "-"
+# Number of rows that are classified and written together: a window of `SentenceTransformer.encode`.
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Some rows of the input.
+
+    Attributes:
+        texts: the sentences.
+        columns: all columns of the input, lists or arrays of pyarrow.
+        labels: the given label of each row, None for a missing one; None without a label column.
+    """
+
+    texts: list[str]
+    columns: Mapping[str, Any]
+    labels: list[Any] | None = None
+
+
+def open_input(data: str, options: ReadOptions, suffix: str) -> "StandardInput | TableInput":
+    """Return the input. A table is read and checked as a whole, standard input only when its parts are used.
+
+    Args:
+        data: a file, the name of a data set on the hub, or `-` for standard input.
+        options: how to read a table.
+        suffix: the file extension of the output, which must be able to hold the columns.
+
+    Raises:
+        DataError: the table cannot be read or has a row without a text, or an option for tables is given with `-`.
+    """
+    if data == STANDARD_INPUT:
+        if options != ReadOptions():
+            raise DataError(
+                "standard input has one sentence per line and no columns; leave out the options for columns and rows, "
+                "or write a file"
+            )
+        return StandardInput()
+    return _read_table(data, options, suffix)
+
+
+class StandardInput:
+    """Sentences from standard input, one per line. A part has the lines that have arrived."""
+
+    source, names, num_rows, label_column = "standard input", ["text"], None, None
+
+    def __init__(self) -> None:
+        if sys.stdin is None:
+            raise DataError("standard input is closed; pass a file")
+
+    def parts(self) -> Iterator[Rows]:
+        """Yield the lines as they arrive, without empty ones."""
+        from tercet.data.lines import read_lines
+
+        if sys.stdin.isatty():
+            print_note("type one sentence per line; Ctrl-D ends the input")
+        for texts in read_lines(sys.stdin.fileno(), self.source):
+            yield Rows(texts=texts, columns={"text": texts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableInput:
+    """A table that was read.
+
+    Attributes:
+        source: the file or data set, for messages.
+        texts: the sentences.
+        columns: all columns, lists or arrays of pyarrow.
+        label_column: the column of given labels; None if there is none.
+        labels: the given label of each row, None for a missing one; None without a label column.
+    """
+
+    source: str
+    texts: list[str]
+    columns: Mapping[str, Any]
+    label_column: str | None
+    labels: list[Any] | None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.columns)
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return len(self.texts)
+
+    def parts(self) -> Iterator[Rows]:
+        """Yield all rows in order."""
+        for start in range(0, len(self.texts), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            yield Rows(
+                texts=self.texts[rows],
+                columns={name: values[rows] for name, values in self.columns.items()},
+                labels=None if self.labels is None else self.labels[rows],
+            )
+
+
+def _read_table(data: str, options: ReadOptions, suffix: str) -> TableInput:
+    from tercet._texts import check_texts
+    from tercet.data.cleaning import rows_with_text
+    from tercet.data.columns import find_given_labels, find_text_column
+    from tercet.data.label_forms import plain_values, trim_labels
+    from tercet.data.reading import read_table
+    from tercet.data.writing import prepare_columns, take_rows
+
+    table = read_table(data, options.split, header=options.header)
+    text = find_text_column(table.columns, table.source, options.text_column)
+    label = find_given_labels((name for name in table.columns if name != text), table.source, options.label_column)
+    kept = rows_with_text(table.columns[text], table.source, table.lines, drop_missing=options.drop_missing)
+    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    texts = check_texts(take_rows(table.columns[text], kept), table.source, lines)
+    columns = prepare_columns(table.complete_columns(), suffix, table.source)
+    if len(kept) < len(table):
+        columns = {name: take_rows(values, kept) for name, values in columns.items()}
+    labels = None
+    if label is not None:
+        labels = trim_labels(plain_values(take_rows(table.columns[label], kept)))[0]
+    return TableInput(source=table.source, texts=texts, columns=columns, label_column=label, labels=labels)
+
+
+def check_new_names(names: list[str], added: list[str], source: str) -> None:
+    """Raise `DataError` if the input already has a column with the name of one that is added."""
+    if taken := [name for name in added if name in names]:
+        plural = "columns" if len(taken) > 1 else "column"
+        raise DataError(
+            f"{source} already has the {plural} {listed(taken)}, which would be added; rename or remove "
+            f"{'them' if len(taken) > 1 else 'it'}"
+        )

@@ -1,0 +1,137 @@
+"""The counts of `tercet classify`, and how right the answers are if the input has labels."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tercet.decisions import Decisions
+
+logger = logging.getLogger(__name__)
+
+# Whether sentences are unlike the training data is checked each time that so many were read, and at the end.
+_ROWS_TO_CHECK = 1000
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """Counts of rows.
+
+    Attributes:
+        known: the labels of the classifier, as text.
+        calibration_rows: the number of rows by which it measures the novelty.
+        rows: all rows.
+        answered: the rows that have an answer.
+        reasons: the rows without an answer, by reason.
+        labelled: the rows with a given label that the classifier knows.
+        right: of `labelled`, those whose likeliest label is the given one.
+        answered_labelled: the answered rows with a given label, known or not.
+        right_answers: of `answered_labelled`, those whose answer is the given label.
+        unknown: the rows with a given label that the classifier does not know.
+        unknown_answered: of `unknown`, those that have an answer, which is wrong.
+    """
+
+    known: frozenset[str]
+    calibration_rows: int
+    rows: int = 0
+    answered: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    labelled: int = 0
+    right: int = 0
+    answered_labelled: int = 0
+    right_answers: int = 0
+    unknown: int = 0
+    unknown_answered: int = 0
+    _novelty: list[float] = field(default_factory=list)
+    _has_warned: bool = False
+
+    def add(self, decisions: "Decisions", labels: Sequence[Any] | None) -> None:
+        """Count rows.
+
+        Args:
+            decisions: the answers.
+            labels: the given label of each row, None for a missing one; None if there are none.
+        """
+        accepted = decisions.accepted.tolist()
+        self.rows += len(accepted)
+        self.answered += sum(accepted)
+        self.reasons.update(reason for reason in decisions.reasons if reason is not None)
+        self._novelty += decisions.novelty.tolist()
+        if len(self._novelty) >= _ROWS_TO_CHECK:
+            self.warn_of_unfamiliar()
+        for label, predicted, answered in zip(labels or (), decisions.predicted, accepted, strict=labels is not None):
+            if label is None:
+                continue
+            given = str(label)
+            right = given == str(predicted)
+            self.answered_labelled += answered
+            self.right_answers += answered and right
+            if given in self.known:
+                self.labelled += 1
+                self.right += right
+            else:
+                self.unknown += 1
+                self.unknown_answered += answered
+
+    def warn_of_unfamiliar(self) -> None:
+        """Warn, once, if far more of the last rows than expected are unlike the training sentences."""
+        import numpy as np
+
+        from tercet.decisions.rejection import too_many_unfamiliar, unfamiliar_message
+
+        novelty, self._novelty = np.array(self._novelty), []
+        if not self._has_warned and too_many_unfamiliar(novelty, self.calibration_rows):
+            self._has_warned = True
+            logger.warning(unfamiliar_message(novelty))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and fractions as JSON values; a fraction is None where there are no rows."""
+        return {
+            "rows": self.rows,
+            "answered": self.answered,
+            "coverage": _fraction(self.answered, self.rows),
+            "reasons": dict(self.reasons),
+            "labelled_rows": self.labelled,
+            "accuracy": _fraction(self.right, self.labelled),
+            "precision": _fraction(self.right_answers, self.answered_labelled),
+            "rows_with_unknown_label": self.unknown,
+            "unknown_rejected": _fraction(self.unknown - self.unknown_answered, self.unknown),
+        }
+
+    def describe(self) -> list[str]:
+        """Return the counts as lines of text."""
+        rejected = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
+        others = f"; 'none of these': {self.rows - self.answered:,} ({rejected})" if rejected else ""
+        lines = [
+            f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {_rows(self.rows)} answered{others}"
+        ]
+        if self.answered_labelled:
+            lines.append(
+                f"precision {_percent(self.right_answers, self.answered_labelled)}: {self.right_answers:,} of "
+                f"{self.answered_labelled:,} answers are the given label"
+            )
+        if self.labelled:
+            lines.append(
+                f"accuracy {_percent(self.right, self.labelled)}: the likeliest label is the given one in "
+                f"{self.right:,} of {_rows(self.labelled)}, answered or not"
+            )
+        if self.unknown:
+            lines.append(
+                f"{_rows(self.unknown)} with a label that the classifier does not know: "
+                f"{self.unknown - self.unknown_answered:,} are answered 'none of these'"
+            )
+        return lines
+
+
+def _fraction(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

@@ -1,0 +1,112 @@
+"""The command `tercet fit-classifier`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tercet._files import expand_path
+from tercet._files.model_files import check_places
+from tercet.cli import options as opt
+from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
+from tercet.cli.outputs import check_outputs
+from tercet.data.read_options import ReadOptions
+from tercet.encoder.names import check_model_name
+
+
+@report_errors
+def fit_classifier(
+    model: opt.ModelArgument,
+    data: opt.Data,
+    output: Annotated[Path, typer.Option(help="The folder for the encoder with its classifier.")],
+    calibration_data: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled rows that the encoder was not trained on, to measure how sure it is: a file, or a data set "
+            "on the hub. It is needed if the encoder was trained on DATA, or may have been."
+        ),
+    ] = None,
+    unseen_rows: Annotated[
+        bool,
+        typer.Option(
+            "--unseen-rows", help="Say that the encoder was never trained on DATA, if that cannot be known from it."
+        ),
+    ] = False,
+    unknown_sentences: Annotated[
+        str | None,
+        typer.Option(help="Sentences that belong to none of the labels, to tune how such are recognised: a file."),
+    ] = None,
+    keep_texts: opt.KeepTexts = False,
+    text_column: opt.TextColumn = None,
+    label_column: opt.LabelColumn = None,
+    split: opt.Split = "train",
+    header: opt.Header = None,
+    combined_labels: opt.CombinedLabels = None,
+    similar_labels: opt.SimilarLabels = None,
+    drop_missing: opt.DropMissing = False,
+    seed: Annotated[int, typer.Option(help="The seed of folds and samples.", min=0)] = 0,
+    batch_size: opt.EncodeBatchSize = None,
+    device: opt.Device = None,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the choice and the promises as JSON.")] = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Fit a classifier to labelled sentences without training the encoder, and save both.
+
+    It takes seconds. Use it for new labels, or for any encoder that was not trained by tercet train.
+    """
+    inputs = {
+        "the encoder": model,
+        "the input data": data,
+        "the calibration data": calibration_data,
+        "the unknown sentences": unknown_sentences,
+    }
+    check_outputs({}, inputs, overwrite=overwrite, folder=output)
+    check_places(expand_path(output), more_files=())
+    check_model_name(model)
+    from tercet.data.loading import load_labelled
+
+    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    train = load_labelled(data, options)
+    names = train.label_names
+    calibration = None
+    if calibration_data is not None:
+        rows = load_labelled(calibration_data, options, known_labels=names, known_from=data)
+        calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]
+    unknown = None if unknown_sentences is None else _read_sentences(unknown_sentences, options)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    from tercet.decisions import LabelClassifier
+    from tercet.decisions.summary import record_of
+
+    classifier = LabelClassifier(
+        encoder, unseen_rows=unseen_rows, keep_texts=keep_texts, batch_size=batch_size, random_state=seed
+    )
+    labels = [names[label_id] for label_id in train.label_ids]
+    classifier.fit(train.sentences, labels, calibration_data=calibration, unknown_sentences=unknown)
+    classifier.save(output, overwrite=overwrite)
+    record = record_of(classifier)
+    if as_json:
+        print_result(json.dumps(asdict(record), indent=2))
+    else:
+        for line in record.describe():
+            print_result(line)
+    print_note(f"encoder and classifier written to {output}")
+    finish(["tercet", "classify", output, "NEW.csv", "--output", "routed.csv"])
+
+
+def _read_sentences(data: str, options: ReadOptions) -> list[str]:
+    """Return the sentences of a table without labels."""
+    from tercet._texts import check_texts
+    from tercet.data.cleaning import rows_with_text
+    from tercet.data.columns import find_text_column
+    from tercet.data.reading import read_table
+
+    table = read_table(data, options.split, header=options.header)
+    given = options.text_column if options.text_column in table.columns else None
+    texts = table.columns[find_text_column(table.columns, table.source, given)]
+    kept = rows_with_text(texts, table.source, table.lines, drop_missing=options.drop_missing)
+    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    return check_texts([texts[row] for row in kept], table.source, lines)
