@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify
+	bench-setfit bench-advice bench-classify bench-serving bench-clusters
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -76,6 +76,12 @@ bench-classify: $(VENV)/.test
 bench-advice: $(VENV)/.test
 	$(BIN)/python benchmarks/advice.py --data $(DATA) $(BENCH) --output advice.json
 
+bench-serving: $(VENV)/.onnx
+	$(BIN)/python benchmarks/serving.py --data $(DATA) $(BENCH) --output serving.json
+
+bench-clusters: $(VENV)/.test
+	$(BIN)/python benchmarks/clusters.py --data $(DATA) $(BENCH) --output clusters.json
+
 bench-scaling: $(VENV)/.test
 	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json
 
@@ -112,6 +118,10 @@ $(VENV)/.test: $(VENV)/.demo
 
 $(VENV)/.check: $(VENV)/.test
 	$(INSTALL) -e ".[demo,test,check]"
+	touch $@
+
+$(VENV)/.onnx: $(VENV)/.test
+	$(INSTALL) -e ".[demo,test,onnx]"
 	touch $@
 
 $(VENV)-setfit/.done: $(VENV)/.test
