@@ -134,7 +134,7 @@ def test_calibration_rows_have_their_labels_answers_and_numbers(tmp_path, held_o
     expected = new_labels if held_out else labels
     for one in (classifier, LabelClassifier.load(tmp_path / "c")):
         found = judge_calibration(one, limits=choose_limits(one), sentences=[f"text {n}" for n in range(len(expected))])
-        assert found.is_calibration
+        assert found.basis == ("held out" if held_out else "folds")
         assert sorted(found.rows.tolist()) == list(range(2, 200) if held_out else range(300))
         assert [found.label_names[number] for number in found.label_ids] == [expected[row] for row in found.rows]
         assert found.sentences == [f"text {row}" for row in found.rows]

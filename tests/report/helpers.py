@@ -9,6 +9,9 @@ import torch
 
 from tercet.catalogue import CLASSIFIERS
 from tercet.comparison.recommendation import recommend, summarize
+from tercet.decisions.judged import ChosenLimits, JudgedDecisions
+from tercet.decisions.results import reason_of
+from tercet.decisions.thresholds import measure
 from tercet.evaluation.gain import Predictions, training_gain
 from tercet.records import (
     BaselineRecord,
@@ -71,6 +74,32 @@ def classified(labels, rows=20, seed=0):
 
     before, after = predictions(0.9), predictions(0.5)
     return replace(RECORD, gain=training_gain(before, after)), after
+
+
+def decided(labels, rows=20, seed=0, *, unknown=(), max_novelty=None, min_precision=0.9, sentences=None):
+    """Return decisions about `rows` sentences of each label, in which the first labels fail most often.
+
+    Labels in `unknown` have as many sentences, and the classifier does not know them.
+    """
+    rng = np.random.default_rng(seed)
+    names = [*labels, *unknown]
+    label_ids = np.repeat(np.arange(len(names)), rows)
+    confidence, novelty = rng.random(len(label_ids)), rng.random(len(label_ids))
+    other = (label_ids + 1) % len(labels)
+    correct = (label_ids < len(labels)) & (rng.random(len(label_ids)) < confidence ** (1 / (1 + label_ids)))
+    allowed = np.ones(len(label_ids), bool) if max_novelty is None else novelty <= max_novelty
+    threshold = 0.4
+    answered = allowed & (confidence >= threshold)
+    limits = {"threshold": threshold, "min_precision": min_precision, "max_novelty": max_novelty}
+    promise = measure(confidence, correct, allowed, answered, **limits)
+    return JudgedDecisions(
+        source="the evaluation rows", limits=ChosenLimits(promise=promise), label_names=names, num_known=len(labels),
+        label_ids=label_ids, predicted_ids=np.where(correct, label_ids, other),
+        runner_up_ids=np.where(correct, other, label_ids % len(labels)), confidence=confidence, novelty=novelty,
+        reasons=[reason_of(*pair) for pair in zip(confidence >= threshold, allowed, strict=True)],
+        rows=1000 + np.arange(len(label_ids)),
+        sentences=sentences or [f"sentence number {number}" for number in range(len(label_ids))],
+    )  # fmt: skip
 
 
 class Tags(HTMLParser):

@@ -3,7 +3,7 @@
 classifier     LabelClassifier, a scikit-learn classifier of sentences
 results        Decisions, what it answers
 thresholds     Promise, what a threshold of the confidence gives
-judging        JudgedDecisions, how right the decisions about labelled rows are
+judged         JudgedDecisions, how right the decisions about labelled rows are
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
-    from tercet.decisions.judging import JudgedDecisions
+    from tercet.decisions.judged import JudgedDecisions
     from tercet.decisions.results import Decisions
     from tercet.decisions.thresholds import Promise
 
@@ -22,7 +22,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "classifier": ("LabelClassifier",),
-        "judging": ("JudgedDecisions",),
+        "judged": ("JudgedDecisions",),
         "results": ("Decisions",),
         "thresholds": ("Promise",),
     },

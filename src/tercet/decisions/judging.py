@@ -1,19 +1,15 @@
-"""Judge the decisions about labelled rows: how many are answered, and how many answers are right.
+"""Judge a classifier: compare its decisions about labelled rows with the labels.
 
-Reports and `tercet.evaluate` show the result.
+Reports and `tercet.evaluate` show the result, `JudgedDecisions`.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tercet.decisions.calibration import Reliability, reliability
-from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
-from tercet.decisions.rejection import unfamiliar_message
+from tercet.decisions.judged import ChosenLimits, JudgedDecisions
 from tercet.decisions.results import reason_of
-from tercet.decisions.thresholds import Promise, interval
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,155 +20,6 @@ DEFAULT_MIN_PRECISION = 0.95
 _LEAST_PRECISION = 0.5
 # From this cosine similarity on, a sentence is taken for a copy of a training sentence.
 _COPY_SIMILARITY = 1 - 1e-5
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChosenLimits:
-    """The limits at which decisions are judged.
-
-    Attributes:
-        promise: what the limits give on the calibration rows; None if all rows are answered.
-        note: why the limits are not those that were asked for; "" if they are.
-    """
-
-    promise: Promise | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedDecisions:
-    """The decisions of a classifier about n labelled rows.
-
-    Attributes:
-        source: which rows these are, for messages.
-        limits: the limits of the answers.
-        label_names: the names of the labels: first those of the classifier, then those that it does not know.
-        num_known: the number of labels of the classifier.
-        label_ids: the given label of each row `(n,)`, an index into `label_names`.
-        predicted_ids: the likeliest label of each row `(n,)`.
-        runner_up_ids: the second likeliest `(n,)`.
-        confidence: the probability of the likeliest label `(n,)`.
-        novelty: how unlike the training sentences each row is, see `Decisions` `(n,)`.
-        reasons: why a row has no answer; None for answers.
-        rows: the number of each row in its data, from 0 `(n,)`.
-        sentences: the texts; None if they are not known.
-        is_calibration: whether the thresholds were chosen on these rows.
-        left_out: the number of rows that were left out, because the classifier has copies of them.
-        unfamiliar: whether far more rows than expected are unlike the training sentences.
-    """
-
-    source: str
-    limits: ChosenLimits
-    label_names: list[str]
-    num_known: int
-    label_ids: np.ndarray
-    predicted_ids: np.ndarray
-    runner_up_ids: np.ndarray
-    confidence: np.ndarray
-    novelty: np.ndarray
-    reasons: list[str | None]
-    rows: np.ndarray
-    sentences: list[str] | None = None
-    is_calibration: bool = False
-    left_out: int = 0
-    unfamiliar: bool = False
-
-    def __len__(self) -> int:
-        return len(self.label_ids)
-
-    @property
-    def answered(self) -> np.ndarray:
-        """Return whether each row has an answer, bool `(n,)`."""
-        return np.array([reason is None for reason in self.reasons], dtype=bool)
-
-    @property
-    def correct(self) -> np.ndarray:
-        """Return whether the likeliest label is the given one, bool `(n,)`."""
-        result: np.ndarray = self.predicted_ids == self.label_ids
-        return result
-
-    @property
-    def known(self) -> np.ndarray:
-        """Return whether the classifier knows the given label, bool `(n,)`."""
-        result: np.ndarray = self.label_ids < self.num_known
-        return result
-
-    @property
-    def coverage(self) -> float:
-        """Return the fraction of the rows that is answered; NaN without rows."""
-        return _mean(self.answered)
-
-    @property
-    def precision(self) -> float:
-        """Return the fraction of the answers that is right; NaN without an answer.
-
-        An answer to a row whose label the classifier does not know is wrong.
-        """
-        return _mean(self.correct[self.answered])
-
-    @property
-    def accuracy(self) -> float:
-        """Return the fraction of the rows with a known label whose likeliest label is right, answered or not."""
-        return _mean(self.correct[self.known])
-
-    @property
-    def risk_coverage(self) -> RiskCoverage:
-        """Return the precision by coverage. Rows above the highest novelty of an answer are never answered."""
-        promise = self.limits.promise
-        limit = None if promise is None else promise.max_novelty
-        return risk_coverage(self.confidence, self.correct, None if limit is None else ~(self.novelty > limit))
-
-    @property
-    def reliability(self) -> Reliability:
-        """Return how well confidences agree with the fraction of right answers, on the rows with a known label."""
-        return reliability(self.confidence[self.known], self.correct[self.known])
-
-    @property
-    def shortfall(self) -> str:
-        """Return that the precision is below the promised one, in a sentence; "" if it is not."""
-        promise, answered = self.limits.promise, self.answered
-        if promise is None or promise.min_precision is None or not self.precision < promise.min_precision:
-            return ""
-        high = interval(int(self.correct[answered].sum()), int(answered.sum()))[1]
-        chance = "; with so few answers, this may be chance" if high >= promise.min_precision else ""
-        return (
-            f"{self.precision:.1%} of the {answered.sum():,} answers to {self.source} are right, less than the "
-            f"promised {_exact(promise.min_precision)}{chance}"
-        )
-
-    @property
-    def warnings(self) -> list[str]:
-        """Return the reasons why the promise does not hold for these rows."""
-        return [*([unfamiliar_message(self.novelty)] if self.unfamiliar else []), *filter(None, [self.shortfall])]
-
-    def describe(self) -> str:
-        """Return coverage and precision in one sentence."""
-        if not len(self):
-            return f"there is no row to judge in {self.source}"
-        promise = self.limits.promise
-        limit = "without a limit" if promise is None else _limit(promise)
-        right = "" if not self.answered.any() else f"; {self.precision:.1%} of the answers are right"
-        return f"{limit}, {self.coverage:.1%} of {len(self):,} rows are answered{right}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts and fractions as JSON values; a fraction is None where there are no rows."""
-        promise, known = self.limits.promise, self.known
-        return {
-            "rows": len(self),
-            "left_out": self.left_out,
-            "answered": int(self.answered.sum()),
-            "coverage": _value(self.coverage),
-            "precision": _value(self.precision),
-            "accuracy": _value(self.accuracy),
-            "calibration_error": _value(self.reliability.error if known.any() else float("nan")),
-            "area": _value(self.risk_coverage.area),
-            "reasons": {part.reason: part.rows for part in rejected_by_reason(self.reasons, self.correct)},
-            "rows_with_unknown_label": int((~known).sum()),
-            "unknown_rejected": _value(_mean(~self.answered[~known])),
-            "promise": None if promise is None else {key: _value(value) for key, value in asdict(promise).items()},
-            "note": self.limits.note,
-            "warnings": self.warnings,
-        }
 
 
 def choose_limits(
@@ -316,23 +163,5 @@ def judge_calibration(
         reasons=[reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)],
         rows=positions if rows is None else np.asarray(rows)[positions],
         sentences=texts,
-        is_calibration=True,
+        basis="held out" if found.held_out else "folds",
     )
-
-
-def _limit(promise: Promise) -> str:
-    if promise.min_precision is not None:
-        return f"at {_exact(promise.min_precision)} promised precision"
-    return f"with a confidence of at least {promise.threshold:.3f}"
-
-
-def _exact(fraction: float) -> str:
-    return f"{round(100 * fraction, 6):g}%"
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _value(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value

@@ -30,22 +30,28 @@ class LabelScores:
         return np.lexsort((self.label_ids, -self.rows, self.f1))
 
 
-def label_scores(label_ids: np.ndarray, predicted: np.ndarray) -> LabelScores:
+def label_scores(label_ids: np.ndarray, predicted: np.ndarray, answered: np.ndarray | None = None) -> LabelScores:
     """Return the scores of each label. The mean F1 is that of scikit-learn's `f1_score(average="macro")`.
 
     Args:
         label_ids: the given label ids `(n,)`, from 0; n is at least 1.
         predicted: the predicted label ids `(n,)`.
+        answered: whether the prediction of each row is given as an answer `(n,)`; None for all rows. A row without an
+            answer counts as a row of its label, so it lowers the recall, but not the precision.
 
     Example:
         >>> import numpy as np
         >>> label_scores(np.array([0, 0, 1]), np.array([0, 1, 1])).recall.tolist()
         [0.5, 1.0]
     """
+    right = label_ids == predicted
+    if answered is not None:
+        right &= answered
+        predicted = predicted[answered]
     used = np.union1d(label_ids, predicted)
     size = int(used[-1]) + 1
     rows, answers, correct = (
-        np.bincount(part, minlength=size)[used] for part in (label_ids, predicted, label_ids[label_ids == predicted])
+        np.bincount(part, minlength=size)[used] for part in (label_ids, predicted, label_ids[right])
     )
     return LabelScores(
         label_ids=used,

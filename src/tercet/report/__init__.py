@@ -1,10 +1,13 @@
-"""Write the HTML reports of training runs, comparisons and inspections. They need the extra `tercet[report]`.
+"""Write the HTML reports of runs, comparisons, evaluations and inspections. They need the extra `tercet[report]`.
 
 run_report.py          `write_run_report`, the report of a training run
 comparison_report.py   `write_comparison_report`, the report of a comparison
+evaluation_report.py   `write_evaluation_report`, the report of an evaluation
 inspection_report.py   `write_inspection_report`, the report of an inspection
 classification.py      sections on classified rows: was it worth it, precision and recall per label, confusions
 classifier_plots.py    the plots of these sections
+decisions.py           sections on the decisions of a classifier: curves, answers per label, rejected sentences
+decision_plots.py      the plots of these sections
 page.py                `write_page`, which writes sections of text, tables and plots as one HTML file
 facts.py               the facts that reports show: data, machine, settings
 plots.py               the plots of runs and inspections, as plotly figures
@@ -18,6 +21,7 @@ page.css, page.js      the style and the script of the page
 
 from tercet.report import plots, projection
 from tercet.report.comparison_report import write_comparison_report
+from tercet.report.evaluation_report import write_evaluation_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import EvaluatedSentences, write_run_report
 
@@ -26,6 +30,7 @@ __all__ = [
     "plots",
     "projection",
     "write_comparison_report",
+    "write_evaluation_report",
     "write_inspection_report",
     "write_run_report",
 ]

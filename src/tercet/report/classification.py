@@ -51,26 +51,57 @@ def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
     assert record.gain is not None
     best = record.gain.trained.best
     given, predicted, names = predictions.label_ids, predictions.predicted[best], list(predictions.label_names)
-    scores = label_scores(given, predicted)
-    order = scores.worst_first()
     wrong = int((given != predicted).sum())
     introduction = (
         f"Predictions by {CLASSIFIERS[best]} on the trained encoder: {wrong:,} of {len(given):,} are wrong. Precision "
         "is the fraction of the sentences with the predicted label that have it. Recall is the fraction of the "
         "sentences of the label for which it is predicted. F1 is their harmonic mean. The worst labels are first."
     )
+    return [introduction, *label_parts(given, predicted, names)]
+
+
+def label_parts(
+    given: np.ndarray,
+    predicted: np.ndarray,
+    names: list[str],
+    *,
+    answered: np.ndarray | None = None,
+    num_labels: int | None = None,
+) -> list[Part]:
+    """Return tables and a confusion matrix of classified sentences: the worst labels and the most frequent errors.
+
+    Args:
+        given: the given label ids `(n,)`, indices into `names`.
+        predicted: the predicted label ids `(n,)`.
+        names: the names of the labels.
+        answered: whether the prediction is given as an answer `(n,)`; None for all. Confusions are those of answers.
+        num_labels: the number of labels, from the first, that tables and matrix list; None for all. Errors in
+            sentences of other labels are among the most frequent errors.
+    """
+    scores = label_scores(given, predicted, answered)
+    order = scores.worst_first()
+    order = order[scores.label_ids[order] < (len(names) if num_labels is None else num_labels)]
+    shown = slice(None) if answered is None else answered
+    tables = _label_tables(scores, order, names, given[shown], predicted[shown], with_rejected=answered is not None)
     return [
-        introduction,
-        *_label_tables(scores, order, names, given, predicted),
-        *_confusions(given, predicted, names),
-        *_matrix(scores.label_ids[order], given, predicted, names),
+        *tables,
+        *_confusions(given[shown], predicted[shown], names),
+        *_matrix(scores.label_ids[order], given[shown], predicted[shown], names),
     ]
 
 
 def _label_tables(
-    scores: LabelScores, order: np.ndarray, names: list[str], given: np.ndarray, predicted: np.ndarray
+    scores: LabelScores,
+    order: np.ndarray,
+    names: list[str],
+    given: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    with_rejected: bool,
 ) -> list[Part]:
+    answers_of = np.bincount(given, minlength=len(names))
     columns = ["label", "sentences", "precision", "recall", "F1", "most frequent wrong prediction"]
+    columns[2:2] = ["no answer"] if with_rejected else []
     rows = []
     for at in order[:_MAX_LABELS_LISTED]:
         label_id = scores.label_ids[at]
@@ -79,8 +110,10 @@ def _label_tables(
         # A label without a sentence has no recall, and a label that is never predicted has no precision.
         precision = f"{scores.precision[at]:.1%}" if scores.predicted[at] else "–"
         recall = f"{scores.recall[at]:.1%}" if scores.rows[at] else "–"
-        rows.append([names[label_id], f"{scores.rows[at]:,}", precision, recall, f"{scores.f1[at]:.3f}", other])
-    numbers, total = frozenset({1, 2, 3, 4}), len(order)
+        rejected = [f"{scores.rows[at] - answers_of[label_id]:,}"] if with_rejected else []
+        row = [names[label_id], f"{scores.rows[at]:,}", *rejected, precision, recall, f"{scores.f1[at]:.3f}", other]
+        rows.append(row)
+    numbers, total = frozenset(range(1, len(columns) - 1)), len(order)
     if total <= _MAX_LABELS_SHOWN:
         return [Table(f"All {total} labels", columns, rows, numbers)]
     listed = f"All {total} labels" if len(rows) == total else f"The {len(rows)} worst of {total:,} labels"

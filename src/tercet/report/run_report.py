@@ -2,7 +2,7 @@
 
 The report says whether the training was worth it. It compares the model before and after training: classifiers,
 metrics, distances, maps, recall per label, confused labels and hardest triplets. It also shows precision and recall of
-each label, the training curves, the warnings and the settings.
+each label, the decisions of the classifier of the run, the training curves, the warnings and the settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,12 @@ import numpy as np
 from torch import Tensor
 
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title, protocol_title
+from tercet.decisions.judged import JudgedDecisions
 from tercet.evaluation.gain import Predictions
 from tercet.records import RunRecord
 from tercet.report import plots
 from tercet.report.classification import gain_parts, prediction_parts
+from tercet.report.decisions import decision_sections
 from tercet.report.facts import headline, repeat_parts, run_facts
 from tercet.report.neighbours import (
     Neighbourhood,
@@ -76,6 +78,7 @@ def write_run_report(
     evaluated: EvaluatedSentences | None,
     *,
     predictions: Predictions | None = None,
+    decisions: JudgedDecisions | None = None,
     command: str = "",
     missing: str = _NOT_EVALUATED,
     texts: bool = True,
@@ -89,6 +92,7 @@ def write_run_report(
         evaluated: the labelled sentences; None leaves out the sections that need them.
         predictions: the predictions of classifiers on the trained encoder, if `record.gain` is not None; None leaves
             out the section that needs them.
+        decisions: how right the decisions of the run's classifier are; None if no classifier was fitted.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it in place of these sections.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
@@ -100,6 +104,7 @@ def write_run_report(
     sections = [
         Section("Was it worth it?", gain_parts(record.gain, record.gain_missing_reason)),
         *([Section("Predictions per label", prediction_parts(record, predictions))] if predictions else []),
+        *(decision_sections(decisions, texts=texts) if decisions is not None else []),
         Section("Metrics", _metrics(record, log)),
         Section("Training", _curves(log)),
     ]
@@ -111,9 +116,9 @@ def write_run_report(
     header = Header(
         title="Training report",
         headline=headline(record),
-        alerts=[warning["message"] for warning in record.warnings],
+        alerts=[*(warning["message"] for warning in record.warnings), *(decisions.warnings if decisions else [])],
         facts=run_facts(record),
-        note="" if evaluated is None else CONTAINS_TEXTS if texts else LEFT_OUT,
+        note="" if evaluated is None and decisions is None else CONTAINS_TEXTS if texts else LEFT_OUT,
     )
     write_page(path, header, sections)
 

@@ -1,0 +1,232 @@
+"""Write the sections of a report on the decisions of a classifier: how many rows it answers, and how right it is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
+from tercet.decisions.judged import JudgedDecisions
+from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
+from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
+from tercet.decisions.thresholds import interval
+from tercet.report.classification import label_parts
+from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
+from tercet.report.page import Part, Section, Table
+from tercet.report.text import with_label
+
+_MAX_PAIRS = 15
+_EXAMPLES_OF_A_PAIR = 2
+_MAX_EXAMPLES = 15
+_HOW = {
+    "new": "The classifier was not fitted to these rows.",
+    "held out": (
+        "The temperature and the thresholds of the classifier come from these rows, which the encoder was not trained "
+        "on. The answers are those before the rows joined the training rows of the classifier."
+    ),
+    "folds": (
+        "These are the training rows of the classifier. Each was classified by a classifier that was fitted to other "
+        "folds of them. Its temperature and thresholds come from these answers."
+    ),
+}
+
+
+def decision_sections(judged: JudgedDecisions, *, texts: bool = True) -> list[Section]:
+    """Return the sections of a page on the decisions of a classifier.
+
+    Args:
+        judged: the decisions about labelled rows.
+        texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
+    """
+    if not len(judged):
+        return [Section("Decisions", ["The classifier has too few rows to measure how right its decisions are."])]
+    sentences = judged.sentences if texts else None
+    shown = [f"row {row:,}" for row in judged.rows.tolist()] if sentences is None else sentences
+    return [
+        Section("Decisions", _overview(judged)),
+        Section("Answers per label", _answers(judged, shown)),
+        Section("Rejected sentences", _rejected(judged, shown)),
+    ]
+
+
+def decision_headline(judged: JudgedDecisions) -> str:
+    """Return the most important result: coverage and precision."""
+    text = judged.describe()
+    return text[0].upper() + text[1:]
+
+
+def _overview(judged: JudgedDecisions) -> list[Part]:
+    promise, answered = judged.limits.promise, judged.answered
+    curve, reliable = judged.risk_coverage, judged.reliability
+    chosen = (judged.coverage, judged.precision) if answered.any() and promise is not None else None
+    return [
+        _which_rows(judged),
+        _promised(judged),
+        _measured(judged),
+        *_unknown_labels(judged),
+        precision_by_coverage(curve, chosen, None if promise is None else promise.min_precision),
+        "The curve shows what other thresholds would give on these rows: the rows are answered from the surest one "
+        f"down. The mean precision over all coverages (the area under the curve) is {curve.area:.3f}. "
+        + ("The diamond is the chosen threshold, and the dotted line the promised precision." if chosen else ""),
+        reliability_diagram(reliable),
+        "A confidence is honest if, of the rows with a confidence of 80%, about 80% are right: then the bars and the "
+        "diamonds follow the dotted line. The mean difference, weighted by the rows, is the expected calibration "
+        f"error: ECE {reliable.error:.3f}, in {len(reliable.rows)} bins. "
+        + ("" if judged.known.all() else "Rows with a label that the classifier does not know are left out."),
+    ]
+
+
+def _which_rows(judged: JudgedDecisions) -> str:
+    source = judged.source[0].upper() + judged.source[1:]
+    left_out = (
+        f" {judged.left_out:,} rows that are among the training rows of the classifier are left out."
+        if judged.left_out
+        else ""
+    )
+    return f"{source}: {len(judged):,} rows. {_HOW[judged.basis]}{left_out}"
+
+
+def _promised(judged: JudgedDecisions) -> str:
+    promise, note = judged.limits.promise, judged.limits.note
+    if promise is None:
+        return f"All rows are answered: {note or 'no limit was chosen'}."
+    why = f"{note[0].upper()}{note[1:]}. Instead, the highest one is taken. " if note else ""
+    if promise.min_precision is None and note:
+        why = f"{note[0].upper()}{note[1:]}. "
+    novelty = "" if promise.max_novelty is None else (
+        f" Sentences with a novelty above {promise.max_novelty:.3f} are not answered."
+    )  # fmt: skip
+    return f"{why}The promise: {promise.describe()}. It holds for sentences like these calibration rows.{novelty}"
+
+
+def _measured(judged: JudgedDecisions) -> str:
+    answered, known = judged.answered, judged.known
+    number, right = int(answered.sum()), int(judged.correct[answered].sum())
+    text = f"Measured on the rows of this page: {number:,} of {len(judged):,} ({judged.coverage:.1%}) are answered"
+    if number:
+        low, high = interval(right, number)
+        text += (
+            f", and {right:,} of the answers ({judged.precision:.1%}) are right (95% interval {low:.1%} to {high:.1%})"
+        )
+    if known.any():
+        text += f". Answered or not, the likeliest label is right for {judged.accuracy:.1%} of {known.sum():,} rows"
+    return f"{text}."
+
+
+def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
+    unknown = ~judged.known
+    if not unknown.any():
+        return []
+    rejected = int((unknown & ~judged.answered).sum())
+    return [
+        f"{unknown.sum():,} rows have a label that the classifier does not know, so the right decision is no answer: "
+        f"{rejected:,} of them ({rejected / unknown.sum():.1%}) are rejected. The answers to the others are "
+        "counted as wrong."
+    ]
+
+
+def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+    answered = judged.answered
+    if not answered.any():
+        return ["No row is answered."]
+    return [
+        "What remains after rejection. Precision is the fraction of the answers with the label that are right. Recall "
+        "is the fraction of the sentences of the label that are answered with it, so a rejected sentence lowers it. F1 "
+        "is their harmonic mean. The worst labels are first. Errors and matrix count answers only.",
+        *label_parts(
+            judged.label_ids, judged.predicted_ids, judged.label_names, answered=answered, num_labels=judged.num_known
+        ),
+        *_surest_errors(judged, shown),
+    ]
+
+
+def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+    wrong = np.flatnonzero(judged.answered & ~judged.correct)
+    order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")][:_MAX_EXAMPLES]
+    if not len(order):
+        return []
+    rows = [
+        [_sentence(judged, shown, row), judged.label_names[judged.predicted_ids[row]], f"{judged.confidence[row]:.3f}"]
+        for row in order.tolist()
+    ]
+    return [
+        "Answers that are sure and wrong often have a wrong given label. Check these labels first.",
+        Table(
+            f"The {len(rows)} surest of {len(wrong):,} wrong answers",
+            ["sentence [given label]", "answer", "confidence"],
+            rows,
+            frozenset({2}),
+        ),
+    ]
+
+
+def _rejected(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+    rejected = np.flatnonzero(~judged.answered)
+    if not len(rejected):
+        return ["No row is rejected."]
+    rows = [
+        [
+            part.reason,
+            f"{part.rows:,}",
+            f"{part.rows / len(judged):.1%}",
+            f"{part.right:,} ({part.right / part.rows:.1%})",
+        ]
+        for part in rejected_by_reason(judged.reasons, judged.correct)
+    ]
+    promise = judged.limits.promise
+    novel = int((judged.novelty[rejected] > UNFAMILIAR_NOVELTY).sum())
+    limit = (
+        ""
+        if promise is not None and promise.max_novelty is not None
+        else " No limit of the novelty was set (max_novelty), so no sentence is rejected for this reason."
+    )
+    return [
+        f"“{BETWEEN_LABELS}”: the confidence is below the threshold. “{UNLIKE_ANYTHING}”: the novelty is above its "
+        f"limit.{limit} {novel:,} of the {len(rejected):,} rejected sentences have a novelty above "
+        f"{UNFAMILIAR_NOVELTY}: only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like the training data have.",
+        Table(
+            "Rejected sentences by reason",
+            ["reason", "sentences", "of all", "likeliest label is right"],
+            rows,
+            frozenset({1, 2, 3}),
+        ),
+        *_pairs(judged, shown),
+        *_novel(judged, shown),
+    ]
+
+
+def _pairs(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+    doubtful = np.flatnonzero([reason is not None and BETWEEN_LABELS in reason for reason in judged.reasons])
+    pairs = pairs_in_doubt(judged.predicted_ids[doubtful], judged.runner_up_ids[doubtful])
+    rows = []
+    for (a, b), found in pairs[:_MAX_PAIRS]:
+        for at, row in enumerate(doubtful[found[:_EXAMPLES_OF_A_PAIR]].tolist()):
+            pair = [f"{judged.label_names[a]} / {judged.label_names[b]}", f"{len(found):,}"] if at == 0 else ["", ""]
+            likeliest = judged.label_names[judged.predicted_ids[row]]
+            rows.append([*pair, _sentence(judged, shown, row), likeliest, f"{judged.confidence[row]:.3f}"])
+    if not rows:
+        return []
+    caption = f"Between which labels: the {min(_MAX_PAIRS, len(pairs))} most frequent of {len(pairs):,} pairs"
+    columns = ["likeliest two labels", "sentences", "sentence [given label]", "likeliest", "confidence"]
+    return [Table(caption, columns, rows, frozenset({1, 4}))]
+
+
+def _novel(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
+    novel = np.flatnonzero([reason is not None and UNLIKE_ANYTHING in reason for reason in judged.reasons])
+    order = novel[np.argsort(-judged.novelty[novel], kind="stable")][:_MAX_EXAMPLES]
+    if not len(order):
+        return []
+    rows = [
+        [
+            _sentence(judged, shown, row),
+            judged.label_names[judged.predicted_ids[row]],
+            f"{judged.confidence[row]:.3f}",
+            f"{judged.novelty[row]:.3f}",
+        ]
+        for row in order.tolist()
+    ]
+    caption = f"The {len(rows)} most novel of {len(novel):,} sentences that are unlike anything seen"
+    return [Table(caption, ["sentence [given label]", "likeliest", "confidence", "novelty"], rows, frozenset({2, 3}))]
+
+
+def _sentence(judged: JudgedDecisions, shown: Sequence[str], row: int) -> str:
+    return with_label(shown[row], judged.label_names[judged.label_ids[row]])
