@@ -33,12 +33,16 @@ def test_a_temperature_is_that_of_scipy(scale, rows):
 
 
 def test_the_true_temperature_is_found():
-    assert fit_temperature(*_scores(20_000, scale=3.0)) == pytest.approx(3.0, rel=0.05)
+    for scale in (0.1, 3.0, 1e4):
+        assert fit_temperature(*_scores(20_000, scale=scale)) == pytest.approx(scale, rel=0.05)
+        scores, ids = _scores(20_000, scale=scale)
+        assert fit_temperature(scores.float(), ids) == pytest.approx(scale, rel=0.05)
 
 
+@pytest.mark.parametrize("gap", [0.5, 9.0, 4000.0])
 @pytest.mark.parametrize("rows", [1, 3, 6, 20])
-def test_a_few_right_answers_do_not_give_a_confidence_of_1(rows):
-    scores = torch.tensor([[9.0, 0.0, 0.0]]).repeat(rows, 1)
+def test_a_few_right_answers_do_not_give_a_confidence_of_1(rows, gap):
+    scores = torch.tensor([[gap, 0.0, 0.0]]).repeat(rows, 1)
     temperature = fit_temperature(scores, torch.zeros(rows, dtype=torch.long))
     confidence = softened(scores, temperature).exp()[0, 0].item()
     # The rule of succession gives (n + 1) / (n + 2); smoothing over three labels gives nearly that.
@@ -53,7 +57,7 @@ def test_impossible_labels_do_not_count():
     scores, ids = _scores(50, scale=2.0)
     wider = torch.cat([scores, torch.full((50, 2), -torch.inf)], dim=1)
     assert fit_temperature(wider, ids) == pytest.approx(fit_temperature(scores, ids))
-    assert mean_loss(wider, ids, 2.0, smoothing=0.1) == pytest.approx(mean_loss(scores, ids, 2.0, smoothing=0.1))
+    assert mean_loss(wider, ids, 2.0) == pytest.approx(mean_loss(scores, ids, 2.0))
 
 
 def _naive_error(confidence, correct, bins=15):

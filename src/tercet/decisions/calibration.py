@@ -4,27 +4,30 @@ A temperature T is fitted on rows that the classifier has not seen: softmax(scor
 Calibration of Modern Neural Networks.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-# The temperatures that are tried: 81 values from 1/20 to 20, then 41 between the neighbours of the best.
-_RANGE = 20.0
+# The lowest and the highest temperature. A discriminant analysis of a few rows needs one of several thousand.
+_LOWEST, _HIGHEST = 1 / 20, 1e6
 NUM_BINS = 15
 
 
-def fit_temperature(log_probabilities: Tensor, label_ids: Tensor) -> float:
+def fit_temperature(log_probabilities: Tensor, label_ids: Tensor, *, smoothing: float | None = None) -> float:
     """Return the temperature with the lowest mean negative log-probability of the labels.
 
-    The objective is convex in 1/T, so a search on a grid around the best value finds the minimum. So that few rows that
-    are all predicted right do not give a confidence of 1, each row counts as 1/(n + 2) of a row with a random label.
+    The objective is convex in 1/T, so a search between two bounds (Brent's method) finds the minimum.
 
     Args:
-        log_probabilities: `(n, num_labels)`.
+        log_probabilities: `(n, num_labels)`; −inf for labels that are impossible.
         label_ids: the labels `(n,)`, whose log-probabilities are finite.
+        smoothing: the part of each row that counts as a row with a random label. By default 1/(n + 2), so that few rows
+            that are all predicted right do not give a confidence of 1.
 
     Example:
         >>> scores = torch.tensor([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
@@ -33,33 +36,29 @@ def fit_temperature(log_probabilities: Tensor, label_ids: Tensor) -> float:
     """
     if len(label_ids) == 0:
         return 1.0
-    grid = np.geomspace(1 / _RANGE, _RANGE, 81)
-    smoothing = 1 / (len(label_ids) + 2)
-    losses = [mean_loss(log_probabilities, label_ids, t, smoothing=smoothing) for t in grid]
-    best = int(np.argmin(losses))
-    fine = np.geomspace(grid[max(0, best - 1)], grid[min(80, best + 1)], 41)
-    losses = [mean_loss(log_probabilities, label_ids, t, smoothing=smoothing) for t in fine]
-    return float(fine[int(np.argmin(losses))])
+    smoothing = 1 / (len(label_ids) + 2) if smoothing is None else smoothing
+    possible = log_probabilities.isfinite()
+    uniform = log_probabilities.masked_fill(~possible, 0).sum(dim=1) / possible.sum(dim=1)
+    given = log_probabilities.gather(1, label_ids.unsqueeze(1)).squeeze(1)
+    target = float(((1 - smoothing) * given + smoothing * uniform).double().mean())
+
+    def loss(log_temperature: float) -> float:
+        factor = math.exp(-log_temperature)
+        return float((factor * log_probabilities).logsumexp(dim=1).double().mean()) - factor * target
+
+    bounds = (math.log(_LOWEST), math.log(_HIGHEST))
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
 
 
-def mean_loss(
-    log_probabilities: Tensor, label_ids: Tensor, temperature: float = 1.0, *, smoothing: float = 0.0
-) -> float:
+def mean_loss(log_probabilities: Tensor, label_ids: Tensor, temperature: float = 1.0) -> float:
     """Return the mean negative log-probability of the labels at a temperature.
 
     Args:
         log_probabilities: `(n, num_labels)`; −inf for labels that are impossible.
         label_ids: the labels `(n,)`.
         temperature: the temperature.
-        smoothing: the part of each row that counts for all possible labels equally.
     """
-    log_p = softened(log_probabilities, temperature)
-    loss = F.nll_loss(log_p, label_ids)
-    if smoothing:
-        possible = log_p.isfinite()
-        uniform = log_p.masked_fill(~possible, 0).sum(dim=1) / possible.sum(dim=1)
-        loss = (1 - smoothing) * loss - smoothing * uniform.mean()
-    return float(loss)
+    return float(F.nll_loss(softened(log_probabilities, temperature), label_ids))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,10 +72,13 @@ class Choice:
     loss: dict[str, float]
 
     def log_probabilities(self, by_name: Mapping[str, Tensor]) -> Tensor:
-        """Return the log-probabilities of the chosen classifier, from those of its members: `(n, num_labels)`."""
+        """Return the log-probabilities of the chosen classifier, from those of its members: `(n, num_labels)`.
+
+        They are float64, so that the probabilities of a row have the sum 1, as scikit-learn demands.
+        """
         mean = sum(by_name[name] / t for name, t in self.temperatures.items()) / len(self.temperatures)
         assert isinstance(mean, Tensor)
-        return torch.log_softmax(mean / self.temperature, dim=1)
+        return torch.log_softmax(mean.double() / self.temperature, dim=1)
 
 
 def rows_to_fit(rows: Rows, *, seed: int, max_products: int = MAX_PRODUCTS) -> Tensor:

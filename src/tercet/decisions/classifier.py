@@ -140,13 +140,13 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unknown: Spaces | None,
         seen: float | None,
     ) -> Self:
-        order = inputs.canonical_order(training)
+        order = inputs.canonical_order(training, label_ids)
         keys = [training.keys[row] for row in order.tolist()]
         rows = Rows(spaces=training.spaces[order], label_ids=label_ids[order], num_labels=len(names))
         numbers, texts = order, [training.texts[row] for row in order.tolist()] if training.texts else None
         held_out = None
         if calibration is not None and calibration_ids is not None:
-            then = inputs.canonical_order(calibration)
+            then = inputs.canonical_order(calibration, calibration_ids)
             held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
             found = then if calibration.numbers is None else calibration.numbers[then]
             numbers = torch.cat([numbers, len(training) + found])
@@ -234,7 +234,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each label of `classes_`: `n sentences → (n, num_labels)`."""
-        return self._scores(X)[1].exp()[:, self._sorted].double().numpy()
+        return self._scores(X)[1].exp()[:, self._sorted].numpy()
 
     def decision(
         self,
@@ -328,6 +328,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The number of rows that gave temperature, thresholds and novelty."""
         return len(self._fitted.calibration.confidence)
 
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted classifier with the same encoder, which scikit-learn would copy."""
+        return type(self)(**self.get_params(deep=False))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = True
@@ -379,9 +383,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
         embedded, log_p = self._scores(X)
-        probabilities, ids = log_p.exp().topk(min(top, len(self._names)), dim=1)
+        ids = _likeliest(log_p, min(top, len(self._names)))
+        probabilities = log_p.gather(1, ids).exp().numpy()
         novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
-        confidence = probabilities[:, 0].double().numpy()
+        confidence = probabilities[:, 0]
         confident = confidence >= limits.lowest(ids[:, 0].numpy())
         familiar = np.ones(len(ids), bool) if limits.max_novelty is None else ~(novelty > limits.max_novelty)
         reasons = [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
@@ -396,7 +401,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             novelty=novelty,
             reasons=reasons,
             top_labels=top_labels,
-            top_probabilities=probabilities.double().numpy(),
+            top_probabilities=probabilities,
             unfamiliar=too_many_unfamiliar(novelty, len(self._fitted.calibration.confidence)),
             **(self._evidence(embedded) if explain else {}),
         )
@@ -415,3 +420,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "neighbour_similarities": similarity.double().numpy(),
             "neighbour_texts": texts,
         }
+
+
+def _likeliest(log_probabilities: Tensor, top: int) -> Tensor:
+    """Return the ids of the likeliest labels `(n, top)`. The first is that of `argmax`, which `predict` returns."""
+    first = log_probabilities.argmax(dim=1, keepdim=True)
+    others = log_probabilities.scatter(1, first, -torch.inf).topk(top - 1, dim=1).indices
+    return torch.cat([first, others], dim=1)

@@ -3,7 +3,7 @@
 `fit_rows` makes all choices; `add_rows` keeps them. The encoder is not needed here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tercet.decisions import novelty
+from tercet.decisions.calibration import fit_temperature
 from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
 from tercet.decisions.choice import (
     Choice,
@@ -133,6 +134,8 @@ def fit_rows(
         )
         models = fit_models(rows, penalties, seed=seed, starts=models)
     choice = choose(predictions, penalties, method=method)
+    if not len(predictions.rows):  # as with one row per label: there is nothing to measure
+        choice = replace(choice, temperature=_cautious_temperature(rows, models, choice))
     familiarity = Familiarity.of(predictions.quantities) if len(predictions.rows) > 1 else None
     fitted = Fitted(
         rows=rows,
@@ -152,6 +155,14 @@ def fit_rows(
         max_novelty=max_novelty,
         calibration=replace(fitted.calibration, novelty=calibration_novelty),
     )
+
+
+def _cautious_temperature(rows: Rows, models: Mapping[str, Model], choice: Choice) -> float:
+    """Return the temperature at which the training rows themselves have a confidence of about a half."""
+    log_p = choice.log_probabilities(
+        {name: models[name].log_probabilities(space_of(name, rows.spaces)) for name in choice.temperatures}
+    )
+    return fit_temperature(log_p, rows.label_ids, smoothing=0.5)
 
 
 def _calibration(

@@ -144,20 +144,28 @@ def _listed(values: Any, name: str) -> list[Any]:
 
 
 def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any], Tensor]:
-    """Return the labels in the order in which they first occur in the canonical order of the rows, and the ids.
+    """Return the labels in an order that depends on the content of their rows alone, and the label id of each row.
 
-    So the ids depend neither on the order of the rows nor on the names of the labels.
+    So the ids depend neither on the order of the rows nor on the names of the labels. Only labels that have exactly the
+    same rows are in the order of their names.
     """
-    order = canonical_order(embedded)
-    names = list(dict.fromkeys(labels[row] for row in order.tolist()))
+    rows_of: dict[Any, list[tuple[str, str]]] = {}
+    for label, content in zip(labels, _contents(embedded), strict=True):
+        rows_of.setdefault(label, []).append(content)
+    names = sorted(rows_of, key=lambda name: (sorted(rows_of[name]), name))
     number = {name: at for at, name in enumerate(names)}
     return names, torch.tensor([number[label] for label in labels])
 
 
-def canonical_order(embedded: Embedded) -> Tensor:
-    """Return the row numbers in an order that depends on the content of the rows alone `(n,)`."""
-    texts = embedded.texts or embedded.keys
-    return torch.tensor(sorted(range(len(texts)), key=lambda row: (embedded.keys[row], texts[row])), dtype=torch.long)
+def canonical_order(embedded: Embedded, label_ids: Tensor) -> Tensor:
+    """Return the row numbers in an order that depends on the content of the rows and their labels alone `(n,)`."""
+    contents, ids = _contents(embedded), label_ids.tolist()
+    return torch.tensor(sorted(range(len(ids)), key=lambda row: (contents[row], ids[row])), dtype=torch.long)
+
+
+def _contents(embedded: Embedded) -> list[tuple[str, str]]:
+    """Return the key and the text of each row. Rows with the same ones have the same embedding."""
+    return list(zip(embedded.keys, embedded.texts or embedded.keys, strict=True))
 
 
 def check_length(embedded: Embedded, labels: Sequence[Any], rows: str, names: str) -> None:
