@@ -13,8 +13,8 @@ import numpy as np
 
 from tercet.errors import DataError
 
-# The maximum number of pairs. Far more than anyone reads; their memory stays below a few hundred megabytes.
-MAX_PAIRS = 1_000_000
+# The maximum number of pairs: far more than anyone reads, and about 250 MB as rows of a table.
+MAX_PAIRS = 500_000
 # Maximum number of similarities in memory at once: 64 MiB in float32, and as much for vicinity's copy.
 _BLOCK = 1 << 24
 # Rounding of a similarity in float32: copies of a text may differ by this.

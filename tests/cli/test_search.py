@@ -124,6 +124,29 @@ def test_data_without_labels_have_duplicates_without_labels(tmp_path, bert):
     assert "labels" not in done.stdout
     hits = json.loads(run("search", bert, path, "soup", "--json").stdout)[0]["results"]
     assert list(hits[0]) == ["similarity", "row", "text"]
+    assert "no labels are shown: " in done.stderr
+
+
+def test_several_columns_that_may_be_labels_are_named_and_one_can_be_chosen(tmp_path, bert):
+    path = tmp_path / "two.csv"
+    path.write_text("text,intent,topic\nthe soup is hot,a,x\nThe soup is hot,b,x\n")
+    done = run("duplicates", bert, path)
+    assert "no labels are shown: " in done.stderr
+    assert "several have a usual name: 'intent', 'topic'; pass --label-column" in done.stderr
+    chosen = run("duplicates", bert, path, "--label-column", "intent")
+    assert "pairs with different labels: 1" in chosen.stdout
+    assert "no labels" not in chosen.stderr
+
+
+def test_control_codes_and_markup_of_the_data_do_not_reach_the_terminal(tmp_path, bert):
+    path = tmp_path / "odd.jsonl"
+    rows = [{"text": "the [red]soup[/red] \x1b[31mis hot", "label": "[b]a"}] * 2
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for arguments in (("search", bert, path, "the soup"), ("duplicates", bert, path)):
+        done = run(*arguments)
+        assert "[red]soup[/red]" in done.stdout
+        assert "[b]a" in done.stdout
+        assert "\x1b[31m" not in done.stdout
 
 
 def test_no_duplicates_is_a_result_and_an_empty_table(csv_file, bert, tmp_path):

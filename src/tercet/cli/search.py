@@ -118,7 +118,7 @@ def _read_queries(query: list[str], file: str | None) -> list[str]:
         else:
             found += check_texts([text], "the query")
     if file is not None:
-        found += read_rows(file, text_column=None, label_column=None, split="train", header=None).texts
+        found += read_rows(file, with_labels=False).texts
     if not found:
         raise DataError(
             "there is nothing to search for: tercet search MODEL DATA QUERY; '-' reads the queries from standard input"

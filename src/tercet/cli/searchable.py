@@ -1,5 +1,6 @@
 """Read the sentences that a command searches in, with their labels if there are any, and embed them."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tercet.encoder.sentence_transformer import SentenceTransformer
+
+logger = logging.getLogger(__name__)
 
 # A vector of a file and the embedding of its sentence: a smaller cosine similarity than this is another model.
 # Half precision and other processors differ by less than 0.001.
@@ -33,12 +36,16 @@ class SearchableRows:
 def read_rows(
     data: str,
     *,
-    text_column: str | None,
-    label_column: str | None,
-    split: str,
-    header: bool | None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    split: str = "train",
+    header: bool | None = None,
+    with_labels: bool = True,
 ) -> SearchableRows:
-    """Read sentences, and their labels if a column has a usual name or `label_column` names one.
+    """Read sentences and, unless `with_labels` is False, their labels.
+
+    Labels are optional: without `label_column`, they are read if one column has a usual name. If none or several have
+    one, that is logged.
 
     Raises:
         DataError: the data cannot be read, a column is not found, or a text is invalid.
@@ -50,13 +57,14 @@ def read_rows(
     table = read_table(data, split, header=header)
     column = find_text_column(table.columns, table.source, text_column)
     labels = None
-    try:
-        others = [name for name in table.columns if name != column or name == label_column]
-        _, found = find_labelled_columns([column, *others], table.source, column, label_column)
-        labels = ["" if label is None else str(label).strip() for label in table.columns[found]]
-    except ColumnError:
-        if label_column is not None:
-            raise
+    if label_column is not None or (with_labels and len(table.columns) > 1):
+        try:
+            _, found = find_labelled_columns(table.columns, table.source, column, label_column)
+            labels = ["" if label is None else str(label).strip() for label in table.columns[found]]
+        except ColumnError as error:
+            if label_column is not None:
+                raise
+            logger.info(f"no labels are shown: {error}")
     return SearchableRows(table.source, check_texts(table.columns[column], table.source, table.lines), labels)
 
 
