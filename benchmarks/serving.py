@@ -52,8 +52,8 @@ def export(folder: str, output: Path) -> tuple[Path, Path]:
     """Write `model.onnx` and `model_int8.onnx`, and return their paths."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    ids = torch.ones(2, 8, dtype=torch.int64)
-    mask = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])  # without padding, the exported model would ignore the mask
+    # Two tensors: if one is passed for both, one input stands for both in the exported model.
+    ids, mask = torch.ones(2, 8, dtype=torch.int64), torch.ones(2, 8, dtype=torch.int64)
     shape = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     full, int8 = output / "model.onnx", output / "model_int8.onnx"
     torch.onnx.export(
