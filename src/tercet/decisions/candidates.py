@@ -141,3 +141,5 @@ _FITS: dict[str, Callable[[Tensor, Tensor, int], Model]] = {
     "shared_covariance": _shared_covariance,
     "logistic_regression": lambda x, label_ids, num_labels: fit_logistic_regression(x, label_ids, num_labels, 0.1),
 }
+
+METHODS = [*_FITS, f"logistic_regression{_BEFORE_HEAD}"]

@@ -1,6 +1,7 @@
 """LabelClassifier: a scikit-learn classifier of sentences that says how sure it is, and when to say nothing."""
 
 import logging
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet.decisions import inputs
-from tercet.decisions.candidates import Rows, candidate_names
+from tercet.decisions.candidates import METHODS, Rows, candidate_names
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted, add_rows, fit_rows
 from tercet.decisions.inputs import Embedded
@@ -112,22 +113,34 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = plain_labels(y, "y", error=DataError)
         if len(set(labels)) < 2:
             raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
-        self.model_ = inputs.load_encoder(self.model, self.device)
-        training = inputs.embed(X, "X", self.model_, batch_size=self.batch_size)
-        inputs.check_length(training, labels, "X", "y")
-        self._check_method(training.spaces)
-        seen = 0.0 if self.unseen_rows else seen_fraction(self.model_, training.texts)
-        calibration, calibration_ids = None, None
+        if self.method not in ("auto", *METHODS):
+            raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {self.method!r}")
+        given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
+        inputs.check_length(given, labels, "X", "y")
+        pair = None if calibration_data is None else inputs.read_pair(calibration_data, labels)
+        none_of_these = None if unknown_sentences is None else inputs.read(unknown_sentences, "unknown_sentences")
+        if none_of_these is not None and not len(none_of_these):
+            raise DataError("unknown_sentences has no rows; pass sentences, or None")
+        model = inputs.load_encoder(self.model, self.device)
+        training = inputs.embed(given, "X", model, batch_size=self.batch_size)
+        if self.method not in ("auto", *candidate_names(training.spaces)):
+            raise DataError(f"method={self.method!r} needs sentences and an encoder that ends in a linear head")
+        seen = seen_fraction(model, training.texts)
+        if seen is None and self.unseen_rows:
+            seen = 0.0
         names, label_ids = inputs.number_labels(labels, training)
-        if calibration_data is not None:
+        calibration, calibration_ids, unknown = None, None, None
+        if pair is not None:
             calibration, calibration_ids = inputs.calibration_rows(
-                calibration_data, names, training, self.model_, batch_size=self.batch_size
+                pair, names, training, model, batch_size=self.batch_size
             )
-        unknown = None
-        if unknown_sentences is not None:
-            unknown = inputs.embed(
-                unknown_sentences, "unknown_sentences", self.model_, dimension=training.spaces.embeddings.shape[1]
-            ).spaces
+        if none_of_these is not None:
+            found = inputs.embed(
+                none_of_these, "unknown_sentences", model, batch_size=self.batch_size,
+                dimension=training.spaces.embeddings.shape[1],
+            )  # fmt: skip
+            unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
+        self.model_ = model
         return self._fit(training, label_ids, names, calibration, calibration_ids, unknown, seen)
 
     def _fit(
@@ -143,15 +156,16 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = inputs.canonical_order(training, label_ids)
         keys = [training.keys[row] for row in order.tolist()]
         rows = Rows(spaces=training.spaces[order], label_ids=label_ids[order], num_labels=len(names))
-        numbers, texts = order, [training.texts[row] for row in order.tolist()] if training.texts else None
+        numbers = order
+        texts: list[str | None] | None = [training.texts[row] for row in order.tolist()] if training.texts else None
         held_out = None
         if calibration is not None and calibration_ids is not None:
             then = inputs.canonical_order(calibration, calibration_ids)
             held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
             found = then if calibration.numbers is None else calibration.numbers[then]
             numbers = torch.cat([numbers, len(training) + found])
-            if texts is not None and calibration.texts is not None:
-                texts += [calibration.texts[row] for row in then.tolist()]
+            if texts is not None:
+                texts += [calibration.texts[row] if calibration.texts else None for row in then.tolist()]
         fitted = fit_rows(
             rows, keys, calibration=held_out, unseen=seen == 0, unknown=unknown, method=self.method,
             seed=self.random_state,
@@ -179,13 +193,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "_fitted"):
             return self.fit(X, y)
         labels = plain_labels(y, "y", error=DataError)
-        if labels and type(labels[0]) is not type(self._names[0]):
-            raise DataError(
-                f"y has labels of type {type(labels[0]).__name__}, but the classifier was fitted to labels of type "
-                f"{type(self._names[0]).__name__}; convert them"
-            )
-        new = self._embed(X, "X")
-        inputs.check_length(new, labels, "X", "y")
+        inputs.check_label_type(labels, self._names[0], "y")
+        given = inputs.read(X, "X")
+        inputs.check_length(given, labels, "X", "y")
+        new = self._embed(given, "X")
         added = [label for label in dict.fromkeys(labels) if label not in self._names]
         names = [*self._names, *added]
         number = {name: at for at, name in enumerate(names)}
@@ -195,7 +206,8 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         first = int(self._numbers.max()) + 1
         numbers = torch.cat([self._numbers, torch.arange(first, first + len(new))])
-        texts = None if self._texts is None or new.texts is None else [*self._texts, *new.texts]
+        new_texts: list[str | None] = list(new.texts) if new.texts else [None] * len(new)
+        texts = None if self._texts is None else [*self._texts, *new_texts]
         self.added_labels_ = [*self.added_labels_, *added]
         self._set(fitted, names, numbers, texts)
         return self
@@ -257,7 +269,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             explain: whether to find the three nearest training sentences.
         """
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
-        return self._decide(X, limits, top=top, explain=explain)
+        if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
+            raise DataError(f"top must be an integer of at least 1, got {top!r}")
+        return self._decide(X, limits, top=int(top), explain=explain)
 
     def promise(
         self,
@@ -337,18 +351,12 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = tags.input_tags.one_d_array = True
         return tags
 
-    def _set(self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str] | None) -> None:
+    def _set(self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str | None] | None) -> None:
         """Store a fitted state: `names` are the labels by id, `numbers` and `texts` those of the training rows."""
         self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
         self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
         self.classes_ = np.array([names[label_id] for label_id in self._sorted])
         self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]
-
-    def _check_method(self, spaces: Spaces) -> None:
-        if self.method != "auto" and self.method not in candidate_names(spaces):
-            raise DataError(
-                f"method must be one of {listed(['auto', *candidate_names(spaces)], 10)}, got {self.method!r}"
-            )
 
     def _embed(self, X: Any, name: str) -> Embedded:
         check_is_fitted(self, "_fitted")

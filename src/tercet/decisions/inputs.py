@@ -1,7 +1,7 @@
 """Check and embed what the user passes to a classifier: sentences or embeddings, labels, the encoder."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -76,24 +76,53 @@ def embed(
     Raises:
         DataError: a text is invalid, there is no encoder for texts, or embeddings have a wrong shape or values.
     """
+    given = read(values, name)
+    if isinstance(given, Embedded):
+        if dimension is None and model is not None:
+            dimension = model.get_sentence_embedding_dimension()
+        if dimension is not None and (found := given.spaces.embeddings.shape[1]) != dimension:
+            raise DataError(f"{name} has embeddings of dimension {found}, but dimension {dimension} is expected")
+        return given
+    if model is None:
+        if not given:  # no sentence, or no embedding
+            return Embedded(spaces=Spaces(embeddings=torch.empty(0, dimension or 0)), keys=[], texts=None)
+        raise DataError(
+            f"{name} has sentences, but the classifier has no encoder; pass embeddings, or LabelClassifier(model)"
+        )
+    rows = embed_texts(model, given, batch_size=batch_size, show_progress_bar=show_progress_bar)
+    if dimension is not None and rows.embeddings.shape[1] != dimension:
+        raise DataError(
+            f"the encoder has embeddings of dimension {rows.embeddings.shape[1]}, but the classifier was fitted to "
+            f"dimension {dimension}; fit it again with this encoder"
+        )
+    return embedded(rows, given)
+
+
+def read(values: Any, name: str) -> Embedded | list[str]:
+    """Return the sentences as a list, or the given embeddings. Nothing is encoded.
+
+    Args:
+        values: sentences, embeddings `(n, dim)`, or rows that are `Embedded` already.
+        name: the name of the argument, for messages.
+
+    Raises:
+        DataError: a text is invalid, or embeddings have a wrong shape or values.
+    """
     if isinstance(values, Embedded):
         return values
     if isinstance(values, (str, bytes)):
         raise DataError(f"{name} must be a list of sentences, got one string; pass [{name}]")
+    if getattr(values, "ndim", None) == 2 and hasattr(values, "to_numpy"):  # a table of pandas
+        values = values.to_numpy()
+    if (
+        not hasattr(values, "dtype")
+        and not isinstance(values, (list, tuple, dict, set))
+        and hasattr(values, "__iter__")
+    ):
+        values = list(values)  # such as a column of a data set
     if _are_embeddings(values):
-        return _given_embeddings(values, name, model, dimension)
-    texts = check_texts(_listed(values, name), name)
-    if model is None:
-        raise DataError(
-            f"{name} has sentences, but the classifier has no encoder; pass embeddings, or LabelClassifier(model)"
-        )
-    found = embed_texts(model, texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
-    if dimension is not None and found.embeddings.shape[1] != dimension:
-        raise DataError(
-            f"the encoder has embeddings of dimension {found.embeddings.shape[1]}, but the classifier was fitted to "
-            f"dimension {dimension}; fit it again with this encoder"
-        )
-    return embedded(found, texts)
+        return _given_embeddings(values, name)
+    return check_texts(_listed(values, name), name)
 
 
 def _are_embeddings(values: Any) -> bool:
@@ -102,22 +131,24 @@ def _are_embeddings(values: Any) -> bool:
         return True
     kind = getattr(getattr(values, "dtype", None), "kind", None)
     if kind is not None and kind != "O":
-        return kind not in "US"
+        return kind in "fiub"
     first = next(iter(values), None) if isinstance(values, (list, tuple, np.ndarray)) else None
-    return isinstance(first, (list, tuple, np.ndarray)) or hasattr(first, "detach")
+    if isinstance(first, (list, tuple, np.ndarray)):
+        return not any(isinstance(value, str) for value in first)
+    return hasattr(first, "detach")
 
 
-def _given_embeddings(values: Any, name: str, model: "SentenceTransformer | None", dimension: int | None) -> Embedded:
+def _given_embeddings(values: Any, name: str) -> Embedded:
     if isinstance(values, (list, tuple)) and len({np.shape(row) for row in values}) > 1:
         raise DataError(f"{name} has embeddings of different dimensions; pass an array of shape (n, dim)")
-    if model is not None and dimension is None:
-        dimension = model.get_sentence_embedding_dimension()
+    if len(values) == 0 and getattr(values, "ndim", 1) == 2:  # no row of a known dimension
+        return Embedded(spaces=Spaces(embeddings=torch.empty(0, values.shape[1])), keys=[], texts=None)
+    if isinstance(values, np.ndarray) and not values.flags.writeable:  # as joblib passes them to its processes
+        values = values.copy()
     try:
         rows = as_embeddings(values, name).detach().cpu().float()
     except EmbeddingError as error:
         raise DataError(str(error)) from None
-    if dimension is not None and rows.shape[1] != dimension:
-        raise DataError(f"{name} has embeddings of dimension {rows.shape[1]}, but dimension {dimension} is expected")
     if bad := (~rows.isfinite().all(dim=1)).nonzero().flatten().tolist():
         raise DataError(f"{name}, row {bad[0]}: the embedding has NaN or infinite values; remove or recompute the row")
     if zero := (rows == 0).all(dim=1).nonzero().flatten().tolist():
@@ -168,16 +199,46 @@ def _contents(embedded: Embedded) -> list[tuple[str, str]]:
     return list(zip(embedded.keys, embedded.texts or embedded.keys, strict=True))
 
 
-def check_length(embedded: Embedded, labels: Sequence[Any], rows: str, names: str) -> None:
+def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str) -> None:
     """Raise `DataError` if the numbers of rows and labels differ, or there is nothing to learn."""
-    if len(embedded) != len(labels):
-        raise DataError(f"{rows} has {len(embedded):,} rows, but {names} has {len(labels):,} labels; pass one for each")
+    if len(rows) != len(labels):
+        raise DataError(
+            f"{name} has {len(rows):,} rows, but {labels_name} has {len(labels):,} labels; pass one for each"
+        )
     if len(labels) == 0:
-        raise DataError(f"{rows} has no rows; pass labelled sentences")
+        raise DataError(f"{name} has no rows; pass labelled sentences")
+
+
+def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:
+    """Raise `DataError` if labels have another type than that of a label of `fit`: "1" and 1 are two labels."""
+    if labels and type(labels[0]) is not type(expected):
+        raise DataError(
+            f"{name} has labels of type {type(labels[0]).__name__}, but y of fit has labels of type "
+            f"{type(expected).__name__}; convert them"
+        )
+
+
+def read_pair(data: Any, y: Sequence[Any]) -> tuple[Embedded | list[str], list[Any]]:
+    """Return the rows of `calibration_data`, of which nothing is encoded yet, and their labels.
+
+    Args:
+        data: what the user passed.
+        y: the labels of the training rows.
+
+    Raises:
+        DataError: the data are no pair of rows and as many labels of the type of `y`, or a row is invalid.
+    """
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise DataError("calibration_data must be a pair: sentences (or embeddings) and their labels")
+    labels = plain_labels(data[1], "the labels of calibration_data", error=DataError)
+    rows = read(data[0], "calibration_data")
+    check_length(rows, labels, "calibration_data", "its second part")
+    check_label_type(labels, y[0], "calibration_data")
+    return rows, list(labels)
 
 
 def calibration_rows(
-    data: tuple[Any, Any],
+    data: tuple[Embedded | list[str], list[Any]],
     names: Sequence[Any],
     training: Embedded,
     model: "SentenceTransformer | None",
@@ -188,16 +249,18 @@ def calibration_rows(
 
     Rows with a label that the training rows do not have, and copies of training rows, are left out with a warning.
 
+    Args:
+        data: the rows and labels, as `read_pair` returns them.
+        names: the labels of the training rows, by label id.
+        training: the training rows.
+        model: the encoder; None for embeddings.
+        batch_size: number of sentences to encode at a time.
+
     Raises:
-        DataError: the data are no pair of rows and labels, no row can be used, or the encoder was trained on the rows.
+        DataError: no row can be used, or the encoder was trained on the rows.
     """
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise DataError("calibration_data must be a pair: sentences (or embeddings) and their labels")
-    labels = plain_labels(data[1], "the labels of calibration_data", error=DataError)
-    rows = embed(
-        data[0], "calibration_data", model, batch_size=batch_size, dimension=training.spaces.embeddings.shape[1]
-    )
-    check_length(rows, labels, "calibration_data", "its second part")
+    given, labels = data
+    rows = embed(given, "calibration_data", model, batch_size=batch_size, dimension=training.spaces.embeddings.shape[1])
     seen = seen_fraction(model, rows.texts)
     if seen is not None and seen > 0:
         raise DataError(
