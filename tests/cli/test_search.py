@@ -166,6 +166,7 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(
         (("search", bert, csv_file, " x ", "--label-column", "team"), "has no column 'team'"),
         (("search", bert, csv_file, "x", "--top", 0), "'--top': expected greater than or equal to 1, got '0'"),
         (("search", bert, tmp_path / "none.csv", "x"), "no file"),
+        (("search", bert, csv_file, "x", "--vector-column", "label"), "vectors are read from .npy and .parquet files"),
         (("search", bert, csv_file, "x", "--output", existing), "already exists; choose another --output or add"),
         (("search", tmp_path / "none", csv_file, "x"), "none"),
         (("duplicates", bert, csv_file, "--threshold", 1.5), "--threshold must be above 0 and at most 1, got 1.5"),

@@ -10,7 +10,7 @@ from tercet._display import truncate
 from tercet.cli import options as opt
 from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
 from tercet.cli.outputs import check_outputs, check_table, write_rows
-from tercet.cli.searchable import embed, read_rows, stored_vectors
+from tercet.cli.searchable import check_stored_vectors, embed, read_rows, read_stored_vectors
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
@@ -77,12 +77,14 @@ def search(
     check_model_name(model)
     wanted = _read_queries(query or [], queries)
     rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header)
+    stored = None if vector_column is None else read_stored_vectors(data, vector_column)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)
-    if vector_column is None:
+    if stored is None:
         vectors = embed(encoder, rows.texts, prompt_name, batch_size=batch_size, quiet=quiet)
     else:
-        vectors = stored_vectors(data, vector_column, rows, encoder, prompt_name)
+        check_stored_vectors(stored, embed(encoder, rows.texts[:1], prompt_name, quiet=True), data)
+        vectors = stored
     results = [
         [{"similarity": similarity, **rows.fields(row)} for row, similarity in found]
         for found in nearest_rows(vectors, query_vectors, top)

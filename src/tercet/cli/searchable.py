@@ -83,14 +83,11 @@ def embed(
     return vectors
 
 
-def stored_vectors(
-    data: str, column: str, rows: SearchableRows, model: "SentenceTransformer", prompt_name: str | None
-) -> "np.ndarray":
-    """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1.
+def read_stored_vectors(data: str, column: str) -> "np.ndarray":
+    """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1, float32 `(n, dim)`.
 
     Raises:
-        DataError: the vectors cannot be read, or are not those of this model: their dimension is another one, or the
-            first vector is not the embedding of the first sentence.
+        DataError: the vectors cannot be read.
     """
     import numpy as np
 
@@ -98,7 +95,17 @@ def stored_vectors(
 
     vectors = read_complete_vectors(data, column).astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    expected = embed(model, rows.texts[:1], prompt_name, quiet=True)
+    return vectors
+
+
+def check_stored_vectors(vectors: "np.ndarray", expected: "np.ndarray", data: str) -> None:
+    """Raise `DataError` if stored vectors are not those of this model.
+
+    Args:
+        vectors: the stored vectors `(n, dim)`.
+        expected: the embedding of the first sentence by the model `(1, dim)`.
+        data: the file of the vectors, for messages.
+    """
     if vectors.shape[1] != expected.shape[1]:
         raise DataError(
             f"{data}: the vectors have {vectors.shape[1]} dimensions, but the model has {expected.shape[1]}; embed the "
@@ -110,4 +117,3 @@ def stored_vectors(
             f"{data}: the vectors are not those of this model (row 0: the cosine similarity to the embedding of its "
             f"text is {similarity:.3f}); embed the sentences again with tercet encode, without a head or another prompt"
         )
-    return vectors
