@@ -306,12 +306,14 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, model: "SentenceTransformer | None" = None, *, device: str | None = None) -> Self:
+    def load(
+        cls, folder: str | Path, model: "SentenceTransformer | str | Path | None" = None, *, device: str | None = None
+    ) -> Self:
         """Read a classifier, and the encoder in the same folder.
 
         Args:
             folder: the folder that `save` or `tercet train` wrote.
-            model: an encoder to use instead of that in the folder.
+            model: an encoder to use instead of that in the folder, or its name.
             device: the device of the encoder; None uses a GPU if there is one.
 
         Raises:
@@ -320,7 +322,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         from tercet.decisions.storage import load
 
-        return load(cls, Path(folder), model, device=device)
+        return load(cls, Path(folder), inputs.load_encoder(model, device), device=device)
 
     @property
     def members_(self) -> list[str]:

@@ -105,4 +105,27 @@ def _encode(
 
 
 def _rounded(x: Tensor) -> Tensor:
-    return unit_rows(unit_rows(x.detach().float().cpu()).half().float())
+    return from_half(unit_rows(x.detach().float().cpu()).half())
+
+
+def from_half(x: Tensor) -> Tensor:
+    """Return float32 rows of length 1 from rows in float16, whose lengths are not exactly 1."""
+    return unit_rows(x.float())
+
+
+def as_half(x: Tensor) -> Tensor:
+    """Return rows in float16 from which `from_half` makes exactly these rows, if such float16 rows were their source.
+
+    Scaled to length 1, the rows are no float16 numbers any more; some of a few dimensions even round to others. One of
+    the lengths near 1 gives the source.
+    """
+    best = x.half()
+    wrong = (from_half(best) != x).any(dim=1)
+    for step in range(-16, 17):
+        if not wrong.any():
+            break
+        tried = (x * (1 + step / 2**14)).half()
+        right = wrong & (from_half(tried) == x).all(dim=1)
+        best[right] = tried[right]
+        wrong &= ~right
+    return best

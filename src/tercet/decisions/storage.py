@@ -22,13 +22,14 @@ from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, is_mo
 from tercet._version import __version__
 from tercet.decisions.candidates import Rows
 from tercet.decisions.choice import Choice
-from tercet.decisions.embedding import Spaces, spaces
+from tercet.decisions.embedding import Spaces, as_half, from_half
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
 from tercet.decisions.novelty import Familiarity
+from tercet.decisions.validation import check_content, check_fitted
 from tercet.encoder.pretrained.files import check_regular_files
 from tercet.encoder.token_stats import collect_token_stats
-from tercet.errors import DataError, ModelError, listed
+from tercet.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
@@ -154,7 +155,7 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
 
 def _tensors(classifier: "LabelClassifier") -> dict[str, Tensor]:
     fitted = classifier._fitted
-    tensors = {f"gallery.{name}": values.half() for name, values in fitted.rows.spaces.items()}
+    tensors = {f"gallery.{name}": as_half(values) for name, values in fitted.rows.spaces.items()}
     tensors |= {"gallery.label_ids": fitted.rows.label_ids.int(), "gallery.numbers": classifier._numbers.int()}
     for name, model in fitted.models.items():
         if isinstance(model, LinearScores):
@@ -172,16 +173,17 @@ def _tensors(classifier: "LabelClassifier") -> dict[str, Tensor]:
 
 def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) -> C:
     """Return the classifier without its encoder. Raise `KeyError`, `ValueError` and so on for damaged files."""
-    names, label_ids = content["labels"], tensors["gallery.label_ids"].long()
-    embedded: Spaces = spaces(tensors["gallery.embeddings"], tensors.get("gallery.before_head"))
+    label_ids, numbers = tensors["gallery.label_ids"].long(), tensors["gallery.numbers"].long()
+    check_content(content, len(label_ids))
+    names, before = content["labels"], tensors.get("gallery.before_head")
+    embedded = Spaces(
+        embeddings=from_half(tensors["gallery.embeddings"]), before_head=None if before is None else from_half(before)
+    )
     rows = Rows(spaces=embedded, label_ids=label_ids, num_labels=len(names))
-    numbers, texts = tensors["gallery.numbers"].long(), content["texts"]
     if not len(label_ids) or not len(label_ids) == len(embedded) == len(numbers):
         raise ValueError(f"the gallery has {len(embedded)} rows and {len(label_ids)} labels")
-    if int(label_ids.max()) >= len(names) or int(label_ids.min()) < 0 or len({type(name) for name in names}) > 1:
+    if int(label_ids.max()) >= len(names) or int(label_ids.min()) < 0:
         raise ValueError("the labels do not match the gallery")
-    if texts is not None and len(texts) != len(label_ids):
-        raise ValueError("the texts do not match the gallery")
     calibration: dict[str, Any] = {field: tensors[f"calibration.{field}"].numpy() for field in _CALIBRATION}
     if not set(calibration["rows"].tolist()) <= set(range(len(label_ids))):
         raise ValueError("the calibration rows do not match the gallery")
@@ -196,18 +198,18 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
         familiarity=familiarity,
         max_novelty=content["max_novelty"],
     )
-    if missing := fitted.choice.temperatures.keys() - fitted.models.keys():
-        raise ValueError(f"a chosen classifier is missing: {listed(missing)}")
+    check_fitted(fitted)
     classifier = cls(**content["settings"])
     classifier.model_, classifier.added_labels_ = None, list(content["added_labels"])
-    classifier._set(fitted, names, numbers, texts)
-    fitted.log_probabilities(embedded[:1])  # raises an error if shapes differ
+    classifier._set(fitted, names, numbers, content["texts"])
     return classifier
 
 
 def _model(name: str, kind: str, rows: Rows, tensors: dict[str, Tensor]) -> Model:
     if kind == NeighbourVote.__name__:
         return NeighbourVote(rows=rows.spaces.embeddings, label_ids=rows.label_ids, num_labels=rows.num_labels)
+    if kind != LinearScores.__name__:
+        raise ValueError(f"{name} is of the unknown type {kind!r}")
     model = LinearScores(**{field: tensors[f"models.{name}.{field}"] for field in _LINEAR})
     if model.weights.shape[0] != rows.num_labels or model.bias.shape != (rows.num_labels,):
         raise ValueError(f"{name} has {model.weights.shape[0]} labels, expected {rows.num_labels}")

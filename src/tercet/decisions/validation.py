@@ -1,0 +1,82 @@
+"""Check what was read from the files of a classifier, so that a damaged file is an error instead of wrong answers."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from tercet.decisions.candidates import METHODS
+from tercet.decisions.embedding import Spaces
+from tercet.decisions.fitting import Fitted
+from tercet.decisions.models import LinearScores
+from tercet.errors import listed
+
+
+def check_content(content: dict[str, Any], num_rows: int) -> None:
+    """Raise `ValueError` if the JSON file of a classifier with `num_rows` training rows is damaged."""
+    names, texts, choice = content["labels"], content["texts"], content["choice"]
+    kinds = {type(name) for name in names}
+    _demand(isinstance(names, list) and kinds in ({str}, {int}, {bool}), "the labels have no valid type")
+    _demand(len(set(names)) == len(names) > 1, "a label occurs twice, or there is one label only")
+    _demand(isinstance(content["added_labels"], list) and set(content["added_labels"]) <= set(names), "added_labels")
+    _demand(texts is None or (isinstance(texts, list) and len(texts) == num_rows), "the texts do not match the gallery")
+    _demand(all(text is None or isinstance(text, str) for text in texts or []), "a text is not a string")
+    _demand(content["settings"]["method"] in ("auto", *METHODS), "method")
+    _demand(isinstance(content["models"], dict) and isinstance(choice["temperatures"], dict), "models")
+    _demand(bool(choice["temperatures"]), "no classifier is chosen")
+    temperatures = [choice["temperature"], *choice["temperatures"].values()]
+    _demand(all(map(_is_positive, [*temperatures, *choice["penalties"].values()])), "a temperature or penalty")
+    missing = choice["temperatures"].keys() - content["models"].keys()
+    _demand(not missing, f"a chosen classifier is missing: {listed(missing)}")
+    missing = content["models"].keys() - choice["penalties"].keys()
+    _demand(not missing, f"a penalty is missing: {listed(missing)}")
+    _demand(isinstance(content["calibration"]["unseen"], bool), "calibration.unseen")
+    limit = content["max_novelty"]
+    _demand(limit is None or (_is_number(limit) and 0 <= limit <= 1), "max_novelty")
+    expected = content["test_embedding"]
+    _demand(expected is None or (isinstance(expected, list) and all(map(_is_number, expected))), "test_embedding")
+
+
+def check_fitted(fitted: Fitted) -> None:
+    """Raise `ValueError`, or an error of torch or NumPy, if arrays have wrong shapes or values."""
+    rows, found = fitted.rows, fitted.calibration
+    for _, values in rows.spaces.items():
+        norms = values.norm(dim=1)
+        _demand(bool(((norms - 1).abs() < 1e-3).all()), "an embedding of the gallery has no direction")
+    columns = {"confidence": found.confidence, "correct": found.correct, "predicted_ids": found.predicted_ids,
+               "runner_up_ids": found.runner_up_ids, "novelty": found.novelty, "rows": found.rows}  # fmt: skip
+    for name, column in columns.items():
+        _demand(column.shape == (len(found.rows),), f"calibration.{name} has the shape {column.shape}")
+    _demand(bool(((found.confidence >= 0) & (found.confidence <= 1)).all()), "a confidence is not from 0 to 1")
+    _demand(found.correct.dtype == np.bool_, "calibration.correct is not bool")
+    for ids in (found.predicted_ids, found.runner_up_ids):
+        _demand(bool(((ids >= 0) & (ids < rows.num_labels)).all()), "a label id of a calibration row")
+    if fitted.familiarity is not None:
+        f = fitted.familiarity
+        for numbers in (f.mean, f.std, f.weights, f.ranked):
+            _demand(bool(np.isfinite(numbers).all()), "the familiarity is not finite")
+        _demand(bool((f.std > 0).all()) and bool((np.diff(f.ranked) >= 0).all()), "the familiarity is not in order")
+        _demand(len(f.mean) == len(f.std) == len(f.weights), "the familiarity has different lengths")
+        _demand(len(f.ranked) == len(found.rows), "the familiarity does not match the calibration rows")
+    # What predicts is tried on two rows: shapes that do not match raise an error.
+    first: Spaces = rows.spaces[:2]
+    for model in fitted.models.values():
+        is_finite = not isinstance(model, LinearScores) or bool(torch.isfinite(model.weights).all())
+        _demand(is_finite, "a vector is not finite")
+    log_p = fitted.log_probabilities(first)
+    _demand(not bool(log_p.isnan().any()), "a probability is NaN")
+    fitted.novelty(first, log_p.argmax(dim=1))
+
+
+def _demand(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
