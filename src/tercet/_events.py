@@ -37,6 +37,8 @@ class WarningKind(str, Enum):
         UNKNOWN_LABELS: evaluation rows have labels that are not in the training or reference data.
         TRUNCATED_TEXTS: at least 1 % of the texts have more tokens than the model reads.
         UNKNOWN_TOKENS: at least 5 % of the tokens are not in the vocabulary of the model.
+        UNFAMILIAR_DATA: far more evaluation rows than expected are unlike the training rows of the classifier.
+        BELOW_PROMISE: the precision of the answers to evaluation rows is below the promised one, by more than chance.
         TRACKER_FAILED: an experiment tracker failed during the run.
         OTHER: a warning without a kind, from a record of format version 1.
     """
@@ -57,6 +59,8 @@ class WarningKind(str, Enum):
     UNKNOWN_LABELS = "unknown-labels"
     TRUNCATED_TEXTS = "truncated-texts"
     UNKNOWN_TOKENS = "unknown-tokens"
+    UNFAMILIAR_DATA = "unfamiliar-data"
+    BELOW_PROMISE = "below-promise"
     TRACKER_FAILED = "tracker-failed"
     OTHER = "other"
 

@@ -116,10 +116,14 @@ def test_a_precision_below_the_promise_is_said_and_so_is_chance(classifier):
     some = list(right)
     for row in rows[:4]:
         some[row] = next(label for label in labels if label != some[row])
-    assert judge(classifier, x, some, limits=limits).shortfall.endswith("with so few answers, this may be chance")
+    few = judge(classifier, x, some, limits=limits)
+    assert few.shortfall.endswith("with so few answers, this may be chance")
+    assert few.warnings == []
     for row in rows[:30]:
         some[row] = next(label for label in labels if label != right[row])
-    assert judge(classifier, x, some, limits=limits).shortfall.endswith("less than the promised 95%")
+    many = judge(classifier, x, some, limits=limits)
+    assert many.shortfall.endswith("less than the promised 95%")
+    assert many.warnings == [many.shortfall]
 
 
 @pytest.mark.parametrize("held_out", [False, True])

@@ -6,11 +6,13 @@ import time
 
 import pytest
 
+from tercet.records import RowCounts
 from tercet.report.comparison_report import write_comparison_report
+from tercet.report.evaluation_report import write_evaluation_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
-from tests.report.helpers import LOG, RECORD, classified, comparison, evaluated
+from tests.report.helpers import LOG, RECORD, classified, comparison, decided, evaluated
 
 _BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _DRIVER = shutil.which("chromedriver")
@@ -298,6 +300,41 @@ def test_a_printed_matrix_is_whole_and_fits_the_page(chrome, tmp_path):
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert right <= 720
     assert bottom <= box + 1
+
+
+@pytest.mark.parametrize("num_labels", [5, 1000])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_decisions_log_nothing_request_nothing_and_fit(chrome, tmp_path, width, num_labels):
+    path = tmp_path / "d.html"
+    judged = decided(
+        [f"{_EVIL} {number}" for number in range(num_labels)], rows=2000 // num_labels, max_novelty=0.9,
+        unknown=["%{y}"], sentences=[_EVIL] * (2000 + 2000 // num_labels), min_precision=0.9999,
+    )  # fmt: skip
+    write_evaluation_report(
+        path, model=_EVIL, data=_EVIL, reference=None, metrics={"map@r": 0.5}, protocol="among_themselves",
+        rows=RowCounts(rows=40, measured=40), decisions=judged, warnings=[_EVIL], command=_EVIL,
+    )  # fmt: skip
+    page = opened(chrome, path, width)
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    assert [url for url in requests(page) if url.startswith("http")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.execute_script(_CUT_OFF) == []
+    assert page.execute_script("return document.querySelectorAll('main b, main i').length") == 0
+    assert page.title == "Evaluation report"
+    assert page.execute_script("return document.querySelectorAll('.alert').length") == 2
+    legends = page.execute_script("return [...document.querySelectorAll('.legendtext')].map((t) => t.textContent)")
+    assert legends == ["precision of the answers", "chosen", "right", "mean confidence", "as sure as right"]
+    at, drawn = page.execute_script(
+        "const curve = document.querySelector('.figure'), at = curve._fullLayout, t = curve.data[1];"
+        "return [at.yaxis.d2p(t.y[0]), at.yaxis._length]"
+    )
+    assert 0 <= at <= drawn  # the chosen point is inside of the plot
+    figures = page.execute_script(
+        "return [...document.querySelectorAll('.figure:not(.wide *)')]"
+        ".map((b) => b.querySelector('.main-svg').clientWidth)"
+    )
+    assert len(figures) == 2
+    assert all(100 < drawn <= width for drawn in figures)
 
 
 def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):

@@ -184,6 +184,11 @@ def test_the_report_of_a_run_has_the_sections_and_the_warnings(tmp_path):
     assert titles(text)[:5] == ["Was it worth it?", *SECTIONS, "Metrics"]
     assert f"<span>{html.escape(judged.shortfall)}" in text
     assert "less than the promised 99.9%" in judged.shortfall
+    few = decided(NAMES, rows=1, min_precision=0.99)
+    assert few.shortfall.endswith("may be chance")
+    assert f"{few.shortfall}." in texts_of(few, 0)
+    write_run_report(tmp_path / "f.html", RECORD, LOG, None, decisions=few)
+    assert 'class="alert"' not in (tmp_path / "f.html").read_text()
 
 
 def test_the_report_of_an_evaluation_has_all_that_the_command_prints(tmp_path):
@@ -209,7 +214,7 @@ def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     sentences = [f"held-out sentence {number}" for number in range(300)]
     found = judge_calibration(classifier, limits=limits, sentences=sentences, source="the held-out rows")
     text = texts_of(found, 0)
-    assert "The held-out rows: 300 rows. The temperature and the thresholds of the classifier come from these" in text
+    assert "The held-out rows (300). The temperature and the thresholds of the classifier come from these" in text
     assert "before the rows joined the training rows" in text
     assert found.warnings == []
     new = judge(classifier, *blobs(300, seed=5, noise=1.5, shift=4.0), limits=limits)

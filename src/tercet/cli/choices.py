@@ -12,7 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -55,6 +55,20 @@ def seconds_of(text: str) -> float:
         return float(text.rstrip("smh")) * _SECONDS[text[-1:]] if text[-1:] in _SECONDS else float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time; expected for example 90s, 10m or 1.5h") from None
+
+
+def novelty_of(text: str) -> float | Literal["auto"]:
+    """Return a limit of the novelty: a number, or "auto".
+
+    Raises:
+        typer.BadParameter: `text` is neither.
+    """
+    if str(text).strip().lower() == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number; expected for example 0.99, or auto") from None
 
 
 class CatalogueCommand(TyperCommand):

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tercet._files import atomic_file, expand_path
 from tercet._files.model_files import CLASSIFIER_FILE, is_model_folder
 from tercet.cli import options as opt
+from tercet.cli.choices import novelty_of
 from tercet.cli.classify_columns import added_columns, added_names
 from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input
 from tercet.cli.classify_summary import Summary
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 # The number of likeliest labels that `--explain` adds: the runner-up and the one before it.
 _TOP_OF_EXPLAIN = 2
-
-
-def _novelty(text: str) -> float | Literal["auto"]:
-    """Return a limit of the novelty: a number, or "auto"."""
-    if str(text).strip().lower() == "auto":
-        return "auto"
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number; expected for example 0.99, or auto") from None
 
 
 @report_errors
@@ -85,7 +76,7 @@ def classify(
             help="Also reject sentences with a higher novelty, such as 0.99; auto is the limit that was tuned to "
             "unknown sentences, or 0.9.",
             show_default="no limit",
-            parser=_novelty,
+            parser=novelty_of,
             metavar="NUMBER|auto",
         ),
     ] = None,

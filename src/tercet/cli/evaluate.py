@@ -1,12 +1,16 @@
 """The command `tercet evaluate`."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tercet._files import expand_path
+from tercet._files.model_files import CLASSIFIER_FILE
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
+from tercet.cli.choices import novelty_of
 from tercet.cli.console import (
     finish,
     print_result,
@@ -14,6 +18,8 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_result_of_evaluation
+from tercet.cli.outputs import check_outputs
+from tercet.cli.reports import check_report, write_report_of_evaluation
 from tercet.runs import evaluate as evaluate_model
 
 
@@ -36,6 +42,29 @@ def evaluate(
             "too, to say whether training was worth it. It needs --reference."
         ),
     ] = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Judge the classifier of MODEL too, with this promised precision of its answers, such as 0.98. "
+            "[default: with --report 0.95, or the highest that can be promised]"
+        ),
+    ] = None,
+    max_novelty: Annotated[
+        float | None,
+        typer.Option(
+            help="Judge the classifier of MODEL too, and count sentences with a higher novelty as rejected, such as "
+            "0.99; auto is the limit that was tuned to unknown sentences, or 0.9.",
+            show_default="no limit",
+            parser=novelty_of,
+            metavar="NUMBER|auto",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write an HTML report to this .html file, also of the decisions of MODEL's classifier."),
+    ] = None,
+    no_texts: opt.NoTexts = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --report.")] = False,
     distance: opt.Distance = "cosine",
     batch_size: opt.EncodeBatchSize = None,
     text_column: opt.TextColumn = None,
@@ -59,13 +88,23 @@ def evaluate(
     ] = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Measure how well the embeddings of a model separate labels.
+    """Measure how well the embeddings of a model separate labels, and how right the decisions of its classifier are.
 
     Metrics: {metrics}.
     """
+    check_report(report, "--report")
+    inputs = {
+        "the evaluation data": data,
+        "the reference data": reference,
+        "the model": model,
+        "the baseline": baseline,
+    }
+    check_outputs({"--report": report}, inputs, overwrite=overwrite)
+    has_classifier = (expand_path(model) / CLASSIFIER_FILE).exists()
     quiet_transformers()
     result = evaluate_model(
-        model, data, reference=reference, baseline=baseline, distance=distance, batch_size=batch_size,
+        model, data, reference=reference, baseline=baseline, decisions=report is not None and has_classifier,
+        min_precision=min_precision, max_novelty=max_novelty, distance=distance, batch_size=batch_size,
         text_column=text_column, label_column=label_column, split=split, reference_text_column=reference_text_column,
         reference_label_column=reference_label_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
@@ -76,4 +115,8 @@ def evaluate(
         print_result(json.dumps(result.to_dict(), indent=2))
     else:
         print_result_of_evaluation(result, data, reference, model)
+    if report is not None:
+        write_report_of_evaluation(
+            report, result, model=model, data=data, reference=reference, texts=not no_texts, overwrite=overwrite
+        )
     finish(["tercet", "encode", model, data, "--output", "embeddings.npy"])

@@ -1,9 +1,14 @@
 """Print the metrics of a model, one table for each protocol."""
 
+from typing import TYPE_CHECKING
+
 from tercet.catalogue import classifier_rows, protocol_title
 from tercet.cli.console import print_metrics, print_result
 from tercet.records import EvaluationRecord, RunRecord, TrainingGain
 from tercet.runs import EvaluationResult
+
+if TYPE_CHECKING:
+    from tercet.decisions import JudgedDecisions
 
 
 def print_evaluation(record: RunRecord) -> None:
@@ -39,6 +44,18 @@ def print_result_of_evaluation(result: EvaluationResult, data: str, reference: s
     elif result.classifiers is not None:
         title = f"{result.rows.measured:,} evaluation sentences, classified by the reference sentences"
         print_metrics(title, {model: classifier_rows(result.classifiers)})
+    if result.decisions is not None:
+        print_decisions(result.decisions)
+
+
+def print_decisions(judged: "JudgedDecisions") -> None:
+    """Print what the classifier of a model promises, and how right its answers are."""
+    promise, note = judged.limits.promise, judged.limits.note
+    if note:
+        print_result(f"{sentence_case(note)}.")
+    if promise is not None:
+        print_result(f"The promise of the classifier: {promise.describe()}.")
+    print_result(f"{sentence_case(judged.describe())}.")
 
 
 def print_choices(record: RunRecord) -> None:

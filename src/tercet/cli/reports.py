@@ -10,7 +10,7 @@ from tercet.errors import DataError
 
 if TYPE_CHECKING:
     from tercet.records import ComparisonRecord
-    from tercet.runs import TrainingRun
+    from tercet.runs import EvaluationResult, TrainingRun
 
 _REQUIRED = ("plotly",)
 
@@ -68,4 +68,28 @@ def write_report_of_comparison(path: Path, record: "ComparisonRecord", *, overwr
     print_note("writing the report")
     with atomic_file(path, overwrite=overwrite) as partial:
         write_comparison_report(partial, record, command=this_command("--resume", "--overwrite"))
+    print_note(f"report written to {path}")
+
+
+def write_report_of_evaluation(
+    path: Path,
+    result: "EvaluationResult",
+    *,
+    model: str,
+    data: str,
+    reference: str | None,
+    texts: bool,
+    overwrite: bool,
+) -> None:
+    """Write the report of an evaluation atomically, and print a note with its path."""
+    from tercet.report.evaluation_report import write_evaluation_report
+
+    print_note("writing the report")
+    with atomic_file(path, overwrite=overwrite) as partial:
+        write_evaluation_report(
+            partial, model=model, data=data, reference=reference, metrics=result.metrics, protocol=result.protocol,
+            rows=result.rows, classifiers=result.classifiers, gain=result.gain, decisions=result.decisions,
+            warnings=[warning["message"] for warning in result.warnings], command=this_command("--overwrite"),
+            texts=texts,
+        )  # fmt: skip
     print_note(f"report written to {path}")

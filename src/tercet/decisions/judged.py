@@ -117,20 +117,28 @@ class JudgedDecisions:
     @property
     def shortfall(self) -> str:
         """Return that the precision is below the promised one, in a sentence; "" if it is not."""
-        promise, answered = self.limits.promise, self.answered
+        promise = self.limits.promise
         if promise is None or promise.min_precision is None or not self.precision < promise.min_precision:
             return ""
-        high = interval(int(self.correct[answered].sum()), int(answered.sum()))[1]
-        chance = "; with so few answers, this may be chance" if high >= promise.min_precision else ""
+        chance = "" if self.breaks_promise else "; with so few answers, this may be chance"
         return (
-            f"{self.precision:.1%} of the {answered.sum():,} answers to {self.source} are right, less than the "
+            f"{self.precision:.1%} of the {self.answered.sum():,} answers to {self.source} are right, less than the "
             f"promised {_exact(promise.min_precision)}{chance}"
         )
 
     @property
+    def breaks_promise(self) -> bool:
+        """Return whether the precision is below the promised one by more than chance: with 97.5 % confidence."""
+        promise, answered = self.limits.promise, self.answered
+        if promise is None or promise.min_precision is None or not answered.any():
+            return False
+        return interval(int(self.correct[answered].sum()), int(answered.sum()))[1] < promise.min_precision
+
+    @property
     def warnings(self) -> list[str]:
         """Return the reasons why the promise does not hold for these rows."""
-        return [*([unfamiliar_message(self.novelty)] if self.unfamiliar else []), *filter(None, [self.shortfall])]
+        unfamiliar = [unfamiliar_message(self.novelty)] if self.unfamiliar else []
+        return [*unfamiliar, *([self.shortfall] if self.breaks_promise else [])]
 
     def describe(self) -> str:
         """Return coverage and precision in one sentence."""

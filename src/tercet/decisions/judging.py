@@ -4,7 +4,7 @@ Reports and `tercet.evaluate` show the result, `JudgedDecisions`.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,9 @@ _COPY_SIMILARITY = 1 - 1e-5
 
 
 def choose_limits(
-    classifier: "LabelClassifier", min_precision: float | None = None, max_novelty: float | None = None
+    classifier: "LabelClassifier",
+    min_precision: float | None = None,
+    max_novelty: float | Literal["auto"] | None = None,
 ) -> ChosenLimits:
     """Return the limits at which to judge a classifier.
 

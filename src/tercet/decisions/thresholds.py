@@ -74,7 +74,7 @@ class Promise:
                 *([f"a novelty of at most {self.max_novelty:.3f}"] if self.max_novelty is not None else []),
             ]
             return f"with {' and '.join(limits) or 'no limit'} {answers}{known}; {measured}"
-        wanted = f"{_percent(self.min_precision)} % precision"
+        wanted = f"{round(100 * self.min_precision, 6):g} % precision"
         if self.threshold is None and not self.own_thresholds:
             best = (
                 f"the highest precision that can be promised is {_percent(self.best)} %"

@@ -82,7 +82,7 @@ def _which_rows(judged: JudgedDecisions) -> str:
         if judged.left_out
         else ""
     )
-    return f"{source}: {len(judged):,} rows. {_HOW[judged.basis]}{left_out}"
+    return f"{source} ({len(judged):,}). {_HOW[judged.basis]}{left_out}"
 
 
 def _promised(judged: JudgedDecisions) -> str:
@@ -109,7 +109,8 @@ def _measured(judged: JudgedDecisions) -> str:
         )
     if known.any():
         text += f". Answered or not, the likeliest label is right for {judged.accuracy:.1%} of {known.sum():,} rows"
-    return f"{text}."
+    below = judged.shortfall if judged.shortfall not in judged.warnings else ""
+    return f"{text}." + (f" {below[0].upper()}{below[1:]}." if below else "")
 
 
 def _unknown_labels(judged: JudgedDecisions) -> list[Part]:

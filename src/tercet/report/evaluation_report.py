@@ -41,7 +41,7 @@ def write_evaluation_report(
         classifiers: the scores of classifiers that were fitted to the reference sentences; None without a reference.
         gain: the comparison with the untouched encoder; None without one.
         decisions: how right the decisions of the classifier of the model are; None if it has none.
-        warnings: the warnings of the evaluation.
+        warnings: the warnings of the evaluation. Those of `decisions` are shown too.
         command: the command that repeats the evaluation; "" shows no command.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
     """
@@ -63,7 +63,7 @@ def write_evaluation_report(
     header = Header(
         title="Evaluation report",
         headline=_headline(metrics) if decisions is None else decision_headline(decisions),
-        alerts=[*warnings, *(decisions.warnings if decisions is not None else [])],
+        alerts=list(dict.fromkeys([*warnings, *(decisions.warnings if decisions is not None else [])])),
         facts=[(name, value) for name, value in facts.items() if value],
         note="" if decisions is None else CONTAINS_TEXTS if texts else LEFT_OUT,
     )
@@ -81,7 +81,7 @@ def _metrics(metrics: Metrics, protocol: str, rows: RowCounts, reference: str | 
 
 def _classifiers(classifiers: EncoderScores, rows: RowCounts) -> Table:
     caption = f"{rows.measured:,} evaluation sentences, classified by the reference sentences"
-    values = [[key, f"{value:.3f}"] for key, value in classifier_rows(classifiers).items()]
+    values = [[key, f"{value:.4f}"] for key, value in classifier_rows(classifiers).items()]
     return Table(caption, ["metric", "value"], values, frozenset({1}))
 
 

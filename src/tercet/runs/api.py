@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
@@ -17,6 +17,7 @@ from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import publishing
+from tercet.runs.decisions import Judge, check_classifier
 from tercet.runs.outcome import EvaluationResult, TrainingRun
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
@@ -198,6 +199,9 @@ def evaluate(
     *,
     reference: "str | Path | Dataset | None" = None,
     baseline: "str | Path | SentenceTransformer | None" = None,
+    decisions: bool = False,
+    min_precision: float | None = None,
+    max_novelty: float | Literal["auto"] | None = None,
     distance: str = "cosine",
     batch_size: int | None = None,
     text_column: str | None = None,
@@ -229,6 +233,11 @@ def evaluate(
             sentences of `data`.
         baseline: the untouched encoder, from which `model` was trained; it is measured too, and compared. It needs
             `reference`.
+        decisions: whether to judge the decisions of the classifier in the folder of the model too. Sentences that it
+            was fitted to are left out of them.
+        min_precision: the precision of its answers that must be promised; None takes 0.95, or the highest one that can
+            be promised if that is lower. It implies `decisions`, as `max_novelty` does.
+        max_novelty: the highest novelty of its answers, or "auto", see `LabelClassifier.predict`.
         distance: the name of the distance to rank by.
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
@@ -256,8 +265,9 @@ def evaluate(
 
     Raises:
         DataError: the data cannot be read, a text or a label is missing or invalid, or nothing can be measured: all
-            texts are in the reference, no label is, or no two sentences have the same label.
-        ModelError: the model cannot be loaded.
+            texts are in the reference, no label is, or no two sentences have the same label; or the classifier is
+            missing or cannot promise `min_precision`.
+        ModelError: the model or its classifier cannot be loaded.
         EmbeddingError: `distance` is unknown, or the embeddings contain NaN or infinite values.
 
     Example:
@@ -280,6 +290,9 @@ def evaluate(
         if reference is None:
             raise DataError("`baseline` needs `reference`, whose sentences classify those of the data")
         baseline = resolve_model(baseline, DEFAULT_MODEL)
+    decisions = decisions or min_precision is not None or max_novelty is not None
+    if decisions:
+        check_classifier(model)
     with collect_warnings() as warnings:
         gallery = None
         if reference is not None:
@@ -302,7 +315,7 @@ def evaluate(
 
         import_transformers()
         from tercet.encoder.loading import load_model  # imports torch, which takes seconds
-        from tercet.runs.protocol import Measurement, Names, file_name, plan_evaluation
+        from tercet.runs.protocol import Names, file_name, plan_evaluation
 
         evaluation = plan_evaluation(
             as_dataset(queries),
@@ -314,13 +327,22 @@ def evaluate(
             show_progress_bar=show_progress_bar,
         )
 
-        def measure(encoder: "str | Path | SentenceTransformer") -> Measurement:
-            if isinstance(encoder, (str, Path)):
-                encoder = load_model(str(encoder), device=device, trust_remote_code=trust_remote_code)
-            return evaluation.measure(evaluation.embed(encoder))
+        judge = None
+        if decisions:
+            judge = Judge.read(Path(str(model)), min_precision=min_precision, max_novelty=max_novelty)
 
-        untouched = None if baseline is None else measure(baseline)
-        measured = measure(model)
+        def load(encoder: "str | Path | SentenceTransformer") -> "SentenceTransformer":
+            if not isinstance(encoder, (str, Path)):
+                return encoder
+            return load_model(str(encoder), device=device, trust_remote_code=trust_remote_code)
+
+        untouched = None if baseline is None else evaluation.measure(evaluation.embed(load(baseline)))
+        encoder = load(model)
+        measured = evaluation.measure(evaluation.embed(encoder))
+        judged = None
+        if judge is not None:
+            source = f"the rows of {file_name(data, 'the evaluation data')}"
+            judged = judge.judge(encoder, evaluation, source, batch_size=batch_size)
     ((protocol, metrics),) = measured.metrics.items()
     return EvaluationResult(
         metrics=metrics,
@@ -328,6 +350,7 @@ def evaluate(
         rows=evaluation.counts[protocol],
         classifiers=None if measured.predictions is None else measured.predictions.scores(),
         gain=None if untouched is None else evaluation.gain(untouched, measured),
+        decisions=judged,
         warnings=[warning.to_dict() for warning in warnings],
     )
 

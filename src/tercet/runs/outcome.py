@@ -1,7 +1,7 @@
 """Define the results of a training run and of an evaluation, and the exception after Ctrl-C. It imports no torch."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+    from tercet.decisions import JudgedDecisions
     from tercet.encoder.sentence_transformer import SentenceTransformer
     from tercet.evaluation.gain import Predictions
 
@@ -52,6 +53,8 @@ class EvaluationResult(Mapping[str, float]):
         rows: the number of rows that were measured, and of those that were left out, by reason.
         classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference.
         gain: the comparison with the baseline; None without one.
+        decisions: how right the decisions of the classifier in the folder of the model are; None if they were not
+            asked for.
         warnings: the warnings of the evaluation, each with a `kind` and a `message`.
     """
 
@@ -60,6 +63,7 @@ class EvaluationResult(Mapping[str, float]):
     rows: RowCounts
     classifiers: EncoderScores | None = None
     gain: TrainingGain | None = None
+    decisions: "JudgedDecisions | None" = None
     warnings: list[dict[str, str]] = field(default_factory=list)
 
     def __getitem__(self, key: str) -> float:
@@ -72,8 +76,9 @@ class EvaluationResult(Mapping[str, float]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all attributes as JSON values. `classifiers` and `gain` are left out if they are None."""
-        found = asdict(self)
+        """Return all attributes as JSON values. `classifiers`, `gain` and `decisions` are left out if they are None."""
+        decisions = None if self.decisions is None else self.decisions.to_dict()
+        found = asdict(replace(self, decisions=None)) | {"decisions": decisions}
         return {key: found[key] for key in ("protocol", *found) if found[key] is not None}
 
 

@@ -100,8 +100,8 @@ class Evaluation:
     Attributes:
         counts: by protocol, the number of rows that it measures and leaves out; the headline first.
         data: the rows that are ranked among themselves, or the triplets.
-        positions: the number of each row of `data` in the evaluation data that were given, from 0.
         queries: all rows that a protocol measures, or the triplets.
+        query_rows: the number of each row of `queries` in the evaluation data that were given, from 0.
         ranked: the number of each row of `data` in `queries`, from 0.
         reference: the training or reference rows; None if no protocol ranks them.
         options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
@@ -109,11 +109,17 @@ class Evaluation:
 
     counts: dict[str, RowCounts]
     data: "Dataset"
-    positions: np.ndarray
     queries: "Dataset"
+    query_rows: np.ndarray
     ranked: np.ndarray
     reference: "Dataset | None" = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Return the number of each row of `data` in the evaluation data that were given, from 0."""
+        result: np.ndarray = self.query_rows[self.ranked]
+        return result
 
     def embed(self, encoder: Any) -> EvaluationEmbeddings:
         """Embed all sentences once. Emit warnings about texts that are truncated or have unknown tokens.
@@ -244,8 +250,9 @@ def plan_evaluation(
         _warn_of_overlap(rows, names)
         kept = data.select(rows.kept)
         counts = {"triplets": rows.counts("triplets")}
+        everything = np.arange(len(rows.kept))
         return Evaluation(
-            counts=counts, data=kept, positions=rows.kept, queries=kept, ranked=rows.kept, options=options
+            counts=counts, data=kept, queries=kept, query_rows=rows.kept, ranked=everything, options=options
         )
     rows = select_labelled(data, reference)
     _check_kept(rows, names)
@@ -270,8 +277,8 @@ def plan_evaluation(
     return Evaluation(
         counts=counts,
         data=queries.select(ranked),
-        positions=rows.kept[ranked],
         queries=queries,
+        query_rows=rows.kept,
         ranked=ranked,
         reference=reference if "against_reference" in counts else None,
         options=options,

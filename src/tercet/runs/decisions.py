@@ -1,0 +1,95 @@
+"""Judge the classifier that is saved in the folder of a model, on evaluation rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tercet._events import WarningKind, emit_warning
+from tercet._files import expand_path
+from tercet._files.model_files import CLASSIFIER_FILE
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    from tercet.decisions import JudgedDecisions, LabelClassifier
+    from tercet.decisions.judged import ChosenLimits
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+    from tercet.runs.protocol import Evaluation
+
+
+def check_classifier(model: Any) -> None:
+    """Raise `DataError` if `model` is not a folder with a classifier. It imports no torch."""
+    if not isinstance(model, (str, Path)) or not (expand_path(model) / CLASSIFIER_FILE).exists():
+        name = f"{str(model)!r} has no {CLASSIFIER_FILE}" if isinstance(model, (str, Path)) else "model is no folder"
+        raise DataError(
+            f"decisions, min_precision and max_novelty need the folder of a model with a classifier, but {name}; fit a "
+            "classifier with LabelClassifier(model).fit(…) and save it"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """A classifier that was read from a folder, and the limits at which to judge it.
+
+    Attributes:
+        classifier: the classifier, without its encoder.
+        folder: its folder.
+        limits: the limits of its answers.
+    """
+
+    classifier: "LabelClassifier"
+    folder: Path
+    limits: "ChosenLimits"
+
+    @classmethod
+    def read(cls, folder: Path, *, min_precision: float | None, max_novelty: float | Literal["auto"] | None) -> "Judge":
+        """Read a classifier and choose the limits, see `tercet.decisions.judging.choose_limits`.
+
+        Raises:
+            DataError: a limit is invalid, or `min_precision` cannot be promised.
+            ModelError: the files of the classifier are damaged.
+        """
+        from tercet.decisions import LabelClassifier
+        from tercet.decisions.judging import choose_limits
+        from tercet.decisions.storage import read
+
+        classifier = read(LabelClassifier, folder)
+        return cls(classifier=classifier, folder=folder, limits=choose_limits(classifier, min_precision, max_novelty))
+
+    def judge(
+        self, encoder: "SentenceTransformer", evaluation: "Evaluation", source: str, *, batch_size: int | None
+    ) -> "JudgedDecisions":
+        """Return the decisions about the evaluation rows, and emit warnings if the promise does not hold for them.
+
+        The rows are embedded once more, because the classifier may need what comes before the head.
+
+        Args:
+            encoder: the encoder in the folder.
+            evaluation: the evaluation rows.
+            source: how messages name them.
+            batch_size: number of sentences to encode at a time.
+
+        Raises:
+            DataError: all rows are training sentences of the classifier.
+            ModelError: the encoder is not the one that the classifier was fitted with.
+        """
+        from tercet.data.labels import label_values
+        from tercet.decisions.judging import judge
+        from tercet.decisions.rejection import unfamiliar_message
+        from tercet.decisions.storage import attach_encoder
+
+        attach_encoder(self.classifier, self.folder, encoder)
+        self.classifier.batch_size = batch_size
+        queries = evaluation.queries
+        judged = judge(
+            self.classifier,
+            queries["sentence"][:],
+            label_values(queries),
+            limits=self.limits,
+            rows=evaluation.query_rows.tolist(),
+            source=source,
+        )
+        if judged.unfamiliar:
+            emit_warning(WarningKind.UNFAMILIAR_DATA, unfamiliar_message(judged.novelty))
+        if judged.breaks_promise:
+            emit_warning(WarningKind.BELOW_PROMISE, judged.shortfall)
+        return judged

@@ -1,0 +1,163 @@
+"""`tercet evaluate` on a model with a classifier: which rows are judged, what is printed, and the report."""
+
+import html
+import json
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from tercet import SentenceTransformer
+from tercet.decisions import LabelClassifier
+from tercet.errors import DataError, ModelError
+from tercet.runs import evaluate
+from tests.cli.command import run
+from tests.conftest import EVALUATION_TOPICS, TOPICS
+
+
+def pairs(topics):
+    """Return the pairs of sentences of each label, as texts, and their labels."""
+    rows = [(f"{a} {b}", label) for label, texts in topics.items() for a, b in product(texts, texts)]
+    return [text for text, _ in rows], [label for _, label in rows]
+
+
+def dataset(topics, more=()):
+    texts, labels = pairs(topics)
+    return Dataset.from_dict(
+        {"sentence": [*texts, *(text for text, _ in more)], "label": [*labels, *(label for _, label in more)]}
+    )
+
+
+def write_csv(path, data):
+    lines = [f"{text},{label}\n" for text, label in zip(data["sentence"], data["label"], strict=True)]
+    path.write_text("text,label\n" + "".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(bert, tmp_path_factory):
+    """A model with a classifier that promises something."""
+    path = tmp_path_factory.mktemp("classifier") / "m"
+    LabelClassifier(SentenceTransformer(str(bert), device="cpu"), unseen_rows=True).fit(*pairs(TOPICS)).save(path)
+    return path
+
+
+def test_the_answers_are_those_of_the_saved_classifier(folder):
+    data = dataset(EVALUATION_TOPICS)
+    result = evaluate(folder, data, decisions=True, device="cpu")
+    judged, classifier = result.decisions, LabelClassifier.load(folder, device="cpu")
+    assert len(judged) == 36
+    assert judged.accuracy == pytest.approx(classifier.score(data["sentence"], data["label"]))
+    assert judged.sentences == data["sentence"][:]
+    plain = evaluate(folder, data, device="cpu")
+    assert plain.decisions is None
+    assert plain.metrics == result.metrics
+    found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert found["decisions"]["rows"] == 36
+    assert found["decisions"]["answered"] == judged.answered.sum()
+    assert "decisions" not in plain.to_dict()
+
+
+def test_training_rows_of_the_classifier_are_left_out_and_others_keep_their_numbers(folder):
+    texts, labels = pairs(TOPICS)
+    known = Dataset.from_dict({"sentence": texts[:10], "label": labels[:10]})
+    new = dataset(EVALUATION_TOPICS, [("a new thing", "unknown")])
+    data = Dataset.from_dict({name: known[name][:] + new[name][:] for name in ("sentence", "label")})
+    judged = evaluate(folder, data, decisions=True, device="cpu").decisions
+    assert judged.left_out == 10
+    assert judged.rows.tolist() == list(range(10, 47))
+    assert judged.known.tolist() == [True] * 36 + [False]
+    against = evaluate(folder, data, reference=dataset(TOPICS), decisions=True, device="cpu").decisions
+    assert against.left_out == 0  # their texts are in the reference
+    assert against.rows.tolist() == judged.rows.tolist()
+    np.testing.assert_allclose(against.confidence, judged.confidence, atol=1e-6)
+    with pytest.raises(DataError, match="all 64 sentences of the rows of the evaluation data are training sentences"):
+        evaluate(folder, dataset(TOPICS), decisions=True, device="cpu")
+
+
+def test_the_promised_precision_can_be_chosen(folder):
+    data = dataset(EVALUATION_TOPICS)
+    found = [evaluate(folder, data, min_precision=p, device="cpu").decisions for p in (0.6, 0.8)]
+    assert [judged.limits.promise.min_precision for judged in found] == [0.6, 0.8]
+    assert found[0].coverage >= found[1].coverage
+    none = evaluate(folder, data, max_novelty=0.0, device="cpu").decisions
+    assert none.coverage < evaluate(folder, data, decisions=True, device="cpu").decisions.coverage
+    auto = evaluate(folder, data, min_precision=0.8, max_novelty="auto", device="cpu").decisions
+    assert auto.limits.promise.max_novelty == 0.9
+
+
+def test_what_cannot_be_judged_is_one_sentence(folder, bert, tmp_path):
+    data = dataset(EVALUATION_TOPICS)
+    for more in ({"decisions": True}, {"min_precision": 0.9}, {"max_novelty": 0.9}):
+        with pytest.raises(DataError, match="need the folder of a model with a classifier, but .* has no label_class"):
+            evaluate(bert, data, **more)
+    with pytest.raises(DataError, match="but model is no folder"):
+        evaluate(SentenceTransformer(str(bert), device="cpu"), data, decisions=True)
+    with pytest.raises(DataError, match="no threshold gives 99.99 % precision"):
+        evaluate(folder, data, min_precision=0.9999)
+    with pytest.raises(DataError, match="min_precision must be above 0 and below 1"):
+        evaluate(folder, data, min_precision=1.0)
+    (tmp_path / "bad").mkdir()
+    for file in folder.iterdir():
+        if file.is_file():
+            (tmp_path / "bad" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "bad" / "label_classifier.safetensors").write_bytes(b"broken")
+    with pytest.raises(ModelError, match="is not a valid file"):
+        evaluate(tmp_path / "bad", data, decisions=True)
+
+
+def test_the_command_prints_the_decisions_and_writes_the_report(folder, tmp_path):
+    test = write_csv(tmp_path / "test.csv", dataset(EVALUATION_TOPICS, [("<script>x</script> bread", "<b>new</b>")]))
+    train = write_csv(tmp_path / "train.csv", dataset(TOPICS))
+    page = tmp_path / "new" / "page.html"
+    words = ("evaluate", folder, test, "--reference", train, "--report", page, "--device", "cpu")
+    done = run(*words)
+    text = page.read_text(encoding="utf-8")
+    judged = evaluate(folder, str(test), reference=str(train), decisions=True, device="cpu").decisions
+    for line in (judged.describe()[1:], judged.limits.promise.describe()):
+        assert " ".join(line.split()) in " ".join(done.stdout.split())
+        assert html.escape(line) in text
+    titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+    assert titles == ["Decisions", "Answers per label", "Rejected sentences", "Metrics", "Classifiers",
+                      "To repeat the evaluation"]  # fmt: skip
+    assert f"the rows of {test.name}".capitalize() in text
+    for value in re.findall(r"\d\.\d{4}", done.stdout):
+        assert value in text
+    assert "<script>x" not in text
+    assert "<b>new" not in text
+    assert html.escape("<b>new</b>") in text
+    assert f"report written to {page}" in done.stderr
+    again = run(*words, expect=2)
+    assert "already exists; choose another --report or add --overwrite" in again.stderr
+    run(*words, "--overwrite", "--no-texts", "--min-precision", 0.7, "--max-novelty", "auto")
+    text = page.read_text(encoding="utf-8")
+    assert "the soup was fresh" not in text
+    assert "row 3" in text
+    assert "At 70% promised precision" in text
+
+
+def test_a_model_without_a_classifier_has_a_report_without_decisions(bert, eval_file, csv_file, tmp_path):
+    run("evaluate", bert, eval_file, "--reference", csv_file, "--baseline", bert, "--report", tmp_path / "r.html")
+    titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", (tmp_path / "r.html").read_text())
+    assert titles == ["Was it worth it?", "Metrics", "To repeat the evaluation"]
+    refused = run("evaluate", bert, eval_file, "--min-precision", 0.9, expect=2).stderr
+    assert "--min-precision" in refused
+    assert "has no label_classifier.json" in refused
+    assert len(refused.strip().splitlines()) == 1
+    assert "must end in .html" in run("evaluate", bert, eval_file, "--report", "r.htm", expect=2).stderr
+
+
+def test_new_data_are_different_is_a_warning_on_the_page(folder, tmp_path):
+    texts = [f"xqz {a} {b} zzx {c}" for a in "abcdefg" for b in "hijkl" for c in "mnop"]
+    labels = [list(TOPICS)[number % 4] for number in range(len(texts))]
+    test = write_csv(tmp_path / "t.csv", {"sentence": texts, "label": labels})
+    done = run("evaluate", folder, test, "--report", tmp_path / "r.html", "--json", "--device", "cpu")
+    found = json.loads(done.stdout)
+    kinds = [warning["kind"] for warning in found["warnings"]]
+    assert "unfamiliar-data" in kinds
+    assert "below-promise" in kinds
+    text = (tmp_path / "r.html").read_text()
+    for warning in found["warnings"]:
+        assert text.count(f"<span>{html.escape(warning['message'])}") == 1
