@@ -1,0 +1,134 @@
+import logging
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from tercet import LabelClassifier, load_model
+from tercet.data.text_hashes import decode_hashes, hashes_of
+from tercet.decisions.seen import seen_fraction
+from tercet.errors import DataError
+from tercet.runs import RunSettings, train
+from tests.conftest import EVALUATION_TOPICS, TOPICS, build_bert
+
+SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, learning_rate=1e-3)
+EVALUATION = [text for texts in EVALUATION_TOPICS.values() for text in texts]
+EVALUATION_LABELS = [label for label, texts in EVALUATION_TOPICS.items() for _ in texts]
+
+
+def _topics(topics):
+    rows = [(text, label) for label, texts in topics.items() for text in texts]
+    return Dataset.from_dict({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a tiny encoder that `tercet.train` trained on TOPICS."""
+    folder = tmp_path_factory.mktemp("trained")
+    bert = build_bert(folder / "bert")
+    train(
+        _topics(TOPICS), folder / "m", model=bert, settings=SETTINGS, eval_data=_topics(EVALUATION_TOPICS), device="cpu"
+    )
+    return folder / "m"
+
+
+@pytest.fixture
+def model(trained):
+    return load_model(str(trained), device="cpu")
+
+
+def test_a_trained_model_knows_its_texts(model, sentences, tmp_path):
+    assert set(decode_hashes(model.training_record.text_hashes)) == set(hashes_of(sentences))
+    assert seen_fraction(model, sentences) == 1
+    assert seen_fraction(model, [text.upper() + "  " for text in sentences]) == 1
+    assert seen_fraction(model, EVALUATION) == 0
+    assert seen_fraction(model, [*sentences[:3], EVALUATION[0]]) == 0.75
+    model.save_pretrained(tmp_path / "copy")
+    assert seen_fraction(load_model(str(tmp_path / "copy"), device="cpu"), sentences) == 1
+
+
+def test_a_second_training_adds_its_texts(trained, sentences, tmp_path):
+    train(
+        _topics(EVALUATION_TOPICS), tmp_path / "again", model=trained, settings=SETTINGS, device="cpu", eval_fraction=0
+    )
+    again = load_model(str(tmp_path / "again"), device="cpu")
+    assert seen_fraction(again, sentences) == 1
+    assert seen_fraction(again, EVALUATION) == 1
+    assert seen_fraction(again, ["another sentence"]) == 0
+
+
+def test_rows_of_the_training_support_no_promise(model, sentences, labels, caplog):
+    with caplog.at_level(logging.WARNING, "tercet"):
+        classifier = LabelClassifier(model).fit(sentences, labels)
+    assert "the encoder was trained on 100% of the rows of fit, so confidences may be too high" in caplog.text
+    assert not classifier.calibrated_
+    for call in (
+        lambda: classifier.promise(min_precision=0.5),
+        lambda: classifier.predict(EVALUATION, min_precision=0.5),
+    ):
+        with pytest.raises(DataError, match="min_precision cannot be promised: the encoder was trained on the rows"):
+            call()
+    assert len(classifier.predict(EVALUATION, threshold=0.3)) == 12
+
+
+def test_unseen_rows_does_not_overrule_the_record(model, sentences, labels, caplog):
+    with caplog.at_level(logging.WARNING, "tercet"):
+        classifier = LabelClassifier(model, unseen_rows=True).fit(sentences, labels)
+    assert "the encoder was trained on 100% of the rows of fit" in caplog.text
+    assert not classifier.calibrated_
+
+
+def test_calibration_data_support_a_promise(model, sentences, labels, caplog, tmp_path):
+    pair = EVALUATION, EVALUATION_LABELS
+    with caplog.at_level(logging.WARNING, "tercet"):
+        classifier = LabelClassifier(model).fit(sentences, labels, calibration_data=pair)
+    assert not caplog.records
+    assert classifier.calibrated_
+    assert classifier.promise(min_precision=0.1).rows == 12
+    classifier.save(tmp_path / "saved")
+    assert LabelClassifier.load(tmp_path / "saved", device="cpu").promise(min_precision=0.1).rows == 12
+    with pytest.raises(DataError, match="the encoder was trained on 100% of calibration_data, so they cannot show"):
+        LabelClassifier(model).fit(*pair, calibration_data=(sentences, labels))
+
+
+def test_other_texts_support_a_promise(model):
+    classifier = LabelClassifier(model).fit(EVALUATION, EVALUATION_LABELS)
+    assert classifier.calibrated_
+    assert classifier.promise(min_precision=0.1).rows == 12
+
+
+@pytest.mark.parametrize("name", ["mine", "sentence-transformers/mine"])
+def test_of_another_encoder_nothing_is_known(tmp_path, monkeypatch, sentences, labels, caplog, name):
+    build_bert(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / name, f".{os.sep}{name}", name):
+        model = load_model(str(path), device="cpu")
+        assert seen_fraction(model, sentences) is None
+    classifier = LabelClassifier(model).fit(sentences, labels)
+    assert "whether the encoder was trained on the rows of fit cannot be known" in caplog.text
+    with pytest.raises(DataError, match="min_precision cannot be promised"):
+        classifier.promise(min_precision=0.5)
+    assert LabelClassifier(model, unseen_rows=True).fit(sentences, labels).promise(min_precision=0.5).rows == 16
+
+
+def test_an_old_record_knows_nothing(model, sentences):
+    model.training_record = replace(model.training_record, text_hashes=None)
+    assert seen_fraction(model, sentences) is None
+    assert seen_fraction(model, EVALUATION) is None
+
+
+def test_of_embeddings_nothing_is_known():
+    rows = np.eye(8, dtype=np.float32)
+    classifier = LabelClassifier().fit(rows, [0, 1] * 4)
+    assert not classifier.calibrated_
+    with pytest.raises(DataError, match="min_precision cannot be promised"):
+        classifier.promise(min_precision=0.5)
+
+
+def test_the_bundled_encoder_was_trained_on_other_texts(sentences, labels):
+    classifier = LabelClassifier("bundled", device="cpu").fit(sentences, labels)
+    assert classifier.calibrated_
+    assert classifier.promise(min_precision=0.5).describe()
+    assert classifier.predict(["the goalkeeper saved the match"]).tolist() == ["sport"]
