@@ -40,6 +40,7 @@ class WarningKind(str, Enum):
         UNFAMILIAR_DATA: far more evaluation rows than expected are unlike the training rows of the classifier.
         BELOW_PROMISE: the precision of the answers to evaluation rows is below the promised one, by more than chance.
         TRACKER_FAILED: an experiment tracker failed during the run.
+        NO_CLASSIFIER: the classifier of the labels cannot be fitted, so the model is saved without it.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -62,6 +63,7 @@ class WarningKind(str, Enum):
     UNFAMILIAR_DATA = "unfamiliar-data"
     BELOW_PROMISE = "below-promise"
     TRACKER_FAILED = "tracker-failed"
+    NO_CLASSIFIER = "no-classifier"
     OTHER = "other"
 
 

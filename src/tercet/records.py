@@ -326,6 +326,7 @@ class RunRecord(_Evaluated):
             trained (`trained_encoder`); the `time_limit`, which `settings` replaces by the number of steps; and
             `validation`, if the best state was chosen: the numbers of the `rows` of the training file that chose it,
             MAP@R by step, and `best_step`.
+        classifier: how the classifier that is saved with the model was chosen, and what it promises; None without one.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
             `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here.
@@ -341,6 +342,7 @@ class RunRecord(_Evaluated):
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
+    classifier: ClassifierRecord | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -365,6 +367,8 @@ class RunRecord(_Evaluated):
             known["settings"] = _renamed(known.get("settings") or {}, _RENAMED_SETTINGS)
             known["warnings"] = _typed_warnings(known.get("warnings", []))
         known |= {"evaluation": _evaluation(content), "gain": _gain(content)}
+        if known.get("classifier") is not None:
+            known["classifier"] = ClassifierRecord(**_known_fields(ClassifierRecord, known["classifier"]))
         known["format_version"] = max(version, RUN_FORMAT_VERSION)
         return cls(**known)
 

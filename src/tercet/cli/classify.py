@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -193,11 +192,13 @@ def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str,
     """
     if all(value is None for value in limits.values()):
         return None
+    from tercet.decisions.summary import promise_values
+
     promise = classifier.promise(**limits)
     if promise.min_precision is not None and promise.answered == 0:
         raise DataError(promise.describe())
     print_note(promise.describe())
-    return {name: None if value != value else value for name, value in asdict(promise).items()}
+    return promise_values(promise)
 
 
 def _load_encoder(classifier: "LabelClassifier", model: str, device: str | None, batch_size: int | None) -> None:

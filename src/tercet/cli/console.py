@@ -167,14 +167,15 @@ def print_result(text: str) -> None:
     sys.stdout.flush()
 
 
-def finish(next_command: Sequence[object] = ()) -> None:
-    """Print how long the command took, and the command to run next.
+def finish(*next_commands: Sequence[object]) -> None:
+    """Print how long the command took, and the commands to run next.
 
     Args:
-        next_command: the words of the next command. A word in capitals, such as TEST.csv, is for the user to replace.
+        next_commands: the words of each command. A word in capitals, such as TEST.csv, is for the user to replace.
     """
     took = f"finished in {duration(time.monotonic() - _started)}"
-    print_note(f"{took}; next:\n  {command_line(next_command)}" if next_command else took)
+    lines = "".join(f"\n  {command_line(words)}" for words in next_commands)
+    print_note(f"{took}; next:{lines}" if lines else took)
 
 
 def command_line(words: Sequence[object]) -> str:

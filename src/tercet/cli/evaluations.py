@@ -74,6 +74,13 @@ def print_choices(record: RunRecord) -> None:
         print_result("The encoder was not trained.")
 
 
+def print_classifier(record: RunRecord) -> None:
+    """Print which classifier a run has saved with the model, and what it promises."""
+    if record.classifier is not None:
+        for line in record.classifier.describe():
+            print_result(line)
+
+
 def before_after_change(evaluation: EvaluationRecord) -> dict[str, dict[str, float]]:
     """Return the columns of a table: the metrics before and after training, and the change."""
     before, after = evaluation.before or {}, evaluation.after or {}

@@ -18,7 +18,7 @@ from tercet.cli.console import (
     resume_command,
     shows_progress,
 )
-from tercet.cli.evaluations import print_choices, print_evaluation
+from tercet.cli.evaluations import print_choices, print_classifier, print_evaluation
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
@@ -81,6 +81,11 @@ def train(
     report_to: Annotated[str | None, _help("report_to", "none")] = _DEFAULTS.report_to,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report of the run to this .html file.")] = None,
     no_texts: opt.NoTexts = False,
+    no_classifier: Annotated[
+        bool,
+        typer.Option("--no-classifier", help="Fit no classifier of the labels; tercet classify needs it."),
+    ] = False,
+    keep_texts: opt.KeepTexts = False,
     push_to_hub: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +149,7 @@ def train(
             text_column=text_column, label_column=label_column, split=split, header=header,
             combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing, device=device,
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
+            classifier=not no_classifier, keep_texts=keep_texts,
             keep_embeddings=report is not None, show_progress_bar=shows_progress(quiet),
             repeats=None if repeat is None else read_record(repeat),
         )  # fmt: skip
@@ -157,6 +163,7 @@ def train(
     else:
         print_evaluation(run.record)
         print_choices(run.record)
+        print_classifier(run.record)
     print_note(f"model written to {output}")
     if report is not None:
         write_report(report, run, texts=not no_texts, overwrite=overwrite)
@@ -167,7 +174,9 @@ def train(
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:
         options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
-        finish(opt.evaluate_command(output, eval_data, data, options))
+        evaluate = opt.evaluate_command(output, eval_data, data, options)
+        classify = ["tercet", "classify", output, "NEW.csv", "--output", "routed.csv"]
+        finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:

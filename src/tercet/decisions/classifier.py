@@ -141,7 +141,34 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )  # fmt: skip
             unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
         self.model_ = model
-        return self._fit(training, label_ids, names, calibration, calibration_ids, unknown, seen)
+        self._fit(training, label_ids, names, calibration, calibration_ids, unknown, seen)
+        if not self.calibrated_:
+            logger.warning(inputs.why_uncalibrated(seen))
+        return self
+
+    def fit_embedded(
+        self,
+        training: Embedded,
+        labels: list[Any],
+        calibration: Embedded | None,
+        calibration_labels: list[Any],
+        *,
+        seen: float | None,
+    ) -> Self:
+        """Fit the classifier to rows that were embedded already, by `model`. A training run does this.
+
+        Args:
+            training: the training rows.
+            labels: their labels.
+            calibration: rows that the encoder was not trained on, without copies of training rows; None for none.
+            calibration_labels: their labels, which training rows have too.
+            seen: the fraction of the training rows that the encoder was trained on; None if it is unknown.
+        """
+        self.model_ = inputs.load_encoder(self.model, self.device)
+        names, label_ids = inputs.number_labels(labels, training)
+        number = {name: at for at, name in enumerate(names)}
+        calibration_ids = torch.tensor([number[label] for label in calibration_labels], dtype=torch.long)
+        return self._fit(training, label_ids, names, calibration, calibration_ids, None, seen)
 
     def _fit(
         self,
@@ -156,14 +183,15 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = inputs.canonical_order(training, label_ids)
         keys = [training.keys[row] for row in order.tolist()]
         rows = Rows(spaces=training.spaces[order], label_ids=label_ids[order], num_labels=len(names))
-        numbers = order
+        numbers = order if training.numbers is None else training.numbers[order]
         texts: list[str | None] | None = [training.texts[row] for row in order.tolist()] if training.texts else None
         held_out = None
         if calibration is not None and calibration_ids is not None:
             then = inputs.canonical_order(calibration, calibration_ids)
             held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
             found = then if calibration.numbers is None else calibration.numbers[then]
-            numbers = torch.cat([numbers, len(training) + found])
+            first = len(training) if training.numbers is None else 0
+            numbers = torch.cat([numbers, first + found])
             if texts is not None:
                 texts += [calibration.texts[row] if calibration.texts else None for row in then.tolist()]
         fitted = fit_rows(
@@ -172,8 +200,6 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         self.added_labels_: list[Any] = []
         self._set(fitted, names, numbers, texts if self.keep_texts else None)
-        if not fitted.calibration.unseen:
-            logger.warning(inputs.why_uncalibrated(seen))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:

@@ -75,15 +75,24 @@ def embed_texts(
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         show_progress_bar: whether to show a progress bar.
     """
-    head = find_head(model)
-    if head is None or model.truncate_dim is not None:
+    head, before = find_head(model), without_head(model)
+    if head is None or before is None:
         return spaces(_encode(model, texts, batch_size, show_progress_bar=show_progress_bar))
-    modules = list(model)
-    # A model with fewer modules shares them with `model`.
-    before = type(model)(modules=modules[:-2], device=model.device)
-    before.prompts, before.default_prompt_name = model.prompts, model.default_prompt_name
     inputs = _encode(before, texts, batch_size, show_progress_bar=show_progress_bar)
     return with_head(inputs, head.linear.weight)
+
+
+def without_head(model: "SentenceTransformer") -> "SentenceTransformer | None":
+    """Return the model up to the inputs of its head. It shares its modules. None without a head, or if it is cut off.
+
+    Args:
+        model: the model.
+    """
+    if find_head(model) is None or model.truncate_dim is not None:
+        return None
+    before = type(model)(modules=list(model)[:-2], device=model.device)
+    before.prompts, before.default_prompt_name = model.prompts, model.default_prompt_name
+    return before
 
 
 def with_head(inputs: Tensor, weight: Tensor) -> Spaces:

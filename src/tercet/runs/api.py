@@ -53,6 +53,8 @@ def train(
     overwrite: bool = False,
     keep_embeddings: bool = False,
     show_progress_bar: bool = True,
+    classifier: bool = True,
+    keep_texts: bool = False,
     extra_settings: Mapping[str, Any] | None = None,
     repeats: RunRecord | None = None,
     push_to_hub: str | None = None,
@@ -95,6 +97,9 @@ def train(
             kept.
         keep_embeddings: return the embeddings of the evaluation data before and after training, if it has labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
+        classifier: fit a classifier to labelled sentences after the training, and save it with the model. It is a
+            `tercet.LabelClassifier`, which `tercet classify` uses.
+        keep_texts: save the training sentences with the classifier, to show them as evidence.
         extra_settings: more items for `settings` in `metrics.json`.
         repeats: the record of a run that this run repeats, see `repeat_arguments`. Arguments that differ are logged;
             with the same arguments, the data and the start model must be the same.
@@ -139,6 +144,8 @@ def train(
         "eval_fraction": eval_fraction if eval_data is None else None,
         **asdict(options),
         "packing": packing,
+        "classifier": classifier,
+        "keep_texts": keep_texts,
         "device": None if device is None else str(device),
     }
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
@@ -187,6 +194,8 @@ def train(
         extra_settings={**named, **(extra_settings or {})},
         keep_embeddings=keep_embeddings,
         show_progress_bar=show_progress_bar,
+        classifier=classifier,
+        keep_texts=keep_texts,
     )
     if push_to_hub is not None and is_first_launched():
         publishing.push_to_hub(output, push_to_hub, private=private)

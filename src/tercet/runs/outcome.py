@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-    from tercet.decisions import JudgedDecisions
+    from tercet.decisions import JudgedDecisions, LabelClassifier
     from tercet.encoder.sentence_transformer import SentenceTransformer
     from tercet.evaluation.gain import Predictions
 
@@ -32,6 +32,7 @@ class TrainingRun:
             after training; None unless `keep_embeddings` was set and `eval_data` has labels.
         predictions: the labels that classifiers predict for the evaluation rows from the training rows, with the
             trained model; None if `record.gain` is None.
+        classifier: the classifier that was fitted and saved with the model; None without one.
     """
 
     model: "SentenceTransformer"
@@ -41,6 +42,7 @@ class TrainingRun:
     eval_rows: list[int] | None = None
     embeddings: "tuple[Tensor, Tensor] | None" = None
     predictions: "Predictions | None" = None
+    classifier: "LabelClassifier | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -17,6 +17,9 @@ from transformers import TrainerCallback
 from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
+from tercet.decisions import LabelClassifier
+from tercet.decisions.storage import classifier_files
+from tercet.decisions.summary import record_of
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError, TercetError
@@ -24,6 +27,7 @@ from tercet.evaluation import LabelEvaluator
 from tercet.heads import HeadChoice
 from tercet.records import RunRecord, public_settings
 from tercet.runs.build import build_trainer
+from tercet.runs.classifier import RememberingEncoder, RunClassifier
 from tercet.runs.environment import utc_now
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 from tercet.runs.model_changes import change_model
@@ -63,6 +67,7 @@ class _Run:
         trackers: the experiment trackers that get settings and metrics.
         clock: the time of the start, by `time.monotonic`.
         show_progress_bar: whether to show progress bars.
+        classifier: fits the classifier at the end; None for none.
         warnings: the warnings so far.
         seconds: the seconds of each part of the run.
     """
@@ -79,6 +84,7 @@ class _Run:
     trackers: Trackers
     clock: float
     show_progress_bar: bool
+    classifier: RunClassifier | None
     warnings: list[TrainingWarning]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -102,6 +108,7 @@ class _Result:
     trained_encoder: bool = False
     best_step: int | None = None
     train_stats: TokenStats | None = None
+    classifier: LabelClassifier | None = None
 
 
 def run_training(
@@ -120,6 +127,8 @@ def run_training(
     extra_settings: Mapping[str, Any] | None = None,
     keep_embeddings: bool = False,
     show_progress_bar: bool = True,
+    classifier: bool = True,
+    keep_texts: bool = False,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
 
@@ -146,6 +155,8 @@ def run_training(
         extra_settings: more items for `settings` in `metrics.json`, such as the names of the data and the model.
         keep_embeddings: return the embeddings of the measured rows before and after training, if they have labels.
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
+        classifier: whether to fit a classifier to labelled sentences after the training, and save it with the model.
+        keep_texts: whether the classifier keeps the training sentences, to show them as evidence.
 
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
@@ -183,6 +194,10 @@ def run_training(
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
             show_progress_bar=show_progress_bar, warnings=[*warnings, *early_warnings],
+            classifier=RunClassifier(
+                train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
+                keep_texts=keep_texts, seed=settings.seed,
+            ) if classifier and not settings.uses_triplets else None,
         )  # fmt: skip
         trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
         result = _run_stages(run)
@@ -198,7 +213,7 @@ def run_training(
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1), "parts": parts}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
-        _save(model, record, output, checkpoints, overwrite=overwrite)
+        _save(model, record, result.classifier, output, checkpoints, overwrite=overwrite)
     return _training_run(run, result, record, held_out_rows, keep_embeddings=keep_embeddings)
 
 
@@ -234,10 +249,16 @@ def _run_stages(run: _Run) -> _Result:
     if not result.trained_encoder:
         assert result.choice is not None
         store_record_of_head(trainer, result.choice)
+    last = DistributedEncoder(trainer.model) if run.classifier is None else RememberingEncoder(trainer.model)
     if run.evaluation:
         with run.timing("evaluation"):
-            result.after = run.evaluation.measure(run.evaluation.embed(encoder))
+            result.after = run.evaluation.measure(run.evaluation.embed(last))
         run.trackers.log_evaluation(result.after)
+    if run.classifier and isinstance(last, RememberingEncoder):
+        with run.timing("classifier"):
+            run.classifier.embed(last, show_progress_bar=run.show_progress_bar)
+            if trainer.is_world_process_zero():
+                result.classifier = run.classifier.fit(last, trainer.model)
     return result
 
 
@@ -288,6 +309,8 @@ def _record(
         warnings=run.warnings,
         steps=result.best_step,
     )
+    if result.classifier is not None:
+        record.classifier = record_of(result.classifier)
     if evaluation and before and after:
         record.gain = evaluation.gain(before, after)
     validation = run.stages.validation.tolist()
@@ -325,6 +348,7 @@ def _training_run(
         eval_rows=eval_rows,
         embeddings=embeddings,
         predictions=None if after is None else after.predictions,
+        classifier=result.classifier,
     )
 
 
@@ -373,10 +397,19 @@ def _check_json(extra_settings: Mapping[str, Any]) -> None:
         raise DataError(f"extra_settings cannot be written to {METRICS_FILE}: {error}") from None
 
 
-def _save(model: SentenceTransformer, record: RunRecord, output: Path, checkpoints: Path, *, overwrite: bool) -> None:
-    """Save the model and its record, then remove the checkpoints."""
+def _save(
+    model: SentenceTransformer,
+    record: RunRecord,
+    classifier: LabelClassifier | None,
+    output: Path,
+    checkpoints: Path,
+    *,
+    overwrite: bool,
+) -> None:
+    """Save the model, its record and its classifier, then remove the checkpoints."""
+    files = {METRICS_FILE: record.to_dict(), **({} if classifier is None else classifier_files(classifier))}
     try:
-        model.save_pretrained(output, more_files={METRICS_FILE: record.to_dict()}, overwrite=overwrite)
+        model.save_pretrained(output, more_files=files, overwrite=overwrite)
     except TercetError as error:
         last = latest_checkpoint(checkpoints)
         kept = f"; the run is complete in {last}: add resume=True to repeat only the saving" if last else ""

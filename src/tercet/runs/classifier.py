@@ -1,0 +1,156 @@
+"""Fit the classifier of a training run, on the embeddings of the last evaluation."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from tercet._events import WarningKind, emit_warning
+from tercet._texts import text_keys
+from tercet.data.labels import label_values
+from tercet.decisions import LabelClassifier
+from tercet.decisions.embedding import spaces, without_head
+from tercet.decisions.inputs import Embedded
+from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.runs.protocol import Evaluation
+from tercet.runs.stages import Stages
+from tercet.trainer.distributed import DistributedEncoder
+
+logger = logging.getLogger(__name__)
+
+
+class RememberingEncoder:
+    """An encoder over all processes that keeps the embeddings of each call, before and after the head of the model.
+
+    The classifier uses both. So that sentences are encoded once, the encoder computes the inputs of the head, and
+    applies the head to them.
+
+    Args:
+        model: the model. All attributes and methods except `encode` are those of the model.
+    """
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self._model, before = model, without_head(model)
+        self._encoder = DistributedEncoder(model if before is None else before)
+        self._head = [] if before is None else list(model)[-2:]
+        self.calls: list[tuple[Tensor, Tensor | None]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @torch.no_grad()
+    def encode(self, sentences: list[str], **options: Any) -> Tensor:
+        """Return the embeddings `(num_sentences, dim)` of the model. All processes must call it."""
+        embeddings = self._encoder.encode(sentences, **{**options, "convert_to_tensor": True})
+        inputs = embeddings if self._head else None
+        for module in self._head:
+            dtype = next((parameter.dtype for parameter in module.parameters()), embeddings.dtype)
+            embeddings = module({"sentence_embedding": embeddings.to(dtype)})["sentence_embedding"]
+        embeddings = embeddings.float()
+        self.calls.append((embeddings, inputs))
+        return embeddings
+
+
+class RunClassifier:
+    """Fits the classifier at the end of a run.
+
+    Args:
+        train_data: all training rows, with the columns `sentence` and `label`.
+        stages: what the run trains; it has the rows that chose the best state.
+        evaluation: how the model is evaluated; None if it is not.
+        train_rows: the number of each training row in its file; None numbers the rows from 0.
+        held_out_rows: the number of each evaluation row in the same file; None if the rows have another source.
+        keep_texts: whether the classifier keeps the sentences.
+        seed: the seed of folds and samples.
+    """
+
+    def __init__(
+        self,
+        train_data: Dataset,
+        stages: Stages,
+        evaluation: Evaluation | None,
+        *,
+        train_rows: Sequence[int] | None,
+        held_out_rows: Sequence[int] | None,
+        keep_texts: bool,
+        seed: int,
+    ) -> None:
+        self._train_data, self._stages, self._evaluation = train_data, stages, evaluation
+        self._train_rows = np.arange(len(train_data)) if train_rows is None else np.asarray(train_rows)
+        self._held_out_rows = held_out_rows
+        self._keep_texts, self._seed = keep_texts, seed
+
+    def embed(self, encoder: RememberingEncoder, *, show_progress_bar: bool) -> None:
+        """Embed the training rows, unless the evaluation has done that. All processes must call it."""
+        if self._evaluation is None or self._evaluation.reference is None:
+            encoder.encode(self._train_data["sentence"][:], show_progress_bar=show_progress_bar)
+
+    def fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier | None:
+        """Return the fitted classifier; None, with a warning, if it cannot be fitted. The model is saved anyway.
+
+        The held-out rows calibrate it, or else the rows that chose the best state. They join the training rows then.
+
+        Args:
+            encoder: the encoder after the last evaluation, and after `embed`.
+            model: the trained model.
+        """
+        try:
+            return self._fit(encoder, model)
+        except Exception as error:  # A trained model is worth more than its classifier.
+            emit_warning(
+                WarningKind.NO_CLASSIFIER,
+                f"the model is saved without a classifier, which cannot be fitted: {type(error).__name__}: {error}",
+            )
+            return None
+
+    def _fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier:
+        labels = label_values(self._train_data)
+        everything = _embedded(self._train_data, encoder.calls[-1], self._train_rows)
+        rows = np.arange(len(labels))
+        calibration, calibration_labels = self._held_out(encoder, set(labels))
+        if calibration is None and len(self._stages.validation):
+            validation = self._stages.validation
+            rows = self._stages.kept(len(labels))
+            calibration, calibration_labels = _rows_of(everything, validation), [labels[row] for row in validation]
+        if calibration is None:
+            logger.info(
+                "no labelled row was held out from the training, so the confidences of the classifier may be too high, "
+                "and it promises no precision; hold rows out with eval_fraction, or fit it again with calibration data"
+            )
+        classifier = LabelClassifier(model, keep_texts=self._keep_texts, random_state=self._seed)
+        return classifier.fit_embedded(
+            _rows_of(everything, rows), [labels[row] for row in rows], calibration, calibration_labels, seen=1.0
+        )
+
+    def _held_out(self, encoder: RememberingEncoder, known: set[Any]) -> tuple[Embedded | None, list[Any]]:
+        """Return the evaluation rows with a label of the training rows, if they were held out from the same data."""
+        evaluation = self._evaluation
+        if evaluation is None or self._held_out_rows is None:
+            return None, []
+        numbers = np.asarray(self._held_out_rows)[evaluation.query_rows]
+        labels = label_values(evaluation.queries)
+        rows = [row for row, label in enumerate(labels) if label in known]
+        if not rows:
+            return None, []
+        return _rows_of(_embedded(evaluation.queries, encoder.calls[0], numbers), rows), [labels[row] for row in rows]
+
+
+def _embedded(data: Dataset, embeddings: tuple[Tensor, Tensor | None], numbers: np.ndarray) -> Embedded:
+    texts = data["sentence"][:]
+    return Embedded(spaces=spaces(*embeddings), keys=text_keys(texts), texts=texts, numbers=torch.from_numpy(numbers))
+
+
+def _rows_of(embedded: Embedded, rows: Sequence[int] | np.ndarray) -> Embedded:
+    index = torch.as_tensor(np.asarray(rows))
+    assert embedded.texts is not None
+    assert embedded.numbers is not None
+    return Embedded(
+        spaces=embedded.spaces[index],
+        keys=[embedded.keys[row] for row in rows],
+        texts=[embedded.texts[row] for row in rows],
+        numbers=embedded.numbers[index],
+    )
