@@ -67,6 +67,8 @@ def test_copies_of_training_rows_are_left_out(classifier):
     )  # fmt: skip
     assert found.left_out == 30
     assert found.rows.tolist() == list(range(130, 180))
+    whole = judge(classifier, x[:30], labels[:30], limits=choose_limits(classifier), leave_out_copies=False)
+    assert (len(whole), whole.left_out) == (30, 0)
     with pytest.raises(DataError, match="all 30 sentences of the evaluation rows are training sentences"):
         judge(classifier, x[:30], labels[:30], limits=choose_limits(classifier))
 
@@ -137,11 +139,15 @@ def test_calibration_rows_have_their_labels_answers_and_numbers(tmp_path, held_o
     classifier.save(tmp_path / "c")
     expected = new_labels if held_out else labels
     for one in (classifier, LabelClassifier.load(tmp_path / "c")):
-        found = judge_calibration(one, limits=choose_limits(one), sentences=[f"text {n}" for n in range(len(expected))])
+        first = 300 if held_out else 0  # the numbers of calibration data follow those of X
+        texts = {first + number: f"text {number}" for number in range(len(expected) - 1)}
+        found = judge_calibration(one, limits=choose_limits(one), sentences=texts)
         assert found.basis == ("held out" if held_out else "folds")
-        assert sorted(found.rows.tolist()) == list(range(2, 200) if held_out else range(300))
-        assert [found.label_names[number] for number in found.label_ids] == [expected[row] for row in found.rows]
-        assert found.sentences == [f"text {row}" for row in found.rows]
+        positions = found.rows - first
+        assert sorted(positions) == list(range(2, 200) if held_out else range(300))
+        assert [found.label_names[number] for number in found.label_ids] == [expected[row] for row in positions]
+        assert found.sentences == [texts.get(row) for row in found.rows]
+        assert found.sentences.count(None) == 1
         assert found.accuracy == pytest.approx(one.scores_["chosen"])
         promise = found.limits.promise
         assert (found.coverage, found.precision) == (promise.coverage, promise.precision)
@@ -152,9 +158,9 @@ def test_the_answers_for_held_out_rows_are_those_before_they_joined_the_gallery(
     x, labels = blobs(300, noise=0.9)
     new, new_labels = blobs(200, noise=0.9, seed=8)
     after = LabelClassifier(method="nearest_neighbours").fit(x, labels, calibration_data=(new, new_labels))
-    found = judge_calibration(after, limits=choose_limits(after), rows=range(1000, 1200))
+    found = judge_calibration(after, limits=choose_limits(after))
     before = LabelClassifier(method="nearest_neighbours", unseen_rows=True).fit(x, labels)
     predicted = [found.label_names[number] for number in found.predicted_ids]
-    assert predicted == before.predict(new[found.rows - 1000]).tolist()
-    assert predicted != after.predict(new[found.rows - 1000]).tolist()
-    assert set(found.rows.tolist()) == set(range(1000, 1200))
+    assert predicted == before.predict(new[found.rows - 300]).tolist()
+    assert predicted != after.predict(new[found.rows - 300]).tolist()
+    assert set(found.rows.tolist()) == set(range(300, 500))

@@ -1,6 +1,7 @@
 """The sections on decisions: promise and measurement, plots, answers per label, rejected sentences."""
 
 import html
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -211,8 +212,7 @@ def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     held_out = blobs(300, seed=8)
     classifier = LabelClassifier().fit(x, labels, calibration_data=held_out)
     limits = choose_limits(classifier)
-    sentences = [f"held-out sentence {number}" for number in range(300)]
-    found = judge_calibration(classifier, limits=limits, sentences=sentences, source="the held-out rows")
+    found = judge_calibration(classifier, limits=limits, source="the held-out rows")
     text = texts_of(found, 0)
     assert "The held-out rows (300). The temperature and the thresholds of the classifier come from these" in text
     assert "before the rows joined the training rows" in text
@@ -224,6 +224,17 @@ def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     assert page.count('class="alert"') == 2
     assert "they are different, so the measured precision and coverage do not hold for them" in page
     assert "less than the promised 95%" in page
+
+
+def test_a_sentence_that_is_not_known_is_shown_by_its_number():
+    data = blobs(300, noise=0.6, seed=8)
+    hard = LabelClassifier().fit(*blobs(300, noise=0.6), calibration_data=data)
+    sentences = {number: f"text {number}" for number in range(300, 450)}
+    found = judge_calibration(hard, limits=choose_limits(hard), sentences=sentences)
+    (pairs,) = [table for table in tables_of(found, 2) if table.caption.startswith("Between")]
+    shown = [re.fullmatch(r"(text|row) (\d+) \[label \d\]", row[2]).groups() for row in pairs.rows]
+    assert {kind for kind, _ in shown} == {"text", "row"}
+    assert all((kind == "text") == (int(number) < 450) for kind, number in shown)
 
 
 def test_a_classifier_without_a_promise_says_why():

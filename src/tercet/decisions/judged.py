@@ -1,5 +1,6 @@
 """How right the decisions about labelled rows are: how many are answered, and how many answers are right."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -40,7 +41,7 @@ class JudgedDecisions:
         novelty: how unlike the training sentences each row is, see `Decisions` `(n,)`.
         reasons: why a row has no answer; None for answers.
         rows: the number of each row in its data, from 0 `(n,)`.
-        sentences: the texts; None if they are not known.
+        sentences: the texts, None for one that is not known; None if none is.
         basis: `"new"` for rows that the classifier has not seen; `"held out"` for those that gave temperature and
             thresholds, with the answers before they joined the gallery; `"folds"` for out-of-fold predictions for
             training rows, which gave them.
@@ -59,7 +60,7 @@ class JudgedDecisions:
     novelty: np.ndarray
     reasons: list[str | None]
     rows: np.ndarray
-    sentences: list[str] | None = None
+    sentences: Sequence[str | None] | None = None
     basis: Literal["new", "held out", "folds"] = "new"
     left_out: int = 0
     unfamiliar: bool = False

@@ -3,7 +3,7 @@
 Reports and `tercet.evaluate` show the result, `JudgedDecisions`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -66,10 +66,9 @@ def judge(
     limits: ChosenLimits,
     rows: Sequence[int] | None = None,
     source: str = "the evaluation rows",
+    leave_out_copies: bool = True,
 ) -> JudgedDecisions:
     """Classify labelled sentences and compare the answers with the labels.
-
-    Sentences with the embedding of a training sentence are left out: the classifier knows their labels.
 
     Args:
         classifier: the fitted classifier.
@@ -78,6 +77,8 @@ def judge(
         limits: the limits of the answers, see `choose_limits`.
         rows: the number of each sentence in its data, for reports; None counts them.
         source: how messages name the rows.
+        leave_out_copies: leave out sentences with the embedding of a training sentence, because the classifier knows
+            their labels. False if it is known that no text is a training text.
 
     Raises:
         DataError: all sentences are copies of training sentences.
@@ -86,7 +87,9 @@ def judge(
     threshold, max_novelty = (None, None) if promise is None else (promise.threshold, promise.max_novelty)
     found = classifier.decision(sentences, threshold=threshold, max_novelty=max_novelty, explain=True)
     assert found.neighbour_similarities is not None
-    kept = np.flatnonzero(~(found.neighbour_similarities[:, 0] >= _COPY_SIMILARITY))
+    kept = np.arange(len(sentences))
+    if leave_out_copies:
+        kept = np.flatnonzero(~(found.neighbour_similarities[:, 0] >= _COPY_SIMILARITY))
     if not len(kept):
         raise DataError(
             f"all {len(sentences):,} sentences of {source} are training sentences of the classifier, so they cannot "
@@ -120,8 +123,7 @@ def judge_calibration(
     classifier: "LabelClassifier",
     *,
     limits: ChosenLimits,
-    sentences: Sequence[str] | None = None,
-    rows: Sequence[int] | None = None,
+    sentences: Mapping[int, str] | None = None,
     source: str = "the calibration rows",
 ) -> JudgedDecisions:
     """Compare with their labels the answers for the rows that gave temperature and thresholds.
@@ -131,19 +133,16 @@ def judge_calibration(
     Args:
         classifier: the fitted classifier.
         limits: the limits of the answers, see `choose_limits`.
-        sentences: the texts of `calibration_data`, or of `X` without it, all of them; None takes those that the
-            classifier kept, if any.
-        rows: the number of each of them in its file, for reports; None counts them.
+        sentences: the text of each row by its number, which is that of `Decisions.neighbours`; None takes the texts
+            that the classifier kept, if any.
         source: how messages name the rows.
     """
     fitted = classifier._fitted
     found = fitted.calibration
-    # Calibration data follow the rows of X in the gallery, and their numbers follow those of X.
-    first = int(found.rows.min()) if found.held_out else 0
-    positions = classifier._numbers.numpy()[found.rows] - first
-    texts = None
+    numbers = classifier._numbers.numpy()[found.rows]
+    texts: list[str | None] | None = None
     if sentences is not None:
-        texts = [sentences[position] for position in positions.tolist()]
+        texts = [sentences.get(number) for number in numbers.tolist()]
     elif classifier._texts is not None:
         texts = [classifier._texts[row] for row in found.rows.tolist()]
     promise = limits.promise
@@ -163,7 +162,7 @@ def judge_calibration(
         confidence=found.confidence,
         novelty=found.novelty,
         reasons=[reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)],
-        rows=positions if rows is None else np.asarray(rows)[positions],
+        rows=numbers,
         sentences=texts,
         basis="held out" if found.held_out else "folds",
     )

@@ -39,8 +39,9 @@ def decision_sections(judged: JudgedDecisions, *, texts: bool = True) -> list[Se
     """
     if not len(judged):
         return [Section("Decisions", ["The classifier has too few rows to measure how right its decisions are."])]
-    sentences = judged.sentences if texts else None
-    shown = [f"row {row:,}" for row in judged.rows.tolist()] if sentences is None else sentences
+    shown = [f"row {row:,}" for row in judged.rows.tolist()]
+    if texts and judged.sentences is not None:
+        shown = [number if text is None else text for number, text in zip(shown, judged.sentences, strict=True)]
     return [
         Section("Decisions", _overview(judged)),
         Section("Answers per label", _answers(judged, shown)),

@@ -113,12 +113,13 @@ def write_run_report(
     else:
         sections += _evaluated_sections(evaluated, record.settings, texts=texts)
     sections.append(Section("To repeat the run", repeat_parts(record, command)))
+    has_texts = evaluated is not None or (decisions is not None and decisions.sentences is not None)
     header = Header(
         title="Training report",
         headline=headline(record),
         alerts=[*(warning["message"] for warning in record.warnings), *(decisions.warnings if decisions else [])],
         facts=run_facts(record),
-        note="" if evaluated is None and decisions is None else CONTAINS_TEXTS if texts else LEFT_OUT,
+        note="" if not has_texts else CONTAINS_TEXTS if texts else LEFT_OUT,
     )
     write_page(path, header, sections)
 
