@@ -22,8 +22,8 @@ class Decisions:
         reasons: why the answer is None: "between labels", "unlike anything seen", or both; None for answers.
         top_labels: the k likeliest labels, the likeliest first `(n, k)`.
         top_probabilities: their probabilities `(n, k)`.
-        neighbours: the row numbers of the three nearest training sentences in the data of `fit`, −1 if there are fewer
-            `(n, 3)`; None unless they were asked for.
+        neighbours: the row numbers of the three nearest training sentences in the data of `fit` `(n, 3)`, with fewer
+            columns if there are fewer sentences; None unless they were asked for.
         neighbour_labels: their labels `(n, 3)`.
         neighbour_similarities: their cosine similarities `(n, 3)`.
         neighbour_texts: their texts `(n, 3)`, if the classifier kept them.
