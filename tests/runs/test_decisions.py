@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,8 @@ from datasets import Dataset
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
 from tercet.errors import DataError, ModelError
-from tercet.runs import evaluate
+from tercet.runs import RunSettings, evaluate, train
+from tercet.runs.decisions import judge_run
 from tests.cli.command import run
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
@@ -110,12 +112,12 @@ def test_what_cannot_be_judged_is_one_sentence(folder, bert, tmp_path):
 
 def test_the_command_prints_the_decisions_and_writes_the_report(folder, tmp_path):
     test = write_csv(tmp_path / "test.csv", dataset(EVALUATION_TOPICS, [("<script>x</script> bread", "<b>new</b>")]))
-    train = write_csv(tmp_path / "train.csv", dataset(TOPICS))
+    training = write_csv(tmp_path / "train.csv", dataset(TOPICS))
     page = tmp_path / "new" / "page.html"
-    words = ("evaluate", folder, test, "--reference", train, "--report", page, "--device", "cpu")
+    words = ("evaluate", folder, test, "--reference", training, "--report", page, "--device", "cpu")
     done = run(*words)
     text = page.read_text(encoding="utf-8")
-    judged = evaluate(folder, str(test), reference=str(train), decisions=True, device="cpu").decisions
+    judged = evaluate(folder, str(test), reference=str(training), decisions=True, device="cpu").decisions
     for line in (judged.describe()[1:], judged.limits.promise.describe()):
         assert " ".join(line.split()) in " ".join(done.stdout.split())
         assert html.escape(line) in text
@@ -161,3 +163,50 @@ def test_new_data_are_different_is_a_warning_on_the_page(folder, tmp_path):
     text = (tmp_path / "r.html").read_text()
     for warning in found["warnings"]:
         assert text.count(f"<span>{html.escape(warning['message'])}") == 1
+
+
+SETTINGS = RunSettings(train="head", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)
+
+
+def test_the_decisions_of_a_run_are_about_its_held_out_rows(bert, tmp_path):
+    data = write_csv(tmp_path / "data.csv", dataset(TOPICS))
+    done = train(data, tmp_path / "m", model=bert, settings=SETTINGS, device="cpu", eval_fraction=0.3)
+    judged = judge_run(done)
+    held_out = done.record.data["eval"]["held_out_rows"]
+    assert (judged.basis, judged.source) == ("held out", "the held-out rows")
+    assert set(judged.rows.tolist()) <= set(held_out)
+    assert len(judged) == done.record.classifier.calibration_rows
+    texts, labels = pairs(TOPICS)
+    assert judged.sentences == [texts[row] for row in judged.rows]
+    assert [judged.label_names[number] for number in judged.label_ids] == [labels[row] for row in judged.rows]
+
+
+def test_the_decisions_of_a_run_with_evaluation_data_are_about_them(bert, tmp_path):
+    data, test = dataset(TOPICS), dataset(EVALUATION_TOPICS)
+    done = train(data, tmp_path / "m", model=bert, settings=SETTINGS, eval_data=test, device="cpu")
+    judged = judge_run(done)
+    assert (judged.basis, judged.source) == ("new", "the evaluation rows")
+    assert judged.rows.tolist() == done.eval_rows
+    answers = done.classifier.predict(test["sentence"]).tolist()
+    assert [judged.label_names[number] for number in judged.predicted_ids] == answers
+    nothing = train(data, tmp_path / "n", model=bert, settings=SETTINGS, eval_fraction=0, device="cpu")
+    judged = judge_run(nothing)
+    assert (judged.basis, judged.source) == ("folds", "the training rows")
+    assert judged.limits.promise is None
+    assert judge_run(replace(nothing, classifier=None)) is None
+
+
+def test_the_report_of_a_training_has_the_decisions(bert, tmp_path):
+    data = write_csv(tmp_path / "data.csv", dataset(TOPICS))
+    words = ("train", data, "--model", bert, "--train", "head", "--max-steps", 4, "--batch-size", 8,
+             "--samples-per-label", 2, "--learning-rate", 1e-3, "--device", "cpu")  # fmt: skip
+    run(*words, "--output", tmp_path / "m", "--report", tmp_path / "r.html", "--eval-fraction", 0.3)
+    text = (tmp_path / "r.html").read_text()
+    titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+    assert titles[2:5] == ["Decisions", "Answers per label", "Rejected sentences"]
+    assert "The held-out rows (" in text
+    run(*words, "--output", tmp_path / "n", "--report", tmp_path / "n.html", "--no-classifier")
+    assert "Rejected sentences" not in (tmp_path / "n.html").read_text()
+    run(*words, "--output", tmp_path / "o", "--report", tmp_path / "o.html", "--eval-fraction", 0)
+    text = (tmp_path / "o.html").read_text()
+    assert "All rows are answered: no precision can be promised, because the encoder was trained on the rows" in text

@@ -35,6 +35,7 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     """
     from tercet.data.labels import label_values, number_labels
     from tercet.report.run_report import EvaluatedSentences, write_run_report
+    from tercet.runs.decisions import judge_run
 
     evaluated, missing = None, "Nothing was held out for evaluation."
     if run.eval_data is not None and run.embeddings is None:
@@ -56,7 +57,7 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     with atomic_file(path, overwrite=overwrite) as partial:
         write_run_report(
             partial, run.record, run.log, evaluated,
-            predictions=run.predictions, command=command, missing=missing, texts=texts,
+            predictions=run.predictions, decisions=judge_run(run), command=command, missing=missing, texts=texts,
         )  # fmt: skip
     print_note(f"report written to {path}")
 

@@ -1,6 +1,6 @@
-"""Judge the classifier that is saved in the folder of a model, on evaluation rows."""
+"""Judge the classifier of a training run, or one that is saved in the folder of a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tercet.decisions import JudgedDecisions, LabelClassifier
     from tercet.decisions.judged import ChosenLimits
     from tercet.encoder.sentence_transformer import SentenceTransformer
+    from tercet.runs.outcome import TrainingRun
     from tercet.runs.protocol import Evaluation
 
 
@@ -74,7 +75,6 @@ class Judge:
         """
         from tercet.data.labels import label_values
         from tercet.decisions.judging import judge
-        from tercet.decisions.rejection import unfamiliar_message
         from tercet.decisions.storage import attach_encoder
 
         attach_encoder(self.classifier, self.folder, encoder)
@@ -88,8 +88,48 @@ class Judge:
             rows=evaluation.query_rows.tolist(),
             source=source,
         )
-        if judged.unfamiliar:
-            emit_warning(WarningKind.UNFAMILIAR_DATA, unfamiliar_message(judged.novelty))
-        if judged.breaks_promise:
-            emit_warning(WarningKind.BELOW_PROMISE, judged.shortfall)
+        _warn(judged)
         return judged
+
+
+def judge_run(run: "TrainingRun") -> "JudgedDecisions | None":
+    """Return the decisions of the classifier of a run; None if it has none. Emit warnings about them.
+
+    Evaluation data of their own are new to the classifier, and are classified. Otherwise, the rows that gave the
+    thresholds are taken, with the answers before they joined the gallery: held-out rows, or else those that chose the
+    best state, or else out-of-fold predictions for the training rows.
+
+    Args:
+        run: the finished run.
+    """
+    from tercet.data.labels import label_values
+    from tercet.decisions.judging import choose_limits, judge, judge_calibration
+
+    if run.classifier is None:
+        return None
+    limits = choose_limits(run.classifier)
+    held_out = run.record.data.get("eval", {}).get("held_out_rows")
+    if run.eval_data is not None and held_out is None:
+        judged = judge(
+            run.classifier, run.eval_data["sentence"][:], label_values(run.eval_data), limits=limits,
+            rows=run.eval_rows, source="the evaluation rows", leave_out_copies=False,
+        )  # fmt: skip
+        _warn(judged)
+        return judged
+    sentences = None
+    if run.eval_data is not None and run.eval_rows is not None:
+        sentences = dict(zip(run.eval_rows, run.eval_data["sentence"][:], strict=True))
+    judged = judge_calibration(run.classifier, limits=limits, sentences=sentences)
+    source = "the training rows"
+    if judged.basis == "held out":
+        source = "the held-out rows" if set(judged.rows.tolist()) <= set(held_out or ()) else "the validation rows"
+    return replace(judged, source=source)
+
+
+def _warn(judged: "JudgedDecisions") -> None:
+    from tercet.decisions.rejection import unfamiliar_message
+
+    if judged.unfamiliar:
+        emit_warning(WarningKind.UNFAMILIAR_DATA, unfamiliar_message(judged.novelty))
+    if judged.breaks_promise:
+        emit_warning(WarningKind.BELOW_PROMISE, judged.shortfall)
