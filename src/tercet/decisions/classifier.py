@@ -260,8 +260,8 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 tuned to `unknown_sentences`, or 0.9 without such sentences. None is the tuned limit if there is one and
                 another limit is given, else no limit.
             per_label: with `min_precision`, labels that reach it on their own get their own threshold; the others share
-                one. The precision then holds for each of these labels, and for the others together, with 95 % confidence
-                each: of 20 labels, expect that it does not hold for one.
+                one. The precision then holds for each of these labels, and for the others together, with 95 %
+                confidence each: of 20 labels, expect that it does not hold for one.
 
         Raises:
             DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
