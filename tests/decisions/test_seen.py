@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from tercet import LabelClassifier, load_model
 from tercet.data.text_hashes import decode_hashes, hashes_of
 from tercet.decisions.seen import seen_fraction
 from tercet.errors import DataError
+from tercet.heads import LinearHead, append_head
 from tercet.runs import RunSettings, train
 from tests.conftest import EVALUATION_TOPICS, TOPICS, build_bert
 
@@ -132,3 +134,13 @@ def test_the_bundled_encoder_was_trained_on_other_texts(sentences, labels):
     assert classifier.calibrated_
     assert classifier.promise(min_precision=0.5).describe()
     assert classifier.predict(["the goalkeeper saved the match"]).tolist() == ["sport"]
+
+
+def test_of_an_appended_head_nothing_is_known(model, sentences):
+    head = LinearHead(torch.eye(model.get_sentence_embedding_dimension()))
+    append_head(model, head)
+    assert seen_fraction(model, EVALUATION) is None
+    bundled = load_model("bundled", device="cpu")
+    assert seen_fraction(bundled, sentences) == 0
+    append_head(bundled, LinearHead(torch.eye(384)[:64]))
+    assert seen_fraction(bundled, sentences) is None

@@ -1,4 +1,4 @@
-"""Find out whether an encoder was trained on given sentences."""
+"""Find out on which of given sentences an encoder was trained."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tercet.data.text_hashes import decode_hashes, hashes_of
+from tercet.heads.models import find_head
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 _PUBLISHED = "sentence-transformers/"
 
 
-def seen_fraction(model: "SentenceTransformer | None", texts: Sequence[str] | None) -> float | None:
-    """Return the fraction of sentences that an encoder was trained on; None if that cannot be known.
+def seen_rows(model: "SentenceTransformer | None", texts: Sequence[str] | None) -> np.ndarray | None:
+    """Return whether an encoder was trained on each of n sentences, bool `(n,)`; None if that cannot be known.
 
     The record of a model that Tercet trained has the hashes of its training texts. Of other encoders, only published
-    ones are known to be trained on other texts.
+    ones are known to be trained on other texts; if such a model ends in a head, the head may have been trained on them.
 
     Args:
         model: the encoder; None if it is not known.
@@ -28,7 +29,14 @@ def seen_fraction(model: "SentenceTransformer | None", texts: Sequence[str] | No
         return None
     record = model.training_record
     if record is None:
-        return 0.0 if (model.base_model_name or "").startswith(_PUBLISHED) else None
+        is_published = (model.base_model_name or "").startswith(_PUBLISHED) and find_head(model) is None
+        return np.zeros(len(texts), dtype=bool) if is_published else None
     if record.text_hashes is None:
         return None
-    return float(np.isin(hashes_of(texts), decode_hashes(record.text_hashes)).mean())
+    return np.isin(hashes_of(texts), decode_hashes(record.text_hashes))
+
+
+def seen_fraction(model: "SentenceTransformer | None", texts: Sequence[str] | None) -> float | None:
+    """Return the fraction of sentences that an encoder was trained on; None if it cannot be known. See `seen_rows`."""
+    seen = seen_rows(model, texts)
+    return None if seen is None else float(seen.mean())

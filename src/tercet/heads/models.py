@@ -1,5 +1,7 @@
 """Append a linear head to a model, as the modules Dense and Normalize of a `SentenceTransformer`, and find it there."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -14,6 +16,8 @@ def append_head(model: SentenceTransformer, head: LinearHead) -> None:
     The head becomes a `Dense` module without bias and activation, followed by `Normalize`. If the model already ends in
     two such modules, as after an earlier training, the two matrices are multiplied, so that the model does not grow.
     The saved model is loaded by sentence-transformers, too.
+
+    On which texts the head was trained is unknown, so the training record of the model, if any, loses its text hashes.
 
     Args:
         model: the model. If it has a `truncate_dim`, the head takes the truncated embeddings, and `truncate_dim` is set
@@ -47,6 +51,8 @@ def append_head(model: SentenceTransformer, head: LinearHead) -> None:
         model.append(Normalize().train(model.training))
     else:
         model[len(model) - 2] = dense
+    if model.training_record is not None:
+        model.training_record = replace(model.training_record, text_hashes=None)
 
 
 def find_head(model: SentenceTransformer) -> Dense | None:
