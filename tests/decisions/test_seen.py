@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from tercet import LabelClassifier, load_model
 from tercet.data.text_hashes import decode_hashes, hashes_of
+from tercet.decisions.inputs import why_uncalibrated
 from tercet.decisions.seen import seen_fraction
 from tercet.errors import DataError
 from tercet.heads import LinearHead, append_head
@@ -93,6 +94,19 @@ def test_calibration_data_support_a_promise(model, sentences, labels, caplog, tm
     assert LabelClassifier.load(tmp_path / "saved", device="cpu").promise(min_precision=0.1).rows == 12
     with pytest.raises(DataError, match="the encoder was trained on 100% of calibration_data, so they cannot show"):
         LabelClassifier(model).fit(*pair, calibration_data=(sentences, labels))
+
+
+def test_single_calibration_rows_of_the_training_are_left_out(model, sentences, labels, caplog):
+    data = [*EVALUATION[:6], sentences[0].upper()], [*EVALUATION_LABELS[:6], labels[0]]
+    with caplog.at_level(logging.WARNING, "tercet"):
+        classifier = LabelClassifier(model).fit(sentences[1:], labels[1:], calibration_data=data)
+    assert "1 of 7 rows of calibration_data are left out: a text that the encoder was trained on" in caplog.text
+    assert classifier.calibrated_
+    assert classifier.num_calibration_rows_ == 6
+
+
+def test_a_small_fraction_of_seen_rows_is_not_shown_as_0():
+    assert "trained on less than 1% of the rows" in why_uncalibrated(0.002)
 
 
 def test_other_texts_support_a_promise(model):

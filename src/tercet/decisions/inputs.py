@@ -1,6 +1,7 @@
 """Check and embed what the user passes to a classifier: sentences or embeddings, labels, the encoder."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -14,7 +15,7 @@ from torch import Tensor
 from tercet._labels import plain_labels
 from tercet._texts import check_texts, text_key
 from tercet.decisions.embedding import Spaces, embed_texts, spaces
-from tercet.decisions.seen import seen_fraction
+from tercet.decisions.seen import seen_rows
 from tercet.distances import as_embeddings
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError, EmbeddingError
@@ -247,7 +248,8 @@ def calibration_rows(
 ) -> tuple[Embedded, Tensor]:
     """Return the calibration rows that can be used, and their label ids.
 
-    Rows with a label that the training rows do not have, and copies of training rows, are left out with a warning.
+    Rows with a label that the training rows do not have, copies of training rows, and rows that the encoder was trained
+    on are left out with a warning.
 
     Args:
         data: the rows and labels, as `read_pair` returns them.
@@ -257,23 +259,29 @@ def calibration_rows(
         batch_size: number of sentences to encode at a time.
 
     Raises:
-        DataError: no row can be used, or the encoder was trained on the rows.
+        DataError: no row can be used, or the encoder was trained on all of them.
     """
     given, labels = data
     rows = embed(given, "calibration_data", model, batch_size=batch_size, dimension=training.spaces.embeddings.shape[1])
-    seen = seen_fraction(model, rows.texts)
-    if seen is not None and seen > 0:
+    seen = seen_rows(model, rows.texts)
+    if seen is not None and seen.all():
         raise DataError(
-            f"the encoder was trained on {seen:.0%} of calibration_data, so they cannot show how sure it is about new "
+            "the encoder was trained on 100% of calibration_data, so they cannot show how sure it is about new "
             "sentences; pass rows that it was not trained on"
         )
     number, copies = {name: at for at, name in enumerate(names)}, set(training.keys)
-    unknown = [row for row, label in enumerate(labels) if label not in number]
-    copied = [row for row, key in enumerate(rows.keys) if key in copies and labels[row] in number]
-    kept = sorted(set(range(len(labels))) - set(unknown) - set(copied))
-    for what, left_out in (("a label that is not in y", unknown), ("a text that is also in X", copied)):
-        if left_out:
-            logger.warning(f"{len(left_out):,} of {len(labels):,} rows of calibration_data are left out: {what}")
+    kept, why_not = [], Counter[str]()
+    for row, (label, key) in enumerate(zip(labels, rows.keys, strict=True)):
+        if label not in number:
+            why_not["a label that is not in y"] += 1
+        elif key in copies:
+            why_not["a text that is also in X"] += 1
+        elif seen is not None and seen[row]:
+            why_not["a text that the encoder was trained on"] += 1
+        else:
+            kept.append(row)
+    for what, count in sorted(why_not.items()):
+        logger.warning(f"{count:,} of {len(labels):,} rows of calibration_data are left out: {what}")
     if not kept:
         raise DataError("no row of calibration_data can be used; pass rows with labels of y and texts that X lacks")
     index = torch.tensor(kept)
@@ -303,7 +311,7 @@ def why_uncalibrated(seen: float | None) -> str:
     why = (
         "whether the encoder was trained on the rows of fit cannot be known"
         if seen is None
-        else f"the encoder was trained on {seen:.0%} of the rows of fit"
+        else f"the encoder was trained on {'less than 1%' if seen < 0.01 else f'{seen:.0%}'} of the rows of fit"
     )
     return (
         f"{why}, so confidences may be too high and no precision can be promised; pass calibration_data, labelled rows "
