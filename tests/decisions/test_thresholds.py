@@ -229,6 +229,14 @@ def test_a_promise_says_what_it_gives():
     assert 0.85 < impossible.best < 0.99
 
 
+def test_without_calibration_no_precision_is_bounded():
+    confidence, correct, every = np.linspace(0, 1, 200), np.full(200, True), np.full(200, True)
+    found = measure(confidence, correct, every, every, threshold=0.0, calibrated=False)
+    assert np.isnan(found.precision_low)
+    assert "95 % confidence" not in found.describe()
+    assert "on which the encoder was trained, or may have been, so new sentences may give less" in found.describe()
+
+
 def test_no_number_of_a_promise_is_nan_in_words():
     nothing = np.empty(0)
     for threshold, min_precision in [(None, 0.9), (0.5, None), (0.0, None)]:

@@ -112,6 +112,7 @@ def limits_for(
         min_precision=min_precision,
         max_novelty=max_novelty,
         own_thresholds=len(of_label) if per_label else None,
+        calibrated=calibration.unseen,
     )
     return replace(limits, promise=promise)
 

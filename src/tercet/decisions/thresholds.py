@@ -37,10 +37,13 @@ class Promise:
         coverage_low: the lower end of its 95 % interval.
         coverage_high: the upper end.
         precision: the fraction of right answers; NaN without an answer.
-        precision_low: the precision is at least this, with 95 % confidence; NaN without an answer.
+        precision_low: the precision is at least this, with 95 % confidence if the threshold was not chosen by its
+            precision; NaN without an answer, and if `calibrated` is False.
         best: if no threshold reaches `min_precision`, the highest precision that can be promised; NaN for none.
         own_thresholds: with thresholds per label, the number of labels that have their own, each with this precision on
             its own; the other labels share `threshold`. None without.
+        calibrated: whether the encoder has not seen the calibration rows. If it may have, nothing is promised, and
+            new sentences may give less.
     """
 
     min_precision: float | None
@@ -55,6 +58,7 @@ class Promise:
     precision_low: float
     best: float = float("nan")
     own_thresholds: int | None = None
+    calibrated: bool = True
 
     def describe(self) -> str:
         """Return the promise in one sentence."""
@@ -64,11 +68,12 @@ class Promise:
             f"it answers {_percent(self.coverage)} % ({_percent(self.coverage_low)}–{_percent(self.coverage_high)} %)"
         )
         measured = f"measured on {self.rows:,} calibration rows"
+        if not self.calibrated:
+            measured += ", on which the encoder was trained, or may have been, so new sentences may give less"
         if self.min_precision is None:
-            known = "" if self.answered == 0 else (
-                f"; {_percent(self.precision)} % of the answers are right (at least {_percent(self.precision_low)} % "
-                "with 95 % confidence)"
-            )  # fmt: skip
+            known = "" if self.answered == 0 else f"; {_percent(self.precision)} % of the answers are right"
+            if self.precision_low == self.precision_low:
+                known += f" (at least {_percent(self.precision_low)} % with 95 % confidence)"
             limits = [
                 *([f"a confidence of at least {self.threshold:.3f}"] if self.threshold else []),
                 *([f"a novelty of at most {self.max_novelty:.3f}"] if self.max_novelty is not None else []),
@@ -141,6 +146,7 @@ def measure(
     min_precision: float | None = None,
     max_novelty: float | None = None,
     own_thresholds: int | None = None,
+    calibrated: bool = True,
 ) -> Promise:
     """Return what a threshold gives on the calibration rows.
 
@@ -153,6 +159,7 @@ def measure(
         min_precision: the precision that was asked for.
         max_novelty: the novelty limit.
         own_thresholds: the number of labels with their own threshold.
+        calibrated: whether the encoder has not seen the rows.
     """
     rows, number, right = len(confidence), int(answered.sum()), int(correct[answered].sum())
     low, high = interval(number, rows)
@@ -166,11 +173,12 @@ def measure(
         coverage_low=low,
         coverage_high=high,
         precision=right / number if number else float("nan"),
-        precision_low=lower_bound(right, number) if number else float("nan"),
+        precision_low=lower_bound(right, number) if number and calibrated else float("nan"),
         best=best_precision(confidence[allowed], correct[allowed])
         if min_precision is not None and not number
         else float("nan"),
         own_thresholds=own_thresholds,
+        calibrated=calibrated,
     )
 
 
