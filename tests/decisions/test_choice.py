@@ -124,9 +124,21 @@ def test_samples_of_many_rows_are_fitted(monkeypatch):
     x, ids = blobs(400, noise=0.2)
     data, keys = rows_of(x, ids), [str(row) for row in range(400)]
     found = predict_out_of_fold(data, keys, penalties_out_of_fold(data, keys, seed=0), seed=0)
-    assert len(found.rows) == 200 - 200 % 3
+    assert len(found.rows) == 200
     for values in found.log_probabilities.values():
         assert (values.argmax(dim=1) == found.label_ids).double().mean() > 0.9
+
+
+def test_a_sample_has_the_mix_of_labels_of_all_rows(monkeypatch):
+    monkeypatch.setattr(choice, "_MAX_PREDICTIONS", 600)
+    x, ids = blobs(400, labels=2)
+    ids = np.where(np.arange(400) % 10 == 0, ids, 2)  # nine of ten rows have the label 2
+    data = rows_of(x, ids)
+    penalties = dict.fromkeys(candidate_names(data.spaces), 0.1)
+    found = predict_out_of_fold(data, [str(row) for row in range(400)], penalties, seed=0)
+    assert len(found.rows) == 200
+    assert float((found.label_ids == 2).double().mean()) == pytest.approx(0.9, abs=0.05)
+    assert torch.equal(found.label_ids, data.label_ids[found.rows])
 
 
 def test_the_penalty_is_that_which_predicts_other_rows_best():

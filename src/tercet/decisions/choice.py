@@ -136,30 +136,33 @@ def penalties_out_of_fold(rows: Rows, keys: Sequence[str], *, seed: int) -> dict
 
 
 def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str, float], *, seed: int) -> Predictions:
-    """Predict each row by candidates that are fitted to the other folds. Many rows are sampled.
+    """Predict each row by candidates that are fitted to the other folds. Of many rows, a random sample is predicted.
 
-    Rows whose label has no row in the other folds are left out: no candidate can know it.
+    The sample has the mix of labels of all rows, because the thresholds are chosen on it. Rows whose label has no row
+    in the other folds are left out: no candidate can know it.
     """
-    sample = balanced(rows.label_ids, max(NUM_FOLDS, _MAX_PREDICTIONS // rows.num_labels), seed)
-    taken, keys = rows.select(sample), [keys[row] for row in sample.tolist()]
-    folds = torch.from_numpy(deal_folds(keys, taken.label_ids.numpy(), NUM_FOLDS, seed))
+    folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
+    order = torch.randperm(len(folds), generator=torch.Generator().manual_seed(seed))
+    in_sample = torch.zeros(len(folds), dtype=torch.bool)
+    in_sample[order[: max(NUM_FOLDS, _MAX_PREDICTIONS // rows.num_labels)]] = True
     parts = []
     for fold in range(NUM_FOLDS):
-        inside, outside = folds == fold, (folds != fold).nonzero().flatten()
+        inside, outside = in_sample & (folds == fold), (folds != fold).nonzero().flatten()
         if not len(outside):
             continue
-        part = taken.select(outside)
-        known = (inside & (part.counts() > 0)[taken.label_ids]).nonzero().flatten()
+        part = rows.select(outside)
+        known = (inside & (part.counts() > 0)[rows.label_ids]).nonzero().flatten()
         if len(known):
             models = fit_models(part, penalties, seed=seed, max_products=MAX_PRODUCTS // 3)
-            found = predict(part, models, taken.spaces[known], taken.label_ids[known])
+            found = predict(part, models, rows.spaces[known], rows.label_ids[known])
             parts.append((known, found))
     if not parts:
         empty = torch.empty(0, dtype=torch.long)
         return Predictions(rows=empty, label_ids=empty, log_probabilities={}, quantities=np.empty((0, 0)))
-    order = torch.cat([known for known, _ in parts]).argsort()
+    predicted = torch.cat([known for known, _ in parts])
+    order = predicted.argsort()
     return Predictions(
-        rows=sample[torch.cat([known for known, _ in parts])][order],
+        rows=predicted[order],
         label_ids=torch.cat([found.label_ids for _, found in parts])[order],
         log_probabilities={
             name: torch.cat([found.log_probabilities[name] for _, found in parts])[order] for name in penalties
