@@ -23,6 +23,7 @@ from tercet.decisions.choice import (
     penalties_out_of_fold,
     predict,
     predict_out_of_fold,
+    rows_to_fit,
 )
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import LinearScores, Model
@@ -205,13 +206,14 @@ def add_rows(fitted: Fitted, new: Spaces, label_ids: Tensor, num_labels: int, *,
         num_labels=num_labels,
     )
     changed = label_ids.unique()
+    small = rows.select(rows_to_fit(rows, seed=seed))
     models: dict[str, Model] = {}
     for name, model in fitted.models.items():
         penalty = fitted.choice.penalties[name]
         if is_logistic(name) and isinstance(model, LinearScores):
-            x = space_of(name, rows.spaces)
             if len(changed) <= _MAX_LABELS_ONE_BY_ONE:
-                models[name] = refit_labels(model, x, rows.label_ids, changed, num_labels, penalty)
+                x = space_of(name, small.spaces)
+                models[name] = refit_labels(model, x, small.label_ids, changed, num_labels, penalty)
             else:
                 models |= fit_models(rows, {name: penalty}, seed=seed, starts={name: model})
         else:
