@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import json
 import re
 import shutil
@@ -305,3 +306,10 @@ def test_a_message_names_the_file(folder):
     (folder / TENSORS).write_bytes(b"nothing")
     with pytest.raises(ModelError, match=re.escape(str(folder / TENSORS))):
         LabelClassifier.load(str(folder))
+
+
+def test_many_kept_texts_are_read_again(fitted, tmp_path):
+    classifier = copy.copy(fitted)
+    classifier._texts = ["x" * 500_000] * 150  # more than the 64 MiB of another JSON file of a model
+    classifier.save(tmp_path / "saved")
+    assert LabelClassifier.load(tmp_path / "saved")._texts == classifier._texts

@@ -8,7 +8,7 @@ from typing import Any
 from tercet.errors import ModelError
 
 # The largest JSON file of a model is its tokenizer, with at most some 35 MB.
-_MAX_JSON_BYTES = 64 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -19,31 +19,41 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply to be read") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Return the JSON object in a file of a model directory.
+
+    Args:
+        path: the file.
+        max_bytes: the size above which the file is not read.
 
     Raises:
         ModelError: the file is missing, cannot be read, is not valid JSON, or does not contain a JSON object.
     """
-    content = read_json_value(path)
+    content = read_json_value(path, max_bytes=max_bytes)
     if not isinstance(content, dict):
         raise ModelError(f"{path} must contain a JSON object, but it contains a {type(content).__name__}")
     return content
 
 
-def read_json_value(path: Path) -> Any:
+def read_json_value(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Return the JSON value in a file of a model directory.
 
+    Args:
+        path: the file.
+        max_bytes: the size above which the file is not read.
+
     Raises:
-        ModelError: the file is missing, cannot be read, or is not valid JSON. FIFOs, devices and files above 64 MiB are
-            not read.
+        ModelError: the file is missing, cannot be read, is too large, or is not valid JSON. FIFOs and devices are not
+            read.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ModelError(f"{path} is not a regular file; a model directory needs a JSON file there")
-        if status.st_size > _MAX_JSON_BYTES:
-            raise ModelError(f"{path} has {status.st_size:,} bytes; a JSON file of a model has at most 64 MiB")
+        if status.st_size > max_bytes:
+            raise ModelError(
+                f"{path} has {status.st_size:,} bytes; this JSON file may have at most {max_bytes >> 20:,} MiB"
+            )
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing, so {path.parent} is not a complete model directory") from None

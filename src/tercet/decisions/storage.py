@@ -39,6 +39,8 @@ _FORMAT_VERSION = 1
 _TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
 # The encoder may run in another precision or on another device. Another encoder is far below this.
 _LEAST_SIMILARITY = 0.95
+# The file has the texts of the gallery, if they are kept.
+_MAX_JSON_BYTES = 2**31
 _LINEAR = ("weights", "bias")
 _CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows")
 _CALIBRATION_FACTS = ("held_out", "unseen", "basis")
@@ -97,7 +99,8 @@ def attach_encoder(
         model = load_model(str(folder), device=device)
     classifier.model = classifier.model_ = model
     if model is not None:
-        _check_encoder(model, read_json(folder / CLASSIFIER_FILE).get("test_embedding"), folder)
+        content = read_json(folder / CLASSIFIER_FILE, max_bytes=_MAX_JSON_BYTES)
+        _check_encoder(model, content.get("test_embedding"), folder)
 
 
 def read(cls: type[C], folder: Path) -> C:
@@ -112,7 +115,7 @@ def read(cls: type[C], folder: Path) -> C:
         what = "does not exist" if not folder.exists() else f"has no file {CLASSIFIER_FILE}"
         raise ModelError(f"{folder} {what}, so there is no classifier; fit one with LabelClassifier(model).fit(…)")
     check_regular_files(folder)
-    content = read_json(path)
+    content = read_json(path, max_bytes=_MAX_JSON_BYTES)
     version = content.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ModelError(f"{path} is not the file of a classifier: format_version is {version!r}")
