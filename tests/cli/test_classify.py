@@ -308,7 +308,13 @@ def test_fit_classifier_fits_any_encoder(bert, tmp_path, new):
     assert [promise["min_precision"] for promise in record["promises"]] == [0.9, 0.95, 0.98]
     assert "warning" not in done.stderr
     rows = _rows(run("classify", tmp_path / "model", test, "--explain", "--max-novelty", "auto").stdout)
-    assert rows[0]["neighbour_1_text"] in [*texts, *new[0]]
+    known = [*texts, *new[0]]  # calibration rows are numbered after the training rows
+    assert all(row["neighbour_1_text"] == known[int(row["neighbour_1"])] for row in rows)
+    _write(tmp_path / "gaps.csv", {"text": ["", *texts], "label": ["sport", *labels]})
+    gaps = (tmp_path / "gaps.csv", "--output", tmp_path / "gaps", "--drop-missing", "--keep-texts")
+    run("fit-classifier", bert, *gaps)
+    for row in _rows(run("classify", tmp_path / "gaps", test, "--explain").stdout):
+        assert row["neighbour_1_text"] == ["", *texts][int(row["neighbour_1"])]  # rows of the file
     plain = run("fit-classifier", bert, data, "--output", tmp_path / "plain")
     assert "pass --calibration-data, labelled rows that it was not trained on, or --unseen-rows" in plain.stderr
     assert "Classifier of 4 labels from 120 sentences: " in plain.stdout

@@ -1,7 +1,7 @@
 """The command `tercet fit-classifier`."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +10,11 @@ import typer
 from tercet._files import expand_path
 from tercet._files.model_files import check_places
 from tercet.cli import options as opt
-from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
+from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.names import check_model_name
+from tercet.errors import DataError, short_repr
 
 
 @report_errors
@@ -58,13 +59,13 @@ def fit_classifier(
 
     It takes seconds. Use it for new labels, or for any encoder that was not trained by tercet train.
     """
-    inputs = {
+    sources = {
         "the encoder": model,
         "the input data": data,
         "the calibration data": calibration_data,
         "the unknown sentences": unknown_sentences,
     }
-    check_outputs({}, inputs, overwrite=overwrite, folder=output)
+    check_outputs({}, sources, overwrite=overwrite, folder=output)
     check_places(expand_path(output), more_files=())
     check_model_name(model)
     from tercet.data.loading import load_labelled
@@ -72,20 +73,29 @@ def fit_classifier(
     options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
     train = load_labelled(data, options)
     names = train.label_names
+    if len(names) < 2:
+        raise DataError(f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more")
     calibration = None
     if calibration_data is not None:
         rows = load_labelled(calibration_data, options, known_labels=names, known_from=data)
         calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]
     unknown = None if unknown_sentences is None else _read_sentences(unknown_sentences, options)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
-    from tercet.decisions import LabelClassifier
+    import torch
+
+    from tercet.decisions import LabelClassifier, inputs
     from tercet.decisions.summary import record_of
 
     classifier = LabelClassifier(
         encoder, unseen_rows=unseen_rows, keep_texts=keep_texts, batch_size=batch_size, random_state=seed
     )
+    embedded = inputs.embed(
+        train.sentences, data, encoder, batch_size=batch_size, show_progress_bar=shows_progress(quiet)
+    )
+    # The evidence names rows of the file, of which some may be left out.
+    numbered = replace(embedded, numbers=torch.from_numpy(train.rows))
     labels = [names[label_id] for label_id in train.label_ids]
-    classifier.fit(train.sentences, labels, calibration_data=calibration, unknown_sentences=unknown)
+    classifier.fit(numbered, labels, calibration_data=calibration, unknown_sentences=unknown)
     classifier.save(output, overwrite=overwrite)
     record = record_of(classifier)
     if as_json:

@@ -1,6 +1,7 @@
 """LabelClassifier: a scikit-learn classifier of sentences that says how sure it is, and when to say nothing."""
 
 import logging
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -134,6 +135,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             calibration, calibration_ids = inputs.calibration_rows(
                 pair, names, training, model, batch_size=self.batch_size
             )
+            assert calibration.numbers is not None
+            first = len(training) if training.numbers is None else int(training.numbers.max()) + 1
+            calibration = replace(calibration, numbers=first + calibration.numbers)
         if none_of_these is not None:
             found = inputs.embed(
                 none_of_these, "unknown_sentences", model, batch_size=self.batch_size,
@@ -189,9 +193,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if calibration is not None and calibration_ids is not None:
             then = inputs.canonical_order(calibration, calibration_ids)
             held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
-            found = then if calibration.numbers is None else calibration.numbers[then]
-            first = len(training) if training.numbers is None else 0
-            numbers = torch.cat([numbers, first + found])
+            numbers = torch.cat([numbers, then if calibration.numbers is None else calibration.numbers[then]])
             if texts is not None:
                 texts += [calibration.texts[row] if calibration.texts else None for row in then.tolist()]
         fitted = fit_rows(
