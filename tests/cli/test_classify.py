@@ -248,7 +248,7 @@ def test_new_data_that_are_different_are_reported(model, tmp_path):
         ({"text": ["x"]}, ("--top", 5), "--top must be at most 4, the number of labels, got 5"),
         ({"text": ["x"]}, ("--min-precision", 1), "--min-precision must be above 0 and below 1, got 1.0; no"),
         ({"text": ["x"]}, ("--min-precision", 0), "--min-precision must be above 0 and below 1, got 0.0"),
-        ({"text": ["x"]}, ("--min-precision", 0.9999), "no threshold gives 100 % precision with 95 % confidence"),
+        ({"text": ["x"]}, ("--min-precision", 0.9999), "no threshold gives 99.99 % precision with 95 % confidence"),
         ({"text": ["x"]}, ("--coverage", 2), "--coverage must be above 0 and at most 1, got 2.0"),
         ({"text": ["x"]}, ("--coverage", 0.5, "--threshold", 0.5), "exclude each other"),
         ({"text": ["x"]}, ("--output", "x.xlsx"), "--output must end in .csv or .tsv or .jsonl"),
