@@ -11,6 +11,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
 from tercet.decisions.embedding import embed_texts, spaces
+from tercet.decisions.seen import seen_fraction
 from tercet.heads import LinearHead, append_head
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, TrainingInterrupted, train
@@ -152,3 +153,13 @@ def test_the_encoder_remembers_the_embeddings_before_and_after_the_head(has_head
     for (name, values), (other, wanted) in zip(spaces(*call).items(), expected.items(), strict=True):
         assert name == other
         torch.testing.assert_close(values, wanted, atol=1e-3, rtol=0)
+
+
+def test_rows_of_an_earlier_run_do_not_calibrate(bert, many, tmp_path):
+    first = _train(many, tmp_path / "first", bert)
+    again = _train(many, tmp_path / "again", tmp_path / "first", replace(SETTINGS, seed=1), keep_texts=True)
+    rows = again.classifier._fitted.calibration.rows.tolist()
+    assert 0 < len(rows) < 32
+    texts = [again.classifier._texts[row] for row in rows]
+    assert seen_fraction(first.model, texts) == 0
+    assert seen_fraction(again.model, texts) == 0

@@ -15,6 +15,7 @@ from tercet.data.labels import label_values
 from tercet.decisions import LabelClassifier
 from tercet.decisions.embedding import spaces, without_head
 from tercet.decisions.inputs import Embedded
+from tercet.decisions.seen import seen_rows
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.runs.protocol import Evaluation
 from tercet.runs.stages import Stages
@@ -111,11 +112,13 @@ class RunClassifier:
         labels = label_values(self._train_data)
         everything = _embedded(self._train_data, encoder.calls[-1], self._train_rows)
         rows = np.arange(len(labels))
-        calibration, calibration_labels = self._held_out(encoder, set(labels))
+        calibration, calibration_labels = _unseen(model, *self._held_out(encoder, set(labels)))
         if calibration is None and len(self._stages.validation):
             validation = self._stages.validation
             rows = self._stages.kept(len(labels))
-            calibration, calibration_labels = _rows_of(everything, validation), [labels[row] for row in validation]
+            calibration, calibration_labels = _unseen(
+                model, _rows_of(everything, validation), [labels[row] for row in validation]
+            )
         if calibration is None:
             logger.info(
                 "no labelled row was held out from the training, so the confidences of the classifier may be too high, "
@@ -137,6 +140,21 @@ class RunClassifier:
         if not rows:
             return None, []
         return _rows_of(_embedded(evaluation.queries, encoder.calls[0], numbers), rows), [labels[row] for row in rows]
+
+
+def _unseen(
+    model: SentenceTransformer, held_out: Embedded | None, labels: list[Any]
+) -> tuple[Embedded | None, list[Any]]:
+    """Return the held-out rows that the encoder was not trained on in an earlier run, with their labels."""
+    seen = None if held_out is None else seen_rows(model, held_out.texts)
+    if held_out is None or seen is None or not seen.any():
+        return held_out, labels
+    logger.info(
+        f"{seen.sum():,} of {len(seen):,} held-out rows do not calibrate the classifier: the encoder was trained on "
+        "them in an earlier run"
+    )
+    kept = np.flatnonzero(~seen)
+    return (_rows_of(held_out, kept), [labels[row] for row in kept]) if len(kept) else (None, [])
 
 
 def _embedded(data: Dataset, embeddings: tuple[Tensor, Tensor | None], numbers: np.ndarray) -> Embedded:
