@@ -330,7 +330,7 @@ def print_kept(name: str, runs: list[dict[str, Any]]) -> None:
         made = [run[wanted] for run in runs if run[wanted]["threshold"] is not None]
         kept = sum(run["judged"][1] >= float(wanted) for run in made)
         rows.append([
-            name, wanted, f"{kept} of {len(made)}", mean_and_std((run["judged"][0] for run in made), 1, 100),
+            name, wanted, f"{kept} of {len(made)}", mean_and_std((run[wanted]["judged"][0] for run in runs), 1, 100),
             mean_and_std((run[wanted]["plain"][0] for run in runs), 1, 100),
             mean_and_std((run["test"][1] for run in made), 1, 100),
         ])  # fmt: skip

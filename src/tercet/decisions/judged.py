@@ -174,6 +174,8 @@ class JudgedDecisions:
 def _limit(promise: Promise) -> str:
     if promise.min_precision is not None:
         return f"at {_exact(promise.min_precision)} promised precision"
+    if not promise.threshold and promise.max_novelty is not None:
+        return f"with a novelty of at most {promise.max_novelty:.3f}"
     return f"with a confidence of at least {promise.threshold:.3f}"
 
 
