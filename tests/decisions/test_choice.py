@@ -19,7 +19,11 @@ from tests.decisions.data import blobs, rows_of
 
 def _predictions(by_name, ids):
     return Predictions(
-        rows=torch.arange(len(ids)), label_ids=ids, log_probabilities=by_name, quantities=np.zeros((len(ids), 1))
+        rows=torch.arange(len(ids)),
+        label_ids=ids,
+        known=torch.ones(len(ids), dtype=torch.bool),
+        log_probabilities=by_name,
+        quantities=np.zeros((len(ids), 1)),
     )
 
 
@@ -98,14 +102,18 @@ def test_out_of_fold_predictions_know_nothing_of_random_labels():
         assert (values.argmax(dim=1) == found.label_ids).double().mean() < 0.45
 
 
-def test_rows_whose_label_is_in_one_fold_only_are_left_out():
+def test_rows_whose_label_is_in_one_fold_only_are_predicted_wrongly():
     x, ids = blobs(21, labels=2)
     ids[-1] = 2
     data = rows_of(x, ids)
     found = predict_out_of_fold(
         data, [str(row) for row in range(21)], dict.fromkeys(candidate_names(data.spaces), 0.1), seed=0
     )
-    assert found.rows.tolist() == list(range(20))
+    assert found.rows.tolist() == list(range(21))
+    assert found.known.tolist() == [True] * 20 + [False]
+    chosen = choose(found, dict.fromkeys(candidate_names(data.spaces), 0.1))
+    assert all(value.isfinite() for value in map(torch.tensor, chosen.loss.values()))
+    assert chosen.accuracy["chosen"] <= 20 / 21
     assert all(values.isfinite().any(dim=1).all() for values in found.log_probabilities.values())
 
 

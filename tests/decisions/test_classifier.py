@@ -414,3 +414,13 @@ def test_copies_of_one_text_are_one_fold():
     classifier = LabelClassifier(unseen_rows=True).fit(np.tile(x, (5, 1)), np.tile(ids, 5))
     assert classifier.scores_["chosen"] < 0.8
     assert torch.tensor(classifier.decision(rng.normal(size=(200, 6))).confidence).mean() < 0.85
+
+
+def test_labels_with_one_sentence_count_as_wrong_answers_in_a_promise():
+    x, ids = blobs(200, labels=4)
+    rare, _ = blobs(60, labels=1, seed=5)
+    labels = [*ids.tolist(), *range(4, 64)]  # sixty labels with one row each
+    classifier = LabelClassifier(unseen_rows=True).fit(np.concatenate([x, rare]), labels)
+    promise = classifier.promise(threshold=0.0)
+    assert promise.rows == 260
+    assert promise.precision <= 200 / 260

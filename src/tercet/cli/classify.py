@@ -130,7 +130,8 @@ def classify(
     promise = _promise(classifier, limits)
     _load_encoder(classifier, model, device, batch_size)
     summary = Summary(
-        known=frozenset(map(str, classifier.classes_.tolist())), calibration_rows=classifier.num_calibration_rows_
+        known=frozenset(map(str, classifier.classes_.tolist())),
+        calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
     )
     with _destination(output, overwrite=overwrite) as file:
         writer = open_writer(suffix, file)

@@ -42,13 +42,15 @@ class Predictions:
 
     Attributes:
         rows: the numbers of the rows `(n,)`.
-        label_ids: their labels `(n,)`. Each of them has rows in the other folds.
+        label_ids: their labels `(n,)`.
+        known: whether the label has a row among those that the candidates were fitted to `(n,)`.
         log_probabilities: `(n, num_labels)` for each candidate.
         quantities: how familiar each row is, see `novelty.quantities`.
     """
 
     rows: Tensor
     label_ids: Tensor
+    known: Tensor
     log_probabilities: dict[str, Tensor]
     quantities: np.ndarray
 
@@ -139,7 +141,8 @@ def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str,
     """Predict each row by candidates that are fitted to the other folds. Of many rows, a random sample is predicted.
 
     The sample has the mix of labels of all rows, because the thresholds are chosen on it. Rows whose label has no row
-    in the other folds are left out: no candidate can know it.
+    in the other folds are predicted too, always wrongly, because no candidate can know the label: so it is with new
+    sentences of a label that has one row.
     """
     folds = torch.from_numpy(deal_folds(keys, rows.label_ids.numpy(), NUM_FOLDS, seed))
     order = torch.randperm(len(folds), generator=torch.Generator().manual_seed(seed))
@@ -150,20 +153,21 @@ def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str,
         inside, outside = in_sample & (folds == fold), (folds != fold).nonzero().flatten()
         if not len(outside):
             continue
-        part = rows.select(outside)
-        known = (inside & (part.counts() > 0)[rows.label_ids]).nonzero().flatten()
-        if len(known):
+        part, numbers = rows.select(outside), inside.nonzero().flatten()
+        if len(numbers):
             models = fit_models(part, penalties, seed=seed, max_products=MAX_PRODUCTS // 3)
-            found = predict(part, models, rows.spaces[known], rows.label_ids[known])
-            parts.append((known, found))
+            parts.append((numbers, predict(part, models, rows.spaces[numbers], rows.label_ids[numbers])))
     if not parts:
         empty = torch.empty(0, dtype=torch.long)
-        return Predictions(rows=empty, label_ids=empty, log_probabilities={}, quantities=np.empty((0, 0)))
-    predicted = torch.cat([known for known, _ in parts])
+        return Predictions(
+            rows=empty, label_ids=empty, known=empty == 1, log_probabilities={}, quantities=np.empty((0, 0))
+        )
+    predicted = torch.cat([numbers for numbers, _ in parts])
     order = predicted.argsort()
     return Predictions(
         rows=predicted[order],
         label_ids=torch.cat([found.label_ids for _, found in parts])[order],
+        known=torch.cat([found.known for _, found in parts])[order],
         log_probabilities={
             name: torch.cat([found.log_probabilities[name] for _, found in parts])[order] for name in penalties
         },
@@ -197,6 +201,7 @@ def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tenso
     return Predictions(
         rows=torch.arange(len(label_ids)),
         label_ids=label_ids,
+        known=(rows.counts() > 0)[label_ids],
         log_probabilities=by_name,
         quantities=novelty.quantities(rows, models, x, likeliest),
     )
@@ -204,7 +209,14 @@ def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tenso
 
 def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto") -> Choice:
     """Choose the members of the classifier and its temperatures. A `method` other than "auto" is the only member."""
-    ids, by_name = predictions.label_ids, predictions.log_probabilities
+    known = predictions.known
+    accuracy = {
+        name: _accuracy(values, predictions.label_ids) for name, values in predictions.log_probabilities.items()
+    }
+    ids, by_name = (
+        predictions.label_ids[known],
+        {name: values[known] for name, values in predictions.log_probabilities.items()},
+    )
     if not len(ids):  # Nothing can be measured.
         return Choice(
             temperatures={"class_means" if method == "auto" else method: 1.0},
@@ -215,7 +227,6 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
         )
     temperatures = {name: fit_temperature(values, ids) for name, values in by_name.items()}
     loss = {name: mean_loss(values, ids, temperatures[name]) for name, values in by_name.items()}
-    accuracy = {name: _accuracy(values, ids) for name, values in by_name.items()}
     members = [min(loss, key=lambda name: loss[name]) if method == "auto" else method]
     total, best = by_name[members[0]] / temperatures[members[0]], loss[members[0]]
     while method == "auto":
@@ -229,11 +240,13 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
         members.append(joining)
         total, best = total + by_name[joining] / temperatures[joining], tried[joining]
     mean = total / len(members)
+    everywhere = sum(predictions.log_probabilities[name] / temperatures[name] for name in members)
+    assert isinstance(everywhere, Tensor)
     return Choice(
         temperatures={name: temperatures[name] for name in members},
         temperature=fit_temperature(mean, ids),
         penalties=dict(penalties),
-        accuracy={**accuracy, "chosen": _accuracy(mean, ids)},
+        accuracy={**accuracy, "chosen": _accuracy(everywhere, predictions.label_ids)},
         loss={**loss, "chosen": best},
     )
 

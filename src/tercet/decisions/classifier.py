@@ -441,7 +441,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             reasons=reasons,
             top_labels=top_labels,
             top_probabilities=probabilities,
-            unfamiliar=too_many_unfamiliar(novelty, len(self._fitted.calibration.confidence)),
+            unfamiliar=self.calibrated_ and too_many_unfamiliar(novelty, self.num_calibration_rows_),
             **(self._evidence(embedded) if explain else {}),
         )
 

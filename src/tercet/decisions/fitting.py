@@ -135,9 +135,10 @@ def fit_rows(
         )
         models = fit_models(rows, penalties, seed=seed, starts=models)
     choice = choose(predictions, penalties, method=method)
-    if not len(predictions.rows):  # as with one row per label: there is nothing to measure
+    if not predictions.known.any():  # as with one row per label: nothing can be predicted right
         choice = replace(choice, temperature=_cautious_temperature(rows, models, choice))
-    familiarity = Familiarity.of(predictions.quantities) if len(predictions.rows) > 1 else None
+    of_known = predictions.quantities[predictions.known.numpy()]
+    familiarity = Familiarity.of(of_known) if len(of_known) > 1 else None
     fitted = Fitted(
         rows=rows,
         models={name: model for name, model in models.items() if name in choice.temperatures or is_logistic(name)},
@@ -148,7 +149,7 @@ def fit_rows(
     if unknown is None or familiarity is None:
         return fitted
     found = novelty.quantities(fitted.rows, fitted.models, unknown, fitted.log_probabilities(unknown).argmax(dim=1))
-    familiarity, max_novelty = tuned_to(predictions.quantities, found)
+    familiarity, max_novelty = tuned_to(of_known, found)
     calibration_novelty = familiarity.novelty(predictions.quantities)
     return replace(
         fitted,

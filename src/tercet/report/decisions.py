@@ -96,6 +96,8 @@ def _promised(judged: JudgedDecisions) -> str:
     novelty = "" if promise.max_novelty is None else (
         f" Sentences with a novelty above {promise.max_novelty:.3f} are not answered."
     )  # fmt: skip
+    if not promise.calibrated:
+        return f"{why}The limits: {promise.describe()}.{novelty}"
     return f"{why}The promise: {promise.describe()}. It holds for sentences like these calibration rows.{novelty}"
 
 

@@ -146,8 +146,13 @@ def _unseen(
     model: SentenceTransformer, held_out: Embedded | None, labels: list[Any]
 ) -> tuple[Embedded | None, list[Any]]:
     """Return the held-out rows that the encoder was not trained on in an earlier run, with their labels."""
-    seen = None if held_out is None else seen_rows(model, held_out.texts)
-    if held_out is None or seen is None or not seen.any():
+    if held_out is None:
+        return None, []
+    seen = seen_rows(model, held_out.texts)
+    if seen is None:
+        logger.info("whether an earlier run trained the encoder on the held-out rows is not known")
+        return None, []
+    if not seen.any():
         return held_out, labels
     logger.info(
         f"{seen.sum():,} of {len(seen):,} held-out rows do not calibrate the classifier: the encoder was trained on "
