@@ -41,6 +41,17 @@ def test_labels_of_new_rows_are_predicted(fitted):
     assert log_loss(names_of(ids), probabilities, labels=fitted.classes_) < 0.5  # scikit-learn checks the sums
 
 
+def test_equally_sure_sentences_are_answered_together():
+    x, ids = blobs(600, labels=15, dim=384, noise=0.02)  # all neighbours of each row have its label
+    classifier = LabelClassifier(method="nearest_neighbours", unseen_rows=True).fit(x, names_of(ids))
+    found = classifier.decision(x, coverage=0.5)
+    assert len(np.unique(found.confidence.round(6))) == 1  # apart from rounding errors, which rank no rows
+    assert found.accepted.all()
+    promise = classifier.promise(coverage=0.5)
+    assert promise.answered == 600
+    assert classifier.decision(x, threshold=promise.threshold).accepted.all()
+
+
 def test_a_decision_agrees_with_predict_and_predict_proba(fitted):
     x, _ = blobs(50, seed=9)
     found, probabilities = fitted.decision(x, top=3), fitted.predict_proba(x)

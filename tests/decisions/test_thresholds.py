@@ -224,6 +224,10 @@ def test_a_promise_says_what_it_gives():
         .describe()
         .startswith("with a confidence of at least 0.500 and a novelty of at most 0.990 it answers ")
     )
+    assert (
+        "at 80 % precision and a novelty of at most 0.900 it answers" in _promise(0.5, 0.8, max_novelty=0.9).describe()
+    )
+    assert "a confidence of at least 0.499753 it answers" in _promise(0.499753).describe()  # not 0.500, above its rows
     impossible = _promise(None, 0.99)
     assert impossible.describe().startswith("no threshold gives 99 % precision with 95 % confidence: the highest ")
     assert 0.85 < impossible.best < 0.99

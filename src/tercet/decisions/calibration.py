@@ -16,6 +16,14 @@ from torch.nn import functional as F
 # The lowest and the highest temperature. A discriminant analysis of a few rows needs one of several thousand.
 _LOWEST, _HIGHEST = 1 / 20, 1e6
 NUM_BINS = 15
+# Decimals in which confidences are compared. More are noise of float32, which would rank sentences that are equally
+# sure, such as those whose neighbours all have one label.
+_DECIMALS = 6
+
+
+def round_confidence(confidence: np.ndarray) -> np.ndarray:
+    """Return confidences to compare: sentences that are equally sure are then answered together."""
+    return np.round(np.asarray(confidence, dtype=float), _DECIMALS)
 
 
 def fit_temperature(log_probabilities: Tensor, label_ids: Tensor, *, smoothing: float | None = None) -> float:

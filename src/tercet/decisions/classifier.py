@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet.decisions import inputs
+from tercet.decisions.calibration import round_confidence
 from tercet.decisions.candidates import METHODS, Rows, candidate_names
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted, add_rows, fit_rows
@@ -426,7 +427,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probabilities = log_p.gather(1, ids).exp().numpy()
         novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
         confidence = probabilities[:, 0]
-        confident = confidence >= limits.lowest(ids[:, 0].numpy())
+        confident = round_confidence(confidence) >= limits.lowest(ids[:, 0].numpy())
         familiar = np.ones(len(ids), bool) if limits.max_novelty is None else ~(novelty > limits.max_novelty)
         reasons = [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
         top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)

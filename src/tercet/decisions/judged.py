@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tercet.decisions.calibration import Reliability, reliability
+from tercet.decisions.calibration import Reliability, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
 from tercet.decisions.rejection import unfamiliar_message
-from tercet.decisions.thresholds import Promise, interval
+from tercet.decisions.thresholds import Promise, decimals, interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,9 @@ class JudgedDecisions:
         """Return the precision by coverage. Rows above the highest novelty of an answer are never answered."""
         promise = self.limits.promise
         limit = None if promise is None else promise.max_novelty
-        return risk_coverage(self.confidence, self.correct, None if limit is None else ~(self.novelty > limit))
+        return risk_coverage(
+            round_confidence(self.confidence), self.correct, None if limit is None else ~(self.novelty > limit)
+        )
 
     @property
     def reliability(self) -> Reliability:
@@ -175,8 +177,8 @@ def _limit(promise: Promise) -> str:
     if promise.min_precision is not None:
         return f"at {_exact(promise.min_precision)} promised precision"
     if not promise.threshold and promise.max_novelty is not None:
-        return f"with a novelty of at most {promise.max_novelty:.3f}"
-    return f"with a confidence of at least {promise.threshold:.3f}"
+        return f"with a novelty of at most {decimals(promise.max_novelty)}"
+    return f"with a confidence of at least {decimals(promise.threshold or 0.0)}"
 
 
 def _exact(fraction: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tercet.decisions.calibration import round_confidence
 from tercet.decisions.judged import ChosenLimits, JudgedDecisions
 from tercet.decisions.results import reason_of
 from tercet.errors import DataError
@@ -41,7 +42,7 @@ def choose_limits(
     if min_precision is not None:
         promise = classifier.promise(min_precision=min_precision, max_novelty=max_novelty)
         if promise.threshold is None:
-            raise DataError(promise.describe())
+            raise DataError(f"{promise.describe()}; pass a lower min_precision, or fit with more calibration rows")
         return ChosenLimits(promise=promise)
     everything = None if max_novelty is None else classifier.promise(threshold=0.0, max_novelty=max_novelty)
     if not classifier.calibrated_:
@@ -148,7 +149,7 @@ def judge_calibration(
     promise = limits.promise
     threshold = None if promise is None else promise.threshold
     max_novelty = None if promise is None else promise.max_novelty
-    confident = np.full(len(found.rows), True) if threshold is None else found.confidence >= threshold
+    confident = np.full(len(found.rows), True) if threshold is None else round_confidence(found.confidence) >= threshold
     familiar = np.full(len(found.rows), True) if max_novelty is None else ~(found.novelty > max_novelty)
     place = np.argsort(classifier._sorted)  # of each label id among the sorted labels
     return JudgedDecisions(

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import betabinom
 
+from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
 from tercet.errors import DataError
@@ -87,7 +88,7 @@ def limits_for(
     allowed = (
         np.ones(len(calibration.confidence), bool) if max_novelty is None else ~(calibration.novelty > max_novelty)
     )
-    confidence, correct = calibration.confidence, calibration.correct
+    confidence, correct = round_confidence(calibration.confidence), calibration.correct
     of_label: dict[int, float] = {}
     if min_precision is not None:
         shared = allowed
@@ -122,7 +123,9 @@ def _thresholds_of_labels(calibration: Calibration, allowed: np.ndarray, min_pre
     found = {}
     for label_id in np.unique(calibration.predicted_ids[allowed]).tolist():
         rows = allowed & (calibration.predicted_ids == label_id)
-        threshold = choose_threshold(calibration.confidence[rows], calibration.correct[rows], min_precision)
+        threshold = choose_threshold(
+            round_confidence(calibration.confidence[rows]), calibration.correct[rows], min_precision
+        )
         if threshold is not None:
             found[label_id] = threshold
     return found

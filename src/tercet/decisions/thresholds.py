@@ -75,11 +75,12 @@ class Promise:
             if self.precision_low == self.precision_low:
                 known += f" (at least {_percent(self.precision_low)} % with 95 % confidence)"
             limits = [
-                *([f"a confidence of at least {self.threshold:.3f}"] if self.threshold else []),
-                *([f"a novelty of at most {self.max_novelty:.3f}"] if self.max_novelty is not None else []),
+                *([f"a confidence of at least {decimals(self.threshold)}"] if self.threshold else []),
+                *([f"a novelty of at most {decimals(self.max_novelty)}"] if self.max_novelty is not None else []),
             ]
             return f"with {' and '.join(limits) or 'no limit'} {answers}{known}; {measured}"
         wanted = f"{round(100 * self.min_precision, 6):g} % precision"
+        familiar = f" and a novelty of at most {decimals(self.max_novelty)}" if self.max_novelty is not None else ""
         if self.threshold is None and not self.own_thresholds:
             best = (
                 f"the highest precision that can be promised is {_percent(self.best)} %"
@@ -88,7 +89,7 @@ class Promise:
             )
             return f"no threshold gives {wanted} with 95 % confidence: {best}; {measured}"
         own = "" if self.own_thresholds is None else f"; {self.own_thresholds:,} labels have their own threshold"
-        return f"at {wanted} {answers}{own}; {measured}"
+        return f"at {wanted}{familiar} {answers}{own}; {measured}"
 
 
 def choose_threshold(
@@ -224,6 +225,11 @@ def _counts_to_try(ranked: np.ndarray, min_precision: float, alpha: float) -> np
     if len(ranked) < fewest:
         return np.empty(0, dtype=int)
     return np.unique(np.searchsorted(-ranked, -ranked[wanted - 1], side="right"))
+
+
+def decimals(limit: float) -> str:
+    """Return a limit with three to six decimals. With three only, a threshold could be rounded up, above its rows."""
+    return f"{limit:.3f}" if round(limit, 3) == round(limit, 6) else f"{limit:.6f}"
 
 
 def _percent(fraction: float) -> str:
