@@ -299,6 +299,8 @@ BAD_LIMITS = [
     ({"min_precision": "high"}, "min_precision must be above 0 and below 1, got 'high'"),
     ({"min_precision": True}, "min_precision must be above 0 and below 1, got True"),
     ({"min_precision": float("nan")}, "min_precision must be above 0 and below 1, got nan"),
+    ({"min_precision": 98}, "min_precision must be above 0 and below 1, got 98; for 98 %, pass 0.98"),
+    ({"coverage": 90}, "coverage must be above 0 and at most 1, got 90; for 90 %, pass 0.9"),
     ({"coverage": 0}, "coverage must be above 0 and at most 1, got 0"),
     ({"coverage": 1.1}, "coverage must be above 0 and at most 1, got 1.1"),
     ({"threshold": -0.1}, "threshold must be from 0 to 1, got -0.1"),

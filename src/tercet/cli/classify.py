@@ -20,6 +20,7 @@ from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
 from tercet.data.read_options import ReadOptions
 from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
+from tercet.decisions.limit_values import check_limits
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def classify(
     }  # fmt: skip
     if per_label:
         limits["per_label"] = True
+    check_limits(**limits)
     check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     _check_folder(model)
     options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing)
@@ -160,9 +162,11 @@ def classify(
 def _check_folder(model: str) -> None:
     """Raise `DataError` if the folder has no classifier of sentences."""
     folder = expand_path(model)
-    if not folder.is_dir():
-        raise DataError(f"no folder {model!r}; pass the folder of a model that tercet train wrote")
     fit = f"tercet fit-classifier {model} TRAIN.csv --output ANOTHER-FOLDER"
+    if not folder.is_dir():
+        raise DataError(
+            f"no folder {model!r}; pass the folder of a model that tercet train or tercet fit-classifier wrote"
+        )
     if not (folder / CLASSIFIER_FILE).exists():
         raise DataError(f"{model} has no classifier ({CLASSIFIER_FILE}); fit one with: {fit}")
     if not is_model_folder(folder):
@@ -197,7 +201,7 @@ def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str,
 
     promise = classifier.promise(**limits)
     if promise.min_precision is not None and promise.answered == 0:
-        raise DataError(promise.describe())
+        raise DataError(f"{promise.describe()}; pass a lower --min-precision, or fit with more calibration rows")
     print_note(promise.describe())
     return promise_values(promise)
 

@@ -28,6 +28,8 @@ _NEGATED = {"show_progress_bar": "quiet"}
 _VALUE = r"True|False|None|-?\d[\d.e+-]*(?<!\.)|'[^']*'|\"[^\"]*\""
 # Text in quotation marks, such as a column or a label. An apostrophe inside a word opens no quotation.
 _QUOTED = r"(?<![\w=])'(?:[^'\\]|\\.)*'(?!\w)|(?<![\w=])\"(?:[^\"\\]|\\.)*\"(?!\w)"
+# A list of arguments at the start of a message, such as "coverage and threshold exclude each other".
+_EXCLUSIVE = re.compile(r"\w+(?:(?:,| and) \w+)* exclude each other")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ class Flags:
 
         `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
         `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only
-        with `=`, in backticks, and at the start of a message before "must" or a colon, as in "epochs must be above 0".
+        with `=`, in backticks, and at the start of a message: before "must" or a colon, as in "epochs must be above 0",
+        and in a list that ends in "exclude each other".
         Text in quotation marks, paths and the values that the user has passed are not replaced.
 
         Args:
@@ -93,7 +96,9 @@ class Flags:
             separator = "" if flag.endswith("=") else " "
             return flag if value == "True" else f"{flag}{separator}{value.strip(chr(39) + chr(34))}"
         first = found.start() == 0 and found.string[found.end() :].startswith((" must ", ": "))
-        return flag.rstrip("=") if "_" in name or found["tick"] or first else whole
+        exclusive = _EXCLUSIVE.match(found.string)
+        listed = exclusive is not None and found.end() <= exclusive.end()
+        return flag.rstrip("=") if "_" in name or found["tick"] or first or listed else whole
 
 
 def _flag(name: str) -> str:

@@ -1,8 +1,7 @@
 """Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from scipy.stats import betabinom
 
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
+from tercet.decisions.limit_values import check_limits
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
 from tercet.errors import DataError
 
@@ -21,12 +21,6 @@ UNFAMILIAR_NOVELTY = 0.95
 _UNFAMILIAR_P_VALUE = 1e-4
 _UNFAMILIAR_FACTOR = 2.0
 _FEWEST_FOR_DRIFT = 30
-# Which values an argument may have, in words and as a function.
-_FROM_0_TO_1: tuple[str, Callable[[float], bool]] = ("from 0 to 1", lambda value: 0 <= value <= 1)
-_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "min_precision": ("above 0 and below 1", lambda value: 0 < value < 1),
-    "coverage": ("above 0 and at most 1", lambda value: 0 < value <= 1),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +59,16 @@ def limits_for(
     Raises:
         DataError: a value is out of range, two of the first three are given, or nothing can be promised.
     """
-    wanted = {"min_precision": min_precision, "coverage": coverage, "threshold": threshold}
-    given = {name: value for name, value in wanted.items() if value is not None}
+    check_limits(
+        min_precision=min_precision,
+        coverage=coverage,
+        threshold=threshold,
+        max_novelty=max_novelty,
+        per_label=per_label,
+    )
     if max_novelty == "auto":
         max_novelty = DEFAULT_MAX_NOVELTY if fitted.max_novelty is None else fitted.max_novelty
-    for name, value in {**given, **({} if max_novelty is None else {"max_novelty": max_novelty})}.items():
-        valid, inside = _RANGES.get(name, _FROM_0_TO_1)
-        if isinstance(value, bool) or not isinstance(value, Real) or not inside(float(value)):
-            valid += ' or "auto"' if name == "max_novelty" else ""
-            why = "; no number of rows can show a precision of 1" if name == "min_precision" and value == 1 else ""
-            raise DataError(f"{name} must be {valid}, got {value!r}{why}")
-    if per_label and min_precision is None:
-        raise DataError("per_label=True needs min_precision")
-    if len(given) > 1:
-        raise DataError(f"{' and '.join(given)} exclude each other; pass one of them")
-    if not given and max_novelty is None:
+    if min_precision is None and coverage is None and threshold is None and max_novelty is None:
         return Limits()
     max_novelty = fitted.max_novelty if max_novelty is None else max_novelty
     calibration = fitted.calibration
