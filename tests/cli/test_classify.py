@@ -119,6 +119,7 @@ def test_labels_of_the_input_are_compared(model, new, tmp_path):
     words = run("classify", model, data, "--output", tmp_path / "out2.csv", "--threshold", "0.9").stdout
     assert "precision" in words
     assert "1 row with a label that the classifier does not know" in words
+    assert "does not know, such as 'weather': " in words
 
 
 def test_a_limit_is_promised_and_leaves_answers_out(model, new, tmp_path):
@@ -250,7 +251,8 @@ def test_new_data_that_are_different_are_reported(model, tmp_path):
         ({"text": ["x"]}, ("--min-precision", 0), "--min-precision must be above 0 and below 1, got 0.0"),
         ({"text": ["x"]}, ("--min-precision", 0.9999), "no threshold gives 99.99 % precision with 95 % confidence"),
         ({"text": ["x"]}, ("--coverage", 2), "--coverage must be above 0 and at most 1, got 2.0"),
-        ({"text": ["x"]}, ("--coverage", 0.5, "--threshold", 0.5), "exclude each other"),
+        ({"text": ["x"]}, ("--coverage", 0.5, "--threshold", 0.5), "--coverage and --threshold exclude each other"),
+        ({"text": ["x"]}, ("--min-precision", 98), "got 98.0; for 98 %, pass 0.98"),
         ({"text": ["x"]}, ("--output", "x.xlsx"), "--output must end in .csv or .tsv or .jsonl"),
         ({"text": ["x"]}, ("--format", "parquet"), "--format must be one of 'csv', 'tsv', 'jsonl'"),
         ({"text": ["x"]}, ("--json",), "--json needs --output, since standard output has the answers"),
@@ -328,7 +330,7 @@ def test_fit_classifier_fits_any_encoder(bert, tmp_path, new):
 @pytest.mark.parametrize(
     ("columns", "more", "message"),
     [
-        ({"text": ["a", "b"], "label": ["x", "x"]}, (), "a classifier needs two labels or more"),
+        ({"text": ["a", "b"], "label": ["x", "x"]}, (), "a classifier needs two labels or more, so add the"),
         ({"text": ["a", ""], "label": ["x", "y"]}, (), "1 of 2 rows has no text (line 3)"),
         ({"text": ["a", "b"], "label": ["x", "y"]}, ("--calibration-data", "none.csv"), "no file 'none.csv'"),
         ({"text": ["a", "b"], "label": ["x", "y"]}, ("--unknown-sentences", "none.csv"), "no file 'none.csv'"),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tercet.errors import listed
+
 if TYPE_CHECKING:
     from tercet.decisions import Decisions
 
@@ -13,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # Whether sentences are unlike the training data is checked each time that so many were read, and at the end.
 _ROWS_TO_CHECK = 1000
+# Number of labels that the classifier does not know to print. If all are such, often the column is the wrong one.
+_MAX_NAMES = 3
 
 
 @dataclass(kw_only=True)
@@ -45,6 +49,7 @@ class Summary:
     unknown: int = 0
     unknown_answered: int = 0
     _novelty: list[float] = field(default_factory=list)
+    _unknown_names: dict[str, None] = field(default_factory=dict)
     _has_warned: bool = False
 
     def add(self, decisions: "Decisions", labels: Sequence[Any] | None) -> None:
@@ -74,6 +79,8 @@ class Summary:
             else:
                 self.unknown += 1
                 self.unknown_answered += answered
+                if len(self._unknown_names) < _MAX_NAMES:
+                    self._unknown_names.setdefault(given)
 
     def warn_of_unfamiliar(self) -> None:
         """Warn, once, if far more of the last rows than expected are unlike the training sentences."""
@@ -119,8 +126,8 @@ class Summary:
             )
         if self.unknown:
             lines.append(
-                f"{_rows(self.unknown)} with a label that the classifier does not know: "
-                f"{self.unknown - self.unknown_answered:,} are answered 'none of these'"
+                f"{_rows(self.unknown)} with a label that the classifier does not know, such as "
+                f"{listed(self._unknown_names)}: {self.unknown - self.unknown_answered:,} answered 'none of these'"
             )
         return lines
 

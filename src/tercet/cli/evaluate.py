@@ -119,4 +119,5 @@ def evaluate(
         write_report_of_evaluation(
             report, result, model=model, data=data, reference=reference, texts=not no_texts, overwrite=overwrite
         )
-    finish(["tercet", "encode", model, data, "--output", "embeddings.npy"])
+    words = [] if text_column is None else ["--text-column", text_column]
+    finish(["tercet", "encode", model, data, *words, "--output", "embeddings.npy"])

@@ -74,7 +74,10 @@ def fit_classifier(
     train = load_labelled(data, options)
     names = train.label_names
     if len(names) < 2:
-        raise DataError(f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more")
+        raise DataError(
+            f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more, so add the "
+            "rows of the other labels"
+        )
     calibration = None
     if calibration_data is not None:
         rows = load_labelled(calibration_data, options, known_labels=names, known_from=data)
@@ -104,7 +107,7 @@ def fit_classifier(
         for line in record.describe():
             print_result(line)
     print_note(f"encoder and classifier written to {output}")
-    finish(["tercet", "classify", output, "NEW.csv", "--output", "routed.csv"])
+    finish(opt.classify_command(output, text_column))
 
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:

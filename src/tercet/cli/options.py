@@ -151,6 +151,12 @@ def evaluate_command(model: object, eval_data: str | None, data: str, options: R
     return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *words]
 
 
+def classify_command(model: object, text_column: str | None) -> list[object]:
+    """Return the command that classifies new sentences, to print when a classifier was fitted."""
+    words = [] if text_column is None else ["--text-column", text_column]
+    return ["tercet", "classify", model, "NEW.csv", *words, "--output", "routed.csv"]
+
+
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:
     """Raise `DataError` if both `--eval-data` and `--eval-fraction` are given."""
     if eval_data is not None and eval_fraction is not None:

@@ -175,7 +175,7 @@ def train(
     else:
         options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
         evaluate = opt.evaluate_command(output, eval_data, data, options)
-        classify = ["tercet", "classify", output, "NEW.csv", "--output", "routed.csv"]
+        classify = opt.classify_command(output, text_column)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 
 
