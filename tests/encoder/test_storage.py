@@ -141,6 +141,8 @@ def test_a_damaged_directory_is_refused_with_the_reason(damage, message, bert, t
 def test_a_name_without_a_model_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match="no model directory at"):
         SentenceTransformer("./nothing/here")
+    with pytest.raises(ModelError, match=r"to load the bundled encoder, call tercet\.load_model\('bundled'\)"):
+        SentenceTransformer("bundled")
     with pytest.raises(ModelError, match="is not a model directory: it has neither modules.json nor config.json"):
         SentenceTransformer(tmp_path)
     with pytest.raises(

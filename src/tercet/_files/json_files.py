@@ -64,7 +64,7 @@ def read_json_value(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     except ModelError:
         raise
     except ValueError as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from None
+        raise ModelError(f"{path} is not valid JSON: {error}; copy it again") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -24,7 +24,10 @@ def find_folder(name_or_folder: str, **hub: Any) -> Path:
         ModelError: neither the folder nor the model on the hub exists, the folder is not a model directory, the path is
             a file, or the download fails.
     """
-    return find_local_folder(name_or_folder) or _download(name_or_folder, hub)
+    folder = find_local_folder(name_or_folder)
+    if folder is None and name_or_folder == "bundled":
+        raise ModelError("no folder 'bundled'; to load the bundled encoder, call tercet.load_model('bundled')")
+    return folder or _download(name_or_folder, hub)
 
 
 def find_local_folder(name_or_folder: str) -> Path | None:
