@@ -165,7 +165,8 @@ def _check_folder(model: str) -> None:
     fit = f"tercet fit-classifier {model} TRAIN.csv --output ANOTHER-FOLDER"
     if not folder.is_dir():
         raise DataError(
-            f"no folder {model!r}; pass the folder of a model that tercet train or tercet fit-classifier wrote"
+            f"no folder {model!r}; pass the folder of a model with a classifier, which tercet train and tercet "
+            "fit-classifier write"
         )
     if not (folder / CLASSIFIER_FILE).exists():
         raise DataError(f"{model} has no classifier ({CLASSIFIER_FILE}); fit one with: {fit}")

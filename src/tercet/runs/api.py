@@ -13,6 +13,7 @@ from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
+from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -301,6 +302,7 @@ def evaluate(
         baseline = resolve_model(baseline, DEFAULT_MODEL)
     decisions = decisions or min_precision is not None or max_novelty is not None
     if decisions:
+        check_limits(min_precision=min_precision, max_novelty=max_novelty)
         check_classifier(model)
     with collect_warnings() as warnings:
         gallery = None

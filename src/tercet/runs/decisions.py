@@ -22,8 +22,8 @@ def check_classifier(model: Any) -> None:
     if not isinstance(model, (str, Path)) or not (expand_path(model) / CLASSIFIER_FILE).exists():
         name = f"{str(model)!r} has no {CLASSIFIER_FILE}" if isinstance(model, (str, Path)) else "model is no folder"
         raise DataError(
-            f"decisions, min_precision and max_novelty need the folder of a model with a classifier, but {name}; fit a "
-            "classifier with LabelClassifier(model).fit(…) and save it"
+            f"decisions, min_precision and max_novelty need the folder of a model with a classifier, but {name}; fit "
+            "one with tercet fit-classifier, or with LabelClassifier(model).fit(…).save(folder)"
         )
 
 
