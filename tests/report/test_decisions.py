@@ -110,6 +110,16 @@ def test_the_surest_wrong_answers_are_listed_with_their_label():
     ]  # fmt: skip
 
 
+def test_answers_to_sentences_with_an_unknown_label_are_no_label_issues():
+    judged = decided(NAMES, unknown=("weather",))
+    table = tables_of(judged, 1)[-1]
+    wrong = judged.answered & ~judged.correct
+    shown = (wrong & judged.known).sum()
+    assert table.caption == f"The {shown} surest of {shown} wrong answers"
+    assert (wrong & ~judged.known).any()
+    assert not any("[weather]" in row[0] for row in table.rows)
+
+
 def test_rejected_sentences_are_counted_by_reason_and_have_examples():
     judged = decided(NAMES, max_novelty=0.8)
     reasons, pairs, novel = tables_of(judged, 2)

@@ -144,7 +144,8 @@ def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
 
 
 def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
-    wrong = np.flatnonzero(judged.answered & ~judged.correct)
+    """Return the table of wrong answers. To sentences with an unknown label, every answer is wrong: no label issue."""
+    wrong = np.flatnonzero(judged.answered & ~judged.correct & judged.known)
     order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")][:_MAX_EXAMPLES]
     if not len(order):
         return []
@@ -153,7 +154,8 @@ def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
         for row in order.tolist()
     ]
     return [
-        "Answers that are sure and wrong often have a wrong given label. Check these labels first.",
+        "Answers that are sure and wrong often have a wrong given label. Check these labels first."
+        + ("" if judged.known.all() else " Rows with a label that the classifier does not know are left out."),
         Table(
             f"The {len(rows)} surest of {len(wrong):,} wrong answers",
             ["sentence [given label]", "answer", "confidence"],
