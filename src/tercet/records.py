@@ -262,6 +262,7 @@ class ClassifierRecord:
         if "chosen" in self.accuracy:
             lines.append(
                 f"Accuracy {100 * self.accuracy['chosen']:.1f} % on {self.calibration_rows:,} {self.basis}"
+                + ("" if self.calibrated else " (too high if the encoder was trained on them)")
                 + (f"; {others}" if others else "")
             )
         return lines + [promise["sentence"] for promise in self.promises]
