@@ -162,6 +162,6 @@ def unfamiliar_message(novelty: np.ndarray) -> str:
     return (
         f"{np.mean(known > UNFAMILIAR_NOVELTY):.1%} of {len(known):,} sentences have a novelty above "
         f"{UNFAMILIAR_NOVELTY}, but only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like those of the training data "
-        "have: they are different, so the measured precision and coverage do not hold for them; pass max_novelty='auto' "
-        "to give them no answer, or label some of them and fit the classifier again"
+        "have: they are different, so the measured precision and coverage do not hold for them; pass "
+        "max_novelty='auto' to give them no answer, or label some of them and fit the classifier again"
     )
