@@ -28,7 +28,8 @@ def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
     process = start_tercet(*arguments, start_new_session=True)
     file = tmp_path / "out/compare.json"
-    wait_until(lambda: file.exists() and json.loads(file.read_text())["runs"] != [], process)
+    # The file is empty for a moment when the command tries whether it can be written.
+    wait_until(lambda: file.exists() and json.loads(file.read_text() or '{"runs": []}')["runs"] != [], process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130, errors

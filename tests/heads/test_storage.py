@@ -16,7 +16,7 @@ def head():
 
 
 def test_a_saved_head_is_the_same(head, tmp_path):
-    save_head(head, tmp_path / "a" / "head", facts={"settings": {"steps": 3}}, more_json={"metrics.json": {"x": 1}})
+    save_head(head, tmp_path / "a" / "head", facts={"settings": {"steps": 3}}, more_files={"metrics.json": {"x": 1}})
     assert torch.equal(load_head(tmp_path / "a" / "head").weight, head.weight)
     content = json.loads((tmp_path / "a/head/head.json").read_text())
     assert (content["in_dim"], content["out_dim"], content["format_version"]) == (5, 3, 1)
@@ -59,7 +59,7 @@ def test_other_files_of_the_folder_stay_and_the_old_head_is_replaced(head, tmp_p
 def test_files_of_the_user_are_not_replaced(name, content, message, head, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
-        save_head(head, tmp_path, more_json={"metrics.json": {"format_version": 1}})
+        save_head(head, tmp_path, more_files={"metrics.json": {"format_version": 1}})
     assert os.listdir(tmp_path) == [name]
     assert (tmp_path / name).read_text() == content
 
