@@ -226,7 +226,7 @@ class TrainingGain:
 
 @dataclass(kw_only=True)
 class ClassifierRecord:
-    """What a classifier of labels was chosen by, and what it promises.
+    """The choice of a classifier of labels, and its promises.
 
     Attributes:
         members: the names of the chosen classifiers, whose log-probabilities are averaged.

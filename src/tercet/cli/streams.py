@@ -53,7 +53,7 @@ class SafeStream:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be written any more: the reader has closed its end of the pipe, or there was an error."""
+        """True if nothing can be written any more: the reader has closed its end of the pipe, or there was an error."""
         return self._closed
 
     def write_data(self, data: bytes) -> int:
@@ -97,7 +97,7 @@ class DataOutput:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be written any more."""
+        """True if nothing can be written any more."""
         return self._stream.is_closed
 
     @property

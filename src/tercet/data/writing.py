@@ -20,7 +20,7 @@ from tercet.errors import DataError, listed, short_repr
 
 
 class BinaryOutput(Protocol):
-    """What a writer writes into: a binary file, or anything else that takes bytes."""
+    """The target of a writer: a binary file, or anything else that takes bytes."""
 
     def write(self, data: bytes, /) -> int:
         """Write bytes."""

@@ -71,7 +71,7 @@ def mean_loss(log_probabilities: Tensor, label_ids: Tensor, temperature: float =
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """How well confidences agree with the fraction of right answers, in bins of equal width.
+    """The agreement of confidences with the fraction of right answers, in bins of equal width.
 
     Attributes:
         rows: the number of rows in each bin.

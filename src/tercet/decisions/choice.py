@@ -38,7 +38,7 @@ _MAX_PREDICTIONS = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What the candidates predict for n rows that they were not fitted to.
+    """The predictions of the candidates for n rows that they were not fitted to.
 
     Attributes:
         rows: the numbers of the rows `(n,)`.

@@ -366,7 +366,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def calibrated_(self) -> bool:
-        """Whether the encoder has not seen the rows that gave temperature and thresholds."""
+        """True if the encoder has not seen the rows that gave temperature and thresholds."""
         return self._fitted.calibration.unseen
 
     @property

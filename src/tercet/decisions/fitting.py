@@ -37,7 +37,7 @@ _MAX_LABELS_ONE_BY_ONE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What the classifier answers for rows that it has not seen.
+    """The answers of the classifier for rows that it has not seen.
 
     Attributes:
         confidence: the confidence of each row `(n,)`.

@@ -1,4 +1,4 @@
-"""How right the decisions about labelled rows are: how many are answered, and how many answers are right."""
+"""Compare the decisions about labelled rows with their labels: how many are answered, how many answers are right."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

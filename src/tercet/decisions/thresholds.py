@@ -25,7 +25,7 @@ _NUM_STARTS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Promise:
-    """What a threshold of the confidence was found to give on the calibration rows.
+    """The measured coverage and precision of a threshold on the calibration rows.
 
     Attributes:
         min_precision: the precision that was asked for; None if a coverage or a threshold was given.
