@@ -8,12 +8,12 @@ from tercet.decisions.calibration import mean_loss, softened
 from tercet.decisions.candidates import candidate_names, fit
 from tercet.decisions.choice import (
     Predictions,
-    balanced,
     choose,
     choose_penalties,
     penalties_out_of_fold,
     predict_out_of_fold,
 )
+from tercet.evaluation.balanced_sample import balanced_rows
 from tests.decisions.data import blobs, rows_of
 
 
@@ -119,11 +119,11 @@ def test_rows_whose_label_is_in_one_fold_only_are_predicted_wrongly():
 
 def test_a_balanced_sample_has_all_labels_and_no_more_rows_than_wanted():
     ids = torch.tensor([0] * 500 + [1] * 3 + [2] * 40)
-    rows = balanced(ids, 60, seed=0)
+    rows = balanced_rows(ids, 60, least=1, seed=0)
     assert torch.bincount(ids[rows]).tolist() == [28, 3, 28]
     assert rows.tolist() == sorted(rows.tolist())
-    assert balanced(ids, 1000, seed=0).tolist() == list(range(543))
-    assert torch.bincount(ids[balanced(ids, 1, seed=0)]).tolist() == [1, 1, 1]
+    assert balanced_rows(ids, 1000, least=1, seed=0).tolist() == list(range(543))
+    assert torch.bincount(ids[balanced_rows(ids, 1, least=1, seed=0)]).tolist() == [1, 1, 1]
 
 
 def test_samples_of_many_rows_are_fitted(monkeypatch):

@@ -16,7 +16,7 @@ from torch import Tensor
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
 from tercet.distances.points import unit_rows
-from tercet.evaluation.logistic import LogisticModel, fit_logistic
+from tercet.evaluation.logistic import SCALE, LogisticModel, centre_and_factor, fit_logistic
 
 # Scale of the cosine similarity to a class mean. The temperature is fitted afterwards.
 _MEANS_SCALE = 20.0
@@ -24,8 +24,6 @@ _MEANS_SCALE = 20.0
 _SHRINKAGE = 0.2
 # The penalties λ to choose from, as in `tercet.evaluation.classifiers`.
 PENALTIES = (0.03, 0.1, 0.3)
-# As there: the solution is then closer to 0, where L-BFGS starts. It does not change the probabilities.
-_SCALE = 5.0
 _BEFORE_HEAD = "_before_head"
 
 
@@ -88,16 +86,12 @@ def fit_logistic_regression(
     x: Tensor, label_ids: Tensor, num_labels: int, penalty: float, start: LinearScores | None = None
 ) -> LinearScores:
     """Fit a logistic regression to rows that are centred and have a mean squared norm of 1 afterwards."""
-    mean = x.mean(dim=0)
-    centred = x - mean
-    norm = centred.square().sum(dim=1).mean().sqrt()
-    # If all rows are equal, only rounding errors are left. They must not be scaled up.
-    factor = _SCALE / norm if norm > 1e-6 * x.abs().max() else torch.zeros_like(norm)
+    mean, factor = centre_and_factor(x)
     begin = None
     if start is not None and factor > 0:
         bias = start.bias + start.weights @ mean
         begin = LogisticModel(weights=start.weights / factor, bias=bias)
-    model = fit_logistic(centred * factor, label_ids, num_labels, _SCALE**2 * penalty, start=begin)
+    model = fit_logistic((x - mean) * factor, label_ids, num_labels, SCALE**2 * penalty, start=begin)
     weights = factor * model.weights
     return LinearScores(weights=weights, bias=model.bias - weights @ mean)
 

@@ -21,7 +21,7 @@ from tercet.decisions.calibration import fit_temperature, mean_loss
 from tercet.decisions.candidates import PENALTIES, Rows, candidate_names, fit, is_logistic, space_of
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import Model
-from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
+from tercet.evaluation.balanced_sample import balanced_rows
 
 NUM_FOLDS = 5
 _PENALTY = PENALTIES[1]
@@ -86,16 +86,7 @@ class Choice:
 def rows_to_fit(rows: Rows, *, seed: int, max_products: int = MAX_PRODUCTS) -> Tensor:
     """Return the numbers of the rows to fit a logistic regression to: all, or a balanced sample of them."""
     dim = max(values.shape[1] for _, values in rows.spaces.items())
-    return balanced(rows.label_ids, max_products // (rows.num_labels * dim), seed)
-
-
-def balanced(label_ids: Tensor, max_rows: int, seed: int) -> Tensor:
-    """Return a sample of the rows in which each label has the same number of rows, or all that it has; ascending."""
-    if len(label_ids) <= max_rows:
-        return torch.arange(len(label_ids))
-    per_label = max(1, rows_per_label(torch.bincount(label_ids), max_rows, least=1))
-    order = torch.randperm(len(label_ids), generator=torch.Generator().manual_seed(seed))
-    return first_rows_of_each_label(order, label_ids, per_label).sort().values
+    return balanced_rows(rows.label_ids, max_products // (rows.num_labels * dim), least=1, seed=seed)
 
 
 def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> dict[str, float]:
@@ -209,14 +200,8 @@ def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tenso
 
 def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto") -> Choice:
     """Choose the members of the classifier and its temperatures. A `method` other than "auto" is the only member."""
-    known = predictions.known
-    accuracy = {
-        name: _accuracy(values, predictions.label_ids) for name, values in predictions.log_probabilities.items()
-    }
-    ids, by_name = (
-        predictions.label_ids[known],
-        {name: values[known] for name, values in predictions.log_probabilities.items()},
-    )
+    by_name, known = predictions.log_probabilities, predictions.known
+    ids = predictions.label_ids[known]
     if not len(ids):  # Nothing can be measured.
         return Choice(
             temperatures={"class_means" if method == "auto" else method: 1.0},
@@ -225,28 +210,27 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
             accuracy={},
             loss={},
         )
-    temperatures = {name: fit_temperature(values, ids) for name, values in by_name.items()}
-    loss = {name: mean_loss(values, ids, temperatures[name]) for name, values in by_name.items()}
+    temperatures = {name: fit_temperature(values[known], ids) for name, values in by_name.items()}
+    loss = {name: mean_loss(values[known], ids, temperatures[name]) for name, values in by_name.items()}
     members = [min(loss, key=lambda name: loss[name]) if method == "auto" else method]
     total, best = by_name[members[0]] / temperatures[members[0]], loss[members[0]]
     while method == "auto":
         tried = {}
         for name in by_name.keys() - set(members):
-            mean = (total + by_name[name] / temperatures[name]) / (len(members) + 1)
+            mean = (total + by_name[name] / temperatures[name])[known] / (len(members) + 1)
             tried[name] = mean_loss(mean, ids, fit_temperature(mean, ids))
         if not tried or min(tried.values()) > best - _LEAST_GAIN:
             break
         joining = min(sorted(tried), key=lambda name: tried[name])
         members.append(joining)
         total, best = total + by_name[joining] / temperatures[joining], tried[joining]
-    mean = total / len(members)
-    everywhere = sum(predictions.log_probabilities[name] / temperatures[name] for name in members)
-    assert isinstance(everywhere, Tensor)
+    # Rows whose label no candidate knows count as wrong in the accuracy.
+    scores = {**by_name, "chosen": total}
     return Choice(
         temperatures={name: temperatures[name] for name in members},
-        temperature=fit_temperature(mean, ids),
+        temperature=fit_temperature(total[known] / len(members), ids),
         penalties=dict(penalties),
-        accuracy={**accuracy, "chosen": _accuracy(everywhere, predictions.label_ids)},
+        accuracy={name: _accuracy(values, predictions.label_ids) for name, values in scores.items()},
         loss={**loss, "chosen": best},
     )
 

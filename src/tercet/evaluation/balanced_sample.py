@@ -37,3 +37,19 @@ def first_rows_of_each_label(order: Tensor, label_ids: Tensor, per_label: int) -
     order = order[label_ids[order].argsort(stable=True)]
     place = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[label_ids[order]]
     return order[place < per_label]
+
+
+def balanced_rows(label_ids: Tensor, max_rows: int, *, least: int = 0, seed: int = 0) -> Tensor:
+    """Return the numbers of all rows, or of a random balanced sample of at most `max_rows` rows, ascending.
+
+    Args:
+        label_ids: the label ids `(n,)`, from 0.
+        max_rows: the maximum number of rows.
+        least: the smallest number of rows per label, even if the sample is then larger. With 0, it may be empty.
+        seed: the seed of the sample.
+    """
+    if len(label_ids) <= max_rows:
+        return torch.arange(len(label_ids), device=label_ids.device)
+    per_label = rows_per_label(torch.bincount(label_ids), max_rows, least=least)
+    order = torch.randperm(len(label_ids), generator=torch.Generator().manual_seed(seed)).to(label_ids.device)
+    return first_rows_of_each_label(order, label_ids, per_label).sort().values

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tercet.distances import BLOCK_BYTES, DistanceLike, at_least_float32, distance_blocks, get_distance, nearest
 from tercet.distances.points import unit_rows
-from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
-from tercet.evaluation.logistic import fit_logistic
+from tercet.evaluation.balanced_sample import balanced_rows
+from tercet.evaluation.logistic import SCALE, centre_and_factor, fit_logistic
 from tercet.evaluation.retrieval import NUM_NEIGHBOURS, majority
 
 __all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_fit"]
@@ -23,9 +23,6 @@ __all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_
 # λ of the logistic regression, for embeddings with a mean squared norm of 1. Of 0.02 to 1, it has the highest mean
 # accuracy on BANKING77, HWU64 and CLINC150 with all-MiniLM-L6-v2, with all rows and with 5 and 10 rows per label.
 _PENALTY = 0.1
-# Factor by which the embeddings are multiplied before the fit, so that the solution is closer to 0, where L-BFGS
-# starts. The penalty is multiplied by its square, so the fitted probabilities do not change.
-_SCALE = 5.0
 # The maximum of rows × labels × dimensions for a fit of the logistic regression. It takes 15 seconds on one core.
 MAX_FIT_PRODUCTS = 3_000_000_000
 # The maximum number of scores in a block `(rows, num_labels)`: 16 MiB of float32.
@@ -99,13 +96,9 @@ def logistic_regression(reference: Tensor, label_ids: Tensor, queries: Tensor) -
     `rows_to_fit`.
     """
     reference, queries = at_least_float32(reference), at_least_float32(queries)
-    mean = reference.mean(dim=0)
-    centred = reference - mean
-    norm = centred.square().sum(dim=1).mean().sqrt()
-    # If all rows are equal, only rounding errors are left. They must not be scaled up.
-    factor = _SCALE / norm if norm > 1e-6 * reference.abs().max() else torch.zeros_like(norm)
+    mean, factor = centre_and_factor(reference)
     num_labels = int(label_ids.max()) + 1
-    model = fit_logistic(centred * factor, label_ids, num_labels, _SCALE**2 * _PENALTY)
+    model = fit_logistic((reference - mean) * factor, label_ids, num_labels, SCALE**2 * _PENALTY)
     blocks = queries.split(max(1, _BLOCK_VALUES // num_labels))
     return torch.cat([model.log_probabilities((block - mean) * factor).argmax(dim=1) for block in blocks])
 
@@ -124,13 +117,6 @@ def rows_to_fit(label_ids: Tensor, dim: int, *, max_products: int = MAX_FIT_PROD
     Returns:
         The row numbers, or None if there are too many labels for one row of each.
     """
-    sizes = torch.bincount(label_ids)
-    max_rows = max_products // (len(sizes) * dim)
-    if len(label_ids) <= max_rows:
-        return torch.arange(len(label_ids), device=label_ids.device)
-    per_label = rows_per_label(sizes, max_rows)
-    if per_label == 0:
-        return None
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(label_ids), generator=generator).to(label_ids.device)
-    return first_rows_of_each_label(order, label_ids, per_label).sort().values
+    max_rows = max_products // (int(label_ids.max() + 1) * dim)
+    rows = balanced_rows(label_ids, max_rows, seed=seed)
+    return rows if len(rows) else None

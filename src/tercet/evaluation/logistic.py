@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# Factor by which rows are multiplied before the fit, so that the solution is closer to 0, where L-BFGS starts. The
+# penalty is multiplied by its square, so the fitted probabilities do not change.
+SCALE = 5.0
 _MAX_ITERATIONS = 40
 # From the solution for nearly the same rows, so many steps reach the same predictions.
 _MAX_ITERATIONS_FROM_START = 8
@@ -84,3 +87,17 @@ def fit_logistic(
     optimizer.step(loss)
     fitted = parameters.detach()
     return LogisticModel(weights=fitted[:, :-1], bias=fitted[:, -1] + absent)
+
+
+def centre_and_factor(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean row `(dim,)`, and the factor by which centred rows get a mean squared norm of `SCALE`².
+
+    So the penalty of a logistic regression, multiplied by `SCALE`², does not depend on the scale of the rows.
+
+    Args:
+        x: the rows `(n, dim)`.
+    """
+    mean = x.mean(dim=0)
+    norm = (x - mean).square().sum(dim=1).mean().sqrt()
+    # If all rows are equal, only rounding errors are left. They must not be scaled up.
+    return mean, SCALE / norm if norm > 1e-6 * x.abs().max() else torch.zeros_like(norm)
