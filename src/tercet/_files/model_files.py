@@ -92,6 +92,11 @@ def is_model_folder(folder: Path) -> bool:
     return False
 
 
+def has_classifier(folder: Path) -> bool:
+    """Return whether a folder has a classifier of labels."""
+    return (folder / CLASSIFIER_FILE).exists()
+
+
 def check_places(target: Path, *, more_files: Iterable[str] = (METRICS_FILE,)) -> None:
     """Raise `DataError` if a model cannot be written to `target` without a loss of files of the user.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercet._files import atomic_file, expand_path
-from tercet._files.model_files import CLASSIFIER_FILE, is_model_folder
+from tercet._files.model_files import CLASSIFIER_FILE, has_classifier, is_model_folder
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
 from tercet.cli.classify_columns import added_columns, added_names
@@ -168,7 +168,7 @@ def _check_folder(model: str) -> None:
             f"no folder {model!r}; pass the folder of a model with a classifier, which tercet train and tercet "
             "fit-classifier write"
         )
-    if not (folder / CLASSIFIER_FILE).exists():
+    if not has_classifier(folder):
         raise DataError(f"{model} has no classifier ({CLASSIFIER_FILE}); fit one with: {fit}")
     if not is_model_folder(folder):
         raise DataError(f"{model} has a classifier of embeddings and no encoder, so it cannot classify sentences")
@@ -198,13 +198,12 @@ def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str,
     """
     if all(value is None for value in limits.values()):
         return None
-    from tercet.decisions.summary import promise_values
 
     promise = classifier.promise(**limits)
     if promise.min_precision is not None and promise.answered == 0:
         raise DataError(f"{promise.describe()}; pass a lower --min-precision, or fit with more calibration rows")
     print_note(promise.describe())
-    return promise_values(promise)
+    return promise.to_dict()
 
 
 def _load_encoder(classifier: "LabelClassifier", model: str, device: str | None, batch_size: int | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tercet._files import expand_path
-from tercet._files.model_files import CLASSIFIER_FILE
+from tercet._files.model_files import has_classifier
 from tercet._logging import quiet_transformers
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
@@ -100,10 +100,10 @@ def evaluate(
         "the baseline": baseline,
     }
     check_outputs({"--report": report}, inputs, overwrite=overwrite)
-    has_classifier = (expand_path(model) / CLASSIFIER_FILE).exists()
+    decisions = report is not None and has_classifier(expand_path(model))
     quiet_transformers()
     result = evaluate_model(
-        model, data, reference=reference, baseline=baseline, decisions=report is not None and has_classifier,
+        model, data, reference=reference, baseline=baseline, decisions=decisions,
         min_precision=min_precision, max_novelty=max_novelty, distance=distance, batch_size=batch_size,
         text_column=text_column, label_column=label_column, split=split, reference_text_column=reference_text_column,
         reference_label_column=reference_label_column, header=header,

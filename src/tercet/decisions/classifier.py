@@ -14,14 +14,13 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet.decisions import inputs
-from tercet.decisions.calibration import round_confidence
 from tercet.decisions.candidates import METHODS, Rows, candidate_names
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted, add_rows, fit_rows
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.models import nearest_rows
-from tercet.decisions.rejection import Limits, limits_for, too_many_unfamiliar
-from tercet.decisions.results import Decisions, as_objects, reason_of
+from tercet.decisions.rejection import Limits, limits_for, reasons_against, too_many_unfamiliar
+from tercet.decisions.results import Decisions, as_objects
 from tercet.decisions.seen import seen_fraction
 from tercet.decisions.thresholds import Promise
 from tercet.errors import DataError, listed
@@ -427,9 +426,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         probabilities = log_p.gather(1, ids).exp().numpy()
         novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
         confidence = probabilities[:, 0]
-        confident = round_confidence(confidence) >= limits.lowest(ids[:, 0].numpy())
-        familiar = np.ones(len(ids), bool) if limits.max_novelty is None else ~(novelty > limits.max_novelty)
-        reasons = [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
+        reasons = reasons_against(confidence, novelty, limits.lowest(ids[:, 0].numpy()), limits.max_novelty)
         top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)
         labels = as_objects(
             [None if reason else label for reason, label in zip(reasons, top_labels[:, 0], strict=True)]

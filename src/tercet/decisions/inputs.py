@@ -45,6 +45,16 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def select(self, rows: Sequence[int] | np.ndarray) -> "Embedded":
+        """Return some of the rows, which keep their numbers."""
+        index = torch.as_tensor(np.asarray(rows))
+        return Embedded(
+            spaces=self.spaces[index],
+            keys=[self.keys[row] for row in rows],
+            texts=None if self.texts is None else [self.texts[row] for row in rows],
+            numbers=index if self.numbers is None else self.numbers[index],
+        )
+
 
 def load_encoder(model: Any, device: str | None) -> "SentenceTransformer | None":
     """Return the encoder; None for embeddings."""
@@ -284,10 +294,9 @@ def calibration_rows(
         logger.warning(f"{count:,} of {len(labels):,} rows of calibration_data are left out: {what}")
     if not kept:
         raise DataError("no row of calibration_data can be used; pass rows with labels of y and texts that X lacks")
-    index = torch.tensor(kept)
-    texts = None if rows.texts is None else [rows.texts[row] for row in kept]
-    found = Embedded(spaces=rows.spaces[index], keys=[rows.keys[row] for row in kept], texts=texts, numbers=index)
-    return like(found, training.spaces, "calibration_data"), torch.tensor([number[labels[row]] for row in kept])
+    return like(rows.select(kept), training.spaces, "calibration_data"), torch.tensor(
+        [number[labels[row]] for row in kept]
+    )
 
 
 def like(rows: Embedded, spaces: Spaces, name: str) -> Embedded:

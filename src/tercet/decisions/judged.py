@@ -1,14 +1,14 @@
 """Compare the decisions about labelled rows with their labels: how many are answered, how many answers are right."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from tercet.decisions.calibration import Reliability, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
-from tercet.decisions.rejection import unfamiliar_message
+from tercet.decisions.rejection import is_familiar, unfamiliar_message
 from tercet.decisions.thresholds import Promise, decimals, interval
 
 
@@ -108,9 +108,7 @@ class JudgedDecisions:
         """Return the precision by coverage. Rows above the highest novelty of an answer are never answered."""
         promise = self.limits.promise
         limit = None if promise is None else promise.max_novelty
-        return risk_coverage(
-            round_confidence(self.confidence), self.correct, None if limit is None else ~(self.novelty > limit)
-        )
+        return risk_coverage(round_confidence(self.confidence), self.correct, is_familiar(self.novelty, limit))
 
     @property
     def reliability(self) -> Reliability:
@@ -167,7 +165,7 @@ class JudgedDecisions:
             "reasons": {part.reason: part.rows for part in rejected_by_reason(self.reasons, self.correct)},
             "rows_with_unknown_label": int((~known).sum()),
             "unknown_rejected": _value(_mean(~self.answered[~known])),
-            "promise": None if promise is None else {key: _value(value) for key, value in asdict(promise).items()},
+            "promise": None if promise is None else promise.to_dict(),
             "note": self.limits.note,
             "warnings": self.warnings,
         }
@@ -189,5 +187,5 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _value(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value
+def _value(value: float) -> float | None:
+    return None if value != value else value

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tercet.decisions.calibration import round_confidence
 from tercet.decisions.judged import ChosenLimits, JudgedDecisions
-from tercet.decisions.results import reason_of
+from tercet.decisions.rejection import reasons_against
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -147,10 +146,7 @@ def judge_calibration(
     elif classifier._texts is not None:
         texts = [classifier._texts[row] for row in found.rows.tolist()]
     promise = limits.promise
-    threshold = None if promise is None else promise.threshold
-    max_novelty = None if promise is None else promise.max_novelty
-    confident = np.full(len(found.rows), True) if threshold is None else round_confidence(found.confidence) >= threshold
-    familiar = np.full(len(found.rows), True) if max_novelty is None else ~(found.novelty > max_novelty)
+    threshold, max_novelty = (None, None) if promise is None else (promise.threshold, promise.max_novelty)
     place = np.argsort(classifier._sorted)  # of each label id among the sorted labels
     return JudgedDecisions(
         source=source,
@@ -162,7 +158,7 @@ def judge_calibration(
         runner_up_ids=place[found.runner_up_ids],
         confidence=found.confidence,
         novelty=found.novelty,
-        reasons=[reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)],
+        reasons=reasons_against(found.confidence, found.novelty, threshold or 0.0, max_novelty),
         rows=numbers,
         sentences=texts,
         basis="held out" if found.held_out else "folds",

@@ -10,6 +10,7 @@ from scipy.stats import betabinom
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.limit_values import check_limits
+from tercet.decisions.results import reason_of
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
 from tercet.errors import DataError
 
@@ -45,6 +46,26 @@ class Limits:
         return np.array([self.of_label.get(label_id, shared) for label_id in predicted_ids.tolist()], dtype=float)
 
 
+def is_familiar(novelty: np.ndarray, max_novelty: float | None) -> np.ndarray:
+    """Return whether the novelty of each row allows an answer, bool `(n,)`. One that cannot be measured (NaN) does."""
+    return np.ones(len(novelty), bool) if max_novelty is None else ~(novelty > max_novelty)
+
+
+def reasons_against(
+    confidence: np.ndarray, novelty: np.ndarray, lowest: np.ndarray | float, max_novelty: float | None
+) -> list[str | None]:
+    """Return why each of n rows has no answer; None for rows that have one.
+
+    Args:
+        confidence: the confidence of each row `(n,)`.
+        novelty: the novelty of each row `(n,)`.
+        lowest: the lowest confidence of an answer, for each row `(n,)` or for all.
+        max_novelty: the highest novelty of an answer; None for no limit.
+    """
+    confident, familiar = round_confidence(confidence) >= lowest, is_familiar(novelty, max_novelty)
+    return [reason_of(*pair) for pair in zip(confident.tolist(), familiar.tolist(), strict=True)]
+
+
 def limits_for(
     fitted: Fitted,
     *,
@@ -74,15 +95,13 @@ def limits_for(
     calibration = fitted.calibration
     if min_precision is not None:
         _check_promise(fitted)
-    allowed = (
-        np.ones(len(calibration.confidence), bool) if max_novelty is None else ~(calibration.novelty > max_novelty)
-    )
+    allowed = is_familiar(calibration.novelty, max_novelty)
     confidence, correct = round_confidence(calibration.confidence), calibration.correct
     of_label: dict[int, float] = {}
     if min_precision is not None:
         shared = allowed
         if per_label:
-            of_label = _thresholds_of_labels(calibration, allowed, min_precision)
+            of_label = _thresholds_of_labels(calibration, confidence, allowed, min_precision)
             shared = allowed & ~np.isin(calibration.predicted_ids, list(of_label))
         threshold = choose_threshold(confidence[shared], correct[shared], min_precision)
     elif coverage is not None:
@@ -107,14 +126,14 @@ def limits_for(
     return replace(limits, promise=promise)
 
 
-def _thresholds_of_labels(calibration: Calibration, allowed: np.ndarray, min_precision: float) -> dict[int, float]:
+def _thresholds_of_labels(
+    calibration: Calibration, confidence: np.ndarray, allowed: np.ndarray, min_precision: float
+) -> dict[int, float]:
     """Return the threshold of each label that reaches the precision on its own, by the label id."""
     found = {}
     for label_id in np.unique(calibration.predicted_ids[allowed]).tolist():
         rows = allowed & (calibration.predicted_ids == label_id)
-        threshold = choose_threshold(
-            round_confidence(calibration.confidence[rows]), calibration.correct[rows], min_precision
-        )
+        threshold = choose_threshold(confidence[rows], calibration.correct[rows], min_precision)
         if threshold is not None:
             found[label_id] = threshold
     return found

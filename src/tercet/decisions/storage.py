@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_file
-from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, is_model_folder
+from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, has_classifier, is_model_folder
 from tercet._version import __version__
 from tercet.decisions.candidates import Rows
 from tercet.decisions.choice import Choice
@@ -52,11 +52,6 @@ C = TypeVar("C", bound="LabelClassifier")
 def classifier_files(classifier: "LabelClassifier") -> dict[str, Any]:
     """Return the files of a fitted classifier: bytes, or the content of a JSON file, by file name."""
     return {CLASSIFIER_WEIGHTS: to_bytes(_tensors(classifier)), CLASSIFIER_FILE: _content(classifier)}
-
-
-def has_classifier(folder: str | Path) -> bool:
-    """Return whether a folder has a classifier."""
-    return (expand_path(folder) / CLASSIFIER_FILE).exists()
 
 
 def save(classifier: "LabelClassifier", folder: Path, *, overwrite: bool) -> None:
@@ -99,8 +94,7 @@ def attach_encoder(
         model = load_model(str(folder), device=device)
     classifier.model = classifier.model_ = model
     if model is not None:
-        content = read_json(folder / CLASSIFIER_FILE, max_bytes=_MAX_JSON_BYTES)
-        _check_encoder(model, content.get("test_embedding"), folder)
+        _check_encoder(model, classifier._test_embedding, folder)
 
 
 def read(cls: type[C], folder: Path) -> C:
@@ -111,7 +105,7 @@ def read(cls: type[C], folder: Path) -> C:
     """
     folder = expand_path(folder)
     path = folder / CLASSIFIER_FILE
-    if not path.exists():
+    if not has_classifier(folder):
         what = "does not exist" if not folder.exists() else f"has no file {CLASSIFIER_FILE}"
         raise ModelError(f"{folder} {what}, so there is no classifier; fit one with LabelClassifier(model).fit(…)")
     check_regular_files(folder)
@@ -133,7 +127,7 @@ def read(cls: type[C], folder: Path) -> C:
         raise ModelError(
             f"{path} and {CLASSIFIER_WEIGHTS} do not belong together, or are damaged ({error}); copy both again"
         ) from error
-    classifier.model = None
+    classifier.model, classifier._test_embedding = None, content["test_embedding"]
     return classifier
 
 

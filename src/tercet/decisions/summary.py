@@ -1,13 +1,11 @@
 """Summarise a fitted classifier for the command line and for records."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tercet.records import ClassifierRecord
 
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
-    from tercet.decisions.thresholds import Promise
 
 # The precisions whose coverage is reported.
 _PRECISIONS = (0.9, 0.95, 0.98)
@@ -20,7 +18,7 @@ def record_of(classifier: "LabelClassifier") -> ClassifierRecord:
     if fitted.calibration.unseen:
         for precision in _PRECISIONS:
             promise = classifier.promise(min_precision=precision)
-            promises.append({**promise_values(promise), "sentence": promise.describe()})
+            promises.append({**promise.to_dict(), "sentence": promise.describe()})
     return ClassifierRecord(
         members=classifier.members_,
         accuracy=classifier.scores_,
@@ -32,8 +30,3 @@ def record_of(classifier: "LabelClassifier") -> ClassifierRecord:
         has_texts=classifier._texts is not None,
         promises=promises,
     )
-
-
-def promise_values(promise: "Promise") -> dict[str, Any]:
-    """Return a promise as JSON values; None instead of NaN."""
-    return {name: None if value != value else value for name, value in asdict(promise).items()}

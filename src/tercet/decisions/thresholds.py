@@ -10,7 +10,8 @@ one that fails loses it (the fallback procedure, Wiens 2003; for thresholds, Ang
 So the probability that any accepted threshold has a precision below p is at most α.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import beta, binom
@@ -59,6 +60,10 @@ class Promise:
     best: float = float("nan")
     own_thresholds: int | None = None
     calibrated: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all attributes as JSON values; None instead of NaN."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
 
     def describe(self) -> str:
         """Return the promise in one sentence."""

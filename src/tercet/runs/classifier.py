@@ -117,7 +117,7 @@ class RunClassifier:
             validation = self._stages.validation
             rows = self._stages.kept(len(labels))
             calibration, calibration_labels = _unseen(
-                model, _rows_of(everything, validation), [labels[row] for row in validation]
+                model, everything.select(validation), [labels[row] for row in validation]
             )
         if calibration is None:
             logger.info(
@@ -126,7 +126,7 @@ class RunClassifier:
             )
         classifier = LabelClassifier(model, keep_texts=self._keep_texts, random_state=self._seed)
         return classifier.fit_embedded(
-            _rows_of(everything, rows), [labels[row] for row in rows], calibration, calibration_labels, seen=1.0
+            everything.select(rows), [labels[row] for row in rows], calibration, calibration_labels, seen=1.0
         )
 
     def _held_out(self, encoder: RememberingEncoder, known: set[Any]) -> tuple[Embedded | None, list[Any]]:
@@ -139,7 +139,7 @@ class RunClassifier:
         rows = [row for row, label in enumerate(labels) if label in known]
         if not rows:
             return None, []
-        return _rows_of(_embedded(evaluation.queries, encoder.calls[0], numbers), rows), [labels[row] for row in rows]
+        return _embedded(evaluation.queries, encoder.calls[0], numbers).select(rows), [labels[row] for row in rows]
 
 
 def _unseen(
@@ -159,21 +159,9 @@ def _unseen(
         "them in an earlier run"
     )
     kept = np.flatnonzero(~seen)
-    return (_rows_of(held_out, kept), [labels[row] for row in kept]) if len(kept) else (None, [])
+    return (held_out.select(kept), [labels[row] for row in kept]) if len(kept) else (None, [])
 
 
 def _embedded(data: Dataset, embeddings: tuple[Tensor, Tensor | None], numbers: np.ndarray) -> Embedded:
     texts = data["sentence"][:]
     return Embedded(spaces=spaces(*embeddings), keys=text_keys(texts), texts=texts, numbers=torch.from_numpy(numbers))
-
-
-def _rows_of(embedded: Embedded, rows: Sequence[int] | np.ndarray) -> Embedded:
-    index = torch.as_tensor(np.asarray(rows))
-    assert embedded.texts is not None
-    assert embedded.numbers is not None
-    return Embedded(
-        spaces=embedded.spaces[index],
-        keys=[embedded.keys[row] for row in rows],
-        texts=[embedded.texts[row] for row in rows],
-        numbers=embedded.numbers[index],
-    )

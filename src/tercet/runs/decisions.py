@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
-from tercet._files.model_files import CLASSIFIER_FILE
+from tercet._files.model_files import CLASSIFIER_FILE, has_classifier
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def check_classifier(model: Any) -> None:
     """Raise `DataError` if `model` is not a folder with a classifier. It imports no torch."""
-    if not isinstance(model, (str, Path)) or not (expand_path(model) / CLASSIFIER_FILE).exists():
+    if not isinstance(model, (str, Path)) or not has_classifier(expand_path(model)):
         name = f"{str(model)!r} has no {CLASSIFIER_FILE}" if isinstance(model, (str, Path)) else "model is no folder"
         raise DataError(
             f"decisions, min_precision and max_novelty need the folder of a model with a classifier, but {name}; fit "
