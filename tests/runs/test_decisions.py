@@ -62,6 +62,18 @@ def test_the_answers_are_those_of_the_saved_classifier(folder):
     assert "decisions" not in plain.to_dict()
 
 
+def test_each_evaluation_sentence_is_encoded_once(folder, monkeypatch):
+    encoded, encode = [], SentenceTransformer.encode
+    monkeypatch.setattr(
+        SentenceTransformer,
+        "encode",
+        lambda model, texts, *args, **more: encoded.extend(texts) or encode(model, texts, *args, **more),
+    )
+    data = dataset(EVALUATION_TOPICS)
+    evaluate(folder, data, decisions=True, device="cpu")
+    assert sorted(text for text in encoded if text in set(data["sentence"])) == sorted(data["sentence"])
+
+
 def test_training_rows_of_the_classifier_are_left_out_and_others_keep_their_numbers(folder):
     texts, labels = pairs(TOPICS)
     known = Dataset.from_dict({"sentence": texts[:10], "label": labels[:10]})

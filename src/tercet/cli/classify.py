@@ -53,8 +53,8 @@ def classify(
     min_precision: Annotated[
         float | None,
         typer.Option(
-            help="Answer only as long as this fraction of the answers is right, such as 0.98; reject the other "
-            "sentences.",
+            help="Answer as many sentences as possible so that this fraction of the answers is right, such as 0.98; "
+            "reject the other sentences.",
             show_default="answer all",
         ),
     ] = None,
@@ -101,7 +101,7 @@ def classify(
     ] = False,
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    overwrite: opt.OverwriteFile = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts of rows as JSON on standard output; it needs --output.")
     ] = False,

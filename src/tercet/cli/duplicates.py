@@ -35,7 +35,7 @@ def duplicates(
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    overwrite: opt.OverwriteFile = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all pairs as JSON.")] = False,
     quiet: opt.Quiet = False,
 ) -> None:

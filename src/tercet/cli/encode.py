@@ -51,7 +51,7 @@ def encode(
     header: opt.Header = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")] = False,
+    overwrite: opt.OverwriteFile = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Embed sentences, or apply a head to vectors, and write the result to a file, in the order of the rows."""

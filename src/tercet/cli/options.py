@@ -110,6 +110,7 @@ MaxSeqLength = Annotated[int | None, typer.Option(help=describe("max_seq_length"
 Lora = Annotated[bool, typer.Option("--lora", help=describe("lora"))]
 LoraRank = Annotated[int | None, typer.Option(help=describe("lora_rank"))]
 MiniBatchTokens = Annotated[int | None, typer.Option(help=describe("mini_batch_tokens"))]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace the file at --output.")]
 Device = Annotated[
     str | None, typer.Option(help="The PyTorch device, such as cpu or cuda:1. [default: a GPU if there is one]")
 ]

@@ -14,6 +14,7 @@ from tercet.errors import DataError
 
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
+    from tercet.decisions.inputs import Embedded
 
 DEFAULT_MIN_PRECISION = 0.95
 # Answers that are more often wrong than right are of no use, so no lower precision takes the place of the default.
@@ -64,6 +65,7 @@ def judge(
     labels: Sequence[Any],
     *,
     limits: ChosenLimits,
+    embedded: "Embedded | None" = None,
     rows: Sequence[int] | None = None,
     source: str = "the evaluation rows",
     leave_out_copies: bool = True,
@@ -75,6 +77,7 @@ def judge(
         sentences: the n texts.
         labels: their labels. They are compared as text, because files have no integers.
         limits: the limits of the answers, see `choose_limits`.
+        embedded: the embeddings of the sentences, if they exist; None encodes them.
         rows: the number of each sentence in its data, for reports; None counts them.
         source: how messages name the rows.
         leave_out_copies: leave out sentences with the embedding of a training sentence, because the classifier knows
@@ -85,7 +88,8 @@ def judge(
     """
     promise = limits.promise
     threshold, max_novelty = (None, None) if promise is None else (promise.threshold, promise.max_novelty)
-    found = classifier.decision(sentences, threshold=threshold, max_novelty=max_novelty, explain=True)
+    given = sentences if embedded is None else embedded
+    found = classifier.decision(given, threshold=threshold, max_novelty=max_novelty, explain=True)
     assert found.neighbour_similarities is not None
     kept = np.arange(len(sentences))
     if leave_out_copies:

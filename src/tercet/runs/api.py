@@ -348,12 +348,15 @@ def evaluate(
             return load_model(str(encoder), device=device, trust_remote_code=trust_remote_code)
 
         untouched = None if baseline is None else evaluation.measure(evaluation.embed(load(baseline)))
-        encoder = load(model)
-        measured = evaluation.measure(evaluation.embed(encoder))
-        judged = None
-        if judge is not None:
+        if judge is None:
+            measured, judged = evaluation.measure(evaluation.embed(load(model))), None
+        else:
+            from tercet.runs.classifier import RememberingEncoder
+
+            encoder = RememberingEncoder(load(model))
+            measured = evaluation.measure(evaluation.embed(encoder))
             source = f"the rows of {file_name(data, 'the evaluation data')}"
-            judged = judge.judge(encoder, evaluation, source, batch_size=batch_size)
+            judged = judge.judge(encoder, evaluation, source)
     ((protocol, metrics),) = measured.metrics.items()
     return EvaluationResult(
         metrics=metrics,

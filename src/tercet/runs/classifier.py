@@ -32,16 +32,19 @@ class RememberingEncoder:
 
     Args:
         model: the model. All attributes and methods except `encode` are those of the model.
+
+    Attributes:
+        calls: for each call, the embeddings after the head, and its inputs; None without a head.
     """
 
     def __init__(self, model: SentenceTransformer) -> None:
-        self._model, before = model, without_head(model)
+        self.model, before = model, without_head(model)
         self._encoder = DistributedEncoder(model if before is None else before)
         self._head = [] if before is None else list(model)[-2:]
         self.calls: list[tuple[Tensor, Tensor | None]] = []
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        return getattr(self.model, name)
 
     @torch.no_grad()
     def encode(self, sentences: list[str], **options: Any) -> Tensor:
@@ -110,7 +113,7 @@ class RunClassifier:
 
     def _fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier:
         labels = label_values(self._train_data)
-        everything = _embedded(self._train_data, encoder.calls[-1], self._train_rows)
+        everything = embedded_rows(self._train_data, encoder.calls[-1], self._train_rows)
         rows = np.arange(len(labels))
         calibration, calibration_labels = _unseen(model, *self._held_out(encoder, set(labels)))
         if calibration is None and len(self._stages.validation):
@@ -139,7 +142,7 @@ class RunClassifier:
         rows = [row for row, label in enumerate(labels) if label in known]
         if not rows:
             return None, []
-        return _embedded(evaluation.queries, encoder.calls[0], numbers).select(rows), [labels[row] for row in rows]
+        return embedded_rows(evaluation.queries, encoder.calls[0], numbers).select(rows), [labels[row] for row in rows]
 
 
 def _unseen(
@@ -162,6 +165,13 @@ def _unseen(
     return (held_out.select(kept), [labels[row] for row in kept]) if len(kept) else (None, [])
 
 
-def _embedded(data: Dataset, embeddings: tuple[Tensor, Tensor | None], numbers: np.ndarray) -> Embedded:
+def embedded_rows(data: Dataset, embeddings: tuple[Tensor, Tensor | None], numbers: np.ndarray) -> Embedded:
+    """Return the rows of a data set as a classifier takes them.
+
+    Args:
+        data: the n rows, with the column `sentence`.
+        embeddings: their embeddings, a call of `RememberingEncoder`.
+        numbers: the number of each row in its file `(n,)`.
+    """
     texts = data["sentence"][:]
     return Embedded(spaces=spaces(*embeddings), keys=text_keys(texts), texts=texts, numbers=torch.from_numpy(numbers))

@@ -12,7 +12,7 @@ from tercet.errors import DataError
 if TYPE_CHECKING:
     from tercet.decisions import JudgedDecisions, LabelClassifier
     from tercet.decisions.judged import ChosenLimits
-    from tercet.encoder.sentence_transformer import SentenceTransformer
+    from tercet.runs.classifier import RememberingEncoder
     from tercet.runs.outcome import TrainingRun
     from tercet.runs.protocol import Evaluation
 
@@ -56,18 +56,13 @@ class Judge:
         classifier = read(LabelClassifier, folder)
         return cls(classifier=classifier, folder=folder, limits=choose_limits(classifier, min_precision, max_novelty))
 
-    def judge(
-        self, encoder: "SentenceTransformer", evaluation: "Evaluation", source: str, *, batch_size: int | None
-    ) -> "JudgedDecisions":
+    def judge(self, encoder: "RememberingEncoder", evaluation: "Evaluation", source: str) -> "JudgedDecisions":
         """Return the decisions about the evaluation rows, and emit warnings if the promise does not hold for them.
 
-        The rows are embedded once more, because the classifier may need what comes before the head.
-
         Args:
-            encoder: the encoder in the folder.
+            encoder: the encoder in the folder, after it has embedded the evaluation rows first.
             evaluation: the evaluation rows.
             source: how messages name them.
-            batch_size: number of sentences to encode at a time.
 
         Raises:
             DataError: all rows are training sentences of the classifier.
@@ -76,15 +71,16 @@ class Judge:
         from tercet.data.labels import label_values
         from tercet.decisions.judging import judge
         from tercet.decisions.storage import attach_encoder
+        from tercet.runs.classifier import embedded_rows
 
-        attach_encoder(self.classifier, self.folder, encoder)
-        self.classifier.batch_size = batch_size
+        attach_encoder(self.classifier, self.folder, encoder.model)
         queries = evaluation.queries
         judged = judge(
             self.classifier,
             queries["sentence"][:],
             label_values(queries),
             limits=self.limits,
+            embedded=embedded_rows(queries, encoder.calls[0], evaluation.query_rows),
             rows=evaluation.query_rows.tolist(),
             source=source,
         )
