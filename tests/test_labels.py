@@ -65,13 +65,24 @@ def test_the_empty_string_may_stand_for_a_missing_label():
         plain_labels(["a", None], allow_empty=True)
 
 
+def test_whole_floating_point_numbers_are_integers():
+    for labels in (
+        [3.0, 1],
+        [3, 1.0],
+        np.array([3.0, 1.0], np.float32),
+        torch.tensor([3.0, 1.0]),
+        pd.Series([3.0, 1.0]),
+    ):
+        assert [(label, type(label)) for label in plain_labels(labels)] == [(3, int), (1, int)]
+
+
 @pytest.mark.parametrize("labels", [[1, True], [1, "a"], ["a", True], [True, 1, 1.0], [True, "True"]])
 def test_labels_of_several_types_are_refused(labels):
     with pytest.raises(EmbeddingError, match="labels, row 1: the label .* is .*, but that of the first row is"):
         plain_labels(labels)
 
 
-@pytest.mark.parametrize("label", [0.5, 1.0, b"a", ["a"], ("a", "b"), {"a": 1}, 1j, np.float32(2), object()])
+@pytest.mark.parametrize("label", [0.5, float("inf"), b"a", ["a"], ("a", "b"), {"a": 1}, 1j, np.float32(2.5), object()])
 def test_labels_that_are_no_integers_and_no_strings_are_refused(label):
     with pytest.raises(EmbeddingError, match=r"labels, row 0: the label is .* \(\w+\); labels must be all integers or"):
         plain_labels([label])

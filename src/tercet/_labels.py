@@ -21,6 +21,8 @@ def plain_labels(
 ) -> list[int] | list[bool] | list[str]:
     """Return the label of each row as a plain `int`, `bool` or `str`, all of the same type.
 
+    A whole floating-point number is used as an integer.
+
     Args:
         labels: one label per row: a list, a tensor, an array, a pandas `Series` or a column of a data set. Tensors and
             arrays have the shape `(n,)` or `(n, 1)`. An element may be a NumPy number or a tensor with one number.
@@ -121,8 +123,8 @@ def _plain(label: Any) -> Any:
     if isinstance(label, (str, int)) and type(label) not in (str, int, bool):  # such as np.str_ or an IntEnum
         return str(label.value if hasattr(label, "value") else label) if isinstance(label, str) else int(label)
     if hasattr(label, "item") and getattr(label, "shape", None) in ((), (1,)):
-        return label.item()
-    return label
+        label = label.item()
+    return int(label) if isinstance(label, float) and label.is_integer() else label
 
 
 def _shortened(label: Any) -> str:

@@ -98,8 +98,10 @@ def test_clear_errors(variant):
         variant.value(torch.zeros(4, 3), labels[:3])
     with pytest.raises(EmbeddingError, match=r"must be a floating-point tensor \(batch, dim\)"):
         variant.value(torch.zeros(4), labels)
-    with pytest.raises(EmbeddingError, match="labels must be integers or strings"):
-        variant.value(torch.zeros(4, 3), labels.float())
+    with pytest.raises(
+        EmbeddingError, match=r"labels, row 3: the label is 0.5 \(float\); labels must be all integers or"
+    ):
+        variant.value(torch.zeros(4, 3), torch.tensor([0, 0, 1, 0.5]))
 
 
 @every_variant

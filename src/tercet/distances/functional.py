@@ -26,7 +26,7 @@ def get_distance(distance: DistanceLike) -> Distance:
     """
     if isinstance(distance, Distance):
         return distance
-    if callable(distance):
+    if callable(distance) and not isinstance(distance, str):
         return FunctionDistance(distance)
     found: Distance = resolve(DISTANCES.find(distance, EmbeddingError).distance)
     return found

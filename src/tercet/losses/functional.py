@@ -195,20 +195,22 @@ def _check_batch(embeddings: Any, labels: Labels, distance: Distance) -> tuple[T
 def as_label_tensor(labels: Any, device: torch.device | str = "cpu") -> Tensor:
     """Return labels as an int64 tensor `(batch,)`.
 
-    Integers keep their values; booleans become 0 and 1. Strings are numbered from 0 in the order of their first
-    occurrence.
+    Integers keep their values; booleans become 0 and 1. Floating-point numbers must be whole. Strings are numbered from
+    0 in the order of their first occurrence.
 
     Args:
         labels: one label per row, in a list, a tensor, an array or a pandas `Series`.
         device: the device of the result.
 
     Raises:
-        EmbeddingError: the labels are neither all integers nor all strings, one is missing, or an integer does not fit
+        EmbeddingError: the labels are neither all whole numbers nor all strings, one is missing, or one does not fit
             in int64. The message names the row.
     """
     if isinstance(labels, Tensor):
-        if labels.dtype.is_floating_point or labels.dtype.is_complex:
+        if labels.dtype.is_complex:
             raise EmbeddingError(f"labels must be integers or strings, got a tensor with dtype {labels.dtype}")
+        if labels.dtype.is_floating_point and not bool((labels == labels.round()).all() & labels.isfinite().all()):
+            plain_labels(labels)  # Raises an error that names the row.
         if labels.dim() > 1 and labels.numel() != len(labels):
             raise EmbeddingError(f"labels must have the shape (batch,), got {tuple(labels.shape)}")
         return labels.reshape(-1).to(device=device, dtype=torch.int64)

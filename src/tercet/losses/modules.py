@@ -22,6 +22,7 @@ from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners
 from tercet.losses._engine.stats import LossStats
+from tercet.losses._peer_names import LossNames, MatrixDistance, PairDistance, TripletMasks
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
 from tercet.losses.margins import batch_distances, describe_misfit, have_unit_length
@@ -43,21 +44,33 @@ Features = dict[str, Tensor]
 
 
 class TripletDistanceMetric(str, Enum):
-    """The distances of `TripletLoss`, under the names of sentence-transformers."""
+    """The distances of `TripletLoss`, under the names of sentence-transformers.
+
+    A member can be called: `TripletDistanceMetric.COSINE(x, y)` returns the distances `(batch,)` of each row of `x`
+    `(batch, dim)` to the same row of `y`.
+    """
 
     COSINE = "cosine"
     EUCLIDEAN = "euclidean"
     MANHATTAN = "manhattan"
 
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the distance from each row of `x` to the same row of `y`: `(batch, dim), (batch, dim) → (batch,)`."""
+        return distances.pairs(x, y, self.value)
+
 
 class BatchHardTripletLossDistanceFunction:
-    """The distances of the batch losses, under the names of sentence-transformers."""
+    """The distances of the batch losses, under the names of sentence-transformers.
 
-    cosine_distance = "cosine"
-    euclidean_distance = eucledian_distance = "euclidean"
+    Each is the name of a distance, and can be called: `cosine_distance(embeddings)` returns the distances
+    `(batch, batch)` within the embeddings `(batch, dim)`.
+    """
+
+    cosine_distance = MatrixDistance("cosine")
+    euclidean_distance = eucledian_distance = MatrixDistance("euclidean")
 
 
-class BaseLoss(nn.Module):
+class BaseLoss(LossNames):
     """Base class of all losses. Holds the model, the distance and the margin.
 
     Warns at the first batch of a run if the margin is not below the largest possible distance, or is far below the
@@ -70,10 +83,13 @@ class BaseLoss(nn.Module):
             `Distance`, the stats of the first process cover the complete batch, and those of the others are empty.
         has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
         takes_triplets: whether `compute_loss_from_embeddings` takes given triplets instead of labelled sentences.
+        distance_metric: the distance. The name of one can be called as in sentence-transformers: with the embeddings of
+            a batch, or with two tensors for `TripletLoss`.
     """
 
     has_margin = True
     takes_triplets = False
+    _callable_name: type[str] = MatrixDistance
 
     def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
@@ -82,7 +98,7 @@ class BaseLoss(nn.Module):
         self.model = model
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
         get_distance(distance)  # Raises for an unknown name.
-        self.distance_metric: DistanceLike = distance
+        self.distance_metric: DistanceLike = self._callable_name(distance) if isinstance(distance, str) else distance
         self.margin = check_margin(margin)
         self._margin_checked = False
 
@@ -93,7 +109,7 @@ class BaseLoss(nn.Module):
     def get_config_dict(self) -> dict[str, Any]:
         """Return the settings of the loss, for the model card."""
         distance = self.distance_metric
-        return {"distance_metric": distance if isinstance(distance, str) else get_distance(distance).name}
+        return {"distance_metric": str(distance) if isinstance(distance, str) else get_distance(distance).name}
 
     def _embed(self, features: Features) -> Tensor:
         """Run the model on tokenized sentences and return their embeddings `(batch, dim)`.
@@ -143,7 +159,8 @@ class BaseLoss(nn.Module):
 class BatchLoss(BaseLoss):
     """Base class of the losses that mine triplets in a batch of labelled sentences.
 
-    A subclass overrides `miner`.
+    A subclass overrides `miner`. A subclass that was written for sentence-transformers may override the method that
+    computes the loss there instead, such as `batch_hard_triplet_loss(labels, embeddings)`.
 
     Args:
         model: a module that maps tokenized sentences to a dictionary with the key `sentence_embedding`, such as a model
@@ -179,6 +196,9 @@ class BatchLoss(BaseLoss):
         >>> EasyPositiveLoss(margin=3.5).compute_loss_from_embeddings(embeddings, [0, 0, 0, 1, 1])
         tensor(1.9000)
     """
+
+    # The name of the method that computes the loss in sentence-transformers.
+    _peer_method = ""
 
     def __init__(
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", margin: float = 5.0
@@ -221,7 +241,8 @@ class BatchLoss(BaseLoss):
 
         Args:
             embeddings: `(batch, dim)`, a tensor, an array or nested lists; or a list that contains only this tensor.
-            labels: `(batch,)`, integers or strings. In distributed training they must be an integer tensor.
+            labels: `(batch,)`, integers or strings. Floating-point numbers must be whole. In distributed training they
+                must be an integer tensor.
             memory: embeddings of past batches, used as additional candidates. This method does not add to the memory.
 
         Raises:
@@ -230,6 +251,17 @@ class BatchLoss(BaseLoss):
                 distance is a function and `memory` is not empty.
         """
         embeddings = _single_tensor(embeddings)
+        if self._peer_method and getattr(type(self), self._peer_method) not in _PEER_METHODS:
+            if memory is not None:
+                raise EmbeddingError(
+                    f"{type(self).__name__} overrides {self._peer_method}, which has no argument for a cross-batch "
+                    "memory; set cross_batch_memory=0, or override miner instead"
+                )
+            overridden: Tensor = getattr(self, self._peer_method)(labels, embeddings)
+            return overridden
+        return self._compute(embeddings, labels, memory)
+
+    def _compute(self, embeddings: Tensor, labels: Labels, memory: CrossBatchMemory | None = None) -> Tensor:
         distributed = is_distributed_batch(embeddings)
         if distributed and not isinstance(labels, Tensor):
             raise EmbeddingError(
@@ -317,15 +349,27 @@ class BatchAllTripletLoss(BatchLoss):
         tensor(1.)
     """
 
+    _peer_method = "batch_all_triplet_loss"
+
+    def batch_all_triplet_loss(self, labels: Labels, embeddings: Tensor) -> Tensor:
+        """Return the loss of embeddings `(batch, dim)` with labels `(batch,)`, as in sentence-transformers."""
+        return self._compute(_single_tensor(embeddings), labels)
+
     def miner(self) -> Miner:
         return miners.all_triplets(self.margin)
 
 
-class BatchHardTripletLoss(BatchLoss):
+class BatchHardTripletLoss(TripletMasks, BatchLoss):
     """The mean loss over one triplet per anchor, with its farthest positive and its nearest negative.
 
     See `functional.batch_hard_triplet_loss`.
     """
+
+    _peer_method = "batch_hard_triplet_loss"
+
+    def batch_hard_triplet_loss(self, labels: Labels, embeddings: Tensor) -> Tensor:
+        """Return the loss of embeddings `(batch, dim)` with labels `(batch,)`, as in sentence-transformers."""
+        return self._compute(_single_tensor(embeddings), labels)
 
     def miner(self) -> Miner:
         return miners.hard(self.margin)
@@ -336,6 +380,12 @@ class BatchSemiHardTripletLoss(BatchLoss):
 
     See `functional.batch_semi_hard_triplet_loss`.
     """
+
+    _peer_method = "batch_semi_hard_triplet_loss"
+
+    def batch_semi_hard_triplet_loss(self, labels: Labels, embeddings: Tensor) -> Tensor:
+        """Return the loss of embeddings `(batch, dim)` with labels `(batch,)`, as in sentence-transformers."""
+        return self._compute(_single_tensor(embeddings), labels)
 
     def miner(self) -> Miner:
         return miners.semi_hard(self.margin)
@@ -352,11 +402,25 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
     def __init__(self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean") -> None:
         super().__init__(model, distance_metric, margin=0.0)
 
+    _peer_method = "batch_hard_triplet_soft_margin_loss"
+
+    def batch_hard_triplet_soft_margin_loss(self, labels: Labels, embeddings: Tensor) -> Tensor:
+        """Return the loss of embeddings `(batch, dim)` with labels `(batch,)`, as in sentence-transformers."""
+        return self._compute(_single_tensor(embeddings), labels)
+
     def miner(self) -> Miner:
         return miners.hard_soft_margin()
 
     def get_config_dict(self) -> dict[str, Any]:
         return BaseLoss.get_config_dict(self)
+
+
+_PEER_METHODS = {
+    BatchAllTripletLoss.batch_all_triplet_loss,
+    BatchHardTripletLoss.batch_hard_triplet_loss,
+    BatchSemiHardTripletLoss.batch_semi_hard_triplet_loss,
+    BatchHardSoftMarginTripletLoss.batch_hard_triplet_soft_margin_loss,
+}
 
 
 class TripletLoss(BaseLoss):
@@ -371,6 +435,7 @@ class TripletLoss(BaseLoss):
     """
 
     takes_triplets = True
+    _callable_name = PairDistance
 
     def __init__(
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", triplet_margin: float = 5.0
