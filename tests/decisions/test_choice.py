@@ -44,6 +44,15 @@ def test_the_best_candidate_is_chosen():
     assert found.loss["good"] == pytest.approx(mean_loss(by_name["good"], ids, found.temperatures["good"]))
 
 
+def test_a_vote_that_is_not_better_is_not_taken():
+    ids = torch.arange(400) % 4
+    sure = torch.log_softmax(30.0 * torch.nn.functional.one_hot(ids, 4), dim=1)
+    by_name = {"nearest_neighbours": sure, "logistic_regression": _noisy(ids, 20.0, 0)}
+    assert list(choose(_predictions(by_name, ids), dict.fromkeys(by_name, 0.1)).temperatures) == ["logistic_regression"]
+    by_name["logistic_regression"] = _noisy(ids, 2.0, 0)
+    assert list(choose(_predictions(by_name, ids), dict.fromkeys(by_name, 0.1)).temperatures) == ["nearest_neighbours"]
+
+
 def test_independent_candidates_are_averaged():
     ids = torch.arange(800) % 4
     by_name = {str(seed): _noisy(ids, 2.0, seed) for seed in range(3)}

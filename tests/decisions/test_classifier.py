@@ -92,6 +92,13 @@ def test_a_coverage_is_reached_on_new_rows(fitted):
     assert 0.55 < fitted.decision(x, coverage=0.7).accepted.mean() < 0.85
 
 
+def test_a_coverage_of_half_is_reached_on_labels_that_are_far_apart():
+    x, y = blobs(1_000, labels=10, noise=0.02, seed=0)
+    classifier = LabelClassifier().fit(x[:500], y[:500])
+    # Confidences of a classifier that is fitted to all rows are a little higher than those of the folds.
+    assert 0.35 < classifier.decision(x[500:], coverage=0.5).accepted.mean() < 0.7
+
+
 def test_an_impossible_precision_answers_nothing():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4)).astype(np.float32)

@@ -1,7 +1,9 @@
 """Choose a classifier by predictions for rows that it was not fitted to, and set its temperature.
 
 All candidates predict the rows. The one with the best mean log-probability is taken first; then others join as long as
-the mean of their log-probabilities becomes better (ensemble selection, Caruana et al. 2004).
+the mean of their log-probabilities becomes better (ensemble selection, Caruana et al. 2004). The vote of the nearest
+neighbours is taken first only if it is clearly better: where all neighbours agree, it gives every sentence the same
+confidence, and then no threshold can separate sure answers from unsure ones.
 
 Each row is predicted by a classifier that was fitted to the other folds. If the encoder was trained on these rows, its
 embeddings already know their labels, and such predictions look too good. Then rows that the encoder has not seen must
@@ -212,7 +214,7 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
         )
     temperatures = {name: fit_temperature(values[known], ids) for name, values in by_name.items()}
     loss = {name: mean_loss(values[known], ids, temperatures[name]) for name, values in by_name.items()}
-    members = [min(loss, key=lambda name: loss[name]) if method == "auto" else method]
+    members = [_best_alone(loss) if method == "auto" else method]
     total, best = by_name[members[0]] / temperatures[members[0]], loss[members[0]]
     while method == "auto":
         tried = {}
@@ -233,6 +235,12 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
         accuracy={name: _accuracy(values, predictions.label_ids) for name, values in scores.items()},
         loss={**loss, "chosen": best},
     )
+
+
+def _best_alone(loss: Mapping[str, float]) -> str:
+    """Return the candidate to take first: that with the least loss, or one that is as good and does not vote."""
+    limit = min(loss.values()) + _LEAST_GAIN
+    return min(loss, key=lambda name: (loss[name] > limit, name == "nearest_neighbours", loss[name]))
 
 
 def _accuracy(log_probabilities: Tensor, label_ids: Tensor) -> float:
