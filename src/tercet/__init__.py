@@ -6,12 +6,14 @@
     modules      losses, evaluation, distances, catalogue
     errors       TercetError and its subclasses DataError, ModelError, EmbeddingError
 
-Functions, classes and modules are imported when they are first used, so that `import tercet` is fast.
+Functions, classes and modules are imported when they are first used, so that `import tercet` is fast. Names and module
+paths of sentence-transformers, such as `tercet.models`, are found by `tercet.compat`.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
-from tercet._lazy import lazy_names
+from tercet._lazy import PeerPathFinder, lazy_names, peer_names
 from tercet._version import __version__
 from tercet.errors import DataError, EmbeddingError, ModelError, TercetError
 
@@ -60,4 +62,8 @@ __getattr__, __dir__ = lazy_names(
         "runs": ("RunSettings", "evaluate", "train"),
         "trainer": ("SentenceTransformerTrainer", "SentenceTransformerTrainingArguments"),
     },
+    missing=peer_names(__name__),
 )
+
+if PeerPathFinder not in sys.meta_path:
+    sys.meta_path.append(PeerPathFinder)

@@ -3,6 +3,9 @@
 A larger value means more similar.
 """
 
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,20 +20,46 @@ from tercet.errors import EmbeddingError, ModelError, listed
 COMMON_NAMES = ("cosine", "dot", "euclidean", "manhattan")
 
 
+class SimilarityFunction(Enum):
+    """The similarities that sentence-transformers also supports, for code that names them by an enum."""
+
+    COSINE = "cosine"
+    DOT_PRODUCT = "dot"
+    DOT = "dot"
+    EUCLIDEAN = "euclidean"
+    MANHATTAN = "manhattan"
+
+    @staticmethod
+    def to_similarity_fn(name: "str | SimilarityFunction") -> Callable[[Any, Any], Tensor]:
+        """Return the function of two matrices `(n, dim), (m, dim) → (n, m)`."""
+        return partial(matrix, name=check_name(name))
+
+    @staticmethod
+    def to_similarity_pairwise_fn(name: "str | SimilarityFunction") -> Callable[[Any, Any], Tensor]:
+        """Return the function of the rows of two matrices `(n, dim), (n, dim) → (n,)`."""
+        return partial(pairs, name=check_name(name))
+
+    @staticmethod
+    def possible_values() -> list[str]:
+        """Return the names."""
+        return [member.value for member in SimilarityFunction]
+
+
 def similarity_names() -> list[str]:
     """Return the names of all similarities: `COMMON_NAMES`, and the name of each distance in the catalogue."""
     return list(dict.fromkeys([*COMMON_NAMES, *DISTANCES]))
 
 
-def check_name(name: str) -> str:
-    """Return `name` unchanged if it is the name of a similarity.
+def check_name(name: Any) -> str:
+    """Return the name of a similarity, which may also be a member of an enum with this value.
 
     Raises:
         ModelError: no similarity is called `name`.
     """
+    name = name.value if isinstance(name, Enum) else name
     if name not in similarity_names():
         raise ModelError(f"unknown similarity {name!r}; choose one of {listed(similarity_names(), limit=20)}")
-    return name
+    return str(name)
 
 
 def matrix(x: Any, y: Any, name: str) -> Tensor:
@@ -74,7 +103,7 @@ def _both(x: Any, y: Any, name: str) -> tuple[Tensor, Tensor]:
     Raises:
         EmbeddingError: the dimensions differ, or a value is NaN, infinite, or too large or too small.
     """
-    a, b = _rows(x, "x"), _rows(y, "y")
+    a, b = as_rows(x, "x"), as_rows(y, "y")
     if a.shape[1] != b.shape[1]:
         raise EmbeddingError(f"the embeddings must have the same dimension, got {a.shape[1]} and {b.shape[1]}")
     for rows, side in ((a, "x"), (b, "y")):
@@ -83,7 +112,7 @@ def _both(x: Any, y: Any, name: str) -> tuple[Tensor, Tensor]:
     return a.to(common), b.to(common)
 
 
-def _rows(embeddings: Any, name: str) -> Tensor:
+def as_rows(embeddings: Any, name: str) -> Tensor:
     """Return embeddings as a tensor `(n, dim)`; one embedding `(dim,)` becomes `(1, dim)`.
 
     float64 stays float64; every other dtype becomes float32.

@@ -11,7 +11,10 @@ gain.py             compare the trained with the untouched encoder: was the trai
 _inputs.py          validation of embeddings, and numbering of labels
 """
 
+from tercet._lazy import peer_names
 from tercet.evaluation.evaluators import LabelEvaluator, TripletEvaluator
 from tercet.evaluation.retrieval import Ranking, label_metrics, triplet_accuracy
 
 __all__ = ["LabelEvaluator", "Ranking", "TripletEvaluator", "label_metrics", "triplet_accuracy"]
+
+__getattr__ = peer_names(__name__)  # names that sentence-transformers has here

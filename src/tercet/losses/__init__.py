@@ -13,6 +13,7 @@ cross_batch_memory.py   embeddings of past batches as additional candidates
 _engine/                distances and gradients, computed block by block (private)
 """
 
+from tercet._lazy import peer_names
 from tercet.losses import functional, miners, reference
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import (
@@ -40,3 +41,5 @@ __all__ = [
     "miners",
     "reference",
 ]
+
+__getattr__ = peer_names(__name__)  # names that sentence-transformers has here

@@ -12,7 +12,10 @@ monitor.py          statistics of the batches, and warnings if training fails
 record.py           the record of a training run, for the model card
 """
 
+from tercet._lazy import peer_names
 from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 __all__ = ["BatchSampler", "SentenceTransformerTrainer", "SentenceTransformerTrainingArguments"]
+
+__getattr__ = peer_names(__name__)  # names that sentence-transformers has here
