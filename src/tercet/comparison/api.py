@@ -29,12 +29,13 @@ from tercet.runs.trackers import tracker_names
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset
+
+    from tercet.data.loading import Source
 
 
 @reserves_comparison
 def compare(
-    data: "str | Path | Dataset",
+    data: "Source",
     output: str | Path,
     *,
     grid: Iterable[str] = (),
@@ -42,7 +43,7 @@ def compare(
     minutes: float | None = None,
     settings: RunSettings | None = None,
     model: str | Path | None = None,
-    eval_data: "str | Path | Dataset | None" = None,
+    eval_data: "Source | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -63,8 +64,8 @@ def compare(
     Each run is a spawned subprocess, so a script must call this inside `if __name__ == "__main__":`.
 
     Args:
-        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
-            columns of sentences and labels.
+        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a table in memory (see
+            `train`), with columns of sentences and labels.
         output: the folder for `compare.json` and the model of the recommended variant.
         grid: entries such as `loss=batch-hard,batch-all`, `margin=0.1,0.3`, `model=a,b` or `epochs=1,3`. The keys are
             `model` and the names of `RunSettings`. All combinations of the values are compared. Without `margin` it is
@@ -78,12 +79,13 @@ def compare(
         model: a folder, a name on the hub, or `"bundled"` (the encoder of `tercet[demo]`). None is the models of
             `grid`, else `DEFAULT_MODEL`, or `"bundled"`, with a warning, if the hub cannot be reached. Models are
             loaded one at a time.
-        eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
+        eval_data: evaluation data of the same type as `data`. None takes the split `validation`, or else `test`, of a
+            dictionary `data`, and else holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
             row must be held out.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
-        split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        split: the split to read from a data set on the hub or a dictionary of tables, for `data` and `eval_data`.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
         combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
@@ -144,8 +146,10 @@ def compare(
     models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
+    from tercet.data.in_memory import evaluation_split
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
+    eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     train_data, evaluation, held_out_rows, _ = load_training_data(
         data,
         eval_data,

@@ -2,6 +2,7 @@
 
 loading.py     loads and checks training data; start here
 reading.py     reads files and data sets on the hub into a table
+in_memory.py   reads data frames, Arrow tables, dictionaries, lists and data sets as a table
 table.py       a table whose columns are read when they are used
 separated.py, json_lines.py, parquet_files.py    read a file of one format; text_files.py checks the encoding
 lines.py       reads a stream with one sentence per line

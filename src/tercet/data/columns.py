@@ -1,8 +1,8 @@
 """Find the columns of texts, labels and triplets.
 
-In a table that `reading.py` returns, columns are found by their usual names, and additional columns are ignored. In a
-`datasets.Dataset` that is passed to the trainer, columns are also found by their types (`kinds`), so other names are
-possible if the types are unambiguous. The trainer uses every column, so an additional column is an error.
+Columns are found by their usual names, and additional columns are ignored; `log_unused` names them. In a data set that
+is passed to the trainer, columns are also found by their types (`kinds`), so other names are possible if the types are
+unambiguous.
 """
 
 import logging
@@ -112,25 +112,25 @@ def find_labelled_columns(
         source: the file or data set of the columns, for messages.
         text_column: the name of the text column; None searches for it.
         label_column: the name of the label column; None searches for it.
-        kinds: the type of each column of the trainer's `Dataset`, which must have exactly these two columns. None for
-            any other table, which may have additional columns.
+        kinds: the type of each column of the trainer's data, to find columns without a usual name. None for any other
+            table, whose columns must have usual names.
 
     Raises:
         DataError: `text_column` or `label_column` does not exist, both are the same column, or the search finds no
-            column or several columns; or there are additional columns although `kinds` is given.
+            column or several columns.
     """
     columns = list(columns)
     check_columns((text_column, label_column), columns, source)
     labels = [label_column] if label_column else _label_candidates(columns, kinds)
     texts = [text_column] if text_column else _text_candidates(columns, kinds, labels)
     if kinds is not None:
-        if len(columns) == 2 and len(texts) == 1 and len(labels) == 1:
+        if len(texts) == 1 and len(labels) == 1:
             _check_not_swapped(texts[0], labels[0], columns, source)
             return texts[0], labels[0]
         raise DataError(
-            "this loss needs one column of text and one of labels (named 'label', or with integers), and no other "
-            f"column; {source} has {_with_kinds(columns, kinds)}; select or rename columns, for example with "
-            "dataset.select_columns(['text', 'label'])"
+            "this loss needs one column of text and one of labels (named 'label', or the only other column, with "
+            f"integers); {source} has {_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', or "
+            "select them, for example with dataset.select_columns(['text', 'label'])"
         )
     text = _only(texts, "text", columns, source, also=None if labels else "label")
     label = _only(labels, "label", columns, source)
@@ -150,10 +150,9 @@ def find_triplet_columns(
     Args:
         columns: the names of all columns.
         source: the file or data set of the columns, for messages.
-        kinds: the type of each column of the trainer's `Dataset`, which must have exactly three columns of text. If
-            all three have a usual name of a role, such as `query`, `pos` and `hard_negative`, the names decide. Else
-            they must be in this order. None for any other table, which must have columns with the names `anchor`,
-            `positive` and `negative`, and may have additional columns.
+        kinds: the type of each column of the trainer's data, which must have three columns of text with a usual name of
+            a role, such as `query`, `pos` and `hard_negative`; or exactly three columns of text, in this order. None
+            for any other table, which must have columns with the names `anchor`, `positive` and `negative`.
 
     Raises:
         DataError: the table does not have such columns, or a usual name contradicts the position of its column.
@@ -167,12 +166,29 @@ def find_triplet_columns(
                 f"the columns are {listed(columns, limit=12)}; rename the columns of the data"
             )
         return TRIPLET_COLUMNS
-    if len(columns) == 3 and all(kinds[name] == "text" for name in columns):
-        return _triplet_order(columns, source)
+    texts = [name for name in columns if kinds[name] == "text"]
+    if len(texts) > 3:
+        texts = _with_roles(texts)
+    if len(texts) == 3:
+        return _triplet_order(texts, source)
     raise DataError(
-        "TripletLoss needs three columns of text (anchor, positive and negative) and no other column; "
-        f"{source} has {_with_kinds(columns, kinds)}; select them with dataset.select_columns"
+        f"TripletLoss needs three columns of text (anchor, positive and negative); {source} has "
+        f"{_with_kinds(columns, kinds)}; rename columns, or select them with dataset.select_columns"
     )
+
+
+def log_unused(columns: Iterable[str], used: Iterable[str], source: str, level: int = logging.INFO) -> None:
+    """Log which columns are used, if there are others. The index that pandas writes is not mentioned."""
+    used = list(used)
+    unused = [name for name in columns if name not in used and not _is_index(name)]
+    if unused:
+        logger.log(level, f"{source}: columns used: {listed(used)}; not used: {listed(unused)}")
+
+
+def _with_roles(columns: Sequence[str]) -> list[str]:
+    """Return the columns named exactly anchor, positive and negative, or else those whose names state one of these."""
+    exact = [name for name in columns if name.strip().lower() in TRIPLET_COLUMNS]
+    return exact if len(exact) == 3 else [name for name in columns if _triplet_role(name) is not None]
 
 
 def _triplet_order(columns: list[str], source: str) -> tuple[str, str, str]:
@@ -217,6 +233,11 @@ def is_usual_name(name: str) -> bool:
     return name.strip().lower() in names
 
 
+def _is_index(name: str) -> bool:
+    """Return whether a column is the index that pandas writes: "__index_level_0__", or "Unnamed: 0" in a CSV file."""
+    return re.fullmatch(r"__index_level_\d+__|Unnamed: 0|", name) is not None
+
+
 def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
     return [name for name in columns if name.strip().lower() in _USUAL_NAMES[role][group]]
 
@@ -224,13 +245,16 @@ def _usual(columns: Iterable[str], role: str, group: int = 0) -> list[str]:
 def _label_candidates(columns: list[str], kinds: Mapping[str, Kind] | None) -> list[str]:
     """Return the columns that may be the labels; more than one is ambiguous.
 
-    In a file, these are the columns with a usual name. In a `Dataset`, they are the columns named `label` or `labels`;
-    if there are none, the columns of integers or classes; if there are none of these either, those with another usual
-    name.
+    In a file, these are the columns with a usual name. In the data of the trainer, they are the columns named `label`
+    or `labels`; if there are none, the columns of classes, and of integers if there are only two columns; if there are
+    none of these either, those with another usual name.
     """
     if kinds is None:
         return _usual(columns, "label", 0) + _usual(columns, "label", 1)
-    typed = [name for name in columns if kinds[name] in ("integer", "class")]
+    # Beside other columns, a column of integers may be the number of the row.
+    columns = [name for name in columns if not _is_index(name)]
+    types = ("class", "integer") if len(columns) == 2 else ("class",)
+    typed = [name for name in columns if kinds[name] in types]
     return _usual(columns, "label", 0) or typed or _usual(columns, "label", 1)
 
 

@@ -1,4 +1,4 @@
-"""Load and check training data from a file, from a data set on the hub, or from a `datasets.Dataset`.
+"""Load and check training data from a file, from a data set on the hub, or from a table in memory.
 
 load_training_data    returns training and evaluation data; holds out rows if there are no evaluation data
 load_labelled         reads one table of labelled sentences, returns `LabelledSentences`
@@ -7,7 +7,7 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -15,20 +15,22 @@ import numpy as np
 
 from tercet._texts import check_texts
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
-from tercet.data.columns import find_labelled_columns, find_triplet_columns
+from tercet.data.columns import find_labelled_columns, find_triplet_columns, log_unused
 from tercet.data.copies import copy_groups
 from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.splits import held_out_labelled, held_out_triplets
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    # A file, the name of a data set on the hub, or a data set in memory.
-    Source: TypeAlias = str | Path | Dataset
+    from tercet.data.in_memory import ArrowTable
+
+    # A file, the name of a data set on the hub, or a table in memory.
+    Source: TypeAlias = str | Path | Dataset | ArrowTable | Mapping[str, Any] | Sequence[Any]
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ def load_labelled(
     are left out, are warnings of the kind `CHANGED_DATA`.
 
     Args:
-        source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        source: a file, the name of a data set on the hub, or a table in memory, see `tercet.data.in_memory`.
         options: the columns and the split to read, and what to do with labels that are probably not what they seem.
         incomplete: whether to keep rows without a text or a label, with the empty string in its place, and labels as
             they are if `options` does not say what to do with them. For an inspection, which counts them.
@@ -82,11 +84,7 @@ def load_labelled(
     """
     table = read_source(source, options.split, header=options.header)
     text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
-    unused = [column for column in table.columns if column not in (text, label)]
-    if unused:
-        logger.info(
-            f"{table.source}: text from {short_repr(text)}, labels from {short_repr(label)}; not used: {listed(unused)}"
-        )
+    log_unused(table.columns, (text, label), table.source)
     _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
     clean = clean_rows(
         table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
@@ -122,7 +120,7 @@ def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Datase
     """Read triplets into a data set with the columns `anchor`, `positive` and `negative`. Log unused columns.
 
     Args:
-        source: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        source: a file, the name of a data set on the hub, or a table in memory, see `tercet.data.in_memory`.
         options: the split to read, and whether to leave out incomplete rows. The names of the columns are fixed and
             there are no labels, so the options for columns and labels must be None.
 
@@ -145,9 +143,7 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
         )
     if options.combined_labels is not None or options.similar_labels is not None:
         raise DataError("triplets have no labels; pass no combined_labels and no similar_labels with the triplet loss")
-    unused = [name for name in table.columns if name not in names]
-    if unused:
-        logger.info(f"{table.source}: columns not used: {listed(unused)}")
+    log_unused(table.columns, names, table.source)
     columns, lines = {name: table.columns[name] for name in names}, table.lines
     kept: Sequence[int] = range(len(columns[names[0]]))
     if options.drop_missing:
@@ -171,7 +167,7 @@ def load_training_data(
     """Return training and evaluation data.
 
     Args:
-        data: the training data: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        data: the training data: a file, the name of a data set on the hub, or a table in memory.
         eval_data: the evaluation data; None holds out rows of `data`.
         eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
             of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
@@ -219,7 +215,7 @@ def load_training_data(
 
 
 def name_of(source: "Source | None") -> str | None:
-    """Return the path of a file or the name on the hub as a string; None for a `datasets.Dataset` and for None."""
+    """Return the path of a file or the name on the hub as a string; None for a table in memory and for None."""
     return str(source) if isinstance(source, (str, Path)) else None
 
 

@@ -11,15 +11,13 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.data.header import check_header
+from tercet.data.in_memory import choose_split, table_of
 from tercet.data.table import Columns, Content, Table
 from tercet.errors import DataError, listed, short_repr
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 # The maximum length of another library's error message within ours, in characters.
 _REASON_LIMIT = 500
@@ -31,12 +29,12 @@ _SPECIAL_FILES = {
 }
 
 
-def read_source(source: "str | Path | Dataset", split: str = "train", *, header: bool | None = None) -> Table:
-    """Return the table of a file, of a data set on the hub, or of a `datasets.Dataset` in memory.
+def read_source(source: Any, split: str = "train", *, header: bool | None = None) -> Table:
+    """Return the table of a file, of a data set on the hub, or of a Python object, see `table_of`.
 
     Args:
-        source: the file, the name of the data set, or the data set.
-        split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
+        source: the file, the name of the data set, the object, or a dictionary of such objects by split.
+        split: the split of a data set on the hub, or of a dictionary. It is ignored for files and single tables.
         header: as for `read_table`.
 
     Raises:
@@ -44,12 +42,7 @@ def read_source(source: "str | Path | Dataset", split: str = "train", *, header:
     """
     if isinstance(source, (str, Path)):
         return read_table(source, split, header=header)
-    if not hasattr(source, "column_names") or isinstance(source.column_names, dict):
-        raise DataError(
-            f"data of type {type(source).__name__} are not supported; pass a file, the name of a data set on the hub, "
-            "or a datasets.Dataset (one split of a DatasetDict)"
-        )
-    return _table_of(source, "data")
+    return table_of(choose_split(source, split), "data", also="a file, the name of a data set on the hub, ")
 
 
 def read_table(name: str | Path, split: str = "train", *, header: bool | None = None) -> Table:
@@ -139,22 +132,4 @@ def _read_hub(name: str, split: str) -> Table:
         raise DataError(
             f"no file {short_repr(name)}, and no data set of this name can be loaded from the hub: {reason}"
         ) from error
-    return _table_of(dataset, f"{name} ({split})")
-
-
-def _table_of(dataset: "Dataset", source: str) -> Table:
-    """Return the columns of a data set. A `ClassLabel` column contains label names, and None for missing labels."""
-    from datasets import ClassLabel
-
-    plain = dataset.with_format(None)
-    if len(plain) == 0:
-        raise DataError(f"{'the data set' if source == 'data' else source} has no rows of data")
-
-    def read(name: str) -> list[Any]:
-        values, feature = plain[name][:], plain.features[name]
-        if isinstance(feature, ClassLabel):
-            # Data sets of the hub contain -1 or None where a label is not published.
-            return [None if label is None or label < 0 else feature.names[label] for label in values]
-        return list(values)
-
-    return Table(source, Columns(plain.column_names, read, len(plain)))
+    return table_of(dataset, f"{name} ({split})")

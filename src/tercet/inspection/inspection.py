@@ -28,8 +28,7 @@ from tercet.inspection.results import Inspection, ModelFindings
 from tercet.inspection.texts import Example, summarize_texts
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
+    from tercet.data.loading import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 logger = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ _PAIRS_PER_MINUTE = 2_000_000_000  # on two cores, with 384 dimensions
 
 
 def inspect(
-    data: "LabelledSentences | str | Path | Dataset",
+    data: "LabelledSentences | Source",
     model: "SentenceTransformer | str | Path | None" = None,
     *,
     text_column: str | None = None,
@@ -63,12 +62,12 @@ def inspect(
     """Inspect labelled sentences before training; the same seed gives the same result.
 
     Args:
-        data: a file, the name of a data set on the hub, a `datasets.Dataset`, or labelled sentences. Texts may be
-            empty.
+        data: a file, the name of a data set on the hub, one of the tables that `train` takes, or labelled sentences.
+            Texts may be empty.
         model: a model, a folder, a name on the hub, or `"bundled"`. If None, only texts and labels are counted.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
-        split: the split to read if `data` is the name of a data set on the hub.
+        split: the split to read if `data` is the name of a data set on the hub or a dictionary of tables.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
         combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,

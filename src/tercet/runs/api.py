@@ -26,19 +26,19 @@ from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettin
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset
 
+    from tercet.data.loading import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
 @reserves_output
 def train(
-    data: "str | Path | Dataset",
+    data: "Source",
     output: str | Path,
     *,
     model: "str | Path | SentenceTransformer | None" = None,
     settings: RunSettings | None = None,
-    eval_data: "str | Path | Dataset | None" = None,
+    eval_data: "Source | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -68,19 +68,22 @@ def train(
     work. No other process can train into `output` until the run ends.
 
     Args:
-        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a `datasets.Dataset`, with
-            columns of sentences and labels. The triplet loss needs `anchor`, `positive` and `negative`.
+        data: a file (.csv, .tsv, .jsonl or .parquet), the name of a data set on the hub, or a table in memory, with
+            columns of sentences and labels. The triplet loss needs `anchor`, `positive` and `negative`. A table is a
+            `datasets.Dataset`, a pandas, polars or Arrow table, a dictionary of columns, or a list of (text, label)
+            pairs or dictionaries; or a dictionary of such tables by split, such as a `DatasetDict`.
         output: the folder for the model.
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`,
             which is trained in place. None is `DEFAULT_MODEL`, or `"bundled"`, with a warning, if the hub cannot be
             reached.
         settings: loss, batch size, learning rate and so on; None uses the defaults of `RunSettings`.
-        eval_data: evaluation data of the same type as `data`; None holds out rows of `data`.
+        eval_data: evaluation data of the same type as `data`. None takes the split `validation`, or else `test`, of a
+            dictionary `data`, and else holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label (or of all triplets) to hold out if `eval_data` is None.
             If no row is held out, as with 0, the model is not evaluated.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
-        split: the split to read from a data set on the hub, for `data` and `eval_data`.
+        split: the split to read from a data set on the hub or a dictionary of tables, for `data` and `eval_data`.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
         combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
@@ -135,9 +138,11 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
+    from tercet.data.in_memory import evaluation_split
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
         "data": name_of(data),
@@ -205,9 +210,9 @@ def train(
 
 def evaluate(
     model: "str | Path | SentenceTransformer",
-    data: "str | Path | Dataset",
+    data: "Source",
     *,
-    reference: "str | Path | Dataset | None" = None,
+    reference: "Source | None" = None,
     baseline: "str | Path | SentenceTransformer | None" = None,
     decisions: bool = False,
     min_precision: float | None = None,
@@ -238,7 +243,7 @@ def evaluate(
 
     Args:
         model: a folder, a name on the hub, `"bundled"` (the encoder of `tercet[demo]`), or a `SentenceTransformer`.
-        data: the labelled queries: a file, the name of a data set on the hub, or a `datasets.Dataset`.
+        data: the labelled queries: a file, the name of a data set on the hub, or one of the objects that `train` takes.
         reference: the labelled sentences to rank for each query, such as the training data; None ranks all other
             sentences of `data`.
         baseline: the untouched encoder, from which `model` was trained; it is measured too, and compared. It needs
@@ -254,8 +259,8 @@ def evaluate(
         label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
         reference_text_column: the name of the sentence column of `reference`; None takes `text_column`.
         reference_label_column: the name of the label column of `reference`; None takes `label_column`.
-        split: the split to read if `data` is the name of a data set on the hub. `reference` is always read from the
-            split `train`.
+        split: the split to read if `data` is the name of a data set on the hub or a dictionary of tables. `reference`
+            is always read from the split `train`.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
         combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,

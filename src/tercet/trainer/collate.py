@@ -5,6 +5,7 @@ tokenize                              add the token ids, once
 collate                               pack rows into one batch
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from tercet._texts import check_texts
 from tercet.data.cleaning import match_labels
-from tercet.data.columns import TRIPLET_COLUMNS, Kind, find_labelled_columns, find_triplet_columns
+from tercet.data.columns import TRIPLET_COLUMNS, Kind, find_labelled_columns, find_triplet_columns, log_unused
 from tercet.data.labels import labels_of, map_onto_names
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.packing.packing import pack
@@ -36,17 +37,18 @@ def prepare_labelled(
     and booleans are numbered in sorted order.
 
     Args:
-        dataset: a `datasets.Dataset` with one text column and one label column.
+        dataset: a `datasets.Dataset` with a text column and a label column. Additional columns are named in a warning.
         source: the name of the data set in messages.
         known_names: the label names of the training data. A label with one of these names gets the id that it has in
             the training data. New names get the ids that follow. Not used for integer labels.
 
     Raises:
-        DataError: `dataset` is not a `datasets.Dataset` with exactly these two columns, it has no rows, or a text or a
-            label is missing or invalid.
+        DataError: `dataset` is not a `datasets.Dataset` with these two columns, it has no rows, or a text or a label is
+            missing or invalid.
     """
     columns, kinds = _columns(dataset, source)
     text, label = find_labelled_columns(columns, source, kinds=kinds)
+    log_unused(columns, (text, label), source, logging.WARNING)
     sentences = check_texts(dataset.with_format(None)[text][:], source)
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
@@ -60,15 +62,18 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     """Return a data set with the columns `anchor`, `positive` and `negative`.
 
     Args:
-        dataset: a `datasets.Dataset` with three text columns, named or ordered as above.
+        dataset: a `datasets.Dataset` with three text columns, named or ordered as above. Additional columns are named
+            in a warning.
         source: the name of the data set in messages.
 
     Raises:
-        DataError: `dataset` is not a `datasets.Dataset` with three text columns and no other, it has no rows, or a text
-            is missing or invalid.
+        DataError: `dataset` is not a `datasets.Dataset` with these three columns, it has no rows, or a text is missing
+            or invalid.
     """
     columns, kinds = _columns(dataset, source)
-    roles = zip(TRIPLET_COLUMNS, find_triplet_columns(columns, source, kinds), strict=True)
+    found = find_triplet_columns(columns, source, kinds)
+    log_unused(columns, found, source, logging.WARNING)
+    roles = zip(TRIPLET_COLUMNS, found, strict=True)
     dataset = dataset.with_format(None)
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
@@ -144,10 +149,7 @@ def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
         DataError: `dataset` is not a `datasets.Dataset`, or has no rows.
     """
     if not isinstance(dataset, Dataset):
-        raise DataError(
-            f"{source} is a {type(dataset).__name__}, not a datasets.Dataset; pass one split of a DatasetDict, or "
-            "convert other data with Dataset.from_dict, Dataset.from_list or Dataset.from_pandas"
-        )
+        raise DataError(f"{source} is a {type(dataset).__name__}, not a datasets.Dataset")
     if dataset.format["type"] == "custom":
         raise DataError(
             f"{source} has a transform (set_transform or with_transform), which would not be applied, because texts "

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import RandomSampler, Sampler
 from transformers import Trainer
 
+from tercet.data.in_memory import to_dataset
 from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -197,6 +198,7 @@ class DataLoadingTrainer(Trainer):
         """Return `dataset` with the columns that the loss needs. `keep_names` stores its label names in the trainer."""
         if dataset is None:
             return None
+        dataset = to_dataset(dataset, name)
         if self.takes_triplets:
             prepared = prepare_triplets(dataset, name)
         else:

@@ -21,6 +21,7 @@ from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, SaveStr
 from tercet._distributed import is_first_process
 from tercet._files import atomic_file, checkpoint_name
 from tercet._gather import gather_rows
+from tercet.data.in_memory import is_table_dict
 from tercet.data.text_hashes import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -69,9 +70,10 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     Args:
         model: the model to train; None if `model_init` is passed.
         args: the training arguments; by default `SentenceTransformerTrainingArguments()`.
-        train_dataset: a `datasets.Dataset` with one text column and one label column, or with three text columns for
-            `TripletLoss`. Labels may be integers, strings or a `ClassLabel`.
-        eval_dataset: evaluation data with the same columns, or a dictionary of several such data sets. Each evaluation
+        train_dataset: a `datasets.Dataset`, a pandas, polars or Arrow table, a dictionary of columns, or a list of
+            dictionaries, pairs or triplets; with a text column and a label column, or three text columns for
+            `TripletLoss`. Labels may be integers, strings or a `ClassLabel`. Other columns are named in a warning.
+        eval_dataset: evaluation data with such columns, or a dictionary of several such tables. Each evaluation
             computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
             `TripletEvaluator`) on each data set with at least two rows.
         loss: a loss, or a function from the model to a loss. The trainer runs the model itself and passes the
@@ -123,7 +125,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self.loss = loss if isinstance(loss, nn.Module) else loss(model)
         self.label_names_of_training: list[str] | None = None
         train_dataset = self._prepare(train_dataset, "train_dataset", keep_names=True)
-        if isinstance(eval_dataset, dict):
+        if is_table_dict(eval_dataset):
             eval_dataset = {name: self._prepare(part, f"eval_dataset {name!r}") for name, part in eval_dataset.items()}
         else:
             eval_dataset = self._prepare(eval_dataset, "eval_dataset")

@@ -1,0 +1,127 @@
+"""Tables in memory are read as the same rows, whatever their type."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from datasets import Dataset, DatasetDict
+
+import tercet
+from tercet.data.in_memory import evaluation_split, is_table_dict, to_dataset
+from tercet.data.loading import ReadOptions, load_labelled, load_triplets
+from tercet.errors import DataError
+
+TEXTS, LABELS = ["a goal", "a soup", "a match"], ["sport", "food", "sport"]
+FRAME = pd.DataFrame({"text": TEXTS, "category": LABELS})
+FILTERED = pd.DataFrame({"text": ["", *TEXTS], "category": ["", *LABELS]}).query("text != ''")
+
+CLASSES = Dataset.from_dict({"sentence": TEXTS, "label": LABELS}).class_encode_column("label")
+
+
+class Stream:
+    """A table that has only the Arrow stream interface, as a data frame of polars has beside its own methods."""
+
+    columns = ("text", "category")
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return pa.table({"text": TEXTS, "category": LABELS}).__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FRAME,
+        FRAME.astype({"category": "category"}),
+        FILTERED,
+        Dataset.from_pandas(FILTERED),
+        CLASSES,
+        DatasetDict({"train": Dataset.from_pandas(FRAME), "test": Dataset.from_pandas(FRAME[:1])}),
+        {"train": FRAME, "test": FRAME[:1]},
+        pa.table({"text": TEXTS, "category": LABELS}),
+        Stream(),
+        {"text": TEXTS, "label": LABELS},
+        {"text": np.array(TEXTS), "label": pd.Series(LABELS)},
+        list(zip(TEXTS, LABELS, strict=True)),
+        [{"id": 1, "text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)],
+    ],
+)  # fmt: skip
+def test_every_table_is_read_as_the_same_rows(data):
+    read = load_labelled(data)
+    assert (read.sentences, read.labels()) == (TEXTS, LABELS)
+    if not is_table_dict(data):
+        assert set(to_dataset(data, "data").column_names) & {"text", "sentence"}
+
+
+def test_whole_numbers_as_floats_and_missing_values_of_pandas():
+    frame = pd.DataFrame({"text": TEXTS, "label": [2.0, 1.0, 2.0], "odd": [[1], "a", {}]})
+    assert load_labelled(frame).labels() == ["2", "1", "2"]
+    frame.loc[1, "label"] = None
+    with pytest.raises(DataError, match=r"data: 1 of 3 rows has no label \(row 1\)"):
+        load_labelled(frame)
+    assert load_labelled(frame, ReadOptions(drop_missing=True)).labels() == ["2", "2"]
+
+
+def test_triplets_in_memory():
+    rows = [("a", "b", "c"), ("d", "e", "f")]
+    frame = pd.DataFrame(rows, columns=["anchor", "positive", "negative"]).assign(id=[1, 2])
+    assert load_triplets(rows)[1] == load_triplets(frame)[1] == dict(zip(frame.columns, rows[1], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (3, "data of type int are not supported; pass a file, .*a pandas, polars or Arrow table"),
+        (["a", "b"], r"first row is 'a'; rows must be \(text, label\) pairs"),
+        ([("a", 1), ("b",)], r"data, row 1: expected a row of 2 values as in row 0, got \('b',\)"),
+        ([{"text": "a"}, 1], "data, row 1: expected a dictionary as in row 0, got 1"),
+        ({"text": ["a"], "label": [1, 2]}, r"different numbers of rows \('text: 1', 'label: 2'\)"),
+        ({"text": "a", "label": [1]}, "column 'text' is no list of values"),
+        ({"text": [], "label": []}, "data has no rows, only the columns 'text', 'label'"),
+        ([], "data has no rows"),
+        ({"all": FRAME}, "data has the splits 'all', but no split 'train'"),
+    ],
+)
+def test_other_objects_raise_one_clear_error(data, message):
+    with pytest.raises(DataError, match=message):
+        load_labelled(data)
+
+
+def test_the_trainer_takes_each_table(bert, tmp_path, caplog):
+    from tests.trainer.helpers import make_trainer
+
+    frame = pd.concat([FRAME] * 4).assign(note="x", score=0.5)
+    caplog.set_level(logging.WARNING)
+    pairs = list(zip(frame["text"], frame["category"], strict=True))
+    trainer = make_trainer(bert, tmp_path, frame, eval_dataset={"dev": pairs, "test": frame})
+    assert trainer.label_names_of_training == ["food", "sport"]
+    assert trainer.train_dataset["sentence"][:] == frame["text"].tolist()
+    assert list(trainer.eval_dataset) == ["dev", "test"]
+    said = [record.message for record in caplog.records if "not used" in record.message]
+    assert said[0] == "train_dataset: columns used: 'text', 'category'; not used: 'note', 'score'"
+    assert len(said) == 2  # each table once
+    one = make_trainer(bert, tmp_path, Dataset.from_pandas(FILTERED), eval_dataset={"text": TEXTS, "label": LABELS})
+    assert one.eval_dataset["sentence"][:] == TEXTS
+    with pytest.raises(DataError, match=r"train_dataset is a dict of several tables \('train', 'test'\); pass one"):
+        make_trainer(bert, tmp_path, {"train": frame, "test": frame})
+    with pytest.raises(DataError, match="values of column 'label' have no common type"):
+        make_trainer(bert, tmp_path, {"text": TEXTS, "label": [1, "a", 2]})
+
+
+def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    splits = DatasetDict(
+        {
+            "train": Dataset.from_pandas(pd.concat([FRAME] * 4)),
+            "test": Dataset.from_pandas(FRAME.assign(text=["x", "y", "z"])),
+        }
+    )
+    settings = tercet.RunSettings(max_steps=1, batch_size=4, samples_per_label=2, loss="batch-all", train="encoder")
+    run = tercet.train(
+        splits, tmp_path / "model", model=bert, settings=settings, classifier=False, show_progress_bar=False
+    )
+    assert (run.record.settings["eval_fraction"], run.record.data["train"]["rows"]) == (None, 12)
+    assert "trains on the split 'train' of the data and evaluates on the split 'test'" in caplog.text
+    assert evaluation_split(splits, None, "train", 0) is None
+    assert tercet.inspect(splits).texts.rows == 12
