@@ -1,3 +1,4 @@
+import copy
 import logging
 import os
 from dataclasses import replace
@@ -127,6 +128,26 @@ def test_of_another_encoder_nothing_is_known(tmp_path, monkeypatch, sentences, l
     with pytest.raises(DataError, match="min_precision cannot be promised"):
         classifier.promise(min_precision=0.5)
     assert LabelClassifier(model, unseen_rows=True).fit(sentences, labels).promise(min_precision=0.5).rows == 16
+
+
+def test_after_a_training_loop_of_ones_own_nothing_is_known(model, sentences, tmp_path):
+    assert seen_fraction(model, EVALUATION) == 0
+    with torch.no_grad():
+        next(model.parameters()).add_(0.01)
+    assert seen_fraction(model, EVALUATION) is None
+    model.save_pretrained(tmp_path / "m")
+    assert seen_fraction(load_model(str(tmp_path / "m"), device="cpu"), EVALUATION) is None
+
+
+def test_a_published_encoder_is_known_until_a_training_loop_changes_it():
+    model = load_model("bundled", device="cpu")
+    assert seen_fraction(model, EVALUATION) == 0
+    assert seen_fraction(copy.deepcopy(model).bfloat16(), EVALUATION) == 0
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
+    model(model.tokenize(EVALUATION))["sentence_embedding"].square().mean().backward()
+    optimizer.step()
+    assert seen_fraction(model, EVALUATION) is None
+    assert not LabelClassifier(model).fit(EVALUATION, EVALUATION_LABELS).calibrated_
 
 
 def test_an_old_record_knows_nothing(model, sentences):

@@ -20,12 +20,15 @@ def seen_rows(model: "SentenceTransformer | None", texts: Sequence[str] | None) 
 
     The record of a model that Tercet trained has the hashes of its training texts. Of other encoders, only published
     ones are known to be trained on other texts; if such a model ends in a head, the head may have been trained on them.
+    If another training loop has changed the weights since, nothing is known.
 
     Args:
         model: the encoder; None if it is not known.
         texts: the sentences; None for embeddings.
     """
     if model is None or texts is None or not len(texts):
+        return None
+    if not model.weights_are_known:
         return None
     record = model.training_record
     if record is None:

@@ -1,6 +1,7 @@
 """SentenceTransformer, the model that maps each sentence to one embedding."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
@@ -21,6 +22,7 @@ from tercet.encoder.modules.transformer import Transformer
 from tercet.encoder.pretrained import loading_errors
 from tercet.encoder.storage import ModelSettings, save_modules
 from tercet.encoder.threads import evaluation_mode
+from tercet.encoder.weight_sample import sample_weights, weights_changed
 from tercet.errors import EmbeddingError, ModelError, listed
 
 
@@ -108,8 +110,10 @@ class SentenceTransformer(nn.Sequential):
         check_prompts(self.prompts, self.default_prompt_name)
         self.eval()
         self.to(device)
+        self._known_weights: dict[str, Tensor] | None = None
         if modules is None:
             self._check_that_it_runs(str(model_name_or_path))
+            self.remember_weights()
 
     def _check_that_it_runs(self, name: str) -> None:
         """Embed two rows of tokens, so that a model that cannot be used fails when it is loaded."""
@@ -124,6 +128,18 @@ class SentenceTransformer(nn.Sequential):
                 raise ValueError("the embedding has NaN or infinite values; check the weights and config.json")
             if differ and torch.equal(embeddings[0], embeddings[1]):
                 raise ValueError("two different sentences have the same embedding; check the weights and config.json")
+
+    def remember_weights(self) -> None:
+        """Say that the training record describes the present weights, as the trainer does after a training."""
+        self._known_weights = sample_weights(self)
+
+    @property
+    def weights_are_known(self) -> bool:
+        """Whether the weights are those that were loaded, or those that the training record describes.
+
+        They are not if a training loop of your own has changed them. Then nothing is known of its texts.
+        """
+        return self._known_weights is not None and not weights_changed(self, self._known_weights)
 
     def __getitem__(self, index: int | slice) -> Any:
         """Return one module for an index, or an `nn.Sequential` of modules for a slice."""
@@ -364,13 +380,16 @@ class SentenceTransformer(nn.Sequential):
             ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
                 `Transformer`, or the modules do not state the dimension of an embedding.
         """
+        record = self.training_record
+        if record is not None and not self.weights_are_known:  # Others may have trained it since.
+            record = replace(record, text_hashes=None)
         settings = ModelSettings(
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity_fn_name=self.similarity_fn_name,
             truncate_dim=self.truncate_dim,
             label_names=self.label_names,
-            training_record=self.training_record,
+            training_record=record,
         )
         card = model_card(
             settings,

@@ -96,4 +96,5 @@ class KeepBest(TrainerCallback):
         step = self.best_step
         if step != max(self.scores):
             load_weights(self._model, self._state)
+            self._model.remember_weights()
         return step

@@ -493,6 +493,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             protocol=self._protocol(),
         )
         self.model.training_record.text_hashes = self._text_hashes
+        self.model.remember_weights()
 
     def store_record_of_head(self, settings: dict[str, Any]) -> None:
         """Store the label names and a record in the model whose head was trained, but not the encoder."""
@@ -503,6 +504,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             settings={"Trained": "a linear head", **settings},
             text_hashes=self._text_hashes,
         )
+        self.model.remember_weights()
 
     def _protocol(self) -> str:
         """Return the protocol of the evaluators, a key of `tercet.catalogue.PROTOCOLS`."""
