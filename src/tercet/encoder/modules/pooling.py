@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tercet._files import read_json, write_json
+from tercet._transfer import to_device
 from tercet.distances import at_least_float32
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import Module, check_dimension
@@ -147,22 +148,25 @@ def _pool_row(modes: list[str], tokens: Tensor, packing: Packing, prompt_length:
     """
     if len(tokens) == 0:
         return tokens.new_zeros(len(packing), tokens.shape[1] * len(modes))
-    num_skipped = np.minimum(packing.lengths, prompt_length)
-    first, counts = packing.cu_seqlens[:-1] + num_skipped, packing.lengths - num_skipped
-    included = tokens[torch.from_numpy(packing.positions >= prompt_length)] if prompt_length else tokens
-    lengths = torch.from_numpy(counts).to(tokens.device)
+    device, on_device = tokens.device, packing.on(tokens.device)
+    lengths, included = on_device.lengths, tokens
+    if prompt_length:
+        lengths = (lengths - prompt_length).clamp(min=0)
+        (index,) = to_device([np.flatnonzero(packing.positions >= prompt_length)], device)
+        included = tokens.index_select(0, index)
     pooled = []
     for mode in modes:
         if mode in ("cls", "lasttoken"):
-            index = first if mode == "cls" else first + counts - 1
-            pooled.append(tokens.index_select(0, torch.from_numpy(index.clip(0, len(tokens) - 1)).to(tokens.device)))
+            end = on_device.lengths.cumsum(0)
+            index = (end - lengths if mode == "cls" else end - 1).clamp(0, len(tokens) - 1)
+            pooled.append(tokens.index_select(0, index))
         elif mode == "max":
             pooled.append(_reduce_segments(included, lengths, "max"))
         else:
             total = _reduce_segments(at_least_float32(included), lengths, "sum")
             pooled.append(_divide(mode, total, lengths.unsqueeze(1)).to(tokens.dtype))
     in_packed_order = torch.cat(pooled, dim=1).masked_fill((lengths == 0).unsqueeze(1), 0)
-    return in_packed_order.index_select(0, torch.from_numpy(packing.inverse_order).to(tokens.device))
+    return in_packed_order.index_select(0, on_device.inverse_order)
 
 
 def _reduce_segments(x: Tensor, lengths: Tensor, reduction: str) -> Tensor:
@@ -178,7 +182,7 @@ def _reduce_segments(x: Tensor, lengths: Tensor, reduction: str) -> Tensor:
     """
     if x.device.type in _SEGMENT_REDUCE_DEVICES:
         return torch.segment_reduce(x, reduction, lengths=lengths, axis=0, unsafe=True)
-    segment = torch.repeat_interleave(lengths).unsqueeze(1).expand_as(x)
+    segment = torch.repeat_interleave(lengths, output_size=len(x)).unsqueeze(1).expand_as(x)
     result = x.new_zeros(len(lengths), x.shape[1])
     return result.scatter_reduce(0, segment, x, {"max": "amax"}.get(reduction, reduction), include_self=False)
 

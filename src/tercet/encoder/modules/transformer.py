@@ -20,7 +20,8 @@ from tercet.encoder.modules.base import Module
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
 from tercet.encoder.packing.packing import Packing, pack
-from tercet.encoder.packing.self_check import PROBE_SENTENCES, autocast_dtype, find_packing_problem
+from tercet.encoder.packing.self_check import PROBE_SENTENCES, find_packing_problem
+from tercet.encoder.packing.varlen import autocast_dtype
 from tercet.encoder.pretrained import load_pretrained
 from tercet.encoder.pretrained.tokenizer import check_ids_fit, embedding_rows
 from tercet.encoder.threads import tokenizer_lock

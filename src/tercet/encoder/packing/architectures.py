@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 
-from tercet.encoder.packing.attention import ATTENTION_NAME, PackedLayout, attend
+from tercet.encoder.packing.attention import ATTENTION_NAME, PackedLayout, attend, without_cudnn
 from tercet.encoder.packing.packing import Packing
+from tercet.encoder.packing.varlen import autocast_dtype
 
 _USE_ATTENTION_INTERFACE = frozenset({
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "eurobert", "modernbert",
@@ -63,18 +64,20 @@ def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
 
     The attention implementation of the model is set to `ATTENTION_NAME` and stays so, except for MPNet.
     """
-    positions = torch.from_numpy(packing.positions).to(input_ids.device).unsqueeze(0)
+    positions = packing.on(input_ids.device).positions.unsqueeze(0)
     if auto_model.config.model_type in _POSITIONS_FROM_PADDING_INDEX:
         positions = _positions_from_padding_index(input_ids, positions, _padding_index(auto_model.config))
     layout = PackedLayout(packing, input_ids.device)
     base = _without_adapters(auto_model)
     if isinstance(base, MPNetModel):
-        return _run_mpnet(base, input_ids, positions, layout)
+        with without_cudnn(input_ids.device):
+            return _run_mpnet(base, input_ids, positions, layout)
     if auto_model.config._attn_implementation != ATTENTION_NAME:
         base.set_attn_implementation(ATTENTION_NAME)
     # `transformers` builds no mask if it receives a mask with four dimensions. The attention uses only the layout.
     no_mask = torch.zeros(1, 1, 1, 1, device=input_ids.device)
-    output = auto_model(input_ids=input_ids, attention_mask=no_mask, position_ids=positions, packed_layout=layout)
+    with without_cudnn(input_ids.device):
+        output = auto_model(input_ids=input_ids, attention_mask=no_mask, position_ids=positions, packed_layout=layout)
     states: Tensor = output[0]
     return states.squeeze(0)
 
@@ -84,6 +87,8 @@ def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedL
     states: Tensor = model.embeddings(input_ids=input_ids, position_ids=positions)
     buckets = zip(layout.buckets, layout.masks(), strict=True)
     biases = [_position_bias(model.encoder, bucket.shape[1], mask) for bucket, mask in buckets]
+    if input_ids.device.type != "cpu" and (dtype := autocast_dtype(input_ids.device)) is not None:
+        biases = [bias.to(dtype) for bias in biases]  # Once, and not in each layer.
     for layer in model.encoder.layer:
         attention = layer.attention.attn
         heads = (attention.num_attention_heads, attention.attention_head_size)

@@ -5,13 +5,16 @@ share a row, and a mask prevents attention between them. Attention runs once per
 and discarded. This costs little: attention over short rows needs a few percent of the time of the linear layers.
 If many sentences have the same length, each of them fills a row, and no mask is needed.
 
-On a CUDA GPU, in half precision and without dropout, torch's variable-length attention runs on the packed row instead,
-except for MPNet; see `_can_use_varlen`.
+On other devices than a CPU, launching a kernel takes longer than computing masked pairs, so there is one bucket. On a
+CUDA GPU, one of torch's variable-length kernels runs on the packed row instead, see `tercet.encoder.packing.varlen`.
+Rows with a mask remain for MPNet, whose attention has a bias, and for what the kernels do not support.
 """
 
-import inspect
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -23,15 +26,11 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tercet._transfer import to_device
 from tercet.encoder.packing.dropout import dropout
 from tercet.encoder.packing.packing import Packing
-
-try:
-    from torch.nn.attention.varlen import varlen_attn
-
-    _VARLEN_HAS_SCALE_AND_WINDOW = {"scale", "window_size"} <= inspect.signature(varlen_attn).parameters.keys()
-except ImportError:  # Older versions of torch have no variable-length attention.
-    _VARLEN_HAS_SCALE_AND_WINDOW = False
+from tercet.encoder.packing.varlen import varlen_attention
+from tercet.encoder.packing.varlen_kernels import Sentences
 
 # The name of this attention in `config._attn_implementation`. On a padded batch it is the same as "sdpa".
 ATTENTION_NAME = "tercet_packed"
@@ -42,6 +41,10 @@ FIRST_BUCKET_WIDTH = 32
 MIN_TOKENS_UNMASKED = 256
 # On a CPU and up to this row width, two matrix products and a softmax are faster than torch's fused attention.
 MAX_UNFUSED_WIDTH = 64
+# The types of the devices on which several buckets are faster than one.
+SEVERAL_BUCKETS = {"cpu"}
+# On other devices, row widths are multiples of this number: the kernels need aligned masks, and shapes repeat.
+WIDTH_MULTIPLE = 16
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,29 +80,35 @@ class LengthBucket:
 
 
 class PackedLayout:
-    """The buckets of a packed row. They are built once per batch and used by every layer.
+    """The sentences of a packed row and their buckets, which every layer of the batch uses."""
 
-    Attributes:
-        buckets: the buckets of all sentences that have tokens, in the order of the packed row.
-        cu_seqlens: the cumulative sentence lengths `(batch + 1,)`, starting with 0.
-        max_seqlen: number of tokens of the longest sentence.
-    """
-
-    @torch.compiler.disable
     def __init__(self, packing: Packing, device: torch.device) -> None:
         self.device = device
-        self.buckets: list[LengthBucket] = []
-        values, counts = np.unique(packing.lengths[packing.lengths > 0], return_counts=True)
+        self._packing = packing
+        self._masks: dict[int | None, list[Tensor | None]] = {}
+
+    @property
+    def sentences(self) -> Sentences:
+        """The sentences that have tokens, for the variable-length kernels."""
+        return self._packing.on(self.device).sentences
+
+    @cached_property
+    def buckets(self) -> list[LengthBucket]:
+        """The buckets of all sentences that have tokens, in the order of the packed row."""
+        lengths = self._packing.lengths[self._packing.lengths > 0]
+        if self.device.type not in SEVERAL_BUCKETS:
+            width = -(-int(lengths[-1]) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
+            return [_bucket(lengths, width, self.device, multiple=WIDTH_MULTIPLE)]
+        buckets: list[LengthBucket] = []
+        values, counts = np.unique(lengths, return_counts=True)
         unmasked = values * counts >= MIN_TOKENS_UNMASKED
         for first, last in pairwise([0, *(np.flatnonzero(unmasked[1:] != unmasked[:-1]) + 1), len(unmasked)]):
             if unmasked[first]:
                 runs = zip(counts[first:last].tolist(), values[first:last].tolist(), strict=True)
-                self.buckets += [LengthBucket(num_tokens=rows * width, shape=(rows, width)) for rows, width in runs]
+                buckets += [LengthBucket(num_tokens=rows * width, shape=(rows, width)) for rows, width in runs]
             else:
-                self.buckets += _buckets(np.repeat(values[first:last], counts[first:last]), device)
-        self.cu_seqlens = torch.from_numpy(packing.cu_seqlens).to(device, torch.int32)
-        self.max_seqlen = int(packing.lengths[-1])
-        self._masks: dict[int | None, list[Tensor | None]] = {}
+                buckets += _buckets(np.repeat(values[first:last], counts[first:last]), self.device)
+        return buckets
 
     def masks(self, window: int | None = None) -> list[Tensor | None]:
         """Return one boolean mask per bucket.
@@ -176,15 +185,15 @@ def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket
         lengths, width = lengths[num_sentences:], 2 * width
 
 
-def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> LengthBucket:
+def _bucket(lengths: np.ndarray, max_width: int, device: torch.device, *, multiple: int = 1) -> LengthBucket:
     """Fill rows of at most `max_width` cells with sentences, in the order of the sentences.
 
     If there is one sentence, or the two shortest together are longer than `max_width`, each sentence gets one row, and
-    the row width is the length of the longest sentence.
+    the row width is the length of the longest sentence, rounded up to a multiple of `multiple`.
     """
     num_tokens, longest = int(lengths.sum()), int(lengths[-1])
     share_rows = len(lengths) > 1 and lengths[0] + lengths[1] <= max_width
-    width = min(max_width, num_tokens) if share_rows else longest
+    width = min(max_width, -(-(num_tokens if share_rows else longest) // multiple) * multiple)
     row, offset = np.zeros(len(lengths), np.int64), np.zeros(len(lengths), np.int64)
     used = last_row = 0
     for sentence, length in enumerate(lengths.tolist()):
@@ -201,12 +210,13 @@ def _bucket(lengths: np.ndarray, max_width: int, device: torch.device) -> Length
     token_of_cell, sentence_of_cell = np.zeros(shape[0] * width, np.int64), np.full(shape[0] * width, -1)
     token_of_cell[cell_of_token] = tokens
     sentence_of_cell[cell_of_token] = np.repeat(np.arange(len(lengths)), lengths)
-    segments = torch.from_numpy(sentence_of_cell).to(device).view(shape)
+    cells, tokens_on_device, segments = to_device([cell_of_token, token_of_cell, sentence_of_cell], device)
+    segments = segments.view(shape)
     return LengthBucket(
         num_tokens=num_tokens,
         shape=shape,
-        token_of_cell=torch.from_numpy(token_of_cell).to(device),
-        cell_of_token=torch.from_numpy(cell_of_token).to(device),
+        token_of_cell=tokens_on_device,
+        cell_of_token=cells,
         segment_mask=(segments.unsqueeze(1) == segments.unsqueeze(2)).unsqueeze(1),
     )
 
@@ -253,27 +263,41 @@ def _packed_attention(
     if key.shape[1] != query.shape[1]:  # Grouped-query attention: several query heads use one key head.
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
-    if not dropout_p and _can_use_varlen(q, k, v):
-        reach = -1 if window is None else window - 1
-        ends, longest = layout.cu_seqlens, layout.max_seqlen
-        output: Any = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=(reach, reach))
-    else:
-        output = attend(q, k, v, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
-    attended: Tensor = output.unsqueeze(0)
-    return attended
+    attended = varlen_attention(q, k, v, layout.sentences, dropout_p=dropout_p, scale=scale, window=window)
+    if attended is None:
+        attended = attend(q, k, v, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
+    return attended.unsqueeze(0)
 
 
-def _can_use_varlen(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Return whether torch's variable-length attention supports the tensors.
+@contextmanager
+def without_cudnn(device: torch.device) -> Iterator[None]:
+    """Exclude cuDNN from `scaled_dot_product_attention` inside the block: it makes a plan for each new shape.
 
-    It needs a recent torch, an NVIDIA GPU of the Ampere generation or later, half precision, and a head dimension that
-    is a multiple of 8 and at most 256.
+    The setting belongs to the process. If blocks of several threads overlap, the last one restores it.
     """
-    if not q.is_cuda or not _VARLEN_HAS_SCALE_AND_WINDOW or q.shape[-1] % 8 or q.shape[-1] > 256:
-        return False
-    half = q.dtype in (torch.float16, torch.bfloat16) and q.dtype == k.dtype == v.dtype
-    return half and torch.version.hip is None and torch.cuda.get_device_capability(q.device) >= (8, 0)
+    if device.type != "cuda":
+        yield
+        return
+    with _CUDNN.lock:
+        if _CUDNN.blocks == 0:
+            _CUDNN.enabled = torch.backends.cuda.cudnn_sdp_enabled()
+            torch.backends.cuda.enable_cudnn_sdp(False)
+        _CUDNN.blocks += 1
+    try:
+        yield
+    finally:
+        with _CUDNN.lock:
+            _CUDNN.blocks -= 1
+            if _CUDNN.blocks == 0:
+                torch.backends.cuda.enable_cudnn_sdp(_CUDNN.enabled)
 
 
+class _Cudnn:
+    """The number of blocks that exclude cuDNN, and whether it was enabled before them."""
+
+    lock, blocks, enabled = threading.Lock(), 0, True
+
+
+_CUDNN = _Cudnn()
 AttentionInterface.register(ATTENTION_NAME, _attention)
 AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)

@@ -14,7 +14,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet._transfer import to_device
 from tercet.encoder.features import Features
+from tercet.encoder.packing.varlen_kernels import Sentences
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PackingOnDevice:
+    """The arrays of a `Packing` as tensors on one device. They are copied once per batch.
+
+    Attributes:
+        positions: `(num_tokens,)`, see `Packing`, like `lengths` and `inverse_order`, both `(batch,)`.
+        lengths: the number of tokens of each sentence.
+        inverse_order: the index in the row of each sentence of the caller's batch.
+        sentences: the sentences that have tokens, for attention.
+    """
+
+    positions: Tensor
+    lengths: Tensor
+    inverse_order: Tensor
+    sentences: Sentences
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,6 +66,24 @@ class Packing:
     def inverse_order(self) -> np.ndarray:
         """The index in the row of each sentence of the caller's batch `(batch,)`: the inverse of `sort_order`."""
         return np.argsort(self.sort_order)
+
+    @cached_property
+    def _on_devices(self) -> dict[torch.device, PackingOnDevice]:
+        return {}
+
+    def on(self, device: torch.device) -> PackingOnDevice:
+        """Return the arrays as tensors on a device."""
+        if device not in self._on_devices:
+            ends = self.cu_seqlens[np.concatenate([[True], self.lengths > 0])]
+            arrays = [self.positions, self.lengths, self.inverse_order, ends]
+            positions, lengths, order, ends_on_device = to_device(arrays, device)
+            self._on_devices[device] = PackingOnDevice(
+                positions=positions,
+                lengths=lengths,
+                inverse_order=order,
+                sentences=Sentences(ends_on_device.to(torch.int32), int(self.lengths[-1])),
+            )
+        return self._on_devices[device]
 
     def select(self, sentences: slice) -> "Packing":
         """Return the packing of a row of only the given slice of sentences, numbered in this order as a new batch."""

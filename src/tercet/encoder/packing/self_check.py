@@ -15,6 +15,7 @@ from torch import Tensor
 from tercet.encoder.features import Features
 from tercet.encoder.packing.architectures import run_packed
 from tercet.encoder.packing.packing import Packing
+from tercet.encoder.packing.varlen import autocast_dtype
 from tercet.encoder.threads import evaluation_mode
 
 # The lengths cover three cases: no words, short sentences that share a row of attention, and a sentence that does not
@@ -64,8 +65,3 @@ def find_packing_problem(
         "returns different hidden states for packed and for padded batches "
         f"(the largest difference is {difference:.0e} of the largest value)"
     )
-
-
-def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """Return the dtype of autocast on a device, or None if autocast is off."""
-    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
