@@ -15,7 +15,7 @@ from tercet.distances.functional import DistanceLike, checked_matrix, checked_pa
 from tercet.distances.matrix_product import MatrixProductDistance, norms_of_differences
 from tercet.distances.named import COSINE, EUCLIDEAN, MANHATTAN, CosineDistance, EuclideanDistance, ManhattanDistance
 from tercet.distances.points import Points, at_least_float32, unit_rows, zero_rows
-from tercet.distances.validation import as_embeddings, check_norms
+from tercet.distances.validation import as_embeddings, check_norms, norms_fit
 
 __all__ = [
     "BLOCK_BYTES",
@@ -39,6 +39,7 @@ __all__ = [
     "get_distance",
     "matrix",
     "nearest",
+    "norms_fit",
     "norms_of_differences",
     "pairs",
     "unit_rows",

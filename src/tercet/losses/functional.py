@@ -18,6 +18,7 @@ loops.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,11 +29,11 @@ from torch.nn import functional as F
 from tercet import distances
 from tercet._labels import plain_labels
 from tercet._numbers import check_margin
-from tercet.distances import Distance, DistanceLike, as_embeddings, check_norms, get_distance
+from tercet.distances import Distance, DistanceLike, as_embeddings, check_norms, get_distance, norms_fit
 from tercet.errors import EmbeddingError
 from tercet.losses import miners
 from tercet.losses._engine import engine
-from tercet.losses._engine.stats import LossStats
+from tercet.losses._engine.stats import LossStats, PendingStats
 from tercet.losses.miners import Miner
 
 __all__ = [
@@ -150,14 +151,43 @@ def loss_with_miner(
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute `LossStats`.
     """
-    embeddings, labels = _check_batch(embeddings, labels, get_distance(distance))
+    loss, stats = loss_with_pending_stats(
+        embeddings, labels, miner, distance, anchors=anchors, reduce_count=reduce_count, with_stats=with_stats
+    )
+    return loss, None if stats is None else stats.read()
+
+
+def loss_with_pending_stats(
+    embeddings: Tensor,
+    labels: Labels,
+    miner: Miner,
+    distance: DistanceLike = "euclidean",
+    *,
+    anchors: slice | None = None,
+    reduce_count: Callable[[Tensor], Tensor] | None = None,
+    with_stats: bool = True,
+    defer_check: bool = False,
+) -> tuple[Tensor, PendingStats | None]:
+    """Return the same as `loss_with_miner`, but do not wait for the statistics.
+
+    Args:
+        embeddings: as for `loss_with_miner`, and so are the other arguments.
+        defer_check: whether `is_valid` of the statistics says that a value cannot be used, instead of an error. Not
+            used without statistics.
+    """
+    metric = get_distance(distance)
+    defer_check = defer_check and with_stats
+    embeddings, labels = _check_batch(embeddings, labels, metric, check_values=not defer_check)
     anchor_rows = None
     if anchors is not None:
         self_index = torch.arange(len(labels), device=labels.device)[anchors]
         anchor_rows = engine.Anchors(embeddings[anchors], labels[anchors], self_index)
-    return engine.batch_loss(
+    loss, stats = engine.batch_loss_with_pending_stats(
         embeddings, labels, miner, distance, anchors=anchor_rows, reduce_count=reduce_count, with_stats=with_stats
     )
+    if stats is not None and defer_check:
+        stats = replace(stats, is_valid=norms_fit(embeddings, metric))
+    return loss, stats
 
 
 def batch_loss_with_stats(
@@ -178,21 +208,25 @@ def batch_loss_with_stats(
     return loss, stats
 
 
-def _check_batch(embeddings: Any, labels: Labels, distance: Distance) -> tuple[Tensor, Tensor]:
+def _check_batch(
+    embeddings: Any, labels: Labels, distance: Distance, *, check_values: bool = True
+) -> tuple[Tensor, Tensor]:
     """Return embeddings and labels as tensors. Raise `EmbeddingError` unless they are valid and equally many."""
-    embeddings = _check_embeddings(embeddings, distance)
+    embeddings = _check_embeddings(embeddings, distance) if check_values else as_embeddings(embeddings)
     if is_functorch_wrapped_tensor(embeddings):
         raise EmbeddingError(
             "the batch losses do not support torch.func (grad, vmap, jacrev), because their gradient is computed "
             "together with the loss; use loss.backward() or torch.autograd.grad, or tercet.losses.reference"
         )
-    labels = as_label_tensor(labels, embeddings.device)
+    labels = as_label_tensor(labels)
+    if labels.device.type != "cpu":
+        labels = labels.to(embeddings.device)
     if labels.shape[0] != embeddings.shape[0]:
         raise EmbeddingError(f"got {len(embeddings)} embeddings and {len(labels)} labels; pass one label per embedding")
     return embeddings, labels
 
 
-def as_label_tensor(labels: Any, device: torch.device | str = "cpu") -> Tensor:
+def as_label_tensor(labels: Any, device: torch.device | str | None = None) -> Tensor:
     """Return labels as an int64 tensor `(batch,)`.
 
     Integers keep their values; booleans become 0 and 1. Floating-point numbers must be whole. Strings are numbered from
@@ -200,7 +234,7 @@ def as_label_tensor(labels: Any, device: torch.device | str = "cpu") -> Tensor:
 
     Args:
         labels: one label per row, in a list, a tensor, an array or a pandas `Series`.
-        device: the device of the result.
+        device: the device of the result. None keeps that of a tensor, and is the CPU for other labels.
 
     Raises:
         EmbeddingError: the labels are neither all whole numbers nor all strings, one is missing, or one does not fit

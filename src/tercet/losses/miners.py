@@ -152,8 +152,10 @@ def _mine_semi_hard(block: DistanceBlock, margin: float) -> MinedBlock:
     column = kernels.next_farther(block.negatives, block.positives, non_negative=block.non_negative)
     distance = block.negatives.gather(1, column)
     none_farther = (distance <= block.positives) | (distance == block.masked_value)
-    rows = none_farther.any(1).nonzero().flatten()
-    if len(rows):
+    # On a CPU, few rows are searched again. Other devices search all of them, because reading their number would wait.
+    on_cpu = distance.device.type == "cpu"
+    rows = none_farther.any(1).nonzero().flatten() if on_cpu else slice(0, len(distance))
+    if not isinstance(rows, Tensor) or len(rows):
         negatives = block.negatives[rows]
         negatives = negatives.masked_fill(negatives == block.masked_value, -torch.inf)
         farthest, farthest_column = negatives.max(1, keepdim=True)

@@ -21,7 +21,7 @@ from tercet._numbers import check_margin
 from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners
-from tercet.losses._engine.stats import LossStats
+from tercet.losses._engine.stats import LossStats, PendingStats, exact_dtype
 from tercet.losses._peer_names import LossNames, MatrixDistance, PairDistance, TripletMasks
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
@@ -78,9 +78,13 @@ class BaseLoss(LossNames):
 
     Attributes:
         collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
-        stats: the `LossStats` of the last batch, or None if they were not computed. In distributed training they cover
-            the anchors of this process. Exception: if the distance of a batch loss is a function instead of a name or a
-            `Distance`, the stats of the first process cover the complete batch, and those of the others are empty.
+        defer_checks: whether a batch loss checks the values of embeddings only when `pending_stats` are read, and not
+            before it computes. The trainer sets it on a GPU, where the check would wait in each step.
+        stats: the `LossStats` of the last batch, or None if they were not computed. Reading them waits for a GPU. In
+            distributed training they cover the anchors of this process. Exception: if the distance of a batch loss is a
+            function instead of a name or a `Distance`, the stats of the first process cover the complete batch, and
+            those of the others are empty.
+        pending_stats: the same before they are read from the device.
         has_margin: whether the loss of a triplet that satisfies the margin is exactly 0.
         takes_triplets: whether `compute_loss_from_embeddings` takes given triplets instead of labelled sentences.
         distance_metric: the distance. The name of one can be called as in sentence-transformers: with the embeddings of
@@ -93,14 +97,29 @@ class BaseLoss(LossNames):
 
     def __init__(self, model: nn.Module | None, distance_metric: DistanceLike, margin: float) -> None:
         super().__init__()
-        self.collect_stats = False
-        self.stats: LossStats | None = None
+        self.collect_stats = self.defer_checks = False
+        self.pending_stats: PendingStats | None = None
+        self._stats: LossStats | None = None
         self.model = model
         distance = distance_metric.value if isinstance(distance_metric, Enum) else distance_metric
         get_distance(distance)  # Raises for an unknown name.
         self.distance_metric: DistanceLike = self._callable_name(distance) if isinstance(distance, str) else distance
         self.margin = check_margin(margin)
         self._margin_checked = False
+
+    @property
+    def stats(self) -> LossStats | None:
+        """The `LossStats` of the last batch, or None if they were not computed."""
+        if self.pending_stats is not None and self._stats is None:
+            self._stats = self.pending_stats.read()
+        return self._stats
+
+    @stats.setter
+    def stats(self, value: LossStats | None) -> None:
+        self._stats, self.pending_stats = value, None
+
+    def _set_stats(self, pending: PendingStats | None) -> None:
+        self._stats, self.pending_stats = None, pending
 
     def reset_warnings(self) -> None:
         """Re-arm the once-per-run warnings. The trainer calls this when a run starts."""
@@ -242,7 +261,7 @@ class BatchLoss(BaseLoss):
         Args:
             embeddings: `(batch, dim)`, a tensor, an array or nested lists; or a list that contains only this tensor.
             labels: `(batch,)`, integers or strings. Floating-point numbers must be whole. In distributed training they
-                must be an integer tensor.
+                must be an integer tensor. A tensor on the CPU is the fastest form, also if the embeddings are on a GPU.
             memory: embeddings of past batches, used as additional candidates. This method does not add to the memory.
 
         Raises:
@@ -251,7 +270,7 @@ class BatchLoss(BaseLoss):
                 distance is a function and `memory` is not empty.
         """
         embeddings = _single_tensor(embeddings)
-        if self._peer_method and getattr(type(self), self._peer_method) not in _PEER_METHODS:
+        if self._overrides_peer_method:
             if memory is not None:
                 raise EmbeddingError(
                     f"{type(self).__name__} overrides {self._peer_method}, which has no argument for a cross-batch "
@@ -261,6 +280,16 @@ class BatchLoss(BaseLoss):
             return overridden
         return self._compute(embeddings, labels, memory)
 
+    @property
+    def _overrides_peer_method(self) -> bool:
+        return bool(self._peer_method and getattr(type(self), self._peer_method) not in _PEER_METHODS)
+
+    @property
+    def takes_cpu_labels(self) -> bool:
+        """Whether labels on the CPU are right for embeddings on a GPU: a subclass that computes itself may differ."""
+        is_ours = type(self).compute_loss_from_embeddings is BatchLoss.compute_loss_from_embeddings
+        return is_ours and not self._overrides_peer_method
+
     def _compute(self, embeddings: Tensor, labels: Labels, memory: CrossBatchMemory | None = None) -> Tensor:
         distributed = is_distributed_batch(embeddings)
         if distributed and not isinstance(labels, Tensor):
@@ -268,7 +297,7 @@ class BatchLoss(BaseLoss):
                 "in distributed training, labels must be an integer tensor with the same label ids in every process; "
                 f"got {type(labels).__name__}"
             )
-        labels = functional.as_label_tensor(labels, embeddings.device)
+        labels = functional.as_label_tensor(labels, embeddings.device if distributed else None)
         local_rows = slice(0, len(labels))
         if distributed:
             embeddings, labels, local_rows = gather_rows(embeddings, labels)
@@ -277,9 +306,10 @@ class BatchLoss(BaseLoss):
         if memory is not None and has_memory:
             past_embeddings, past_labels = memory.contents()
             embeddings = torch.cat([embeddings, past_embeddings.to(embeddings)])
-            labels = torch.cat([labels, past_labels])
+            labels = torch.cat([labels.to(past_labels.device), past_labels])
         loss = self._loss(embeddings, labels, local_rows, distributed=distributed, has_memory=has_memory)
-        has_triplet = bool(loss.detach()) or self._has_triplet(labels)
+        # A loss above 0 says it fastest, unless reading it waits for a GPU.
+        has_triplet = (labels.device == loss.device and bool(loss.detach())) or self._has_triplet(labels)
         if not self._margin_checked:
             measure = partial(batch_distances, *batch, get_distance(self.distance_metric))
             self._check_margin(batch[0], loss, measure, has_triplet=has_triplet)
@@ -304,8 +334,8 @@ class BatchLoss(BaseLoss):
             # equal gradients of all processes, so divide them by the number of processes. Only the first process keeps
             # the statistics, because they cover the complete batch.
             loss = self._mine(embeddings, labels)
-            if self.stats is not None and not is_first_process():
-                self.stats = LossStats.empty()
+            if self.pending_stats is not None and not is_first_process():
+                self._set_stats(PendingStats.empty())
             return loss.detach() + (loss - loss.detach()) / world_size()
         if not distributed:
             return self._mine(embeddings, labels, anchors=None if all_are_local else local_rows)
@@ -314,9 +344,11 @@ class BatchLoss(BaseLoss):
 
     def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
         """Compute the loss, store its statistics in `stats`, and return the loss."""
-        loss, self.stats = functional.loss_with_miner(
-            embeddings, labels, self.miner(), self.distance_metric, with_stats=self.collect_stats, **options
-        )
+        loss, stats = functional.loss_with_pending_stats(
+            embeddings, labels, self.miner(), self.distance_metric, with_stats=self.collect_stats,
+            defer_check=self.defer_checks and self._margin_checked, **options,
+        )  # fmt: skip
+        self._set_stats(stats)
         return loss
 
     def _has_triplet(self, labels: Tensor) -> bool:
@@ -469,7 +501,7 @@ class TripletLoss(BaseLoss):
             measure = partial(self._measure, anchor.detach(), positive.detach(), negative.detach())
             self._check_margin(anchor, loss, measure, has_triplet=True)
         if self.collect_stats:
-            self.stats = self._count(anchor.detach(), positive.detach(), negative.detach())
+            self._set_stats(self._count(anchor.detach(), positive.detach(), negative.detach()))
         if not is_distributed_batch(anchor):
             return loss
         # Return the mean over the triplets of all processes. Their numbers of triplets may differ.
@@ -483,23 +515,13 @@ class TripletLoss(BaseLoss):
         to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
         return to_negative, to_negative - to_positive
 
-    def _count(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> LossStats:
+    def _count(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> PendingStats:
         """Return the statistics of given triplets. Each anchor has one positive and one negative: also the hardest."""
         metric = get_distance(self.distance_metric)
         to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
-        num_triplets, mean_positive, mean_negative = len(anchor), float(to_positive.mean()), float(to_negative.mean())
-        return LossStats(
-            anchors=num_triplets,
-            valid_triplets=num_triplets,
-            mined_triplets=num_triplets,
-            active_triplets=int((to_positive - to_negative + self.margin > 0).sum()),
-            mean_positive_distance=mean_positive,
-            mean_negative_distance=mean_negative,
-            mean_hardest_positive_distance=mean_positive,
-            mean_hardest_negative_distance=mean_negative,
-            positive_pairs=num_triplets,
-            negative_pairs=num_triplets,
-        )
+        active = to_positive - to_negative + self.margin > 0
+        sums = [part.sum(dtype=exact_dtype(anchor.device)) for part in (active, to_positive, to_negative)]
+        return PendingStats(counts=(len(anchor),) * 5, sums=torch.stack([*sums, *sums[1:]]))
 
     def get_config_dict(self) -> dict[str, Any]:
         return {**super().get_config_dict(), "triplet_margin": self.margin}

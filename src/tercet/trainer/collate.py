@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import torch
 from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -132,12 +133,19 @@ def tokenize(
 def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a batch: the packed sentences in `features` and, for labelled data, the `labels` `(batch,)`.
 
+    The labels are in `cpu_labels` too, as an array that stays on the CPU, so that the loss can read them without
+    waiting for a GPU.
+
     A batch of n triplets has 3n sentences: all anchors, then all positives, then all negatives.
 
     Args:
         rows: rows of a data set that `tokenize` returned.
     """
-    batch: dict[str, Any] = {"labels": torch.tensor([row["label"] for row in rows])} if "label" in rows[0] else {}
+    batch: dict[str, Any] = {}
+    if "label" in rows[0]:
+        labels = np.array([row["label"] for row in rows], np.int64)
+        # Only tensors are moved to the device.
+        batch = {"labels": torch.from_numpy(labels), "cpu_labels": labels}
     columns = [name for name in map(_TOKEN_IDS.format, _PREPARED_TEXT_COLUMNS) if name in rows[0]]
     return {**batch, "features": pack([row[column] for column in columns for row in rows])}
 

@@ -17,6 +17,7 @@ from tercet.catalogue import LOSSES, loss_name
 from tercet.distances import get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
+from tercet.trainer.unread_stats import norm_sums
 
 # The number of batches that a check uses together (a third of it for a collapse). A single batch is too noisy.
 WINDOW = 30
@@ -46,12 +47,12 @@ class LogStats:
 
     def update(self, statistics: LossStats, embeddings: Tensor) -> float:
         """Add the statistics and the `embeddings` `(n, dim)` of a batch of this process. Return the mean norm."""
-        # Move the norms to the CPU first, because some devices have no float64. In float32 the rounding errors
-        # would show as a standard deviation.
-        norms = torch.linalg.vector_norm(embeddings.detach().float(), dim=1).cpu().double()
-        self._sums[:10] += torch.tensor(statistics.sums(), dtype=torch.float64)
-        self._sums[10:] += torch.stack([torch.ones_like(norms).sum(), norms.sum(), norms.square().sum()])
-        return float(norms.mean())
+        return self.add(statistics, len(embeddings), *norm_sums(embeddings).tolist())
+
+    def add(self, statistics: LossStats, num_rows: int, norms: float, squares: float) -> float:
+        """Add the statistics of a batch, and the sums of the norms and squared norms of its rows. Return the mean."""
+        self._sums += torch.tensor([*statistics.sums(), num_rows, norms, squares], dtype=torch.float64)
+        return norms / num_rows
 
     def compute_and_reset(self, device: torch.device) -> dict[str, float]:
         """Return the statistics by their names in the log, and reset them. Return `{}` if there was no batch.

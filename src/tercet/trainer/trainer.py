@@ -27,7 +27,7 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses.cross_batch_memory import CrossBatchMemory
-from tercet.losses.modules import BaseLoss
+from tercet.losses.modules import BaseLoss, BatchLoss
 from tercet.records import TrainingRecord
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength
@@ -50,6 +50,7 @@ from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
+from tercet.trainer.unread_stats import UnreadStats
 from tercet.trainer.weights import fingerprint, load_weights, relative_change, sample_weights
 from tercet.trainer.whole_checkpoints import (
     check_whole,
@@ -62,6 +63,9 @@ from tercet.trainer.whole_checkpoints import (
 logger = logging.getLogger(__name__)
 
 Evaluator = Callable[..., dict[str, float]]
+
+# On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
+_UNREAD_BATCHES = 10
 
 
 class SentenceTransformerTrainer(DataLoadingTrainer):
@@ -234,6 +238,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self._label_means.reset()
         weights, sampled = fingerprint(self.model), sample_weights(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+        self._read_stats()
         self._check_finite()
         if self._ran_a_step:
             self._monitor.finish(
@@ -320,6 +325,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
+        self._unread_stats = UnreadStats()
         self._log_stats, self._monitor = LogStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
         if isinstance(self.loss, BaseLoss):
             self.loss.reset_warnings()
@@ -342,20 +348,37 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         columns = embeddings.chunk(3) if self.takes_triplets else [embeddings]
         labels = inputs.get("labels")
         compute_loss: Any = self.loss.compute_loss_from_embeddings
+        takes_cpu_labels = isinstance(self.loss, BatchLoss) and self.loss.takes_cpu_labels
+        readable = torch.from_numpy(inputs["cpu_labels"]) if takes_cpu_labels and "cpu_labels" in inputs else labels
+        defers = self.model.training and self._defers_reading()
+        if isinstance(self.loss, BaseLoss):
+            self.loss.defer_checks = defers
         if not self.model.training:
-            evaluation_loss: Tensor = compute_loss(columns, labels)
+            evaluation_loss: Tensor = compute_loss(columns, readable)
             return evaluation_loss
         if self.cross_batch_memory is None:
-            loss: Tensor = compute_loss(columns, labels)
+            loss: Tensor = compute_loss(columns, readable)
         else:
-            loss = compute_loss(columns, labels, self.cross_batch_memory if self._memory_is_warm() else None)
+            loss = compute_loss(columns, readable, self.cross_batch_memory if self._memory_is_warm() else None)
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
         if self._label_means is not None:
             self._label_means.add(embeddings, labels)  # type: ignore[arg-type]
-        stats = getattr(self.loss, "stats", None)  # A custom loss need not have stats.
-        if stats is not None:
+        pending = getattr(self.loss, "pending_stats", None)
+        if pending is not None:
+            self._unread_stats.add(pending, columns[0])
+            if not defers or len(self._unread_stats) >= _UNREAD_BATCHES:
+                self._read_stats()
+        elif (stats := getattr(self.loss, "stats", None)) is not None:  # A custom loss need not have stats.
             self._monitor.observe(stats, norm=self._log_stats.update(stats, columns[0]))
         return loss
+
+    def _defers_reading(self) -> bool:
+        """Return whether statistics and checks stay on the device, because reading them would wait for it."""
+        return self.args.device.type == "cuda"
+
+    def _read_stats(self) -> None:
+        for batch in self._unread_stats.read():
+            self._monitor.observe(batch[0], norm=self._log_stats.add(*batch))
 
     def _memory_is_warm(self) -> bool:
         warmup = self.args.cross_batch_memory_warmup
@@ -417,6 +440,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
         if "train_loss" in logs and not self._ran_a_step:
             del logs["train_loss"]
+        if "loss" in logs:
+            self._read_stats()
         if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
             self._check_finite()
         if "loss" in logs:
@@ -525,6 +550,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint atomically, unless the training has diverged."""
+        self._read_stats()
         self._check_finite()
 
         def write(unfinished: Path) -> None:

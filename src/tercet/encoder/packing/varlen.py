@@ -93,4 +93,6 @@ def _first_that_passes(request: Request) -> Kernel | None:
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Return the dtype of autocast on a device, or None if autocast is off."""
-    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+    if not torch.amp.is_autocast_available(device.type) or not torch.is_autocast_enabled(device.type):
+        return None
+    return torch.get_autocast_dtype(device.type)

@@ -87,7 +87,7 @@ def _dropout_problem(kernel: Kernel, request: Request) -> str | None:
     Queries of 0 give all n tokens that a token sees the weight 1 / n. The values are unit vectors, so the result
     consists of the weights. Backpropagation to the values has to use the same weights.
     """
-    tokens, num_sentences = min(16, request.head_dim), 4
+    tokens, num_sentences = min(16, request.head_dim), 64
     window = _WINDOW if request.has_window else None
     position = torch.arange(tokens)
     is_seen = (position - position.unsqueeze(1)).abs() < (window or tokens)

@@ -4,6 +4,7 @@ engine.py                   the loop over blocks, and the loss as an autograd fu
 label_groups.py             the positives of each anchor
 distance_sources.py         the interface that provides blocks of distances, and two implementations
 matrix_product_source.py    the fast implementation, for functions of the Euclidean norm
+double_product_source.py    the same for small batches on a GPU, which never waits for the device
 block_gradient.py           backpropagation through one block of distances
 kernels.py                  counting and searching in a block, for the miners
 stats.py                    LossStats

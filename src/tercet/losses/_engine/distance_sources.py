@@ -1,8 +1,9 @@
 """Sources of distance blocks. They also compute gradients from the derivatives with respect to the distances.
 
-The engine uses sources only through the protocol `DistanceSource`. Three classes implement it:
+The engine uses sources only through the protocol `DistanceSource`. Four classes implement it:
 
 - `MatrixProductSource`, for a `tercet.distances.MatrixProductDistance`: computes matrix products. It is the fastest.
+- `DoubleProductSource`, for the same distances and small batches on a GPU: it never waits for the device.
 - `AutogradSource`, for any other `Distance`: calls its `matrix` for each block and backpropagates through the block.
 - `PrecomputedSource`, for a user-defined function: uses its square matrix. The gradient is that of the matrix, and
   autograd backpropagates it through the function.
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from tercet.distances import Distance, FunctionDistance, MatrixProductDistance, at_least_float32
 from tercet.errors import EmbeddingError
+from tercet.losses._engine import double_product_source
 from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
+from tercet.losses._engine.double_product_source import DoubleProductSource
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses._engine.matrix_product_source import MatrixProductSource
 from tercet.losses._engine.precision import no_autocast
@@ -160,5 +163,6 @@ def distance_source(distance: Distance, inputs: Sequence[Tensor], anchor_index: 
     if isinstance(distance, FunctionDistance):
         return PrecomputedSource(candidates if anchors is None else anchors)
     if isinstance(distance, MatrixProductDistance):
-        return MatrixProductSource(distance, candidates, anchors)
+        source = DoubleProductSource if double_product_source.suits(candidates) else MatrixProductSource
+        return source(distance, candidates, anchors)
     return AutogradSource(distance, candidates, anchors)

@@ -23,13 +23,15 @@ from tercet.errors import EmbeddingError
 from tercet.losses._engine.distance_sources import DistanceSource, differentiable_inputs, distance_source
 from tercet.losses._engine.label_groups import LabelGroups
 from tercet.losses._engine.precision import full_precision, no_autocast
-from tercet.losses._engine.stats import LossStats, sum_distances
+from tercet.losses._engine.stats import LossStats, PendingStats, exact_dtype, sum_distances
 from tercet.losses.miners import DistanceBlock, Miner
 
 # A block and the tensors that a miner computes from it take about this many times the memory of its distances.
 COPIES_OF_A_BLOCK = 6
+# On a GPU, launching the operations of a small block takes longer than computing them.
 BLOCK_BYTES = 128 << 20
-# Blocks with more rows do not fit in the cache, and their matrix products are not faster.
+BLOCK_BYTES_ON_GPU = 1 << 30
+# On a CPU, blocks with more rows do not fit in the cache, and their matrix products are not faster.
 BLOCK_ROWS = 256
 
 
@@ -58,14 +60,15 @@ def batch_loss(
     anchors: Anchors | None = None,
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = False,
-    block_bytes: int = BLOCK_BYTES,
-    block_rows: int = BLOCK_ROWS,
+    block_bytes: int | None = None,
+    block_rows: int | None = None,
 ) -> tuple[Tensor, LossStats | None]:
     """Return the scalar loss of a batch, and its `LossStats` if `with_stats` is True, else None.
 
     Args:
         embeddings: `(C, dim)`, the embeddings of the candidates.
-        labels: `(C,)`, the labels of the candidates.
+        labels: `(C,)`, the labels of the candidates, on the device of the embeddings or on the CPU. Labels on the CPU
+            are faster, because the engine reads numbers of positives and would wait for the device.
         miner: the rule that selects triplets.
         distance: a name, a `Distance`, or a function. The complete matrix of a function and its autograd graph are kept
             in memory.
@@ -73,28 +76,52 @@ def batch_loss(
         reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute `LossStats`.
-        block_bytes: the maximum memory of a block, in bytes, unless one row needs more.
-        block_rows: the maximum number of anchors per block. `block_bytes` and `block_rows` affect speed and memory, and
-            the result only by rounding.
+        block_bytes: the maximum memory of a block, in bytes, unless one row needs more. By default `BLOCK_BYTES`, on
+            other devices than a CPU `BLOCK_BYTES_ON_GPU`.
+        block_rows: the maximum number of anchors per block; by default `BLOCK_ROWS` on a CPU, and no limit on other
+            devices. `block_bytes` and `block_rows` affect speed and memory, and the result only by rounding.
 
     Raises:
         EmbeddingError: the distance is unknown; or it is a function and `anchors` is given, or a function or `matrix`
             returns the wrong shape.
     """
+    loss, stats = batch_loss_with_pending_stats(
+        embeddings, labels, miner, distance, anchors=anchors, reduce_count=reduce_count, with_stats=with_stats,
+        block_bytes=block_bytes, block_rows=block_rows,
+    )  # fmt: skip
+    return loss, None if stats is None else stats.read()
+
+
+def batch_loss_with_pending_stats(
+    embeddings: Tensor,
+    labels: Tensor,
+    miner: Miner,
+    distance: DistanceLike,
+    *,
+    anchors: Anchors | None = None,
+    reduce_count: Callable[[Tensor], Tensor] | None = None,
+    with_stats: bool = True,
+    block_bytes: int | None = None,
+    block_rows: int | None = None,
+) -> tuple[Tensor, PendingStats | None]:
+    """Return the same as `batch_loss`, but do not wait for the statistics."""
     metric = get_distance(distance)
     device_type = embeddings.device.type
+    on_cpu = device_type == "cpu"
+    block_bytes = block_bytes or (BLOCK_BYTES if on_cpu else BLOCK_BYTES_ON_GPU)
+    block_rows = block_rows or (BLOCK_ROWS if on_cpu else len(labels))
     inputs = differentiable_inputs(metric, embeddings, None if anchors is None else anchors.embeddings)
     needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
     bytes_per_row = COPIES_OF_A_BLOCK * inputs[0].element_size() * labels.shape[0]
     max_rows = min(block_rows, max(1, block_bytes // bytes_per_row))
     with torch.no_grad(), no_autocast(device_type), full_precision(device_type):
         anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
-        groups = LabelGroups.from_labels(labels, anchor_labels, self_index)
+        groups = LabelGroups.from_labels(labels, anchor_labels, self_index).to(embeddings.device)
         source = distance_source(metric, [part.detach() for part in inputs], groups.anchor_index)
         sums = _mine(source, groups, miner, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
         count = _num_terms(miner, groups, sums)
         if reduce_count is not None:
-            count = reduce_count(torch.as_tensor(count, device=labels.device))
+            count = reduce_count(torch.as_tensor(count, device=embeddings.device))
         count = count.clamp(min=1) if isinstance(count, Tensor) else max(1, count)
         gradients = _gradients(source, groups, inputs) if needs_gradient else []
     loss = _LossWithGradient.apply(sums.terms, count, *gradients, *inputs) if needs_gradient else sums.terms / count
@@ -192,12 +219,14 @@ def _num_terms(miner: Miner, groups: LabelGroups, sums: _Sums) -> Tensor | int:
     return groups.num_positive_pairs if miner.mean_over == "positives" else len(groups)
 
 
-def _stats(miner: Miner, groups: LabelGroups, sums: _Sums) -> LossStats:
-    """Return the `LossStats` of the batch."""
-    num_negatives = groups.num_negatives
-    num_triplets, num_negative_pairs = int((groups.num_positives * num_negatives).sum()), int(num_negatives.sum())
-    num_anchors, num_pairs = len(groups), groups.num_positive_pairs
+def _stats(miner: Miner, groups: LabelGroups, sums: _Sums) -> PendingStats:
+    """Return the statistics of the batch."""
+    num_anchors, num_pairs, num_triplets = len(groups), groups.num_positive_pairs, groups.num_triplets
     num_mined = {"active": num_triplets, "positives": num_pairs, "anchors": num_anchors}[miner.mean_over]
-    totals = sums.distances.tolist() if isinstance(sums.distances, Tensor) else [0.0] * 4
-    counts = (num_anchors, num_triplets, num_mined, int(sums.num_active), num_pairs, num_negative_pairs)
-    return LossStats.from_sums([*counts, *totals])
+    if not isinstance(sums.num_active, Tensor) or not isinstance(sums.distances, Tensor):  # There was no block.
+        return PendingStats.empty()
+    dtype = exact_dtype(sums.terms.device)
+    return PendingStats(
+        counts=(num_anchors, num_triplets, num_mined, num_pairs, groups.num_negative_pairs),
+        sums=torch.cat([sums.num_active.to(dtype).view(1), sums.distances.to(dtype)]),
+    )

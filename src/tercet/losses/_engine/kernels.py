@@ -146,5 +146,8 @@ def _pad_to_runs(negatives: Tensor) -> Tensor:
 
 
 def _rows_in_cache(block: Tensor) -> list[slice]:
+    """Return slices of rows that stay in the cache of a CPU; on other devices one slice of all rows."""
+    if block.device.type != "cpu":
+        return [slice(0, len(block))]
     num_rows = max(1, CACHED_DISTANCES // block.shape[1])
     return [slice(start, start + num_rows) for start in range(0, len(block), num_rows)]

@@ -6,10 +6,13 @@ positive are left out: among one label with 5,000 sentences and 5,000 labels wit
 anchors.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from tercet._transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class LabelGroups:
             the same number; else None.
         positive_index: `(A, P)`, the indices of the positives of each anchor. Set only for small batches in which all
             labels are equally frequent; `candidate_order`, `label_start` and `self_position` are then 0 … C−1.
+        on_cpu: the same groups on the CPU, if these were copied from there. Numbers are read from them without waiting
+            for the device.
     """
 
     candidate_order: Tensor
@@ -66,6 +71,7 @@ class LabelGroups:
     num_positives: Tensor
     equal_num_positives: int | None = None
     positive_index: Tensor | None = None
+    on_cpu: "LabelGroups | None" = None
 
     @classmethod
     def from_labels(
@@ -124,6 +130,19 @@ class LabelGroups:
     def __len__(self) -> int:
         return self.num_positives.shape[0]
 
+    def to(self, device: torch.device) -> "LabelGroups":
+        """Return the groups on a device, copied together. Groups that are not on the CPU are returned unchanged."""
+        if device.type == "cpu" or self.num_positives.device.type != "cpu":
+            return self
+        tensors = {item.name: getattr(self, item.name) for item in fields(self)}
+        tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+        copies = to_device([value.flatten().long().numpy() for value in tensors.values()], device)
+        moved: dict[str, Any] = {
+            name: copy.view(value.shape).to(value.dtype)
+            for (name, value), copy in zip(tensors.items(), copies, strict=True)
+        }
+        return replace(self, on_cpu=self, **moved)
+
     @property
     def num_negatives(self) -> Tensor:
         """The number `(A,)` of negatives of each anchor."""
@@ -134,8 +153,23 @@ class LabelGroups:
     def num_positive_pairs(self) -> int:
         """The number of pairs of an anchor and one of its positives."""
         if self.equal_num_positives is None:
-            return int(self.num_positives.sum())
+            return int(self._readable.num_positives.sum())
         return self.equal_num_positives * len(self)
+
+    @property
+    def num_triplets(self) -> int:
+        """The number of triplets: of each anchor, the positives times the negatives."""
+        groups = self._readable
+        return int((groups.num_positives * groups.num_negatives).sum())
+
+    @property
+    def num_negative_pairs(self) -> int:
+        """The number of pairs of an anchor and one of its negatives."""
+        return int(self._readable.num_negatives.sum())
+
+    @property
+    def _readable(self) -> "LabelGroups":
+        return self.on_cpu or self
 
     def self_columns(self, rows: slice) -> SelfColumns:
         """Return the columns of the given m anchors in a block of their distances to all candidates."""
@@ -151,9 +185,10 @@ class LabelGroups:
         """
         if self.positive_index is not None:
             return self.positive_index[rows], None
-        width = self.equal_num_positives or int(self.num_positives[rows][-1])
+        numbers = self._readable.num_positives[rows]
+        width = self.equal_num_positives or int(numbers[-1])
         step, padding_mask = torch.arange(width, device=self.candidate_order.device), None
-        if not self.equal_num_positives and int(self.num_positives[rows][0]) != width:
+        if not self.equal_num_positives and int(numbers[0]) != width:
             padding_mask = step >= self.num_positives[rows, None]
             step = step.expand_as(padding_mask).masked_fill(padding_mask, 0)
         position = self.label_start[rows, None] + step

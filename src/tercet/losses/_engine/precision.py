@@ -11,7 +11,9 @@ import torch
 
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Return a context that disables autocast. If autocast is off, return an empty context, which is faster."""
-    return torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else nullcontext()
+    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 @contextmanager

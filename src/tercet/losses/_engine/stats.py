@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tercet.losses.miners import DistanceBlock
 
+_WITHOUT_FLOAT64 = ("mps", "xpu")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossStats:
@@ -83,6 +85,38 @@ class LossStats:
     def empty(cls) -> "LossStats":
         """Return the statistics of an empty batch. All its `sums()` are 0."""
         return cls.from_sums([0.0] * 10)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PendingStats:
+    """Statistics of a batch whose sums may still be on a GPU, so that nobody waits for it before they are read.
+
+    Attributes:
+        counts: the numbers of anchors, valid triplets, mined triplets, positive pairs and negative pairs.
+        sums: `(5,)`, the number of active triplets and the four sums of `sum_distances`, on the device of the batch.
+        is_valid: a bool tensor, False if the loss should have raised an error for the embeddings; None if the
+            embeddings were checked.
+    """
+
+    counts: tuple[int, int, int, int, int]
+    sums: Tensor
+    is_valid: Tensor | None = None
+
+    def read(self, values: Sequence[float] | None = None) -> LossStats:
+        """Return the statistics. `values` are the numbers of `sums`, if the caller has read them before."""
+        active, *totals = self.sums.tolist() if values is None else values
+        anchors, valid, mined, positive_pairs, negative_pairs = self.counts
+        return LossStats.from_sums([anchors, valid, mined, active, positive_pairs, negative_pairs, *totals])
+
+    @classmethod
+    def empty(cls) -> "PendingStats":
+        """Return the statistics of an empty batch."""
+        return cls(counts=(0, 0, 0, 0, 0), sums=torch.zeros(5, dtype=torch.float64))
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Return the dtype of sums on a device: float64, if the device has it."""
+    return torch.float32 if device.type in _WITHOUT_FLOAT64 else torch.float64
 
 
 def sum_distances(block: DistanceBlock) -> Tensor:

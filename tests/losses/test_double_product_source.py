@@ -1,0 +1,115 @@
+"""The losses that never wait for a GPU: on a CPU against float64, and on a device from which nothing can be read."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tercet import losses
+from tercet.errors import EmbeddingError
+from tercet.losses._engine import double_product_source, engine
+from tercet.losses._engine.double_product_source import DoubleProductSource
+from tests.losses.test_engine import NAMES, assert_same, miner_of, with_gradient
+
+LOSSES = [
+    losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.BatchHardSoftMarginTripletLoss,
+    losses.BatchSemiHardTripletLoss,
+]  # fmt: skip
+
+
+@pytest.fixture
+def doubles(monkeypatch):
+    monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"cpu", "meta"})
+
+
+def batches():
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(40, 12, generator=random)
+    yield "unit length", F.normalize(x, dim=1)
+    yield "far from the origin", x + 300
+    yield "near copies", F.normalize(x[torch.arange(40) // 4] + 1e-4 * torch.randn(40, 12, generator=random), dim=1)
+    yield "copies", x[torch.randint(0, 15, (40,), generator=random)]
+    yield "zero rows", torch.where(torch.arange(40).unsqueeze(1) % 9 == 0, 0.0, x)
+    yield "collapsed", torch.ones(40, 12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_value_and_gradient_are_those_of_float64(name, distance, doubles):
+    for labels in (torch.arange(40) // 4, torch.arange(40) % 7, torch.tensor([0, 1] * 15 + [2] * 10)):
+        for kind, x in batches():
+            for anchors in (None, slice(5, 30)):
+                results = []
+                for rows in (x, x.double()):
+
+                    def loss(leaf, labels=labels, anchors=anchors):
+                        chosen = None
+                        if anchors is not None:
+                            chosen = engine.Anchors(leaf[anchors], labels[anchors], torch.arange(40)[anchors])
+                        return engine.batch_loss(leaf, labels, miner_of(name, 0.3), distance, anchors=chosen)[0]
+
+                    results.append(with_gradient(loss, rows))
+                (value, gradient), (expected, expected_gradient) = results
+                assert value.dtype == gradient.dtype == torch.float32, kind
+                # Copies are nearly equally far in float64, so that rounding may choose another triplet.
+                if kind not in ("copies", "near copies", "far from the origin"):
+                    assert_same((value.double(), gradient.double()), (expected, expected_gradient), 1e-5)
+                else:
+                    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
+                assert gradient.isfinite().all()
+
+
+def test_it_is_used_for_small_batches_of_float32_on_a_gpu(monkeypatch):
+    rows = torch.zeros(8, 2)
+    assert not double_product_source.suits(rows)
+    monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"cpu"})
+    assert double_product_source.suits(rows)
+    assert not double_product_source.suits(rows.double())
+    assert not double_product_source.suits(torch.zeros(double_product_source.MAX_CANDIDATES + 1, 1))
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 0, 0, 1, 1, 2, 3], [0] * 8])
+def test_no_loss_reads_from_the_device(kind, labels, doubles):
+    """The meta device has no values: whatever reads one raises an error."""
+    x = torch.empty(8, 6, device="meta", requires_grad=True)
+    loss = kind()
+    loss.collect_stats = loss.defer_checks = loss._margin_checked = True
+    value = loss.compute_loss_from_embeddings(x, torch.tensor(labels))
+    value.backward()
+    assert x.grad.shape == x.shape
+    assert loss.pending_stats.is_valid.shape == ()
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        loss.pending_stats.read()
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_a_check_that_was_put_off_finds_the_same_values(distance):
+    for x in (torch.ones(4, 2), torch.zeros(4, 2), torch.full((4, 2), 1e30), torch.full((4, 2), 1e-30)):
+        for bad in (1.0, float("nan"), float("inf"), 1e30, 1e-30, 0.0):
+            rows = x.clone()
+            rows[1, 0] = bad
+            loss = losses.BatchHardTripletLoss(distance_metric=distance)
+            loss._margin_checked = loss.collect_stats = True
+            try:
+                loss.compute_loss_from_embeddings(rows, torch.tensor([0, 0, 1, 1]))
+                is_valid = True
+            except EmbeddingError:
+                is_valid = False
+            loss.defer_checks = True
+            loss.compute_loss_from_embeddings(rows, torch.tensor([0, 0, 1, 1]))
+            assert bool(loss.pending_stats.is_valid) == is_valid
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [40, 400, 2400])
+def test_a_gpu_computes_the_loss_of_the_cpu(name, size):
+    x = F.normalize(torch.randn(size, 24), dim=1)
+    labels = torch.arange(size) // 4
+    expected = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.3))[0], x.double())
+    for where in ("cpu", "cuda"):
+        y = labels.to(where)
+        value, gradient = with_gradient(lambda e, y=y: engine.batch_loss(e, y, miner_of(name, 0.3))[0], x.cuda())
+        assert_same((value.double().cpu(), gradient.double().cpu()), expected, 1e-5)
+    source = DoubleProductSource if size <= double_product_source.MAX_CANDIDATES else None
+    assert (source is not None) == double_product_source.suits(x.cuda())

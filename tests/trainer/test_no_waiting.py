@@ -1,0 +1,86 @@
+"""Steps of the trainer that never wait for a GPU, and statistics that are read for several batches at once."""
+
+import pytest
+import torch
+from accelerate import PartialState
+from transformers import TrainerCallback
+
+from tercet import losses
+from tercet.encoder.modules.transformer import Transformer
+from tercet.errors import EmbeddingError
+from tercet.losses._engine import double_product_source
+from tercet.trainer import trainer as trainer_module
+from tercet.trainer.trainer import SentenceTransformerTrainer
+from tests.trainer.helpers import logged_losses, make_trainer
+
+
+class StopAfter(TrainerCallback):
+    """End a run by an error, before the trainer reads the mean loss at its end."""
+
+    class End(Exception):
+        pass
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise self.End
+
+
+@pytest.mark.parametrize("loss", [losses.BatchSemiHardTripletLoss, losses.BatchAllTripletLoss])
+def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, monkeypatch):
+    """The meta device has no values: whatever reads one raises an error. It stands for a GPU here.
+
+    What happens once in a run or at its logs is left out: the self-check of packing, the check of the margin, and the
+    fingerprint of the weights.
+    """
+    monkeypatch.setattr(Transformer, "_runs_packed", lambda self, device: True)
+    monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"meta"})
+    monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
+    monkeypatch.setattr(losses.BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))
+    for name in ("fingerprint", "sample_weights"):
+        monkeypatch.setattr(trainer_module, name, lambda model: None)
+    before = PartialState().device
+    PartialState._shared_state["device"] = torch.device("meta")
+    try:
+        changes = {"logging_steps": 100, "logging_nan_inf_filter": False, "max_steps": 8}
+        trainer = make_trainer(bert, tmp_path, labelled, loss, changes=changes, callbacks=[StopAfter(6)])
+        assert trainer.args.device.type == "meta"
+        with pytest.raises(StopAfter.End):
+            trainer.train()
+    finally:
+        PartialState._shared_state["device"] = before
+    assert {parameter.device.type for parameter in trainer.model.parameters()} == {"meta"}
+    assert len(trainer._unread_stats) == 6
+
+
+def test_statistics_that_are_read_later_are_the_same(bert, tmp_path, labelled, monkeypatch):
+    logs, observed = [], []
+    for defers in (False, True):
+        monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self, defers=defers: defers)
+        trainer = make_trainer(bert, tmp_path, labelled, changes={"logging_steps": 4, "max_steps": 14})
+        trainer.train()
+        logs.append([{k: v for k, v in entry.items() if "runtime" not in k and "per_second" not in k}
+                     for entry in trainer.state.log_history])  # fmt: skip
+        observed.append((trainer._monitor._num_batches, trainer._monitor._run))
+        assert not len(trainer._unread_stats)
+    assert logged_losses(trainer)
+    assert logs[0] == logs[1]
+    assert observed[0] == observed[1]
+
+
+def test_values_that_the_loss_cannot_use_are_an_error_also_if_they_are_read_later(
+    bert, tmp_path, labelled, monkeypatch
+):
+    monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
+
+    class Break(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            if state.global_step == 2:
+                with torch.no_grad():
+                    next(model.parameters()).fill_(torch.nan)
+
+    trainer = make_trainer(bert, tmp_path, labelled, changes={"logging_steps": 100}, callbacks=[Break()])
+    with pytest.raises(EmbeddingError, match=r"a batch \(one of the last 4\) have values that are NaN"):
+        trainer.train()
