@@ -47,7 +47,7 @@ def make_trainer(options: dict[str, Any], output: str) -> Any:
     size, steps = options["batch_size"], options["steps"]
     rows = GroupByLabelSampler(labels, size, samples_per_label=4).batches()[:steps].flatten()
     data = Dataset.from_dict({"sentence": [texts[row] for row in rows], "label": [labels[row] for row in rows]})
-    sampler = {"train_sampling_strategy": "sequential"} if is_tercet else {"batch_sampler": _in_order}
+    sampler = {"train_sampling_strategy": "sequential"} if is_tercet else {"batch_sampler": in_order}
     arguments = library.SentenceTransformerTrainingArguments(
         output, max_steps=steps, per_device_train_batch_size=size, learning_rate=5e-5, warmup_steps=0.1,
         report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=1, bf16=torch.cuda.is_available(),
@@ -68,7 +68,7 @@ def make_trainer(options: dict[str, Any], output: str) -> Any:
     ), step_ends
 
 
-def _in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
+def in_order(dataset: Any, batch_size: int, drop_last: bool, **_: Any) -> Any:
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from torch.utils.data import SequentialSampler
 

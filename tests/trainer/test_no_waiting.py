@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from accelerate import PartialState
 from transformers import TrainerCallback
 
-from tercet import losses
+from tercet import SentenceTransformerTrainingArguments, losses
 from tercet.encoder.modules.transformer import Transformer
 from tercet.errors import EmbeddingError
 from tercet.losses._engine import double_product_source
+from tercet.losses.modules import BaseLoss
 from tercet.trainer import trainer as trainer_module
 from tercet.trainer.trainer import SentenceTransformerTrainer
 from tests.trainer.helpers import logged_losses, make_trainer
@@ -38,19 +38,17 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     monkeypatch.setattr(Transformer, "_runs_packed", lambda self, device: True)
     monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"meta"})
     monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
-    monkeypatch.setattr(losses.BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))
+    monkeypatch.setattr(BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))
     for name in ("fingerprint", "sample_weights"):
         monkeypatch.setattr(trainer_module, name, lambda model: None)
-    before = PartialState().device
-    PartialState._shared_state["device"] = torch.device("meta")
-    try:
-        changes = {"logging_steps": 100, "logging_nan_inf_filter": False, "max_steps": 8}
-        trainer = make_trainer(bert, tmp_path, labelled, loss, changes=changes, callbacks=[StopAfter(6)])
-        assert trainer.args.device.type == "meta"
-        with pytest.raises(StopAfter.End):
-            trainer.train()
-    finally:
-        PartialState._shared_state["device"] = before
+    meta = torch.device("meta")
+    device = property(lambda arguments: arguments._setup_devices and meta)
+    monkeypatch.setattr(SentenceTransformerTrainingArguments, "device", device)
+    changes = {"logging_steps": 100, "logging_nan_inf_filter": False, "max_steps": 8, "optim": "adamw_torch"}
+    trainer = make_trainer(bert, tmp_path, labelled, loss, changes=changes, callbacks=[StopAfter(6)])
+    monkeypatch.setattr(trainer.accelerator.state, "device", meta)
+    with pytest.raises(StopAfter.End):
+        trainer.train()
     assert {parameter.device.type for parameter in trainer.model.parameters()} == {"meta"}
     assert len(trainer._unread_stats) == 6
 

@@ -1,6 +1,7 @@
 """Embed many sentences in batches with a maximum number of tokens."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import chain
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
@@ -9,6 +10,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tercet._texts import check_texts, has_lone_surrogate
+from tercet._transfer import to_device
+from tercet.encoder.ahead import map_ahead
+from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
 from tercet.encoder.token_stats import TokenStats, report_token_stats
@@ -16,6 +20,8 @@ from tercet.errors import EmbeddingError, ModelError, listed
 
 # Number of sentences that are tokenized and sorted together. It limits the memory that the token ids need.
 _WINDOW = 4096
+# On other devices than a CPU, a thread prepares this number of windows while the device computes.
+_WINDOWS_AHEAD = 2
 # Larger batches are not faster. On a CPU, the hidden states of a layer should fit into the cache.
 _MAX_TOKENS_ON_CPU, _MAX_TOKENS_ON_GPU = 1024, 32768
 
@@ -73,15 +79,28 @@ def embed(
     num_prompt_tokens = prompt_length(model, prompt) if prompt else 0
     stats = TokenStats()
     embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
+
+    def batches_of_window(start: int) -> list[tuple[np.ndarray, Features]]:
+        ids = model.transformer.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
+        batches = []
+        for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
+            features = pack([ids[row] for row in rows])
+            if device.type == "cuda":
+                features["input_ids"] = features["input_ids"].pin_memory()
+            batches.append((start + np.array(rows), features))
+        return batches
+
+    # Tokenization needs a processor that computes nothing else.
+    windows = map_ahead(
+        batches_of_window, range(0, len(texts), _WINDOW), ahead=0 if device.type == "cpu" else _WINDOWS_AHEAD
+    )
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
-        for start in range(0, len(texts), _WINDOW):
-            ids = model.transformer.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
-            for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
-                features = pack([ids[row] for row in rows])
-                features["input_ids"] = features["input_ids"].to(device)
-                output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
-                embeddings[[start + row for row in rows]] = output.to(embeddings.dtype)
-                bar.update(len(rows))
+        for rows, features in chain.from_iterable(windows):
+            features["input_ids"] = features["input_ids"].to(device, non_blocking=True)
+            output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
+            (index,) = to_device([rows], device)
+            embeddings.index_copy_(0, index, output.to(embeddings.dtype))
+            bar.update(len(rows))
     report_token_stats(stats, model.transformer.warned)
     return embeddings
 

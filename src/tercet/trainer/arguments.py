@@ -34,7 +34,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     drawn at random (`batch_sampler`), and a learning rate of 5e-5 that decays linearly. It writes checkpoints to the
     folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. It logs the loss 20 times, at least
     every 500 steps, unless `logging_steps` is given. The defaults of `tercet train` are different, see
-    `tercet.runs.RunSettings`.
+    `tercet.runs.RunSettings`. On a GPU, batches are copied while it computes, and `logging_nan_inf_filter` is off by
+    default, except with `fp16`, because it waits for the GPU in each step.
 
     Args:
         batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
@@ -71,6 +72,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     output_dir: str | None = "tmp_trainer"
     # None is replaced in `__post_init__`, because `transformers` needs a number.
     logging_steps: float | None = None  # type: ignore[assignment]
+    logging_nan_inf_filter: bool | None = None  # type: ignore[assignment]
     batch_sampler: BatchSampler | str = field(
         default=BatchSampler.BATCH_SAMPLER, metadata={"help": "The way to draw batches."}
     )
@@ -104,6 +106,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.logs_by_length = self.logging_steps is None
         if self.logging_steps is None:
             self.logging_steps = 500.0
+        if self.accelerator_config is None and self.dataloader_pin_memory and torch.accelerator.is_available():
+            self.accelerator_config = {"non_blocking": True}
         with report_wait():
             try:
                 super().__post_init__()
@@ -129,6 +133,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False  # pinning needs an accelerator; without one, torch warns in each epoch
         self.label_names = ["labels"]
+        if self.logging_nan_inf_filter is None:
+            self.logging_nan_inf_filter = self.device.type != "cuda" or self.fp16
         self._check()
 
     def _check(self) -> None:

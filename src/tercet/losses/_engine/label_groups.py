@@ -169,7 +169,7 @@ class LabelGroups:
 
     @property
     def _readable(self) -> "LabelGroups":
-        return self.on_cpu or self
+        return self if self.on_cpu is None else self.on_cpu  # No groups are false.
 
     def self_columns(self, rows: slice) -> SelfColumns:
         """Return the columns of the given m anchors in a block of their distances to all candidates."""

@@ -1,0 +1,269 @@
+"""Measure everything that a GPU changes, in at most 8 minutes on one GPU, and print one table.
+
+    python benchmarks/gpu.py [--output gpu.json] [--parts tests,steps,…] [--smoke]
+
+Nothing is fetched: the models have the real shapes and random weights, the texts the lengths of BANKING77 and CLINC150.
+The libraries take turns. `--smoke` runs every part on a CPU with tiny sizes in a minute; its times mean nothing. The
+part `steps` is a plain loop, the part `trainer` runs the trainers, which need the package `datasets` in both libraries.
+"""
+
+import argparse
+import importlib.util
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import print_table
+from gpu_models import SHAPES, build, texts_of
+from gpu_steps import CUDA, DEVICE, Case, loop, peak_mib, profile, reset_peak, synchronize, train, waits
+
+ROOT = Path(__file__).parents[1]
+# (model, lengths, batch size, precision). The first ones matter most, if the time runs out.
+CASES = [
+    ("minilm", "banking77", 256, "bf16"), ("minilm", "banking77", 64, "bf16"), ("mpnet", "banking77", 256, "bf16"),
+    ("mpnet", "banking77", 64, "bf16"), ("minilm", "clinc150", 256, "bf16"), ("minilm", "banking77", 256, "float32"),
+]  # fmt: skip
+SMOKE_CASES = [("tiny", "banking77", 16, "float32")]
+# The goals: how many times as fast as sentence-transformers a step is.
+GOALS = {
+    "minilm banking77 64 bf16": 2, "minilm banking77 256 bf16": 3, "minilm clinc150 256 bf16": 3,
+    "mpnet banking77 64 bf16": 1.5, "mpnet banking77 256 bf16": 2, "minilm banking77 256 float32": 1.5,
+}  # fmt: skip
+LIBRARIES = ("sentence-transformers", "tercet")
+# What the trainers of both libraries need and an image with torch and transformers may lack.
+TRAINER_NEEDS = ("datasets", "pyarrow", "dill", "multiprocess", "xxhash", "pandas", "accelerate")
+
+
+class Plan:
+    """The sizes of a run."""
+
+    def __init__(self, *, smoke: bool) -> None:
+        self.smoke = smoke
+        self.cases = SMOKE_CASES if smoke else CASES
+        self.steps, self.warmup, self.block, self.rounds = (14, 10, 2, 1) if smoke else (80, 40, 10, 2)
+        self.profiled = 2 if smoke else 6
+        self.sentences, self.encoder = (300, "tiny") if smoke else (50_000, "minilm")
+        self.peer_batches = (32, 64) if smoke else (32, 128, 512, 2048)
+        self.loss_sizes = (64, 256) if smoke else (256, 1024, 4096, 16_384, 65_536)
+        self.peer_loss_size = 64 if smoke else 1024
+        self.seconds = 60 if smoke else 470
+
+
+def environment() -> dict[str, Any]:
+    names = ("transformers", "sentence_transformers", "datasets", "accelerate", "tokenizers")
+    versions = {name: importlib.import_module(name).__version__ for name in names if importlib.util.find_spec(name)}
+    return {
+        "device": torch.cuda.get_device_name() if CUDA else platform.processor() or "cpu",
+        "python": platform.python_version(), "torch": torch.__version__, **versions,
+    }  # fmt: skip
+
+
+def tests(plan: Plan) -> dict[str, Any]:
+    """Run the tests that need a GPU; without one they are skipped."""
+    command = [
+        sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-o", "filterwarnings=default",
+        "tests/encoder/packing/test_varlen.py", "tests/losses/test_double_product_source.py",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    if done.returncode not in (0, 5):
+        raise RuntimeError(f"tests failed:\n{done.stdout[-6000:]}{done.stderr[-2000:]}")
+    return {"result": done.stdout.strip().splitlines()[-1]}
+
+
+def by_turns(run: Callable[[str], dict[str, Any]], rounds: int) -> dict[str, Any]:
+    """Run each library `rounds` times, alternating, and return the medians of their numbers and the ratio of steps."""
+    results: dict[str, list[dict[str, Any]]] = {library: [] for library in LIBRARIES}
+    for _ in range(rounds):
+        for library in LIBRARIES:
+            results[library].append(run(library))
+    medians: dict[str, Any] = {}
+    for library, runs in results.items():
+        names = [name for name in runs[0] if runs[0][name] is not None]
+        medians[library] = {name: statistics.median(found[name] for found in runs) for name in names}
+    return medians | {"times_as_fast": medians[LIBRARIES[0]]["step_ms"] / medians["tercet"]["step_ms"]}
+
+
+def steps(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Steps in a plain loop."""
+    return {
+        case.key: by_turns(lambda library, case=case: loop(library, case, plan.warmup, plan.block), plan.rounds)
+        for case in (Case(name, folders[name], *rest, plan.steps) for name, *rest in plan.cases)
+    }
+
+
+def trainer(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Steps, the first ten steps and the wall time of `trainer.train()`."""
+    missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        return {"left_out": f"the trainers need {', '.join(missing)}: carry their wheels, and put them on PYTHONPATH"}
+    return {
+        case.key: by_turns(lambda library, case=case: train(library, case, plan.warmup, plan.block), 1)
+        for case in (Case(name, folders[name], *rest, plan.steps) for name, *rest in plan.cases)
+    }
+
+
+def encode(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Sentences per second: ours in float32 and bfloat16, theirs with the default and with other batch sizes."""
+    import sentence_transformers
+
+    import tercet
+
+    texts, _ = texts_of("banking77", plan.sentences, SHAPES[plan.encoder][4])
+    ours = tercet.SentenceTransformer(folders[plan.encoder], device=DEVICE)
+    peer = sentence_transformers.SentenceTransformer(folders[plan.encoder], device=DEVICE)
+    result: dict[str, Any] = {}
+
+    def measure(name: str, run: Callable[[list[str]], Any]) -> None:
+        run(texts[: len(texts) // 10])
+        reset_peak()
+        synchronize()
+        start = time.perf_counter()
+        run(texts)
+        result[name] = {"per_second": len(texts) / (time.perf_counter() - start), "peak_mib": peak_mib()}
+
+    measure("tercet float32", ours.encode)
+    few = texts[: len(texts) // 5]
+    for size in plan.peer_batches:
+        some = texts if size == 32 else few
+
+        def run(_: list[str], some: list[str] = some, size: int = size) -> Any:
+            return peer.encode(some, batch_size=size, show_progress_bar=False)
+
+        run([])
+        start = time.perf_counter()
+        run([])
+        result[f"sentence-transformers float32, batches of {size}"] = {
+            "per_second": len(some) / (time.perf_counter() - start)
+        }
+    start = time.perf_counter()
+    ours.token_ids(texts)
+    result["tercet, tokenization alone"] = {"per_second": len(texts) / (time.perf_counter() - start)}
+    measure("tercet bfloat16", ours.to(torch.bfloat16).encode)
+    return result
+
+
+def losses(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Milliseconds of a forward and a backward pass of the losses, K = 4, dim = 384, and their peak memory."""
+    from losses import ours, sentence_transformers
+
+    result: dict[str, Any] = {}
+    for variant in ("semi-hard", "all", "hard"):
+        for size in plan.loss_sizes:
+            x = torch.nn.functional.normalize(torch.randn(size, 384, device=DEVICE), dim=1).requires_grad_()
+            labels = torch.arange(size) // 4
+            runs = {"tercet": (ours(variant), labels)}
+            if size <= plan.peer_loss_size:
+                runs["sentence-transformers"] = (sentence_transformers(variant), labels.to(DEVICE))
+            found: dict[str, Any] = {}
+            for library, (step, on_device) in runs.items():
+                times = []
+                reset_peak()
+                for _ in range(12 if size <= 4096 else 3):
+                    x.grad = None
+                    synchronize()
+                    start = time.perf_counter()
+                    step(x, on_device).backward()
+                    synchronize()
+                    times.append(time.perf_counter() - start)
+                found[library] = {"ms": 1e3 * statistics.median(times[1:]), "peak_mib": peak_mib()}
+            result[f"{variant} {size}"] = found
+    return result
+
+
+def profiles(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """Kernels and waits of a step, and the slowest operations."""
+    name, *rest = plan.cases[0]
+    case = Case(name, folders[name], *rest, max(plan.profiled, 8))
+    result: dict[str, Any] = {library: profile(library, case, plan.profiled) for library in LIBRARIES}
+    result["tercet"]["waits"] = waits(case, plan.profiled)
+    return result
+
+
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "steps": steps, "profile": profiles, "losses": losses, "encode": encode, "trainer": trainer,
+}  # fmt: skip
+
+
+def tables(report: dict[str, Any]) -> None:
+    """Print the results."""
+    for part in ("steps", "trainer"):
+        rows = []
+        for key, found in report.get(part, {}).items():
+            if not isinstance(found, dict) or "times_as_fast" not in found:
+                continue
+            peer, mine = (found[library] for library in LIBRARIES)
+            cells = [
+                f"{peer['step_ms']:.1f} / {mine['step_ms']:.1f} ms",
+                f"{found['times_as_fast']:.2f}",
+                GOALS.get(key),
+            ]
+            if "first_10_ms" in mine:
+                cells += [
+                    f"{peer['first_10_ms']:.0f} / {mine['first_10_ms']:.0f} ms",
+                    f"{peer['wall_s'] / mine['wall_s']:.2f}",
+                ]
+            peaks = f"{mine['peak_mib'] / peer['peak_mib']:.2f}" if "peak_mib" in mine else "–"
+            rows.append([key, *cells, peaks])
+        first = ["first 10 steps", "wall, times as fast"] if part == "trainer" else []
+        header = [part, "theirs / ours", "times as fast", "goal", *first, "memory, ours / theirs"]
+        print_table(header, rows, f"{part}: sentence-transformers / Tercet") if rows else print(report.get(part))
+    for key, found in report.get("encode", {}).items():
+        if isinstance(found, dict):
+            print(f"encode | {key}: {found['per_second']:,.0f} sentences per second")
+    for key, found in report.get("losses", {}).items():
+        if isinstance(found, dict):
+            print(f"loss | {key}: " + ", ".join(
+                f"{library} {value['ms']:.2f} ms, {value['peak_mib'] or 0:.0f} MiB" for library, value in found.items()
+            ))  # fmt: skip
+    for library in LIBRARIES:
+        if library in report.get("profile", {}):
+            found = report["profile"][library]
+            counts = {name: round(number, 1) for name, number in found["per_step"].items() if number}
+            print(f"profile | {library}: {found['gpu_ms']:.1f} ms on the GPU, {counts}")
+    print("waits |", report.get("profile", {}).get("tercet", {}).get("waits"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--parts", default=",".join(["tests", *PARTS]), help="the parts to run, in this order")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, also without a GPU")
+    arguments = parser.parse_args()
+    if not CUDA and not arguments.smoke:
+        sys.exit("there is no CUDA GPU here; --smoke runs the script on a CPU with tiny sizes")
+    plan, start, failed = Plan(smoke=arguments.smoke), time.perf_counter(), []
+    report: dict[str, Any] = {"environment": environment(), "seconds": {}}
+    print(report["environment"], flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        names = {name for name, *_ in plan.cases} | {plan.encoder}
+        folders = {name: build(name, Path(folder)) for name in sorted(names)}
+        for part in arguments.parts.split(","):
+            begin = time.perf_counter()
+            if begin - start > plan.seconds:
+                report[part] = {"left_out": f"{plan.seconds} seconds were over"}
+                continue
+            try:
+                report[part] = tests(plan) if part == "tests" else PARTS[part](plan, folders)
+            except Exception as error:  # The other parts are worth measuring.
+                failed.append(part)
+                report[part] = {"failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+                print(report[part]["traceback"], file=sys.stderr, flush=True)
+            report["seconds"][part] = round(time.perf_counter() - begin, 1)
+            print(part, report["seconds"][part], "s", flush=True)
+            arguments.output.write_text(json.dumps(report, indent=1), "utf-8")
+    tables(report)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; see {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
