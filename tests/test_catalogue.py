@@ -70,8 +70,30 @@ def _write(path):
 
         parquet.write_table(pyarrow.Table.from_pylist(_ROWS), path)
         return
+    if path.suffix == ".arrow":
+        import pyarrow
+
+        table = pyarrow.Table.from_pylist(_ROWS)
+        with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+        return
+    if path.suffix == ".xlsx":
+        book = pytest.importorskip("openpyxl").Workbook()
+        for row in ([*_ROWS[0]], *([*row.values()] for row in _ROWS)):
+            book.active.append(row)
+        book.save(path)
+        return
     lines = "\n".join(json.dumps(row) for row in _ROWS)
-    path.write_text({".csv": _separated(","), ".tsv": _separated("\t")}.get(path.suffix, lines))
+    texts = {
+        ".csv": _separated(","),
+        ".tsv": _separated("\t"),
+        ".json": json.dumps(_ROWS),
+        ".yml": json.dumps(_ROWS),
+        ".yaml": json.dumps(_ROWS),
+        ".txt": "".join(f"__label__{row['label']} {row['text']}\n" for row in _ROWS),
+        ".md": "".join(f"## intent:{row['label']}\n- {row['text']}\n" for row in _ROWS),
+    }
+    path.write_text(texts.get(path.suffix, lines))
 
 
 @pytest.mark.parametrize("suffix", FILE_FORMATS)
@@ -79,7 +101,8 @@ def test_the_reader_of_a_file_format_returns_columns_and_lines(suffix, tmp_path)
     path = tmp_path / f"data{suffix}"
     _write(path)
     columns, lines = resolve(FILE_FORMATS[suffix].reader)(path)
-    assert columns == {"text": ["the team won", "the bank"], "label": ["sport", "money"]}
+    label = "intent" if suffix == ".md" else "label"
+    assert columns == {"text": ["the team won", "the bank"], label: ["sport", "money"]}
     assert lines is None or len(lines) == 2
 
 

@@ -70,7 +70,7 @@ def test_the_help_lists_them():
     text = " ".join(_tercet("train", "--help").split())
     assert "harder: harder than hard" in text
     assert "chebyshev: max |xᵢ − yᵢ|" in text
-    assert ".parquet, .pipes)" in text
+    assert ".arrow, .pipes)" in text
     assert "kNN accuracy, AUROC of unknown labels, first is relevant." in " ".join(
         _tercet("evaluate", "--help").split()
     )

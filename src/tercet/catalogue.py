@@ -124,8 +124,8 @@ class FileFormatSpec:
         suffix: the file extension in lower case, such as `.csv`. `DATA.CSV` matches it too.
         reader: a function that takes a `pathlib.Path` and returns two values: a dictionary of columns, and the line
             number of each row or None; or a string such as `my_package:read_xml`. See
-            `read_json_lines` in `tercet.data.json_lines`. If it has an argument `header`, it gets the option of that
-            name: whether the first line contains the column names.
+            `read_json_lines` in `tercet.data.json_lines`. If it has an argument `header`, `csv_separator`, `encoding`
+            or `split`, it gets the option of that name; see `tercet.data.read_table`.
         summary: what a file of this format contains, for help and docs.
         writer: a function that takes a binary file and returns a `tercet.data.writing.TableWriter`; or a string such as
             `my_package:XmlWriter`. None if the format cannot be written.
@@ -416,5 +416,16 @@ FILE_FORMATS: Registry[FileFormatSpec] = Registry(
             writer=f"{_DATA}.writing:ParquetWriter",
             summary="a Parquet table",
         ),
+        FileFormatSpec(
+            suffix=".json", reader=f"{_DATA}.json_files:read_json", summary="a JSON list of objects and the like"
+        ),
+        FileFormatSpec(suffix=".xlsx", reader=f"{_DATA}.excel:read_xlsx", summary="a sheet of Excel"),
+        FileFormatSpec(suffix=".txt", reader=f"{_DATA}.plain_text:read_txt", summary="one text per line"),
+        FileFormatSpec(suffix=".yml", reader=f"{_DATA}.json_files:read_yaml", summary="training data of Rasa in YAML"),
+        FileFormatSpec(suffix=".yaml", reader=f"{_DATA}.json_files:read_yaml", summary="training data of Rasa in YAML"),
+        FileFormatSpec(
+            suffix=".md", reader=f"{_DATA}.rasa:read_rasa_markdown", summary="training data of Rasa in Markdown"
+        ),
+        FileFormatSpec(suffix=".arrow", reader=f"{_DATA}.arrow_files:read_arrow", summary="an Arrow table"),
     ],
 )

@@ -68,7 +68,7 @@ def test_rows_of_label_issues_count_from_the_first_row_of_the_file(wrong, bert, 
     found = _read_issues(tmp_path / "s.csv")
     assert f"{len(found)} label issues written to {tmp_path / 's.csv'}" in done.stderr
     assert len(found) > 3
-    assert list(found[0]) == ["row", "text", "label", "suggested_label", "log_odds"]
+    assert list(found[0]) == ["row", "line", "text", "label", "suggested_label", "log_odds", "accept"]
     for issue, same in zip(found, result["with_model"]["label_issues"], strict=True):
         assert (issue["text"], issue["label"]) == rows[int(issue["row"])]
         assert issue["suggested_label"] in set(TOPICS) - {issue["label"]}
@@ -121,7 +121,7 @@ def test_all_kinds_of_files_give_the_same(sentences, labels, bert, tmp_path):
     assert {name for name, _ in results[0]["texts"]["labels"]["sizes"]} == {"-1", "0", "1", "2"}
     (tmp_path / "set").mkdir()
     done = run("inspect", "set", cwd=tmp_path, expect=2)
-    assert "set is a folder; name a file in it" in done.stderr
+    assert "set is a folder with no data files; pass a file in it" in done.stderr
 
 
 def test_json_without_a_model(csv_file):
@@ -256,7 +256,7 @@ def test_the_help_says_how_many_rows_the_report_has():
 def test_label_issues_are_replaced_when_asked(csv_file, bert, tmp_path):
     (tmp_path / "s.csv").write_text("mine")
     run("inspect", csv_file, "--model", bert, "--label-issues", tmp_path / "s.csv", "--overwrite", *_SMALL)
-    assert (tmp_path / "s.csv").read_text().startswith("row,text,label,suggested_label,log_odds\n")
+    assert (tmp_path / "s.csv").read_text().startswith("row,line,text,label,suggested_label,log_odds,accept\n")
 
 
 @pytest.mark.parametrize(

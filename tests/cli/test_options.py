@@ -135,7 +135,10 @@ def test_a_choice_is_checked_and_its_help_is_filled_in():
     assert refused.exit_code == 2
     assert "'x' is not one of 'euclidean', 'cosine', 'manhattan'" in refused.output
     assert "cosine: 1 − cos(x, y)" in fill_placeholders("{distances}")
-    assert fill_placeholders("{suffixes}") == ".csv, .tsv, .jsonl, .ndjson, .parquet"
+    assert (
+        fill_placeholders("{suffixes}")
+        == ".csv, .tsv, .jsonl, .ndjson, .parquet, .json, .xlsx, .txt, .yml, .yaml, .md, .arrow"
+    )
     assert fill_placeholders("{other}") == "{other}"
     assert fill_placeholders(None) is None
 

@@ -137,27 +137,28 @@ def test_a_label_that_often_stands_for_a_missing_one_is_a_warning(name):
 def test_incomplete_rows_are_counted_at_once_or_left_out(csv):
     path = csv("a", "", "b", " ", "[]", "a", "\u200b")
     with pytest.raises(DataError, match=r"4 of 7 rows have no label \(lines 3, 5, 6, 8\).*or pass drop_missing=True"):
-        load_labelled(path)
+        load_labelled(path, ReadOptions(drop_missing=False))
     with collect_warnings() as warnings:
-        data = load_labelled(path, ReadOptions(drop_missing=True))
+        data = load_labelled(path)
     assert (data.sentences, data.labels()) == (["text 0", "text 2", "text 5"], ["a", "b", "a"])
     assert "4 of 7 rows have no label (lines 3, 5, 6, 8); rows left out: 4" in warnings[0].message
     assert load_labelled(path, incomplete=True).labels() == ["a", "", "b", "", "", "a", ""]
+    assert len(load_labelled(path, ReadOptions(drop_missing=True), incomplete=True)) == 3
     with pytest.raises(DataError, match="no row remains"):
-        load_labelled(csv("", ""), ReadOptions(drop_missing=True))
+        load_labelled(csv("", ""))
 
 
 def test_columns_of_numbers():
     nan = float("nan")
     assert load_labelled(_dataset(1.0, 2.0, 1.0)).labels() == ["1", "2", "1"]
-    assert load_labelled(_dataset(1.0, nan, 2.0), ReadOptions(drop_missing=True)).labels() == ["1", "2"]
+    assert load_labelled(_dataset(1.0, nan, 2.0)).labels() == ["1", "2"]
     assert load_labelled(_dataset(1.0, nan, 2.0), incomplete=True).labels() == ["1", "", "2"]
     assert load_labelled(_dataset(True, False)).labels() == ["True", "False"]
     assert load_labelled(_dataset(2**62, -(2**62))).labels() == [str(2**62), str(-(2**62))]
     with pytest.raises(DataError, match=r"row 1: the label is 0.5 \(float\)"):
         load_labelled(_dataset(1.0, 0.5))
     with pytest.raises(DataError, match="1 of 2 rows has no label"):
-        load_labelled(_dataset(np.float32(1), nan))
+        load_labelled(_dataset(np.float32(1), nan), ReadOptions(drop_missing=False))
 
 
 def test_evaluation_labels_take_the_form_of_the_training_labels(csv):
@@ -176,10 +177,8 @@ def test_incomplete_triplets_can_be_left_out():
     rows = {"anchor": ["a", "b", "c"], "positive": ["a", None, "c"], "negative": ["x", "y", " "]}
     data = Dataset.from_dict(rows)
     with pytest.raises(DataError, match="positive, row 1"):
-        load_triplets(data)
-    assert load_triplets(data, ReadOptions(drop_missing=True)).to_list() == [
-        {"anchor": "a", "positive": "a", "negative": "x"}
-    ]
+        load_triplets(data, ReadOptions(drop_missing=False))
+    assert load_triplets(data).to_list() == [{"anchor": "a", "positive": "a", "negative": "x"}]
     with pytest.raises(DataError, match="triplets have no labels"):
         load_triplets(data, ReadOptions(similar_labels="merge"))
 

@@ -1,4 +1,4 @@
-"""A first line that looks like data is refused; an option says what it is."""
+"""A first line that looks like data is data; one that may be both is refused, and an option says what it is."""
 
 import pytest
 
@@ -20,18 +20,37 @@ _SHORT = "reset login,login\nmy login,login\nlost card,card\n"
 @pytest.mark.parametrize(
     "content", [_WATSON, _NEWS, _SHORT, "win now,1\nhello,0\nfree,1\n", _WATSON + "\nquery,play\n"]
 )
-def test_data_in_the_first_line_are_refused(content, tmp_path):
+def test_data_in_the_first_line_are_data(content, tmp_path, caplog):
     path = tmp_path / "d.csv"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"the first line looks like data \('.*pass header=False .*header=True"):
-        read_table(path)
+    caplog.set_level("INFO")
+    guessed = read_table(path)
+    assert "the first line looks like data ('" in caplog.text
+    assert "so the columns are named '0' to '" in caplog.text
+    assert "pass header=True if these are the names" in caplog.text
     first = content.split(",")[0]
-    with pytest.raises(DataError, match="the first line looks like data"):
+    with pytest.raises(DataError, match="has no column"):
         load_labelled(path, ReadOptions(text_column=first))
     table = read_table(path, header=False)
+    assert (guessed.columns, guessed.lines) == (table.columns, table.lines)
     assert table.columns["0"][0] == first
     assert table.lines[0] == 1
     assert first in read_table(path, header=True).columns
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "message_body,spam\nhello how are you today,ham\nyou have won a prize,spam\nsee you later then,ham\n",
+        "label,id,text\nlabel,id,a long text of words\nx,2,b\n",
+    ],
+)
+def test_a_first_line_that_may_be_both_is_refused(content, tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"may be the column names or data \('.*pass header=False .*header=True"):
+        read_table(path)
+    assert len(read_table(path, header=False)) == len(read_table(path, header=True)) + 1
 
 
 @pytest.mark.parametrize(
@@ -64,6 +83,6 @@ def test_one_clue_is_a_warning(tmp_path, caplog):
 def test_other_formats_have_no_header(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text('{"text": "a", "label": "x"}\n')
-    with pytest.raises(DataError, match=r"header=False is for .csv and .tsv files"):
+    with pytest.raises(DataError, match=r"header=False is for .csv, .tsv and .xlsx files"):
         read_table(path, header=False)
     assert len(read_table(path, header=True)) == 1

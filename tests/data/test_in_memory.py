@@ -59,8 +59,8 @@ def test_whole_numbers_as_floats_and_missing_values_of_pandas():
     assert load_labelled(frame).labels() == ["2", "1", "2"]
     frame.loc[1, "label"] = None
     with pytest.raises(DataError, match=r"data: 1 of 3 rows has no label \(row 1\)"):
-        load_labelled(frame)
-    assert load_labelled(frame, ReadOptions(drop_missing=True)).labels() == ["2", "2"]
+        load_labelled(frame, ReadOptions(drop_missing=False))
+    assert load_labelled(frame).labels() == ["2", "2"]
 
 
 def test_triplets_in_memory():

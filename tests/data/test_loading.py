@@ -52,8 +52,8 @@ def test_missing_and_blank_texts_can_be_allowed(tmp_path):
     texts = [None, "", " \t", "-", " a "]
     path = _json_lines(tmp_path / "d.jsonl", [{"text": text, "label": "x"} for text in texts])
     assert load_labelled(path, incomplete=True).sentences == ["", "", "", "-", " a "]
-    with pytest.raises(DataError, match=r"3 of 5 rows have no text \(lines 1, 2, 3\); fill them in, remove the rows"):
-        load_labelled(path)
+    with pytest.raises(DataError, match=r"3 of 5 rows have no text \(lines 1, 2, 3\); fill them in, or pass"):
+        load_labelled(path, ReadOptions(drop_missing=False))
     path = _json_lines(tmp_path / "d.jsonl", [{"text": None, "label": "x"}, {"text": 3, "label": "x"}])
     with pytest.raises(DataError, match=r"line 2: the text is 3 \(int\), not a string"):
         load_labelled(path, incomplete=True)
@@ -73,7 +73,7 @@ def test_triplets_need_their_columns_and_texts(tmp_path):
         load(_json_lines(tmp_path / "one.jsonl", rows[:1]), eval_fraction=0.9)
     rows[3]["negative"] = ""
     with pytest.raises(DataError, match="negative, line 4: the text is empty"):
-        load_triplets(_json_lines(tmp_path / "d.jsonl", rows))
+        load_triplets(_json_lines(tmp_path / "d.jsonl", rows), ReadOptions(drop_missing=False))
 
 
 def test_a_file_and_the_same_data_in_memory_give_the_same_split(tmp_path):

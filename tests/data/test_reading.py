@@ -59,26 +59,22 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
         ("d.csv", 'text,label\n"a,x\n', "line 2: unexpected end of data; a double quote was opened and not closed"),
         ("d.csv", "", "the first line is empty or missing; it must contain the names of the columns"),
         ("d.csv", "text,label\n", "has no rows"),
-        ("d.csv", b"text,label\nfine,x\ncaf\xe9,y\n", "is not UTF-8: byte 0xe9 on line 3"),
-        ("d.jsonl", b'{"text": "caf\xe9"}\n', "is not UTF-8: byte 0xe9 on line 1"),
+        ("d.csv", "text,label\nfine,x\nпривет,y\n".encode("cp1251"), "is not UTF-8: byte 0xef on line 3, and several"),
+        ("d.jsonl", '{"text": "добрый"}\n'.encode("cp1251"), "is not UTF-8: byte 0xe4 on line 1, and several"),
         ("d.jsonl", '{"text": "a"}\n{"text": \n', "line 2: not valid JSON: Expecting value"),
         ("d.jsonl", '{"text": "a"}\n["b"]\n', "line 2: not a JSON object"),
         ("d.jsonl", "[" * 100_000, "line 1: not valid JSON: "),
-        ("d.csv", "text,label\na,x\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        ("d.csv", "text,label\na,x\n".encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
-        ("d.tsv", "text\tlabel\na\tx\n".encode("utf-32"), "is UTF-32; save it as UTF-8"),
-        ("d.jsonl", '{"text": "a"}'.encode("utf-32-be"), "is UTF-32; save it as UTF-8"),
         ("d.csv", gzip.compress(b"text,label\na,x\n", mtime=0), "is a gzip file, not a text file"),
         ("d.csv", bytes(100), "is full of zero bytes, not a text file"),
         (
             "d.csv",
-            "text;label\na, and b;x\n",
+            "text;label\na, and b;x\nc;d;x\n",
             "line 2: 2 fields, but the header has 1; the columns seem to be separated by semicolons",
         ),
-        ("d.tsv", "text,label\na\tb,x\n", "the columns seem to be separated by commas"),
+        ("d.tsv", "text,label\na\tb,x\nb,c,x\n", "the columns seem to be separated by commas"),
         ("d.csv", ",,\na,b,c\n", "the first line is empty or missing; it must contain the names of the columns"),
         ("d.parquet", "no parquet", "is not a readable Parquet file"),
-        ("d.xlsx", "", "has an unsupported file type; the file extension must be one of '.csv'"),
+        ("d.doc", "", "has an unsupported file type; the file extension must be one of '.csv'"),
     ],
 )
 def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
@@ -89,7 +85,7 @@ def test_bad_files_are_refused_with_the_place(name, content, message, tmp_path):
 
 
 def test_a_bad_byte_far_into_a_file_is_found_on_its_line(tmp_path):
-    content = b"text,label\n" + b"fine,x\n" * 50_000 + b"caf\xe9,y\n"
+    content = b"text,label\n" + b"fine,x\n" * 50_000 + b"\xe9\xe9,y\n"
     with pytest.raises(DataError, match="byte 0xe9 on line 50002"):
         read_table(_write(tmp_path / "d.csv", content))
 
@@ -97,7 +93,7 @@ def test_a_bad_byte_far_into_a_file_is_found_on_its_line(tmp_path):
 def test_names_that_are_no_file_are_refused(tmp_path):
     with pytest.raises(DataError, match="no file 'missing.csv'"):
         read_table("missing.csv")
-    with pytest.raises(DataError, match="is a folder; name a file in it"):
+    with pytest.raises(DataError, match="is a folder with no data files; pass a file in it"):
         read_table(tmp_path)
     with pytest.raises(DataError, match="no file 'nobody/nothing', and no data set of this name can be loaded from"):
         read_table("nobody/nothing")
@@ -194,7 +190,7 @@ def _read_paragraphs(path):
 
 @pytest.fixture
 def paragraph_format():
-    suffixes = {".txt": "no_module:no_reader", ".paragraphs.txt": _read_paragraphs}
+    suffixes = {".paras": "no_module:no_reader", ".paragraphs.paras": _read_paragraphs}
     for suffix, reader in suffixes.items():
         FILE_FORMATS.register(FileFormatSpec(suffix=suffix, reader=reader, summary="a label and a text per paragraph"))
     yield
@@ -204,14 +200,14 @@ def paragraph_format():
 
 @pytest.mark.usefixtures("paragraph_format")
 def test_one_registration_adds_a_format(tmp_path):
-    file = _write(tmp_path / "d.paragraphs.txt", "x\na text\nof two lines\n\ny\nanother\n\nx\na third\n")
+    file = _write(tmp_path / "d.paragraphs.paras", "x\na text\nof two lines\n\ny\nanother\n\nx\na third\n")
     assert read_table(file).columns == {
         "text": ["a text\nof two lines", "another", "a third"],
         "label": ["x", "y", "x"],
     }
     data = load_labelled(str(file))
     assert (data.label_ids.tolist(), data.label_names) == ([0, 1, 0], ["x", "y"])
-    with pytest.raises(DataError, match="one of '.csv', .*'.parquet', '.txt', '.paragraphs.txt'"):
+    with pytest.raises(DataError, match="one of '.csv', .*'.parquet', .*'.arrow', '.paras', '.paragraphs.paras'"):
         read_table(_write(tmp_path / "d.doc", "text"))
-    with pytest.raises(DataError, match="no file 'missing.paragraphs.txt'"):
-        read_table("missing.paragraphs.txt")
+    with pytest.raises(DataError, match="no file 'missing.paragraphs.paras'"):
+        read_table("missing.paragraphs.paras")

@@ -78,12 +78,12 @@ def test_equal_vectors_have_equal_keys():
     assert vector_keys(np.asfortranarray(X)) == keys[:-1]
 
 
-def test_rows_without_a_vector_or_a_label_are_left_out_on_request(tmp_path):
+def test_rows_without_a_vector_or_a_label_are_left_out(tmp_path):
     path = _parquet(tmp_path / "v.parquet", [*X[:5], None], label=["a", None, *LABELS[2:]])
     with pytest.raises(DataError, match=r"v.parquet: 1 of 6 rows have no vector \(rows 5\)"):
-        load_vectors(path)
+        load_vectors(path, ReadOptions(drop_missing=False))
     with collect_warnings() as warnings:
-        data = load_vectors(path, ReadOptions(drop_missing=True))
+        data = load_vectors(path)
     assert data.rows.rows.tolist() == [0, 2, 3, 4]
     np.testing.assert_array_equal(data.vectors, X[[0, 2, 3, 4]])
     assert len(warnings) == 2

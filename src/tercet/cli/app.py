@@ -7,7 +7,19 @@ Results go to standard output. Notes, progress bars, warnings and errors go to s
 import typer
 
 from tercet._version import __version__
-from tercet.cli import classify, compare, demo, duplicates, encode, evaluate, fit_classifier, inspect, search, train
+from tercet.cli import (
+    classify,
+    compare,
+    demo,
+    duplicates,
+    encode,
+    evaluate,
+    fit_classifier,
+    fix,
+    inspect,
+    search,
+    train,
+)
 from tercet.cli.choices import CatalogueCommand, CatalogueGroup
 
 app = typer.Typer(
@@ -20,6 +32,7 @@ app = typer.Typer(
 )
 for command in (
     inspect.inspect,
+    fix.fix,
     train.train,
     compare.compare,
     evaluate.evaluate,

@@ -31,6 +31,7 @@ _TOP_OF_EXPLAIN = 2
 
 
 @report_errors
+@opt.file_options
 def classify(
     model: Annotated[str, typer.Argument(help="The folder of a model with a classifier.")],
     data: Annotated[
@@ -97,8 +98,12 @@ def classify(
     split: opt.Split = "train",
     header: opt.Header = None,
     drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave out rows without a text, with a warning.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--drop-missing/--strict",
+            help="Leave out rows without a text, or end with an error. [default: leave out with a warning]",
+        ),
+    ] = None,
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
     overwrite: opt.OverwriteFile = False,
@@ -106,6 +111,7 @@ def classify(
         bool, typer.Option("--json", help="Print the counts of rows as JSON on standard output; it needs --output.")
     ] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Give each sentence a label, or none: add the columns label, confidence and novelty to the input.
 
@@ -123,7 +129,7 @@ def classify(
     check_limits(**limits)
     check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     _check_folder(model)
-    options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing)
+    options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing, **reading)
     rows = open_input(data, options, suffix)
     label_name = "predicted_label" if rows.label_column is not None or "label" in rows.names else "label"
     top = max(top, _TOP_OF_EXPLAIN) if explain else top

@@ -47,7 +47,7 @@ def open_input(data: str, options: ReadOptions, suffix: str) -> "StandardInput |
                 "or write a file"
             )
         return StandardInput()
-    return _read_table(data, options, suffix)
+    return read_table_input(data, options, suffix)
 
 
 class StandardInput:
@@ -108,17 +108,24 @@ class TableInput:
             )
 
 
-def _read_table(data: str, options: ReadOptions, suffix: str) -> TableInput:
+def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_labels: bool = True) -> TableInput:
+    """Read a table with all its columns, without rows that have no text. The arguments are those of `open_input`.
+
+    Raises:
+        DataError: as for `open_input`.
+    """
     from tercet._texts import check_texts
     from tercet.data.cleaning import rows_with_text
-    from tercet.data.columns import find_given_labels, find_text_column
+    from tercet.data.columns import find_given_labels
+    from tercet.data.guessing import find_text
     from tercet.data.label_forms import plain_values, trim_labels
-    from tercet.data.reading import read_table
+    from tercet.data.selection import read_data
     from tercet.data.writing import prepare_columns, take_rows
 
-    table = read_table(data, options.split, header=options.header)
-    text = find_text_column(table.columns, table.source, options.text_column)
-    label = find_given_labels((name for name in table.columns if name != text), table.source, options.label_column)
+    table = read_data(data, options)
+    text = find_text(table, options.text_column)
+    others = [name for name in table.columns if name != text]
+    label = find_given_labels(others, table.source, options.label_column) if with_labels else None
     kept = rows_with_text(table.columns[text], table.source, table.lines, drop_missing=options.drop_missing)
     lines = None if table.lines is None else [table.lines[row] for row in kept]
     texts = check_texts(take_rows(table.columns[text], kept), table.source, lines)

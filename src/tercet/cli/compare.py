@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +41,7 @@ _DEFAULTS = RunSettings()
 
 
 @report_errors
+@opt.file_options
 def compare(
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="The folder for compare.json and the recommended model.")],
@@ -72,7 +73,7 @@ def compare(
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
-    drop_missing: opt.DropMissing = False,
+    drop_missing: opt.DropMissing = None,
     seed: Annotated[
         int, typer.Option(help="The first seed. It also determines which rows are held out.")
     ] = _DEFAULTS.seed,
@@ -99,6 +100,7 @@ def compare(
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only compare.json on standard output.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Compare losses, encoders or settings with the same budget and several seeds, and recommend one variant."""
     if resume and overwrite:
@@ -134,6 +136,7 @@ def compare(
             combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
             device=device, packing=not no_packing,
             trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite, report_progress=print_note,
+            **reading,
         )  # fmt: skip
     except KeyboardInterrupt:
         _print_how_to_resume(output, earlier)
@@ -146,7 +149,9 @@ def compare(
         print_note(f"model of {record.recommendation.variant} written to {output / 'model'}")
     if report is not None:
         write_report_of_comparison(report, record, overwrite=overwrite)
-    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+    )
     finish(opt.evaluate_command(output / "model", eval_data, data, options))
 
 

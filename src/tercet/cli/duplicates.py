@@ -17,6 +17,7 @@ _MAX_PRINTED = 20
 
 
 @report_errors
+@opt.file_options
 def duplicates(
     model: opt.ModelArgument,
     data: opt.Data,
@@ -38,6 +39,7 @@ def duplicates(
     overwrite: opt.OverwriteFile = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all pairs as JSON.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Find pairs of sentences that say nearly the same, and those of them whose labels differ.
 
@@ -50,7 +52,7 @@ def duplicates(
     check_table(output, "--output")
     check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     check_model_name(model)
-    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header)
+    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     pairs = similar_pairs(embed(encoder, rows.texts, quiet=quiet, batch_size=batch_size), threshold)
     found = [

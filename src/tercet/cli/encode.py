@@ -7,6 +7,7 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
+from tercet.cli.classify_input import check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.encoder.names import check_model_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @report_errors
+@opt.file_options
 def encode(
     model: Annotated[
         str, typer.Argument(help=f"{opt.MODEL_HELP} With --head, a .npy or .parquet file of vectors, without DATA.")
@@ -29,7 +31,7 @@ def encode(
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option(help="The file to write: .npy (float32) or .parquet (columns text and embedding).")
+        Path, typer.Option(help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding).")
     ],
     head: Annotated[
         Path | None, typer.Option(help="The folder of a linear head, which is applied to the embeddings.")
@@ -53,6 +55,7 @@ def encode(
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Embed sentences, or apply a head to vectors, and write the result to a file, in the order of the rows."""
     if output.suffix not in (".npy", ".parquet"):
@@ -68,26 +71,26 @@ def encode(
         raise DataError("--vector-column is for vectors, which need no model: tercet encode VECTORS --head FOLDER")
     check_model_name(model)
     loaded_head = None if head is None else _load_head(head)
-    from tercet._texts import check_texts
-    from tercet.data.columns import find_text_column
-    from tercet.data.reading import read_table
+    from tercet.data.read_options import ReadOptions
 
-    table = read_table(data, split, header=header)
-    column = find_text_column(table.columns, table.source, text_column)
-    texts = check_texts(table.columns[column], table.source, table.lines)
+    # The rows of a .npy file are numbered like those of the data, so none can be left out.
+    strict = False if output.suffix == ".npy" else None
+    options = ReadOptions(text_column, None, split, header, drop_missing=strict, **reading)
+    rows = read_table_input(data, options, output.suffix, with_labels=False)
+    if output.suffix == ".parquet":
+        check_new_names(rows.names, ["embedding"], rows.source)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     if loaded_head is not None:
         loaded_head.check_dimension(encoder.get_sentence_embedding_dimension(), f"the embeddings of {model}")
     embeddings = encoder.encode(
-        texts,
+        rows.texts,
         prompt_name,
         batch_size=batch_size,
         show_progress_bar=shows_progress(quiet),
         normalize_embeddings=normalize,
     )
-    _finish(
-        output, embeddings if loaded_head is None else loaded_head(embeddings), {"text": texts}, overwrite=overwrite
-    )
+    embeddings = embeddings if loaded_head is None else loaded_head(embeddings)
+    _finish(output, embeddings, dict(rows.columns), overwrite=overwrite)
 
 
 def _load_head(folder: Path) -> "LinearHead":

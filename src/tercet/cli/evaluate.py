@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from tercet.runs import evaluate as evaluate_model
 
 
 @report_errors
+@opt.file_options
 def evaluate(
     model: opt.ModelArgument,
     data: opt.Data,
@@ -79,7 +80,7 @@ def evaluate(
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
-    drop_missing: opt.DropMissing = False,
+    drop_missing: opt.DropMissing = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[
@@ -87,6 +88,7 @@ def evaluate(
         typer.Option("--json", help="Print the protocol, the metrics, the classifiers and the number of rows as JSON."),
     ] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Measure how well the embeddings of a model separate labels, and how right the decisions of its classifier are.
 
@@ -109,7 +111,7 @@ def evaluate(
         reference_label_column=reference_label_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
         device=device, trust_remote_code=trust_remote_code,
-        show_progress_bar=shows_progress(quiet),
+        show_progress_bar=shows_progress(quiet), **reading,
     )  # fmt: skip
     if as_json:
         print_result(json.dumps(result.to_dict(), indent=2))

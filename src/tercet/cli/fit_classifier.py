@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from tercet.errors import DataError, short_repr
 
 
 @report_errors
+@opt.file_options
 def fit_classifier(
     model: opt.ModelArgument,
     data: opt.Data,
@@ -46,7 +47,7 @@ def fit_classifier(
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
-    drop_missing: opt.DropMissing = False,
+    drop_missing: opt.DropMissing = None,
     seed: Annotated[int, typer.Option(help="The seed of folds and samples.", min=0)] = 0,
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
@@ -54,6 +55,7 @@ def fit_classifier(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model at --output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the choice and the promises as JSON.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Fit a classifier to labelled sentences without training the encoder, and save both.
 
@@ -70,7 +72,9 @@ def fit_classifier(
     check_model_name(model)
     from tercet.data.loading import load_labelled
 
-    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+    )
     train = load_labelled(data, options)
     names = train.label_names
     if len(names) < 2:
@@ -114,12 +118,16 @@ def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     """Return the sentences of a table without labels."""
     from tercet._texts import check_texts
     from tercet.data.cleaning import rows_with_text
-    from tercet.data.columns import find_text_column
-    from tercet.data.reading import read_table
+    from tercet.data.columns import ColumnError
+    from tercet.data.guessing import find_text
+    from tercet.data.selection import read_data
 
-    table = read_table(data, options.split, header=options.header)
-    given = options.text_column if options.text_column in table.columns else None
-    texts = table.columns[find_text_column(table.columns, table.source, given)]
+    try:
+        table = read_data(data, options)
+        texts = table.columns[find_text(table, options.text_column)]
+    except ColumnError:
+        table = read_data(data, replace(options, text_column=None))
+        texts = table.columns[find_text(table)]
     kept = rows_with_text(texts, table.source, table.lines, drop_missing=options.drop_missing)
     lines = None if table.lines is None else [table.lines[row] for row in kept]
     return check_texts([texts[row] for row in kept], table.source, lines)

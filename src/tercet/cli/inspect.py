@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,13 +24,16 @@ from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
+    from tercet.data.labels import LabelledSentences
+    from tercet.data.table import Table
     from tercet.inspection.results import Inspection
 
 _DEFAULTS = RunSettings()
-LABEL_ISSUE_COLUMNS = ("row", "text", "label", "suggested_label", "log_odds")
+LABEL_ISSUE_COLUMNS = ("row", "line", "text", "label", "suggested_label", "log_odds", "accept")
 
 
 @report_errors
+@opt.file_options
 def inspect(
     data: opt.Data,
     model: Annotated[
@@ -55,7 +58,7 @@ def inspect(
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
-    drop_missing: opt.DropMissing = False,
+    drop_missing: opt.DropMissing = None,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")] = 0,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -64,6 +67,7 @@ def inspect(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the complete result as JSON.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Check labelled data before training: label sizes, empty texts, duplicates, texts under several labels.
 
@@ -80,9 +84,13 @@ def inspect(
     if model is not None:
         check_model_name(model)
     from tercet.data.loading import ReadOptions, load_labelled
+    from tercet.data.selection import read_data
 
-    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
-    labelled = load_labelled(data, options, incomplete=True)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+    )
+    table = read_data(data, options)
+    labelled = load_labelled(table, options, incomplete=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 
@@ -100,7 +108,10 @@ def inspect(
     try:
         _print(inspection, as_json=as_json)
     finally:
-        _write(inspection, label_issues, output, texts=not no_texts, overwrite=overwrite)
+        if label_issues is not None:
+            number = _write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
+            print_note(f"{number} label issues written to {label_issues}")
+        _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     finish(_next_command(inspection, data, model, opt.read_options(options)))
 
 
@@ -124,13 +135,7 @@ def _print(inspection: "Inspection", *, as_json: bool) -> None:
     print_inspection(inspection)
 
 
-def _write(
-    inspection: "Inspection", label_issues: Path | None, output: Path | None, *, texts: bool, overwrite: bool
-) -> None:
-    if label_issues is not None:
-        with atomic_file(label_issues, overwrite=overwrite) as partial:
-            number = _write_label_issues(partial, inspection)
-        print_note(f"{number} label issues written to {label_issues}")
+def _write(inspection: "Inspection", output: Path | None, *, texts: bool, overwrite: bool) -> None:
     if output is not None:
         from tercet.report.inspection_report import write_inspection_report
 
@@ -148,11 +153,25 @@ def _check_label_issues(path: Path | None, model: str | None) -> None:
         raise DataError(f"--label-issues must end in .csv, got {str(path)!r}")
 
 
-def _write_label_issues(path: Path, inspection: "Inspection") -> int:
-    """Write the label issues as CSV and return their number."""
+def _write_label_issues(
+    path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
+) -> int:
+    """Write the label issues as CSV, with the other columns of the data, and return their number."""
     issues = inspection.with_model.label_issues if inspection.with_model else []
-    with path.open("w", encoding="utf-8", newline="") as file:
+    assert labelled.rows is not None
+    place = {row: at for at, row in enumerate(table.rows)} if table.rows is not None else None
+    rows = [int(labelled.rows[issue.row]) for issue in issues]
+    at = rows if place is None else [place[row] for row in rows]
+    others = {
+        name if name not in LABEL_ISSUE_COLUMNS else f"data_{name}": table.columns[name]
+        for name in table.columns
+        if name not in labelled.columns
+    }
+    with atomic_file(path, overwrite=overwrite) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LABEL_ISSUE_COLUMNS)
-        writer.writerows((i.row, i.text, i.label, i.suggested_label, f"{i.log_odds:.4f}") for i in issues)
+        writer.writerow([*LABEL_ISSUE_COLUMNS, *others])
+        for issue, row, number in zip(issues, rows, at, strict=True):
+            line = "" if table.lines is None else table.lines[number]
+            own = (row, line, issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.4f}", "")
+            writer.writerow([*own, *(values[number] for values in others.values())])
     return len(issues)

@@ -1,8 +1,10 @@
 """Options that several commands have, and their checks."""
 
+import inspect
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ParamSpec, get_type_hints
 
 import typer
 
@@ -13,9 +15,17 @@ from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe
 
+P = ParamSpec("P")
+
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 
-Data = Annotated[str, typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A file ({suffixes}), also compressed (.gz, .zst, .zip); a folder; - for standard input; or the name of a "
+        "data set on the hub."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -59,22 +69,34 @@ EvalFraction = Annotated[
         f"[default: {DEFAULT_EVAL_FRACTION}]"
     ),
 ]
-TextColumn = Annotated[str | None, typer.Option(help="The column of sentences. [default: a usual name, such as text]")]
-LabelColumn = Annotated[str | None, typer.Option(help="The column of labels. [default: a usual name, such as label]")]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of sentences, or several to join, such as title,body. [default: a usual name, such as text, "
+        "else a guess]"
+    ),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="The column of labels. [default: a usual name, such as label, else a guess]")
+]
 VectorColumn = Annotated[
     str | None, typer.Option(help="The column of vectors of a .parquet file, to use them instead of sentences.")
 ]
 LabelFile = Annotated[
-    str | None, typer.Option(help="The file with the labels of a .npy file of vectors, in its order.")
+    str | None,
+    typer.Option(help="A file with the label of each row of DATA, in its order: one per line, or a column of a table."),
 ]
 EvalLabelFile = Annotated[str | None, typer.Option(help="The file with the labels of --eval-data, for vectors.")]
-Split = Annotated[str, typer.Option(help="The split to read, if DATA is a data set on the hub.")]
+Split = Annotated[
+    str,
+    typer.Option(help="The split to read, if DATA is a data set on the hub or has splits; or the sheet of a .xlsx."),
+]
 Header = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="The first line of a .csv or .tsv file contains the column names, or is data; the columns are then 0, 1, "
-        "and so on. [default: names, unless they look like data]",
+        help="The first line of a .csv, .tsv or .xlsx file contains the column names, or is data; the columns are "
+        "then 0, 1, and so on. [default: names, unless they look like data]",
     ),
 ]
 CombinedLabels = Annotated[
@@ -94,8 +116,36 @@ SimilarLabels = Annotated[
     ),
 ]
 DropMissing = Annotated[
-    bool, typer.Option("--drop-missing", help="Leave out rows without a text or a label, with a warning.")
+    bool | None,
+    typer.Option(
+        "--drop-missing/--strict",
+        help="Leave out rows without a text or a label, or end with an error. [default: leave out with a warning; "
+        "inspect counts them]",
+    ),
 ]
+CsvSeparator = Annotated[
+    str | None,
+    typer.Option(help="The separator of the columns of a text file, such as ';' or tab.", show_default="found"),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="The encoding of a text file, such as cp1252.", show_default="found")
+]
+# The options of `FileArguments`. `file_options` adds them to a command.
+_FILE_OPTIONS = {
+    "csv_separator": CsvSeparator,
+    "encoding": Encoding,
+    "split_column": Annotated[
+        str | None,
+        typer.Option(help="The column with the name of each row's split; --split names the rows to read."),
+    ],
+    "limit": Annotated[
+        int | None, typer.Option(help="Read only this number of rows from the start.", show_default="all")
+    ],
+    "sample": Annotated[
+        int | None,
+        typer.Option(help="Read only this number of rows, chosen at random, the same each time.", show_default="all"),
+    ],
+}
 Bf16 = Annotated[bool, typer.Option("--bf16", help=describe("bf16"))]
 NoPacking = Annotated[
     bool,
@@ -133,6 +183,29 @@ KeepTexts = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print only results and errors: no progress bars, notes or warnings.")
 ]
+
+
+def file_options(command: Callable[P, None]) -> Callable[P, None]:
+    """Decorate a command that has `**reading` with the options of `FileArguments`."""
+    hints = get_type_hints(command, include_extras=True)
+    signature = inspect.signature(command)
+    own = [param for param in signature.parameters.values() if param.kind is not param.VAR_KEYWORD]
+    own = [param.replace(annotation=hints.get(param.name, param.annotation)) for param in own]
+    options = dict(_FILE_OPTIONS)
+    if "similar_labels" in signature.parameters and "label_file" not in signature.parameters:
+        options["label_file"] = LabelFile
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in options.items()
+    ]
+    # Options that every command has, such as --quiet, stay last in its help.
+    place = next((at for at, param in enumerate(own) if param.name == "header"), len(own) - 1) + 1
+    params = [*own[:place], *added, *own[place:]]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[param.replace(kind=param.KEYWORD_ONLY) for param in params]
+    )
+    command.__annotations__ = {param.name: param.annotation for param in params} | {"return": None}
+    return command
 
 
 def read_options(options: ReadOptions) -> list[str]:

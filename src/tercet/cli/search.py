@@ -18,6 +18,7 @@ _STANDARD_INPUT, _STANDARD_INPUT_DESCRIPTOR = "-", 0
 
 
 @report_errors
+@opt.file_options
 def search(
     model: opt.ModelArgument,
     data: Annotated[
@@ -66,6 +67,7 @@ def search(
     overwrite: opt.OverwriteFile = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Find the most similar sentences of a file for each query, by the cosine similarity of their embeddings."""
     from tercet.search import check_search_installed, nearest_rows
@@ -76,7 +78,7 @@ def search(
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
     check_model_name(model)
     wanted = _read_queries(query or [], queries)
-    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header)
+    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
     stored = None if vector_column is None else read_stored_vectors(data, vector_column)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)

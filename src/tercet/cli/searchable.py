@@ -41,6 +41,7 @@ def read_rows(
     split: str = "train",
     header: bool | None = None,
     with_labels: bool = True,
+    **reading: Any,
 ) -> SearchableRows:
     """Read sentences and, unless `with_labels` is False, their labels.
 
@@ -51,11 +52,13 @@ def read_rows(
         DataError: the data cannot be read, a column is not found, or a text is invalid.
     """
     from tercet._texts import check_texts
-    from tercet.data.columns import ColumnError, find_labelled_columns, find_text_column
-    from tercet.data.reading import read_table
+    from tercet.data.columns import ColumnError, find_labelled_columns
+    from tercet.data.guessing import find_text
+    from tercet.data.read_options import ReadOptions
+    from tercet.data.selection import read_data
 
-    table = read_table(data, split, header=header)
-    column = find_text_column(table.columns, table.source, text_column)
+    table = read_data(data, ReadOptions(text_column, label_column, split, header, **reading))
+    column = find_text(table, text_column)
     labels = None
     if label_column is not None or (with_labels and len(table.columns) > 1):
         try:

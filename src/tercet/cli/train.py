@@ -37,6 +37,7 @@ def _help(name: str, default: str = "") -> Any:
 
 
 @report_errors
+@opt.file_options
 def train(
     data: opt.Data,
     output: Annotated[Path, typer.Option(help="The folder for the model.")],
@@ -65,7 +66,7 @@ def train(
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
-    drop_missing: opt.DropMissing = False,
+    drop_missing: opt.DropMissing = None,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
@@ -113,9 +114,10 @@ def train(
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only metrics.json on standard output.")] = False,
     quiet: opt.Quiet = False,
+    **reading: Any,
 ) -> None:
     """Train a model on labelled sentences or triplets, or a head on vectors, and evaluate it before and after."""
-    given = dict(locals())
+    given = {**{name: value for name, value in locals().items() if name != "reading"}, **reading}
     if is_for_vectors(given):
         opt.check_evaluation(eval_data, eval_fraction)
         train_vectors(given)
@@ -151,7 +153,7 @@ def train(
             packing=not no_packing, trust_remote_code=trust_remote_code, resume=resume, overwrite=overwrite,
             classifier=not no_classifier, keep_texts=keep_texts,
             keep_embeddings=report is not None, show_progress_bar=shows_progress(quiet),
-            repeats=None if repeat is None else read_record(repeat),
+            repeats=None if repeat is None else read_record(repeat), label_file=label_file, **reading,
         )  # fmt: skip
     except TrainingInterrupted as interrupt:
         _print_how_to_resume(interrupt.checkpoint)
@@ -173,7 +175,17 @@ def train(
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:
-        options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+        options = ReadOptions(
+            text_column,
+            label_column,
+            split,
+            header,
+            combined_labels,
+            similar_labels,
+            drop_missing,
+            label_file=label_file,
+            **reading,
+        )
         evaluate = opt.evaluate_command(output, eval_data, data, options)
         classify = opt.classify_command(output, text_column)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))

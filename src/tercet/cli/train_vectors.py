@@ -28,13 +28,12 @@ def is_for_vectors(given: Mapping[str, Any]) -> bool:
     """Return whether the arguments of `tercet train` name vectors instead of sentences.
 
     Raises:
-        DataError: a file of labels is named, but no vectors.
+        DataError: a file of evaluation labels is named, but no vectors.
     """
     if is_vector_file(given["data"]) or given["vector_column"] is not None:
         return True
-    for name in ("label_file", "eval_label_file"):
-        if given[name] is not None:
-            raise DataError(f"{name} is for vectors: pass a .npy file as data, or pass vector_column")
+    if given["eval_label_file"] is not None:
+        raise DataError("eval_label_file is for vectors: pass a .npy file as data, or pass vector_column")
     return False
 
 

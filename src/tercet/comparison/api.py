@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from tercet._distributed import check_launcher, launched_world_size
 from tercet._files import expand_path
@@ -15,6 +15,7 @@ from tercet._logging import import_transformers
 from tercet.comparison.files import reserves_comparison
 from tercet.comparison.grid import models_in_grid, parse_grid, read_grid
 from tercet.comparison.plan import Plan
+from tercet.data.read_options import FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
@@ -51,13 +52,14 @@ def compare(
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
-    drop_missing: bool = False,
+    drop_missing: bool | None = None,
     device: "str | torch.device | None" = None,
     packing: bool = True,
     trust_remote_code: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report_progress: Callable[[str], None] | None = None,
+    **reading: Unpack[FileArguments],
 ) -> ComparisonRecord:
     """Compare losses, encoders or settings with several seeds and the same budget per run, and recommend a variant.
 
@@ -92,7 +94,8 @@ def compare(
             `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
         similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
             the most frequent form, `"keep"` keeps them apart. None raises an error.
-        drop_missing: leave out rows without a text or a label, instead of raising an error.
+        drop_missing: what to do with rows without a text or a label: None and True leave them out with a warning, False
+            is an error.
         device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
             to a GPU if there is one.
         packing: whether to compute batches without padding if the architecture allows it.
@@ -101,6 +104,8 @@ def compare(
         overwrite: start a new comparison, which replaces the one in `output`.
         report_progress: a function that is called with a line of text after each run, and with a notice if the machine
             or the library versions have changed; None logs the line.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
+            `tercet.data.ReadOptions`.
 
     Raises:
         DataError: an argument is invalid, the data cannot be read or compared, the model cannot be loaded, `output` has
@@ -154,7 +159,7 @@ def compare(
         data,
         eval_data,
         eval_fraction,
-        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
+        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading),
         triplets=False,
         seed=settings.seed,
     )

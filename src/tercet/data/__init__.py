@@ -1,14 +1,18 @@
 """Load labelled sentences from files or the hub, and prepare them for the training.
 
 loading.py     loads and checks training data; start here
-reading.py     reads files and data sets on the hub into a table
+selection.py   reads a table as `ReadOptions` says: chooses rows, joins columns of texts
+reading.py     reads files, folders, standard input and data sets on the hub into a table
 in_memory.py   reads data frames, Arrow tables, dictionaries, lists and data sets as a table
 table.py       a table whose columns are read when they are used
-separated.py, json_lines.py, parquet_files.py    read a file of one format; text_files.py checks the encoding
+folders.py     reads folders and several files
+separated.py   reads .csv and .tsv; separators.py finds the separator, header.py whether the first line has names
+json_files.py  reads .json and .yml; structures.py finds the rows in them, rasa.py those of Rasa
+json_lines.py, parquet_files.py, arrow_files.py, excel.py, plain_text.py    read a file of one format
+text_files.py  opens text files; encodings.py finds the encoding, compressed.py unpacks
 lines.py       reads a stream with one sentence per line
 writing.py     writes tables in parts
-header.py      decides whether the first line of a file contains column names or data
-columns.py     finds the columns of the texts, the labels and the triplets
+columns.py     finds the columns of texts, labels and triplets by usual names; guessing.py by other names and values
 cleaning.py    leaves out incomplete rows and cleans labels, as read_options.py says; label_forms.py finds odd labels
 labels.py      numbers the labels; defines `LabelledSentences`
 copies.py      finds copies of a text, and the overlap of two data sets

@@ -27,7 +27,7 @@ from tercet.errors import DataError, short_repr
 # The number of rows, and of labels, that a message names.
 _NAMED_ROWS = 5
 _NAMED_LABELS = 3
-_REMEDY = "fill them in, remove the rows, or pass drop_missing=True to leave them out"
+_REMEDY = "fill them in, or pass drop_missing=True to leave the rows out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +66,14 @@ def clean_rows(
             similar labels apart if `options` does not say what to do with them. For an inspection, which counts them.
 
     Raises:
-        DataError: a text or a label is missing, there are combined or similar labels and `options` does not say what to
-            do with them, or no row remains.
+        DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
+            `options` does not say what to do with them, or no row remains.
     """
     values = plain_values(labels)
     no_text = [row for row, text in enumerate(texts) if _is_missing(text)]
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
-    if incomplete and not options.drop_missing:
+    if incomplete and options.drop_missing is None:
         texts = list(texts)
         for row in no_text:
             texts[row] = ""
@@ -81,7 +81,7 @@ def clean_rows(
             values = ["" if v is None else str(v) if isinstance(v, int) else v for v in values]
     elif no_text or no_label:
         message = _incomplete(no_text, no_label, len(values), lines)
-        if not options.drop_missing:
+        if options.drop_missing is False:
             raise DataError(f"{source}: {message}; {_REMEDY}")
         kept = np.setdiff1d(kept, [*no_text, *no_label])
         _warn(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
@@ -109,14 +109,14 @@ def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence
 
 
 def rows_with_text(
-    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool
+    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool | None
 ) -> Sequence[int]:
-    """Return the numbers of the rows that have a text; with `drop_missing`, warn about the others.
+    """Return the numbers of the rows that have a text; unless `drop_missing` is False, warn about the others.
 
     Raises:
         DataError: a row has no text and `drop_missing` is False, or no row has one.
     """
-    if drop_missing:
+    if drop_missing is not False:
         return complete_rows([texts], source, lines)
     if missing := [row for row, text in enumerate(texts) if _is_missing(text)]:
         raise DataError(f"{source}: {_incomplete(missing, [], len(texts), lines)}; {_REMEDY}")

@@ -20,6 +20,19 @@ class ColumnError(DataError):
     """An error for a column that is not found."""
 
 
+class UnclearColumnError(ColumnError):
+    """An error for a role that no column, or several columns have by their names.
+
+    Attributes:
+        role: "text" or "label".
+        found: the columns with a usual name of the role.
+    """
+
+    def __init__(self, message: str, role: str, found: Sequence[str]) -> None:
+        super().__init__(message)
+        self.role, self.found = role, list(found)
+
+
 Kind = Literal["text", "integer", "class", "other"]
 
 TRIPLET_COLUMNS = ("anchor", "positive", "negative")
@@ -180,7 +193,7 @@ def find_triplet_columns(
 def log_unused(columns: Iterable[str], used: Iterable[str], source: str, level: int = logging.INFO) -> None:
     """Log which columns are used, if there are others. The index that pandas writes is not mentioned."""
     used = list(used)
-    unused = [name for name in columns if name not in used and not _is_index(name)]
+    unused = [name for name in columns if name not in used and not is_index(name)]
     if unused:
         logger.log(level, f"{source}: columns used: {listed(used)}; not used: {listed(unused)}")
 
@@ -233,7 +246,7 @@ def is_usual_name(name: str) -> bool:
     return name.strip().lower() in names
 
 
-def _is_index(name: str) -> bool:
+def is_index(name: str) -> bool:
     """Return whether a column is the index that pandas writes: "__index_level_0__", or "Unnamed: 0" in a CSV file."""
     return re.fullmatch(r"__index_level_\d+__|Unnamed: 0|", name) is not None
 
@@ -252,7 +265,7 @@ def _label_candidates(columns: list[str], kinds: Mapping[str, Kind] | None) -> l
     if kinds is None:
         return _usual(columns, "label", 0) + _usual(columns, "label", 1)
     # Beside other columns, a column of integers may be the number of the row.
-    columns = [name for name in columns if not _is_index(name)]
+    columns = [name for name in columns if not is_index(name)]
     types = ("class", "integer") if len(columns) == 2 else ("class",)
     typed = [name for name in columns if kinds[name] in types]
     return _usual(columns, "label", 0) or typed or _usual(columns, "label", 1)
@@ -303,11 +316,14 @@ def _only(found: list[str], role: str, columns: list[str], source: str, also: st
     if len(columns) == 1 and any(mark in columns[0] for mark in "\t;|,"):
         raise DataError(
             f"{source} has only one column, {short_repr(columns[0])}, whose name contains a separator; "
-            "separate columns by commas in a .csv, by tabs in a .tsv"
+            "separate columns by commas in a .csv, by tabs in a .tsv, or pass csv_separator"
         )
     why = f"several have a usual name: {listed(found)}" if found else f"the columns are {listed(columns, limit=12)}"
     more = f", and {also}_column, as none has a usual name of a {also} either" if also else ""
-    raise ColumnError(f"{source}: which column is the {role}? {why}; pass {role}_column{more}")
+    join = f", or text_column={','.join(found)!r} to join them" if role == "text" and len(found) > 1 else ""
+    raise UnclearColumnError(
+        f"{source}: which column is the {role}? {why}; pass {role}_column{join}{more}", role, found
+    )
 
 
 def _with_kinds(columns: Iterable[str], kinds: Mapping[str, Kind]) -> str:

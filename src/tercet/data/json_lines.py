@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,59 @@ from tercet.data.text_files import open_text
 from tercet.errors import DataError, short_repr
 
 
-def read_json_lines(path: Path) -> Content:
+class ObjectRows:
+    """Rows that are objects. The columns are the keys of all of them; where an object lacks a key, the value is None.
+
+    Only the rows that have a key, and the values there, are kept. Rare keys then cost no memory in the other rows.
+
+    Args:
+        place: a function from the number of a row to its place, for messages.
+    """
+
+    def __init__(self, place: Callable[[int], str]) -> None:
+        self._place, self._num_rows = place, 0
+        self._rows: dict[str, array[int]] = {}
+        self._values: dict[str, list[Any]] = {}
+        self._twice: dict[str, int] = {}
+
+    def add(self, pairs: list[tuple[str, Any]]) -> None:
+        """Append a row, given as its keys and values."""
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            seen: set[str] = set()
+            for name, _ in pairs:
+                if name in seen:
+                    self._twice.setdefault(name, self._num_rows)
+                seen.add(name)
+        for name, value in row.items():
+            self._rows.setdefault(name, array("q")).append(self._num_rows)
+            self._values.setdefault(name, []).append(value)
+        self._num_rows += 1
+
+    def columns(self) -> Columns:
+        """Return the columns. A key that an object has twice is an error if the column is used."""
+        return Columns(self._values, self._column, self._num_rows)
+
+    def _column(self, name: str) -> list[Any]:
+        if name in self._twice:
+            place = self._place(self._twice[name])
+            raise DataError(f"{place}: the key {short_repr(name)} occurs twice; remove one of them")
+        if len(self._values[name]) == self._num_rows:
+            return self._values[name]
+        column: list[Any] = [None] * self._num_rows
+        for row, value in zip(self._rows[name], self._values[name], strict=True):
+            column[row] = value
+        return column
+
+
+def read_json_lines(path: Path, *, encoding: str | None = None) -> Content:
     """Read a file with one JSON object per line. Blank lines are skipped.
 
     The columns are the keys of all objects. Where an object does not have a key, the value is None. A key that an
     object has twice is an error if the column is used.
     """
-    # The rows that have a key, and the values there. Rare keys then cost no memory in the other rows.
-    rows_of: dict[str, array[int]] = {}
-    values_of: dict[str, list[Any]] = {}
-    twice: dict[str, int] = {}
     lines = array("q")
+    rows = ObjectRows(lambda row: f"{path}, line {lines[row]}")
     pairs: list[tuple[str, Any]] = []
 
     def keep_pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -28,38 +71,19 @@ def read_json_lines(path: Path) -> Content:
         pairs = found  # The outermost object comes last.
         return dict(found)
 
-    with open_text(path) as file:
+    with open_text(path, encoding) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line, object_pairs_hook=keep_pairs)
+                value = json.loads(line, object_pairs_hook=keep_pairs)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}: not valid JSON: {getattr(error, 'msg', error)}") from None
-            if not isinstance(row, dict):
+            if not isinstance(value, dict):
                 raise DataError(
                     f"{path}, line {number}: not a JSON object; each line must be an object, "
                     'for example {"text": "hello", "label": "greeting"}'
                 )
-            if len(row) < len(pairs):
-                seen: set[str] = set()
-                for name, _ in pairs:
-                    if name in seen:
-                        twice.setdefault(name, number)
-                    seen.add(name)
-            for name, value in row.items():
-                rows_of.setdefault(name, array("q")).append(len(lines))
-                values_of.setdefault(name, []).append(value)
             lines.append(number)
-
-    def read(name: str) -> list[Any]:
-        if name in twice:
-            raise DataError(f"{path}, line {twice[name]}: the key {short_repr(name)} occurs twice; remove one of them")
-        if len(values_of[name]) == len(lines):
-            return values_of[name]
-        column: list[Any] = [None] * len(lines)
-        for row, value in zip(rows_of[name], values_of[name], strict=True):
-            column[row] = value
-        return column
-
-    return Columns(values_of, read, len(lines)), lines.tolist()
+            rows.add(pairs)
+    return rows.columns(), lines.tolist()

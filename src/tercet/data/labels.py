@@ -37,6 +37,7 @@ class LabelledSentences:
         label_names: the name of each label; the position is the id.
         rows: int64 `(num_sentences,)`, the number of each sentence's row in the file or data set that it comes from,
             from 0; None if it comes from none.
+        columns: the names of the columns of the sentences and the labels there; empty if they come from none.
 
     Example:
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
@@ -49,6 +50,7 @@ class LabelledSentences:
     label_ids: np.ndarray
     label_names: list[str]
     rows: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -57,7 +59,7 @@ class LabelledSentences:
         """Return the given rows, in the given order. Label ids and names do not change."""
         sentences = [self.sentences[row] for row in rows]
         of_rows = None if self.rows is None else self.rows[rows]
-        return LabelledSentences(sentences, self.label_ids[rows], self.label_names, of_rows)
+        return LabelledSentences(sentences, self.label_ids[rows], self.label_names, of_rows, self.columns)
 
     def labels(self) -> list[str]:
         """Return the label name of each sentence."""

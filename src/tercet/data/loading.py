@@ -8,6 +8,7 @@ as_dataset            converts `LabelledSentences` to a `datasets.Dataset`
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -15,12 +16,13 @@ import numpy as np
 
 from tercet._texts import check_texts
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
-from tercet.data.columns import find_labelled_columns, find_triplet_columns, log_unused
+from tercet.data.columns import find_triplet_columns, log_unused
 from tercet.data.copies import copy_groups
 from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
+from tercet.data.guessing import find_columns
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
-from tercet.data.reading import read_source
+from tercet.data.selection import read_data
 from tercet.data.splits import held_out_labelled, held_out_triplets
 from tercet.errors import DataError, short_repr
 
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tercet.data.in_memory import ArrowTable
+    from tercet.data.table import Table
 
-    # A file, the name of a data set on the hub, or a table in memory.
-    Source: TypeAlias = str | Path | Dataset | ArrowTable | Mapping[str, Any] | Sequence[Any]
+    # A file, the name of a data set on the hub, a table in memory, or a table that was read.
+    Source: TypeAlias = str | Path | Dataset | ArrowTable | Mapping[str, Any] | Sequence[Any] | Table
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +73,8 @@ def load_labelled(
     are left out, are warnings of the kind `CHANGED_DATA`.
 
     Args:
-        source: a file, the name of a data set on the hub, or a table in memory, see `tercet.data.in_memory`.
+        source: a file, the name of a data set on the hub, a table in memory (see `tercet.data.in_memory`), or a table
+            that was read.
         options: the columns and the split to read, and what to do with labels that are probably not what they seem.
         incomplete: whether to keep rows without a text or a label, with the empty string in its place, and labels as
             they are if `options` does not say what to do with them. For an inspection, which counts them.
@@ -82,9 +86,8 @@ def load_labelled(
         DataError: `source` cannot be read or has another type, a column is not found, a row is invalid, or `options`
             does not say what to do with the labels. The message names the place.
     """
-    table = read_source(source, options.split, header=options.header)
-    text, label = find_labelled_columns(table.columns, table.source, options.text_column, options.label_column)
-    log_unused(table.columns, (text, label), table.source)
+    table = read_data(source, options)
+    text, label = find_columns(table, options.text_column, options.label_column)
     _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
     clean = clean_rows(
         table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
@@ -97,7 +100,8 @@ def load_labelled(
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
-    data = LabelledSentences(sentences, label_ids, label_names, clean.rows)
+    rows = clean.rows if table.rows is None else np.array(table.rows, dtype=np.int64)[clean.rows]
+    data = LabelledSentences(sentences, label_ids, label_names, rows, (text, label))
     if not incomplete:
         warn_of_doubtful_labels(data, table.source)
     return data
@@ -135,7 +139,7 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
     """Return the triplets, and the number of each one's row in the table, int64 `(num_triplets,)`."""
     from datasets import Dataset
 
-    table = read_source(source, options.split, header=options.header)
+    table = read_data(source, options)
     names = find_triplet_columns(table.columns, table.source)
     if options.text_column is not None or options.label_column is not None:
         raise DataError(
@@ -146,13 +150,13 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
     log_unused(table.columns, names, table.source)
     columns, lines = {name: table.columns[name] for name in names}, table.lines
     kept: Sequence[int] = range(len(columns[names[0]]))
-    if options.drop_missing:
+    if options.drop_missing is not False:
         kept = complete_rows(list(columns.values()), table.source, lines)
         columns = {name: [values[row] for row in kept] for name, values in columns.items()}
         lines = None if lines is None else [lines[row] for row in kept]
     texts = {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
     warn_of_doubtful_triplets(texts, table.source, lines)
-    return Dataset.from_dict(texts), np.array(kept, dtype=np.int64)
+    return Dataset.from_dict(texts), np.array([table.row_number(row) for row in kept], dtype=np.int64)
 
 
 def load_training_data(
@@ -198,6 +202,7 @@ def load_training_data(
     labelled = load_labelled(data, options)
     check_trainable(labelled.label_ids, labelled.label_names, source)
     if eval_data is not None:
+        options = replace(options, label_file=None)
         evaluation = as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
         assert labelled.rows is not None
         return TrainingData(as_dataset(labelled), evaluation, None, labelled.rows.tolist())

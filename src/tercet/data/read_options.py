@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from tercet.errors import DataError, listed, short_repr
 
@@ -9,26 +10,47 @@ COMBINED_LABELS = ("keep", "first", "drop")
 SIMILAR_LABELS = ("merge", "keep")
 
 
+class FileArguments(TypedDict, total=False):
+    """More arguments of functions that read data, see `ReadOptions`."""
+
+    csv_separator: str | None
+    encoding: str | None
+    split_column: str | None
+    limit: int | None
+    sample: int | None
+    label_file: str | None
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """How to read a table, and what to do with labels that are probably not what they seem.
 
     Args:
-        text_column: the column of sentences; None takes the column with a usual name, such as `text` or `sentence`.
-        label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`.
-        split: the split of a data set on the hub. It is ignored for files and for data sets in memory.
-        header: whether the first line of a .csv or .tsv file contains the column names. If False, the columns are named
-            "0", "1" and so on. None reads the names from the first line, unless it looks like data.
+        text_column: the column of sentences, or several with commas, such as "title,body", whose texts are joined by
+            line breaks; None takes the column with a usual name, such as `text` or `sentence`, or else guesses it.
+        label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`, or
+            else guesses it.
+        split: the split of a data set on the hub, of a file or folder with splits, or the value in `split_column`. It
+            is ignored for other files and for data sets in memory.
+        header: whether the first line of a .csv, .tsv or .xlsx file contains the column names. If False, the columns
+            are named "0", "1" and so on. None decides by the line.
         combined_labels: what to do with cells that contain several labels, such as "billing|refund": `keep` uses each
             combination as a label of its own, `first` uses the first label, `drop` leaves the rows out. None raises an
             error.
         similar_labels: what to do with labels that differ only in case, spaces, punctuation or form of a number,
             such as "Billing" and "billing": `merge` uses the most frequent form, `keep` keeps them apart. None raises
             an error.
-        drop_missing: whether to leave out rows without a text or a label. If False, they are an error.
+        drop_missing: what to do with rows without a text or a label: None leaves them out with a warning, or counts
+            them in an inspection; True leaves them out everywhere; False is an error.
+        csv_separator: the separator of the columns of a text file, such as ";" or "tab". None finds it.
+        encoding: the encoding of a text file, such as "cp1252". None finds it.
+        split_column: the column with the name of each row's split; only the rows of `split` are read.
+        limit: the number of rows to read at most, from the first one.
+        sample: the number of rows to read at most, chosen at random, the same ones each time.
+        label_file: a file with the label of each row, in the same order, such as a .txt file with one per line.
 
     Raises:
-        DataError: `combined_labels` or `similar_labels` has another value.
+        DataError: `combined_labels` or `similar_labels` has another value, or `limit` or `sample` is below 1.
     """
 
     text_column: str | None = None
@@ -37,9 +59,19 @@ class ReadOptions:
     header: bool | None = None
     combined_labels: str | None = None
     similar_labels: str | None = None
-    drop_missing: bool = False
+    drop_missing: bool | None = None
+    csv_separator: str | None = None
+    encoding: str | None = None
+    split_column: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+    label_file: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("limit", "sample"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise DataError(f"{name} must be at least 1, got {number}")
         for name, choices in (("combined_labels", COMBINED_LABELS), ("similar_labels", SIMILAR_LABELS)):
             value = getattr(self, name)
             if value is not None and value not in choices:

@@ -71,12 +71,18 @@ class Table:
         lines: the number of the line on which each row ends; None if the format has no lines.
         guessed_header: the column names if they are the first line of a file, of which no option said that it is a
             header; None otherwise.
+        rows: the number of each row in the file or data set, if only some are in the table; None if all are.
     """
 
     source: str
     columns: Mapping[str, list[Any]]
     lines: list[int] | None = None
     guessed_header: tuple[str, ...] | None = None
+    rows: list[int] | None = None
+
+    def row_number(self, row: int) -> int:
+        """Return the number that a row of the table has in its file or data set."""
+        return row if self.rows is None else self.rows[row]
 
     @cached_property
     def num_rows(self) -> int:

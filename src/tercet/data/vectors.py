@@ -64,8 +64,8 @@ def load_vectors(
 
     Args:
         source: a .npy or .parquet file.
-        options: the column of the labels, and what to do with labels that are probably not what they seem. With
-            `drop_missing`, rows without a vector are left out, too.
+        options: the column of the labels, and what to do with labels that are probably not what they seem. Rows
+            without a vector are treated as `drop_missing` says, too.
         vector_column: the column of the vectors of a .parquet file.
         label_file: a file with the labels in the order of the vectors; None reads them from `source`.
         known_labels: the label names of other data, such as the training data; see `load_labelled`.
@@ -265,8 +265,8 @@ def _complete(missing: np.ndarray, source: str, options: ReadOptions) -> np.ndar
     rows = np.flatnonzero(missing)
     if len(rows):
         message = f"{source}: {len(rows):,} of {len(missing):,} rows have no vector (rows {_places(rows)})"
-        if not options.drop_missing or len(rows) == len(missing):
-            raise DataError(f"{message}; fill them in, remove the rows, or pass drop_missing=True to leave them out")
+        if options.drop_missing is False or len(rows) == len(missing):
+            raise DataError(f"{message}; fill them in, or pass drop_missing=True to leave the rows out")
         emit_warning(WarningKind.CHANGED_DATA, f"{message}; these rows are left out")
     return np.flatnonzero(~missing)
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch
 from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.data.loading import ReadOptions, load_labelled, name_of
+from tercet.data.read_options import FileArguments
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
@@ -49,7 +50,7 @@ def inspect(
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
-    drop_missing: bool = False,
+    drop_missing: bool | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     source: str | None = None,
@@ -58,6 +59,7 @@ def inspect(
     samples_per_label: int = 4,
     seed: int = 0,
     show_progress_bar: bool = False,
+    **reading: Unpack[FileArguments],
 ) -> Inspection:
     """Inspect labelled sentences before training; the same seed gives the same result.
 
@@ -74,7 +76,8 @@ def inspect(
             `"first"` uses the first label, `"drop"` leaves the rows out. None counts them.
         similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
             the most frequent form, `"keep"` keeps them apart. None counts them.
-        drop_missing: leave out rows without a text or a label. By default, they are counted.
+        drop_missing: what to do with rows without a text or a label: None counts them, True leaves them out, False is
+            an error.
         device: the device to compute on, if `model` is loaded here; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code from the model's repository.
         source: the name of the data in messages; None uses the file or name in `data`, or "the data".
@@ -83,6 +86,8 @@ def inspect(
         samples_per_label: the number of sentences of each label in a measured batch.
         seed: the seed of the folds and the batches; at least 0.
         show_progress_bar: whether to show progress bars for the embedding and the check of the labels.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
+            `tercet.data.ReadOptions`.
 
     Raises:
         DataError: the data cannot be read or have no rows; or batches are measured, but `batch_size` and
@@ -99,7 +104,9 @@ def inspect(
         source = source or name_of(data)
         data = load_labelled(
             data,
-            ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing),
+            ReadOptions(
+                text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+            ),
             incomplete=True,
         )
     if isinstance(model, (str, Path)):

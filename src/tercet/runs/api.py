@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
+from tercet.data.read_options import FileArguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
@@ -46,7 +47,7 @@ def train(
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
-    drop_missing: bool = False,
+    drop_missing: bool | None = None,
     device: "str | torch.device | None" = None,
     packing: bool = True,
     trust_remote_code: bool = False,
@@ -60,6 +61,7 @@ def train(
     repeats: RunRecord | None = None,
     push_to_hub: str | None = None,
     private: bool | None = None,
+    **reading: Unpack[FileArguments],
 ) -> TrainingRun:
     """Train a model, evaluate it before and after, and save it with its `metrics.json`.
 
@@ -90,7 +92,8 @@ def train(
             `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
         similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
             the most frequent form, `"keep"` keeps them apart. None raises an error.
-        drop_missing: leave out rows without a text or a label, instead of raising an error.
+        drop_missing: what to do with rows without a text or a label: None and True leave them out with a warning, False
+            is an error.
         device: the device to load the model on; None uses a CUDA GPU if there is one. The trainer then moves the model
             to the first GPU if there is one, unless `device` is "cpu". Like the next two, not used if `model` is a
             `SentenceTransformer`.
@@ -110,6 +113,8 @@ def train(
         push_to_hub: the name on the hub to upload the saved model to, such as `me/my-model`. Token and permission are
             checked before the training.
         private: whether a new repository on the hub is private; None uses the default of its owner.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
+            `tercet.data.ReadOptions`.
 
     Raises:
         DataError: an argument is invalid, the data cannot be read or used for training, or data or model are not those
@@ -141,7 +146,9 @@ def train(
     from tercet.data.in_memory import evaluation_split
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
-    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+    )
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
@@ -227,10 +234,11 @@ def evaluate(
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
-    drop_missing: bool = False,
+    drop_missing: bool | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
+    **reading: Unpack[FileArguments],
 ) -> EvaluationResult:
     """Compute retrieval metrics: MAP@R, recall@k and others. Sentences with the same label should rank first.
 
@@ -267,12 +275,15 @@ def evaluate(
             `"first"` uses the first label, `"drop"` leaves the rows out. None raises an error.
         similar_labels: what to do with labels that differ only in form, such as "Billing" and "billing": `"merge"` uses
             the most frequent form, `"keep"` keeps them apart. None raises an error.
-        drop_missing: leave out rows without a text or a label, instead of raising an error.
+        drop_missing: what to do with rows without a text or a label: None and True leave them out with a warning, False
+            is an error.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
             `SentenceTransformer`.
         show_progress_bar: whether to show a progress bar.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
+            `tercet.data.ReadOptions`.
 
     Returns:
         The metrics, a mapping from their keys in `tercet.catalogue.METRICS` to values, with the protocol and the number
@@ -298,7 +309,9 @@ def evaluate(
     from tercet.data.columns import ColumnError
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
 
-    options = ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+    )
     if reference is None and (reference_text_column is not None or reference_label_column is not None):
         raise DataError("reference_text_column and reference_label_column need reference")
     if baseline is not None:

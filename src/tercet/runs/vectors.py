@@ -72,7 +72,7 @@ def train_vectors(
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
-    drop_missing: bool = False,
+    drop_missing: bool | None = None,
     overwrite: bool = False,
 ) -> HeadRun:
     """Train a linear head on vectors, such as embeddings of a paid service, and save it with its `metrics.json`.
@@ -99,7 +99,8 @@ def train_vectors(
         combined_labels: what to do with cells that contain several labels: `"keep"`, `"first"` or `"drop"`. None raises
             an error.
         similar_labels: what to do with labels that differ only in form: `"merge"` or `"keep"`. None raises an error.
-        drop_missing: leave out rows without a vector or a label, instead of raising an error.
+        drop_missing: what to do with rows without a vector or a label: None and True leave them out with a warning,
+            False is an error.
         overwrite: replace the head in `output`; other files there are kept.
 
     Raises:

@@ -1,0 +1,59 @@
+"""The command `tercet fix`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tercet._files import atomic_file
+from tercet.cli import options as opt
+from tercet.cli.console import finish, print_note, report_errors
+from tercet.cli.outputs import check_outputs
+from tercet.data.read_options import ReadOptions
+
+
+@report_errors
+def fix(
+    data: Annotated[str, typer.Argument(help="The file that was inspected ({suffixes}).")],
+    label_issues: Annotated[
+        str,
+        typer.Argument(
+            metavar="LIST",
+            help="The file that tercet inspect --label-issues has written, with yes in the column accept of the rows "
+            "whose suggested_label is right. You may write another label there.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="The file to write: .csv, .tsv, .jsonl or .parquet.")],
+    text_column: opt.TextColumn = None,
+    label_column: opt.LabelColumn = None,
+    split: opt.Split = "train",
+    header: opt.Header = None,
+    csv_separator: opt.CsvSeparator = None,
+    encoding: opt.Encoding = None,
+    overwrite: opt.OverwriteFile = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Write a copy of labelled data with the accepted label issues corrected; all other columns stay as they are."""
+    from tercet.data.corrections import accepted_labels, with_labels
+    from tercet.data.guessing import find_columns
+    from tercet.data.reading import read_table
+    from tercet.data.selection import read_data
+    from tercet.data.writing import find_suffix, open_writer, prepare_columns
+
+    suffix = find_suffix(output, "--output")
+    inputs = {"the input data": data, "the label issues": label_issues}
+    check_outputs({"--output": output}, inputs, overwrite=overwrite)
+    options = ReadOptions(text_column, label_column, split, header, csv_separator=csv_separator, encoding=encoding)
+    table = read_data(data, options)
+    text, label = find_columns(table, text_column, label_column)
+    new = accepted_labels(read_table(label_issues), table.columns[text], table.columns[label], table.source)
+    columns = table.complete_columns()
+    columns[label] = with_labels(columns[label], new)
+    columns = prepare_columns(columns, suffix, table.source)
+    with atomic_file(output, overwrite=overwrite) as partial, partial.open("wb") as file:
+        writer = open_writer(suffix, file)
+        writer.write(columns)
+        writer.close()
+    print_note(f"{len(new):,} of {len(table):,} labels corrected; written to {output}")
+    words = opt.read_options(ReadOptions(text_column, label_column))
+    finish(["tercet", "train", output, *words, "--output", "my-model"])

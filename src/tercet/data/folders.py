@@ -1,0 +1,124 @@
+"""Read folders: one with a folder of texts for each label, one of data files, or one that `datasets` has saved."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tercet.catalogue import FILE_FORMATS
+from tercet.data.encodings import check_encoding, guess_encoding
+from tercet.data.structures import is_split
+from tercet.data.table import Columns, Table
+from tercet.errors import DataError, listed
+
+logger = logging.getLogger(__name__)
+
+# File names that are no texts, in a folder of texts.
+_HIDDEN = (".", "_")
+_SAVED = ("state.json", "dataset_dict.json")
+
+
+def is_saved_dataset(path: Path) -> bool:
+    """Return whether a folder was written by `save_to_disk` of `datasets`."""
+    return any((path / name).is_file() for name in _SAVED)
+
+
+def read_folder(path: Path, split: str, encoding: str | None, read_file: Callable[[Path], Table]) -> Table:
+    """Return the table of a folder.
+
+    A folder with folders has a text in each file, and the name of its folder is the label. If the folders are splits,
+    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format.
+
+    Args:
+        path: the folder.
+        split: the split to read.
+        encoding: the encoding of the texts; None finds it for each file.
+        read_file: a function that reads a data file.
+
+    Raises:
+        DataError: the folder has neither folders nor data files of one format, or no such split; or a file cannot be
+            read.
+    """
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
+        formats = {_format(file) for file in files}
+        if len(formats) == 1:
+            return read_parts(files, str(path), read_file)
+        found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
+        raise DataError(
+            f"{path} is a folder with {found}; pass a file in it, or a folder with a folder of texts for each label "
+            f"(supported files: {listed(FILE_FORMATS, limit=20)})"
+        )
+    if all(is_split(folder.name) for folder in folders):
+        chosen = [folder for folder in folders if folder.name == split] or [
+            folder for folder in folders if split in folder.name.lower().replace("-", "_").split("_")
+        ]
+        if len(chosen) != 1:
+            raise DataError(
+                f"{path} has no split {split!r}; pass split, one of {listed([f.name for f in folders], 12)}"
+            )
+        return read_folder(chosen[0], split, encoding, read_file)
+    return _texts_by_label(path, folders, encoding)
+
+
+def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:
+    """Return the rows of several files as one table.
+
+    Raises:
+        DataError: a file cannot be read, or has other columns than the first one.
+    """
+    tables = [read_file(file) for file in files]
+    names = list(tables[0].columns)
+    for table in tables[1:]:
+        if sorted(table.columns) != sorted(names):
+            raise DataError(
+                f"{table.source} has the columns {listed(table.columns)}, but {tables[0].source} has {listed(names)}; "
+                "read the files one by one, or make their columns equal"
+            )
+    logger.info(f"{source}: {len(tables):,} files, {sum(map(len, tables)):,} rows")
+
+    def read(name: str) -> list[Any]:
+        return [value for table in tables for value in table.columns[name]]
+
+    return Table(source, Columns(names, read, sum(map(len, tables))))
+
+
+def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -> Table:
+    texts: list[str] = []
+    labels: list[str] = []
+    names: list[str] = []
+    guessed: list[Path] = []
+    known = None if encoding is None else check_encoding(encoding)
+    for folder in folders:
+        for file in sorted(folder.iterdir()):
+            if file.name.startswith(_HIDDEN):
+                continue
+            if file.is_dir():
+                raise DataError(
+                    f"{path} has folders inside of folders ({file}); pass a folder whose folders are the labels and "
+                    "have one text in each file"
+                )
+            found, reason = (known, None) if known is not None else guess_encoding(file)
+            if reason is not None:
+                guessed.append(file)
+            try:
+                texts.append(file.read_bytes().decode(found).replace("\r\n", "\n").strip())
+            except UnicodeDecodeError:
+                raise DataError(f"{file} is not in the encoding {found}; pass another encoding") from None
+            labels.append(folder.name)
+            names.append(str(file.relative_to(path)))
+    if guessed:
+        logger.info(
+            f"{path}: {len(guessed):,} of {len(texts):,} files are not UTF-8 and are read as cp1252 (Western European),"
+            f" such as {guessed[0]}; for another encoding, pass encoding"
+        )
+    return Table(str(path), {"text": texts, "label": labels, "file": names})
+
+
+def _format(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix)]
+    return max(suffixes, key=len) if suffixes else None

@@ -1,0 +1,116 @@
+"""Read a table as `ReadOptions` says: choose its rows, and join columns of texts."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tercet.data.columns import check_columns, find_label_column
+from tercet.data.read_options import ReadOptions
+from tercet.data.reading import read_source
+from tercet.data.table import Columns, Table
+from tercet.errors import DataError, listed, short_repr
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+# The seed of `sample`. It is fixed, so that every command sees the same rows.
+_SEED = 0
+
+
+def read_data(source: "str | Path | Dataset | Table", options: ReadOptions) -> Table:
+    """Read a table, choose its rows and join its columns of texts; see `ReadOptions`.
+
+    Args:
+        source: a file, the name of a data set on the hub, a `datasets.Dataset`, or a table.
+        options: what to read.
+
+    Raises:
+        DataError: as for `read_table`; a column of `options` does not exist; or no row is left.
+    """
+    table = read_source(
+        source,
+        options.split,
+        header=options.header,
+        csv_separator=options.csv_separator,
+        encoding=options.encoding,
+    )
+    if options.label_file is not None:
+        table = _add_labels(table, options.label_file, options)
+    return _join_texts(_choose_rows(table, options), options.text_column)
+
+
+def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
+    """Add the column "label" of another file."""
+    labels = read_source(label_file, header=options.header, encoding=options.encoding)
+    column = find_label_column(labels.columns, labels.source, options.label_column)
+    if len(labels) != len(table):
+        raise DataError(
+            f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
+            "for each row, in the same order"
+        )
+    name, base = options.label_column or "label", table.columns
+
+    def read(wanted: str) -> list[Any]:
+        return labels.columns[column] if wanted == name else base[wanted]
+
+    return replace(table, columns=Columns([*base, name], read, len(table)))
+
+
+def _choose_rows(table: Table, options: ReadOptions) -> Table:
+    rows: Sequence[int] = range(len(table))
+    if options.split_column is not None:
+        check_columns([options.split_column], list(table.columns), table.source)
+        values = table.columns[options.split_column]
+        rows = [row for row, value in enumerate(values) if str(value).strip() == options.split]
+        if not rows:
+            names = sorted({str(value).strip() for value in values})
+            raise DataError(
+                f"{table.source}: no row has {options.split!r} in the column {short_repr(options.split_column)}; pass "
+                f"split, one of {listed(names, 12)}"
+            )
+    if options.limit is not None:
+        rows = rows[: options.limit]
+    if options.sample is not None and options.sample < len(rows):
+        rows = sorted(random.Random(_SEED).sample(rows, options.sample))
+    if len(rows) == len(table):
+        return table
+    total, base = len(table), table
+    source = f"{table.source} ({len(rows):,} of {total:,} rows)"
+    columns = Columns(
+        table.columns,
+        lambda name: _take(base.columns[name], rows),
+        len(rows),
+        lambda: {name: _take(values, rows) for name, values in base.complete_columns().items()},
+    )
+    lines = None if table.lines is None else [table.lines[row] for row in rows]
+    return replace(table, source=source, columns=columns, lines=lines, rows=[table.row_number(row) for row in rows])
+
+
+def _take(values: Any, rows: Sequence[int]) -> Any:
+    return values.take(list(rows)) if hasattr(values, "to_pylist") else [values[row] for row in rows]
+
+
+def _join_texts(table: Table, text_column: str | None) -> Table:
+    """Add the column "title,body" if it is the text column: the values of both, joined by a line break."""
+    if text_column is None or text_column in table.columns or "," not in text_column:
+        return table
+    names = [name.strip() for name in text_column.split(",")]
+    check_columns(names, list(table.columns), table.source)
+    base = table.columns
+
+    def read(name: str) -> list[Any]:
+        return _joined([base[part] for part in names]) if name == text_column else base[name]
+
+    complete: Callable[[], Mapping[str, Any]] = table.complete_columns
+    return replace(table, columns=Columns([*base, text_column], read, len(table), lambda: dict(complete())))
+
+
+def _joined(columns: Sequence[Sequence[Any]]) -> list[str | None]:
+    """Return the values of each row, joined by line breaks, without missing ones; None if all are missing."""
+    joined = []
+    for values in zip(*columns, strict=True):
+        present = [str(value) for value in values if value is not None and str(value).strip()]
+        joined.append("\n".join(present) if present else None)
+    return joined

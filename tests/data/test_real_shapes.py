@@ -1,0 +1,288 @@
+"""Files in the shapes that people have: 21 kinds that were found in public repositories, re-created in small."""
+
+import gzip
+import json
+import zipfile
+
+import pytest
+
+from tercet.data.guessing import find_columns
+from tercet.data.loading import load_labelled
+from tercet.data.read_options import ReadOptions
+from tercet.data.selection import read_data
+from tercet.errors import DataError
+from tests.conftest import TOPICS
+
+PAIRS = [(text, label) for label, texts in TOPICS.items() for text in texts]
+LABELS = {label: [text for text, name in PAIRS if name == label] for label in TOPICS}
+LONG = [(f"{text} and so on, as everybody in the town has heard by now", label) for text, label in PAIRS]
+
+
+def _csv(rows, separator=","):
+    return "".join(separator.join(f'"{cell}"' if separator in cell else cell for cell in row) + "\n" for row in rows)
+
+
+def _rasa_yaml(pairs):
+    head = "version: '3.1'\nnlu:\n- synonym: late\n  examples: |\n    - delayed\n"
+    groups = {label: [text for text, name in pairs if name == label] for _, label in pairs}
+    return head + "".join(
+        f"- intent: {label}\n  examples: |\n" + "".join(f"    - {text}\n" for text in texts)
+        for label, texts in groups.items()
+    )
+
+
+def _marked(text):
+    """Mark the last word as an entity, as Rasa does."""
+    first, _, last = text.rpartition(" ")
+    return f"{first} [{last}](thing)"
+
+
+def _commits():
+    return [("commit", "message", "Is_Bug"), *((f"c{n}", text, "TF"[n % 2]) for n, (text, _) in enumerate(LONG))]
+
+
+# Each shape: the file, its content, the texts and the labels.
+SHAPES = {
+    "1 Rasa YAML": ("nlu.yml", _rasa_yaml([(_marked(text), label) for text, label in PAIRS]), PAIRS),
+    "2 Rasa Markdown": (
+        "nlu.md",
+        "".join(f"## intent:{label}\n" + "".join(f"- {_marked(t)}\n" for t in LABELS[label]) + "\n" for label in LABELS)
+        + "## synonym:late\n- delayed\n<!-- ## intent:old\n- gone -->\n",
+        PAIRS,
+    ),
+    "3 Rasa JSON": (
+        "set.json",
+        json.dumps({"rasa_nlu_data": {"common_examples": [
+            {"text": text, "intent": label, "entities": []} for text, label in PAIRS
+        ], "entity_synonyms": []}}),
+        PAIRS,
+    ),
+    "4 texts in parts": (
+        "train.json",
+        json.dumps({label: [{"data": [{"text": text[:5]}, {"text": text[5:], "entity": "x"}]} for text in texts]
+                    for label, texts in LABELS.items()}),
+        PAIRS,
+    ),
+    "5 splits of pairs": (
+        "data_small.json",
+        json.dumps({"train": [list(pair) for pair in PAIRS], "val": [["a", "b"]], "oos_train": [["x", "oos"]]}),
+        PAIRS,
+    ),
+    "6 CSV without header": ("intents.csv", _csv(PAIRS * 2), PAIRS * 2),
+    "7 semicolons": (
+        "alarm.csv", _csv([("answer", "text", "label"), *(("a, b", *pair) for pair in PAIRS)], ";"), PAIRS
+    ),
+    "8 news without header": (
+        "test.csv",
+        "".join(f'{list(TOPICS).index(label) + 1},"{text[:12]}","{text}, as was told"\n' for text, label in LONG * 2),
+        [(f"{text}, as was told", str(list(TOPICS).index(label) + 1)) for text, label in LONG * 2],
+    ),
+    "10 spam of Kaggle": (
+        "spam.csv",
+        ("v1,v2,,,\n" + "".join(f"{'ham' if n % 3 else 'spam'},{t} for £{n},,,\n" for n, (t, _) in enumerate(PAIRS)))
+        .encode("latin-1"),
+        [(f"{text} for £{n}", "ham" if n % 3 else "spam") for n, (text, _) in enumerate(PAIRS)],
+    ),
+    "11 gzip": (
+        "train.csv.gz",
+        gzip.compress(_csv([("id", "clean_text", "category"), *((str(n), *pair) for n, pair in enumerate(PAIRS))])
+                      .encode(), mtime=0),
+        PAIRS,
+    ),
+    "15 issues": (
+        "issues.csv",
+        "number,title,body,label\n"
+        + "".join(f'{n},{text},"long\n\nbody",{label}\n' for n, (text, label) in enumerate(PAIRS)),
+        PAIRS,
+    ),
+    "16 an optional key": (
+        "train.jsonl",
+        "".join(json.dumps({"text": text, "label": label} | ({"ticket_id": n} if n % 5 else {})) + "\n"
+                for n, (text, label) in enumerate(PAIRS)),
+        PAIRS,
+    ),
+    "17 support tickets": (
+        "tickets.csv",
+        "Ticket ID,Ticket Type,Ticket Subject,Ticket Description,Ticket Priority\n"
+        + "".join(f'{n},{label},Subject,"{text}",{["low", "high"][n % 2]}\n' for n, (text, label) in enumerate(LONG)),
+        LONG,
+    ),
+    "18 log lines": (
+        "log.csv", _csv([("LineId", "Label", "Content"), *((str(n), lab, t) for n, (t, lab) in enumerate(PAIRS))]),
+        PAIRS,
+    ),
+    "19 commits, some without a label": (
+        "commits.csv",
+        _csv([*_commits(), ("c98", "a message of many words without a label", ""), ("c99", "", "T")]),
+        [(text, "TF"[n % 2]) for n, (text, _) in enumerate(LONG)],
+    ),
+    "20 tweets": (
+        "tweets.csv",
+        _csv([("dialect", "sarcasm", "sentiment", "tweet"),
+              *((("msa", "gulf")[n % 2], str(n % 2 == 0), lab, f"{t} يا عيني") for n, (t, lab) in enumerate(PAIRS))]),
+        [(f"{text} يا عيني", label) for text, label in PAIRS],
+    ),
+    "21 a comma at the end": ("chat.csv", "sentence,label,\n" + "".join(f"{t},{lab},\n" for t, lab in PAIRS), PAIRS),
+}  # fmt: skip
+
+
+def _write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def _pairs(path, options=None):
+    data = load_labelled(path, options or ReadOptions())
+    return list(zip(data.sentences, data.labels(), strict=True))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_is_read_at_the_first_try(shape, tmp_path):
+    name, content, expected = SHAPES[shape]
+    assert _pairs(_write(tmp_path / name, content)) == expected
+
+
+def test_a_folder_per_label_is_read(tmp_path):
+    for label, texts in LABELS.items():
+        (tmp_path / "bbc" / label).mkdir(parents=True)
+        for number, text in enumerate(texts):
+            (tmp_path / "bbc" / label / f"{number:03}.txt").write_bytes(f"Title £5\n{text}".encode("latin-1"))
+    (tmp_path / "bbc" / "README.txt").write_text("about the data")
+    found = _pairs(tmp_path / "bbc")
+    assert sorted(found) == sorted((f"Title £5\n{text}", label) for text, label in PAIRS)
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "bbc").rename(tmp_path / "splits" / "bydate-train")
+    (tmp_path / "splits" / "bydate-test").mkdir()
+    assert _pairs(tmp_path / "splits") == found
+    with pytest.raises(DataError, match="no split 'dev'; pass split, one of 'bydate-test', 'bydate-train'"):
+        read_data(tmp_path / "splits", ReadOptions(split="dev"))
+
+
+def test_parallel_files_are_joined_by_the_label_file(tmp_path):
+    texts = _write(tmp_path / "title.txt", "".join(f"{text}\n" for text, _ in PAIRS))
+    labels = _write(tmp_path / "label.txt", "".join(f"{label}\n" for _, label in PAIRS))
+    assert _pairs(texts, ReadOptions(label_file=str(labels))) == PAIRS
+    _write(labels, "a\nb\n")
+    with pytest.raises(DataError, match=r"has 16 rows, but .*label.txt has 2; .*in the same order"):
+        _pairs(texts, ReadOptions(label_file=str(labels)))
+
+
+def test_several_labels_in_a_cell_are_refused_with_the_options(tmp_path):
+    rows = "".join(f"{text}\t{'2,3' if n % 4 == 0 else n % 4}\tid{n}\n" for n, (text, _) in enumerate(PAIRS * 2))
+    with pytest.raises(DataError, match="8 of 32 rows have several labels in one cell, separated by ','"):
+        _pairs(_write(tmp_path / "train.tsv", rows), ReadOptions(text_column="0", label_column="1"))
+
+
+def test_a_file_of_labels_before_texts_is_refused_with_code_that_converts_it(tmp_path):
+    path = _write(tmp_path / "train_5500.label", "".join(f"DESC:{label} {text}\n" for text, label in PAIRS))
+    with pytest.raises(DataError, match="unsupported file type") as caught:
+        _pairs(path)
+    exec(str(caught.value).split("for example with: ")[1])
+    assert _pairs(path.with_suffix(".jsonl")) == [(text, f"DESC:{label}") for text, label in PAIRS]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
+def test_exports_of_spreadsheets_are_read(encoding, tmp_path, caplog):
+    caplog.set_level("INFO")
+    rows = [("text", "label"), *((f"{text}, naïve café – “quoted”", label) for text, label in PAIRS)]
+    path = _write(tmp_path / "d.csv", ("sep=;\r\n" + _csv(rows, ";").replace("\n", "\r\n")).encode(encoding))
+    assert _pairs(path) == rows[1:]
+    assert ("read as" in caplog.text) == (encoding != "utf-8-sig")
+    assert _pairs(path, ReadOptions(encoding=encoding.removesuffix("-sig"))) == rows[1:]
+
+
+def test_a_workbook_is_read(tmp_path):
+    book = pytest.importorskip("openpyxl").Workbook()
+    book.active.append(["id", "text", "label", None])
+    for number, pair in enumerate(PAIRS):
+        book.active.append([number, *pair])
+    book.active.append([99, "no label"])
+    book.create_sheet("Empty")
+    book.save(tmp_path / "d.xlsx")
+    assert _pairs(tmp_path / "d.xlsx") == PAIRS
+    with pytest.raises(DataError, match=r"1 of 17 rows has no label \(line 18\)"):
+        _pairs(tmp_path / "d.xlsx", ReadOptions(drop_missing=False))
+    book["Empty"].append(["text", "label"])
+    book["Empty"].append(["a", "b"])
+    book.save(tmp_path / "d.xlsx")
+    with pytest.raises(DataError, match="several sheets with data; pass split, one of 'Sheet', 'Empty'"):
+        _pairs(tmp_path / "d.xlsx")
+    assert _pairs(tmp_path / "d.xlsx", ReadOptions(split="Empty")) == [("a", "b")]
+    _write(tmp_path / "d.xlsx", "no workbook")
+    with pytest.raises(DataError, match=r"is not a readable .xlsx file"):
+        _pairs(tmp_path / "d.xlsx")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"text": text, "label": label} for text, label in PAIRS],
+        {"data": [{"text": text, "label": label} for text, label in PAIRS]},
+        LABELS,
+        {"intents": [{"tag": label, "patterns": texts, "responses": ["ok"]} for label, texts in LABELS.items()]},
+        {"text": [text for text, _ in PAIRS], "label": [label for _, label in PAIRS]},
+        {"columns": ["text", "label"], "index": [*range(16)], "data": PAIRS},
+        {"text": {str(n): t for n, (t, _) in enumerate(PAIRS)}, "label": {str(n): s for n, (_, s) in enumerate(PAIRS)}},
+        {str(n): {"text": text, "label": label} for n, (text, label) in enumerate(PAIRS)},
+        {"train": [{"text": text, "label": label} for text, label in PAIRS], "test": []},
+        {"nlu": [{"intent": label, "examples": [{"text": t} for t in texts]} for label, texts in LABELS.items()]},
+    ],
+)
+def test_json_of_every_structure_is_read(value, tmp_path):
+    assert _pairs(_write(tmp_path / "d.json", json.dumps(value, indent=1))) == PAIRS
+    assert _pairs(_write(tmp_path / "d.yaml", json.dumps(value))) == PAIRS
+
+
+def test_json_lines_in_a_json_file_and_compressed_files_are_read(tmp_path):
+    lines = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in PAIRS)
+    assert _pairs(_write(tmp_path / "d.json", lines)) == PAIRS
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("folder/d.jsonl", lines)
+        archive.writestr("__MACOSX/d.jsonl", "x")
+    assert _pairs(tmp_path / "archive.zip") == PAIRS
+    with zipfile.ZipFile(tmp_path / "archive.zip", "a") as archive:
+        archive.writestr("more.csv", "x")
+    with pytest.raises(DataError, match="contains 2 files .*; unpack it and pass one of them"):
+        _pairs(tmp_path / "archive.zip")
+    import pyarrow
+
+    with pyarrow.CompressedOutputStream(str(tmp_path / "d.jsonl.zst"), "zstd") as file:
+        file.write(lines.encode())
+    assert _pairs(tmp_path / "d.jsonl.zst") == PAIRS
+    packed = gzip.compress(lines.encode(), mtime=0)
+    with pytest.raises(DataError, match=r"d.jsonl.gz is damaged"):
+        _pairs(_write(tmp_path / "d.jsonl.gz", packed[:-20]))
+    with pytest.raises(DataError, match="is compressed, which is supported for text files only"):
+        _pairs(_write(tmp_path / "d.parquet.gz", packed))
+
+
+def test_saved_data_sets_and_arrow_files_are_read(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    data = Dataset.from_dict({"text": [text for text, _ in PAIRS], "label": [label for _, label in PAIRS]})
+    data.save_to_disk(tmp_path / "saved")
+    DatasetDict(train=data, test=data.select([0])).save_to_disk(tmp_path / "splits")
+    assert _pairs(tmp_path / "saved") == _pairs(tmp_path / "splits") == PAIRS
+    assert _pairs(next((tmp_path / "saved").glob("*.arrow"))) == PAIRS
+    assert _pairs(tmp_path / "splits", ReadOptions(split="test")) == PAIRS[:1]
+    with pytest.raises(DataError, match="no split 'dev'; pass split, one of 'train', 'test'"):
+        _pairs(tmp_path / "splits", ReadOptions(split="dev"))
+
+
+def test_several_files_are_one_table(tmp_path):
+    for label, texts in LABELS.items():
+        _write(tmp_path / f"train_{label}.json", json.dumps({label: texts}))
+    assert sorted(_pairs(tmp_path)) == sorted(PAIRS)
+    assert len(_pairs(f"{tmp_path}/train_[sf]*.json")) == 8
+    _write(tmp_path / "train_x.json", json.dumps([{"other": "x"}]))
+    with pytest.raises(DataError, match="has the columns 'other', but .* has 'text', 'label'"):
+        _pairs(tmp_path)
+
+
+def test_guesses_are_printed(tmp_path, caplog):
+    caplog.set_level("INFO")
+    name, content, _ = SHAPES["17 support tickets"]
+    path = _write(tmp_path / name, content)
+    assert find_columns(read_data(path, ReadOptions())) == ("Ticket Description", "Ticket Type")
+    assert "text from 'Ticket Description', labels from 'Ticket Type'; not used: 'Ticket ID'" in caplog.text
+    assert "to join columns of texts, pass text_column='Ticket Description,Ticket Subject'" in caplog.text
