@@ -48,6 +48,10 @@ def name_for(target: Path) -> str:
     return PREFIX + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:10]
 
 
+class LockedError(DataError):
+    """An error for a path that another process or thread writes to."""
+
+
 @contextmanager
 def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
     """Hold the lock of `target`, a resolved path in an existing folder. The same thread may hold it twice.
@@ -57,7 +61,7 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
         seconds: how long to wait for another process or thread that holds the lock.
 
     Raises:
-        DataError: another process or thread writes to `target`.
+        LockedError: another process or thread writes to `target`.
         OSError: the lock file cannot be created.
     """
     path = home_of(target) / f"{name_for(target)}.lock"
@@ -67,7 +71,7 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
     deadline = time.monotonic() + seconds
     while (file := _try_lock(path)) is None:
         if time.monotonic() >= deadline:
-            raise DataError(
+            raise LockedError(
                 f"another process or thread is writing to {target}{_holder(path)}; wait for its end, or choose another "
                 "path"
             )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,10 @@ from tercet._files.model_files import CLASSIFIER_FILE, has_classifier, is_model_
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
 from tercet.cli.classify_columns import added_columns, added_names
-from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input
+from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input, read_table_input
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.many_files import find_files, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
 from tercet.data.read_options import ReadOptions
@@ -44,8 +46,8 @@ def classify(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write: .csv, .tsv, .jsonl or .parquet. [default: standard output, in the format of "
-            "--format]"
+            help="The file to write: .csv, .tsv, .jsonl or .parquet. If DATA is a folder or a pattern of .parquet "
+            "files, a folder for one file each. [default: standard output, in the format of --format]"
         ),
     ] = None,
     output_format: Annotated[
@@ -118,7 +120,8 @@ def classify(
     The label is missing where the sentence is rejected ("none of these"). Novelty is from 0 to 1, for a sentence that
     is unlike all training sentences. If the input has labels, the answers are in predicted_label and are compared.
     """
-    suffix = _suffix(output, output_format)
+    files = find_files(data, output)
+    suffix = ".parquet" if files is not None else _suffix(output, output_format)
     if as_json and output is None:
         raise DataError("--json needs --output, since standard output has the answers")
     limits: dict[str, Any] = {
@@ -127,13 +130,13 @@ def classify(
     if per_label:
         limits["per_label"] = True
     check_limits(**limits)
-    check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
+    if files is None:
+        check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     _check_folder(model)
     options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing, **reading)
-    rows = open_input(data, options, suffix)
-    label_name = "predicted_label" if rows.label_column is not None or "label" in rows.names else "label"
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
-    check_new_names(rows.names, added_names(label_name, top=top, explain=explain, texts=explain), rows.source)
+    rows = open_input(data if files is None else str(files[0]), options, suffix)
+    _check_names(rows, top, explain=explain)
     classifier = _read_classifier(model, top)
     promise = _promise(classifier, limits)
     _load_encoder(classifier, model, device, batch_size)
@@ -141,28 +144,55 @@ def classify(
         known=frozenset(map(str, classifier.classes_.tolist())),
         calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
     )
-    with _destination(output, overwrite=overwrite) as file:
+
+    def write(rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:
+        label_name = _check_names(rows, top, explain=explain)
         writer = open_writer(suffix, file)
+        num_rows = 0
         for part in _with_progress(rows, quiet=quiet):
             decisions = classifier.decision(part.texts, **limits, top=max(top, 1), explain=explain)
             added = added_columns(decisions, label_name, top=top, explain=explain)
             writer.write({**part.columns, **added})
             summary.add(decisions, part.labels)
+            num_rows += len(part.texts)
             if isinstance(file, DataOutput) and file.is_closed:
                 return
-        if summary.rows == 0:  # an empty stream: the names of the columns only
+        if num_rows == 0:  # an empty stream: the names of the columns only
             names = [*rows.names, *added_names(label_name, top=top, explain=explain, texts=False)]
             writer.write({name: [] for name in names})
         writer.close()
+
+    def write_file(source: Path, target: Path) -> int:
+        rows = read_table_input(str(source), options, suffix)
+        with target.open("wb") as file:
+            write(rows, file, quiet=True)
+        return len(rows.texts)
+
+    if files is not None:
+        assert output is not None
+        settings = {"command": "classify", "model": model, "top": top, "explain": explain, **limits, **asdict(options)}
+        write_each(files, output, settings, write_file, overwrite=overwrite)
+    else:
+        with _destination(output, overwrite=overwrite) as file:
+            write(rows, file, quiet=quiet)
+            if isinstance(file, DataOutput) and file.is_closed:
+                return
     summary.warn_of_unfamiliar()
     if as_json:
         print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))
     else:
         for line in summary.describe():
             print_note(line) if output is None else print_result(line)
-    if output is not None:
+    if output is not None and files is None:
         print_note(f"{summary.rows:,} rows written to {output}")
     finish()
+
+
+def _check_names(rows: StandardInput | TableInput, top: int, *, explain: bool) -> str:
+    """Return the name of the column of answers, or raise `DataError` if an added column is in the input already."""
+    label_name = "predicted_label" if rows.label_column is not None or "label" in rows.names else "label"
+    check_new_names(rows.names, added_names(label_name, top=top, explain=explain, texts=explain), rows.source)
+    return label_name
 
 
 def _check_folder(model: str) -> None:

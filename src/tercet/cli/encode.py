@@ -1,5 +1,6 @@
 """The command `tercet encode`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,8 +8,9 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.classify_input import check_new_names, read_table_input
+from tercet.cli.classify_input import TableInput, check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
+from tercet.cli.many_files import find_files, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
@@ -31,7 +33,11 @@ def encode(
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option(help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding).")
+        Path,
+        typer.Option(
+            help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding). If DATA is a "
+            "folder or a pattern of .parquet files, a folder for one file each."
+        ),
     ],
     head: Annotated[
         Path | None, typer.Option(help="The folder of a linear head, which is applied to the embeddings.")
@@ -58,10 +64,14 @@ def encode(
     **reading: Any,
 ) -> None:
     """Embed sentences, or apply a head to vectors, and write the result to a file, in the order of the rows."""
-    if output.suffix not in (".npy", ".parquet"):
-        raise DataError(f"--output must end in .npy or .parquet, got {str(output)!r}")
+    files = None if data is None or vector_column is not None else find_files(data, output)
+    if files is None and output.suffix not in (".npy", ".parquet"):
+        raise DataError(
+            f"--output must end in .npy or .parquet, or be a folder if DATA is one or a pattern, got {str(output)!r}"
+        )
     inputs = {"the input data": data, "the model": model, "the head": head}
-    check_outputs({"--output": output}, inputs, overwrite=overwrite)
+    if files is None:
+        check_outputs({"--output": output}, inputs, overwrite=overwrite)
     if data is None:
         if head is None:
             raise DataError("the data are missing: tercet encode MODEL DATA; to map a file of vectors, add --head")
@@ -76,21 +86,41 @@ def encode(
     # The rows of a .npy file are numbered like those of the data, so none can be left out.
     strict = False if output.suffix == ".npy" else None
     options = ReadOptions(text_column, None, split, header, drop_missing=strict, **reading)
-    rows = read_table_input(data, options, output.suffix, with_labels=False)
-    if output.suffix == ".parquet":
-        check_new_names(rows.names, ["embedding"], rows.source)
+
+    def read(source: str | Path) -> TableInput:
+        rows = read_table_input(str(source), options, output.suffix or ".parquet", with_labels=False)
+        if output.suffix != ".npy":
+            check_new_names(rows.names, ["embedding"], rows.source)
+        return rows
+
+    rows = read(data if files is None else files[0])
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     if loaded_head is not None:
         loaded_head.check_dimension(encoder.get_sentence_embedding_dimension(), f"the embeddings of {model}")
-    embeddings = encoder.encode(
-        rows.texts,
-        prompt_name,
-        batch_size=batch_size,
-        show_progress_bar=shows_progress(quiet),
-        normalize_embeddings=normalize,
-    )
-    embeddings = embeddings if loaded_head is None else loaded_head(embeddings)
-    _finish(output, embeddings, dict(rows.columns), overwrite=overwrite)
+
+    def embed(texts: list[str]) -> "np.ndarray":
+        embeddings: np.ndarray = encoder.encode(
+            texts,
+            prompt_name,
+            batch_size=batch_size,
+            show_progress_bar=shows_progress(quiet) and files is None,
+            normalize_embeddings=normalize,
+        )
+        return embeddings if loaded_head is None else loaded_head(embeddings)
+
+    if files is None:
+        _finish(output, embed(rows.texts), dict(rows.columns), overwrite=overwrite)
+        return
+
+    def write(source: Path, target: Path) -> int:
+        found = read(source)
+        _write(target, dict(found.columns), embed(found.texts))
+        return len(found.texts)
+
+    settings = {"command": "encode", "model": model, "head": None if head is None else str(head),
+                "normalize": normalize, "prompt_name": prompt_name, **asdict(options)}  # fmt: skip
+    write_each(files, output, settings, write, overwrite=overwrite)
+    finish()
 
 
 def _load_head(folder: Path) -> "LinearHead":

@@ -1,0 +1,135 @@
+"""Do the same work for many Parquet files: one output file per input file, by any number of processes or machines.
+
+A file that is in the output folder is complete, because it appears by a rename. So a second run does what is missing.
+Before a process works on a file, it locks its claim, a hidden file in the output folder. The system releases the lock
+when the process ends, however it ends, so another process can take over the file of a killed one.
+"""
+
+import glob
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tercet._files import (
+    PREFIX,
+    LockedError,
+    atomic_file,
+    expand_path,
+    locked,
+    name_for,
+    read_json,
+    remove_leftovers,
+    resolve_path,
+    write_json,
+)
+from tercet.cli.console import print_note
+from tercet.errors import DataError, listed
+
+_SUFFIX = ".parquet"
+# The settings that the files of a folder were written with. Readers of tables skip hidden files.
+_SETTINGS = f"{PREFIX}settings.json"
+# Number of seconds to wait while another process writes the settings.
+_SECONDS_TO_WAIT = 10
+
+
+def find_files(data: str, output: Path | None) -> list[Path] | None:
+    """Return the input files if `data` is a folder or a pattern and `output` is a folder; None for a single table.
+
+    Raises:
+        DataError: there are no Parquet files, or two with the same name.
+    """
+    if output is None or output.suffix:
+        return None
+    path = expand_path(data)
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix == _SUFFIX and not file.name.startswith("."))
+    elif glob.has_magic(data):
+        files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
+    else:
+        return None
+    if not files:
+        raise DataError(f"{data} has no {_SUFFIX} files; to write a folder, pass a folder or a pattern of such files")
+    names = [file.name for file in files]
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
+    return files
+
+
+def write_each(
+    files: list[Path], output: Path, settings: Mapping[str, Any], write: Callable[[Path, Path], int], *, overwrite: bool
+) -> int:
+    """Call `write` for each file that has no output yet and that no other process works on.
+
+    Args:
+        files: the input files.
+        output: the folder of the output files, which have the names of the input files.
+        settings: what the content of the output depends on. All files of a folder have the same settings.
+        write: a function that takes an input file and the path to write, and returns the number of rows.
+        overwrite: the value of `--overwrite`.
+
+    Returns:
+        The number of files that were written.
+
+    Raises:
+        DataError: `overwrite` is True; the folder has files of other settings; or a file cannot be read or written.
+    """
+    if overwrite:
+        raise DataError("--overwrite is not for a folder, whose complete files are kept; remove those to write again")
+    folder = resolve_path(output)
+    if any(folder == file.resolve().parent for file in files):
+        raise DataError(f"--output {output} is the folder of the input; choose another folder")
+    _check_settings(folder, dict(settings), output)
+    written = rows = elsewhere = 0
+    for file in files:
+        target = folder / file.name
+        if target.exists():
+            continue
+        try:
+            with locked(target):
+                remove_leftovers(target)
+                if target.exists():  # another process has written it meanwhile
+                    continue
+                with atomic_file(target, overwrite=False) as partial:
+                    rows += write(file, partial)
+                written += 1
+        except LockedError:
+            elsewhere += 1
+    _clean(folder, [folder / file.name for file in files])
+    present = len(files) - written - elsewhere
+    print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} were there before")
+    if elsewhere:
+        print_note(
+            f"{elsewhere:,} files are in work by other processes; when those have ended, run the command again to "
+            "check that no file is missing"
+        )
+    return written
+
+
+def _clean(folder: Path, targets: list[Path]) -> None:
+    """Remove what killed processes left for files that are complete."""
+    names = {name_for(target): target for target in targets}
+    # Their names are that of the target, then ".lock" or "-" and random digits.
+    for name in {entry.name[: len(next(iter(names)))] for entry in folder.glob(f"{PREFIX}*")}:
+        if (target := names.get(name)) is not None:
+            with suppress(LockedError), locked(target):
+                remove_leftovers(target)
+
+
+def _check_settings(folder: Path, settings: dict[str, Any], output: Path) -> None:
+    """Store the settings in the folder, or compare them with those that are there."""
+    path = folder / _SETTINGS
+    wanted = json.loads(json.dumps(settings))
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(path, seconds=_SECONDS_TO_WAIT):
+        if not path.exists():
+            with atomic_file(path) as partial:
+                write_json(partial, wanted)
+        found = read_json(path)
+    if different := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+        raise DataError(
+            f"{output} has files of another run, with other values of {listed(different, 5)}; choose another "
+            "folder, or remove it"
+        )

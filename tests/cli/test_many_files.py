@@ -1,0 +1,85 @@
+"""A folder of Parquet files: every file once, complete, by several processes, of which some are killed."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.cli.command import _tercet, run
+from tests.conftest import TOPICS
+from tests.warm import WARM
+
+_TEXTS = [text for texts in TOPICS.values() for text in texts]
+_FILES = 40
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(_FILES):
+        rows = {
+            "id": [100 * number + row for row in range(5)],
+            "text": [_TEXTS[(number + row) % 16] for row in range(5)],
+        }
+        parquet.write_table(pa.table(rows), tmp_path / "in" / f"part-{number:03}.parquet")
+    return tmp_path
+
+
+def _start(bert, folder, name):
+    (folder / name).mkdir()
+    words = ["encode", bert, folder / "in", "--output", folder / "out"]
+    process = WARM.Process(target=_tercet, args=([str(word) for word in words], None, folder / name))
+    (folder / name / "stdin").touch()
+    process.start()
+    return process
+
+
+def _outputs(folder):
+    return sorted((folder / "out").glob("*.parquet")) if (folder / "out").exists() else []
+
+
+def test_killed_and_parallel_workers_write_every_row_once(folder, bert):
+    for name, limit in (("first", 3), ("second", 8)):
+        worker = _start(bert, folder, name)
+        while len(_outputs(folder)) < limit and worker.is_alive():
+            time.sleep(0.005)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        for file in _outputs(folder):
+            assert parquet.read_table(file).num_rows == 5
+    assert 3 <= len(_outputs(folder)) < _FILES
+    # A killed worker leaves its claim and its unfinished file. Both are taken over.
+    workers = [_start(bert, folder, name) for name in ("third", "fourth")]
+    for worker in workers:
+        worker.join(120)
+        assert worker.exitcode == 0
+    table = pa.concat_tables([parquet.read_table(file) for file in _outputs(folder)])
+    assert table.column_names == ["id", "text", "embedding"]
+    assert sorted(table["id"].to_pylist()) == [100 * number + row for number in range(_FILES) for row in range(5)]
+    left = [path.name for path in (folder / "out").iterdir() if path.suffix != ".parquet"]
+    assert left == [".tercet-settings.json"]
+    times = {file: file.stat().st_mtime_ns for file in _outputs(folder)}
+    again = run("encode", bert, folder / "in", "--output", folder / "out")
+    assert f"0 of 40 files written to {folder / 'out'}, 0 rows; 40 were there before" in again.stderr
+    assert {file: file.stat().st_mtime_ns for file in _outputs(folder)} == times
+    whole = folder / "whole.npy"
+    run("encode", bert, f"{folder}/in/*.parquet", "--output", whole)
+    np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), np.load(whole), atol=1e-6)
+    refused = run("encode", bert, folder / "in", "--output", folder / "out", "--normalize", expect=2)
+    assert "has files of another run, with other values of 'normalize'; choose another folder" in refused.stderr
+
+
+def test_what_is_no_folder_of_files_is_refused(folder, bert):
+    refused = run("encode", bert, folder / "in", "--output", folder / "out", "--overwrite", expect=2)
+    assert "--overwrite is not for a folder, whose complete files are kept" in refused.stderr
+    refused = run("encode", bert, folder / "in", "--output", folder / "in", expect=2)
+    assert "is the folder of the input; choose another folder" in refused.stderr
+    (folder / "none").mkdir()
+    refused = run("encode", bert, folder / "none", "--output", folder / "out", expect=2)
+    assert "has no .parquet files" in refused.stderr
+    refused = run("encode", bert, folder / "in" / "part-000.parquet", "--output", folder / "out", expect=2)
+    assert "--output must end in .npy or .parquet, or be a folder" in refused.stderr
