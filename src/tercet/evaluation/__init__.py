@@ -1,7 +1,9 @@
 """Evaluate embeddings: retrieval metrics, and evaluators that compute the metrics of a model.
 
 retrieval.py        `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
-evaluators.py       `LabelEvaluator` and `TripletEvaluator`, which embed sentences and return metrics
+label_evaluator.py  `LabelEvaluator`, which embeds labelled sentences and returns metrics
+triplet_evaluator.py  `TripletEvaluator`, the same for triplets
+sentence_evaluator.py  the base class of evaluators, and `SequentialEvaluator`, which calls several
 classifiers.py      classify embeddings: nearest neighbours, class means, logistic regression
 logistic.py         fit a logistic regression
 balanced_sample.py  draw as many rows of each label
@@ -12,9 +14,19 @@ _inputs.py          validation of embeddings, and numbering of labels
 """
 
 from tercet._lazy import peer_names
-from tercet.evaluation.evaluators import LabelEvaluator, TripletEvaluator
+from tercet.evaluation.label_evaluator import LabelEvaluator
 from tercet.evaluation.retrieval import Ranking, label_metrics, triplet_accuracy
+from tercet.evaluation.sentence_evaluator import SentenceEvaluator, SequentialEvaluator
+from tercet.evaluation.triplet_evaluator import TripletEvaluator
 
-__all__ = ["LabelEvaluator", "Ranking", "TripletEvaluator", "label_metrics", "triplet_accuracy"]
+__all__ = [
+    "LabelEvaluator",
+    "Ranking",
+    "SentenceEvaluator",
+    "SequentialEvaluator",
+    "TripletEvaluator",
+    "label_metrics",
+    "triplet_accuracy",
+]
 
 __getattr__ = peer_names(__name__)  # names that sentence-transformers has here

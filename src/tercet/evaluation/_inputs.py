@@ -9,7 +9,7 @@ from torch import Tensor
 from tercet._labels import plain_labels
 from tercet._numbers import check_integer
 from tercet.distances import Distance, as_embeddings, check_norms
-from tercet.errors import EmbeddingError, TercetError, listed
+from tercet.errors import DataError, EmbeddingError, TercetError, listed
 
 METRIC_OPTIONS = ("recall_at", "neighbours", "block_bytes")
 
@@ -109,3 +109,14 @@ def _nothing_to_measure(query_ids: Tensor, gallery_ids: Tensor, *, leave_one_out
             "both are labels of the same kind"
         )
     return None
+
+
+def check_texts_list(values: Any, name: str) -> None:
+    """Raise `DataError` if the texts of an evaluator are one string, or have no length."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise DataError(f"{name} must be a list of texts, got {type(values).__name__}")
+
+
+def check_batch_size(batch_size: int | None) -> int | None:
+    """Return the batch size of an evaluator; raise `DataError` unless it is a positive integer or None."""
+    return None if batch_size is None else check_integer("batch_size", batch_size, error=DataError)

@@ -1,30 +1,21 @@
-"""Evaluators, which embed sentences with a model and return metrics.
+"""LabelEvaluator, which embeds labelled sentences with a model and returns retrieval metrics.
 
 Call an evaluator with a model: any object with the method `encode` of `Encoder`. The evaluator returns a
-dictionary and writes no files. A trainer adds the prefix `eval_` to the keys.
+dictionary. A trainer adds the prefix `eval_` to the keys.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from tercet._labels import plain_labels
-from tercet._numbers import check_integer
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError
-from tercet.evaluation._inputs import check_options, shared_label_ids
-from tercet.evaluation.retrieval import label_metrics, triplet_accuracy
+from tercet.evaluation._inputs import check_batch_size, check_options, check_texts_list, shared_label_ids
+from tercet.evaluation.retrieval import label_metrics
+from tercet.evaluation.sentence_evaluator import Encoder, SentenceEvaluator
 
 
-class Encoder(Protocol):
-    """The interface of a model that an evaluator can call.
-
-    `encode` is also called with `batch_size` if the evaluator has one. `TripletEvaluator` needs a tensor as the result.
-    """
-
-    def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any: ...
-
-
-class LabelEvaluator:
+class LabelEvaluator(SentenceEvaluator):
     """An evaluator that computes the metrics of `label_metrics` for labelled sentences.
 
     Args:
@@ -70,7 +61,7 @@ class LabelEvaluator:
         show_progress_bar: bool = False,
         **metric_options: Any,
     ) -> None:
-        _check_list(sentences, "sentences")
+        check_texts_list(sentences, "sentences")
         if (reference_sentences is None) != (reference_labels is None):
             raise DataError("pass reference_sentences and reference_labels together; only one of them was given")
         self.sentences, self.labels = list(sentences), plain_labels(labels, "labels", error=DataError)
@@ -78,7 +69,7 @@ class LabelEvaluator:
         self.reference_sentences: list[str] | None = None
         self.reference_labels: list[Any] | None = None
         if reference_sentences is not None:
-            _check_list(reference_sentences, "reference_sentences")
+            check_texts_list(reference_sentences, "reference_sentences")
             self.reference_sentences = list(reference_sentences)
             self.reference_labels = plain_labels(reference_labels, "reference_labels", error=DataError)
             _check_sizes(self.reference_sentences, self.reference_labels, "reference_sentences")
@@ -86,7 +77,7 @@ class LabelEvaluator:
         shared_label_ids(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
         get_distance(distance)  # Raises for an unknown name.
         check_options(**metric_options, error=DataError)
-        self.batch_size, self.show_progress_bar = _check_batch_size(batch_size), show_progress_bar
+        self.batch_size, self.show_progress_bar = check_batch_size(batch_size), show_progress_bar
         self.metric_options = {"distance": distance, **metric_options}
 
     @property
@@ -104,88 +95,14 @@ class LabelEvaluator:
         Raises:
             EmbeddingError: see `label_metrics`, for example if an embedding has NaN values.
         """
-        options = (self.batch_size, self.show_progress_bar)
         references = self.reference_sentences
         return label_metrics(
-            _embed(model, self.sentences, *options),
+            self.embed(model, self.sentences),
             self.labels,
-            reference_embeddings=None if references is None else _embed(model, references, *options),
+            reference_embeddings=None if references is None else self.embed(model, references),
             reference_labels=self.reference_labels,
             **self.metric_options,
         )
-
-
-class TripletEvaluator:
-    """An evaluator that computes the triplet accuracy: the fraction of triplets with d(a,p) < d(a,n).
-
-    The key of the metric is the name of the distance with `_accuracy`, such as `cosine_accuracy`.
-
-    Args:
-        anchors: the anchor sentences.
-        positives: the positive sentence of each anchor.
-        negatives: the negative sentence of each anchor.
-        distance: a name or a `tercet.distances.Distance`.
-        batch_size: the number of sentences per batch; by default, the default of the model's `encode`.
-        show_progress_bar: whether to show a progress bar while the sentences are embedded.
-
-    Raises:
-        DataError: there are no anchors, the numbers of anchors, positives and negatives differ, or `batch_size` is
-            invalid.
-        EmbeddingError: the distance is unknown.
-    """
-
-    protocol = "triplets"
-
-    def __init__(
-        self,
-        anchors: Sequence[str],
-        positives: Sequence[str],
-        negatives: Sequence[str],
-        *,
-        distance: DistanceLike = "cosine",
-        batch_size: int | None = None,
-        show_progress_bar: bool = False,
-    ) -> None:
-        for name, column in (("anchors", anchors), ("positives", positives), ("negatives", negatives)):
-            _check_list(column, name)
-        get_distance(distance)  # Raises for an unknown name.
-        if not len(anchors) == len(positives) == len(negatives) > 0:
-            sizes = f"{len(anchors)} anchors, {len(positives)} positives and {len(negatives)} negatives"
-            raise DataError(f"pass one positive and one negative for each anchor, and at least one anchor; got {sizes}")
-        self.columns = [list(anchors), list(positives), list(negatives)]
-        self.distance, self.batch_size, self.show_progress_bar = (
-            distance,
-            _check_batch_size(batch_size),
-            show_progress_bar,
-        )
-
-    @property
-    def primary_metric(self) -> str:
-        """The key of the metric, such as `cosine_accuracy`."""
-        name = self.distance if isinstance(self.distance, str) else get_distance(self.distance).name
-        return f"{name}_accuracy"
-
-    def __call__(
-        self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
-    ) -> dict[str, float]:
-        """Embed the triplets and return the accuracy by its key.
-
-        `output_path`, `epoch` and `steps` are not used; they exist because a trainer passes them.
-        """
-        texts = [text for column in self.columns for text in column]
-        anchors, positives, negatives = _embed(model, texts, self.batch_size, self.show_progress_bar).chunk(3)
-        return {self.primary_metric: triplet_accuracy(anchors, positives, negatives, distance=self.distance)}
-
-
-def _embed(model: Encoder, sentences: list[str], batch_size: int | None, show_progress_bar: bool) -> Any:
-    """Return the embeddings `(n, dim)` that `encode` returns. If `batch_size` is None, `encode` uses its default."""
-    options: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
-    return model.encode(sentences, show_progress_bar=show_progress_bar, convert_to_tensor=True, **options)
-
-
-def _check_list(values: Any, name: str) -> None:
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise DataError(f"{name} must be a list of texts, got {type(values).__name__}")
 
 
 def _check_sizes(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:
@@ -193,7 +110,3 @@ def _check_sizes(sentences: Sequence[str], labels: Sequence[Any], name: str) -> 
         raise DataError(
             f"pass one label for each of {name}, and at least one; got {len(sentences)} {name} and {len(labels)} labels"
         )
-
-
-def _check_batch_size(batch_size: int | None) -> int | None:
-    return None if batch_size is None else check_integer("batch_size", batch_size, error=DataError)

@@ -1,0 +1,73 @@
+"""SentenceEvaluator, the base class of evaluators, and SequentialEvaluator, which calls several of them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+
+class Encoder(Protocol):
+    """The interface of a model that an evaluator can call.
+
+    `encode` is also called with `batch_size` if the evaluator has one. `TripletEvaluator` needs a tensor as the result.
+    """
+
+    def encode(self, sentences: Any, *, show_progress_bar: bool, convert_to_tensor: bool) -> Any:
+        """Return the embeddings of sentences."""
+
+
+class SentenceEvaluator:
+    """The base class of evaluators, also for evaluators of your own.
+
+    An evaluator is called with a model and returns a metric, or a dictionary of metrics.
+
+    Attributes:
+        greater_is_better: whether a larger metric means a better model.
+        primary_metric: the key of the metric to compare models by; None if the result is a number.
+        batch_size: the number of sentences per batch; None for the default of the model's `encode`.
+        show_progress_bar: whether to show a progress bar while sentences are embedded.
+    """
+
+    greater_is_better = True
+    primary_metric: Any = None
+    batch_size: int | None = None
+    show_progress_bar = False
+
+    def __call__(self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1) -> Any:
+        """Return the metrics of a model. A trainer passes the folder for files, the epoch and the step."""
+        raise NotImplementedError
+
+    def embed(self, model: Encoder, sentences: list[str], **options: Any) -> Any:
+        """Return the embeddings `(n, dim)` of `encode`. If `batch_size` is None, `encode` uses its default."""
+        if self.batch_size is not None:
+            options["batch_size"] = self.batch_size
+        return model.encode(sentences, show_progress_bar=self.show_progress_bar, convert_to_tensor=True, **options)
+
+
+class SequentialEvaluator(SentenceEvaluator):
+    """An evaluator that calls several evaluators and returns all their metrics, and a score as `sequential_score`.
+
+    Args:
+        evaluators: the evaluators.
+        main_score_function: a function from the primary metric of each evaluator to the score; by default the last one.
+    """
+
+    primary_metric = "sequential_score"
+
+    def __init__(
+        self, evaluators: Iterable[Any], main_score_function: Callable[[list[float]], float] = lambda scores: scores[-1]
+    ) -> None:
+        self.evaluators = list(evaluators)
+        self.main_score_function = main_score_function
+
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
+    ) -> dict[str, float]:
+        """Call each evaluator with the same arguments."""
+        results: dict[str, float] = {}
+        scores = []
+        for number, evaluator in enumerate(self.evaluators):
+            metrics = evaluator(model, output_path, epoch, steps)
+            if not isinstance(metrics, dict):
+                metrics = {f"evaluator_{number}": metrics}
+            scores.append(metrics[getattr(evaluator, "primary_metric", None) or next(iter(metrics))])
+            results |= metrics
+        return {**results, "sequential_score": self.main_score_function(scores) if scores else 0.0}
