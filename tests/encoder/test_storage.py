@@ -119,7 +119,7 @@ def _replace_type(folder, kind):
         (lambda f: (f / "modules.json").write_text("[]"), "modules.json must contain a non-empty list of"),
         (lambda f: (f / "1_Pooling/config.json").unlink(), "1_Pooling/config.json is missing, so"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{"), "config.json is not valid JSON"),
-        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weightedmean"), "mode 'weightedmean'; choose"),
+        (lambda f: _edit(f / "1_Pooling/config.json", pooling_mode="weighted"), "mode 'weighted'; choose"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="os.system"), "only activations in torch"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.save"), "not a subclass of torch.nn"),
         (lambda f: _edit(f / "2_Dense/config.json", activation_function="torch.no.Such"), "torch cannot create: M"),

@@ -4,7 +4,8 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +15,8 @@ from torch import nn
 from tercet._files import read_json, read_json_value
 from tercet._texts import has_lone_surrogate
 from tercet.encoder.hub import find_folder
-from tercet.encoder.modules import Dense, Normalize, Pooling, Transformer
+from tercet.encoder.modules import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
+from tercet.encoder.modules.adopt import adopt
 from tercet.encoder.pretrained import check_finite, loading_errors
 from tercet.encoder.pretrained.files import check_regular_files
 from tercet.encoder.similarity import check_name
@@ -22,13 +24,15 @@ from tercet.encoder.storage import ModelSettings
 from tercet.errors import ModelError, listed
 from tercet.records import TrainingRecord
 
-_MODULES: dict[str, Any] = {kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize)}
+_MODULES: dict[str, Any] = {
+    kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize, LayerNorm, Dropout)
+}
 
 
-def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], ModelSettings]:
+def load_modules(name_or_folder: str, **hub: Any) -> tuple[OrderedDict[str, nn.Module], ModelSettings]:
     """Load the modules and settings of a model from a folder or the hub.
 
-    A model without `modules.json` is loaded as a Transformer with mean pooling.
+    A model without `modules.json` is loaded as a Transformer with the pooling of `default_pooling`.
 
     Args:
         hub: `trust_remote_code` and the arguments in `tercet.encoder.hub.HUB_ARGUMENTS`.
@@ -42,11 +46,37 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[list[nn.Module], Mode
         check_regular_files(folder)
         if not (folder / "modules.json").exists():
             transformer = _load_transformer(_with_weights(folder, name_or_folder), None, hub)
-            return [transformer, Pooling(transformer.hidden_size, "mean")], ModelSettings()
+            return given_modules([transformer, default_pooling(transformer)]), ModelSettings()
         settings = _load_settings(folder)
-        modules = [_load_module(folder, entry, hub) for entry in _module_entries(folder)]
+        entries = _module_entries(folder)
+        modules = [_load_module(folder, entry, hub) for entry in entries]
         check_dimensions(modules, str(folder / "modules.json"))
-        return modules, settings
+        names = [str(entry.get("name", index)) for index, entry in enumerate(entries)]
+        return OrderedDict(zip(names, modules, strict=True)), settings
+
+
+def given_modules(modules: Sequence[nn.Module] | Mapping[str, nn.Module]) -> OrderedDict[str, nn.Module]:
+    """Return the modules of a new model by name. By default the names are "0", "1", ….
+
+    Raises:
+        ModelError: there is no module, or something else than a module.
+    """
+    named = modules if isinstance(modules, Mapping) else {str(index): module for index, module in enumerate(modules)}
+    if not named or not all(isinstance(module, nn.Module) for module in named.values()):
+        raise ModelError(f"modules must be a non-empty list of modules, got {modules!r}")
+    return OrderedDict((name, adopt(module)) for name, module in named.items())
+
+
+def default_pooling(transformer: Transformer) -> Pooling:
+    """Return the pooling of an encoder without `modules.json`: the last token of a causal decoder, else the mean.
+
+    This is the rule of sentence-transformers: the first of `architectures` in config.json ends in "ForCausalLM", and
+    `is_causal` is not False.
+    """
+    config = transformer.auto_model.config
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    is_causal = architecture.endswith("ForCausalLM") and getattr(config, "is_causal", True)
+    return Pooling(transformer.hidden_size, "lasttoken" if is_causal else "mean")
 
 
 def check_dimensions(modules: Sequence[nn.Module], place: str = "the model") -> None:
@@ -56,21 +86,27 @@ def check_dimensions(modules: Sequence[nn.Module], place: str = "the model") -> 
     """
     dimension: int | None = None
     for number, module in enumerate(modules):
-        expected = {Pooling: "hidden_size", Dense: "in_features"}.get(type(module))
-        if expected is not None and dimension is not None:
-            found = module.hidden_size if isinstance(module, Pooling) else module.linear.in_features  # type: ignore[union-attr]
-            if found != dimension:
-                field = "word_embedding_dimension" if isinstance(module, Pooling) else expected
-                raise ModelError(
-                    f"{place}: module {number} ({type(module).__name__}) has {field} {found}, but the module before it "
-                    f"returns vectors of {dimension}"
-                )
+        field, found = _input_size(module)
+        if found is not None and dimension is not None and found != dimension:
+            raise ModelError(
+                f"{place}: module {number} ({type(module).__name__}) has {field} {found}, but the module before it "
+                f"returns vectors of {dimension}"
+            )
         if isinstance(module, Transformer):
             dimension = module.hidden_size
-        elif isinstance(module, (Pooling, Dense)):
+        elif isinstance(module, (Pooling, Dense, LayerNorm)):
             dimension = module.output_size
-        elif not isinstance(module, Normalize):
+        elif not isinstance(module, (Normalize, Dropout)):
             dimension = None
+
+
+def _input_size(module: nn.Module) -> tuple[str, int | None]:
+    """Return the dimension that a module takes, with its name in config.json; None if it takes any."""
+    if isinstance(module, Pooling):
+        return "word_embedding_dimension", module.hidden_size
+    if isinstance(module, Dense):
+        return "in_features", module.in_features
+    return "dimension", module.output_size if isinstance(module, LayerNorm) else None
 
 
 def _module_entries(folder: Path) -> list[dict[str, Any]]:

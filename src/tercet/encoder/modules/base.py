@@ -6,7 +6,11 @@ from typing import Any
 from torch import nn
 
 from tercet.encoder.features import Features
-from tercet.errors import ModelError
+from tercet.errors import ModelError, listed
+
+# The methods of modules of sentence-transformers that return the dimension of their output.
+_SIZE_METHODS = ("get_embedding_dimension", "get_sentence_embedding_dimension", "get_word_embedding_dimension")
+_UNKNOWN = object()
 
 
 class Module(nn.Module):
@@ -21,6 +25,12 @@ class Module(nn.Module):
     def output_size(self) -> int | None:
         """The dimension of `sentence_embedding` after this module; None if the module does not change or create it."""
         return None
+
+    def get_embedding_dimension(self) -> int | None:
+        """Return `output_size`."""
+        return self.output_size
+
+    get_sentence_embedding_dimension = get_embedding_dimension
 
     def forward(self, features: Features) -> Features:
         """Return the features with the output of this module, which is a new entry or replaces an entry."""
@@ -37,8 +47,28 @@ def check_dimension(name: str, value: object) -> None:
         raise ModelError(f"{name} must be a positive integer, got {value!r}")
 
 
+def one_name(name: str, value: Any, others: dict[str, Any], *names: str) -> Any:
+    """Return the value of an argument that has several names, or None if none is given.
+
+    Args:
+        name: the name in messages.
+        value: the value by this name.
+        others: further arguments. Those called `names` are removed from it.
+
+    Raises:
+        ModelError: values are given by two names.
+    """
+    given = {key: others.pop(key) for key in names if key in others}
+    found = [item for item in (value, *given.values()) if item is not None]
+    if len(found) > 1:
+        raise ModelError(f"{listed(given)} and {name} are the same argument; pass one of them")
+    return found[0] if found else None
+
+
 def embedding_dimension(modules: dict[str, Any]) -> int:
     """Return the dimension of the sentence embedding: the last `output_size` of the modules that is not None.
+
+    Modules of the user may have the methods of sentence-transformers for it, such as `get_embedding_dimension`.
 
     Args:
         modules: the modules by name, from the first to the last.
@@ -47,14 +77,22 @@ def embedding_dimension(modules: dict[str, Any]) -> int:
         ModelError: `output_size` is None for every module, or a module at the end has no such attribute.
     """
     for name, module in reversed(modules.items()):
-        if not hasattr(module, "output_size"):
+        size = _output_size(module)
+        if size is _UNKNOWN:
             raise ModelError(
                 f"module {name} ({type(module).__name__}) has no attribute output_size; set it to the dimension of the "
                 "sentence_embedding that the module returns, or to None if the module does not change the dimension"
             )
-        if module.output_size is not None:
-            return int(module.output_size)
+        if size is not None:
+            return int(size)
     raise ModelError(
         "the model returns no sentence embedding: output_size is None for every module; add a Pooling module, or set "
         "output_size in the module that returns sentence_embedding"
     )
+
+
+def _output_size(module: Any) -> Any:
+    if hasattr(module, "output_size"):
+        return module.output_size
+    methods = (getattr(module, name, None) for name in _SIZE_METHODS)
+    return next((method() for method in methods if callable(method)), _UNKNOWN)

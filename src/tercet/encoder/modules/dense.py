@@ -4,17 +4,15 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import Module, check_dimension
-from tercet.encoder.pretrained.files import read_header
-from tercet.errors import ModelError
+from tercet.encoder.modules.weights import check_shape, read_weights, write_weights
+from tercet.errors import ModelError, listed
 
-_WEIGHTS = "model.safetensors"
+_FEATURE_OPTIONS = {"module_input_name", "module_output_name", "use_residual"}
 
 
 class Dense(Module):
@@ -26,20 +24,42 @@ class Dense(Module):
         activation: a module of `torch` without weights, created without arguments, such as `torch.nn.ReLU()`. Only its
             name is saved, so another module could not be loaded again. The default is `torch.nn.Tanh()`, as in
             sentence-transformers.
+        init_weight: the first weights `(out_features, in_features)`; by default random.
+        init_bias: the first bias `(out_features,)`; by default random.
+        peer: `activation_function`, another name of `activation`, for which None means no activation.
 
     Raises:
-        ModelError: a dimension is not a positive integer, or the activation could not be loaded again.
+        ModelError: a dimension is not a positive integer, the activation could not be loaded again, or the layer would
+            have a residual connection or other features than `sentence_embedding`.
+        TypeError: an argument is unknown.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, activation: nn.Module | None = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        activation: nn.Module | None = None,
+        init_weight: Tensor | None = None,
+        init_bias: Tensor | None = None,
+        **peer: Any,
     ) -> None:
         super().__init__()
         check_dimension("in_features", in_features)
         check_dimension("out_features", out_features)
+        if "activation_function" in peer:
+            activation = peer.pop("activation_function") or nn.Identity()
+        if _is_unsupported(peer):
+            raise ModelError(f"Dense has no residual connection and changes sentence_embedding only; got {peer}")
+        if unknown := set(peer) - _FEATURE_OPTIONS:
+            raise TypeError(f"Dense has no argument {listed(sorted(unknown))}")
         activation = nn.Tanh() if activation is None else activation
         _activation_name(activation)
         self.linear = nn.Linear(in_features, out_features, bias=bias)
+        if init_weight is not None:
+            self.linear.weight = nn.Parameter(init_weight)
+        if init_bias is not None and bias:
+            self.linear.bias = nn.Parameter(init_bias)
         self.activation: Any = activation
 
     @classmethod
@@ -53,37 +73,29 @@ class Dense(Module):
                 a whole model turns them into a `ModelError`.
         """
         config = read_json(folder / "config.json")
-        names = [config.get("module_input_name"), config.get("module_output_name")]
-        if any(name != "sentence_embedding" for name in names if name) or config.get("use_residual"):
+        if _is_unsupported(config):
             raise ModelError(
                 f"{folder / 'config.json'} describes a Dense module that has a residual connection, or whose input or "
                 "output is not sentence_embedding; neither is supported"
             )
         activation = _load_activation(config.get("activation_function", "torch.nn.modules.activation.Tanh"), folder)
-        path = folder / _WEIGHTS
-        if not path.exists():
-            raise ModelError(f"{folder} has no {_WEIGHTS}; only safetensors weights are read")
-        sizes, shape = [config["out_features"], config["in_features"]], read_header(path).get("linear.weight")
-        if shape is not None and shape != sizes:  # The sizes of a huge layer are compared before it is created.
-            raise ModelError(
-                f"the weights in {path} do not match config.json in the same folder: linear.weight has the size "
-                f"{shape}, but out_features and in_features are {sizes}"
-            )
+        sizes = [config["out_features"], config["in_features"]]
+        check_shape(folder, "linear.weight", sizes, "out_features and in_features")
         dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
-        try:
-            dense.load_state_dict(load_file(path))
-        except SafetensorError as error:
-            raise ModelError(f"{path} is not a valid safetensors file: {error}; copy or download it again") from error
-        except RuntimeError as error:
-            # The first line of the error only says that loading failed. The next lines name the weights and shapes.
-            reason = " ".join(str(error).split("\n", 1)[-1].split())
-            raise ModelError(f"the weights in {path} do not match config.json in the same folder: {reason}") from error
+        read_weights(dense, folder)
         return dense
 
     @property
     def output_size(self) -> int:
         """The dimension of the sentence embedding after this module: `out_features`."""
         return self.linear.out_features
+
+    @property
+    def in_features(self) -> int:
+        """The dimension of the sentence embedding before this module."""
+        return self.linear.in_features
+
+    out_features = output_size
 
     def forward(self, features: Features) -> Features:
         """Apply the linear layer and the activation."""
@@ -98,8 +110,13 @@ class Dense(Module):
             "activation_function": _activation_name(self.activation),
         }
         write_json(folder / "config.json", config)
-        weights = {f"linear.{name}": value.contiguous() for name, value in self.linear.state_dict().items()}
-        save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
+        write_weights(self, folder)
+
+
+def _is_unsupported(options: dict[str, Any]) -> bool:
+    """Return whether options describe a residual connection, or other features than `sentence_embedding`."""
+    names = (options.get("module_input_name"), options.get("module_output_name"))
+    return bool(options.get("use_residual")) or any(name not in (None, "sentence_embedding") for name in names)
 
 
 def _activation_name(activation: Any) -> str:

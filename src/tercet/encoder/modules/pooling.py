@@ -1,5 +1,6 @@
 """Pooling: a module that reduces the token embeddings of each sentence to one vector."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from tercet._files import read_json, write_json
 from tercet._transfer import to_device
 from tercet.distances import at_least_float32
 from tercet.encoder.features import Features
-from tercet.encoder.modules.base import Module, check_dimension
+from tercet.encoder.modules.base import Module, check_dimension, one_name
 from tercet.encoder.packing.packing import Packing
 from tercet.errors import ModelError, listed
 
@@ -26,12 +27,17 @@ class Pooling(Module):
     embedding of a sentence without pooled tokens is zero.
 
     Args:
-        hidden_size: the dimension of a token embedding.
-        mode: a key of `MODES`, or a list of keys. "mean_sqrt_len" is an alias of "mean_sqrt_len_tokens".
+        hidden_size: the dimension of a token embedding. Other names are `embedding_dimension` and
+            `word_embedding_dimension`.
+        mode: a key of `MODES`, or a list of keys. "mean_sqrt_len" is an alias of "mean_sqrt_len_tokens". "weightedmean"
+            weights each token by its position, from 1. Another name is `pooling_mode`.
         include_prompt: whether the tokens of the prompt are pooled, too.
+        peer: the other names, and the switches that are the values of `MODES`, such as `pooling_mode_cls_token=True`.
 
     Raises:
-        ModelError: a mode is not in `MODES`, the list is empty, or `hidden_size` is not a positive integer.
+        ModelError: a mode is not in `MODES`, the list is empty, an argument is given by two names, or `hidden_size` is
+            not a positive integer.
+        TypeError: an argument is unknown.
     """
 
     # The modes; the value is the field in `config.json`.
@@ -40,20 +46,33 @@ class Pooling(Module):
         "max": "pooling_mode_max_tokens",
         "mean": "pooling_mode_mean_tokens",
         "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+        "weightedmean": "pooling_mode_weightedmean_tokens",
         "lasttoken": "pooling_mode_lasttoken",
     }
-    _UNSUPPORTED: ClassVar = {"weightedmean": "pooling_mode_weightedmean_tokens"}
 
-    def __init__(self, hidden_size: int, mode: str | list[str] = "mean", include_prompt: bool = True) -> None:
+    def __init__(
+        self,
+        hidden_size: int | None = None,
+        mode: str | Sequence[str] | None = None,
+        include_prompt: bool = True,
+        **peer: Any,
+    ) -> None:
         super().__init__()
+        switches = {name: peer.pop(switch) for name, switch in self.MODES.items() if switch in peer}
+        hidden_size = one_name("hidden_size", hidden_size, peer, "embedding_dimension", "word_embedding_dimension")
+        mode = one_name("mode", mode, peer, "pooling_mode")
+        if peer:
+            raise TypeError(f"Pooling has no argument {listed(sorted(peer))}")
         check_dimension("hidden_size", hidden_size)
+        if mode is None:
+            mode = [name for name, chosen in switches.items() if chosen] or "mean"
         modes = [mode] if isinstance(mode, str) else list(mode)
         modes = ["mean_sqrt_len_tokens" if name == "mean_sqrt_len" else name for name in modes]
         unknown = [name for name in modes if name not in self.MODES]
         if unknown or not modes:
             problem = f"unsupported pooling mode {listed(unknown)}" if unknown else "no pooling mode"
             raise ModelError(f"{problem}; choose one or several of {listed(self.MODES)}")
-        self.hidden_size = hidden_size
+        self.hidden_size = int(hidden_size)
         self.modes = modes
         self.include_prompt = include_prompt
 
@@ -77,8 +96,7 @@ class Pooling(Module):
             raise ModelError(f"{folder / 'config.json'}: include_prompt must be true or false, got {include_prompt!r}")
         modes = config.get("pooling_mode")
         if modes is None:
-            switches = cls.MODES | cls._UNSUPPORTED
-            modes = [mode for mode, switch in switches.items() if config.get(switch)] or "mean"
+            modes = [mode for mode, switch in cls.MODES.items() if config.get(switch)] or "mean"
         try:
             return cls(size, modes, include_prompt)
         except ModelError as error:
@@ -89,6 +107,31 @@ class Pooling(Module):
         """The dimension of a sentence embedding: `hidden_size` times the number of modes."""
         return self.hidden_size * len(self.modes)
 
+    @property
+    def embedding_dimension(self) -> int:
+        """The dimension of a token embedding, `hidden_size`."""
+        return self.hidden_size
+
+    word_embedding_dimension = embedding_dimension
+
+    @property
+    def pooling_mode(self) -> str | tuple[str, ...]:
+        """The mode, or a tuple if there are several."""
+        return self.modes[0] if len(self.modes) == 1 else tuple(self.modes)
+
+    @property
+    def pooling_output_dimension(self) -> int:
+        """The dimension of a sentence embedding, `output_size`."""
+        return self.output_size
+
+    def get_pooling_mode_str(self) -> str:
+        """Return the modes, separated by "+"."""
+        return "+".join(self.modes)
+
+    def extra_repr(self) -> str:
+        """Return the settings, for `print`."""
+        return f"{self.hidden_size}, {self.get_pooling_mode_str()}, include_prompt={self.include_prompt}"
+
     def forward(self, features: Features) -> Features:
         """Return the features with `sentence_embedding` `(batch, dim)`."""
         prompt_length = 0 if self.include_prompt else features.get("prompt_length") or 0
@@ -97,9 +140,10 @@ class Pooling(Module):
             pooled = _pool_row(self.modes, tokens, features["packing"], prompt_length)
             return {**features, "sentence_embedding": pooled}
         mask: Tensor = features["attention_mask"]
+        weights = mask.cumsum(dim=1) if "weightedmean" in self.modes else mask  # The position of each token, from 1.
         if prompt_length:
             mask = _without_prompt(mask, prompt_length)
-        pooled = torch.cat([_pool_batch(mode, tokens, mask) for mode in self.modes], dim=1)
+        pooled = torch.cat([_pool_batch(mode, tokens, mask, weights) for mode in self.modes], dim=1)
         return {**features, "sentence_embedding": pooled}
 
     def save(self, folder: Path) -> None:
@@ -109,7 +153,6 @@ class Pooling(Module):
         the file.
         """
         switches = {switch: mode in self.modes for mode, switch in self.MODES.items()}
-        switches |= dict.fromkeys(self._UNSUPPORTED.values(), False)
         config: dict[str, Any] = {"word_embedding_dimension": self.hidden_size, **switches}
         if self.modes != [mode for mode in self.MODES if mode in self.modes]:
             # One boolean field per mode cannot store the order of the modes, but a list can.
@@ -117,8 +160,10 @@ class Pooling(Module):
         write_json(folder / "config.json", {**config, "include_prompt": self.include_prompt})
 
 
-def _pool_batch(mode: str, tokens: Tensor, mask: Tensor) -> Tensor:
+def _pool_batch(mode: str, tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
     """Pool a padded batch: `(batch, seq_len, hidden_size) → (batch, hidden_size)`. Empty sentences give zeros."""
+    if mode == "weightedmean":
+        mask = mask * weights
     return _pool_nonempty(mode, tokens, mask).masked_fill(~mask.any(1, keepdim=True), 0)
 
 
@@ -163,8 +208,13 @@ def _pool_row(modes: list[str], tokens: Tensor, packing: Packing, prompt_length:
         elif mode == "max":
             pooled.append(_reduce_segments(included, lengths, "max"))
         else:
-            total = _reduce_segments(at_least_float32(included), lengths, "sum")
-            pooled.append(_divide(mode, total, lengths.unsqueeze(1)).to(tokens.dtype))
+            values, count = at_least_float32(included), lengths.unsqueeze(1)
+            if mode == "weightedmean":
+                weights = packing.positions[packing.positions >= prompt_length] + 1
+                weight = torch.from_numpy(weights).to(values).unsqueeze(1)
+                values, count = values * weight, _reduce_segments(weight, lengths, "sum")
+            total = _reduce_segments(values, lengths, "sum")
+            pooled.append(_divide(mode, total, count).to(tokens.dtype))
     in_packed_order = torch.cat(pooled, dim=1).masked_fill((lengths == 0).unsqueeze(1), 0)
     return in_packed_order.index_select(0, on_device.inverse_order)
 
@@ -188,9 +238,9 @@ def _reduce_segments(x: Tensor, lengths: Tensor, reduction: str) -> Tensor:
 
 
 def _divide(mode: str, total: Tensor, count: Tensor) -> Tensor:
-    """Divide `total` `(batch, hidden_size)` by the number of tokens `count` `(batch, 1)`, or by its square root."""
+    """Divide `total` `(batch, hidden_size)` by the sum of the weights `count` `(batch, 1)`, or by its square root."""
     count = count.clamp(min=1).to(total.dtype)
-    return total / (count if mode == "mean" else count.sqrt())
+    return total / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
 
 
 def _without_prompt(mask: Tensor, prompt_length: int) -> Tensor:

@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tercet._display import truncate
 from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
 from tercet._texts import check_texts
 from tercet.encoder.features import Features
-from tercet.encoder.modules.base import Module
+from tercet.encoder.modules.base import Module, one_name
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
 from tercet.encoder.packing.packing import Packing, pack
 from tercet.encoder.packing.self_check import PROBE_SENTENCES, find_packing_problem
 from tercet.encoder.packing.varlen import autocast_dtype
-from tercet.encoder.pretrained import load_pretrained
+from tercet.encoder.pretrained import load_pretrained, loading_arguments
 from tercet.encoder.pretrained.tokenizer import check_ids_fit, embedding_rows
 from tercet.encoder.threads import tokenizer_lock
 from tercet.encoder.token_stats import TokenStats, count_encoded
-from tercet.errors import EmbeddingError, ModelError
+from tercet.errors import EmbeddingError, ModelError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +54,14 @@ class Transformer(Module):
     `tercet.encoder.features` for their entries and shapes.
 
     Args:
-        auto_model: an encoder whose first output is `last_hidden_state` `(batch, seq_len, hidden_size)`.
+        auto_model: an encoder whose first output is `last_hidden_state` `(batch, seq_len, hidden_size)`; or a folder or
+            a name on the hub, and then the tokenizer is loaded, too.
+        tokenizer: the tokenizer of the encoder.
         max_seq_length: maximum number of tokens of a sentence, including special tokens; longer sentences are
             truncated. By default the maximum length of the tokenizer. In both cases it is reduced to the number of
             positions of the model if this number is smaller. Lengths from 100,000 on count as no limit.
         do_lower_case: whether to lowercase the texts before tokenization.
+        loading: with a name also `model_args`, `tokenizer_args` and `config_args` for `transformers`, and `cache_dir`.
 
     Attributes:
         packing: True (the default) to compute packed batches without padding if the architecture supports it and the
@@ -67,13 +70,30 @@ class Transformer(Module):
         max_seq_length: the maximum number of tokens that is in force; None if there is no limit.
 
     Raises:
-        ModelError: `max_seq_length` is not an integer, or leaves no room for a word beside the special tokens.
+        ModelError: `max_seq_length` is not an integer, or leaves no room for a word beside the special tokens, or the
+            model cannot be loaded.
+        TypeError: an argument is unknown.
     """
 
     def __init__(
-        self, auto_model: Any, tokenizer: Any, max_seq_length: int | None = None, do_lower_case: bool = False
+        self,
+        auto_model: Any = None,
+        tokenizer: Any = None,
+        max_seq_length: int | None = None,
+        do_lower_case: bool = False,
+        **loading: Any,
     ) -> None:
         super().__init__()
+        auto_model = one_name("auto_model", auto_model, loading, "model_name_or_path")
+        if isinstance(auto_model, (str, Path)):
+            if isinstance(tokenizer, int):  # The second argument of sentence-transformers is max_seq_length.
+                tokenizer, max_seq_length = None, tokenizer
+            loaded = load_pretrained(str(auto_model), **loading_arguments(loading))
+            auto_model, tokenizer = loaded[0], tokenizer or loaded[1]
+        if auto_model is None or tokenizer is None:
+            raise ModelError("a Transformer needs an encoder and its tokenizer, or the name of a model")
+        if loading:
+            raise TypeError(f"Transformer has no argument {listed(sorted(loading))}")
         replace_dropout(auto_model)
         self.auto_model: Any = auto_model
         self.tokenizer = tokenizer
@@ -88,6 +108,7 @@ class Transformer(Module):
         self._self_checks: tuple[Any, dict[Any, bool]] = (auto_model, {})
         accepted = inspect.signature(auto_model.forward).parameters
         self._inputs = [name for name in _MODEL_INPUTS if name in accepted]
+        self.register_load_state_dict_pre_hook(_rename_peer_weights)  # type: ignore[no-untyped-call]
 
     @classmethod
     def load(
@@ -146,6 +167,17 @@ class Transformer(Module):
     def hidden_size(self) -> int:
         """The dimension of a token embedding."""
         return int(self.auto_model.config.hidden_size)
+
+    @property
+    def model(self) -> Any:
+        """The encoder, `auto_model`."""
+        return self.auto_model
+
+    def get_word_embedding_dimension(self) -> int:
+        """Return `hidden_size`."""
+        return self.hidden_size
+
+    get_embedding_dimension = get_word_embedding_dimension
 
     def tokenize(self, texts: list[str]) -> Features:
         """Tokenize texts into a padded batch on the CPU, truncated to `max_seq_length`.
@@ -318,6 +350,12 @@ class Transformer(Module):
             folder / _SETTINGS,
             {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case},
         )
+
+
+def _rename_peer_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Rename the weights of a state of sentence-transformers 6, which calls the encoder `model`. Changes `state`."""
+    for name in [name for name in state if name.startswith(f"{prefix}model.")]:
+        state[f"{prefix}auto_model.{name.removeprefix(f'{prefix}model.')}"] = state.pop(name)
 
 
 def _settings_file(folder: Path) -> Path | None:

@@ -11,8 +11,8 @@ tokenizer.py   a tokenizer that does not fit the encoder
 errors.py      the boundary: every exception becomes a ModelError that names the folder
 """
 
-from tercet.encoder.pretrained.encoder import load_pretrained
+from tercet.encoder.pretrained.encoder import load_pretrained, loading_arguments
 from tercet.encoder.pretrained.errors import loading_errors
 from tercet.encoder.pretrained.weights import check_finite
 
-__all__ = ["check_finite", "load_pretrained", "loading_errors"]
+__all__ = ["check_finite", "load_pretrained", "loading_arguments", "loading_errors"]

@@ -30,6 +30,13 @@ from tercet.errors import ModelError
 # The encoder of an encoder-decoder model has a class of its own. AutoModel would add a decoder with random weights.
 _ENCODER_CLASSES = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
 
+# The arguments of `load_pretrained`, and their names in sentence-transformers.
+_ARGUMENT_NAMES = {
+    "model_kwargs": ("model_args",),
+    "tokenizer_kwargs": ("processor_kwargs", "tokenizer_args"),
+    "config_kwargs": ("config_args",),
+}
+
 
 def load_pretrained(source: str, *, trust_remote_code: bool = False, **hub: Any) -> tuple[Any, Any]:
     """Return an encoder with its safetensors weights, and its tokenizer.
@@ -50,7 +57,8 @@ def load_pretrained(source: str, *, trust_remote_code: bool = False, **hub: Any)
         source = str(folder)
         check_regular_files(folder)
     else:
-        common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder")}
+        common |= {"revision": hub.get("revision"), "token": hub.get("token"), "cache_dir": hub.get("cache_folder"),
+                   "local_files_only": bool(hub.get("local_files_only"))}  # fmt: skip
     tokenizer_source = source
     if is_local and is_adapter(folder):
         auto_model, base = _load_with_adapter(folder, hub, trust_remote_code=trust_remote_code)
@@ -63,6 +71,22 @@ def load_pretrained(source: str, *, trust_remote_code: bool = False, **hub: Any)
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_source, **common, **options)
         check_tokenizer(tokenizer, auto_model, tokenizer_source, changed=bool(options))
     return auto_model, tokenizer
+
+
+def loading_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `load_pretrained` for those that `Transformer` has in sentence-transformers.
+
+    Args:
+        given: `model_args`, `tokenizer_args`, `config_args` (or `model_kwargs`, `processor_kwargs`, `config_kwargs`)
+            and `cache_dir`. They are removed from it. `trust_remote_code`, `revision` and `token` may be in each of
+            the first three.
+    """
+    hub: dict[str, Any] = {"cache_folder": given.pop("cache_dir", None)}
+    for name, others in _ARGUMENT_NAMES.items():
+        options = next((given.pop(other) for other in (name, *others) if other in given), None) or {}
+        shared = {key: options[key] for key in ("trust_remote_code", "revision", "token") if key in options}
+        hub |= {**shared, name: {key: value for key, value in options.items() if key not in shared}}
+    return hub
 
 
 def _load_encoder(source: str, common: dict[str, Any], hub: dict[str, Any]) -> Any:
