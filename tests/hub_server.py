@@ -15,6 +15,7 @@ class Hub:
         address: the value for the environment variable HF_ENDPOINT.
         files: the content of the repository, by path; None if the repository does not exist.
         created: the requests to create a repository.
+        branches: the branches that were created.
         role: the role of every token.
         fails: a part of the paths of requests that the server answers with an error.
     """
@@ -23,6 +24,7 @@ class Hub:
         self.address = ""
         self.files: dict[str, bytes] | None = None
         self.created: list[dict] = []
+        self.branches: list[str] = []
         self.role = "write"
         self.fails: str | None = None
 
@@ -52,6 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"name": "me", "orgs": [{"name": "team"}], "auth": auth})
         elif self.hub.files is not None and "/auth-check" in self.path:
             self._answer({})
+        elif self.hub.files is not None and self.path.partition("/resolve/")[2].partition("/")[2] in self.hub.files:
+            headers = {"X-Repo-Commit": "1", "ETag": "1", "Content-Length": "1"}
+            self._answer({}, headers=headers)
         elif self.hub.files is not None and "/tree/" in self.path:
             self._answer([{"type": "file", "path": path, "size": 1, "oid": "0"} for path in self.hub.files])
         else:
@@ -61,7 +66,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self._fails():
             return
-        if self.path.endswith("/repos/create"):
+        if "/branch/" in self.path:
+            self.hub.branches.append(self.path.rpartition("/")[2])
+            self._answer({})
+        elif self.path.endswith("/repos/create") and self.hub.files is not None and self.hub.created:
+            self._answer({"error": "You already created this model repo", "url": f"{self.hub.address}/me/tiny"}, 409)
+        elif self.path.endswith("/repos/create"):
             request = json.loads(body)
             self.hub.created.append(request)
             self.hub.files = self.hub.files or {}
@@ -88,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
                 del files[line["value"]["path"]]
         self.hub.files = files
         url = f"{self.hub.address}/me/tiny/commit/1"
-        self._answer({"commitUrl": url, "commitOid": "1", "success": True})
+        pull_request = f"{self.hub.address}/me/tiny/discussions/7" if "create_pr=1" in self.path else None
+        self._answer({"commitUrl": url, "commitOid": "1", "success": True, "pullRequestUrl": pull_request})
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

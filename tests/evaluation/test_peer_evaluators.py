@@ -63,7 +63,7 @@ def test_rows_are_added_to_a_file(tmp_path):
     evaluator = TripletEvaluator(*TRIPLETS, distance="manhattan", name="dev")
     for step in (1, 2):
         evaluator(Lengths(), str(tmp_path / "new"), 0.5, step)
-    rows = list(csv.reader((tmp_path / "new/triplet_evaluation_dev_results.csv").open()))
+    rows = list(csv.reader((tmp_path / "new/triplet_evaluation_dev_results.csv").read_text().splitlines()))
     assert rows == [["epoch", "steps", "accuracy_manhattan"], ["0.5", "1", "0.5"], ["0.5", "2", "0.5"]]
     TripletEvaluator(*TRIPLETS, write_csv=False)(Lengths(), str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()

@@ -32,10 +32,10 @@ def _all(home: str, names: str) -> dict[str, str]:
 
 
 _MODULES = Group(
-    _all("encoder.modules", "Dense Module Normalize Pooling Transformer"),
+    _all("encoder.modules", "Dense Dropout LayerNorm Module Normalize Pooling Transformer"),
     _all(
         _NO_MODULE,
-        "Asym BoW CLIPModel CNN Dropout InputModule LayerNorm LSTM Router StaticEmbedding WeightedLayerPooling "
+        "Asym BoW CLIPModel CNN InputModule LSTM Router StaticEmbedding WeightedLayerPooling "
         "WordEmbeddings WordWeights",
     ),
 )
@@ -56,12 +56,16 @@ _LOSSES = Group(
     ),
 )
 _EVALUATION = Group(
-    {"SimilarityFunction": "encoder.similarity", **_all("evaluation", "TripletEvaluator")},
+    {
+        "SimilarityFunction": "encoder.similarity",
+        "BaseEvaluator": "evaluation:SentenceEvaluator",
+        **_all("evaluation", "SentenceEvaluator SequentialEvaluator TripletEvaluator"),
+    },
     _all(
         _RUNS,
-        "BaseEvaluator BinaryClassificationEvaluator EmbeddingSimilarityEvaluator InformationRetrievalEvaluator "
+        "BinaryClassificationEvaluator EmbeddingSimilarityEvaluator InformationRetrievalEvaluator "
         "LabelAccuracyEvaluator MSEEvaluator MSEEvaluatorFromDataFrame NanoBEIREvaluator ParaphraseMiningEvaluator "
-        "RerankingEvaluator SentenceEvaluator SequentialEvaluator TranslationEvaluator",
+        "RerankingEvaluator TranslationEvaluator",
     ),
 )
 _READERS = Group(
@@ -84,6 +88,7 @@ _UTIL = Group(
     {
         "LoggingHandler": "compat.logging_handler",
         "SimilarityFunction": "encoder.similarity",
+        "quantize_embeddings": "encoder.quantization",
         **_all(
             "compat.util",
             "batch_to_device cos_sim dot_score euclidean_sim manhattan_sim normalize_embeddings pairwise_cos_sim "
@@ -97,7 +102,7 @@ _UTIL = Group(
         "disable_logging fullname get_device_name get_rank get_world_size http_get import_from_string "
         "information_retrieval install_logger is_datasets_available is_sentence_transformer_model "
         "is_training_available load_dir_path load_file_path maxsim mine_hard_negatives paraphrase_mining "
-        "paraphrase_mining_embeddings pairwise_angle_sim quantize_embeddings resolve_ids "
+        "paraphrase_mining_embeddings pairwise_angle_sim resolve_ids "
         "save_to_hub_args_decorator",
     ),
 )
@@ -118,8 +123,11 @@ _TRAINER = Group(
     },
 )
 _MODEL = Group(
-    {"SentenceTransformer": "encoder"},
-    _all(_INTERNAL, "BaseModel BaseModelCardData SentenceTransformerModelCardData"),
+    {
+        "SentenceTransformer": "encoder",
+        "SentenceTransformerModelCardData": "encoder.card_data:ModelCardData",
+    },
+    _all(_INTERNAL, "BaseModel BaseModelCardData"),
 )
 _PACKAGE = Group(
     {**_MODEL.names, **_TRAINER.names, **_UTIL.names},

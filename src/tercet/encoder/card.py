@@ -1,29 +1,42 @@
 """Create the text of the model card, the README.md of a model directory: model, training, metrics and labels."""
 
 import json
+import re
 from typing import Any
 
 from tercet._display import one_line
 from tercet.catalogue import classifier_rows, metric_digits, metric_title, protocol_title
+from tercet.encoder.card_data import ModelCardData
 from tercet.encoder.storage import ModelSettings
 from tercet.records import TrainingGain, TrainingRecord
 
+# Words that YAML does not read as text.
+_YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off")
 # Maximum number of label names in the card. A longer list would make the card hard to read.
 _MAX_LABELS = 200
 
 
-def model_card(settings: ModelSettings, *, base_model: str | None, dimension: int, max_seq_length: int | None) -> str:
+def model_card(
+    settings: ModelSettings,
+    data: ModelCardData | None = None,
+    *,
+    base_model: str | None,
+    dimension: int,
+    max_seq_length: int | None,
+) -> str:
     """Return the model card as Markdown, with the YAML front matter that the hub reads.
 
     Args:
+        data: what the user states, and metrics of evaluators.
         base_model: name of the model that was fine-tuned; None if it is unknown.
         dimension: dimension of an embedding.
         max_seq_length: maximum number of tokens of a sentence; None if there is no limit.
     """
+    data = data or ModelCardData()
     training, label_names = settings.training_record, settings.label_names
     parts = [
-        _front_matter(base_model, training),
-        f"# A sentence-embedding model{' trained with Tercet' if training else ''}\n",
+        _front_matter(base_model, training, data),
+        f"# {one_line(data.model_name or '') or _title(training)}\n",
     ]
     parts.append(
         f"It maps a sentence to a vector of {dimension} numbers. Similar sentences have similar vectors.\n"
@@ -32,7 +45,7 @@ def model_card(settings: ModelSettings, *, base_model: str | None, dimension: in
     parts.append(
         "```python\n"
         "from tercet import SentenceTransformer\n\n"
-        'model = SentenceTransformer("path/to/this/folder")\n'
+        f"model = SentenceTransformer({json.dumps(data.model_id or 'path/to/this/folder')})\n"
         'embeddings = model.encode(["a sentence", "another one"])\n'
         "print(model.similarity(embeddings, embeddings))\n"
         "```\n"
@@ -45,11 +58,15 @@ def model_card(settings: ModelSettings, *, base_model: str | None, dimension: in
                 "Embedding dimension": dimension,
                 "Maximum sequence length": f"{max_seq_length} tokens" if max_seq_length else None,
                 "Similarity": settings.similarity_fn_name,
+                **data.facts(),
             }
         )
     )
     if training:
         parts += _training(training)
+    for name, metrics in data.evaluations.items():
+        rows = [f"| {_code(key)} | {_metric(value)} |" for key, value in metrics.items()]
+        parts += [f"## Evaluation with {_code(name)}\n", "\n".join(["| metric | value |", "|---|---|", *rows]) + "\n"]
     if label_names:
         num_hidden = len(label_names) - _MAX_LABELS
         shown = ", ".join(_code(name) for name in label_names[:_MAX_LABELS])
@@ -86,21 +103,28 @@ def _gain(gain: TrainingGain) -> list[str]:
     return ["### Was it worth it?\n", f"{gain.sentence}\n", facts, "\n".join(table) + "\n", f"{gain.note}\n"]
 
 
-def _front_matter(base_model: str | None, training: TrainingRecord | None) -> str:
-    lines = [
-        "---",
-        "library_name: sentence-transformers",
-        "pipeline_tag: sentence-similarity",
-        "tags:",
-        "- sentence-transformers",
-        "- feature-extraction",
-        "- tercet",
-    ]
+def _title(training: TrainingRecord | None) -> str:
+    return f"A sentence-embedding model{' trained with Tercet' if training else ''}"
+
+
+def _front_matter(base_model: str | None, training: TrainingRecord | None, data: ModelCardData) -> str:
+    entries = {"library_name": "sentence-transformers", "pipeline_tag": "sentence-similarity", **data.front_matter()}
     if training:
-        lines.append(f"- {json.dumps(f'loss:{training.loss}')}")
+        entries["tags"] = [*entries["tags"], f"loss:{training.loss}"]
     if base_model and base_model.count("/") == 1:
-        lines.append(f"base_model: {json.dumps(base_model)}")
+        entries["base_model"] = base_model
+    lines = ["---"]
+    for name, value in entries.items():
+        if isinstance(value, list):
+            lines += [f"{name}:", *(f"- {_yaml(item)}" for item in value)]
+        elif value is not None:
+            lines.append(f"{name}: {_yaml(value)}")
     return "\n".join([*lines, "---", ""])
+
+
+def _yaml(text: str) -> str:
+    """Return a text as YAML: plain if it is one word, else quoted."""
+    return text if re.fullmatch(r"[a-z][a-z-]*", text) and text not in _YAML_WORDS else json.dumps(text)
 
 
 def _bullets(facts: dict[str, Any]) -> str:
@@ -119,3 +143,7 @@ def _code(value: object) -> str:
 
 def _number(value: object, metric: str) -> str:
     return f"{value:.{metric_digits(metric)}f}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def _metric(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else _code(value)

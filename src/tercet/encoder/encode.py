@@ -1,12 +1,15 @@
 """Embed many sentences in batches with a maximum number of tokens."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from tercet._texts import check_texts, has_lone_surrogate
@@ -15,6 +18,9 @@ from tercet.encoder.ahead import map_ahead
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
+from tercet.encoder.quantization import quantize_embeddings
+from tercet.encoder.threads import evaluation_mode
+from tercet.encoder.token_outputs import token_outputs
 from tercet.encoder.token_stats import TokenStats, report_token_stats
 from tercet.errors import EmbeddingError, ModelError, listed
 
@@ -24,6 +30,9 @@ _WINDOW = 4096
 _WINDOWS_AHEAD = 2
 # Larger batches are not faster. On a CPU, the hidden states of a layer should fit into the cache.
 _MAX_TOKENS_ON_CPU, _MAX_TOKENS_ON_GPU = 1024, 32768
+
+# The values that `output_value` of `encode` may have; None is for all features.
+OUTPUT_VALUES = ("sentence_embedding", "token_embeddings", None)
 
 # The array types that `SentenceTransformer.encode` returns: one embedding `(dim,)`, or many `(num_sentences, dim)`.
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -46,10 +55,38 @@ class EncodeOptions(TypedDict, total=False):
 
     prompt: str | None
     batch_size: int | None
-    show_progress_bar: bool
+    show_progress_bar: bool | None
     normalize_embeddings: bool
-    device: str | torch.device | None
+    device: str | torch.device | Sequence[str | torch.device] | None
+    truncate_dim: int | None
+    pool: dict[str, Any] | None
+    chunk_size: int | None
     batch_tokens: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeRequest:
+    """The arguments of `SentenceTransformer.encode` that each process needs, checked.
+
+    Raises:
+        EmbeddingError: `batch_size` or `batch_tokens` is not a positive integer, or `output_value` is unknown.
+    """
+
+    prompt: str
+    output_value: str | None
+    batch_size: int | None
+    batch_tokens: int | None
+    normalize_embeddings: bool
+    truncate_dim: int | None
+    show_progress_bar: bool
+
+    def __post_init__(self) -> None:
+        check_count("batch_size", self.batch_size)
+        check_count("batch_tokens", self.batch_tokens)
+        if self.output_value not in OUTPUT_VALUES:
+            raise EmbeddingError(
+                f"unknown output_value {self.output_value!r}; choose one of {listed(map(repr, OUTPUT_VALUES))}"
+            )
 
 
 def embed(
@@ -103,6 +140,59 @@ def embed(
             bar.update(len(rows))
     report_token_stats(stats, model.transformer.warned)
     return embeddings
+
+
+def given_sentences(sentences: Any, inputs: Any) -> Any:
+    """Return the sentences to encode, whose argument has two names.
+
+    Raises:
+        EmbeddingError: neither or both are given.
+    """
+    if (sentences is None) == (inputs is None):
+        problem = "no sentences; pass them" if sentences is None else "both were given; pass them once,"
+        raise EmbeddingError(f"{problem} as the first argument, which is also called sentences or inputs")
+    return inputs if sentences is None else sentences
+
+
+def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
+    """Return the float embeddings `(num_texts, dim)` on the model's device, or a list of other outputs of each text."""
+    with torch.no_grad(), evaluation_mode(model):
+        if request.output_value != "sentence_embedding":
+            return token_outputs(
+                model,
+                texts,
+                request.prompt,
+                request.output_value,
+                request.batch_size,
+                request.truncate_dim,
+                show_progress_bar=request.show_progress_bar,
+            )
+        embeddings = embed(
+            model,
+            texts,
+            request.prompt,
+            request.batch_tokens,
+            request.batch_size,
+            show_progress_bar=request.show_progress_bar,
+        )
+        embeddings = embeddings[:, : request.truncate_dim]
+        return F.normalize(embeddings, dim=1) if request.normalize_embeddings else embeddings
+
+
+def convert(embeddings: Tensor, precision: str, *, to_numpy: bool, to_tensor: bool) -> Any:
+    """Return float embeddings `(num_sentences, dim)` in the precision and the type that the caller of `encode` wants.
+
+    Args:
+        to_numpy: whether to return an array.
+        to_tensor: whether to return a tensor, instead of an array or of a list of one tensor per sentence.
+    """
+    if precision != "float32" and len(embeddings):
+        array = quantize_embeddings(embeddings, precision)
+        embeddings = torch.from_numpy(array)
+        return embeddings if to_tensor else array if to_numpy else list(embeddings)
+    if to_tensor:
+        return embeddings
+    return embeddings.float().cpu().numpy() if to_numpy else list(embeddings)
 
 
 def as_texts(sentences: Any) -> list[str]:
@@ -159,6 +249,14 @@ def prompt_length(model: Any, prompt: str) -> int:
     """Return the number of tokens of a prompt, including leading special tokens but not a final special token."""
     ids = model.tokenize([prompt])["input_ids"][0].tolist()
     return len(ids) - (ids[-1] in model.tokenizer.all_special_ids)
+
+
+def check_count(name: str, value: object) -> None:
+    """Raise `EmbeddingError` unless a value is a positive integer or None."""
+    if value is not None and not isinstance(value, Integral):
+        raise EmbeddingError(f"{name} must be an integer, got {value!r}")
+    if value is not None and int(value) < 1:
+        raise EmbeddingError(f"{name} must be at least 1, got {value}")
 
 
 def _batches_by_length(lengths: list[int], max_tokens: int, max_sentences: int | None) -> Iterator[list[int]]:

@@ -2,19 +2,49 @@
 
 import tempfile
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from tercet.errors import ModelError
+from tercet.errors import ModelError, listed
 
 # The keyword arguments that `SentenceTransformer` passes on to the hub and to `transformers`.
 HUB_ARGUMENTS = frozenset({
-    "revision", "token", "cache_folder", "model_kwargs", "tokenizer_kwargs", "config_kwargs",
+    "revision", "token", "cache_folder", "local_files_only", "model_kwargs", "tokenizer_kwargs", "config_kwargs",
 })  # fmt: skip
+# Older and newer names of these arguments in sentence-transformers.
+_OTHER_NAMES = {"processor_kwargs": "tokenizer_kwargs", "use_auth_token": "token"}
 # The files that a model may need. Weights in other formats, such as pytorch_model.bin, are not downloaded.
 _ALLOWED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.md", "*.py"]
 _IGNORED_FILES = ["onnx/*", "openvino/*"]
+
+
+def hub_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of `SentenceTransformer` by the names in `HUB_ARGUMENTS`.
+
+    Raises:
+        TypeError: an argument is unknown.
+        ModelError: an argument is given by two names, or `backend` is not "torch".
+    """
+    hub = dict(given)
+    if (backend := hub.pop("backend", "torch")) != "torch":
+        raise ModelError(
+            f"backend={backend!r} is not supported, models run on PyTorch; save the model and load the folder with "
+            f"sentence_transformers.SentenceTransformer(folder, backend={backend!r})"
+        )
+    for other, name in _OTHER_NAMES.items():
+        value = hub.pop(other, None)
+        if value is not None and hub.get(name) is not None:
+            raise ModelError(f"{other} is another name of {name}; pass only {name}")
+        if value is not None:
+            hub[name] = value
+    if unknown := set(hub) - HUB_ARGUMENTS:
+        raise TypeError(
+            f"SentenceTransformer has no argument {listed(sorted(unknown))}; "
+            f"further arguments are {listed(sorted(HUB_ARGUMENTS), limit=10)}"
+        )
+    return hub
 
 
 def find_folder(name_or_folder: str, **hub: Any) -> Path:
@@ -83,6 +113,7 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
                     revision=hub.get("revision"),
                     token=hub.get("token"),
                     cache_dir=hub.get("cache_folder"),
+                    local_files_only=bool(hub.get("local_files_only")),
                     allow_patterns=_ALLOWED_FILES,
                     ignore_patterns=_IGNORED_FILES,
                 )
@@ -100,24 +131,57 @@ def _download(name: str, hub: dict[str, Any]) -> Path:
 
 
 def upload(
-    save: Callable[[Path], None], repo_id: str, *, token: str | None, private: bool | None, **commit: Any
+    source: Callable[[Path], None] | Path,
+    repo_id: str,
+    *,
+    token: str | None,
+    private: bool | None,
+    exist_ok: bool,
+    replace_card: bool,
+    revision: str | None,
+    create_pr: bool,
+    commit_message: str,
 ) -> str:
-    """Save a model to a temporary folder, upload it to the hub, and return the URL of the commit.
+    """Upload a model directory to the hub, and return the URL of the commit, or of the pull request.
 
-    The repository is created if it does not exist.
+    The repository is created if it does not exist, and so is the branch `revision`.
 
     Args:
-        save: a function that writes the model directory to the given path.
-        commit: `commit_message`, `revision` and `create_pr` of `huggingface_hub.HfApi.upload_folder`.
+        source: a folder, or a function that writes the model directory to the given path.
+        exist_ok: whether the repository may exist.
+        replace_card: whether to replace the README.md of the repository.
+
+    Raises:
+        ModelError: the repository exists although `exist_ok` is False.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(token=token)
-    repo = api.create_repo(repo_id, private=private, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "model")
-        result = api.upload_folder(repo_id=repo.repo_id, folder_path=Path(folder) / "model", **commit)
-    return str(result.commit_url)
+    try:
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=exist_ok).repo_id
+    except HfHubHTTPError as error:
+        if error.response is None or error.response.status_code != HTTPStatus.CONFLICT:
+            raise
+        raise ModelError(
+            f"the repository {repo_id} exists on the hub; pass exist_ok=True to add a commit to it, or another name"
+        ) from None
+    if revision is not None:
+        api.create_branch(repo_id=repo_id, branch=revision, exist_ok=True)
+    keep_card = exist_ok and not replace_card and api.file_exists(repo_id, "README.md", revision=revision)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = source if isinstance(source, Path) else Path(temporary) / "model"
+        if not isinstance(source, Path):
+            source(folder)
+        result = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            commit_message=commit_message,
+            revision=revision,
+            create_pr=create_pr,
+            ignore_patterns=["README.md"] if keep_card else None,
+        )
+    return str(result.pr_url if create_pr else result.commit_url)
 
 
 def public_name(name_or_path: str) -> str:

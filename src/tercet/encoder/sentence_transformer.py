@@ -1,35 +1,58 @@
 """SentenceTransformer, the model that maps each sentence to one embedding."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tercet.encoder import similarity
 from tercet.encoder.card import model_card
+from tercet.encoder.card_data import card_data
 from tercet.encoder.devices import find_device
-from tercet.encoder.encode import EncodeOptions, Matrix, Sentences, Vector, as_texts, embed, find_prompt
+from tercet.encoder.encode import (
+    EncodeOptions,
+    EncodeRequest,
+    Matrix,
+    Sentences,
+    Vector,
+    as_texts,
+    convert,
+    encode_texts,
+    find_prompt,
+    given_sentences,
+)
 from tercet.encoder.features import Features
-from tercet.encoder.hub import HUB_ARGUMENTS, public_name, upload
-from tercet.encoder.model_folder import check_dimensions, check_prompts, check_truncate_dim, load_modules
+from tercet.encoder.hub import hub_arguments, public_name, upload
+from tercet.encoder.model_folder import (
+    check_dimensions,
+    check_prompts,
+    check_truncate_dim,
+    given_modules,
+    load_modules,
+)
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.peer_names import PeerNames
 from tercet.encoder.pretrained import loading_errors
+from tercet.encoder.process_pool import Pool, encode_in_pool
+from tercet.encoder.quantization import check_precision
 from tercet.encoder.storage import ModelSettings, save_modules
-from tercet.encoder.threads import evaluation_mode
+from tercet.encoder.summary import summary
 from tercet.encoder.weight_sample import sample_weights, weights_changed
-from tercet.errors import EmbeddingError, ModelError, listed
+from tercet.errors import EmbeddingError, ModelError
+
+logger = logging.getLogger("tercet")
 
 
-class SentenceTransformer(nn.Sequential):
+class SentenceTransformer(PeerNames):
     """A sequence of a `Transformer`, `Pooling` and further modules, in the file format of sentence-transformers.
 
-    Pass `model_name_or_path` to load a model, or `modules` to build one. If both are passed, `modules` are used.
+    Pass `model_name_or_path` to load a model, or `modules` to build one.
 
     Args:
         model_name_or_path: a folder, or a name on the hub. A model without `modules.json` gets mean pooling.
@@ -42,8 +65,11 @@ class SentenceTransformer(nn.Sequential):
             default the saved name, or "cosine" if none is saved.
         packing: whether to compute batches without padding if the architecture supports it. The default is True.
         trust_remote_code: whether to run Python code from the repository of the model.
-        hub: arguments for the hub and for `transformers`: `revision`, `token`, `cache_folder`, `model_kwargs`,
-            `tokenizer_kwargs` and `config_kwargs`.
+        truncate_dim: number of leading dimensions that `encode` returns; by default the saved number, or all.
+        model_card_data: what the model card says besides the training: language, license, tags and others.
+        hub: arguments for the hub and for `transformers`: `revision`, `token`, `cache_folder`, `local_files_only`,
+            `model_kwargs`, `tokenizer_kwargs` (also called `processor_kwargs`) and `config_kwargs`. `backend` may only
+            be "torch".
 
     Attributes:
         label_names: names of the labels in the training data, in the order of their ids; None if they are unknown.
@@ -67,26 +93,25 @@ class SentenceTransformer(nn.Sequential):
     def __init__(
         self,
         model_name_or_path: str | Path | None = None,
-        modules: Sequence[nn.Module] | None = None,
+        modules: Sequence[nn.Module] | Mapping[str, nn.Module] | None = None,
         device: str | torch.device | None = None,
         prompts: dict[str, str] | None = None,
         default_prompt_name: str | None = None,
-        similarity_fn_name: str | None = None,
+        similarity_fn_name: Any = None,
+        *,
         packing: bool | None = None,
         trust_remote_code: bool = False,
+        truncate_dim: int | None = None,
+        model_card_data: Any = None,
         **hub: Any,
     ) -> None:
-        if unknown := set(hub) - HUB_ARGUMENTS:
-            raise TypeError(
-                f"SentenceTransformer has no argument {listed(sorted(unknown))}; "
-                f"further arguments are {listed(sorted(HUB_ARGUMENTS), limit=10)}"
-            )
+        hub = hub_arguments(hub)
         device = find_device(device)
         if modules is not None:
-            children, settings = list(modules), ModelSettings()
-            if not children or not all(isinstance(module, nn.Module) for module in children):
-                raise ModelError(f"modules must be a non-empty list of modules, got {modules!r}")
-            check_dimensions(children)
+            if model_name_or_path is not None:
+                raise ModelError("pass model_name_or_path or modules, not both")
+            children, settings = given_modules(modules), ModelSettings()
+            check_dimensions(list(children.values()))
         elif model_name_or_path is not None:
             children, settings = load_modules(str(model_name_or_path), trust_remote_code=trust_remote_code, **hub)
         else:
@@ -94,7 +119,7 @@ class SentenceTransformer(nn.Sequential):
                 "no model: pass modules, or pass model_name_or_path, a folder or a name on the hub such as "
                 "'sentence-transformers/all-MiniLM-L6-v2'"
             )
-        super().__init__(*children)
+        super().__init__(children)
         if packing is not None:
             self.packing = packing
         self.base_model_name = None if model_name_or_path is None else public_name(str(model_name_or_path))
@@ -102,11 +127,14 @@ class SentenceTransformer(nn.Sequential):
         if not isinstance(prompts, (dict, type(None))):
             raise ModelError(f"prompts must be a dictionary of a name and a string each, got {prompts!r}")
         self.prompts = {**settings.prompts, **(prompts or {})}
+        self._prompts_assigned = False
+        self.model_card_data = card_data(model_card_data)
+        self.model_card_data.base_model = self.model_card_data.base_model or self.base_model_name
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or "cosine"
         self.label_names = settings.label_names
         self.training_record = settings.training_record
-        self.truncate_dim = settings.truncate_dim
+        self.truncate_dim = settings.truncate_dim if truncate_dim is None else truncate_dim
         check_prompts(self.prompts, self.default_prompt_name)
         self.eval()
         self.to(device)
@@ -114,6 +142,15 @@ class SentenceTransformer(nn.Sequential):
         if modules is None:
             self._check_that_it_runs(str(model_name_or_path))
             self.remember_weights()
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts by name."""
+        return self._prompts
+
+    @prompts.setter
+    def prompts(self, prompts: dict[str, str]) -> None:
+        self._prompts, self._prompts_assigned = prompts, True
 
     def _check_that_it_runs(self, name: str) -> None:
         """Embed two rows of tokens, so that a model that cannot be used fails when it is loaded."""
@@ -141,6 +178,10 @@ class SentenceTransformer(nn.Sequential):
         """
         return self._known_weights is not None and not weights_changed(self, self._known_weights)
 
+    def __repr__(self) -> str:
+        """Return five lines: modules, pooling, dimension, limit and packing. `print(list(model))` shows all layers."""
+        return summary(self)
+
     def __getitem__(self, index: int | slice) -> Any:
         """Return one module for an index, or an `nn.Sequential` of modules for a slice."""
         return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
@@ -161,6 +202,10 @@ class SentenceTransformer(nn.Sequential):
     def tokenizer(self) -> Any:
         """The tokenizer of the encoder."""
         return self.transformer.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self.transformer.tokenizer = tokenizer
 
     @property
     def device(self) -> torch.device:
@@ -285,23 +330,32 @@ class SentenceTransformer(nn.Sequential):
     def encode(self, sentences: Sentences, prompt_name: str | None = None, *, convert_to_numpy: Literal[False],
                convert_to_tensor: Literal[False] = False, **options: Unpack[EncodeOptions]) -> list[Tensor]: ...
     @overload
-    def encode(self, sentences: str | Sentences, prompt_name: str | None = None, *, convert_to_numpy: bool = True,
-               convert_to_tensor: bool = False, **options: Unpack[EncodeOptions]) -> Any: ...
+    def encode(self, sentences: str | Sentences | None = None, prompt_name: str | None = None, *,
+               output_value: str | None = "sentence_embedding", precision: str | None = "float32",
+               convert_to_numpy: bool = True, convert_to_tensor: bool = False, inputs: Any = None,
+               **options: Unpack[EncodeOptions]) -> Any: ...
     # fmt: on
     @torch.no_grad()
     def encode(
         self,
-        sentences: str | Sentences,
+        sentences: str | Sentences | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int | None = None,
-        show_progress_bar: bool = False,
+        show_progress_bar: bool | None = False,
+        output_value: str | None = "sentence_embedding",
+        precision: str | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        device: str | torch.device | Sequence[str | torch.device] | None = None,
         normalize_embeddings: bool = False,
-        device: str | torch.device | None = None,
+        truncate_dim: int | None = None,
+        pool: Pool | None = None,
+        chunk_size: int | None = None,
+        *,
         batch_tokens: int | None = None,
-    ) -> Vector | Matrix | Tensor | list[Tensor]:
+        inputs: Any = None,
+    ) -> Any:
         """Compute the embeddings of sentences, in the order of the sentences.
 
         Args:
@@ -309,44 +363,62 @@ class SentenceTransformer(nn.Sequential):
             prompt_name: name of a prompt in `prompts` to prepend to every sentence; by default `default_prompt_name`.
             prompt: string to prepend to every sentence. It overrides `prompt_name`; an empty string means no prompt.
             batch_size: maximum number of sentences per batch. The limit of `batch_tokens` applies as well.
+            show_progress_bar: whether to show a progress bar. If None, one is shown if the logger "tercet" logs INFO.
+            output_value: "sentence_embedding"; "token_embeddings" for a tensor `(num_tokens, hidden_size)` of each
+                sentence; or None for a dictionary of all features of each sentence, with padding.
+            precision: "float32", or a form of `tercet.encoder.quantize_embeddings`: "int8", "uint8", "binary" or
+                "ubinary". The ranges of "int8" and "uint8" are those of these sentences.
             convert_to_numpy: whether to return a NumPy array. If False, a list of one tensor `(dim,)` per sentence is
                 returned, or one tensor if `sentences` is one string.
             convert_to_tensor: whether to return one tensor. It overrides `convert_to_numpy`.
+            device: device to move the model to before encoding. The model stays there. A list of devices starts a
+                process for each one for this call; see `start_multi_process_pool`.
             normalize_embeddings: whether to scale each embedding to Euclidean norm 1 (a zero embedding stays zero).
-            device: device to move the model to before encoding. The model stays there.
+            truncate_dim: number of leading dimensions to return; by default the attribute `truncate_dim`.
+            pool: processes to encode in, from `start_multi_process_pool`.
+            chunk_size: number of sentences that a process of the pool receives at once.
             batch_tokens: maximum number of tokens per batch, counted as if every sentence were padded to the longest
                 one in the batch. A longer sentence is the only one of its batch. By default 1,024 on a CPU and 32,768
                 on other devices. Lower it to use less memory.
+            inputs: another name of `sentences`.
 
         Returns:
-            The embeddings `(num_sentences, dim)` in float32, or one embedding `(dim,)` if `sentences` is one string.
+            The embeddings `(num_sentences, dim)`, by default in float32, or one embedding `(dim,)` if `sentences` is
+            one string. For another `output_value`, a list with an entry for each sentence, or the entry.
 
         Raises:
             EmbeddingError: `sentences` is a table, a dictionary or a set, a sentence is not a string or contains a lone
-                surrogate, or `batch_size` or `batch_tokens` is not a positive integer.
+                surrogate, `batch_size`, `batch_tokens` or `chunk_size` is not a positive integer, `output_value` or
+                `precision` is unknown, "int8" or "uint8" has one sentence only, or a process of the pool failed.
             ModelError: no prompt is called `prompt_name`, the prompt leaves no room for a word within
-                `max_seq_length`, the first module is not a `Transformer`, or the modules do not state the dimension;
-                see `get_sentence_embedding_dimension`.
+                `max_seq_length`, `truncate_dim` is not a positive integer, the first module is not a `Transformer`, or
+                the modules do not state the dimension; see `get_sentence_embedding_dimension`.
         """
+        sentences = given_sentences(sentences, inputs)
         texts = as_texts(sentences)
-        for name, value in (("batch_size", batch_size), ("batch_tokens", batch_tokens)):
-            if value is not None and not isinstance(value, Integral):
-                raise EmbeddingError(f"{name} must be an integer, got {value!r}")
-            if value is not None and value < 1:
-                raise EmbeddingError(f"{name} must be at least 1, got {value}")
-        prompt = find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt)
-        if device is not None:
-            self.to(find_device(device))
-        with evaluation_mode(self):
-            embeddings = embed(self, texts, prompt, batch_tokens, batch_size, show_progress_bar=show_progress_bar)
-        if self.truncate_dim is not None:
-            embeddings = embeddings[:, : self.truncate_dim]
-        if normalize_embeddings:
-            embeddings = F.normalize(embeddings, dim=1)
-        result = embeddings if convert_to_tensor or not convert_to_numpy else embeddings.float().cpu().numpy()
-        if isinstance(sentences, str):
-            return result[0]
-        return result if convert_to_tensor or convert_to_numpy else list(result)
+        check_truncate_dim(truncate_dim)
+        request = EncodeRequest(
+            prompt=find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt),
+            output_value=output_value,
+            batch_size=batch_size,
+            batch_tokens=batch_tokens,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim or self.truncate_dim,
+            show_progress_bar=logger.isEnabledFor(logging.INFO) if show_progress_bar is None else show_progress_bar,
+        )
+        precision = check_precision(precision)
+        result: Any
+        if pool is not None or isinstance(device, (list, tuple)):
+            result = encode_in_pool(self, texts, request, pool, device, chunk_size)
+        elif chunk_size is not None:
+            raise EmbeddingError("chunk_size is for several processes; pass it with pool or with a list of devices")
+        else:
+            if device is not None:
+                self.to(find_device(device))  # type: ignore[arg-type]
+            result = encode_texts(self, texts, request)
+        if output_value == "sentence_embedding":
+            result = convert(result, precision, to_numpy=convert_to_numpy, to_tensor=convert_to_tensor)
+        return result[0] if isinstance(sentences, str) else result
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """Return the similarity of each row of `embeddings1` to each row of `embeddings2`.
@@ -361,7 +433,15 @@ class SentenceTransformer(nn.Sequential):
         return similarity.pairs(embeddings1, embeddings2, self.similarity_fn_name)
 
     def save_pretrained(
-        self, path: str | Path, *, more_files: dict[str, Any] | None = None, overwrite: bool = True
+        self,
+        path: str | Path,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[Any] | None = None,
+        safe_serialization: bool = True,
+        *,
+        more_files: dict[str, Any] | None = None,
+        overwrite: bool = True,
     ) -> None:
         """Write the model directory and its model card atomically.
 
@@ -371,6 +451,10 @@ class SentenceTransformer(nn.Sequential):
 
         Args:
             path: the folder. It may be a symbolic link to a folder, a mounted folder or the current folder.
+            model_name: the name of the model on the hub, for the card.
+            create_model_card: whether to write a model card, the file README.md.
+            train_datasets: names of the training data sets, for the card.
+            safe_serialization: must be True: weights are written as safetensors only.
             more_files: further files to write into the folder: by file name, bytes, or the content of a JSON file.
             overwrite: whether the folder may have files already.
 
@@ -378,8 +462,15 @@ class SentenceTransformer(nn.Sequential):
             DataError: another process writes to the folder, it has files although `overwrite` is False, or it is not
                 the folder of a model but has files with the names of those of a model, such as config.json.
             ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
-                `Transformer`, or the modules do not state the dimension of an embedding.
+                `Transformer`, the modules do not state the dimension of an embedding, or `safe_serialization` is False.
         """
+        if not safe_serialization:
+            raise ModelError("safe_serialization=False would write pickle files, which run code when they are read; "
+                             "weights are written as safetensors only")  # fmt: skip
+        if model_name is not None:
+            self.model_card_data.model_id = model_name
+        if train_datasets is not None:
+            self.model_card_data.train_datasets = list(train_datasets)
         record = self.training_record
         if record is not None and not self.weights_are_known:  # Others may have trained it since.
             record = replace(record, text_hashes=None)
@@ -393,11 +484,19 @@ class SentenceTransformer(nn.Sequential):
         )
         card = model_card(
             settings,
+            self.model_card_data,
             base_model=self.base_model_name,
             dimension=self.get_sentence_embedding_dimension(),
             max_seq_length=self.max_seq_length,
         )
-        save_modules(self, settings, card, Path(path), more_files or {}, overwrite=overwrite)
+        save_modules(
+            self.named_children(),
+            settings,
+            card if create_model_card else None,
+            Path(path),
+            more_files or {},
+            overwrite=overwrite,
+        )
 
     save = save_pretrained
 
@@ -406,13 +505,44 @@ class SentenceTransformer(nn.Sequential):
         repo_id: str,
         token: str | None = None,
         private: bool | None = None,
+        safe_serialization: bool = True,
         commit_message: str = "Add a model trained with Tercet",
+        local_model_path: str | Path | None = None,
+        exist_ok: bool = False,
+        replace_model_card: bool = False,
+        train_datasets: list[Any] | None = None,
         revision: str | None = None,
         create_pr: bool = False,
     ) -> str:
         """Save the model to a temporary folder, upload it to the hub, and return the URL of the commit.
 
-        The repository is created if it does not exist. The arguments are those of `huggingface_hub.HfApi`.
+        Args:
+            repo_id: the name on the hub, such as "me/my-model". The repository is created.
+            token: the token of the hub; by default the one that is stored on this machine.
+            private: whether a new repository is private.
+            safe_serialization: must be True, see `save_pretrained`.
+            commit_message: the message of the commit.
+            local_model_path: upload this folder instead of the model.
+            exist_ok: whether the repository may exist.
+            replace_model_card: whether to replace the README.md that the repository has.
+            train_datasets: names of the training data sets, for the card.
+            revision: the branch. It is created.
+            create_pr: whether to create a pull request. Its address is returned. The repository may exist.
+
+        Raises:
+            ModelError: the repository exists although `exist_ok` is False, or see `save_pretrained`.
         """
-        commit = {"commit_message": commit_message, "revision": revision, "create_pr": create_pr}
-        return upload(self.save_pretrained, repo_id, token=token, private=private, **commit)
+        if local_model_path is None:
+            self.model_card_data.set_model_id(repo_id)
+        save = partial(self.save_pretrained, train_datasets=train_datasets, safe_serialization=safe_serialization)
+        return upload(
+            save if local_model_path is None else Path(local_model_path),
+            repo_id,
+            token=token,
+            private=private,
+            exist_ok=exist_ok or create_pr,
+            replace_card=replace_model_card,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message,
+        )

@@ -112,6 +112,16 @@ def _both(x: Any, y: Any, name: str) -> tuple[Tensor, Tensor]:
     return a.to(common), b.to(common)
 
 
+def as_array(embeddings: Any) -> np.ndarray:
+    """Return a tensor, an array, or a list of tensors or numbers as an array on the CPU; bfloat16 becomes float32."""
+    if isinstance(embeddings, Tensor):
+        embeddings = embeddings.detach().cpu()
+        return np.asarray(embeddings.float() if embeddings.dtype == torch.bfloat16 else embeddings)
+    if isinstance(embeddings, (list, tuple)) and any(isinstance(row, Tensor) for row in embeddings):
+        return np.stack([as_array(row) for row in embeddings])
+    return np.asarray(embeddings)
+
+
 def as_rows(embeddings: Any, name: str) -> Tensor:
     """Return embeddings as a tensor `(n, dim)`; one embedding `(dim,)` becomes `(1, dim)`.
 

@@ -46,9 +46,9 @@ class ModelSettings:
 
 
 def save_modules(
-    modules: Iterable[nn.Module],
+    modules: Iterable[tuple[str, nn.Module]],
     settings: ModelSettings,
-    card: str,
+    card: str | None,
     folder: Path,
     more_files: dict[str, Any],
     *,
@@ -60,7 +60,8 @@ def save_modules(
     A README.md that is not a generated model card stays too, with a warning.
 
     Args:
-        card: the text of README.md.
+        modules: the modules with their names, from the first to the last.
+        card: the text of README.md; None to write none.
         more_files: further files to write: by file name, bytes, or the content of a JSON file.
         overwrite: whether the folder may have files when the new ones are ready.
 
@@ -73,7 +74,7 @@ def save_modules(
     with atomic_directory(folder, owns=is_model_file, last=ENTRY_FILES, overwrite=overwrite) as staging:
         check_places(folder, more_files=more_files)
         entries = []
-        for index, module in enumerate(modules):
+        for index, (name, module) in enumerate(modules):
             kind = type(module).__name__
             save = getattr(module, "save", None)
             if save is None:
@@ -83,13 +84,13 @@ def save_modules(
             path = "" if index == 0 else f"{index}_{kind}"
             (staging / path).mkdir(exist_ok=True)
             save(staging / path)
-            entries.append(
-                {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            )
+            entries.append({"idx": index, "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"})
         _save_settings(settings, staging)
         write_json(staging / "modules.json", entries)
-        for name, content in more_files.items():
-            write_file(staging / name, content)
+        for file_name, content in more_files.items():
+            write_file(staging / file_name, content)
+        if card is None:
+            return
         if os.path.lexists(folder / CARD) and not is_own_card(folder / CARD):
             logger.warning(f"{folder / CARD} is not a generated model card, so it is kept, and no card is written")
         else:

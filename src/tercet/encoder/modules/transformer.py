@@ -16,6 +16,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
 from tercet._texts import check_texts
 from tercet.encoder.features import Features
+from tercet.encoder.hub import find_local_folder
 from tercet.encoder.modules.base import Module, one_name
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
@@ -88,6 +89,7 @@ class Transformer(Module):
         if isinstance(auto_model, (str, Path)):
             if isinstance(tokenizer, int):  # The second argument of sentence-transformers is max_seq_length.
                 tokenizer, max_seq_length = None, tokenizer
+            find_local_folder(str(auto_model))  # A path that does not exist has a clear message.
             loaded = load_pretrained(str(auto_model), **loading_arguments(loading))
             auto_model, tokenizer = loaded[0], tokenizer or loaded[1]
         if auto_model is None or tokenizer is None:
