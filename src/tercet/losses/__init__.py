@@ -8,13 +8,14 @@ reference.py            the batch losses as plain loops: read this first
 functional.py           the losses as functions of tensors
 modules.py              the losses as `nn.Module` classes, and their base classes
 margins.py              a margin compared with the distances of embeddings
+relations.py            the positives of an anchor: its label, its ancestor at a level, or a label in common
 miners.py               the selection of triplets in a batch
 cross_batch_memory.py   embeddings of past batches as additional candidates
 _engine/                distances and gradients, computed block by block (private)
 """
 
 from tercet._lazy import peer_names
-from tercet.losses import functional, miners, reference
+from tercet.losses import functional, miners, reference, relations
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import (
     BatchAllTripletLoss,
@@ -23,6 +24,7 @@ from tercet.losses.modules import (
     BatchHardTripletLossDistanceFunction,
     BatchLoss,
     BatchSemiHardTripletLoss,
+    NestedTripletLoss,
     TripletDistanceMetric,
     TripletLoss,
 )
@@ -35,11 +37,13 @@ __all__ = [
     "BatchLoss",
     "BatchSemiHardTripletLoss",
     "CrossBatchMemory",
+    "NestedTripletLoss",
     "TripletDistanceMetric",
     "TripletLoss",
     "functional",
     "miners",
     "reference",
+    "relations",
 ]
 
 __getattr__ = peer_names(__name__)  # names that sentence-transformers has here

@@ -1,6 +1,9 @@
 """The triplet losses as pure functions of tensors.
 
-Embeddings are `(batch, dim)`, labels are `(batch,)`, and the loss is a scalar. `margin` has the unit of the distance.
+Embeddings are `(batch, dim)`, labels are `(batch,)`, and the loss is a scalar. Sentences may have several labels: a
+list of sets or lists of labels, or a bool matrix `(batch, num_labels)`; a positive then shares a label with the anchor,
+and a negative shares none. `nested_triplet_loss` takes labels with several levels. `margin` has the unit
+of the distance.
 `distance` is a name in the catalogue (such as `"euclidean"`, `"cosine"` or `"manhattan"`), a
 `tercet.distances.Distance`, or a function.
 
@@ -17,7 +20,7 @@ losses cannot be differentiated twice, nor with `torch.func`. `tercet.losses.ref
 loops.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +36,11 @@ from tercet.distances import Distance, DistanceLike, as_embeddings, check_norms,
 from tercet.errors import EmbeddingError
 from tercet.losses import miners
 from tercet.losses._engine import engine
+from tercet.losses._engine import levels as nested
+from tercet.losses._engine.levels import Level
 from tercet.losses._engine.stats import LossStats, PendingStats
 from tercet.losses.miners import Miner
+from tercet.losses.relations import SAME_LABEL, LabelTree, Relation, SharedLabel
 
 __all__ = [
     "anchors_with_triplet",
@@ -45,10 +51,11 @@ __all__ = [
     "batch_loss_with_stats",
     "batch_semi_hard_triplet_loss",
     "loss_with_miner",
+    "nested_triplet_loss",
     "triplet_loss",
 ]
 
-Labels = Tensor | Sequence[int] | Sequence[str]
+Labels = Tensor | Sequence[int] | Sequence[str] | Sequence[Collection[int]] | Sequence[Collection[str]]
 
 _ADVICE = " of the batch; use a lower learning rate, clip gradients, or train in float32 or bfloat16"
 
@@ -134,6 +141,7 @@ def loss_with_miner(
     miner: Miner,
     distance: DistanceLike = "euclidean",
     *,
+    relation: Relation | None = None,
     anchors: slice | None = None,
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = False,
@@ -145,6 +153,8 @@ def loss_with_miner(
         labels: `(batch,)`.
         miner: the rule that selects triplets, see `tercet.losses.miners`.
         distance: the name of a distance, a `Distance`, or a function.
+        relation: which sentences are positives, as a function of their label ids, see `tercet.losses.relations`; None
+            uses equal labels, or labels in common if the labels are sets or a bool matrix.
         anchors: the rows that are used as anchors; None uses all rows, and is required with a distance function. All
             rows are candidates.
         reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
@@ -152,7 +162,14 @@ def loss_with_miner(
         with_stats: whether to compute `LossStats`.
     """
     loss, stats = loss_with_pending_stats(
-        embeddings, labels, miner, distance, anchors=anchors, reduce_count=reduce_count, with_stats=with_stats
+        embeddings,
+        labels,
+        miner,
+        distance,
+        relation=relation,
+        anchors=anchors,
+        reduce_count=reduce_count,
+        with_stats=with_stats,
     )
     return loss, None if stats is None else stats.read()
 
@@ -163,6 +180,7 @@ def loss_with_pending_stats(
     miner: Miner,
     distance: DistanceLike = "euclidean",
     *,
+    relation: Relation | None = None,
     anchors: slice | None = None,
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = True,
@@ -177,17 +195,132 @@ def loss_with_pending_stats(
     """
     metric = get_distance(distance)
     defer_check = defer_check and with_stats
+    if relation is None:
+        labels, relation = ids_and_relation(labels)
     embeddings, labels = _check_batch(embeddings, labels, metric, check_values=not defer_check)
-    anchor_rows = None
-    if anchors is not None:
-        self_index = torch.arange(len(labels), device=labels.device)[anchors]
-        anchor_rows = engine.Anchors(embeddings[anchors], labels[anchors], self_index)
     loss, stats = engine.batch_loss_with_pending_stats(
-        embeddings, labels, miner, distance, anchors=anchor_rows, reduce_count=reduce_count, with_stats=with_stats
+        embeddings,
+        labels,
+        miner,
+        distance,
+        relation=relation,
+        anchors=_anchor_rows(embeddings, labels, anchors),
+        reduce_count=reduce_count,
+        with_stats=with_stats,
     )
     if stats is not None and defer_check:
         stats = replace(stats, is_valid=norms_fit(embeddings, metric))
     return loss, stats
+
+
+def nested_triplet_loss(
+    embeddings: Tensor,
+    paths: Sequence[Sequence[Any]] | Tensor,
+    miners: Sequence[Miner],
+    distance: DistanceLike = "euclidean",
+    *,
+    weights: Sequence[float] | None = None,
+) -> Tensor:
+    """Return the weighted sum, over the levels of nested labels, of the batch loss of the labels of that level.
+
+    The distances are computed once for all levels.
+
+    Args:
+        embeddings: `(batch, dim)`.
+        paths: the label of each row from the coarsest level to the finest, such as `("billing", "refund")`, or an
+            integer tensor `(batch, levels)`. Paths may have different lengths, see `tercet.losses.relations.LabelTree`.
+        miners: the miner of each level, the coarsest first. A finer level needs a smaller margin.
+        distance: as in the other losses.
+        weights: the factor of each level; None takes 1 / levels for each, so that the result is a mean.
+
+    Raises:
+        EmbeddingError: the number of miners or weights is not the number of levels.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses import functional, miners
+        >>> embeddings = torch.tensor([[0.0], [1.0], [1.5], [6.0]])
+        >>> paths = [("billing", "refund"), ("billing", "refund"), ("billing", "card"), ("account",)]
+        >>> functional.nested_triplet_loss(embeddings, paths, [miners.hard(2.0), miners.hard(1.0)])
+        tensor(0.5000)
+    """
+    rows = paths.tolist() if isinstance(paths, Tensor) else [tuple(path) for path in paths]
+    tree = LabelTree(rows)
+    labels = torch.arange(len(rows))
+    return loss_of_levels(embeddings, labels, levels_of(tree, miners, weights), distance)[0]
+
+
+def loss_of_levels(
+    embeddings: Tensor,
+    labels: Labels,
+    levels: Sequence[Level],
+    distance: DistanceLike = "euclidean",
+    *,
+    anchors: slice | None = None,
+    reduce_count: Callable[[Tensor], Tensor] | None = None,
+    with_stats: bool = False,
+) -> tuple[Tensor, list[PendingStats]]:
+    """Return the loss of nested labels, and the statistics of each level if `with_stats` is True.
+
+    `labels` are label ids, `levels` are those of `levels_of`, and the other arguments are those of `loss_with_miner`.
+    """
+    embeddings, labels = _check_batch(embeddings, labels, get_distance(distance))
+    return nested.loss_of_levels(
+        embeddings,
+        labels,
+        levels,
+        distance,
+        anchors=_anchor_rows(embeddings, labels, anchors),
+        reduce_count=reduce_count,
+        with_stats=with_stats,
+    )
+
+
+def levels_of(tree: LabelTree, miners: Sequence[Miner], weights: Sequence[float] | None = None) -> list[Level]:
+    """Return the terms of the loss of nested labels, the coarsest level first; see `nested_triplet_loss`.
+
+    Raises:
+        EmbeddingError: the number of miners or weights is not the number of levels.
+    """
+    if weights is None:
+        weights = [1 / len(tree)] * len(tree)
+    for number, what in ((len(miners), "miners"), (len(weights), "weights")):
+        if number != len(tree):
+            raise EmbeddingError(f"got {number} {what} for {len(tree)} levels of labels; pass one for each level")
+    return [
+        Level(relation=relation, miner=miner, weight=weight)
+        for relation, miner, weight in zip(tree.levels(), miners, weights, strict=True)
+    ]
+
+
+def ids_and_relation(labels: Any) -> tuple[Any, Relation]:
+    """Return labels that are sets or a bool matrix as set ids `(batch,)`, and the relation between these ids.
+
+    Labels of any other form are returned unchanged, with the relation of equal labels.
+    """
+    matrix = labels if isinstance(labels, Tensor) else getattr(labels, "__array__", None) and torch.as_tensor(labels)
+    if isinstance(matrix, Tensor):
+        if matrix.dtype != torch.bool or matrix.dim() != 2 or matrix.shape[1] < 2:
+            return labels, SAME_LABEL
+        sets: list[Any] = [row.nonzero().flatten().tolist() for row in matrix]
+    else:
+        sets = list(labels)
+        if not all(isinstance(one, (Set, list, tuple)) for one in sets) or not sets:
+            return labels, SAME_LABEL
+    names = list(dict.fromkeys(label for one in sets for label in one))
+    plain_labels(names)  # Raises an error for labels that are neither integers nor strings.
+    numbers = {label: number for number, label in enumerate(names)}
+    ids = {key: at for at, key in enumerate(dict.fromkeys(map(frozenset, sets)))}
+    device = matrix.device if isinstance(matrix, Tensor) else "cpu"
+    set_ids = torch.tensor([ids[frozenset(one)] for one in sets], device=device)
+    return set_ids, SharedLabel([[numbers[label] for label in key] for key in ids])
+
+
+def _anchor_rows(embeddings: Tensor, labels: Tensor, anchors: slice | None) -> engine.Anchors | None:
+    if anchors is None:
+        return None
+    self_index = torch.arange(len(labels), device=labels.device)[anchors]
+    return engine.Anchors(embeddings[anchors], labels[anchors], self_index)
 
 
 def batch_loss_with_stats(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tercet.distances import Distance, FunctionDistance, checked_matrix
+from tercet.losses.relations import SAME_LABEL, Relation
 
 # The rows of a batch that are measured, and the anchors whose triplets are measured.
 _MAX_ROWS = 256
@@ -29,7 +30,9 @@ def have_unit_length(embeddings: Tensor) -> bool:
 
 
 @torch.no_grad()
-def batch_distances(embeddings: Tensor, labels: Tensor, distance: Distance) -> tuple[Tensor, Tensor]:
+def batch_distances(
+    embeddings: Tensor, labels: Tensor, distance: Distance, relation: Relation = SAME_LABEL
+) -> tuple[Tensor, Tensor]:
     """Return the distances to negatives, and d(a,n) − d(a,p) of the triplets, of the first rows of a batch.
 
     Both are one-dimensional, and empty if there are none.
@@ -38,13 +41,14 @@ def batch_distances(embeddings: Tensor, labels: Tensor, distance: Distance) -> t
         embeddings: `(batch, dim)`.
         labels: `(batch,)`.
         distance: the distance of the loss.
+        relation: which rows are positives.
     """
     x = embeddings.detach()
     if not isinstance(distance, FunctionDistance):  # A function must get the complete batch.
         x = x[:_MAX_ROWS]
     d = checked_matrix(x, x, distance)[:_MAX_ROWS, :_MAX_ROWS]
     labels = labels[:_MAX_ROWS]
-    same = labels.unsqueeze(1) == labels
+    same = relation.positive(labels, labels).fill_diagonal_(True)
     positive = same.clone().fill_diagonal_(False)[:_MAX_ANCHORS]
     anchors = d[:_MAX_ANCHORS]
     gaps = anchors.unsqueeze(1) - anchors.unsqueeze(2)  # (anchor, positive, negative)

@@ -32,6 +32,8 @@ class DistanceBlock(NamedTuple):
         candidate_index: `(m, P)`, the index of each positive among the candidates.
         padding_mask: bool `(m, P)`, True for padding entries; None if every anchor has P positives.
         non_negative: whether the distance is known to be at least 0 for every pair.
+        positive_weights: `(m, P)`, the factor of each positive in the loss terms, such as the overlap of its labels
+            with those of the anchor; None if all are 1. Padding entries hold an arbitrary finite value.
     """
 
     negatives: Tensor
@@ -39,6 +41,7 @@ class DistanceBlock(NamedTuple):
     candidate_index: Tensor
     padding_mask: Tensor | None
     non_negative: bool = False
+    positive_weights: Tensor | None = None
 
     @property
     def masked_value(self) -> float:
@@ -83,15 +86,18 @@ class Miner:
         mine: the function that mines one block. It must not modify the block.
         mean_over: the number by which the sum of the terms is divided: the number of active triplets (`"active"`), of
             pairs of an anchor and a positive (`"positives"`), or of anchors with a triplet (`"anchors"`).
+        uses_weights: whether `mine` multiplies the terms by `DistanceBlock.positive_weights`. If not, a relation with
+            weights is an error.
     """
 
     mine: Callable[[DistanceBlock], MinedBlock]
     mean_over: Literal["active", "positives", "anchors"]
+    uses_weights: bool = False
 
 
 def all_triplets(margin: float) -> Miner:
     """Return a miner that selects every triplet. The loss is the mean over those with d(a,p) − d(a,n) + margin > 0."""
-    return Miner(partial(_mine_all, margin=check_margin(margin)), mean_over="active")
+    return Miner(partial(_mine_all, margin=check_margin(margin)), mean_over="active", uses_weights=True)
 
 
 def semi_hard(margin: float) -> Miner:
@@ -99,7 +105,7 @@ def semi_hard(margin: float) -> Miner:
 
     If there is none, it selects the farthest negative.
     """
-    return Miner(partial(_mine_semi_hard, margin=check_margin(margin)), mean_over="positives")
+    return Miner(partial(_mine_semi_hard, margin=check_margin(margin)), mean_over="positives", uses_weights=True)
 
 
 def hard(margin: float) -> Miner:
@@ -110,7 +116,7 @@ def hard(margin: float) -> Miner:
         value = F.relu(gap + margin)
         return value, value.sign(), value.sign()
 
-    return Miner(partial(_mine_hardest, penalty=hinge), mean_over="anchors")
+    return Miner(partial(_mine_hardest, penalty=hinge), mean_over="anchors", uses_weights=True)
 
 
 def hard_soft_margin() -> Miner:
@@ -122,7 +128,7 @@ def hard_soft_margin() -> Miner:
     def softplus(gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return F.softplus(gap), torch.sigmoid(gap), gap >= 0
 
-    return Miner(partial(_mine_hardest, penalty=softplus), mean_over="anchors")
+    return Miner(partial(_mine_hardest, penalty=softplus), mean_over="anchors", uses_weights=True)
 
 
 def _mine_all(block: DistanceBlock, margin: float) -> MinedBlock:
@@ -131,18 +137,19 @@ def _mine_all(block: DistanceBlock, margin: float) -> MinedBlock:
     tₖ = d(a, pₖ) + margin are the thresholds, and dₙ are the distances to the negatives. bₖ is the number of negatives
     below tₖ, and aₙ is the number of thresholds above dₙ. The largest threshold of the row is subtracted from all tₖ
     and dₙ. This does not change the result, and it reduces the rounding error if the distances are large compared to
-    the hinges.
+    the hinges. With weights of the positives, bₖ is multiplied by the weight of pₖ, and aₙ is a sum of weights.
     """
     thresholds = block.positives_or(-torch.inf) + margin
-    num_below, num_above = kernels.count_below(block.negatives, thresholds)
+    num_below, num_above = kernels.count_below(block.negatives, thresholds, block.positive_weights)
+    weights = num_below if block.positive_weights is None else num_below * block.positive_weights
     top = thresholds.amax(1, keepdim=True)
     # In padding entries, the difference is infinite and its factor `num_below` is 0. Clamp it, because inf · 0 is NaN.
     below_top = (top - thresholds).clamp(max=block.masked_value)
     return MinedBlock(
-        terms=kernels.row_dot(num_above, top - block.negatives) - kernels.row_dot(num_below, below_top),
+        terms=kernels.row_dot(num_above, top - block.negatives) - kernels.row_dot(weights, below_top),
         candidate_index=block.candidate_index,
         distances=block.positives,
-        weights=num_below,
+        weights=weights,
         num_active=num_below,
         negative_weights=num_above,
     )
@@ -165,12 +172,14 @@ def _mine_semi_hard(block: DistanceBlock, margin: float) -> MinedBlock:
     hinge = F.relu(gaps + margin)
     if block.padding_mask is not None:
         hinge = hinge.masked_fill(block.padding_mask, 0)
-    active = hinge.sign()
+    active = slope = hinge.sign()
+    if block.positive_weights is not None:
+        hinge, slope = hinge * block.positive_weights, slope * block.positive_weights
     return MinedBlock(
         terms=hinge.sum(1),
         candidate_index=torch.cat([block.candidate_index, column], 1),
         distances=torch.cat([block.positives, distance], 1),
-        weights=torch.cat([active, -active], 1),
+        weights=torch.cat([slope, -slope], 1),
         num_active=active,
         gaps=gaps,
     )
@@ -187,6 +196,9 @@ def _mine_hardest(block: DistanceBlock, penalty: Callable[[Tensor], tuple[Tensor
     nearest = block.negatives.gather(1, column)
     gap = farthest - nearest
     terms, slope, active = penalty(gap)
+    if block.positive_weights is not None:
+        weight = block.positive_weights.gather(1, position)
+        terms, slope = terms * weight, slope * weight
     return MinedBlock(
         terms=terms.squeeze(1),
         candidate_index=torch.cat([block.candidate_index.gather(1, position), column], 1),

@@ -21,12 +21,14 @@ from tercet._numbers import check_margin
 from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners
+from tercet.losses._engine.levels import Level
 from tercet.losses._engine.stats import LossStats, PendingStats, exact_dtype
 from tercet.losses._peer_names import LossNames, MatrixDistance, PairDistance, TripletMasks
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
 from tercet.losses.margins import batch_distances, describe_misfit, have_unit_length
 from tercet.losses.miners import Miner
+from tercet.losses.relations import SAME_LABEL, LabelTree, Relation
 
 __all__ = [
     "BaseLoss",
@@ -36,6 +38,7 @@ __all__ = [
     "BatchHardTripletLossDistanceFunction",
     "BatchLoss",
     "BatchSemiHardTripletLoss",
+    "NestedTripletLoss",
     "TripletDistanceMetric",
     "TripletLoss",
 ]
@@ -189,6 +192,8 @@ class BatchLoss(BaseLoss):
         margin: the margin, in the unit of the distance.
 
     Attributes:
+        relation: which sentences are positives, as a function of their label ids; by default those with equal ids. For
+            sentences with several labels, set it to a `tercet.losses.relations.SharedLabel` and pass set ids as labels.
         batches_without_triplet: the number of batches without a triplet since the start of the run.
 
     Example:
@@ -223,6 +228,7 @@ class BatchLoss(BaseLoss):
         self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", margin: float = 5.0
     ) -> None:
         super().__init__(model, distance_metric, margin)
+        self.relation: Relation = SAME_LABEL
         self.batches_without_triplet = 0
 
     def miner(self) -> Miner:
@@ -297,6 +303,14 @@ class BatchLoss(BaseLoss):
                 "in distributed training, labels must be an integer tensor with the same label ids in every process; "
                 f"got {type(labels).__name__}"
             )
+        relation = self.relation
+        if relation is SAME_LABEL and not distributed:
+            labels, relation = functional.ids_and_relation(labels)
+            if memory is not None and relation is not SAME_LABEL:
+                raise EmbeddingError(
+                    "sets of labels have no ids that stay the same, which a cross-batch memory needs; set the "
+                    "attribute relation of the loss to a SharedLabel, and pass set ids as labels"
+                )
         labels = functional.as_label_tensor(labels, embeddings.device if distributed else None)
         local_rows = slice(0, len(labels))
         if distributed:
@@ -307,16 +321,25 @@ class BatchLoss(BaseLoss):
             past_embeddings, past_labels = memory.contents()
             embeddings = torch.cat([embeddings, past_embeddings.to(embeddings)])
             labels = torch.cat([labels.to(past_labels.device), past_labels])
-        loss = self._loss(embeddings, labels, local_rows, distributed=distributed, has_memory=has_memory)
+        loss = self._loss(
+            embeddings, labels, local_rows, relation=relation, distributed=distributed, has_memory=has_memory
+        )
         # A loss above 0 says it fastest, unless reading it waits for a GPU.
-        has_triplet = (labels.device == loss.device and bool(loss.detach())) or self._has_triplet(labels)
+        has_triplet = (labels.device == loss.device and bool(loss.detach())) or self._has_triplet(labels, relation)
         if not self._margin_checked:
-            measure = partial(batch_distances, *batch, get_distance(self.distance_metric))
+            measure = partial(batch_distances, *batch, get_distance(self.distance_metric), relation)
             self._check_margin(batch[0], loss, measure, has_triplet=has_triplet)
         return loss
 
     def _loss(
-        self, embeddings: Tensor, labels: Tensor, local_rows: slice, *, distributed: bool, has_memory: bool
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        local_rows: slice,
+        *,
+        relation: Relation,
+        distributed: bool,
+        has_memory: bool,
     ) -> Tensor:
         """Return the scalar loss of the anchors of this batch, in distributed training of those of all processes.
 
@@ -333,27 +356,27 @@ class BatchLoss(BaseLoss):
             # The function returns one square matrix, so every process mines the complete batch. `gather_rows` sums the
             # equal gradients of all processes, so divide them by the number of processes. Only the first process keeps
             # the statistics, because they cover the complete batch.
-            loss = self._mine(embeddings, labels)
+            loss = self._mine(embeddings, labels, relation)
             if self.pending_stats is not None and not is_first_process():
                 self._set_stats(PendingStats.empty())
             return loss.detach() + (loss - loss.detach()) / world_size()
         if not distributed:
-            return self._mine(embeddings, labels, anchors=None if all_are_local else local_rows)
-        local_loss = self._mine(embeddings, labels, anchors=local_rows, reduce_count=all_reduce_sum)
+            return self._mine(embeddings, labels, relation, anchors=None if all_are_local else local_rows)
+        local_loss = self._mine(embeddings, labels, relation, anchors=local_rows, reduce_count=all_reduce_sum)
         return local_loss + (all_reduce_sum(local_loss) - local_loss.detach())
 
-    def _mine(self, embeddings: Tensor, labels: Tensor, **options: Any) -> Tensor:
+    def _mine(self, embeddings: Tensor, labels: Tensor, relation: Relation, **options: Any) -> Tensor:
         """Compute the loss, store its statistics in `stats`, and return the loss."""
         loss, stats = functional.loss_with_pending_stats(
-            embeddings, labels, self.miner(), self.distance_metric, with_stats=self.collect_stats,
+            embeddings, labels, self.miner(), self.distance_metric, relation=relation, with_stats=self.collect_stats,
             defer_check=self.defer_checks and self._margin_checked, **options,
         )  # fmt: skip
         self._set_stats(stats)
         return loss
 
-    def _has_triplet(self, labels: Tensor) -> bool:
+    def _has_triplet(self, labels: Tensor, relation: Relation) -> bool:
         """Return whether a batch has a triplet. Count the batches without one, and warn at the first one of a run."""
-        if functional.anchors_with_triplet(labels).any():
+        if len(relation.group(labels)):
             return True
         self.batches_without_triplet += 1
         if self.batches_without_triplet == 1:
@@ -445,6 +468,72 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
 
     def get_config_dict(self) -> dict[str, Any]:
         return BaseLoss.get_config_dict(self)
+
+
+class NestedTripletLoss(BatchLoss):
+    """The weighted sum, over the levels of nested labels, of a batch loss of the labels of that level.
+
+    The distances are computed once for all levels. `stats` are those of the finest level. See
+    `functional.nested_triplet_loss`.
+
+    Args:
+        model: as in `BatchLoss`.
+        losses: the batch loss of each level, the coarsest first. A finer level needs a smaller margin. The losses have
+            the same distance, and their own `model` is not used.
+        paths: the path of each label, such as `("billing", "refund")`; the position is the label id.
+        weights: the factor of each level; None takes 1 / levels for each.
+
+    Raises:
+        EmbeddingError: the number of losses or weights is not the number of levels, or the losses have several
+            distances.
+
+    Example:
+        >>> import torch
+        >>> from tercet.losses import BatchHardTripletLoss, NestedTripletLoss
+        >>> paths = [("billing", "refund"), ("billing", "card"), ("account",)]
+        >>> loss = NestedTripletLoss(None, [BatchHardTripletLoss(margin=2.0), BatchHardTripletLoss(margin=1.0)], paths)
+        >>> loss.compute_loss_from_embeddings(torch.tensor([[0.0], [1.0], [1.5], [6.0]]), labels=[0, 0, 1, 2])
+        tensor(0.5000)
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None,
+        losses: Sequence[BatchLoss],
+        paths: Sequence[Sequence[str]],
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        if not losses or len({get_distance(loss.distance_metric).name for loss in losses}) > 1:
+            raise EmbeddingError("the losses of the levels must have one distance; pass at least one loss")
+        super().__init__(model, losses[0].distance_metric, losses[0].margin)
+        self.tree, self.losses, self.weights = LabelTree(paths), list(losses), weights
+        self.has_margin = losses[0].has_margin
+        self.relation = self.tree.levels()[0]
+        self._levels()  # Raises for a wrong number of losses or weights.
+
+    def _levels(self) -> list[Level]:
+        return functional.levels_of(self.tree, [loss.miner() for loss in self.losses], self.weights)
+
+    def _mine(self, embeddings: Tensor, labels: Tensor, relation: Relation, **options: Any) -> Tensor:
+        loss, stats = functional.loss_of_levels(
+            embeddings, labels, self._levels(), self.distance_metric, with_stats=self.collect_stats, **options
+        )
+        self._set_stats(stats[-1] if stats else None)
+        return loss
+
+    def _has_triplet(self, labels: Tensor, relation: Relation) -> bool:
+        return any(len(level.group(labels)) for level in self.tree.levels()) or super()._has_triplet(labels, relation)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Return the settings of the loss, for the model card; the margins are those of the levels."""
+        settings = BaseLoss.get_config_dict(self)
+        if self.has_margin:
+            settings["margin"] = [loss.margin for loss in self.losses]
+        return {
+            **settings,
+            "levels": len(self.tree),
+            "loss_of_each_level": [type(loss).__name__ for loss in self.losses],
+        }
 
 
 _PEER_METHODS = {

@@ -32,14 +32,35 @@ class BlockWithGraph:
             anchors, candidates = anchors.detach().requires_grad_(), candidates.detach().requires_grad_()
             return cls(distances=matrix(anchors, candidates), anchors=anchors, candidates=candidates)
 
-    def gradients(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def gradients(self, weights: Tensor, *, keep_graph: bool = False) -> tuple[Tensor, Tensor]:
         """Backpropagate `weights` `(m, C)`, the derivatives of the loss terms with respect to the distances.
+
+        Args:
+            weights: the derivatives.
+            keep_graph: whether to keep the graph for another call.
 
         Returns:
             The gradients of the anchors `(m, dim)` and of the candidates `(C, dim)`.
         """
-        to_anchors, to_candidates = torch.autograd.grad(self.distances, (self.anchors, self.candidates), weights)
+        to_anchors, to_candidates = torch.autograd.grad(
+            self.distances, (self.anchors, self.candidates), weights, retain_graph=keep_graph
+        )
         return to_anchors, to_candidates
+
+
+@dataclass
+class LastBlock:
+    """The last block that a source computed. Sources with gradients of their own share it.
+
+    Attributes:
+        graph: the block with its autograd graph, if it was not computed by matrix products.
+        distances: the block, for a source that needs it again.
+        close_pairs: the rows and columns of the pairs that were recomputed from differences.
+    """
+
+    graph: BlockWithGraph | None = None
+    distances: Tensor | None = None
+    close_pairs: tuple[Tensor, Tensor] | None = None
 
 
 def weights_of_block(mined: MinedBlock, negatives: Tensor) -> Tensor:

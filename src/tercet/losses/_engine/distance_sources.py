@@ -10,6 +10,7 @@ The engine uses sources only through the protocol `DistanceSource`. Four classes
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Protocol
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from tercet.distances import Distance, FunctionDistance, MatrixProductDistance, at_least_float32
 from tercet.errors import EmbeddingError
 from tercet.losses._engine import double_product_source
-from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
+from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block
 from tercet.losses._engine.double_product_source import DoubleProductSource
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses._engine.matrix_product_source import MatrixProductSource
@@ -54,6 +55,9 @@ class DistanceSource(Protocol):
             mined: the output of the miner for the block.
         """
 
+    def with_own_gradients(self) -> "DistanceSource":
+        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
+
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return a pair: the gradient of the candidates, and the gradient of the anchors.
 
@@ -77,12 +81,12 @@ class AutogradSource:
         self._candidates, self._anchors = candidates, candidates if anchors is None else anchors
         self._candidate_gradient = torch.zeros_like(candidates)
         self._anchor_gradient = self._candidate_gradient if anchors is None else torch.zeros_like(anchors)
-        self._block: BlockWithGraph | None = None
+        self._last, self._is_shared = LastBlock(), False
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors, and keep its autograd graph."""
-        self._block = BlockWithGraph.compute(self._distance.matrix, self._anchors[rows], self._candidates)
-        distances = self._block.distances.detach()
+        self._last.graph = BlockWithGraph.compute(self._distance.matrix, self._anchors[rows], self._candidates)
+        distances = self._last.graph.distances.detach()
         expected = (len(self_columns.index), len(self._candidates))
         if distances.shape != expected:
             raise EmbeddingError(
@@ -93,10 +97,19 @@ class AutogradSource:
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block."""
-        assert self._block is not None
-        to_anchors, to_candidates = self._block.gradients(weights_of_block(mined, negatives))
+        assert self._last.graph is not None
+        weights = weights_of_block(mined, negatives)
+        to_anchors, to_candidates = self._last.graph.gradients(weights, keep_graph=self._is_shared)
         self._anchor_gradient[rows] += to_anchors
         self._candidate_gradient += to_candidates
+
+    def with_own_gradients(self) -> "AutogradSource":
+        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
+        self._is_shared = True
+        other, is_same = copy(self), self._anchor_gradient is self._candidate_gradient
+        other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
+        other._anchor_gradient = other._candidate_gradient if is_same else torch.zeros_like(self._anchor_gradient)
+        return other
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
@@ -120,6 +133,10 @@ class PrecomputedSource:
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Store the derivatives with respect to the distances of the block."""
         self._weights[rows] = weights_of_block(mined, negatives)
+
+    def with_own_gradients(self) -> "PrecomputedSource":
+        """Return a source of the same matrix, with weights of its own."""
+        return PrecomputedSource(self._matrix)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return None, and the gradient of the matrix `(A, C)`."""

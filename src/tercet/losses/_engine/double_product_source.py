@@ -5,11 +5,13 @@ to be read from the device, and a GPU that waits for the processor in each step 
 batch of up to `MAX_CANDIDATES` rows takes less time than that, and all pairs are accurate to the resolution of float32.
 """
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
 from tercet.distances import MatrixProductDistance
-from tercet.losses._engine.block_gradient import weights_of_block
+from tercet.losses._engine.block_gradient import LastBlock, weights_of_block
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses.miners import MinedBlock
 
@@ -57,7 +59,14 @@ class DoubleProductSource:
             self._anchor_squares = self._anchors.square().sum(1)
             self._anchor_offsets = distance.row_offsets(anchors) if self._half_squared else None
             self._anchor_gradient = torch.zeros_like(self._anchors)
-        self._distances: Tensor | None = None
+        self._last = LastBlock()
+
+    def with_own_gradients(self) -> "DoubleProductSource":
+        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
+        other, is_same = copy(self), self._anchor_gradient is self._candidate_gradient
+        other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
+        other._anchor_gradient = other._candidate_gradient if is_same else torch.zeros_like(self._anchor_gradient)
+        return other
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors; see `DistanceSource`."""
@@ -67,15 +76,16 @@ class DoubleProductSource:
         if self._anchor_offsets is not None and self._candidate_offsets is not None:
             square += self._anchor_offsets[rows].unsqueeze(1) + self._candidate_offsets
         exact = square / 2 if self._half_squared else square.sqrt()
-        self._distances = exact.to(self.dtype)
-        return self_columns.fill(self._distances.clone(), torch.finfo(self.dtype).max)
+        self._last.distances = exact.to(self.dtype)
+        return self_columns.fill(self._last.distances.clone(), torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block; see `DistanceSource`."""
-        assert self._distances is not None
+        distances = self._last.distances
+        assert distances is not None
         weights = weights_of_block(mined, negatives).double()
         if not self._half_squared:  # At distance 0 the gradient is 0.
-            weights = (weights / self._distances).masked_fill_(self._distances == 0, 0)
+            weights = (weights / distances).masked_fill_(distances == 0, 0)
         anchors = self._anchors[rows]
         self._anchor_gradient[rows] += weights.sum(1, keepdim=True) * anchors - weights @ self._candidates
         self._candidate_gradient += weights.sum(0).unsqueeze(1) * self._candidates - weights.T @ anchors

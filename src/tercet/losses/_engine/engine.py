@@ -21,10 +21,10 @@ from torch import Tensor
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.distance_sources import DistanceSource, differentiable_inputs, distance_source
-from tercet.losses._engine.label_groups import LabelGroups
 from tercet.losses._engine.precision import full_precision, no_autocast
 from tercet.losses._engine.stats import LossStats, PendingStats, exact_dtype, sum_distances
 from tercet.losses.miners import DistanceBlock, Miner
+from tercet.losses.relations import SAME_LABEL, Grouping, Relation
 
 # A block and the tensors that a miner computes from it take about this many times the memory of its distances.
 COPIES_OF_A_BLOCK = 6
@@ -57,6 +57,7 @@ def batch_loss(
     miner: Miner,
     distance: DistanceLike = "euclidean",
     *,
+    relation: Relation = SAME_LABEL,
     anchors: Anchors | None = None,
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = False,
@@ -72,6 +73,7 @@ def batch_loss(
         miner: the rule that selects triplets.
         distance: a name, a `Distance`, or a function. The complete matrix of a function and its autograd graph are kept
             in memory.
+        relation: which candidates are the positives of an anchor, as a function of their labels.
         anchors: the anchors; None uses the candidates as anchors.
         reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
@@ -83,11 +85,11 @@ def batch_loss(
 
     Raises:
         EmbeddingError: the distance is unknown; or it is a function and `anchors` is given, or a function or `matrix`
-            returns the wrong shape.
+            returns the wrong shape; or the relation has weights, which the miner does not use.
     """
     loss, stats = batch_loss_with_pending_stats(
-        embeddings, labels, miner, distance, anchors=anchors, reduce_count=reduce_count, with_stats=with_stats,
-        block_bytes=block_bytes, block_rows=block_rows,
+        embeddings, labels, miner, distance, relation=relation, anchors=anchors, reduce_count=reduce_count,
+        with_stats=with_stats, block_bytes=block_bytes, block_rows=block_rows,
     )  # fmt: skip
     return loss, None if stats is None else stats.read()
 
@@ -98,6 +100,7 @@ def batch_loss_with_pending_stats(
     miner: Miner,
     distance: DistanceLike,
     *,
+    relation: Relation = SAME_LABEL,
     anchors: Anchors | None = None,
     reduce_count: Callable[[Tensor], Tensor] | None = None,
     with_stats: bool = True,
@@ -107,25 +110,35 @@ def batch_loss_with_pending_stats(
     """Return the same as `batch_loss`, but do not wait for the statistics."""
     metric = get_distance(distance)
     device_type = embeddings.device.type
-    on_cpu = device_type == "cpu"
-    block_bytes = block_bytes or (BLOCK_BYTES if on_cpu else BLOCK_BYTES_ON_GPU)
-    block_rows = block_rows or (BLOCK_ROWS if on_cpu else len(labels))
     inputs = differentiable_inputs(metric, embeddings, None if anchors is None else anchors.embeddings)
     needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-    bytes_per_row = COPIES_OF_A_BLOCK * inputs[0].element_size() * labels.shape[0]
-    max_rows = min(block_rows, max(1, block_bytes // bytes_per_row))
+    max_rows = rows_per_block(inputs[0], len(labels), block_bytes, block_rows)
     with torch.no_grad(), no_autocast(device_type), full_precision(device_type):
         anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
-        groups = LabelGroups.from_labels(labels, anchor_labels, self_index).to(embeddings.device)
+        groups = relation.group(labels, anchor_labels, self_index).to(embeddings.device)
         source = distance_source(metric, [part.detach() for part in inputs], groups.anchor_index)
         sums = _mine(source, groups, miner, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
-        count = _num_terms(miner, groups, sums)
-        if reduce_count is not None:
-            count = reduce_count(torch.as_tensor(count, device=embeddings.device))
-        count = count.clamp(min=1) if isinstance(count, Tensor) else max(1, count)
-        gradients = _gradients(source, groups, inputs) if needs_gradient else []
-    loss = _LossWithGradient.apply(sums.terms, count, *gradients, *inputs) if needs_gradient else sums.terms / count
-    return loss, _stats(miner, groups, sums) if with_stats else None
+        count = num_terms(miner, groups, sums, reduce_count)
+        gradients = gradients_of(source, groups.anchor_index, inputs) if needs_gradient else []
+    loss = with_gradients(sums.terms, count, gradients, inputs) if needs_gradient else sums.terms / count
+    return loss, stats_of(miner, groups, sums) if with_stats else None
+
+
+def rows_per_block(
+    embeddings: Tensor, num_candidates: int, block_bytes: int | None = None, block_rows: int | None = None
+) -> int:
+    """Return the number of anchors per block; the arguments are those of `batch_loss`."""
+    on_cpu = embeddings.device.type == "cpu"
+    block_bytes = block_bytes or (BLOCK_BYTES if on_cpu else BLOCK_BYTES_ON_GPU)
+    block_rows = block_rows or (BLOCK_ROWS if on_cpu else num_candidates)
+    bytes_per_row = COPIES_OF_A_BLOCK * embeddings.element_size() * num_candidates
+    return min(block_rows, max(1, block_bytes // bytes_per_row))
+
+
+def with_gradients(total: Tensor, count: Tensor | int, gradients: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """Return `total / count`, as a scalar whose gradients with respect to `inputs` are `gradients / count`."""
+    loss: Tensor = _LossWithGradient.apply(total, count, *gradients, *inputs)
+    return loss
 
 
 class _LossWithGradient(torch.autograd.Function):
@@ -148,7 +161,7 @@ class _LossWithGradient(torch.autograd.Function):
         return (None, None, *(None for _ in gradients), *(gradient * scale for gradient in gradients))
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
     """Sums over all anchors.
 
     Attributes:
@@ -164,20 +177,21 @@ class _Sums(NamedTuple):
 
 def _mine(
     source: DistanceSource,
-    groups: LabelGroups,
+    groups: Grouping,
     miner: Miner,
     max_rows: int,
     *,
     needs_gradient: bool,
     with_stats: bool,
-) -> _Sums:
+) -> Sums:
     """Mine the anchors block by block and return the sums. The gradient is accumulated in `source`."""
     terms: list[Tensor] = []
     num_active: Tensor | int = 0
     distances: Tensor | int = 0
     for start in range(0, len(groups), max_rows):
         rows = slice(start, min(start + max_rows, len(groups)))
-        block = _block(source, groups, rows)
+        block = block_of(source.distances(rows, groups.self_columns(rows)), groups, rows, source)
+        check_uses_weights(miner, block)
         mined = miner.mine(block)
         terms.append(mined.terms.sum())
         if miner.mean_over == "active" or with_stats:
@@ -187,39 +201,55 @@ def _mine(
         if needs_gradient:
             source.add_weights(rows, block.negatives, mined)
     if not terms:
-        terms = [groups.candidate_order.new_zeros((), dtype=source.dtype)]
-    return _Sums(terms[0] if len(terms) == 1 else torch.stack(terms).sum(), num_active, distances)
+        terms = [groups.num_positives.new_zeros((), dtype=source.dtype)]
+    return Sums(terms[0] if len(terms) == 1 else torch.stack(terms).sum(), num_active, distances)
 
 
-def _block(source: DistanceSource, groups: LabelGroups, rows: slice) -> DistanceBlock:
-    """Return the block of the given anchors. Its positives are masked in `negatives`."""
+def block_of(distances: Tensor, groups: Grouping, rows: slice, source: DistanceSource) -> DistanceBlock:
+    """Return the block of the given anchors. `distances` `(m, C)` become its negatives, and are overwritten."""
     candidate_index, padding_mask = groups.positives(rows)
-    negatives = source.distances(rows, groups.self_columns(rows))
-    positives = negatives.gather(1, candidate_index)
-    negatives.scatter_(1, candidate_index, torch.finfo(negatives.dtype).max)
-    return DistanceBlock(negatives, positives, candidate_index, padding_mask, source.non_negative)
+    positives = distances.gather(1, candidate_index)
+    distances.scatter_(1, candidate_index, torch.finfo(distances.dtype).max)
+    weights = groups.positive_weights(rows, candidate_index)
+    weights = weights if weights is None else weights.to(distances.dtype)
+    return DistanceBlock(distances, positives, candidate_index, padding_mask, source.non_negative, weights)
 
 
-def _gradients(source: DistanceSource, groups: LabelGroups, inputs: Sequence[Tensor]) -> list[Tensor]:
+def check_uses_weights(miner: Miner, block: DistanceBlock) -> None:
+    """Raise `EmbeddingError` if the block has weights, which the miner would ignore."""
+    if block.positive_weights is not None and not miner.uses_weights:
+        raise EmbeddingError(
+            "the relation weighs the positives, but the miner of this loss does not use weights; multiply its terms by "
+            "DistanceBlock.positive_weights and set uses_weights=True, or pass weighted=False to the relation"
+        )
+
+
+def gradients_of(source: DistanceSource, anchor_index: Tensor | None, inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradient of the sum of the loss terms with respect to each input."""
     to_candidates, to_anchors = source.gradients()
     gradients = [torch.zeros_like(inputs[0]) if to_candidates is None else to_candidates]
     if len(inputs) > 1:
         gradients.append(torch.zeros_like(inputs[1]))
     if to_anchors is not None:
-        rows = slice(None) if groups.anchor_index is None else groups.anchor_index
+        rows = slice(None) if anchor_index is None else anchor_index
         gradients[-1][rows] += to_anchors  # Indexed addition is correct, because no row occurs twice.
     return gradients
 
 
-def _num_terms(miner: Miner, groups: LabelGroups, sums: _Sums) -> Tensor | int:
-    """Return the number by which the sum of the loss terms is divided, see `Miner.mean_over`."""
+def num_terms(
+    miner: Miner, groups: Grouping, sums: Sums, reduce_count: Callable[[Tensor], Tensor] | None
+) -> Tensor | int:
+    """Return the number by which the sum of the loss terms is divided, at least 1; see `Miner.mean_over`."""
     if miner.mean_over == "active":
-        return sums.num_active
-    return groups.num_positive_pairs if miner.mean_over == "positives" else len(groups)
+        count = sums.num_active
+    else:
+        count = groups.num_positive_pairs if miner.mean_over == "positives" else len(groups)
+    if reduce_count is not None:
+        count = reduce_count(torch.as_tensor(count, device=groups.num_positives.device))
+    return count.clamp(min=1) if isinstance(count, Tensor) else max(1, count)
 
 
-def _stats(miner: Miner, groups: LabelGroups, sums: _Sums) -> PendingStats:
+def stats_of(miner: Miner, groups: Grouping, sums: Sums) -> PendingStats:
     """Return the statistics of the batch."""
     num_anchors, num_pairs, num_triplets = len(groups), groups.num_positive_pairs, groups.num_triplets
     num_mined = {"active": num_triplets, "positives": num_pairs, "anchors": num_anchors}[miner.mean_over]

@@ -17,17 +17,20 @@ CACHED_DISTANCES = 1 << 19
 RUN_LENGTH = 16
 
 
-def count_below(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
+def count_below(negatives: Tensor, thresholds: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Count, in each row, the negatives below each threshold and the thresholds above each negative.
 
     Args:
         negatives: `(m, C)`, distances.
         thresholds: `(m, P)`.
+        weights: `(m, P)`, how much each threshold counts in the second number; None counts each as 1.
 
     Returns:
         The number of negatives below each threshold `(m, P)`, and the number of thresholds above each negative
         `(m, C)`, both as floats.
     """
+    if weights is not None:
+        return _weigh_by_passes(negatives, thresholds, weights)
     return (_count_by_passes if thresholds.shape[1] <= MAX_PASSES else _count_by_search)(negatives, thresholds)
 
 
@@ -83,6 +86,19 @@ def _count_by_passes(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Ten
             above += below
             torch.sum(below, 1, out=num_below[rows, k])
     return num_below, num_above
+
+
+def _weigh_by_passes(negatives: Tensor, thresholds: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Count as `_count_by_passes` does, and multiply each threshold by its weight in the numbers above."""
+    num_below, weight_above = torch.empty_like(thresholds), torch.zeros_like(negatives)
+    for rows in _rows_in_cache(negatives):
+        d, t, w, above = negatives[rows], thresholds[rows], weights[rows], weight_above[rows]
+        below = torch.empty_like(d)
+        for k in range(thresholds.shape[1]):
+            torch.lt(d, t[:, k : k + 1], out=below)
+            above.addcmul_(below, w[:, k : k + 1])
+            torch.sum(below, 1, out=num_below[rows, k])
+    return num_below, weight_above
 
 
 def _count_by_search(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:

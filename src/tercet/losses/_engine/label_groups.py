@@ -171,6 +171,20 @@ class LabelGroups:
     def _readable(self) -> "LabelGroups":
         return self if self.on_cpu is None else self.on_cpu  # No groups are false.
 
+    def take(self, index: Tensor) -> "LabelGroups":
+        """Return the groups of some of the anchors; `index` holds their positions among the included anchors."""
+        return LabelGroups(
+            candidate_order=self.candidate_order,
+            anchor_index=index if self.anchor_index is None else self.anchor_index[index],
+            self_index=self.self_index[index],
+            is_missing=None if self.is_missing is None else self.is_missing[index],
+            label_start=self.label_start[index],
+            self_position=self.self_position[index],
+            num_positives=self.num_positives[index],
+            equal_num_positives=self.equal_num_positives,
+            positive_index=None if self.positive_index is None else self.positive_index[index],
+        )
+
     def self_columns(self, rows: slice) -> SelfColumns:
         """Return the columns of the given m anchors in a block of their distances to all candidates."""
         missing = None if self.is_missing is None else self.is_missing[rows, None]
@@ -185,15 +199,19 @@ class LabelGroups:
         """
         if self.positive_index is not None:
             return self.positive_index[rows], None
-        numbers = self._readable.num_positives[rows]
-        width = self.equal_num_positives or int(numbers[-1])
+        smallest, width = self.equal_num_positives, self.equal_num_positives
+        if smallest is None or width is None:  # The numbers of `take` are in any order.
+            smallest, width = (int(bound) for bound in self._readable.num_positives[rows].aminmax())
         step, padding_mask = torch.arange(width, device=self.candidate_order.device), None
-        if not self.equal_num_positives and int(numbers[0]) != width:
+        if smallest != width:
             padding_mask = step >= self.num_positives[rows, None]
             step = step.expand_as(padding_mask).masked_fill(padding_mask, 0)
         position = self.label_start[rows, None] + step
         skip_self = position >= self.self_position[rows, None]
         return self.candidate_order[position + skip_self], padding_mask
+
+    def positive_weights(self, rows: slice, candidate_index: Tensor) -> None:
+        """Return None: every positive counts 1."""
 
 
 def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:

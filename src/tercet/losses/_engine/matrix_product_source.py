@@ -6,6 +6,7 @@ compared to the distance of the anchor from the centre.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tercet.distances import MatrixProductDistance, norms_of_differences
-from tercet.losses._engine.block_gradient import BlockWithGraph, weights_of_block
+from tercet.losses._engine.block_gradient import BlockWithGraph, LastBlock, weights_of_block
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses.miners import MinedBlock
 
@@ -72,9 +73,17 @@ class MatrixProductSource:
         self._waiting: Tensor | None = None
         # Pairs (candidate index, anchor index, V) that are not yet added to the sums of the candidates.
         self._listed: list[tuple[Tensor, Tensor, Tensor]] = []
-        # The close pairs of the last block, or its autograd graph if the complete block was computed from differences.
-        self._close_pairs: tuple[Tensor, Tensor] | None = None
-        self._block: BlockWithGraph | None = None
+        # Its close pairs, or its autograd graph if the complete block was computed from differences.
+        self._last, self._is_shared = LastBlock(), False
+
+    def with_own_gradients(self) -> "MatrixProductSource":
+        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
+        self._is_shared = True
+        other, is_same = copy(self), self._anchor_sums is self._candidate_sums
+        other._candidate_sums = torch.zeros_like(self._candidate_sums)
+        other._anchor_sums = other._candidate_sums if is_same else torch.zeros_like(self._anchor_sums)
+        other._waiting, other._listed = None, []
+        return other
 
     @cached_property
     def duplicates(self) -> tuple[Tensor, Tensor] | None:
@@ -86,7 +95,7 @@ class MatrixProductSource:
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors; see `DistanceSource`."""
-        self._close_pairs = self._block = None
+        self._last.close_pairs = self._last.graph = None
         masked_value = torch.finfo(self.dtype).max
         points = self._anchor_points[rows]
         num_rows, square_of_row = points.shape[0], points[:, -2:-1]
@@ -117,14 +126,16 @@ class MatrixProductSource:
             if self._anchor_offsets is not None and self._candidate_offsets is not None:
                 recomputed += self._anchor_offsets[rows][close[0]] + self._candidate_offsets[close[1]]
             square[close] = recomputed
-            self._close_pairs = close[0], close[1]
+            self._last.close_pairs = close[0], close[1]
         distances = square.mul_(0.5) if self._half_squared else square.sqrt_()
         return self_columns.fill(distances, masked_value)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block; see `DistanceSource`."""
-        if self._block is not None:
-            to_anchors, to_candidates = self._block.gradients(weights_of_block(mined, negatives))
+        if self._last.graph is not None:
+            to_anchors, to_candidates = self._last.graph.gradients(
+                weights_of_block(mined, negatives), keep_graph=self._is_shared
+            )
             self._anchor_sums[rows, :-2] += to_anchors
             self._candidate_sums[:, :-2] += to_candidates
             if self._waiting is not None:  # Add the weights that earlier blocks kept for pairs of this block.
@@ -139,10 +150,10 @@ class MatrixProductSource:
             dense = negatives.zero_()
         else:
             dense = mined.negative_weights if self._half_squared else mined.negative_weights.div_(negatives)
-            if self._close_pairs is not None:
-                close_rows, close_columns = self._close_pairs
-                self._add_pairs(close_rows + rows.start, close_columns, -dense[self._close_pairs])
-                dense[self._close_pairs] = 0
+            if self._last.close_pairs is not None:
+                close_rows, close_columns = self._last.close_pairs
+                self._add_pairs(close_rows + rows.start, close_columns, -dense[self._last.close_pairs])
+                dense[self._last.close_pairs] = 0
         self._add_dense(rows, dense.scatter_add_(1, mined.candidate_index, -weights))
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
@@ -212,7 +223,7 @@ class MatrixProductSource:
         """
         distances = mined.distances
         weights = mined.weights if self._half_squared else mined.weights / distances
-        if self._close_pairs is None:
+        if self._last.close_pairs is None:
             return weights
         square = 2 * distances if self._half_squared else distances.square()
         close = square <= CLOSE_RATIO * self._anchor_points[rows, -2:-1]
@@ -241,8 +252,8 @@ class MatrixProductSource:
 
     def _from_differences(self, rows: slice) -> Tensor:
         """Return the block `(m, C)`, computed from differences of coordinates, and keep its autograd graph."""
-        self._block = BlockWithGraph.compute(self._distance_of_points, self._anchors[rows], self._candidates)
-        block = self._block.distances.detach().clone()
+        self._last.graph = BlockWithGraph.compute(self._distance_of_points, self._anchors[rows], self._candidates)
+        block = self._last.graph.distances.detach().clone()
         if self._anchor_offsets is not None and self._candidate_offsets is not None:
             block += (self._anchor_offsets[rows].unsqueeze(1) + self._candidate_offsets) / 2
         return block

@@ -1,0 +1,184 @@
+"""The loss of nested labels: a weighted sum of batch losses, one for each level, from the same blocks of distances.
+
+Each level has its own relation, miner and number of terms. A block is computed once, and each level mines its own copy.
+The gradients of the levels are accumulated separately, because they are divided by the numbers of terms, which are
+known only after the last block.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tercet.distances import DistanceLike, get_distance
+from tercet.losses._engine.distance_sources import DistanceSource, differentiable_inputs, distance_source
+from tercet.losses._engine.engine import (
+    Anchors,
+    Sums,
+    block_of,
+    check_uses_weights,
+    gradients_of,
+    num_terms,
+    rows_per_block,
+    stats_of,
+    with_gradients,
+)
+from tercet.losses._engine.label_groups import SelfColumns
+from tercet.losses._engine.precision import full_precision, no_autocast
+from tercet.losses._engine.stats import PendingStats, sum_distances
+from tercet.losses.miners import MinedBlock, Miner
+from tercet.losses.relations import Grouping, Relation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One term of the loss.
+
+    Attributes:
+        relation: which candidates are the positives of an anchor.
+        miner: the rule that selects triplets.
+        weight: the factor of the mean of the terms.
+    """
+
+    relation: Relation
+    miner: Miner
+    weight: float = 1.0
+
+
+def loss_of_levels(
+    embeddings: Tensor,
+    labels: Tensor,
+    levels: Sequence[Level],
+    distance: DistanceLike = "euclidean",
+    *,
+    anchors: Anchors | None = None,
+    reduce_count: Callable[[Tensor], Tensor] | None = None,
+    with_stats: bool = False,
+    block_bytes: int | None = None,
+    block_rows: int | None = None,
+) -> tuple[Tensor, list[PendingStats]]:
+    """Return the weighted sum of the losses of the levels, and the statistics of each level if `with_stats` is True.
+
+    The other arguments and the errors are those of `engine.batch_loss`.
+    """
+    metric = get_distance(distance)
+    device_type = embeddings.device.type
+    inputs = differentiable_inputs(metric, embeddings, None if anchors is None else anchors.embeddings)
+    needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
+    max_rows = rows_per_block(inputs[0], len(labels), block_bytes, block_rows)
+    with torch.no_grad(), no_autocast(device_type), full_precision(device_type):
+        anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
+        groups = [level.relation.group(labels, anchor_labels, self_index).to(embeddings.device) for level in levels]
+        index = torch.arange(len(labels)) if self_index is None else self_index
+        union = _Union.of(groups, index.to(embeddings.device))
+        source = distance_source(metric, [part.detach() for part in inputs], union.anchor_index)
+        sources = [source, *(source.with_own_gradients() for _ in levels[1:])]
+        all_sums = _mine(sources, union, levels, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
+        total = torch.zeros((), dtype=source.dtype, device=embeddings.device)
+        gradients: list[Tensor] = []
+        for level, part, sums, of_level in zip(levels, groups, all_sums, sources, strict=True):
+            count = num_terms(level.miner, part, sums, reduce_count)
+            total += sums.terms * level.weight / count
+            if needs_gradient:
+                scaled = [
+                    gradient * level.weight / count for gradient in gradients_of(of_level, union.anchor_index, inputs)
+                ]
+                gradients = [a + b for a, b in zip(gradients, scaled, strict=True)] if gradients else scaled
+    loss = with_gradients(total, 1, gradients, inputs) if needs_gradient else total
+    if not with_stats:
+        return loss, []
+    per_level = zip(levels, groups, all_sums, strict=True)
+    return loss, [stats_of(level.miner, part, sums) for level, part, sums in per_level]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Union:
+    """The anchors that have a triplet at one level at least.
+
+    Attributes:
+        groups: the grouping of each level.
+        anchor_index: `(A,)`, the indices of the anchors, in ascending order of their number of positives at all levels.
+        self_index: `(A,)`, the index of each anchor among the candidates; −1 if it is not a candidate.
+        position: `(levels, A)`, the position of each anchor in the grouping of each level; −1 if it has no triplet
+            there.
+    """
+
+    groups: Sequence[Grouping]
+    anchor_index: Tensor
+    self_index: Tensor
+    position: Tensor
+
+    @classmethod
+    def of(cls, groups: Sequence[Grouping], self_index: Tensor) -> "_Union":
+        """Return the union. `self_index` `(num_anchors,)` is that of all anchors, with and without a triplet."""
+        position = torch.full((len(groups), len(self_index)), -1, device=self_index.device)
+        num_positives = torch.zeros_like(self_index)
+        for row, part in zip(position, groups, strict=True):
+            index = slice(None) if part.anchor_index is None else part.anchor_index
+            row[index] = torch.arange(len(part), device=row.device)
+            num_positives[index] += part.num_positives
+        kept = (position >= 0).any(0).nonzero().flatten()
+        kept = kept[num_positives[kept].argsort(stable=True)]
+        return cls(groups=groups, anchor_index=kept, self_index=self_index[kept], position=position[:, kept])
+
+    def self_columns(self, rows: slice) -> SelfColumns:
+        index = self.self_index[rows, None]
+        return SelfColumns(index) if int(index.min()) >= 0 else SelfColumns(index.clamp(min=0), index < 0)
+
+
+def _mine(
+    sources: Sequence[DistanceSource],
+    union: _Union,
+    levels: Sequence[Level],
+    max_rows: int,
+    *,
+    needs_gradient: bool,
+    with_stats: bool,
+) -> list[Sums]:
+    """Mine every level block by block, and return the sums of each level."""
+    all_sums = [Sums(torch.zeros((), dtype=sources[0].dtype, device=union.anchor_index.device)) for _ in levels]
+    for start in range(0, len(union.anchor_index), max_rows):
+        rows = slice(start, min(start + max_rows, len(union.anchor_index)))
+        distances = sources[0].distances(rows, union.self_columns(rows))
+        for number, (level, source) in enumerate(zip(levels, sources, strict=True)):
+            position = union.position[number, rows]
+            counted = (position >= 0).nonzero().flatten()
+            if not len(counted):
+                continue
+            groups, is_complete = union.groups[number].take(position[counted]), len(counted) == len(position)
+            # The last level may overwrite the distances, because no other level needs them.
+            own = distances if number == len(levels) - 1 else distances.clone()
+            own = own if is_complete else own[counted]
+            block = block_of(own, groups, slice(0, len(counted)), source)
+            check_uses_weights(level.miner, block)
+            mined = level.miner.mine(block)
+            terms, num_active, sum_of_distances = all_sums[number]
+            all_sums[number] = Sums(
+                terms + mined.terms.sum(),
+                num_active + mined.num_active.sum(dtype=torch.int64),
+                sum_of_distances + sum_distances(block) if with_stats else 0,
+            )
+            if needs_gradient and is_complete:
+                source.add_weights(rows, block.negatives, mined)
+            elif needs_gradient:
+                negatives = _spread(block.negatives, counted, len(position), block.masked_value)
+                source.add_weights(rows, negatives, _spread_block(mined, counted, len(position)))
+    return all_sums
+
+
+def _spread_block(mined: MinedBlock, index: Tensor, num_rows: int) -> MinedBlock:
+    """Return the output of a miner for `num_rows` anchors, of which it mined those with the given index."""
+    return MinedBlock(
+        terms=_spread(mined.terms, index, num_rows),
+        candidate_index=_spread(mined.candidate_index, index, num_rows),
+        distances=_spread(mined.distances, index, num_rows, 1.0),  # The weights are divided by the distances.
+        weights=_spread(mined.weights, index, num_rows),
+        num_active=mined.num_active,
+        negative_weights=None if mined.negative_weights is None else _spread(mined.negative_weights, index, num_rows),
+    )
+
+
+def _spread(part: Tensor, index: Tensor, num_rows: int, value: float = 0.0) -> Tensor:
+    """Return `part` `(n, …)` as the given rows of a tensor with `num_rows` rows; the others hold `value`."""
+    return part.new_full((num_rows, *part.shape[1:]), value).index_copy_(0, index, part)
