@@ -41,6 +41,7 @@ class WarningKind(str, Enum):
         BELOW_PROMISE: the precision of the answers to evaluation rows is below the promised one, by more than chance.
         TRACKER_FAILED: an experiment tracker failed during the run.
         NO_CLASSIFIER: the classifier of the labels cannot be fitted, so the model is saved without it.
+        RENAMED_ARGUMENT: an argument has an older name, or belongs to an older way to train.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -64,6 +65,7 @@ class WarningKind(str, Enum):
     BELOW_PROMISE = "below-promise"
     TRACKER_FAILED = "tracker-failed"
     NO_CLASSIFIER = "no-classifier"
+    RENAMED_ARGUMENT = "renamed-argument"
     OTHER = "other"
 
 

@@ -113,3 +113,27 @@ def test_a_loss_prints_its_distance_and_margin_and_cites_its_paper():
     )
     assert repr(losses.TripletLoss()) == "TripletLoss(distance_metric='euclidean', margin=5)"
     assert "In Defense of the Triplet Loss" in loss.citation
+
+
+def test_a_matryoshka_loss_checks_its_dimensions_and_prints_them(batch):
+    x, labels = batch
+    inner = losses.BatchSemiHardTripletLoss(margin=0.3)
+    loss = losses.MatryoshkaLoss(None, inner, [2, x.shape[1]], [1.0, 0.5])
+    assert repr(loss) == f"MatryoshkaLoss({inner!r}, matryoshka_dims=[{x.shape[1]}, 2])"
+    loss.collect_stats = True
+    parts = [
+        inner.compute_loss_from_embeddings(nn.functional.normalize(x[:, :size]), labels) for size in (x.shape[1], 2)
+    ]
+    torch.testing.assert_close(loss.compute_loss_from_embeddings([x], labels), 0.5 * parts[0] + parts[1])
+    assert loss.stats.anchors == len(x)
+    for arguments, message in (
+        ((peer.BatchAllTripletLoss(None), [2]), "MatryoshkaLoss needs a loss of Tercet, got BatchAllTripletLoss"),
+        ((inner, []), r"matryoshka_dims must be numbers of at least 1, with one weight each; got \[\] and None"),
+        ((inner, [2, 1], [1.0]), "with one weight each"),
+    ):
+        with pytest.raises(EmbeddingError, match=message):
+            losses.MatryoshkaLoss(None, *arguments)
+    with pytest.raises(EmbeddingError, match="matryoshka_dims has 99, but the embeddings have"):
+        losses.MatryoshkaLoss(None, inner, [99]).compute_loss_from_embeddings([x], labels)
+    with pytest.raises(EmbeddingError, match="this loss has no model"):
+        loss([{}], labels)

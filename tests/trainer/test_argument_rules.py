@@ -13,8 +13,9 @@ from tests.trainer.helpers import make_arguments, make_trainer
 OTHER_VALUES = {
     "label_smoothing_factor": 0.1, "neftune_noise_alpha": 5.0, "include_for_metrics": ["inputs"],
     "batch_eval_metrics": True, "use_liger_kernel": True, "liger_kernel_config": {"rope": True}, "use_cache": True,
-    "length_column_name": "size", "label_names": ["topic"], "push_to_hub": True, "parallelism_config": {"tp_size": 2},
+    "length_column_name": "size", "label_names": ["topic"], "parallelism_config": {"tp_size": 2},
     "fsdp": "full_shard", "fsdp_config": {"min_num_params": 1}, "deepspeed": {"zero": 1},
+    "router_mapping": {"text": "query"},
 }  # fmt: skip
 
 
@@ -23,7 +24,7 @@ NEWER_THAN_LOWEST = {
     "activation_checkpointing", "activation_checkpointing_kwargs", "dataloader_in_order",
     "dataloader_multiprocessing_context",
 }  # fmt: skip
-OLDER_THAN_LATEST = {"logging_dir", "warmup_ratio"}
+OLDER_THAN_LATEST = {"logging_dir"}
 
 
 def test_every_argument_has_exactly_one_rule():

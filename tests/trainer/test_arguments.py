@@ -1,10 +1,14 @@
 """The arguments of a run: defaults, invalid values, and a warning about GPUs that are not used."""
 
+import json
+
 import pytest
 
 from tercet import SentenceTransformerTrainingArguments
 from tercet._events import WarningKind, collect_warnings
+from tercet.data.batch_samplers import DefaultBatchSampler
 from tercet.errors import DataError
+from tercet.trainer import BatchSamplers
 from tests.trainer.helpers import make_arguments
 
 
@@ -29,8 +33,18 @@ def test_the_defaults_are_those_that_the_documentation_states(tmp_path, monkeypa
         ({"accelerator_config": {"split_batches": True}}, "leave out dispatch_batches and split_batches"),
         (
             {"batch_sampler": "random"},
-            "unknown batch_sampler 'random'; choose one of 'batch_sampler', 'group_by_label'",
+            "unknown batch_sampler 'random'; choose one of 'batch_sampler', 'no_duplicates', 'no_duplicates_hashed'",
         ),
+        (
+            {"multi_dataset_batch_sampler": "x"},
+            "unknown multi_dataset_batch_sampler 'x'; choose one of 'round_robin', ",
+        ),
+        ({"warmup_ratio": 0.1, "warmup_steps": 5}, "warmup_ratio=0.1 and warmup_steps=5 exclude each other"),
+        ({"warmup_ratio": 10}, "warmup_ratio must be a number of at least 0 and below 1, got 10"),
+        ({"router_mapping": {"text": "query"}}, "router_mapping=.* is not supported: there is no Router module"),
+        ({"learning_rate_mapping": {"(": 1e-3}}, r"learning_rate_mapping: '\(' is no regular expression"),
+        ({"learning_rate_mapping": {"a": "b"}}, "learning_rate_mapping: the rate of 'a' must be at least 0, got 'b'"),
+        ({"batch_sampler": "no_duplicates", "neighbor_labels": 0.5}, "has an effect only with batch_sampler='group_by"),
     ],
 )
 def test_invalid_arguments_raise_an_error(changes, message, tmp_path):
@@ -48,3 +62,21 @@ def test_a_run_on_one_of_several_gpus_warns(tmp_path, monkeypatch):
         "uses only one of 4 GPUs; to use all of them, start it with `torchrun --nproc-per-node 4 train.py`"
         in warning.message
     )
+
+
+def test_warmup_ratio_sets_warmup_steps_with_a_warning(tmp_path):
+    with collect_warnings() as warnings:
+        arguments = make_arguments(tmp_path, warmup_ratio=0.1)
+        assert make_arguments(tmp_path, warmup_ratio=0.0, warmup_steps=7).warmup_steps == 7
+    assert arguments.warmup_steps == 0.1
+    assert arguments.get_warmup_steps(200) == 20
+    (warning,) = warnings
+    assert warning.kind == WarningKind.RENAMED_ARGUMENT
+    assert "warmup_ratio=0.1 is used as warmup_steps=0.1; pass warmup_steps" in warning.message
+
+
+def test_a_class_or_function_as_batch_sampler_is_written_by_its_name(tmp_path):
+    arguments = make_arguments(tmp_path, batch_sampler=DefaultBatchSampler, multi_dataset_batch_sampler=make_arguments)
+    assert json.loads(arguments.to_json_string())["batch_sampler"] == "DefaultBatchSampler"
+    for sampler in (BatchSamplers.NO_DUPLICATES, "no_duplicates"):
+        assert make_arguments(tmp_path, batch_sampler=sampler).batch_sampler == BatchSamplers.NO_DUPLICATES

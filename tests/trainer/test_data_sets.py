@@ -1,5 +1,7 @@
 """Data sets for training: columns, labels, and the sentences that each epoch draws."""
 
+import gc
+
 import pytest
 import torch
 from datasets import ClassLabel, Dataset
@@ -95,11 +97,75 @@ def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
     )
 
 
-def test_a_transform_that_would_not_be_applied_raises_an_error(bert, labelled, tmp_path):
-    transformed = labelled.with_transform(lambda rows: {**rows, "text": ["zebra"] * len(rows["text"])})
-    with pytest.raises(DataError, match=r"train_dataset has a transform .*; apply it with dataset.map"):
-        make_trainer(bert, tmp_path, transformed)
+def test_a_transform_is_applied_each_time_a_row_is_drawn(bert, labelled, tmp_path):
+    calls = []
+
+    def augment(rows):
+        calls.append(len(rows["text"]))
+        return {**rows, "text": [f"{text} {'again ' * (len(calls) % 3)}" for text in rows["text"]]}
+
+    transformed = labelled.class_encode_column("label").with_transform(augment)
+    trainer = make_trainer(bert, tmp_path, transformed, eval_dataset=transformed, changes={"max_steps": 4})
+    batches: list[list[tuple[int, ...]]] = []
+    trainer.model.register_forward_pre_hook(lambda _, arguments: batches.append(_sentences(*arguments)))
+    trainer.train()
+    assert sum(calls) >= 2 * 16 + 4 * 8
+    assert trainer.label_names_of_training == ["food", "money", "sport", "travel"]
+    lengths = {len(ids) for batch in batches for ids in batch}
+    drawn = {tuple(ids) for batch in batches for ids in batch}
+    plain = {tuple(ids) for ids in trainer.model.token_ids(labelled["text"][:])}
+    assert drawn - plain, lengths
+    assert trainer.evaluate()["eval_loss"] > 0
+
+    labels = iter(range(100))
+    changing = labelled.with_transform(
+        lambda rows: {"text": rows["text"], "label": [next(labels) // 8 for _ in rows["text"]]}
+    )
+    with pytest.raises(DataError, match="must not change a label from one draw to the next"):
+        make_trainer(bert, tmp_path, changing).train()
+    with pytest.raises(
+        DataError, match=r"train_dataset: the transform \(set_transform or with_transform\) must return"
+    ):
+        make_trainer(bert, tmp_path, labelled.with_transform(lambda rows: rows["txt"]))
     assert make_trainer(bert, tmp_path, labelled.with_format("torch")).train_dataset.num_rows == 16
+
+
+@pytest.mark.parametrize("how", ["evaluate", "predict"])
+def test_other_data_sets_are_prepared_like_those_of_the_constructor_and_not_kept(how, bert, labelled, tmp_path):
+    trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=labelled, changes={"per_device_eval_batch_size": 16})
+    expected = trainer.evaluate()["eval_loss"]
+    renamed = labelled.rename_columns({"text": "message", "label": "labels"})
+    if how == "evaluate":
+        assert trainer.evaluate(renamed)["eval_loss"] == expected
+        several = trainer.evaluate({"one": renamed, "two": labelled.class_encode_column("label")})
+        assert several["eval_one_loss"] == several["eval_two_loss"] == expected
+        assert trainer.evaluate(trainer.eval_dataset.select(range(8)))["eval_loss"] > 0
+    else:
+        assert trainer.predict(renamed).metrics["test_loss"] == expected
+    gc.collect()
+    assert len(trainer._prepared_sets) == 2
+
+
+def test_each_evaluation_set_has_its_own_persistent_workers(bert, labelled, tmp_path):
+    parts = {"one": labelled.select(range(8)), "two": labelled}
+    changes = {"dataloader_persistent_workers": True, "dataloader_num_workers": 1}
+    trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=parts, changes=changes)
+    losses_of_parts = []
+    for _ in range(2):
+        metrics = trainer.evaluate()
+        losses_of_parts.append((metrics["eval_one_loss"], metrics["eval_two_loss"]))
+    other = trainer.evaluate(parts)
+    losses_of_parts.append((other["eval_one_loss"], other["eval_two_loss"]))
+    assert len(set(losses_of_parts)) == 1
+    assert len(set(losses_of_parts[0])) == 2
+
+
+def test_whole_floating_point_labels_are_integers(bert, sentences, tmp_path):
+    labels = [float(row // 4) for row in range(16)]
+    data = Dataset.from_dict({"text": sentences, "label": labels})
+    assert make_trainer(bert, tmp_path, data).train_dataset["label"][:] == [row // 4 for row in range(16)]
+    with pytest.raises(DataError, match=r"train_dataset, row 0: the label is 0.5 \(float\)"):
+        make_trainer(bert, tmp_path, Dataset.from_dict({"text": sentences, "label": [0.5, *labels[1:]]}))
 
 
 def test_triplet_columns_are_found_by_name_in_any_order(bert, sentences, tmp_path):

@@ -50,7 +50,7 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     with pytest.raises(StopAfter.End):
         trainer.train()
     assert {parameter.device.type for parameter in trainer.model.parameters()} == {"meta"}
-    assert len(trainer._unread_stats) == 6
+    assert len(trainer._unread_stats[None]) == 6
 
 
 def test_statistics_that_are_read_later_are_the_same(bert, tmp_path, labelled, monkeypatch):
@@ -61,8 +61,8 @@ def test_statistics_that_are_read_later_are_the_same(bert, tmp_path, labelled, m
         trainer.train()
         logs.append([{k: v for k, v in entry.items() if "runtime" not in k and "per_second" not in k}
                      for entry in trainer.state.log_history])  # fmt: skip
-        observed.append((trainer._monitor._num_batches, trainer._monitor._run))
-        assert not len(trainer._unread_stats)
+        observed.append((trainer._monitors[None]._num_batches, trainer._monitors[None]._run))
+        assert not len(trainer._unread_stats[None])
     assert logged_losses(trainer)
     assert logs[0] == logs[1]
     assert observed[0] == observed[1]

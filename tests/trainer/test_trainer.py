@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
+from sentence_transformers import SentenceTransformerTrainingArguments as PeerArguments
 from torch import nn
+from transformers import TrainingArguments
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet.errors import DataError
@@ -69,18 +71,35 @@ def test_triplets(bert, sentences, tmp_path):
 
 
 def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
-    with pytest.raises(DataError, match="train_dataset is a DatasetDict, not a datasets.Dataset"):
-        make_trainer(bert, tmp_path, DatasetDict(train=labelled))
-    with pytest.raises(DataError, match="train_dataset is a list, not a datasets.Dataset"):
-        make_trainer(bert, tmp_path, [{"text": "a", "label": 0}])
+    with pytest.raises(
+        DataError, match=r"train_dataset has the splits \['test', 'train'\], and all data sets of a dict"
+    ):
+        make_trainer(bert, tmp_path, DatasetDict(train=labelled, test=labelled))
+    with pytest.raises(DataError, match="train_dataset of type int are not supported; pass a datasets.Dataset"):
+        make_trainer(bert, tmp_path, 3)
     model = SentenceTransformer(bert, device="cpu")
     with pytest.raises(DataError, match="the trainer needs a loss"):
         SentenceTransformerTrainer(model=model, train_dataset=labelled)
-    for loss in ("BatchAllTripletLoss", {"labels": losses.BatchAllTripletLoss(model)}):
-        with pytest.raises(DataError, match="loss must be a loss or a class of losses"):
+    for loss in ("BatchAllTripletLoss", {"labels": "BatchAllTripletLoss"}):
+        with pytest.raises(DataError, match="loss must be a loss, a class of losses or a dictionary of these"):
             SentenceTransformerTrainer(model=model, train_dataset=labelled, loss=loss)
-    with pytest.raises(DataError, match="unknown batch_sampler 'no_duplicates'; choose one of 'batch_sampler', 'group"):
-        make_arguments(tmp_path, batch_sampler="no_duplicates")
+    with pytest.raises(
+        DataError, match="there is no loss for a data set without a name, only for 'labels'; pass a dict"
+    ):
+        SentenceTransformerTrainer(model, None, labelled, loss={"labels": losses.BatchAllTripletLoss(model)})
+    with pytest.raises(DataError, match="unknown batch_sampler 'duplicates'; choose one of 'batch_sampler', 'no_dup"):
+        make_arguments(tmp_path, batch_sampler="duplicates")
+    for kind in (TrainingArguments, PeerArguments):
+        with pytest.raises(DataError, match=f"args must be tercet's .*, got .*{kind.__name__}; import the class from"):
+            SentenceTransformerTrainer(
+                model, kind(str(tmp_path), report_to="none"), labelled, loss=losses.BatchAllTripletLoss
+            )
+    with pytest.raises(DataError, match="processing_class is another tokenizer than that of the model"):
+        make_trainer(bert, tmp_path, labelled, tokenizer=object())
+    with pytest.raises(DataError, match="compute_metrics and .* get logits, .*; pass an evaluator"):
+        make_trainer(bert, tmp_path, labelled, compute_metrics=print)
+    with pytest.raises(DataError, match="the trainer needs a tercet.SentenceTransformer as model, .*; got no model"):
+        SentenceTransformerTrainer(train_dataset=labelled, loss=losses.BatchAllTripletLoss)
     with pytest.raises(DataError, match="train_dataset: a batch of 9 cannot hold labels with 2 sentences each"):
         make_trainer(bert, tmp_path, labelled, changes={"per_device_train_batch_size": 9})
     with pytest.raises(DataError, match="the trainer has no data to train on; pass train_dataset"):
@@ -150,6 +169,24 @@ def test_a_loss_can_be_given_as_a_class(bert, labelled, tmp_path):
     trainer.train()
 
 
+def test_a_function_makes_a_loss_for_each_model(bert, labelled, tmp_path):
+    made = []
+
+    def loss(model):
+        made.append((model, losses.BatchHardTripletLoss(model, margin=0.1 * model.get_sentence_embedding_dimension())))
+        return made[-1][1]
+
+    trainer = SentenceTransformerTrainer(
+        model_init=lambda: SentenceTransformer(bert, device="cpu"), args=make_arguments(tmp_path, max_steps=1),
+        train_dataset=labelled, loss=loss,
+    )  # fmt: skip
+    for _ in range(2):
+        trainer.train()
+        assert (trainer.model, trainer.loss) == made[-1]
+        assert trainer.loss.stats is not None
+    assert len(made) == 3
+
+
 @pytest.mark.parametrize(
     "changes", [{"bf16": True}, {"gradient_accumulation_steps": 2}, {"gradient_checkpointing": True}]
 )
@@ -189,6 +226,8 @@ def test_adapters_are_trained_saved_loaded_and_resumed(bert, labelled, tmp_path)
     model.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved/model.safetensors").exists()
     loaded = SentenceTransformer(tmp_path / "saved", device="cpu")
+    trained = {name for name, value in loaded.named_parameters() if value.requires_grad}
+    assert trained == {name for name, value in model.named_parameters() if value.requires_grad}
     np.testing.assert_allclose(loaded.encode(["the game"]), model.encode(["the game"]), atol=1e-6)
     _, resumed = train({}, resume_from_checkpoint=str(tmp_path / "run/checkpoint-2"))
     for name, value in model.state_dict().items():

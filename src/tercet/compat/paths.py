@@ -43,7 +43,7 @@ _LOSSES = Group(
     _all(
         "losses",
         "BatchAllTripletLoss BatchHardSoftMarginTripletLoss BatchHardTripletLoss BatchHardTripletLossDistanceFunction "
-        "BatchSemiHardTripletLoss TripletDistanceMetric TripletLoss",
+        "BatchSemiHardTripletLoss MatryoshkaLoss TripletDistanceMetric TripletLoss",
     ),
     _all(
         _TRAINS,
@@ -51,7 +51,7 @@ _LOSSES = Group(
         "CachedMultipleNegativesSymmetricRankingLoss CoSENTLoss ContrastiveLoss ContrastiveTensionDataLoader "
         "ContrastiveTensionLoss ContrastiveTensionLossInBatchNegatives CosineSimilarityLoss DenoisingAutoEncoderLoss "
         "DistillKLDivLoss EmbedDistillLoss GISTEmbedLoss GlobalOrthogonalRegularizationLoss MSELoss MarginMSELoss "
-        "Matryoshka2dLoss MatryoshkaLoss MegaBatchMarginLoss MultipleNegativesRankingLoss "
+        "Matryoshka2dLoss MegaBatchMarginLoss MultipleNegativesRankingLoss "
         "MultipleNegativesSymmetricRankingLoss OnlineContrastiveLoss SiameseDistanceMetric SoftmaxLoss",
     ),
 )
@@ -69,19 +69,17 @@ _EVALUATION = Group(
     ),
 )
 _READERS = Group(
-    {},
+    _all("compat.input_examples", "InputExample"),
     _all(
         _INTERNAL,
-        "InputExample LabelSentenceReader NLIDataReader PairedFilesReader STSBenchmarkDataReader STSDataReader "
-        "TripletReader",
+        "LabelSentenceReader NLIDataReader PairedFilesReader STSBenchmarkDataReader STSDataReader TripletReader",
     ),
 )
 _DATASETS = Group(
-    {},
+    _all("compat.input_examples", "SentenceLabelDataset"),
     _all(
         _INTERNAL,
-        "DenoisingAutoEncoderDataset NoDuplicatesDataLoader ParallelSentencesDataset SentenceLabelDataset "
-        "SentencesDataset",
+        "DenoisingAutoEncoderDataset NoDuplicatesDataLoader ParallelSentencesDataset SentencesDataset",
     ),
 )
 _UTIL = Group(
@@ -106,12 +104,15 @@ _UTIL = Group(
         "save_to_hub_args_decorator",
     ),
 )
-_SAMPLERS = {"BatchSamplers": "trainer:BatchSampler"}
-_ABSENT_SAMPLERS = _all(
-    "the trainer makes the batches, see `batch_sampler` of its arguments; or use {line}",
-    "DefaultBatchSampler GroupByLabelBatchSampler MultiDatasetBatchSamplers MultiDatasetDefaultBatchSampler "
-    "NoDuplicatesBatchSampler ProportionalBatchSampler RoundRobinBatchSampler SetEpochMixin",
-)
+_SAMPLERS = {
+    **_all("trainer", "BatchSamplers MultiDatasetBatchSamplers"),
+    **_all(
+        "data.batch_samplers",
+        "DefaultBatchSampler GroupByLabelBatchSampler MultiDatasetDefaultBatchSampler NoDuplicatesBatchSampler "
+        "ProportionalBatchSampler RoundRobinBatchSampler",
+    ),
+}
+_ABSENT_SAMPLERS = {"SetEpochMixin": _INTERNAL}
 _TRAINER = Group(
     {**_SAMPLERS, **_all("trainer", "SentenceTransformerTrainer SentenceTransformerTrainingArguments")},
     {
@@ -130,7 +131,7 @@ _MODEL = Group(
     _all(_INTERNAL, "BaseModel BaseModelCardData"),
 )
 _PACKAGE = Group(
-    {**_MODEL.names, **_TRAINER.names, **_UTIL.names},
+    {**_MODEL.names, **_TRAINER.names, **_READERS.names, **_DATASETS.names, **_UTIL.names},
     {
         **_MODEL.absent,
         **_TRAINER.absent,

@@ -19,6 +19,7 @@ copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on
 folds.py       divides rows into folds for cross-validation
 sampler.py     samples P×K batches: P labels with K sentences each
+batch_samplers.py  batches of one data set and of several, for samplers of one's own
 bundled.py     provides sentences without a download, for the demo
 
 A public name is imported when it is first used, because the sampler imports torch, which is slow.
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from tercet.data import batch_samplers
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.copies import copy_groups, overlapping_rows
     from tercet.data.labels import LabelledSentences, check_trainable, number_labels
@@ -44,6 +46,7 @@ __all__ = [
     "ReadOptions",
     "Table",
     "as_dataset",
+    "batch_samplers",
     "check_trainable",
     "copy_groups",
     "load_labelled",
@@ -60,6 +63,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "batch_samplers": (),
         "bundled": ("standard_library_docstrings",),
         "copies": ("copy_groups", "overlapping_rows"),
         "labels": ("LabelledSentences", "check_trainable", "number_labels"),

@@ -42,7 +42,7 @@ def training_text_hashes(dataset: Any, earlier: Any) -> str | None:
     """Return the encoded hashes of all texts that a model has been trained on after a training.
 
     Args:
-        dataset: the training data; its text columns have strings.
+        dataset: the training data, or a dictionary of several; their text columns have strings.
         earlier: the training record of the model before the training; None if it has none.
 
     Returns:
@@ -50,8 +50,12 @@ def training_text_hashes(dataset: Any, earlier: Any) -> str | None:
     """
     if dataset is None or (earlier is not None and earlier.text_hashes is None):
         return None
-    columns = [name for name in dataset.column_names if _is_text(dataset, name)]
-    parts = [hashes_of(dataset[name][:]) for name in columns]
+    parts = [
+        hashes_of(part[name][:])
+        for part in (dataset.values() if isinstance(dataset, dict) else [dataset])
+        for name in part.column_names
+        if _is_text(part, name)
+    ]
     if earlier is not None:
         parts.append(decode_hashes(earlier.text_hashes))
     return encode_hashes(np.concatenate(parts)) if parts else None

@@ -6,6 +6,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ class PeerNames(nn.Sequential):
     def encode_multi_process(self: Any, sentences: Any, pool: Pool, *args: Any, **options: Any) -> Any:
         """Call `encode` with a pool. The other arguments are those of `encode`."""
         return self.encode(sentences, *args, pool=pool, **options)
+
+    def fit(self, train_objectives: Any, *args: Any, **options: Any) -> None:
+        """Train with data loaders of `InputExample`, as before version 3 of sentence-transformers.
+
+        New code uses `SentenceTransformerTrainer`. The arguments are those of `tercet.compat.fit.fit`.
+        """
+        import_module("tercet.compat.fit").fit(self, train_objectives, *args, **options)
 
     def evaluate(self, evaluator: Any, output_path: str | Path | None = None) -> Any:
         """Call an evaluator with this model and return its result.

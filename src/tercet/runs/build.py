@@ -16,7 +16,7 @@ from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
-from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments, cpu_has_bfloat16
+from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments, cpu_has_bfloat16
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
@@ -64,7 +64,7 @@ def training_arguments(
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps,
         "per_device_train_batch_size": settings.batch_size // processes,
-        "batch_sampler": BatchSampler.BATCH_SAMPLER if triplets else BatchSampler.GROUP_BY_LABEL,
+        "batch_sampler": BatchSamplers.BATCH_SAMPLER if triplets else BatchSamplers.GROUP_BY_LABEL,
         "samples_per_label": settings.samples_per_label,
         "neighbor_labels": 0.0 if triplets else settings.neighbor_labels,
         "learning_rate": settings.learning_rate,

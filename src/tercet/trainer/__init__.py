@@ -13,9 +13,14 @@ record.py           the record of a training run, for the model card
 """
 
 from tercet._lazy import peer_names
-from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
-__all__ = ["BatchSampler", "SentenceTransformerTrainer", "SentenceTransformerTrainingArguments"]
+__all__ = [
+    "BatchSamplers",
+    "MultiDatasetBatchSamplers",
+    "SentenceTransformerTrainer",
+    "SentenceTransformerTrainingArguments",
+]
 
 __getattr__ = peer_names(__name__)  # names that sentence-transformers has here

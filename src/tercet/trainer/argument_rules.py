@@ -23,13 +23,15 @@ RESULT = frozenset({
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
     "samples_per_label", "neighbor_labels", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
+    "multi_dataset_batch_sampler", "learning_rate_mapping",
 })  # fmt: skip
 
 FREE = frozenset({
     # Files and the hub. `hub_*` have no effect without `push_to_hub`.
     "output_dir", "save_strategy", "save_steps", "save_total_limit", "save_on_each_node", "save_only_model",
     "enable_jit_checkpoint", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push",
-    "hub_revision", "resume_from_checkpoint", "ignore_data_skip", "restore_callback_states_from_checkpoint",
+    "push_to_hub", "hub_revision", "resume_from_checkpoint", "ignore_data_skip",
+    "restore_callback_states_from_checkpoint",
     # Logs.
     "logging_strategy", "logging_steps", "logging_first_step", "log_on_each_node", "logging_nan_inf_filter",
     "include_num_input_tokens_seen", "log_level", "log_level_replica", "disable_tqdm", "report_to", "run_name",
@@ -47,7 +49,7 @@ FREE = frozenset({
     "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph", "ddp_backend",
     "ddp_timeout",
     # Read by scripts, or set by this class.
-    "do_train", "do_eval", "do_predict", "remove_unused_columns",
+    "do_train", "do_eval", "do_predict", "remove_unused_columns", "warmup_ratio",
 })  # fmt: skip
 
 # For each argument: why it is not supported.
@@ -61,7 +63,7 @@ UNSUPPORTED: dict[str, str] = {
     "use_cache": "an embedding model has no cache of keys and values",
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
-    "push_to_hub": "the trainer would upload an incomplete model; call model.push_to_hub after the training",
+    "router_mapping": "there is no Router module; embed the columns with one model, or with prompts by column",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
     "fsdp": "only data-parallel training (torchrun) is supported",
     "fsdp_config": "only data-parallel training (torchrun) is supported",
@@ -189,8 +191,8 @@ def _check_sampling(strategy: Any, batch_sampler: Any, neighbor_labels: float) -
         )
     if neighbor_labels > 1:
         raise DataError(f"neighbor_labels must be at most 1, got {neighbor_labels}")
-    if neighbor_labels and batch_sampler == "batch_sampler":
+    if neighbor_labels and batch_sampler != "group_by_label":
         raise DataError(
-            f"neighbor_labels={neighbor_labels} has no effect on random batches; set batch_sampler='group_by_label', "
-            "or leave out neighbor_labels"
+            f"neighbor_labels={neighbor_labels} has an effect only with batch_sampler='group_by_label'; set it, or "
+            "leave out neighbor_labels"
         )

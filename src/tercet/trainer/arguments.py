@@ -1,8 +1,11 @@
 """The arguments of a training run: those of `transformers`, and those of batches and cross-batch memory."""
 
 import os
+from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 import torch
@@ -12,18 +15,35 @@ from tercet._distributed import check_launcher, launched_world_size, report_wait
 from tercet._events import WarningKind, emit_warning
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
+from tercet.trainer.learning_rates import check_learning_rates
 
 
-class BatchSampler(str, Enum):
-    """The ways to draw batches. The values are the same as in sentence-transformers.
+class BatchSamplers(str, Enum):
+    """The ways to draw the batches of a data set. The values are the same as in sentence-transformers.
 
     Attributes:
         BATCH_SAMPLER: rows at random.
+        NO_DUPLICATES: rows at random, no text twice in a batch.
+        NO_DUPLICATES_HASHED: the same batches as `NO_DUPLICATES`.
         GROUP_BY_LABEL: P labels with K sentences each (P×K), see `tercet.data.sampler`.
     """
 
     BATCH_SAMPLER = "batch_sampler"
+    NO_DUPLICATES = "no_duplicates"
+    NO_DUPLICATES_HASHED = "no_duplicates_hashed"
     GROUP_BY_LABEL = "group_by_label"
+
+
+class MultiDatasetBatchSamplers(str, Enum):
+    """The order in which the batches of several data sets are drawn. The values are those of sentence-transformers.
+
+    Attributes:
+        ROUND_ROBIN: the data sets in turn, until one has no more batches.
+        PROPORTIONAL: all batches of all data sets in random order.
+    """
+
+    ROUND_ROBIN = "round_robin"
+    PROPORTIONAL = "proportional"
 
 
 @dataclass
@@ -38,7 +58,14 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     default, except with `fp16`, because it waits for the GPU in each step.
 
     Args:
-        batch_sampler: `"batch_sampler"` (random, the default) or `"group_by_label"` (P×K).
+        batch_sampler: `"batch_sampler"` (random, the default), `"group_by_label"` (P×K), `"no_duplicates"` (no text
+            twice in a batch), or a subclass of `tercet.data.batch_samplers.DefaultBatchSampler` or a function, which is
+            called with the data set, `batch_size`, `drop_last`, `valid_label_columns`, `generator` and `seed`, and
+            returns the batches of row numbers.
+        multi_dataset_batch_sampler: the order of the batches of several data sets: `"proportional"` (all of them at
+            random, the default), `"round_robin"` (in turn, until one data set has no more), or a subclass of
+            `tercet.data.batch_samplers.MultiDatasetDefaultBatchSampler` or a function, which is called with the
+            concatenated data sets, `batch_samplers`, `generator` and `seed`.
         samples_per_label: K, the number of sentences of each label in a P×K batch. P is the batch size of all
             processes together, divided by K. Not used for random batches.
         neighbor_labels: the fraction of the labels of a P×K batch that are near each other, by the mean embedding of
@@ -52,8 +79,14 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
             below 1 is a fraction of all steps.
         prompts: the string before each text, in training and in the evaluations of the trainer. A dictionary gives the
-            prompt by column of the training data; other columns have none. None uses the default prompt of the model,
-            as `encode` does; an empty string means no prompt.
+            prompt by column of the training data, or by the name of the data set if there are several (a string or a
+            dictionary by column for each); other columns have none. None uses the default prompt of the model, as
+            `encode` does; an empty string means no prompt.
+        learning_rate_mapping: learning rates by regular expression. A weight whose name in `model.named_parameters()`
+            an expression finds gets its rate instead of `learning_rate`; the last expression decides.
+        warmup_ratio: another name of `warmup_steps` as a fraction of all steps, below 1. It sets `warmup_steps`, with a
+            warning.
+        router_mapping: not supported, because there is no router module.
 
     Raises:
         DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
@@ -73,8 +106,11 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     # None is replaced in `__post_init__`, because `transformers` needs a number.
     logging_steps: float | None = None  # type: ignore[assignment]
     logging_nan_inf_filter: bool | None = None  # type: ignore[assignment]
-    batch_sampler: BatchSampler | str = field(
-        default=BatchSampler.BATCH_SAMPLER, metadata={"help": "The way to draw batches."}
+    batch_sampler: BatchSamplers | str | Callable[..., Any] = field(
+        default=BatchSamplers.BATCH_SAMPLER, metadata={"help": "The way to draw batches."}
+    )
+    multi_dataset_batch_sampler: MultiDatasetBatchSamplers | str | Callable[..., Any] = field(
+        default=MultiDatasetBatchSamplers.PROPORTIONAL, metadata={"help": "The order of the batches of several sets."}
     )
     samples_per_label: int = field(
         default=4, metadata={"help": "The number of sentences of each label in a P×K batch."}
@@ -91,12 +127,20 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     cross_batch_memory_warmup: float = field(
         default=0.1, metadata={"help": "The number of steps that only fill the memory; below 1, a fraction."}
     )
-    prompts: str | dict[str, str] | None = field(
-        default=None, metadata={"help": "The prompt before each text, or the prompt by column."}
+    prompts: str | dict[str, str] | dict[str, dict[str, str]] | None = field(
+        default=None, metadata={"help": "The prompt before each text, or the prompt by column or data set."}
     )
+    learning_rate_mapping: dict[str, float] | None = field(
+        default=None, metadata={"help": "Learning rates by regular expression of the names of weights."}
+    )
+    warmup_ratio: float | None = field(
+        default=None, metadata={"help": "Another name of warmup_steps as a fraction of all steps."}
+    )
+    router_mapping: dict[str, Any] | None = field(default=None, metadata={"help": "Not supported."})
 
     def __post_init__(self) -> None:
         check_launcher()
+        self._replace_warmup_ratio()
         check_supported({item.name: getattr(self, item.name) for item in fields(self)}, _defaults(type(self)))
         launched = launched_world_size()
         if launched > 1 and not torch.accelerator.is_available():
@@ -144,12 +188,57 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
                 "row of tokens, which cannot be split"
             )
-        try:
-            value = self.batch_sampler.value if isinstance(self.batch_sampler, Enum) else self.batch_sampler
-            self.batch_sampler = BatchSampler(value)
-        except ValueError:
-            known = listed(sampler.value for sampler in BatchSampler)
-            raise DataError(f"unknown batch_sampler {self.batch_sampler!r}; choose one of {known}") from None
+        check_learning_rates(self.learning_rate_mapping)
+        self.batch_sampler = _member(BatchSamplers, self.batch_sampler, "batch_sampler")
+        self.multi_dataset_batch_sampler = _member(
+            MultiDatasetBatchSamplers, self.multi_dataset_batch_sampler, "multi_dataset_batch_sampler"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments as JSON values; a class or a function as its name."""
+        values: dict[str, Any] = super().to_dict()
+        return {name: getattr(value, "__qualname__", value) for name, value in values.items()}
+
+    def without_functions(self) -> "SentenceTransformerTrainingArguments":
+        """Return a copy that can be pickled: with the name of each class or function of the user instead of it."""
+        plain = copy(self)
+        for name in ("batch_sampler", "multi_dataset_batch_sampler"):
+            value = getattr(self, name)
+            setattr(plain, name, getattr(value, "__qualname__", value))
+        return plain
+
+    def _replace_warmup_ratio(self) -> None:
+        ratio, self.warmup_ratio = self.warmup_ratio, None
+        if ratio is None:
+            return
+        if not isinstance(ratio, Real) or not 0 <= ratio < 1:
+            raise DataError(f"warmup_ratio must be a number of at least 0 and below 1, got {ratio!r}")
+        if ratio and self.warmup_steps:
+            raise DataError(
+                f"warmup_ratio={ratio} and warmup_steps={self.warmup_steps} exclude each other; leave out warmup_ratio"
+            )
+        if ratio:
+            self.warmup_steps = float(ratio)
+            emit_warning(
+                WarningKind.RENAMED_ARGUMENT,
+                f"warmup_ratio={ratio} is used as warmup_steps={ratio}; pass warmup_steps, where a number below 1 is a "
+                "fraction of all steps",
+            )
+
+
+def _member(choices: type[Enum], value: Any, name: str) -> Any:
+    """Return the member of an enum, or the class or function of the user.
+
+    Raises:
+        DataError: the value is neither.
+    """
+    if callable(value) and not isinstance(value, str):
+        return value
+    try:
+        return choices(getattr(value, "value", value))
+    except ValueError:
+        known = listed(choice.value for choice in choices)
+        raise DataError(f"unknown {name} {value!r}; choose one of {known}, or pass a class or a function") from None
 
 
 def cpu_has_bfloat16() -> bool:

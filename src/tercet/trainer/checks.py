@@ -13,8 +13,10 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import check_triplets_exist
 from tercet.distances import FunctionDistance, get_distance
+from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError, listed
 from tercet.losses.modules import BatchLoss
+from tercet.trainer.loss_kinds import innermost, takes_triplets
 from tercet.trainer.loss_state import loss_parameters
 
 
@@ -25,6 +27,35 @@ def check_trainable(model: nn.Module) -> None:
             "no weight of the model is trained: all are frozen, as are the adapters of a folder after loading; call "
             "requires_grad_(True) on the weights to train, such as those whose names contain 'lora'"
         )
+
+
+def check_model(model: Any) -> None:
+    """Raise `DataError` unless the model is a `SentenceTransformer` of Tercet."""
+    if not isinstance(model, SentenceTransformer):
+        what = "no model" if model is None else f"a {type(model).__module__}.{type(model).__name__}"
+        raise DataError(f"the trainer needs a tercet.SentenceTransformer as model, or model_init; got {what}")
+
+
+def check_processing_class(tokenizer: Any, model: Any) -> None:
+    """Raise `DataError` if a tokenizer is passed that is not that of the model, because it would not be used."""
+    own = model.tokenizer
+    if tokenizer is None or tokenizer is own:
+        return
+    if type(tokenizer) is not type(own) or tokenizer.get_vocab() != own.get_vocab():
+        raise DataError(
+            "processing_class is another tokenizer than that of the model, which tokenizes the texts; set it as "
+            "model.transformer.tokenizer, or leave out processing_class"
+        )
+
+
+def check_several_sets(args: Any) -> None:
+    """Raise `DataError` if an argument compares labels of several data sets, whose labels are not related."""
+    for name in ("cross_batch_memory", "neighbor_labels"):
+        if getattr(args, name):
+            raise DataError(
+                f"{name}={getattr(args, name)} needs one data set, because the labels of several data sets are not "
+                f"related; leave out {name}, or concatenate the data sets"
+            )
 
 
 def check_loss_parameters(loss: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
@@ -90,7 +121,7 @@ def check_cross_batch_memory(loss: nn.Module) -> None:
             distance is a function, which computes one square matrix.
     """
     remedy = "set cross_batch_memory=0, or use labelled sentences and a batch loss"
-    if getattr(loss, "takes_triplets", False):
+    if takes_triplets(loss):
         raise DataError(
             "cross_batch_memory needs a loss that mines labelled sentences, but the loss takes given triplets; "
             f"{remedy}"
@@ -114,24 +145,24 @@ def check_cross_batch_memory(loss: nn.Module) -> None:
         )
 
 
-def check_number_of_batches(rows: int, batch_size: int, *, drop_last: bool) -> None:
+def check_number_of_batches(rows: int, batch_size: int, *, drop_last: bool, name: str = "train_dataset") -> None:
     """Raise `DataError` if an epoch has no batch.
 
     Args:
         rows: the number of rows of an epoch.
         batch_size: the number of rows of a batch, over all processes.
         drop_last: whether a last batch with fewer rows is dropped.
+        name: the name of the data set in messages.
     """
     if drop_last and rows < batch_size:
         raise DataError(
-            f"there is no batch to train on: train_dataset has {rows} rows, a batch has {batch_size}, and "
+            f"there is no batch to train on: {name} has {rows} rows, a batch has {batch_size}, and "
             "dataloader_drop_last=True drops a smaller batch; use a smaller per_device_train_batch_size, or leave out "
             "dataloader_drop_last"
         )
     if rows < world_size():
         raise DataError(
-            f"there is no batch to train on: train_dataset has {rows} rows for {world_size()} processes; use fewer "
-            "processes"
+            f"there is no batch to train on: {name} has {rows} rows for {world_size()} processes; use fewer processes"
         )
 
 
@@ -147,7 +178,7 @@ def check_evaluation_set(dataset: Any, name: str, loss: nn.Module, *, default_ev
     Raises:
         DataError: the labels form no triplet.
     """
-    if "label" in dataset.column_names and (isinstance(loss, BatchLoss) or default_evaluator):
+    if "label" in dataset.column_names and (isinstance(innermost(loss), BatchLoss) or default_evaluator):
         check_triplets_exist(np.asarray(dataset["label"][:]), None, name)
 
 
@@ -158,14 +189,18 @@ def warn_of_trained_texts(train_dataset: Any, eval_dataset: Any) -> None:
         train_dataset: the prepared training data.
         eval_dataset: the prepared evaluation data, a dictionary of several, or None.
     """
+    references = list(train_dataset.values()) if isinstance(train_dataset, dict) else [train_dataset]
     parts = eval_dataset if isinstance(eval_dataset, dict) else {None: eval_dataset}
     for key, part in parts.items():
         if part is None or len(part) == 0:
             continue
-        select = select_triplets if "anchor" in part.column_names else select_labelled
-        warn_of_overlap(
-            select(part, train_dataset),
-            "eval_dataset" if key is None else f"eval_dataset {key!r}",
-            "train_dataset",
-            "the metrics count them although the model was trained on them; remove these rows from one of the two",
-        )
+        for reference in references:
+            if reference.column_names != part.column_names:
+                continue
+            select = select_triplets if "anchor" in part.column_names else select_labelled
+            warn_of_overlap(
+                select(part, reference),
+                "eval_dataset" if key is None else f"eval_dataset {key!r}",
+                "train_dataset",
+                "the metrics count them although the model was trained on them; remove these rows from one of the two",
+            )

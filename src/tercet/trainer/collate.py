@@ -1,8 +1,9 @@
 """Convert a `datasets.Dataset` into batches for the trainer.
 
 prepare_labelled, prepare_triplets    find and check the columns
+draw_all                              apply the transform of a data set to all rows
 tokenize                              add the token ids, once
-collate                               pack rows into one batch
+collate, collate_columns              pack rows into one batch, or one for each text column
 """
 
 import logging
@@ -22,9 +23,9 @@ from tercet.data.labels import labels_of, map_onto_names
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
+from tercet.trainer.rows import TOKEN_IDS
 
 _PREPARED_TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
-_TOKEN_IDS = "{}_input_ids"
 # With fewer rows, tokenization takes only a few seconds and shows no progress bar.
 _ROWS_FOR_PROGRESS_BAR = 50_000
 
@@ -79,6 +80,36 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
 
 
+def has_transform(dataset: Any) -> bool:
+    """Return whether a data set has a transform, which changes its rows each time they are read."""
+    return isinstance(dataset, Dataset) and dataset.format["type"] == "custom"
+
+
+def draw_all(dataset: Dataset, source: str) -> Dataset:
+    """Return a data set of all rows as its transform gives them now. A column of classes stays one.
+
+    Raises:
+        DataError: the transform fails, or returns no columns of values.
+    """
+    try:
+        drawn = Dataset.from_dict(dataset[:])
+    except Exception as error:  # The transform is a function of the user, which may raise anything.
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{source}: the transform (set_transform or with_transform) must return a dictionary of columns: {reason}"
+        ) from error
+    for name, feature in dataset.features.items():
+        if isinstance(feature, ClassLabel) and name in drawn.column_names:
+            drawn = drawn.cast_column(name, feature)
+    return drawn
+
+
+def label_column(dataset: Dataset) -> str:
+    """Return the name of the label column of a data set that `prepare_labelled` accepts."""
+    columns, kinds = _columns(dataset, "the data set")
+    return find_labelled_columns(columns, "the data set", kinds=kinds)[1]
+
+
 def text_columns(dataset: Any, prepared: Dataset) -> dict[str, str]:
     """Return the prepared text column of each text column of a data set, such as `{"query": "anchor"}`."""
     columns, kinds = _columns(dataset, "the data set")
@@ -114,7 +145,7 @@ def tokenize(
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return {
-            _TOKEN_IDS.format(column): token_ids([prompts.get(column, "") + text for text in rows[column]])
+            TOKEN_IDS.format(column): token_ids([prompts.get(column, "") + text for text in rows[column]])
             for column in _PREPARED_TEXT_COLUMNS
             if column in rows
         }
@@ -136,18 +167,35 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
     The labels are in `cpu_labels` too, as an array that stays on the CPU, so that the loss can read them without
     waiting for a GPU.
 
-    A batch of n triplets has 3n sentences: all anchors, then all positives, then all negatives.
+    A batch of n triplets has 3n sentences: all anchors, then all positives, then all negatives. If the rows have the
+    name of their data set, the batch has it as `dataset_name`.
 
     Args:
         rows: rows of a data set that `tokenize` returned.
     """
+    columns = _token_columns(rows)
+    return {**_labels_and_name(rows), "features": pack([row[column] for column in columns for row in rows])}
+
+
+def collate_columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a batch as `collate` does, but `features` is a list with the packed sentences of each text column."""
+    packed = [pack([row[column] for row in rows]) for column in _token_columns(rows)]
+    return {**_labels_and_name(rows), "features": packed}
+
+
+def _token_columns(rows: list[dict[str, Any]]) -> list[str]:
+    return [name for name in map(TOKEN_IDS.format, _PREPARED_TEXT_COLUMNS) if name in rows[0]]
+
+
+def _labels_and_name(rows: list[dict[str, Any]]) -> dict[str, Any]:
     batch: dict[str, Any] = {}
     if "label" in rows[0]:
         labels = np.array([row["label"] for row in rows], np.int64)
         # Only tensors are moved to the device.
         batch = {"labels": torch.from_numpy(labels), "cpu_labels": labels}
-    columns = [name for name in map(_TOKEN_IDS.format, _PREPARED_TEXT_COLUMNS) if name in rows[0]]
-    return {**batch, "features": pack([row[column] for column in columns for row in rows])}
+    if "dataset_name" in rows[0]:
+        batch["dataset_name"] = rows[0]["dataset_name"]
+    return batch
 
 
 def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
@@ -158,12 +206,6 @@ def _columns(dataset: Any, source: str) -> tuple[list[str], dict[str, Kind]]:
     """
     if not isinstance(dataset, Dataset):
         raise DataError(f"{source} is a {type(dataset).__name__}, not a datasets.Dataset")
-    if dataset.format["type"] == "custom":
-        raise DataError(
-            f"{source} has a transform (set_transform or with_transform), which would not be applied, because texts "
-            "are tokenized once, before the training; apply it with dataset.map, or remove it with "
-            "dataset.reset_format()"
-        )
     if len(dataset) == 0:
         raise DataError(
             f"{source} has no rows, only the columns {listed(dataset.column_names)}; check how it was loaded or split"

@@ -1,31 +1,79 @@
-"""Create the data loaders of the trainer: tokenize once, sample batches, split them over the processes."""
+"""Create the data loaders of the trainer: prepare and tokenize once, sample batches, split them over the processes."""
 
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
+from datasets import Dataset, DatasetDict
 from torch import nn
-from torch.utils.data import RandomSampler, Sampler
+from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, RandomSampler, Sampler
 from transformers import Trainer
+from transformers.trainer_utils import seed_worker
 
-from tercet.data.in_memory import to_dataset
+from tercet.data.batch_samplers import (
+    DefaultBatchSampler,
+    GroupByLabelBatchSampler,
+    NoDuplicatesBatchSampler,
+    ProportionalBatchSampler,
+    RoundRobinBatchSampler,
+)
+from tercet.data.in_memory import is_table_dict, to_dataset
 from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss
-from tercet.trainer.arguments import BatchSampler, SentenceTransformerTrainingArguments
+from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
-from tercet.trainer.collate import add_prompts, collate, prepare_labelled, prepare_triplets, text_columns, tokenize
-from tercet.trainer.distributed import EvenBatchSamplerShard
-from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
+from tercet.trainer.collate import (
+    add_prompts,
+    collate,
+    collate_columns,
+    draw_all,
+    has_transform,
+    label_column,
+    prepare_labelled,
+    prepare_triplets,
+    text_columns,
+    tokenize,
+)
+from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
+from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_embeddings, takes_triplets
+from tercet.trainer.prompts import check_prompts, find_prompts, prompt_length_to_exclude
+from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TransformedRows
 
 logger = logging.getLogger(__name__)
+
+_SAMPLED_BY_ROW = (BatchSamplers.BATCH_SAMPLER, BatchSamplers.GROUP_BY_LABEL)
+
+
+@dataclass
+class PreparedSet:
+    """What the trainer knows of a prepared data set.
+
+    Attributes:
+        name: the name of the data set among several, else None.
+        source: the data set of the user.
+        columns: the prepared column of each text column of the user.
+        labels: the name of the label column of `source` and its values, if `source` has a transform; else None.
+        label_names: the name of each label id; None for integers and triplets.
+        tokens: the data set with token ids, as soon as it is needed; None before, and for a custom collator.
+        tokens_for: the tokenizer, its settings and the prompts of `tokens`.
+    """
+
+    name: str | None
+    source: Any
+    columns: Mapping[str, str]
+    labels: tuple[str, list[Any]] | None = None
+    label_names: list[str] | None = None
+    tokens: Any = None
+    tokens_for: tuple[Any, ...] = ()
 
 
 class DataLoadingTrainer(Trainer):
@@ -34,36 +82,115 @@ class DataLoadingTrainer(Trainer):
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
     loss: nn.Module
-    label_names_of_training: list[str] | None
-    # The prepared text column of each text column of the user's data.
-    _text_columns: Mapping[str, str] = MappingProxyType({})
     train_token_stats: TokenStats | None = None
 
     def __init__(self, **options: Any) -> None:
-        # The tokenized copy of each data set, by the `id` of the data set. The data set itself is stored too, so that
-        # Python does not reuse its `id` for another object.
-        self._tokenized: dict[int, tuple[Any, Any]] = {}
-        self._tokenized_with: tuple[Any, ...] = ()
         # The samplers of the training data that are in use: they get the label means of each epoch.
         self._train_samplers: WeakSet[GroupByLabelSampler] = WeakSet()
         super().__init__(**options)
 
+    def _forget_data_sets(self) -> None:
+        """Start without any data set. The trainer calls this before it prepares the first one."""
+        # By the prepared data set. An entry lives as long as this data set.
+        self._prepared_sets: WeakKeyDictionary[Any, PreparedSet] = WeakKeyDictionary()
+        # The training data by name, or by None; if there are none, the first evaluation data.
+        self._training_sets: dict[str | None, PreparedSet] = {}
+
     @property
     def takes_triplets(self) -> bool:
         """True if the training data are triplets instead of labelled sentences."""
-        return bool(getattr(self.loss, "takes_triplets", False))
+        return takes_triplets(set_losses(self.loss)[0], default=self._train_columns("anchor"))
+
+    @property
+    def label_names_of_training(self) -> list[str] | None:
+        """The names of the labels of the training data; None for integers, triplets and several data sets."""
+        known = self._training_sets.get(None)
+        return None if known is None else known.label_names
 
     @property
     def prompts(self) -> dict[str, str]:
-        """The prompt of each text column of the prepared data."""
-        return find_prompts(self.args.prompts, self.model, self._text_columns)
+        """The prompt of each text column of the prepared data, of the first of several data sets."""
+        return self._prompts_of(next(iter(self._training_sets), None))
+
+    def _prompts_of(self, name: str | None) -> dict[str, str]:
+        """Return the prompt of each text column of a data set."""
+        known = self._known(name) or next(iter(self._training_sets.values()), None)
+        return find_prompts(self.args.prompts, self.model, known.columns if known else {}, name)
+
+    def _known(self, name: str | None) -> "PreparedSet | None":
+        """Return the training data that a data set with this name is compared with."""
+        return self._training_sets.get(name) or self._training_sets.get(None)
+
+    def _train_columns(self, name: str) -> bool:
+        """Return whether the first training set has a column of this name."""
+        return any(name in known.columns.values() for known in self._training_sets.values())
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Move a batch to the device, and tell the pooling how many prompt tokens to leave out."""
         inputs = super()._prepare_inputs(inputs)
-        if length := prompt_length_to_exclude(self.prompts, self.model):
-            inputs["features"] = {**inputs["features"], "prompt_length": length}
+        if length := prompt_length_to_exclude(self._prompts_of(inputs.get("dataset_name")), self.model):
+            features = inputs["features"]
+            inputs["features"] = (
+                [{**column, "prompt_length": length} for column in features]
+                if isinstance(features, list)
+                else {**features, "prompt_length": length}
+            )
         return inputs
+
+    # Preparation
+
+    def _prepare(self, dataset: Any, source: str, *, name: str | None = None, training: bool = False) -> Any:
+        """Return a data set with the columns that the loss needs, and remember it as a `PreparedSet`.
+
+        A data set that is already prepared, and None, are returned unchanged.
+
+        Args:
+            dataset: the data set of the user.
+            source: its name in messages.
+            name: its name among several data sets.
+            training: whether the trainer trains on it. Labels of other data sets get the ids that they have in it.
+        """
+        if dataset is None or (isinstance(dataset, Dataset) and dataset in self._prepared_sets):
+            return dataset
+        loss = loss_of_set(self.loss, name)
+        labels = None
+        dataset = to_dataset(dataset, source)
+        drawn = draw_all(dataset, source) if has_transform(dataset) else dataset
+        known = self._known(name)
+        if takes_triplets(loss, default=_has_three_texts(drawn)):
+            prepared, label_names = prepare_triplets(drawn, source), None
+        else:
+            names = known.label_names if known is not None and not training else None
+            prepared, label_names = prepare_labelled(drawn, source, names)
+            if drawn is not dataset:
+                column = label_column(drawn)
+                labels = column, drawn[column][:]
+        facts = PreparedSet(name, dataset, text_columns(drawn, prepared), labels, label_names)
+        self._prepared_sets[prepared] = facts
+        if training or not self._training_sets:
+            self._training_sets[name] = facts
+        return prepared
+
+    def _prepare_all(self, data: Any, source: str, *, training: bool = False) -> Any:
+        """Return one prepared data set, or a `DatasetDict` of several."""
+        if not is_table_dict(data):
+            return self._prepare(data, source, training=training)
+        if training:
+            _check_set_names(data, source)
+        return DatasetDict(
+            {name: self._prepare(one, f"{source} {name!r}", name=name, training=training) for name, one in data.items()}
+        )
+
+    def _empty_evaluation_set(self) -> Any:
+        """Return a data set without rows. Without one, `transformers` raises an error instead of evaluating."""
+        first: Any = next(iter(_parts(self.train_dataset).values())) if self.train_dataset is not None else None
+        if first is None:
+            return None
+        empty, facts = first.select(range(0)), self._prepared_sets[first]
+        self._prepared_sets[empty] = PreparedSet(facts.name, empty, facts.columns, label_names=facts.label_names)
+        return empty
+
+    # Checks
 
     def _check_samplers(self, *, default_evaluators: bool) -> None:
         """Check that there are batches, with triplets, and that evaluation data can be measured.
@@ -71,92 +198,262 @@ class DataLoadingTrainer(Trainer):
         For P×K batches, log the size of an epoch.
 
         Raises:
-            DataError: an epoch has no batch, a data set allows no P×K batch, or the labels of a data set form no
-                triplet.
+            DataError: an epoch has no batch, a data set allows no P×K batch, the labels of a data set form no triplet,
+                or the prompts name a column that does not exist.
         """
+        check_prompts(self.args.prompts, {name: facts.columns for name, facts in self._training_sets.items()})
         if self.train_dataset is not None:
-            self._check_train_batches()
-        evaluation: Any = self.eval_dataset
-        parts = evaluation if isinstance(evaluation, dict) else {None: evaluation}
-        for key, part in parts.items():
+            for name, part in _parts(self.train_dataset).items():
+                self._check_train_batches(part, _named("train_dataset", name), loss_of_set(self.loss, name))
+        for name, part in _parts(self.eval_dataset).items():
             if part is None or len(part) == 0:
                 continue
-            name = "eval_dataset" if key is None else f"eval_dataset {key!r}"
-            check_evaluation_set(part, name, self.loss, default_evaluator=default_evaluators)
-            if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL and not self.takes_triplets:
-                self._eval_group_by_label(part, name)
+            loss = loss_of_set(self.loss, name)
+            check_evaluation_set(part, _named("eval_dataset", name), loss, default_evaluator=default_evaluators)
+            if self._groups_by_label and "label" in part.column_names:
+                self._eval_group_by_label(part, _named("eval_dataset", name))
 
-    def _check_train_batches(self) -> None:
-        dataset: Any = self.train_dataset
+    def _check_train_batches(self, dataset: Any, name: str, loss: nn.Module) -> None:
         rows = len(dataset)
-        if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            sampler = self._get_train_sampler()
-            assert isinstance(sampler, GroupByLabelSampler)
+        if self._groups_by_label:
+            sampler = self._group_by_label(dataset, self._global_batch_size, name)
             logger.info(sampler.describe())
             rows = len(sampler)
-        elif isinstance(self.loss, BatchLoss):
+        elif isinstance(innermost(loss), BatchLoss):
             label_ids = np.asarray(dataset["label"][:])
-            check_triplets_exist(label_ids, self.label_names_of_training, "train_dataset")
-        batch_size = self._train_batch_size * self.args.world_size
-        check_number_of_batches(rows, batch_size, drop_last=self.args.dataloader_drop_last)
+            check_triplets_exist(label_ids, self._prepared_sets[dataset].label_names, name)
+        if not callable(self.args.batch_sampler):
+            check_number_of_batches(rows, self._global_batch_size, drop_last=self.args.dataloader_drop_last, name=name)
+
+    @property
+    def _groups_by_label(self) -> bool:
+        return bool(self.args.batch_sampler == BatchSamplers.GROUP_BY_LABEL)
+
+    @property
+    def _global_batch_size(self) -> int:
+        return int(self._train_batch_size * self.args.world_size)
+
+    # Data loaders
+
+    def get_train_dataloader(self) -> Any:
+        """Return the data loader of the training data."""
+        if not isinstance(self.train_dataset, dict):
+            return super().get_train_dataloader()
+        generator = torch.Generator().manual_seed(self._data_seed)
+        parts = list(self.train_dataset.values())
+        samplers = [self._batches(part, self._global_batch_size, generator, training=True) for part in parts]
+        rows = ConcatenatedRows([self._rows(part) for part in parts])
+        batches = self.get_multi_dataset_batch_sampler(rows, samplers, generator, self._data_seed)
+        return self._own_loader(rows, batches, is_training=True)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Return the data loader of an evaluation set: of the trainer, by name or None, or any other data set."""
+        if eval_dataset is None or isinstance(eval_dataset, str):
+            loader = super().get_eval_dataloader(eval_dataset)
+            # A loader that persistent workers keep would draw other batches, with another loss, each time.
+            loader.iteration = 0
+            return loader
+        # With persistent workers, `transformers` keeps loaders by name, and uses the name "eval" for any data set.
+        loaders = getattr(self, "_eval_dataloaders", {})
+        kept = loaders.pop("eval", None)
+        loader = super().get_eval_dataloader(self._prepare(eval_dataset, "eval_dataset"))
+        loaders = getattr(self, "_eval_dataloaders", {})
+        loaders.pop("eval", None)
+        if kept is not None:
+            loaders["eval"] = kept
+        return loader
+
+    def get_test_dataloader(self, test_dataset: Any) -> Any:
+        """Return the data loader of any data set, for `predict`."""
+        return super().get_test_dataloader(self._prepare(test_dataset, "test_dataset"))
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the data loader of `dataset`. Tokenize `dataset` first, but not for a custom `data_collator`."""
-        packs = self.data_collator is collate
-        dataset = self._with_token_ids(dataset) if packs else add_prompts(dataset, self.prompts)
-        if kwargs.get("is_training"):
-            return EvenBatchSamplerShard.replace(super()._get_dataloader(dataset, *args, **kwargs))
+        """Return the data loader of a prepared data set."""
+        loader = self._loader(dataset, *args, **kwargs)
+        kept = self.accelerator._dataloaders
+        if not kwargs.get("is_training") and loader in kept:
+            kept.remove(loader)  # Else accelerate would keep every data set that was ever evaluated.
+        return loader
+
+    def _loader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        rows, is_training = self._rows(dataset), bool(kwargs.get("is_training"))
+        if self._draws_batches:
+            size = self._global_batch_size if is_training else self.args.eval_batch_size * self.args.world_size
+            generator = torch.Generator().manual_seed(self._data_seed)
+            loader = self._own_loader(
+                rows, self._batches(dataset, size, generator, training=is_training), is_training=is_training
+            )
+            if kwargs.get("dataloader_key") is not None and self.args.dataloader_persistent_workers:
+                self._eval_dataloaders = {**getattr(self, "_eval_dataloaders", {}), kwargs["dataloader_key"]: loader}
+            return loader
+        if is_training:
+            return EvenBatchSamplerShard.replace(super()._get_dataloader(rows, *args, **kwargs))
         # `dataloader_drop_last` is for training. The evaluation measures every row.
         drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
         try:
-            return super()._get_dataloader(dataset, *args, **kwargs)
+            return super()._get_dataloader(rows, *args, **kwargs)
         finally:
             self.args.dataloader_drop_last = drop_last
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-        """Return the data loader of an evaluation set, given by name or as a data set."""
-        if eval_dataset is not None and not isinstance(eval_dataset, str):
-            # With persistent workers, `transformers` would return the loader of the last data set without a name.
-            getattr(self, "_eval_dataloaders", {}).pop("eval", None)
-        return super().get_eval_dataloader(eval_dataset)
+    def _own_loader(self, rows: Any, batches: Any, *, is_training: bool) -> Any:
+        """Return the data loader of rows with a batch sampler, which draws the batches of all processes together."""
+        workers, processes = self.args.dataloader_num_workers, self.args.world_size
+        loader = DataLoader(
+            rows,
+            batch_sampler=SplitBatches(batches, processes) if processes > 1 else batches,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            persistent_workers=self.args.dataloader_persistent_workers,
+            multiprocessing_context=self.args.dataloader_multiprocessing_context,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
+            in_order=self.args.dataloader_in_order,
+            worker_init_fn=partial(seed_worker, num_workers=workers, rank=self.args.process_index)
+            if is_training
+            else None,
+        )
+        return EvenBatchSamplerShard.replace(self.accelerator.prepare(loader))
+
+    @property
+    def _draws_batches(self) -> bool:
+        """Whether `get_batch_sampler` draws the batches, instead of a sampler of rows."""
+        overridden = type(self).get_batch_sampler is not DataLoadingTrainer.get_batch_sampler
+        return overridden or self.args.batch_sampler not in _SAMPLED_BY_ROW
+
+    def _batches(self, dataset: Any, batch_size: int, generator: torch.Generator, *, training: bool) -> Any:
+        """Return the batch sampler of a prepared data set. The user's own gets the data set of the user."""
+        own = callable(self.args.batch_sampler)
+        source = self._prepared_sets[dataset].source if own else dataset
+        labels = [name for name in source.column_names if name not in self._prepared_sets[dataset].columns]
+        return self.get_batch_sampler(
+            source,
+            batch_size=batch_size,
+            drop_last=self.args.dataloader_drop_last and training,
+            valid_label_columns=labels if own else ["label"],
+            generator=generator,
+            seed=self._data_seed,
+        )
+
+    def get_batch_sampler(
+        self,
+        dataset: Any,
+        batch_size: int,
+        drop_last: bool,
+        valid_label_columns: list[str] | None = None,
+        generator: torch.Generator | None = None,
+        seed: int = 0,
+    ) -> Any:
+        """Return the batch sampler of the training argument `batch_sampler`. A subclass may return its own.
+
+        Args:
+            dataset: the data set, as the user has given it for an own batch sampler, else with the columns `sentence`
+                and `label`, or those of triplets.
+            batch_size: the number of rows per batch of all processes together.
+            drop_last: whether to drop a last batch with fewer rows.
+            valid_label_columns: the names of the label column.
+            generator: the random number generator.
+            seed: the seed of the data.
+        """
+        how = self.args.batch_sampler
+        options: dict[str, Any] = {
+            "batch_size": batch_size, "drop_last": drop_last, "valid_label_columns": valid_label_columns,
+            "generator": generator, "seed": seed,
+        }  # fmt: skip
+        if callable(how) and not isinstance(how, BatchSamplers):
+            return how(dataset, **options)
+        if how == BatchSamplers.GROUP_BY_LABEL:
+            return GroupByLabelBatchSampler(dataset, **options, samples_per_label=self.args.samples_per_label)
+        if how == BatchSamplers.BATCH_SAMPLER:
+            return DefaultBatchSampler(RandomSampler(dataset, generator=generator), **options)
+        return NoDuplicatesBatchSampler(dataset, **options)
+
+    def get_multi_dataset_batch_sampler(
+        self,
+        dataset: ConcatDataset[Any],
+        batch_samplers: list[BatchSampler],
+        generator: torch.Generator | None = None,
+        seed: int = 0,
+    ) -> Any:
+        """Return the batch sampler of several data sets, of the training argument `multi_dataset_batch_sampler`.
+
+        Args:
+            dataset: the concatenated data sets.
+            batch_samplers: the batch sampler of each data set.
+            generator: the random number generator, which the batch samplers share.
+            seed: the seed of the data.
+        """
+        how = self.args.multi_dataset_batch_sampler
+        known: dict[Any, Callable[..., Any]] = {
+            MultiDatasetBatchSamplers.ROUND_ROBIN: RoundRobinBatchSampler,
+            MultiDatasetBatchSamplers.PROPORTIONAL: ProportionalBatchSampler,
+        }
+        make: Any = known.get(how, how)
+        return make(dataset, batch_samplers=batch_samplers, generator=generator, seed=seed)
+
+    # Rows
+
+    @property
+    def _packs(self) -> bool:
+        """Whether the trainer packs the batches itself, without a custom `data_collator`."""
+        return self.data_collator in (collate, collate_columns)
+
+    def _collator(self) -> Callable[..., Any]:
+        """Return the default collator. A loss with `forward` alone takes the features of each column."""
+        by_column = any(
+            not takes_embeddings(loss) and takes_triplets(loss, default=self._train_columns("anchor"))
+            for loss in set_losses(self.loss)
+        )
+        return collate_columns if by_column else collate
+
+    def _rows(self, dataset: Any) -> Rows:
+        """Return the rows of a prepared data set, with token ids, or with texts for a custom collator."""
+        facts = self._prepared_sets[dataset]
+        prompts = self._prompts_of(facts.name)
+        if facts.labels is not None or has_transform(facts.source):
+            return TransformedRows(
+                dataset, facts.source, facts.columns, facts.labels, partial(self._convert, prompts), facts.name
+            )
+        rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, prompts)
+        return Rows(dataset, rows, facts.name)
+
+    def _convert(self, prompts: Mapping[str, str], role: str, texts: list[str]) -> tuple[str, list[Any]]:
+        """Return the key in a batch of drawn texts of a prepared column, and their token ids or texts."""
+        texts = [prompts.get(role, "") + text for text in texts]
+        return (TOKEN_IDS.format(role), self.model.transformer.token_ids(texts)) if self._packs else (role, texts)
 
     def _with_token_ids(self, dataset: Any) -> Any:
-        encoder = self.model.transformer
+        encoder, facts = self.model.transformer, self._prepared_sets[dataset]
+        prompts = self._prompts_of(facts.name)
         settings = (
-            encoder.tokenizer,
-            len(encoder.tokenizer),
-            encoder.max_seq_length,
-            encoder.do_lower_case,
-            self.prompts,
-        )
-        if self._tokenized_with != settings:
-            self._tokenized, self._tokenized_with = {}, settings
-        if id(dataset) not in self._tokenized:
+            encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case, prompts,
+        )  # fmt: skip
+        if facts.tokens is None or facts.tokens_for != settings:
             stats = TokenStats()
-            tokenized = tokenize(dataset, lambda texts: encoder.token_ids(texts, stats), self.prompts)
-            self._tokenized[id(dataset)] = (dataset, tokenized)
+            facts.tokens = tokenize(dataset, lambda texts: encoder.token_ids(texts, stats), prompts)
+            facts.tokens_for = settings
             if dataset is self.train_dataset:
                 self.train_token_stats = stats
                 encoder.warned.clear()
             stats.warn(encoder.warned)
-        return self._tokenized[id(dataset)][1]
+        return facts.tokens
 
     def tokenize_train_dataset(self) -> TokenStats | None:
         """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.
 
         Return the counts of truncated texts and unknown tokens; None with a custom `data_collator`.
         """
-        if self.data_collator is not collate:
+        if not self._packs:
             return None
-        self._with_token_ids(self.train_dataset)
+        self._rows(self.train_dataset)
         return self.train_token_stats
 
+    # Samplers of rows
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        if self.args.batch_sampler != BatchSampler.GROUP_BY_LABEL:
+        if not self._groups_by_label:
             return super()._get_train_sampler(train_dataset)
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        batch_size = self._train_batch_size * self.args.world_size
-        sampler = self._group_by_label(dataset, batch_size, "train_dataset", self.args.neighbor_labels)
+        dataset = self.train_dataset if train_dataset is None else _prepared(train_dataset)
+        sampler = self._group_by_label(dataset, self._global_batch_size, "train_dataset", self.args.neighbor_labels)
         self._train_samplers.add(sampler)
         return sampler
 
@@ -165,10 +462,11 @@ class DataLoadingTrainer(Trainer):
 
         Triplets keep their order.
         """
-        if self.takes_triplets or len(eval_dataset) == 0:
+        dataset = _prepared(eval_dataset)
+        if len(dataset) == 0 or "label" not in dataset.column_names:
             return super()._get_eval_sampler(eval_dataset)
-        if self.args.batch_sampler == BatchSampler.GROUP_BY_LABEL:
-            return self._eval_group_by_label(eval_dataset, "eval_dataset")
+        if self._groups_by_label:
+            return self._eval_group_by_label(dataset, "eval_dataset")
         return RandomSampler(eval_dataset, generator=torch.Generator().manual_seed(self._data_seed))
 
     def _eval_group_by_label(self, dataset: Any, name: str) -> GroupByLabelSampler:
@@ -178,7 +476,7 @@ class DataLoadingTrainer(Trainer):
     def _group_by_label(
         self, dataset: Any, batch_size: int, name: str, neighbor_labels: float = 0.0
     ) -> GroupByLabelSampler:
-        if self.takes_triplets:
+        if "label" not in dataset.column_names:
             raise DataError(
                 "batch_sampler='group_by_label' needs labels, but the data of TripletLoss are triplets; "
                 "use batch_sampler='batch_sampler'"
@@ -194,19 +492,36 @@ class DataLoadingTrainer(Trainer):
     def _data_seed(self) -> int:
         return self.args.seed if self.args.data_seed is None else self.args.data_seed
 
-    def _prepare(self, dataset: Any, name: str, *, keep_names: bool = False) -> Any:
-        """Return `dataset` with the columns that the loss needs. `keep_names` stores its label names in the trainer."""
-        if dataset is None:
-            return None
-        dataset = to_dataset(dataset, name)
-        if self.takes_triplets:
-            prepared = prepare_triplets(dataset, name)
-        else:
-            prepared, names = prepare_labelled(dataset, name, self.label_names_of_training)
-        if keep_names or not self._text_columns:
-            self._text_columns = text_columns(dataset, prepared)
-        if self.takes_triplets:
-            return prepared
-        if keep_names:
-            self.label_names_of_training = names
-        return prepared
+
+def _prepared(rows: Any) -> Any:
+    """Return the prepared data set of rows, or the data set itself."""
+    return rows.prepared if isinstance(rows, Rows) else rows
+
+
+def _parts(data: Any) -> dict[str | None, Any]:
+    """Return the data sets by name; the only one has the name None."""
+    return dict(data) if isinstance(data, dict) else {None: data}
+
+
+def _named(source: str, name: str | None) -> str:
+    return source if name is None else f"{source} {name!r}"
+
+
+def _check_set_names(data: Mapping[str, Any], source: str) -> None:
+    """Check a dictionary of data sets to train on.
+
+    Raises:
+        DataError: it has a split for evaluation beside one for training.
+    """
+    splits = {"validation", "valid", "val", "dev", "test", "eval"} & set(data)
+    if splits and "train" in data:
+        raise DataError(
+            f"{source} has the splits {sorted(data)}, and all data sets of a dictionary are trained on; pass "
+            f"train_dataset=data['train'] and eval_dataset=data[{min(splits)!r}]"
+        )
+
+
+def _has_three_texts(dataset: Any) -> bool:
+    """Return whether all columns of a data set are texts, and there are three."""
+    features = getattr(dataset, "features", None) or {}
+    return len(features) == 3 and all("string" in str(getattr(value, "dtype", "")) for value in features.values())

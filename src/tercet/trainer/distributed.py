@@ -1,6 +1,7 @@
 """Support distributed training: split each batch evenly over the processes, encode each sentence in one process."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -40,9 +41,16 @@ class EvenBatchSamplerShard(BatchSamplerShard):
             yield self._rows_of_this_process(rows)
 
     def __len__(self) -> int:
-        complete, remaining_batches = divmod(len(self.batch_sampler), self.num_processes)
+        complete, remaining_batches = map(int, divmod(len(self.batch_sampler), self.num_processes))
+        if not remaining_batches:
+            return complete
         remaining_rows = len(self.batch_sampler.sampler) - complete * self.num_processes * self.batch_size
-        return int(complete + (remaining_batches > 0 and self._is_used(remaining_rows)))
+        return complete + self._is_used(remaining_rows)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the batch sampler that is split, if it has one."""
+        if hasattr(self.batch_sampler, "set_epoch"):
+            self.batch_sampler.set_epoch(epoch)
 
     def _is_used(self, num_rows: int) -> bool:
         """Return whether a last batch of `num_rows` is used: each process gets a row, and `drop_last` is False."""
@@ -52,6 +60,33 @@ class EvenBatchSamplerShard(BatchSamplerShard):
         start = len(rows) * self.process_index // self.num_processes
         stop = len(rows) * (self.process_index + 1) // self.num_processes
         return rows[start:stop]
+
+
+class SplitBatches:
+    """The batches of a sampler, each divided into one part for each process, for `EvenBatchSamplerShard`.
+
+    Args:
+        batches: a batch sampler whose batches are those of all processes together.
+        processes: the number of processes.
+    """
+
+    def __init__(self, batches: Any, processes: int) -> None:
+        self.batches, self.processes = batches, processes
+        self.batch_size, self.drop_last = getattr(batches, "batch_size", None), False
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            if len(batch) >= self.processes:
+                bounds = [len(batch) * number // self.processes for number in range(self.processes + 1)]
+                yield from (batch[start:stop] for start, stop in pairwise(bounds))
+
+    def __len__(self) -> int:
+        return len(self.batches) * self.processes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the sampler."""
+        if hasattr(self.batches, "set_epoch"):
+            self.batches.set_epoch(epoch)
 
 
 class DistributedEncoder:

@@ -10,34 +10,59 @@ from tercet.encoder.encode import find_prompt, prompt_length
 from tercet.encoder.modules import Pooling
 from tercet.errors import DataError, listed
 
+Prompts = str | Mapping[str, str] | Mapping[str, str | Mapping[str, str]] | None
 
-def find_prompts(prompts: str | Mapping[str, str] | None, model: Any, columns: Mapping[str, str]) -> dict[str, str]:
+
+def find_prompts(prompts: Prompts, model: Any, columns: Mapping[str, str], name: str | None = None) -> dict[str, str]:
     """Return the prompt of each prepared text column, such as `anchor`.
 
     Args:
         prompts: the training argument. None means the model's default prompt, a string all columns. A dictionary gives
-            the prompt by column; other columns have none.
+            the prompt by column, or by the name of the data set; other columns and data sets have none.
         model: the model.
         columns: the prepared text column of each text column of the data.
-
-    Raises:
-        DataError: `prompts` has another type, or names a column that does not exist.
+        name: the name of the data set, if there are several.
     """
     roles = dict.fromkeys(columns.values(), "")
     if prompts is None:
         return dict.fromkeys(roles, find_prompt(model.prompts, model.default_prompt_name, None))
+    if isinstance(prompts, Mapping) and name is not None and name in prompts:
+        prompts = prompts[name]
     if isinstance(prompts, str):
         return dict.fromkeys(roles, prompts)
-    for name, prompt in prompts.items():
-        role = columns.get(name, name)
-        if role not in roles:
-            raise DataError(
-                f"prompts has a prompt for {name!r}, but the text columns of the training data are {listed(columns)}"
-            )
-        if not isinstance(prompt, str):
-            raise DataError(f"prompts: the prompt of {name!r} must be a string, got {type(prompt).__name__}")
-        roles[role] = prompt
+    for column, prompt in prompts.items():
+        role = columns.get(column, column)
+        if role in roles and isinstance(prompt, str):
+            roles[role] = prompt
     return roles
+
+
+def check_prompts(prompts: Prompts, columns: Mapping[str | None, Mapping[str, str]]) -> None:
+    """Check that the training argument `prompts` names data sets and columns that exist, and gives strings.
+
+    Args:
+        prompts: the training argument.
+        columns: for each data set, by name, the prepared text column of each text column; the name None is that of the
+            only data set.
+
+    Raises:
+        DataError: `prompts` has another type, or names a data set or a column that does not exist.
+    """
+    if prompts is None or isinstance(prompts, str):
+        return
+    every = dict.fromkeys(column for one in columns.values() for pair in one.items() for column in pair)
+    shown = listed(dict.fromkeys(column for one in columns.values() for column in one))
+    for key, value in prompts.items():
+        if key in columns and isinstance(value, Mapping):
+            check_prompts(value, {key: columns[key]})
+        elif key not in columns and key not in every:
+            sets = [name for name in columns if name is not None]
+            raise DataError(
+                f"prompts has a prompt for {key!r}, but the text columns of the training data are {shown}"
+                + (f", and the data sets are {listed(sets)}" if sets else "")
+            )
+        elif not isinstance(value, str):
+            raise DataError(f"prompts: the prompt of {key!r} must be a string, got {type(value).__name__}")
 
 
 def prompt_length_to_exclude(prompts: Mapping[str, str], model: Any) -> int:

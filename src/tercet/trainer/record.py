@@ -6,6 +6,7 @@ import numpy as np
 from torch import nn
 
 from tercet.records import EvaluationRecord, TrainingRecord
+from tercet.trainer.loss_kinds import loss_settings
 
 # Training arguments that the model card shows, with their titles.
 _SETTINGS = {
@@ -67,6 +68,10 @@ def data_facts(dataset: Any) -> dict[str, Any]:
     """
     if dataset is None:
         return {}
+    if isinstance(dataset, dict):
+        parts = [data_facts(part) for part in dataset.values()]
+        titles = dict.fromkeys(title for part in parts for title in part)
+        return {"Data sets": len(parts), **{title: sum(part.get(title, 0) for part in parts) for title in titles}}
     if "label" not in dataset.column_names:
         return {"Training triplets": len(dataset)}
     return {"Training sentences": len(dataset), "Training labels": len(np.unique(dataset["label"][:]))}
@@ -95,16 +100,19 @@ def _settings(args: Any) -> dict[str, Any]:
     # A positive `max_steps` overrides the number of epochs.
     unused = "Epochs" if settings["Steps"] is not None and settings["Steps"] > 0 else "Steps"
     settings[unused] = None
+    if settings["Batches"] != "group_by_label":
+        settings["Sentences per label"] = None
     if settings["Batches"] == "batch_sampler":
-        settings["Batches"], settings["Sentences per label"] = "random", None
+        settings["Batches"] = "random"
     return {name: value for name, value in settings.items() if value not in (None, False)}
 
 
 def _loss_settings(loss: nn.Module) -> dict[str, Any]:
-    settings = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
+    settings = loss_settings(loss)
     return {_LOSS_SETTINGS.get(name, name): value for name, value in settings.items()}
 
 
 def _json_value(value: Any) -> Any:
-    """Return the value of an enum member, and any other value unchanged."""
-    return getattr(value, "value", value)
+    """Return the value of an enum member, the name of a class or function, and any other value unchanged."""
+    value = getattr(value, "value", value)
+    return getattr(value, "__qualname__", value)

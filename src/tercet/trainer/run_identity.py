@@ -17,6 +17,7 @@ from torch import nn
 from tercet.data.fingerprint import digest_rows
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
+from tercet.trainer.loss_kinds import loss_settings
 
 # The weights are compared at this number of positions per tensor. Training changes all of them.
 _SAMPLED_VALUES = 4096
@@ -77,7 +78,9 @@ def _differences(written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator
     for name in {**old, **new}:
         if old.get(name) != new.get(name):
             yield name, f"{name} was {_shortened(old.get(name))}, now it is {_shortened(new.get(name))}"
-    for name, title in (("train", "training data"), ("eval", "evaluation data")):
+    titles = {"train": "training data", "eval": "evaluation data"}
+    for name in {**titles, **(written.get("data") or {}), **now["data"]}:
+        title = titles.get(name, f"data set {name.removeprefix('train ')!r}")
         was, is_now = (content["data"].get(name) for content in ({"data": {}, **written}, now))
         if was is None or is_now is None or was["sha256"] == is_now["sha256"]:
             continue
@@ -94,10 +97,10 @@ def _differences(written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator
 def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
     """Return the training arguments that decide the result, and the loss with its settings."""
     arguments = {name: getattr(value := getattr(args, name), "value", value) for name in sorted(RESULT)}
+    arguments = {name: getattr(value, "__qualname__", value) for name, value in arguments.items()}
     # The number of processes may change if the batch of all of them together does not.
     arguments["per_device_train_batch_size"] *= args.world_size
-    described = loss.get_config_dict() if hasattr(loss, "get_config_dict") else {}  # type: ignore[operator]
-    return {**arguments, "loss": type(loss).__name__, **described}
+    return {**arguments, "loss": type(loss).__name__, **loss_settings(loss)}
 
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:

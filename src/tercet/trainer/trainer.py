@@ -16,12 +16,17 @@ import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
-from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy, SaveStrategy, denumpify_detensorize
+from transformers.trainer_utils import (
+    EvalLoopOutput,
+    IntervalStrategy,
+    SaveStrategy,
+    denumpify_detensorize,
+    set_seed,
+)
 
 from tercet._distributed import is_first_process
 from tercet._files import atomic_file, checkpoint_name
 from tercet._gather import gather_rows
-from tercet.data.in_memory import is_table_dict
 from tercet.data.text_hashes import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
@@ -36,18 +41,32 @@ from tercet.trainer.checks import (
     check_cross_batch_memory,
     check_finite,
     check_loss_parameters,
+    check_model,
+    check_processing_class,
+    check_several_sets,
     check_trainable,
     warn_of_trained_texts,
     warn_of_untrained_parameters,
 )
 from tercet.trainer.collate import collate
-from tercet.trainer.dataloading import DataLoadingTrainer
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.label_means import LabelMeans
+from tercet.trainer.learning_rates import set_learning_rates
+from tercet.trainer.loss_kinds import (
+    call_forward,
+    check_losses,
+    innermost,
+    loss_function,
+    loss_of_set,
+    reset_warnings,
+    takes_embeddings,
+    takes_triplets,
+)
 from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.prompts import prompt_length_to_exclude
+from tercet.trainer.pushing import PushingTrainer
 from tercet.trainer.record import data_facts, training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
 from tercet.trainer.unread_stats import UnreadStats
@@ -63,12 +82,13 @@ from tercet.trainer.whole_checkpoints import (
 logger = logging.getLogger(__name__)
 
 Evaluator = Callable[..., dict[str, float]]
+LossLike = nn.Module | Callable[[Any], nn.Module]
 
 # On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
 _UNREAD_BATCHES = 10
 
 
-class SentenceTransformerTrainer(DataLoadingTrainer):
+class SentenceTransformerTrainer(PushingTrainer):
     """A trainer of a `SentenceTransformer` with a triplet loss.
 
     Args:
@@ -76,19 +96,29 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         args: the training arguments; by default `SentenceTransformerTrainingArguments()`.
         train_dataset: a `datasets.Dataset`, a pandas, polars or Arrow table, a dictionary of columns, or a list of
             dictionaries, pairs or triplets; with a text column and a label column, or three text columns for
-            `TripletLoss`. Labels may be integers, strings or a `ClassLabel`. Other columns are named in a warning.
+            `TripletLoss`. Labels may be integers, strings or a `ClassLabel`. Other columns are named in a warning. A
+            dictionary of several such tables trains on all of them; each has labels of its own, and each batch has rows
+            of one of them. A transform of a data set (`set_transform`) is applied each time a row is drawn, but must
+            not change its label.
         eval_dataset: evaluation data with such columns, or a dictionary of several such tables. Each evaluation
             computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
             `TripletEvaluator`) on each data set with at least two rows.
-        loss: a loss, or a function from the model to a loss. The trainer runs the model itself and passes the
-            embeddings to `loss.compute_loss_from_embeddings`, so the model that the loss holds is not used.
+        loss: a loss, a function from the model to a loss, or a dictionary of one for each data set of a dictionary. The
+            trainer runs the model itself and passes the embeddings to `loss.compute_loss_from_embeddings`, so the model
+            that the loss holds is not used. Of a loss with `forward` alone, such as a Matryoshka loss around another
+            one, the trainer calls `loss(features, labels)`, after it has set the model that the loss holds.
         evaluator: a function from the model to a dictionary of metrics or to a number (the metric `evaluator`), or a
             list of such functions.
         data_collator: a function from rows of texts to a batch with the keys `features` and, except for triplets,
             `labels`. By default, the trainer tokenizes and packs the texts.
-        model_init: a function that returns a new model for each run of a hyper-parameter search.
+        processing_class: the tokenizer of the model, or None. Another tokenizer must be set as `model.tokenizer`.
+        model_init: a function that returns a new model for each run of a hyper-parameter search. If `loss` is a
+            function, it makes a loss for each of these models.
+        compute_metrics: not supported, and neither is `preprocess_logits_for_metrics`; pass an `evaluator`.
         callbacks: as in `transformers.Trainer`.
         optimizers: as in `transformers.Trainer`.
+        optimizer_cls_and_kwargs: as in `transformers.Trainer`.
+        tokenizer: another name of `processing_class`.
 
     Raises:
         DataError: `loss` is missing, a data set is empty or does not have the columns that the loss needs, a text or a
@@ -107,55 +137,72 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         args: SentenceTransformerTrainingArguments | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
-        loss: nn.Module | Callable[[Any], nn.Module] | None = None,
+        loss: LossLike | dict[str, LossLike] | None = None,
         evaluator: Evaluator | Sequence[Evaluator] | None = None,
         data_collator: Any = None,
+        processing_class: Any = None,
         model_init: Callable[[], SentenceTransformer] | None = None,
+        compute_metrics: Any = None,
         callbacks: list[TrainerCallback] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Any = None,
+        tokenizer: Any = None,
     ) -> None:
         if args is not None and not isinstance(args, SentenceTransformerTrainingArguments):
             raise DataError(
                 f"args must be tercet's SentenceTransformerTrainingArguments, got {type(args).__module__}."
                 f"{type(args).__name__}; import the class from tercet"
             )
-        if loss is None:
+        if compute_metrics is not None or preprocess_logits_for_metrics is not None:
             raise DataError(
-                "the trainer needs a loss; pass for example loss=losses.BatchSemiHardTripletLoss(model, margin=0.3)"
+                "compute_metrics and preprocess_logits_for_metrics get logits, which an embedding model does not have; "
+                "pass an evaluator, which receives the model"
             )
-        if not callable(loss):  # A module or a class is callable.
-            raise DataError(f"loss must be a loss or a class of losses, got {loss!r}; dictionaries are not supported")
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
-        self.loss = loss if isinstance(loss, nn.Module) else loss(model)
-        self.label_names_of_training: list[str] | None = None
-        train_dataset = self._prepare(train_dataset, "train_dataset", keep_names=True)
-        if is_table_dict(eval_dataset):
-            eval_dataset = {name: self._prepare(part, f"eval_dataset {name!r}") for name, part in eval_dataset.items()}
-        else:
-            eval_dataset = self._prepare(eval_dataset, "eval_dataset")
-        if eval_dataset is None and self.evaluators and train_dataset is not None:
-            # Without a data set, `transformers` raises an error instead of evaluating.
-            eval_dataset = train_dataset.select(range(0))
+        self._forget_data_sets()
         args = args or SentenceTransformerTrainingArguments()
+        self._first_model: Any = None
+        if model is None and model_init is not None:
+            self.model_init = model_init  # type: ignore[assignment]
+            set_seed(args.seed)
+            self._first_model = model = super().call_model_init()  # type: ignore[assignment]
+        check_model(model)
+        check_processing_class(processing_class if processing_class is not None else tokenizer, model)
+        self._make_loss = loss_function(loss)
+        self.loss = self._make_loss(model)
+        train_dataset = self._prepare_all(train_dataset, "train_dataset", training=True)
+        eval_dataset = self._prepare_all(eval_dataset, "eval_dataset")
+        self.train_dataset = train_dataset
+        if eval_dataset is None and self.evaluators and train_dataset is not None:
+            eval_dataset = self._empty_evaluation_set()
         if eval_dataset is None and args.eval_strategy != IntervalStrategy.NO:
             strategy = getattr(args.eval_strategy, "value", args.eval_strategy)
             raise DataError(f"eval_strategy={strategy!r} needs data to evaluate on; pass eval_dataset or an evaluator")
         super().__init__(
-            model=model,
+            model=None if self._first_model is not None else model,
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=data_collator or collate,
+            data_collator=data_collator or self._collator(),
             model_init=model_init,
             callbacks=callbacks,
             optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
         )
         self.loss.to(self.args.device)
         self.add_callback(ClearLossGradients(self))
         if getattr(self.args, "logs_by_length", False):
             self.add_callback(LogByLength())
         check_loss_parameters(self.loss, optimizers[0])
-        self.loss.collect_stats = True  # type: ignore[assignment]
+        check_losses(
+            self.loss,
+            mini_batch_tokens=self.args.mini_batch_tokens,
+            cross_batch_memory=self.args.cross_batch_memory,
+            neighbor_labels=self.args.neighbor_labels,
+        )
+        if isinstance(train_dataset, dict):
+            check_several_sets(self.args)
         self._start_monitoring(resumed=False)
         self._best_was_loaded = False
         # A run of `tercet.runs` sets these, for the identity in the checkpoints.
@@ -171,10 +218,20 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
                 "mini_batch_tokens or data_collator"
             )
-        prompt_length_to_exclude(self.prompts, self.model)  # Raises an error for invalid prompts.
+        self._check_samplers(default_evaluators=not self.evaluators)
+        for name in self._training_sets:
+            prompt_length_to_exclude(self._prompts_of(name), self.model)  # Raises an error for different lengths.
         self._data_facts = data_facts(train_dataset)
         self._text_hashes = training_text_hashes(train_dataset, self.model.training_record)
-        self._check_samplers(default_evaluators=not self.evaluators)
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """Return a new model, and make the loss for it if `loss` is a function."""
+        if self._first_model is not None:  # The constructor has made it, with its loss.
+            model, self._first_model = self._first_model, None
+            return model
+        model = super().call_model_init(trial)
+        self.loss = self._make_loss(model).to(self.args.device)
+        return model
 
     def reset_memories(self) -> None:
         """Empty the cross-batch memory and the label means.
@@ -241,12 +298,17 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._read_stats()
         self._check_finite()
         if self._ran_a_step:
-            self._monitor.finish(
-                is_complete=self.state.global_step == self.state.max_steps,
-                unchanged=bool(weights) and fingerprint(self.model) == weights,
-                relative_change=relative_change(self.model, sampled),
-                device=self.args.device,
+            unchanged, change = (
+                bool(weights) and fingerprint(self.model) == weights,
+                relative_change(self.model, sampled),
             )
+            for number, monitor in enumerate(self._monitors.values()):
+                monitor.finish(
+                    is_complete=self.state.global_step == self.state.max_steps,
+                    unchanged=unchanged and number == 0,
+                    relative_change=change if number == 0 else math.nan,
+                    device=self.args.device,
+                )
         self._update_model_record()
         # `transformers` reports the mean loss of no step as 0.
         return result if self._ran_a_step else result._replace(training_loss=math.nan)
@@ -290,13 +352,17 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
     def _identity(self) -> RunIdentity:
         """Return the identity of the run. Digests of the data are computed once."""
         if self._data_identity is None:
-            names = self.label_names_of_training
-            parts: dict[str, Any] = {"train": self.train_dataset, "eval": self.eval_dataset}
-            self._data_identity = {
-                name: data_identity(part, names)
-                for name, part in parts.items()
-                if part is not None and not isinstance(part, dict) and len(part)
-            }
+            self._data_identity = {}
+            for kind, data in (("train", self.train_dataset), ("eval", self.eval_dataset)):
+                # Several training sets decide the result, several evaluation sets do not.
+                sets: dict[Any, Any] = data if isinstance(data, dict) and kind == "train" else {None: data}
+                for name, part in sets.items():
+                    if part is not None and not isinstance(part, dict) and len(part):
+                        names = (
+                            self._prepared_sets[part].label_names if kind == "train" else self.label_names_of_training
+                        )
+                        key = kind if name is None else f"{kind} {name}"
+                        self._data_identity[key] = data_identity(part, names)
         return RunIdentity(
             arguments={**arguments_of(self.args, self.loss), "prompts": self.prompts},
             settings=self.run_settings,
@@ -325,10 +391,14 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
-        self._unread_stats = UnreadStats()
-        self._log_stats, self._monitor = LogStats(), TrainingMonitor.for_loss(self.loss, resumed=resumed)
-        if isinstance(self.loss, BaseLoss):
-            self.loss.reset_warnings()
+        self._log_stats = LogStats()
+        # One for each data set, or one under the name None.
+        self._monitors = {
+            name: TrainingMonitor.for_loss(innermost(loss_of_set(self.loss, name)), resumed=resumed)
+            for name in self._training_sets or [None]
+        }
+        self._unread_stats = {name: UnreadStats() for name in self._monitors}
+        reset_warnings(self.loss)
 
     def compute_loss(
         self,
@@ -341,18 +411,39 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
 
         With `return_outputs`, return the loss and `{}`, because no caller needs the outputs.
         """
-        loss = self._loss_from_embeddings(model(inputs["features"])["sentence_embedding"], inputs)
+        loss_of_batch = loss_of_set(self.loss, inputs.get("dataset_name"))
+        if takes_embeddings(loss_of_batch):
+            loss = self._loss_from_embeddings(self._embed(model, inputs["features"]), inputs)
+        else:
+            loss = call_forward(loss_of_batch, model, inputs["features"], inputs.get("labels"))
         return (loss, {}) if return_outputs else loss
 
+    @staticmethod
+    def _embed(model: nn.Module, features: Any) -> Tensor:
+        """Return the embeddings of a batch, or of the batches of several columns, one after the other."""
+        batches = features if isinstance(features, list) else [features]
+        embeddings = [model(batch)["sentence_embedding"] for batch in batches]
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+
+    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[Any], Tensor | None]:
+        """Return the features of each text column of a batch, and the labels, for a subclass that computes the loss.
+
+        The features of all columns of triplets are one packed batch, unless the loss has `forward` alone.
+        """
+        features = inputs["features"]
+        return features if isinstance(features, list) else [features], inputs.get("labels")
+
     def _loss_from_embeddings(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
-        columns = embeddings.chunk(3) if self.takes_triplets else [embeddings]
-        labels = inputs.get("labels")
-        compute_loss: Any = self.loss.compute_loss_from_embeddings
-        takes_cpu_labels = isinstance(self.loss, BatchLoss) and self.loss.takes_cpu_labels
+        labels, name = inputs.get("labels"), inputs.get("dataset_name")
+        loss_of_batch: Any = loss_of_set(self.loss, name)
+        columns = embeddings.chunk(3) if takes_triplets(loss_of_batch, default=labels is None) else [embeddings]
+        compute_loss: Any = loss_of_batch.compute_loss_from_embeddings
+        takes_cpu_labels = isinstance(loss_of_batch, BatchLoss) and loss_of_batch.takes_cpu_labels
         readable = torch.from_numpy(inputs["cpu_labels"]) if takes_cpu_labels and "cpu_labels" in inputs else labels
         defers = self.model.training and self._defers_reading()
-        if isinstance(self.loss, BaseLoss):
-            self.loss.defer_checks = defers
+        if isinstance(loss_of_batch, BaseLoss):
+            loss_of_batch.defer_checks = defers
+        loss_of_batch.collect_stats = self.model.training
         if not self.model.training:
             evaluation_loss: Tensor = compute_loss(columns, readable)
             return evaluation_loss
@@ -363,13 +454,13 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
         if self._label_means is not None:
             self._label_means.add(embeddings, labels)  # type: ignore[arg-type]
-        pending = getattr(self.loss, "pending_stats", None)
+        pending = getattr(loss_of_batch, "pending_stats", None)
         if pending is not None:
-            self._unread_stats.add(pending, columns[0])
-            if not defers or len(self._unread_stats) >= _UNREAD_BATCHES:
+            self._unread_stats[name].add(pending, columns[0])
+            if not defers or len(self._unread_stats[name]) >= _UNREAD_BATCHES:
                 self._read_stats()
-        elif (stats := getattr(self.loss, "stats", None)) is not None:  # A custom loss need not have stats.
-            self._monitor.observe(stats, norm=self._log_stats.update(stats, columns[0]))
+        elif (stats := getattr(loss_of_batch, "stats", None)) is not None:  # A custom loss need not have stats.
+            self._monitors[name].observe(stats, norm=self._log_stats.update(stats, columns[0]))
         return loss
 
     def _defers_reading(self) -> bool:
@@ -377,8 +468,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return self.args.device.type == "cuda"
 
     def _read_stats(self) -> None:
-        for batch in self._unread_stats.read():
-            self._monitor.observe(batch[0], norm=self._log_stats.add(*batch))
+        for name, unread in self._unread_stats.items():
+            for batch in unread.read():
+                self._monitors[name].observe(batch[0], norm=self._log_stats.add(*batch))
 
     def _memory_is_warm(self) -> bool:
         warmup = self.args.cross_batch_memory_warmup
@@ -421,6 +513,9 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         """Create the optimizer as `transformers` does, and add the parameters of the loss."""
         optimizer = super().create_optimizer(model)
         add_to_optimizer(self.loss, optimizer, self.args.weight_decay)
+        if self.args.learning_rate_mapping:
+            named = {**dict(self.model.named_parameters()), **loss_parameters(self.loss)}
+            set_learning_rates(optimizer, named, self.args.learning_rate_mapping)
         return optimizer
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
@@ -430,11 +525,12 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         return self.accelerator.clip_grad_norm_([*model.parameters(), *own], self.args.max_grad_norm)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
-        # A packed batch has no padding, so "all" and "non_padding" are the same number.
-        how, features = self.args.include_num_input_tokens_seen, inputs.get("features", {})
-        packed = how == "non_padding" and "packing" in features
-        mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
-        super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
+        how = self.args.include_num_input_tokens_seen
+        for features in self.collect_features(inputs)[0]:
+            # A packed batch has no padding, so "all" and "non_padding" are the same number.
+            packed = how == "non_padding" and "packing" in features
+            mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
+            super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
@@ -460,6 +556,35 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             loss = self.compute_loss(model, inputs)
         return loss.detach(), None, None
 
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate as in `transformers.Trainer.evaluate`.
+
+        Args:
+            eval_dataset: a data set, a dictionary of several, or the name of one of those of the trainer; by default
+                those of the trainer. Columns and labels are found as in those of the trainer.
+            args: further arguments of `transformers.Trainer.evaluate`.
+            kwargs: further arguments of `transformers.Trainer.evaluate`, by name.
+        """
+        if eval_dataset is not None and not isinstance(eval_dataset, str):
+            eval_dataset = self._prepare_all(eval_dataset, "eval_dataset")
+        try:
+            return super().evaluate(eval_dataset, *args, **kwargs)
+        finally:  # Keep no data set alive.
+            self.callback_handler.eval_dataloader = None
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss and the metrics of a data set as `transformers.Trainer.predict` does, without predictions.
+
+        Args:
+            test_dataset: a data set. Columns and labels are found as in those of the trainer.
+            args: further arguments of `transformers.Trainer.predict`.
+            kwargs: further arguments of `transformers.Trainer.predict`, by name.
+        """
+        try:
+            return super().predict(test_dataset, *args, **kwargs)
+        finally:
+            self.callback_handler.eval_dataloader = None
+
     def evaluation_loop(
         self,
         dataloader: Any,
@@ -476,22 +601,24 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )
             assert output.metrics is not None
-            for evaluator in self.evaluators or self._default_evaluators(dataloader.dataset):
-                metrics = self._run_evaluator(evaluator)
+            rows = dataloader.dataset
+            name = getattr(rows, "name", None)
+            for evaluator in self.evaluators or self._default_evaluators(getattr(rows, "prepared", rows)):
+                metrics = self._run_evaluator(evaluator, name)
                 output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         return output
 
-    def _run_evaluator(self, evaluator: Evaluator) -> dict[str, float]:
-        metrics = evaluator(self._encoder_for(evaluator))
+    def _run_evaluator(self, evaluator: Evaluator, name: str | None) -> dict[str, float]:
+        metrics = evaluator(self._encoder_for(evaluator, name))
         metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
         values: dict[str, float] = denumpify_detensorize(metrics)
         return values
 
-    def _encoder_for(self, evaluator: Evaluator) -> Any:
+    def _encoder_for(self, evaluator: Evaluator, name: str | None) -> Any:
         """Return the model for an evaluator. The evaluators of Tercet use all processes, and the training's prompts."""
         if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
             return self.model
-        prompts = list(self.prompts.values()) if self.args.prompts is not None else []
+        prompts = list(self._prompts_of(name).values()) if self.args.prompts is not None else []
         if len(set(prompts)) > 1 and not isinstance(evaluator, TripletEvaluator):
             prompts = []  # The prompts of triplet columns say nothing about labelled sentences.
         return DistributedEncoder(self.model, prompts=prompts)
@@ -500,7 +627,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         if len(dataset) < 2:
             return []
         plain = dataset.with_format(None)
-        if self.takes_triplets:
+        if "anchor" in plain.column_names:
             return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
         return [LabelEvaluator(plain["sentence"][:], plain["label"][:])]
 
@@ -546,7 +673,7 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
         self._update_model_record()
         self.model.save_pretrained(folder)
         with atomic_file(folder / TRAINING_ARGS_NAME) as partial:
-            torch.save(self.args, partial)
+            torch.save(self.args.without_functions(), partial)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint atomically, unless the training has diverged."""
@@ -570,6 +697,8 @@ class SentenceTransformerTrainer(DataLoadingTrainer):
             folder, self.state, write, self.cross_batch_memory, self.args.save_total_limit,
             seal=lambda unfinished: seal_checkpoint(unfinished, identity),
         )  # fmt: skip
+        if self.args.push_to_hub:
+            self._push_checkpoint(folder / checkpoint_name(self.state.global_step))
 
     def _get_output_dir(self, trial: Any) -> str:
         return self._unfinished_checkpoint or super()._get_output_dir(trial)

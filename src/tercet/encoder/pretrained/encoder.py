@@ -147,7 +147,7 @@ def _load_with_adapter(folder: Path, hub: dict[str, Any], *, trust_remote_code: 
         auto_model = _load_encoder(str(base_folder), common, base_options)
     auto_model.config._name_or_path = auto_model.name_or_path = base
     with loading_errors(f"load the peft adapter in {folder}"):
-        info = auto_model.load_adapter(str(folder))
+        info = auto_model.load_adapter(str(folder), is_trainable=True)
     check_loading_info(auto_model, info.to_dict(), None, str(folder))
     return auto_model, base_folder
 
