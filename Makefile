@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify bench-serving bench-clusters
+	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -81,6 +81,10 @@ bench-serving: $(VENV)/.onnx
 
 bench-clusters: $(VENV)/.test
 	$(BIN)/python benchmarks/clusters.py --data $(DATA) $(BENCH) --output clusters.json
+
+# 10 million rows; BENCH="--rows 1000000" for a million.
+bench-large-data: $(VENV)/.test
+	$(BIN)/python benchmarks/large_data.py $(BENCH) --output large_data.json
 
 bench-scaling: $(VENV)/.test
 	$(BIN)/python benchmarks/scaling.py --data $(DATA) --output scaling.json

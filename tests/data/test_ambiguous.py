@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tercet.data.loading import load_labelled
+from tercet.data.loading import load_labelled, load_training_data
 from tercet.data.read_options import ReadOptions
 from tercet.data.selection import read_data
 from tercet.errors import DataError
@@ -116,6 +116,9 @@ def test_rows_are_chosen_and_keep_their_numbers(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     train = load_labelled(path, ReadOptions(split_column="part"))
     assert train.rows.tolist() == [n for n in range(30) if n % 3]
+    both = load_training_data(path, None, 0.2, ReadOptions(split_column="part"), triplets=False, seed=0)
+    assert (both.train_rows, both.held_out_rows) == (train.rows.tolist(), list(range(0, 30, 3)))
+    assert both.evaluation["sentence"][:2] == ["text 0", "text 3"]
     assert load_labelled(path, ReadOptions(limit=5)).sentences == [f"text {n}" for n in range(5)]
     sample = load_labelled(path, ReadOptions(split_column="part", sample=5))
     assert len(sample) == 5

@@ -162,6 +162,9 @@ def _write_vectors(folder: Path) -> None:
     table = pa.table({"embedding": pa.array(vectors.tolist()), "label": [names[label] for label in labels]})
     parquet.write_table(table, folder / "vectors.parquet")
     np.save(folder / "vectors.npy", vectors)
+    (folder / "texts").mkdir()
+    for topic, texts in TOPICS.items():
+        parquet.write_table(pa.table({"text": texts}), folder / "texts" / f"{topic}.parquet")
     _write(folder / "labels.csv", ("label",), [(names[label],) for label in labels])
 
 

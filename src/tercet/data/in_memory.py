@@ -25,7 +25,7 @@ SUPPORTED = (
     "of dictionaries"
 )
 # The splits to evaluate on, the first that exists. A test split is often kept for a last measurement.
-_EVALUATION_SPLITS = ("validation", "valid", "val", "dev", "eval", "test")
+EVALUATION_SPLITS = ("validation", "valid", "val", "dev", "eval", "test")
 
 
 class ArrowTable(Protocol):
@@ -172,7 +172,7 @@ def evaluation_split(data: Any, eval_data: Any, split: str, eval_fraction: float
     """
     if eval_data is not None or eval_fraction == 0 or not is_table_dict(data):
         return eval_data
-    found = next((name for name in _EVALUATION_SPLITS if name in data and name != split), None)
+    found = next((name for name in EVALUATION_SPLITS if name in data and name != split), None)
     if found is None:
         return None
     logger.info(f"trains on the split {split!r} of the data and evaluates on the split {found!r}")

@@ -22,7 +22,7 @@ from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplet
 from tercet.data.guessing import find_columns
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
-from tercet.data.selection import read_data
+from tercet.data.selection import evaluation_value, read_all, read_data
 from tercet.data.splits import held_out_labelled, held_out_triplets
 from tercet.errors import DataError, short_repr
 
@@ -172,7 +172,8 @@ def load_training_data(
 
     Args:
         data: the training data: a file, the name of a data set on the hub, or a table in memory.
-        eval_data: the evaluation data; None holds out rows of `data`.
+        eval_data: the evaluation data; None takes the rows of another split in `split_column`, such as `test`, or else
+            holds out rows of `data`.
         eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
             of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
         options: the columns and the split to read from both.
@@ -199,13 +200,20 @@ def load_training_data(
         numbers_held_out = numbers[rows].tolist()
         return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, numbers[others].tolist())
     source = name_of(data) or "data"
-    labelled = load_labelled(data, options)
+    table = read_all(data, options)
+    labelled = load_labelled(table, options)
+    assert labelled.rows is not None
     check_trainable(labelled.label_ids, labelled.label_names, source)
     if eval_data is not None:
-        options = replace(options, label_file=None)
-        evaluation = as_dataset(load_labelled(eval_data, options, known_labels=labelled.label_names))
-        assert labelled.rows is not None
-        return TrainingData(as_dataset(labelled), evaluation, None, labelled.rows.tolist())
+        options = replace(options, label_file=None, split_column=None)
+        evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, labelled.rows.tolist())
+    if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
+        evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
+        logger.info(f"{source}: evaluated on the {len(evaluation):,} rows with {value!r} in {options.split_column!r}")
+        assert evaluation.rows is not None
+        rows_of_evaluation = evaluation.rows.tolist()
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, labelled.rows.tolist())
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
@@ -215,8 +223,8 @@ def load_training_data(
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
-    evaluation = as_dataset(held_out_rows) if len(held_out_rows) else None
-    return TrainingData(as_dataset(kept_rows), evaluation, held_out_rows.rows.tolist(), kept_rows.rows.tolist())
+    held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
+    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), kept_rows.rows.tolist())
 
 
 def name_of(source: "Source | None") -> str | None:

@@ -3,42 +3,52 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tercet.data.columns import check_columns, find_label_column
+from tercet.data.in_memory import EVALUATION_SPLITS
 from tercet.data.read_options import ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 # The seed of `sample`. It is fixed, so that every command sees the same rows.
 _SEED = 0
 
 
-def read_data(source: "str | Path | Dataset | Table", options: ReadOptions) -> Table:
+def read_data(source: Any, options: ReadOptions) -> Table:
     """Read a table, choose its rows and join its columns of texts; see `ReadOptions`.
 
     Args:
-        source: a file, the name of a data set on the hub, a `datasets.Dataset`, or a table.
+        source: a file, the name of a data set on the hub, a table in memory, or a table that was read.
         options: what to read.
 
     Raises:
         DataError: as for `read_table`; a column of `options` does not exist; or no row is left.
     """
-    table = read_source(
+    table = read_all(source, options)
+    if options.label_file is not None:
+        table = _add_labels(table, options.label_file, options)
+    return _join_texts(_choose_rows(table, options), options.text_column)
+
+
+def read_all(source: Any, options: ReadOptions) -> Table:
+    """Read a table with all its rows. The arguments and errors are those of `read_data`."""
+    return read_source(
         source,
         options.split,
         header=options.header,
         csv_separator=options.csv_separator,
         encoding=options.encoding,
     )
-    if options.label_file is not None:
-        table = _add_labels(table, options.label_file, options)
-    return _join_texts(_choose_rows(table, options), options.text_column)
+
+
+def evaluation_value(table: Table, options: ReadOptions) -> str | None:
+    """Return the value of `split_column` of the rows to evaluate on; None if there is no such column or value."""
+    if options.split_column is None or options.split_column not in table.columns:
+        return None
+    values = {str(value).strip() for value in table.columns[options.split_column]}
+    return next((name for name in EVALUATION_SPLITS if name in values and name != options.split), None)
 
 
 def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:

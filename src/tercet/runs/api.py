@@ -4,6 +4,7 @@ They check the data and most arguments before they import torch, which takes sec
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -132,6 +133,7 @@ def train(
         print(run.record.after["map@r"])
         ```
     """
+    start = time.monotonic()
     check_launcher()
     settings, output = settings or RunSettings(), expand_path(output)
     settings.check()
@@ -209,6 +211,7 @@ def train(
         show_progress_bar=show_progress_bar,
         classifier=classifier,
         keep_texts=keep_texts,
+        start=start,
     )
     if push_to_hub is not None and is_first_launched():
         publishing.push_to_hub(output, push_to_hub, private=private)

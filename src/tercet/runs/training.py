@@ -41,7 +41,7 @@ from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_he
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest
-from tercet.trainer.callbacks import ProgressBar, ProgressLog, StopOnInterrupt
+from tercet.trainer.callbacks import LogFirstStep, ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.run_identity import data_identity, model_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -129,6 +129,7 @@ def run_training(
     show_progress_bar: bool = True,
     classifier: bool = True,
     keep_texts: bool = False,
+    start: float | None = None,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
 
@@ -157,6 +158,8 @@ def run_training(
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
         classifier: whether to fit a classifier to labelled sentences after the training, and save it with the model.
         keep_texts: whether the classifier keeps the training sentences, to show them as evidence.
+        start: the time by `time.monotonic` from which the time to the first step is measured; None is the time of this
+            call.
 
     Raises:
         TrainingInterrupted: Ctrl-C stopped the run. During training, a checkpoint of the current step is written first,
@@ -183,7 +186,8 @@ def run_training(
             if eval_data is not None:
                 evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
             stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints)
-            callbacks: list[TrainerCallback] = [progress, stop, trackers, *([best] if best else [])]
+            first = LogFirstStep(clock if start is None else start)
+            callbacks: list[TrainerCallback] = [progress, first, stop, trackers, *([best] if best else [])]
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
             trainer = build_trainer(
                 model, stages.rows_to_train_on(train_data), settings, checkpoints, callbacks, during

@@ -165,6 +165,18 @@ class StopOnInterrupt(TrainerCallback):
             control.should_training_stop = True
 
 
+class LogFirstStep(TrainerCallback):
+    """A callback that logs once how long it took from `start`, by `time.monotonic`, to the end of the first step."""
+
+    def __init__(self, start: float) -> None:
+        self._start, self._logged = start, False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not self._logged and state.is_world_process_zero:
+            logger.info(f"first step of the training after {duration(time.monotonic() - self._start)}")
+        self._logged = True
+
+
 class EvaluateEvenly(TrainerCallback):
     """A callback that evaluates `num_evaluations` times at evenly spaced steps, the last time after the last step.
 
