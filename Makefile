@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data
+	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data gpu
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -101,6 +101,10 @@ bench-margins: $(VENV)/.test
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json
+
+# What a GPU changes, in at most 8 minutes on one GPU. BENCH=--smoke runs it on a CPU with tiny sizes.
+gpu: $(VENV)/.test
+	$(BIN)/python benchmarks/gpu.py $(BENCH) --output gpu.json
 
 bench-batches: $(VENV)/.test
 	$(BIN)/python benchmarks/batches.py

@@ -26,7 +26,7 @@ class WarningKind(str, Enum):
         NOTHING_LEARNED: the run has ended without one active triplet, or with the weights that it started with.
         COLLAPSE: all embeddings have moved to nearly the same point.
         LABELS_NOT_SEPARATED: the anchors are about as far from the positives as from the negatives.
-        PACKING_DISABLED: the model cannot run on packed batches.
+        PACKING_DISABLED: the model cannot run on packed batches, or not with the fast attention kernels of a GPU.
         UNUSED_GPUS: a process can see several GPUs but uses only one.
         CHANGED_DATA: labels were changed or rows were left out when the data were read.
         DOUBTFUL_DATA: rows are probably wrong: labels such as "N/A", texts with several labels, a label that nearly all

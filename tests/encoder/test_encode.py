@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tercet import SentenceTransformer
+from tercet.encoder import devices
 from tercet.encoder import encode as embed
 from tercet.errors import EmbeddingError
 
@@ -62,3 +64,17 @@ def test_unusual_sentences(model, packing):
 def test_a_size_below_1_is_refused(model, name):
     with pytest.raises(EmbeddingError, match=f"{name} must be at least 1, got 0"):
         model.encode(["a"], **{name: 0})
+
+
+def test_half_precision_that_the_processor_emulates_is_logged_once(bert, monkeypatch, caplog):
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: False)
+    devices.warn_of_emulation.cache_clear()
+    model = SentenceTransformer(bert, device="cpu")
+    expected = model.encode(["the game", "the bank"])
+    assert not caplog.messages
+    model.to(torch.bfloat16)
+    for _ in range(2):
+        np.testing.assert_allclose(model.encode(["the game", "the bank"]), expected, atol=0.05)
+    (message,) = caplog.messages
+    assert "emulates bfloat16" in message
+    devices.warn_of_emulation.cache_clear()

@@ -1,8 +1,14 @@
-"""Find the device of a model, and check that PyTorch can compute on it."""
+"""Find the device of a model, and what PyTorch can compute on it."""
+
+import logging
+import platform
+from functools import cache
 
 import torch
 
 from tercet.errors import ModelError
+
+logger = logging.getLogger(__name__)
 
 
 def find_device(device: str | torch.device | int | None) -> torch.device:
@@ -18,3 +24,27 @@ def find_device(device: str | torch.device | int | None) -> torch.device:
     except Exception as error:  # The class depends on the device and on the build of PyTorch.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"cannot compute on device={str(device)!r}: {reason}; try device='cpu'") from None
+
+
+@cache
+def cpu_has_bfloat16() -> bool:
+    """Return whether the processor computes in bfloat16.
+
+    On x86 it needs avx512_bf16, as every processor with amx_bf16 has, and on Arm the extension of this name. On other
+    processors PyTorch emulates bfloat16, which is slower than float32.
+    """
+    if platform.machine() in ("aarch64", "arm64"):
+        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    else:
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
+
+
+@cache
+def warn_of_emulation(dtype: torch.dtype) -> None:
+    """Log a warning, once, if this processor emulates a dtype of half precision."""
+    has_float16 = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", bool)
+    computes = {torch.bfloat16: cpu_has_bfloat16, torch.float16: has_float16}
+    if dtype in computes and not computes[dtype]():
+        name = str(dtype).removeprefix("torch.")
+        logger.warning(f"this processor emulates {name}, which is slower than float32; use model.to(torch.float32)")

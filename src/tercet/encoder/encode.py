@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from tercet._texts import check_texts, has_lone_surrogate
 from tercet._transfer import to_device
 from tercet.encoder.ahead import map_ahead
+from tercet.encoder.devices import warn_of_emulation
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
@@ -111,6 +112,8 @@ def embed(
         max_sentences: maximum number of texts per batch.
     """
     device = model.device
+    if device.type == "cpu":
+        warn_of_emulation(getattr(model.transformer.auto_model, "dtype", torch.float32))
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
     model.transformer.check_prompt(prompt)
     num_prompt_tokens = prompt_length(model, prompt) if prompt else 0

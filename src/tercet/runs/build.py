@@ -11,12 +11,13 @@ from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
 from tercet.catalogue import LOSSES, resolve
+from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
-from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments, cpu_has_bfloat16
+from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 

@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 
 from tercet._distributed import check_launcher, launched_world_size, report_wait
 from tercet._events import WarningKind, emit_warning
+from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
 from tercet.trainer.learning_rates import check_learning_rates
@@ -239,15 +240,6 @@ def _member(choices: type[Enum], value: Any, name: str) -> Any:
     except ValueError:
         known = listed(choice.value for choice in choices)
         raise DataError(f"unknown {name} {value!r}; choose one of {known}, or pass a class or a function") from None
-
-
-def cpu_has_bfloat16() -> bool:
-    """Return whether the processor computes in bfloat16 (avx512_bf16, as every processor with amx_bf16 has).
-
-    On other processors PyTorch emulates bfloat16, which is slower than float32.
-    """
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())
 
 
 def _defaults(arguments: type) -> dict[str, Any]:
