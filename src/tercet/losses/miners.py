@@ -114,7 +114,8 @@ def hard(margin: float) -> Miner:
 
     def hinge(gap: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         value = F.relu(gap + margin)
-        return value, value.sign(), value.sign()
+        active = value.sign()
+        return value, active, active
 
     return Miner(partial(_mine_hardest, penalty=hinge), mean_over="anchors", uses_weights=True)
 
