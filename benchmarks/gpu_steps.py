@@ -133,7 +133,8 @@ def plain_step(library: str, case: Case) -> Any:
         loss.defer_checks = loss.collect_stats = True  # as in the trainer on a GPU
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5, fused=CUDA)
     texts = [[case.texts[row] for row in batch] for batch in case.batches]
-    tokenized = [pack(model.token_ids(batch)) if library == "tercet" else model.tokenize(batch) for batch in texts]
+    padded = getattr(model, "preprocess", None) or model.tokenize  # `tokenize` is deprecated in newer versions.
+    tokenized = [pack(model.token_ids(batch)) if library == "tercet" else padded(batch) for batch in texts]
     labels = [torch.tensor([case.labels[row] for row in batch]) for batch in case.batches]
 
     def step(number: int) -> None:
