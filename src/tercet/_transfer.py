@@ -20,6 +20,6 @@ def to_device(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor
     if device.type == "cpu":
         return [torch.from_numpy(array) for array in arrays]
     joined = torch.from_numpy(np.concatenate(arrays))
-    if device.type == "cuda":
-        joined = joined.pin_memory()
-    return list(joined.to(device, non_blocking=True).split([len(array) for array in arrays]))
+    on_cuda = device.type == "cuda"
+    copy = (joined.pin_memory() if on_cuda else joined).to(device, non_blocking=on_cuda)
+    return list(copy.split([len(array) for array in arrays]))

@@ -91,6 +91,21 @@ def test_no_loss_reads_from_the_device(kind, labels, doubles):
             loss.pending_stats.read()
 
 
+def test_given_triplets_are_checked_when_their_statistics_are_read():
+    on_cpu = losses.TripletLoss(triplet_margin=0.3)
+    on_cpu.collect_stats = on_cpu.defer_checks = on_cpu._margin_checked = True
+    rows = torch.randn(12, 6)
+    value, stats = on_cpu.compute_loss_from_embeddings(rows.chunk(3)), on_cpu.stats
+    assert bool(on_cpu.pending_stats.is_valid)
+    on_cpu.defer_checks = False
+    assert on_cpu.compute_loss_from_embeddings(rows.chunk(3)) == value
+    assert on_cpu.stats == stats
+    on_cpu.defer_checks = True
+    rows[7, 0] = torch.nan
+    on_cpu.compute_loss_from_embeddings(rows.chunk(3))
+    assert not on_cpu.pending_stats.is_valid
+
+
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_a_check_that_was_put_off_finds_the_same_values(distance):
     for x in (torch.ones(4, 2), torch.zeros(4, 2), torch.full((4, 2), 1e30), torch.full((4, 2), 1e-30)):

@@ -11,7 +11,7 @@ from tercet.losses._engine import double_product_source
 from tercet.losses.modules import BaseLoss
 from tercet.trainer import trainer as trainer_module
 from tercet.trainer.trainer import SentenceTransformerTrainer
-from tests.trainer.helpers import logged_losses, make_trainer
+from tests.trainer.helpers import logged_losses, make_arguments, make_trainer
 
 
 class StopAfter(TrainerCallback):
@@ -82,3 +82,19 @@ def test_values_that_the_loss_cannot_use_are_an_error_also_if_they_are_read_late
     trainer = make_trainer(bert, tmp_path, labelled, changes={"logging_steps": 100}, callbacks=[Break()])
     with pytest.raises(EmbeddingError, match=r"a batch \(one of the last 4\) have values that are NaN"):
         trainer.train()
+
+
+def test_batches_are_copied_while_a_gpu_computes(tmp_path, monkeypatch):
+    arguments = make_arguments(tmp_path)
+    assert arguments.logging_nan_inf_filter
+    assert not arguments.accelerator_config.non_blocking
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(SentenceTransformerTrainingArguments, "device", torch.device("cuda"))
+    monkeypatch.setattr(SentenceTransformerTrainingArguments, "world_size", 1)
+    monkeypatch.setattr(SentenceTransformerTrainingArguments, "n_gpu", 1)
+    on_gpu = make_arguments(tmp_path)
+    assert on_gpu.accelerator_config.non_blocking
+    assert not on_gpu.logging_nan_inf_filter
+    assert make_arguments(tmp_path, logging_nan_inf_filter=True).logging_nan_inf_filter
+    given = {"non_blocking": False}
+    assert not make_arguments(tmp_path, accelerator_config=given).accelerator_config.non_blocking

@@ -136,7 +136,7 @@ def embed(
     )
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for rows, features in chain.from_iterable(windows):
-            features["input_ids"] = features["input_ids"].to(device, non_blocking=True)
+            features["input_ids"] = features["input_ids"].to(device, non_blocking=device.type == "cuda")
             output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
             (index,) = to_device([rows], device)
             embeddings.index_copy_(0, index, output.to(embeddings.dtype))

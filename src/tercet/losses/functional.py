@@ -81,7 +81,14 @@ def triplet_loss(
     if not anchor.shape == positive.shape == negative.shape:
         shapes = ", ".join(str(tuple(part.shape)) for part in (anchor, positive, negative))
         raise EmbeddingError(f"anchor, positive and negative need the same shape (batch, dim), got {shapes}")
-    to_positive, to_negative = (distances.checked_pairs(anchor, part, metric) for part in (positive, negative))
+    return checked_triplet_loss(anchor, positive, negative, margin, metric)
+
+
+def checked_triplet_loss(
+    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, distance: Distance
+) -> Tensor:
+    """Return the same as `triplet_loss` for embeddings that are already checked, without reading their values."""
+    to_positive, to_negative = (distances.checked_pairs(anchor, part, distance) for part in (positive, negative))
     return F.relu(to_positive - to_negative + margin).mean()
 
 

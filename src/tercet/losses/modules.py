@@ -6,6 +6,7 @@ the sentences of all processes as one batch.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from tercet._distributed import is_first_process, world_size
 from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum, gather_rows, is_distributed_batch
 from tercet._numbers import check_margin
-from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance
+from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance, norms_fit
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners
 from tercet.losses._engine.levels import Level
@@ -81,8 +82,8 @@ class BaseLoss(LossNames):
 
     Attributes:
         collect_stats: whether each forward pass computes `stats`. The trainer sets it to True.
-        defer_checks: whether a batch loss checks the values of embeddings only when `pending_stats` are read, and not
-            before it computes. The trainer sets it on a GPU, where the check would wait in each step.
+        defer_checks: whether the values of embeddings are checked only when `pending_stats` are read, and not before
+            the loss is computed. The trainer sets it on a GPU, where the check would wait in each step.
         stats: the `LossStats` of the last batch, or None if they were not computed. Reading them waits for a GPU. In
             distributed training they cover the anchors of this process. Exception: if the distance of a batch loss is a
             function instead of a name or a `Distance`, the stats of the first process cover the complete batch, and
@@ -585,18 +586,28 @@ class TripletLoss(BaseLoss):
                 f"TripletLoss takes three columns (anchor, positive and negative), got {len(embeddings)} column(s)"
             )
         anchor, positive, negative = (as_embeddings(part) for part in embeddings)
-        loss = functional.triplet_loss(anchor, positive, negative, margin=self.margin, distance=self.distance_metric)
+        parts, same_shape = (anchor, positive, negative), anchor.shape == positive.shape == negative.shape
+        defers = self.defer_checks and self._margin_checked and self.collect_stats and same_shape
+        if defers:
+            loss = functional.checked_triplet_loss(*parts, self.margin, get_distance(self.distance_metric))
+        else:
+            loss = functional.triplet_loss(*parts, margin=self.margin, distance=self.distance_metric)
         if not self._margin_checked:
             measure = partial(self._measure, anchor.detach(), positive.detach(), negative.detach())
             self._check_margin(anchor, loss, measure, has_triplet=True)
         if self.collect_stats:
-            self._set_stats(self._count(anchor.detach(), positive.detach(), negative.detach()))
+            stats = self._count(anchor.detach(), positive.detach(), negative.detach())
+            self._set_stats(replace(stats, is_valid=self._are_valid(parts)) if defers else stats)
         if not is_distributed_batch(anchor):
             return loss
         # Return the mean over the triplets of all processes. Their numbers of triplets may differ.
         num_triplets = torch.tensor(float(len(anchor)), device=anchor.device)
         local_loss = loss * len(anchor) / all_reduce_sum(num_triplets)
         return local_loss * world_size() + (all_reduce_sum(local_loss) - local_loss.detach() * world_size())
+
+    def _are_valid(self, parts: Sequence[Tensor]) -> Tensor:
+        metric = get_distance(self.distance_metric)
+        return torch.stack([norms_fit(part, metric) for part in parts]).all()
 
     def _measure(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         """Return d(a,n), and d(a,n) − d(a,p), of the triplets."""

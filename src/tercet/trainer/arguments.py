@@ -151,7 +151,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.logs_by_length = self.logging_steps is None
         if self.logging_steps is None:
             self.logging_steps = 500.0
-        if self.accelerator_config is None and self.dataloader_pin_memory and torch.accelerator.is_available():
+        if self.accelerator_config is None and self.dataloader_pin_memory and torch.cuda.is_available():
             self.accelerator_config = {"non_blocking": True}
         with report_wait():
             try:

@@ -91,7 +91,8 @@ def cached_step(
 
     gradients = [rows * scale for rows in gradient[batch_index].split([len(index) for _, index in chunks])]
     # Distributed training all-reduces the gradients during the last chunk, so at least one chunk must run.
-    chunks_with_gradient = [number for number, rows in enumerate(gradients) if rows.any()] or [len(chunks) - 1]
+    has_gradient = torch.stack([rows.any() for rows in gradients]).tolist()  # One read from the device.
+    chunks_with_gradient = [number for number, found in enumerate(has_gradient) if found] or [len(chunks) - 1]
     for number in chunks_with_gradient:
         random_states[number].restore()
         is_last = number == chunks_with_gradient[-1]

@@ -295,6 +295,8 @@ class SentenceTransformerTrainer(PushingTrainer):
             self._label_means.reset()
         weights, sampled = fingerprint(self.model), sample_weights(self.model)
         result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+        if isinstance(self.loss, BaseLoss):
+            self.loss.defer_checks = False
         self._read_stats()
         self._check_finite()
         if self._ran_a_step:

@@ -26,7 +26,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Request:
-    """The requirements of a call: device, dtype and shape of the tensors, and whether there are dropout and a window."""
+    """The requirements of a call: device, dtype and shape of the tensors, dropout and window."""
 
     device: torch.device
     dtype: torch.dtype
