@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 FAST = not slow and not distributed and not browser
 CODE = src tests benchmarks examples
 
-.PHONY: demo test test-fast fuzz coverage check format docs wheel clean \
+.PHONY: demo test test-fast test-exhaustive fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
 	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data gpu
 
@@ -29,6 +29,10 @@ test-fast: $(VENV)/.test
 
 coverage: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" --cov --cov-report=term:skip-covered
+
+# The losses of several and of nested labels against plain loops, 2,000 random cases.
+test-exhaustive: $(VENV)/.test
+	TERCET_CASES=2000 $(BIN)/python -m pytest -q tests/losses/test_relations.py
 
 # The fuzzers, for an hour; `make fuzz MINUTES=5` for five minutes.
 MINUTES ?= 60

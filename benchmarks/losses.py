@@ -80,6 +80,29 @@ def batch(size: int, per_label: int) -> tuple[Tensor, Tensor]:
     return x.requires_grad_(), torch.arange(size) // per_label
 
 
+def compare_levels(variant: str, size: int, per_label: int, siblings: int, seconds: float) -> dict[str, object]:
+    """Median processor milliseconds of two nested levels in one loss, and of each level alone, taken in turns."""
+    from tercet.losses import functional as f
+    from tercet.losses import miners
+
+    make = {"all": miners.all_triplets, "semi-hard": miners.semi_hard, "hard": miners.hard}[variant]
+    x, fine = batch(size, per_label)
+    coarse = fine // siblings
+    paths = torch.stack([coarse, fine], 1)
+    steps: dict[str, Step] = {
+        "two levels": lambda x, y: f.nested_triplet_loss(x, y, [make(MARGIN), make(MARGIN / 2)]),
+        "coarse": lambda x, y: f.loss_with_miner(x, y[:, 0], make(MARGIN))[0],
+        "fine": lambda x, y: f.loss_with_miner(x, y[:, 1], make(MARGIN / 2))[0],
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    start = time.perf_counter()
+    while len(times["fine"]) < 3 or time.perf_counter() - start < seconds:
+        for name, step in steps.items():
+            times[name].append(run(step, x, paths)[1])
+    medians = {name: 1e3 * statistics.median(values) for name, values in times.items()}
+    return {"variant": variant, "B": size, "K": per_label, "siblings": siblings, "cpu_ms": medians}
+
+
 def feasible(library: str, variant: str, size: int, per_label: int) -> bool:
     """pytorch-metric-learning lists every triplet in int64."""
     return library != "pytorch-metric-learning" or variant == "hard" or size * size * per_label < 2**24
@@ -198,6 +221,14 @@ def main() -> None:
         for variant in VARIANTS:
             report["times"].append(compare(variant, size, per_label, 1.0 if quick else 4.0))
             print_comparison(report["times"][-1])
+    print("\ntwo nested levels in one loss, against one level")
+    report["levels"] = []
+    for variant in ("all", "semi-hard", "hard"):
+        row = compare_levels(variant, 1024 if quick else 2048, 4, 4, 1.0 if quick else 4.0)
+        report["levels"].append(row)
+        both, coarse, fine = (row["cpu_ms"][name] for name in ("two levels", "coarse", "fine"))
+        ratios = f"{both / coarse:.2f} × coarse = {both / (coarse + fine):.2f} × the sum of both"
+        print(f"{variant:12s} {both:8.1f} ms = {ratios}")
     large, largest = (1024, 4096) if quick else (2048, 16384)
     print("\nextra memory of one step, MiB")
     for library in ("tercet", "sentence-transformers"):

@@ -240,6 +240,8 @@ def metric_spec(key: str) -> MetricSpec:
     """
     if key in METRICS:
         return METRICS[key]
+    if level := key.partition("map@r_level")[2]:
+        return MetricSpec(key=key, title=f"MAP@R, level {level}")
     distance = key.removesuffix("_accuracy")
     return MetricSpec(key=key, title=f"triplet accuracy ({distance})" if distance in DISTANCES else key)
 
@@ -354,6 +356,8 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(key="mean_positive_distance", title="mean distance to positives", kind="distance"),
         MetricSpec(key="mean_negative_distance", title="mean distance to negatives", kind="distance"),
         MetricSpec(key="unknown_auroc", title="AUROC of unknown labels"),
+        MetricSpec(key="ndcg@10", title="NDCG@10, by common levels"),
+        MetricSpec(key="tree_distance", title="mean distance in the tree", kind="distance"),
         MetricSpec(
             key="active_fraction",
             title="active fraction",

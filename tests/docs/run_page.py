@@ -131,6 +131,9 @@ def _with_tiny_model(source: str, model: Path) -> str:
     return source
 
 
+_PARENTS = {"sport": "leisure/", "travel": "leisure/", "money": "", "food": "home/"}
+
+
 def _write_data(folder: Path) -> None:
     rows = [(sentence, label) for label, sentences in TOPICS.items() for sentence in sentences]
     other_rows = [(sentence, label) for label, sentences in EVALUATION_TOPICS.items() for sentence in sentences]
@@ -143,6 +146,8 @@ def _write_data(folder: Path) -> None:
     ):
         _write(folder / file, header, other_rows if "test" in file else rows)
     _write(folder / "new.csv", ("id", "text"), [(f"{row:03}", text) for row, (text, _) in enumerate(other_rows)])
+    for file, part in (("nested.csv", rows), ("nested-test.csv", other_rows)):
+        _write(folder / file, ("text", "label"), [(text, _PARENTS[label] + label) for text, label in part])
     _write_vectors(folder)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]

@@ -1,5 +1,6 @@
 """The losses of sentences with several labels, and of nested labels, against the plain loops."""
 
+import os
 import random
 from functools import partial
 
@@ -72,10 +73,10 @@ def _compare(x: torch.Tensor, wanted: torch.Tensor, results: list[torch.Tensor])
         torch.testing.assert_close(torch.autograd.grad(got, x)[0], gradient, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("cases", [range(12), pytest.param(range(2000), marks=pytest.mark.slow)])
-def test_equal_the_loops(cases):
-    for case in cases:
-        check_case(case, (1, 3, 256) if case < 12 else (3, 256))
+def test_equal_the_loops():
+    """Twelve cases; `make test-exhaustive` runs 2,000."""
+    for case in range(int(os.environ.get("TERCET_CASES", "12"))):
+        check_case(case)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -99,6 +99,13 @@ Header = Annotated[
         "then 0, 1, and so on. [default: names, unless they look like data]",
     ),
 ]
+LabelLevels = Annotated[
+    str | None,
+    typer.Option(
+        help="The separator of the levels of nested labels, such as / in billing/refund. Every level is measured.",
+        show_default="no levels",
+    ),
+]
 CombinedLabels = Annotated[
     str | None,
     typer.Option(

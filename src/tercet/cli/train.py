@@ -67,6 +67,7 @@ def train(
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
+    label_levels: Annotated[str | None, _help("label_levels", "no levels")] = _DEFAULTS.label_levels,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
@@ -133,7 +134,7 @@ def train(
         samples_per_label=samples_per_label, learning_rate=learning_rate, warmup_ratio=warmup_ratio, seed=seed,
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
         save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,
-        lora_rank=lora_rank, report_to=report_to,
+        lora_rank=lora_rank, report_to=report_to, label_levels=label_levels,
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:
@@ -184,6 +185,7 @@ def train(
             similar_labels,
             drop_missing,
             label_file=label_file,
+            label_levels=label_levels,
             **reading,
         )
         evaluate = opt.evaluate_command(output, eval_data, data, options)

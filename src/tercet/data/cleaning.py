@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
+from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import text_key
 from tercet.data.label_forms import (
     CombinedLabels,
@@ -148,7 +149,10 @@ def clean_labels(
             f"{source}: white space around labels was removed, or their characters were composed (NFC); labels that "
             f"have changed: {len(changed):,}, such as {_shown(changed)}"
         )
-    values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
+    if options.label_levels is None:
+        values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
+    else:
+        values, remain = _nested(values, options.label_levels, source), np.arange(len(values))
     counts = Counter(value for value in values if isinstance(value, str))
     if placeholders := find_placeholders(counts):
         rows = sum(counts[label] for label in placeholders)
@@ -245,6 +249,18 @@ def _resolve_combined(
     _warn(f"{message}; these rows are left out")
     remain = np.array([row for row, name in enumerate(names) if name not in several], dtype=np.int64)
     return [found.parts.get(names[row], (names[row],))[0] for row in remain], remain
+
+
+def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
+    """Return the labels with normalized levels. A list of labels is the path of one label."""
+    for value in values:
+        if isinstance(value, tuple) and any(separator in level for level in value):
+            raise DataError(
+                f"{source}: the level {short_repr(value)} contains the separator {separator!r}; pass another "
+                "label_levels, a character that no level contains"
+            )
+    joined = [join_path(value, separator) if isinstance(value, tuple) else str(value) for value in values]
+    return normalize_nested(joined, separator, source)
 
 
 def _resolve_similar(

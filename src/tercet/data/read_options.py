@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from tercet._nested_labels import check_separator
 from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
@@ -49,9 +50,12 @@ class ReadOptions:
         limit: the number of rows to read at most, from the first one.
         sample: the number of rows to read at most, chosen at random, the same ones each time.
         label_file: a file with the label of each row, in the same order, such as a .txt file with one per line.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
+            without levels.
 
     Raises:
-        DataError: `combined_labels` or `similar_labels` has another value, or `limit` or `sample` is below 1.
+        DataError: `combined_labels` or `similar_labels` has another value, `label_levels` is no separator, or `limit`
+            or `sample` is below 1.
     """
 
     text_column: str | None = None
@@ -67,8 +71,12 @@ class ReadOptions:
     limit: int | None = None
     sample: int | None = None
     label_file: str | None = None
+    label_levels: str | None = None
 
     def __post_init__(self) -> None:
+        check_separator(self.label_levels)
+        if self.label_levels is not None and self.combined_labels is not None:
+            raise DataError("label_levels and combined_labels exclude each other; pass one of them")
         for name in ("limit", "sample"):
             number = getattr(self, name)
             if number is not None and number < 1:

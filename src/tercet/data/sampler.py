@@ -32,6 +32,9 @@ from tercet.data.neighbor_labels import move_neighbours_together
 from tercet.errors import DataError
 
 _EMPTY = -1
+# The length of the code of a parent beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6, and
+# that of other labels at most 0.2, so siblings come first.
+_SIBLING_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class GroupByLabelSampler(Sampler[int]):
             embeddings, at least 2 of them; the others are random. Before the first call of `set_label_means`, and with
             0, all labels are random.
 
+        parents: for nested labels, the parent of each label `(num_labels,)` as a number, in the sorted order of the
+            labels. The labels that `neighbor_labels` puts together are then siblings first, also before the first call
+            of `set_label_means`. None for labels without levels.
+
     Raises:
         DataError: no batch can contain a triplet, `samples_per_label` is below 2, `batch_size` is not a multiple of
             it or is less than twice as large, or `neighbor_labels` is not between 0 and 1.
@@ -84,6 +91,7 @@ class GroupByLabelSampler(Sampler[int]):
         samples_per_label: int = 4,
         seed: int = 0,
         neighbor_labels: float = 0.0,
+        parents: Any = None,
     ) -> None:
         _check_sizes(batch_size, samples_per_label)
         if not 0 <= neighbor_labels <= 1:
@@ -101,6 +109,7 @@ class GroupByLabelSampler(Sampler[int]):
         self.batch_size, self.samples_per_label, self.seed = batch_size, samples_per_label, seed
         self.epoch, self.neighbor_labels = 0, neighbor_labels
         self._label_means: np.ndarray | None = None
+        self._siblings = None if parents is None else _sibling_codes(parents, len(counts))
         self._plan = _plan(counts, batch_size // samples_per_label, samples_per_label)
 
     def set_epoch(self, epoch: int) -> None:
@@ -141,6 +150,14 @@ class GroupByLabelSampler(Sampler[int]):
             + (f"; {self._num_near()} of the labels of a batch are near each other" if self.neighbor_labels else "")
         )
 
+    def _means_with_siblings(self) -> np.ndarray | None:
+        """Return rows whose directions are near for siblings, and then for labels with near means; None for random."""
+        means = self._label_means
+        if self._siblings is None or means is None:
+            return self._siblings if means is None else means
+        norms = np.linalg.norm(means, axis=1, keepdims=True)
+        return np.hstack([_SIBLING_WEIGHT * self._siblings, means / np.where(norms > 0, norms, 1)])
+
     def _num_near(self) -> int:
         """Return the number of groups of a batch whose labels are near each other."""
         return max(2, round(self.neighbor_labels * (self.batch_size // self.samples_per_label)))
@@ -157,9 +174,10 @@ class GroupByLabelSampler(Sampler[int]):
         groups, label_of_group = _groups(self.label_ids, self.counts, self.samples_per_label, rng)
         chosen = _fill_up(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
         table = _deal(label_of_group[chosen], self._plan.batches, rng)
-        if self.neighbor_labels and self._label_means is not None:
+        means = self._means_with_siblings()
+        if self.neighbor_labels and means is not None:
             labels = np.where(chosen < self._plan.pair_groups, label_of_group[chosen].astype(np.int64), -1)[table]
-            table = table.ravel()[move_neighbours_together(labels, self._label_means, self._num_near(), rng)]
+            table = table.ravel()[move_neighbours_together(labels, means, self._num_near(), rng)]
         drawn: np.ndarray = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
         _replace_empty_and_repeated(drawn, rows, rng)
         return drawn
@@ -199,6 +217,16 @@ def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return labels, counts
     _, label_ids, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return label_ids, counts
+
+
+def _sibling_codes(parents: Any, num_labels: int) -> np.ndarray:
+    """Return float32 `(num_labels, num_parents)` with equal rows for siblings, and zeros for an only child."""
+    _, number, counts = np.unique(np.asarray(parents), return_inverse=True, return_counts=True)
+    if len(number) != num_labels:
+        raise DataError(f"parents must have one number for each of the {num_labels} labels, got {len(number)}")
+    codes = np.eye(len(counts), dtype=np.float32)[number]
+    codes[counts[number] == 1] = 0
+    return codes
 
 
 def _check_sizes(batch_size: int, samples_per_label: int) -> None:

@@ -4,6 +4,7 @@ retrieval.py        `label_metrics`, `triplet_accuracy`, `Ranking`, and the func
 label_evaluator.py  `LabelEvaluator`, which embeds labelled sentences and returns metrics
 triplet_evaluator.py  `TripletEvaluator`, the same for triplets
 sentence_evaluator.py  the base class of evaluators, and `SequentialEvaluator`, which calls several
+nested.py           `nested_metrics`, the metrics of labels with levels
 classifiers.py      classify embeddings: nearest neighbours, class means, logistic regression
 logistic.py         fit a logistic regression
 balanced_sample.py  draw as many rows of each label
@@ -15,6 +16,7 @@ _inputs.py          validation of embeddings, and numbering of labels
 
 from tercet._lazy import peer_names
 from tercet.evaluation.label_evaluator import LabelEvaluator
+from tercet.evaluation.nested import nested_metrics
 from tercet.evaluation.retrieval import Ranking, label_metrics, triplet_accuracy
 from tercet.evaluation.sentence_evaluator import SentenceEvaluator, SequentialEvaluator
 from tercet.evaluation.triplet_evaluator import TripletEvaluator
@@ -26,6 +28,7 @@ __all__ = [
     "SequentialEvaluator",
     "TripletEvaluator",
     "label_metrics",
+    "nested_metrics",
     "triplet_accuracy",
 ]
 

@@ -149,7 +149,15 @@ def train(
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+        text_column,
+        label_column,
+        split,
+        header,
+        combined_labels,
+        similar_labels,
+        drop_missing,
+        label_levels=settings.label_levels,
+        **reading,
     )
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
@@ -238,6 +246,7 @@ def evaluate(
     combined_labels: str | None = None,
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
+    label_levels: str | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
@@ -280,6 +289,8 @@ def evaluate(
             the most frequent form, `"keep"` keeps them apart. None raises an error.
         drop_missing: what to do with rows without a text or a label: None and True leave them out with a warning, False
             is an error.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund". The metrics then
+            include those of each level, see `tercet.evaluation.nested_metrics`.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
@@ -313,7 +324,15 @@ def evaluate(
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
 
     options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
+        text_column,
+        label_column,
+        split,
+        header,
+        combined_labels,
+        similar_labels,
+        drop_missing,
+        label_levels=label_levels,
+        **reading,
     )
     if reference is None and (reference_text_column is not None or reference_label_column is not None):
         raise DataError("reference_text_column and reference_label_column need reference")
@@ -354,6 +373,7 @@ def evaluate(
             None if gallery is None else as_dataset(gallery),
             among_themselves=False,
             names=Names(file_name(data, "the data"), file_name(reference, "the reference data")),
+            label_levels=label_levels,
             distance=distance,
             batch_size=batch_size,
             show_progress_bar=show_progress_bar,

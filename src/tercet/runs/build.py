@@ -1,39 +1,57 @@
 """Build the loss and the trainer of a run from its settings and data."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 from transformers import TrainerCallback
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
+from tercet._nested_labels import path_of
 from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.losses import BatchLoss, NestedTripletLoss
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
+# The margin of a level, relative to that of the next coarser level.
+MARGIN_PER_LEVEL = 0.5
 # Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so they would hardly train.
 _SHORTEST_WARM_UP_RUN = 10
 
 
-def build_loss(settings: RunSettings, model: SentenceTransformer) -> torch.nn.Module:
+def build_loss(
+    settings: RunSettings, model: SentenceTransformer, label_names: Sequence[str] | None = None
+) -> torch.nn.Module:
     """Return the loss that `settings` names, with the distance and, if the loss has one, the margin.
 
-    `tercet.runs.margin` chooses those that are None; without it, they are those for embeddings of length 1.
+    `tercet.runs.margin` chooses those that are None; without it, they are those for embeddings of length 1. With
+    `settings.label_levels`, the result is a `NestedTripletLoss` of the labels with the given names.
     """
     spec = LOSSES.find(settings.loss, DataError)
     margin = [DEFAULT_MARGIN if settings.margin is None else settings.margin] if spec.has_margin else []
-    loss: torch.nn.Module = resolve(spec.cls)(model, settings.distance or DEFAULT_DISTANCE, *margin)
-    return loss
+    distance = settings.distance or DEFAULT_DISTANCE
+    loss: torch.nn.Module = resolve(spec.cls)(model, distance, *margin)
+    if settings.label_levels is None or label_names is None:
+        return loss
+    paths = [path_of(name, settings.label_levels) for name in label_names]
+    if not isinstance(loss, BatchLoss):
+        raise DataError(f"label_levels needs a loss that mines batches of labels, but {settings.loss!r} does not")
+    losses = [
+        resolve(spec.cls)(None, distance, *(value * MARGIN_PER_LEVEL**level for value in margin))
+        for level in range(max(map(len, paths)))
+    ]
+    return NestedTripletLoss(model, losses, paths)
 
 
 def training_arguments(
@@ -118,12 +136,18 @@ def build_trainer(
             settings, checkpoints, triplets="anchor" in train_data.column_names, steps=steps, **changes
         ),
         train_dataset=train_data,
-        loss=build_loss(settings, model),
+        loss=build_loss(settings, model, _label_names(train_data)),
         evaluator=evaluator,
         callbacks=[UseCurrentIntervals(), *callbacks],
     )
     trainer.pop_callback(default_progress_callback(trainer))
     return trainer
+
+
+def _label_names(data: Dataset) -> list[str] | None:
+    """Return the names of the labels of a data set whose label column is a `ClassLabel`; else None."""
+    feature = data.features.get("label")
+    return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
 def _check_bfloat16(*, on_cpu: bool) -> None:

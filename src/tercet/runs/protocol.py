@@ -24,6 +24,7 @@ from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_k
 from tercet.errors import DataError, listed
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, triplet_accuracy
 from tercet.evaluation.gain import Predictions, classify_queries, training_gain
+from tercet.evaluation.nested import nested_metrics
 from tercet.evaluation.retrieval import RankedQueries, rank_queries
 from tercet.records import EvaluationRecord, Metrics, RowCounts, TrainingGain
 
@@ -105,6 +106,7 @@ class Evaluation:
         ranked: the number of each row of `data` in `queries`, from 0.
         reference: the training or reference rows; None if no protocol ranks them.
         options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
     """
 
     counts: dict[str, RowCounts]
@@ -114,6 +116,7 @@ class Evaluation:
     ranked: np.ndarray
     reference: "Dataset | None" = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    label_levels: str | None = None
 
     @property
     def positions(self) -> np.ndarray:
@@ -164,13 +167,33 @@ class Evaluation:
                 reference_labels=reference_labels,
                 **distance,
             )
-            metrics["against_reference"] = ranking.metrics
+            metrics["against_reference"] = ranking.metrics | self._of_levels(
+                embeddings.queries, labels, embeddings.reference, reference_labels
+            )
             predictions = _classify(embeddings, labels, reference_labels, ranking) if classify else None
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
-            metrics["among_themselves"] = label_metrics(ranked, [labels[row] for row in self.ranked], **distance)
+            ranked_labels = [labels[row] for row in self.ranked]
+            metrics["among_themselves"] = label_metrics(ranked, ranked_labels, **distance) | self._of_levels(
+                ranked, ranked_labels
+            )
         return Measurement(
             metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu(), predictions=predictions
+        )
+
+    def _of_levels(
+        self, queries: Tensor, labels: list[Any], reference: Tensor | None = None, reference_labels: Any = None
+    ) -> dict[str, float]:
+        """Return the metrics of the levels of nested labels; none for other labels."""
+        if self.label_levels is None:
+            return {}
+        return nested_metrics(
+            queries,
+            labels,
+            self.label_levels,
+            reference_embeddings=reference,
+            reference_labels=reference_labels,
+            distance=self.options.get("distance", "cosine"),
         )
 
     def gain(self, untouched: Measurement, trained: Measurement) -> TrainingGain | None:
@@ -229,6 +252,7 @@ def plan_evaluation(
     *,
     among_themselves: bool = True,
     names: Names = DEFAULT_NAMES,
+    label_levels: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """Choose the rows and the protocols that can be measured, and emit warnings about rows that are left out.
@@ -238,6 +262,7 @@ def plan_evaluation(
         reference: the training or reference data with the same columns; None ranks the evaluation rows only.
         among_themselves: whether to measure `among_themselves` as well, if there is a reference.
         names: the names of the data in messages.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
         options: arguments of the evaluators.
 
     Raises:
@@ -282,6 +307,7 @@ def plan_evaluation(
         ranked=ranked,
         reference=reference if "against_reference" in counts else None,
         options=options,
+        label_levels=label_levels,
     )
 
 

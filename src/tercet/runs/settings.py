@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
+from tercet._nested_labels import check_separator
 from tercet._numbers import check_margin
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
@@ -64,6 +65,11 @@ class RunSettings:
     train: str = _setting("auto", f"What to train: {'; '.join(f'{name}: {text}' for name, text in PARTS.items())}.")
     dimension: int | None = _setting(
         None, "The dimension of the new embeddings, smaller than the encoder's; the linear layer reduces them."
+    )
+    label_levels: str | None = _setting(
+        None,
+        "The separator of the levels of nested labels, such as / in billing/refund. The loss is the mean of the losses "
+        "of the levels; each finer level has half the margin.",
     )
     epochs: float | None = _setting(
         None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."
@@ -132,6 +138,9 @@ class RunSettings:
             DISTANCES.find(self.distance, DataError)
         if self.margin is not None:
             check_margin(self.margin, error=DataError)
+        check_separator(self.label_levels)
+        if self.label_levels is not None and self.uses_triplets:
+            raise DataError("label_levels needs labels, but the data of the triplet loss have none; leave it out")
         check_value("train", self.train, self.train in PARTS, f"one of {listed(PARTS)}")
         for name in ("epochs", "learning_rate", "time_limit"):
             value = getattr(self, name)

@@ -184,7 +184,13 @@ def run_training(
             settings = _choose_settings(settings, model, train_data, stages)
             evaluation = None
             if eval_data is not None:
-                evaluation = plan_evaluation(eval_data, train_data, names=names, show_progress_bar=show_progress_bar)
+                evaluation = plan_evaluation(
+                    eval_data,
+                    train_data,
+                    names=names,
+                    label_levels=settings.label_levels,
+                    show_progress_bar=show_progress_bar,
+                )
             stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints)
             first = LogFirstStep(clock if start is None else start)
             callbacks: list[TrainerCallback] = [progress, first, stop, trackers, *([best] if best else [])]

@@ -28,7 +28,7 @@ from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
-from tercet.losses.modules import BatchLoss
+from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers, SentenceTransformerTrainingArguments
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
 from tercet.trainer.collate import (
@@ -483,10 +483,22 @@ class DataLoadingTrainer(Trainer):
             )
         try:
             return GroupByLabelSampler(
-                dataset["label"][:], batch_size, self.args.samples_per_label, self._data_seed, neighbor_labels
+                dataset["label"][:],
+                batch_size,
+                self.args.samples_per_label,
+                self._data_seed,
+                neighbor_labels,
+                self._parents(dataset) if neighbor_labels else None,
             )
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
+
+    def _parents(self, dataset: Any) -> np.ndarray | None:
+        """Return the parent of each label of a data set, in sorted order; None if the labels have one level."""
+        if not isinstance(self.loss, NestedTripletLoss) or len(self.loss.tree) < 2:
+            return None
+        parents: np.ndarray = self.loss.tree.ancestors[-2].numpy()[np.unique(np.asarray(dataset["label"][:]))]
+        return parents
 
     @property
     def _data_seed(self) -> int:

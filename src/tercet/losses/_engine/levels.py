@@ -71,7 +71,7 @@ def loss_of_levels(
         anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
         groups = [level.relation.group(labels, anchor_labels, self_index).to(embeddings.device) for level in levels]
         index = torch.arange(len(labels)) if self_index is None else self_index
-        union = _Union.of(groups, index.to(embeddings.device))
+        union = _Union.of(groups, index.to(embeddings.device), all_candidates=anchors is None)
         source = distance_source(metric, [part.detach() for part in inputs], union.anchor_index)
         sources = [source, *(source.with_own_gradients() for _ in levels[1:])]
         all_sums = _mine(sources, union, levels, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
@@ -98,20 +98,27 @@ class _Union:
 
     Attributes:
         groups: the grouping of each level.
-        anchor_index: `(A,)`, the indices of the anchors, in ascending order of their number of positives at all levels.
+        anchor_index: `(A,)`, the indices of the anchors, in ascending order of their number of positives at all levels;
+            None if these are all candidates in their order.
         self_index: `(A,)`, the index of each anchor among the candidates; −1 if it is not a candidate.
         position: `(levels, A)`, the position of each anchor in the grouping of each level; −1 if it has no triplet
             there.
     """
 
     groups: Sequence[Grouping]
-    anchor_index: Tensor
+    anchor_index: Tensor | None
     self_index: Tensor
     position: Tensor
 
     @classmethod
-    def of(cls, groups: Sequence[Grouping], self_index: Tensor) -> "_Union":
-        """Return the union. `self_index` `(num_anchors,)` is that of all anchors, with and without a triplet."""
+    def of(cls, groups: Sequence[Grouping], self_index: Tensor, *, all_candidates: bool) -> "_Union":
+        """Return the union.
+
+        Args:
+            groups: the grouping of each level.
+            self_index: `(num_anchors,)`, that of all anchors, with and without a triplet.
+            all_candidates: whether the anchors are the candidates, in their order.
+        """
         position = torch.full((len(groups), len(self_index)), -1, device=self_index.device)
         num_positives = torch.zeros_like(self_index)
         for row, part in zip(position, groups, strict=True):
@@ -119,6 +126,9 @@ class _Union:
             row[index] = torch.arange(len(part), device=row.device)
             num_positives[index] += part.num_positives
         kept = (position >= 0).any(0).nonzero().flatten()
+        if all_candidates and len(kept) == len(self_index) and int(num_positives.min()) == int(num_positives.max()):
+            # In their own order, the anchors are the candidates, which saves a product of the gradient.
+            return cls(groups=groups, anchor_index=None, self_index=self_index, position=position)
         kept = kept[num_positives[kept].argsort(stable=True)]
         return cls(groups=groups, anchor_index=kept, self_index=self_index[kept], position=position[:, kept])
 
@@ -137,9 +147,9 @@ def _mine(
     with_stats: bool,
 ) -> list[Sums]:
     """Mine every level block by block, and return the sums of each level."""
-    all_sums = [Sums(torch.zeros((), dtype=sources[0].dtype, device=union.anchor_index.device)) for _ in levels]
-    for start in range(0, len(union.anchor_index), max_rows):
-        rows = slice(start, min(start + max_rows, len(union.anchor_index)))
+    all_sums = [Sums(torch.zeros((), dtype=sources[0].dtype, device=union.self_index.device)) for _ in levels]
+    for start in range(0, len(union.self_index), max_rows):
+        rows = slice(start, min(start + max_rows, len(union.self_index)))
         distances = sources[0].distances(rows, union.self_columns(rows))
         for number, (level, source) in enumerate(zip(levels, sources, strict=True)):
             position = union.position[number, rows]

@@ -1,0 +1,47 @@
+"""Labels with several levels in one string, such as "billing/refund". Imports no torch."""
+
+from collections.abc import Sequence
+
+from tercet.errors import DataError, short_repr
+
+
+def path_of(label: str, separator: str) -> tuple[str, ...]:
+    """Return the levels of a label, the coarsest first, without white space around them.
+
+    Example:
+        >>> path_of("billing / refund", "/"), path_of("account", "/")
+        (('billing', 'refund'), ('account',))
+    """
+    return tuple(level.strip() for level in label.split(separator))
+
+
+def join_path(path: Sequence[str], separator: str) -> str:
+    """Return the label of a path."""
+    return separator.join(path)
+
+
+def check_separator(separator: str | None) -> None:
+    """Raise `DataError` if the separator of the levels is empty or white space."""
+    if separator is not None and not separator.strip():
+        raise DataError(f"label_levels must be the separator of the levels, such as '/', got {separator!r}")
+
+
+def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list[str]:
+    """Remove white space around the levels of labels.
+
+    Raises:
+        DataError: a level of a label is empty, or no label has a second level. The message names the label.
+    """
+    paths = {label: path_of(label, separator) for label in dict.fromkeys(labels)}
+    for label, path in paths.items():
+        if not all(path):
+            raise DataError(
+                f"{source}: the label {short_repr(label)} has an empty level; write a name before and after each "
+                f"{separator!r}, or pass another label_levels"
+            )
+    if all(len(path) == 1 for path in paths.values()):
+        raise DataError(
+            f"{source}: no label contains {separator!r}, so there is one level only; leave out label_levels, or pass "
+            "the separator of the levels"
+        )
+    return [join_path(paths[label], separator) for label in labels]

@@ -1,0 +1,147 @@
+"""Labels with several levels, from the file to the report of the run."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from tercet.data import ReadOptions, load_labelled
+from tercet.data.sampler import GroupByLabelSampler
+from tercet.errors import DataError
+from tercet.evaluation import nested_metrics
+from tercet.losses import NestedTripletLoss
+from tercet.runs import RunSettings, evaluate, train
+from tercet.runs.build import build_loss
+from tests.conftest import EVALUATION_TOPICS, TOPICS
+
+PARENTS = {"sport": "leisure / sport", "travel": "leisure / travel", "money": "money", "food": "home / food"}
+SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, label_levels="/", train="encoder")
+
+
+def _data(topics):
+    rows = [(text, PARENTS[label]) for label, texts in topics.items() for text in texts]
+    return Dataset.from_dict({"sentence": [text for text, _ in rows], "label": [label for _, label in rows]})
+
+
+def test_train_and_evaluate(bert, tmp_path):
+    run = train(
+        _data(TOPICS), tmp_path / "model", model=bert, settings=SETTINGS, eval_data=_data(EVALUATION_TOPICS),
+        show_progress_bar=False,
+    )  # fmt: skip
+    assert run.model.label_names == ["home/food", "leisure/sport", "leisure/travel", "money"]
+    metrics = run.record.after
+    assert 0 < metrics["map@r_level1"] <= 1
+    assert 0 < metrics["ndcg@10"] <= 1
+    assert metrics["tree_distance"] <= 4
+    record = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert record["settings"]["label_levels"] == "/"
+    again = evaluate(
+        tmp_path / "model", _data(EVALUATION_TOPICS), reference=_data(TOPICS), label_levels="/", similar_labels="keep"
+    )
+    for key in ("map@r", "map@r_level1", "tree_distance", "ndcg@10"):
+        assert again[key] == pytest.approx(metrics[key], abs=1e-5)
+
+
+def test_each_finer_level_has_half_the_margin():
+    loss = build_loss(SETTINGS, None, ["a/b/c", "a/d", "e"])
+    assert isinstance(loss, NestedTripletLoss)
+    assert [part.margin for part in loss.losses] == [0.3, 0.15, 0.075]
+    assert len(loss.tree) == 3
+    soft = build_loss(RunSettings(loss="batch-hard-soft-margin", label_levels="/"), None, ["a/b", "e"])
+    assert not soft.has_margin
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator", "message"),
+    [
+        (["a/b", "a//c", "d"], "/", "'a//c' has an empty level"),
+        (["a/b", "a/c", "d"], ">", "no label contains '>'"),
+        ([["a", "b/c"], ["a", "d"], ["e"]], "/", "contains the separator '/'"),
+    ],
+)
+def test_labels_that_are_not_nested(labels, separator, message):
+    data = Dataset.from_dict({"sentence": ["one", "two", "three"], "label": labels})
+    with pytest.raises(DataError, match=message):
+        load_labelled(data, ReadOptions(label_levels=separator))
+
+
+def test_paths_in_lists_are_labels():
+    labels = [["a", "b"], ["a", "c"], ["d"], ["a", "b"]]
+    data = load_labelled(Dataset.from_dict({"sentence": ["one", "two", "three", "four"], "label": labels}),
+                         ReadOptions(label_levels=">"))  # fmt: skip
+    assert data.labels() == ["a>b", "a>c", "d", "a>b"]
+
+
+def test_settings_that_do_not_fit():
+    with pytest.raises(DataError, match="must be the separator"):
+        RunSettings(label_levels=" ").check()
+    with pytest.raises(DataError, match="leave it out"):
+        RunSettings(loss="triplet", label_levels="/").check()
+    with pytest.raises(DataError, match="exclude each other"):
+        ReadOptions(label_levels="/", combined_labels="keep")
+
+
+def test_siblings_meet_in_a_batch():
+    """Half of the labels of a batch are siblings, with and without means, and every row is in the epoch."""
+    labels, parents = np.repeat(np.arange(40), 6), np.arange(40) // 4
+    sampler = GroupByLabelSampler(labels, 32, 4, neighbor_labels=0.5, parents=parents)
+    unaware = GroupByLabelSampler(labels, 32, 4)
+    pairs = []
+    for means in (None, np.random.default_rng(0).normal(size=(40, 5))):
+        sampler.set_label_means(means)
+        batches = sampler.batches()
+        assert set(batches.ravel()) == set(range(len(labels)))
+        pairs.append(_sibling_pairs(labels[batches], parents))
+    assert min(pairs) > 2.5 * _sibling_pairs(labels[unaware.batches()], parents)
+    with pytest.raises(DataError, match="one number for each of the 40 labels"):
+        GroupByLabelSampler(labels, 32, 4, parents=parents[:5])
+
+
+def _sibling_pairs(labels, parents):
+    """The mean number of pairs of different labels with one parent in a batch."""
+    families = [parents[np.unique(batch)] for batch in labels]
+    return np.mean([sum(np.sum(family == parent) - 1 for parent in family) for family in families])
+
+
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_metrics_equal_loops(with_reference):
+    random = np.random.default_rng(3)
+    names = ["a/x", "a/y", "a", "b/x", "b/x/z", "c"]
+    x, y = random.normal(size=(40, 4)), random.choice(names, 40)
+    gallery, known = (random.normal(size=(50, 4)), random.choice(names, 50)) if with_reference else (x, y)
+    options = {"reference_embeddings": gallery, "reference_labels": known.tolist()} if with_reference else {}
+    got = nested_metrics(x, y.tolist(), "/", distance="euclidean", block_bytes=4000, **options)
+    steps, ndcg = [], []
+    for row in range(len(x)):
+        others = [other for other in range(len(gallery)) if with_reference or other != row]
+        if y[row] not in known[others]:
+            continue
+        ranked = sorted(others, key=lambda other: np.linalg.norm(x[row] - gallery[other]))
+        gains = [_common(y[row], known[other]) for other in ranked]
+        lengths = [len(known[other].split("/")) for other in ranked]
+        own = len(y[row].split("/"))
+        steps.append(np.mean([own + length - 2 * gain for gain, length in zip(gains, lengths, strict=True)][:5]))
+        ndcg.append(_dcg(gains[:10]) / _dcg(sorted(gains, reverse=True)[:10]))
+    assert got["tree_distance"] == pytest.approx(np.mean(steps))
+    assert got["ndcg@10"] == pytest.approx(np.mean(ndcg))
+    assert sorted(key for key in got if "level" in key) == ["map@r_level1", "map@r_level2"]
+
+
+def _common(one, other):
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    number = 0
+    for a, b in pairs:
+        if a != b:
+            break
+        number += 1
+    return number
+
+
+def _dcg(gains):
+    return sum(gain / np.log2(rank + 2) for rank, gain in enumerate(gains))
+
+
+def test_labels_without_levels_have_no_metrics_of_levels():
+    assert nested_metrics(torch.randn(4, 2), ["a", "a", "b", "b"], "/") == {}
