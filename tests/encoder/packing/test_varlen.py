@@ -114,7 +114,7 @@ def missing(*_):
         (missing, "fails (AttributeError"),
     ],
 )
-def test_a_wrong_kernel_is_replaced_with_a_warning(run, message, kernels, monkeypatch):
+def test_a_wrong_kernel_is_replaced_with_a_warning(run, message, kernels, monkeypatch, caplog):
     request = request_of(dropout=True, window=True)
     before = torch.get_rng_state()
     problem = find_problem(Kernel("wrong", run, lambda _: True), request)
@@ -123,6 +123,7 @@ def test_a_wrong_kernel_is_replaced_with_a_warning(run, message, kernels, monkey
     assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr(varlen, "KERNELS", (Kernel("wrong", run, lambda _: True), REFERENCE))
     assert varlen.choose(request) is REFERENCE
+    assert f"runs in torch's reference, because on this GPU torch's wrong {problem}" in caplog.text
     monkeypatch.setattr(varlen, "KERNELS", (Kernel("wrong", run, lambda _: True),))
     varlen._chosen.clear()
     with collect_warnings() as warnings:

@@ -75,12 +75,14 @@ def choose(request: Request) -> Kernel | None:
 
 
 def _first_that_passes(request: Request) -> Kernel | None:
-    problems = []
+    problems: list[str] = []
     for kernel in KERNELS:
         if torch.version.hip is None and kernel.supports(request):
             problem = find_problem(kernel, request)
             if problem is None:
-                logger.info(f"attention on packed batches runs in torch's {kernel.name}")
+                instead = f", because on this GPU torch's {' and '.join(problems)}" if problems else ""
+                level = logging.WARNING if problems else logging.INFO
+                logger.log(level, f"attention on packed batches runs in torch's {kernel.name}{instead}")
                 return kernel
             problems.append(f"{kernel.name} {problem}")
     fallback = "attention on packed batches runs on rows with a mask, which is slower"

@@ -70,7 +70,9 @@ def _difference(kernel: Kernel, request: Request) -> float:
     """Return the largest relative difference of values and gradients from those of the reference in float64."""
     shape, sentences = (sum(_LENGTHS), request.num_heads, request.head_dim), _sentences(_LENGTHS, request.device)
     generator = torch.Generator().manual_seed(0)
-    q, k, v, weight = (torch.randn(shape, generator=generator).to(request.device, request.dtype) for _ in range(4))
+    q, k, v, weight = (
+        torch.randn(shape, generator=generator, device="cpu").to(request.device, request.dtype) for _ in range(4)
+    )
     scale, window = request.head_dim**-0.5, _WINDOW if request.has_window else None
     results = []
     for run, dtype in ((kernel.run, request.dtype), (reference_attention, torch.float64)):
@@ -89,7 +91,7 @@ def _dropout_problem(kernel: Kernel, request: Request) -> str | None:
     """
     tokens, num_sentences = min(16, request.head_dim), 64
     window = _WINDOW if request.has_window else None
-    position = torch.arange(tokens)
+    position = torch.arange(tokens, device="cpu")
     is_seen = (position - position.unsqueeze(1)).abs() < (window or tokens)
     shape = (num_sentences * tokens, request.num_heads, request.head_dim)
     unit_vectors = torch.eye(tokens, request.head_dim).repeat(num_sentences, 1).unsqueeze(1).expand(shape)
