@@ -16,6 +16,7 @@ class Hub:
         files: the content of the repository, by path; None if the repository does not exist.
         created: the requests to create a repository.
         branches: the branches that were created.
+        cards: the title of each README.md that was uploaded.
         role: the role of every token.
         fails: a part of the paths of requests that the server answers with an error.
     """
@@ -25,6 +26,7 @@ class Hub:
         self.files: dict[str, bytes] | None = None
         self.created: list[dict] = []
         self.branches: list[str] = []
+        self.cards: list[bytes] = []
         self.role = "write"
         self.fails: str | None = None
 
@@ -55,8 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.hub.files is not None and "/auth-check" in self.path:
             self._answer({})
         elif self.hub.files is not None and self.path.partition("/resolve/")[2].partition("/")[2] in self.hub.files:
-            headers = {"X-Repo-Commit": "1", "ETag": "1", "Content-Length": "1"}
-            self._answer({}, headers=headers)
+            self._answer({}, headers={"X-Repo-Commit": "1", "ETag": "1"})
         elif self.hub.files is not None and "/tree/" in self.path:
             self._answer([{"type": "file", "path": path, "size": 1, "oid": "0"} for path in self.hub.files])
         else:
@@ -93,13 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.hub.files if self.hub.files is not None else {}
         for line in lines:
             if line["key"] == "file":
-                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                content = base64.b64decode(line["value"]["content"])
+                files[line["value"]["path"]] = content
+                if line["value"]["path"] == "README.md":
+                    self.hub.cards.append(content.partition(b"\n# ")[2].partition(b"\n")[0])
             elif line["key"] == "deletedFile":
                 del files[line["value"]["path"]]
         self.hub.files = files
         url = f"{self.hub.address}/me/tiny/commit/1"
-        pull_request = f"{self.hub.address}/me/tiny/discussions/7" if "create_pr=1" in self.path else None
-        self._answer({"commitUrl": url, "commitOid": "1", "success": True, "pullRequestUrl": pull_request})
+        self._answer({"commitUrl": url, "commitOid": "1", "success": True})
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -142,8 +142,8 @@ def test_dimensions_are_truncated_by_argument_attribute_and_setting(bert, tmp_pa
 def test_wrong_options_are_refused(models):
     ours, _ = models
     for options, message in [
-        ({}, "no sentences; pass them"),
-        ({"sentences": "a", "inputs": "a"}, "both were given"),
+        ({}, "sentences must be one string, or a list of strings; got NoneType"),
+        ({"sentences": "a", "inputs": "a"}, "inputs is another name of sentences"),
         ({"sentences": "a", "precision": "int4"}, "unknown precision 'int4'; choose one of 'float32'"),
         ({"sentences": "a", "output_value": "tokens"}, "unknown output_value 'tokens'"),
         ({"sentences": "a", "chunk_size": 5}, "chunk_size is for several processes"),

@@ -146,14 +146,9 @@ def embed(
 
 
 def given_sentences(sentences: Any, inputs: Any) -> Any:
-    """Return the sentences to encode, whose argument has two names.
-
-    Raises:
-        EmbeddingError: neither or both are given.
-    """
-    if (sentences is None) == (inputs is None):
-        problem = "no sentences; pass them" if sentences is None else "both were given; pass them once,"
-        raise EmbeddingError(f"{problem} as the first argument, which is also called sentences or inputs")
+    """Return the sentences to encode, whose argument has two names; raise `EmbeddingError` if both are given."""
+    if sentences is not None and inputs is not None:
+        raise EmbeddingError("inputs is another name of sentences; pass them once")
     return inputs if sentences is None else sentences
 
 

@@ -152,11 +152,13 @@ def upload(
         replace_card: whether to replace the README.md of the repository.
 
     Raises:
-        ModelError: the repository exists although `exist_ok` is False.
+        ModelError: the repository exists although `exist_ok` is False, or both `revision` and `create_pr` are given.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    if create_pr and revision is not None:
+        raise ModelError("a pull request is for the default branch; pass revision or create_pr=True, not both")
     api = HfApi(token=token)
     try:
         repo_id = api.create_repo(repo_id, private=private, exist_ok=exist_ok).repo_id

@@ -527,10 +527,12 @@ class SentenceTransformer(PeerNames):
             replace_model_card: whether to replace the README.md that the repository has.
             train_datasets: names of the training data sets, for the card.
             revision: the branch. It is created.
-            create_pr: whether to create a pull request. Its address is returned. The repository may exist.
+            create_pr: whether to create a pull request for the default branch. Its address is returned. The repository
+                may exist.
 
         Raises:
-            ModelError: the repository exists although `exist_ok` is False, or see `save_pretrained`.
+            ModelError: the repository exists although `exist_ok` is False, both `revision` and `create_pr` are given,
+                or see `save_pretrained`.
         """
         if local_model_path is None:
             self.model_card_data.set_model_id(repo_id)
