@@ -44,7 +44,10 @@ def test_the_defaults_are_those_that_the_documentation_states(tmp_path, monkeypa
         ({"router_mapping": {"text": "query"}}, "router_mapping=.* is not supported: there is no Router module"),
         ({"learning_rate_mapping": {"(": 1e-3}}, r"learning_rate_mapping: '\(' is no regular expression"),
         ({"learning_rate_mapping": {"a": "b"}}, "learning_rate_mapping: the rate of 'a' must be at least 0, got 'b'"),
-        ({"batch_sampler": "no_duplicates", "neighbor_labels": 0.5}, "has an effect only with batch_sampler='group_by"),
+        (
+            {"batch_sampler": "no_duplicates", "neighbor_labels": 0.5},
+            "neighbor_labels=0.5 has no effect on random batches",
+        ),
     ],
 )
 def test_invalid_arguments_raise_an_error(changes, message, tmp_path):

@@ -1,4 +1,4 @@
-"""What `model.fit` does while the trainer trains: evaluate, call the user's function, save the model."""
+"""Callbacks of `model.fit`: evaluate, call the function of the user, save the model."""
 
 from collections.abc import Callable
 from pathlib import Path

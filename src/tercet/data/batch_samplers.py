@@ -190,7 +190,7 @@ class MultiDatasetDefaultBatchSampler(BatchSampler):
     Args:
         dataset: the concatenation of the data sets.
         batch_samplers: a batch sampler for each data set.
-        generator: the random number generator, which the batch samplers may share.
+        generator: the random number generator, which may be that of the batch samplers, too.
         seed: the seed of the run.
 
     Raises:

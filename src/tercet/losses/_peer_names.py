@@ -1,4 +1,4 @@
-"""What the losses have under the names of sentence-transformers, for scripts and subclasses that use these names.
+"""Names of sentence-transformers in the losses, for scripts and subclasses that use these names.
 
 A subclass of a loss of sentence-transformers often calls or overrides `batch_hard_triplet_loss(labels, embeddings)`,
 reads `triplet_margin` and `sentence_embedder`, or calls `distance_metric(embeddings)`. All of this works here too.

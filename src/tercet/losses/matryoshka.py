@@ -70,7 +70,7 @@ class MatryoshkaLoss(nn.Module):
 
     @property
     def takes_triplets(self) -> bool:
-        """Whether the inner loss takes given triplets."""
+        """True if the inner loss takes given triplets."""
         return self.loss.takes_triplets
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:

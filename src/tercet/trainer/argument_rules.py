@@ -193,6 +193,6 @@ def _check_sampling(strategy: Any, batch_sampler: Any, neighbor_labels: float) -
         raise DataError(f"neighbor_labels must be at most 1, got {neighbor_labels}")
     if neighbor_labels and batch_sampler != "group_by_label":
         raise DataError(
-            f"neighbor_labels={neighbor_labels} has an effect only with batch_sampler='group_by_label'; set it, or "
-            "leave out neighbor_labels"
+            f"neighbor_labels={neighbor_labels} has no effect on random batches; set batch_sampler='group_by_label', "
+            "or leave out neighbor_labels"
         )

@@ -55,7 +55,7 @@ _SAMPLED_BY_ROW = (BatchSamplers.BATCH_SAMPLER, BatchSamplers.GROUP_BY_LABEL)
 
 @dataclass
 class PreparedSet:
-    """What the trainer knows of a prepared data set.
+    """Facts about a prepared data set.
 
     Attributes:
         name: the name of the data set among several, else None.
@@ -91,7 +91,7 @@ class DataLoadingTrainer(Trainer):
 
     def _forget_data_sets(self) -> None:
         """Start without any data set. The trainer calls this before it prepares the first one."""
-        # By the prepared data set. An entry lives as long as this data set.
+        # By the prepared data set. An entry is removed with this data set.
         self._prepared_sets: WeakKeyDictionary[Any, PreparedSet] = WeakKeyDictionary()
         # The training data by name, or by None; if there are none, the first evaluation data.
         self._training_sets: dict[str | None, PreparedSet] = {}
@@ -126,7 +126,7 @@ class DataLoadingTrainer(Trainer):
         return any(name in known.columns.values() for known in self._training_sets.values())
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device, and tell the pooling how many prompt tokens to leave out."""
+        """Move a batch to the device, and add the number of prompt tokens that pooling leaves out."""
         inputs = super()._prepare_inputs(inputs)
         if length := prompt_length_to_exclude(self._prompts_of(inputs.get("dataset_name")), self.model):
             features = inputs["features"]
@@ -316,7 +316,7 @@ class DataLoadingTrainer(Trainer):
 
     @property
     def _draws_batches(self) -> bool:
-        """Whether `get_batch_sampler` draws the batches, instead of a sampler of rows."""
+        """True if `get_batch_sampler` draws the batches, instead of a sampler of rows."""
         overridden = type(self).get_batch_sampler is not DataLoadingTrainer.get_batch_sampler
         return overridden or self.args.batch_sampler not in _SAMPLED_BY_ROW
 
@@ -379,7 +379,7 @@ class DataLoadingTrainer(Trainer):
         Args:
             dataset: the concatenated data sets.
             batch_samplers: the batch sampler of each data set.
-            generator: the random number generator, which the batch samplers share.
+            generator: the random number generator, which is that of the batch samplers, too.
             seed: the seed of the data.
         """
         how = self.args.multi_dataset_batch_sampler
@@ -394,7 +394,7 @@ class DataLoadingTrainer(Trainer):
 
     @property
     def _packs(self) -> bool:
-        """Whether the trainer packs the batches itself, without a custom `data_collator`."""
+        """True if the trainer packs the batches itself, without a custom `data_collator`."""
         return self.data_collator in (collate, collate_columns)
 
     def _collator(self) -> Callable[..., Any]:

@@ -170,7 +170,7 @@ def push_folder(
 def _finish(future: Any, folder: Path, repo_id: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if (error := future.exception()) is not None:
-        logger.warning(f"pushing to {repo_id} failed, and the training goes on: {str(error).strip()}")
+        logger.warning(f"pushing to {repo_id} failed, but the training continues: {str(error).strip()}")
 
 
 def write_card(model: Any, folder: Path) -> None:
