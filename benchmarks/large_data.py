@@ -50,7 +50,7 @@ def first_batch(path: str, library: str) -> list[str]:
         sampler = GroupByLabelSampler(np.asarray(labels), batch_size=BATCH_SIZE, samples_per_label=SAMPLES_PER_LABEL)
         return train[list(islice(sampler, BATCH_SIZE))]["sentence"]
     from datasets import load_dataset
-    from sentence_transformers.sentence_transformer.sampler import GroupByLabelBatchSampler
+    from sentence_transformers.base.sampler import GroupByLabelBatchSampler
 
     train = load_dataset("parquet", data_files=path, split="train", cache_dir=f"{path}.cache")
     train = train.class_encode_column("label")

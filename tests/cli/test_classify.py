@@ -240,7 +240,7 @@ def test_new_data_that_are_different_are_reported(model, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "more", "message"),
     [
-        ({"text": ["a", "", "b"]}, (), "1 of 3 rows has no text (line 3); fill them in, remove the rows, or pass"),
+        ({"text": ["a", "", "b"]}, ("--strict",), "1 of 3 rows has no text (line 3); fill them in, or pass --drop-m"),
         ({"a": ["x"], "b": ["y"]}, (), "which column is the text? the columns are 'a', 'b'; pass --text-column"),
         ({"text": ["x"]}, ("--text-column", "txt"), "has no column 'txt'; did you mean 'text'?"),
         ({"text": ["x"]}, ("--label-column", "team"), "has no column 'team'"),
@@ -331,7 +331,7 @@ def test_fit_classifier_fits_any_encoder(bert, tmp_path, new):
     ("columns", "more", "message"),
     [
         ({"text": ["a", "b"], "label": ["x", "x"]}, (), "a classifier needs two labels or more, so add the"),
-        ({"text": ["a", ""], "label": ["x", "y"]}, (), "1 of 2 rows has no text (line 3)"),
+        ({"text": ["a", ""], "label": ["x", "y"]}, ("--strict",), "1 of 2 rows has no text (line 3)"),
         ({"text": ["a", "b"], "label": ["x", "y"]}, ("--calibration-data", "none.csv"), "no file 'none.csv'"),
         ({"text": ["a", "b"], "label": ["x", "y"]}, ("--unknown-sentences", "none.csv"), "no file 'none.csv'"),
         ({"text": ["a", "b"], "label": ["x", "y"]}, ("--output", "d.csv"), "--output d.csv is the input data"),

@@ -131,14 +131,11 @@ def _content(tmp_path, text, name="bad.csv"):
         ("a,b\n1,2\n", "which column is the text? the columns are 'a', 'b'; pass --text-column"),
         ("text,label\na,x\nb,y\n", "has no label twice (2 labels, 2 rows)"),
         ("text,label\na,x\nb,x\n", "has one label only ('x')"),
-        (
-            "text,label\na,x\n,x\nc,y\n",
-            "1 of 3 rows has no text (line 3); fill them in, remove the rows, or pass --drop-m",
-        ),
-        ("text,label\na,x\nb,\n", "1 of 2 rows has no label (line 3); fill them in, remove the rows, or pass --drop-m"),
-        (b"text,label\ncaf\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2"),
+        ("text,label\na,x\n,x\nc,y\n", "1 of 3 rows has no text (line 3); fill them in, or pass --drop-missing"),
+        ("text,label\na,x\nb,\n", "1 of 2 rows has no label (line 3); fill them in, or pass --drop-missing"),
+        (b"text,label\n\xe9\xe9\xe9,x\n", "is not UTF-8: byte 0xe9 on line 2, and several encodings are possible"),
         ("text,label\na,b,c\n", "line 2: 3 fields, but the header has 2"),
-        ("text\tlabel\na\tx\n", "separate columns by commas in a .csv, by tabs in a .tsv"),
+        ("name;place,kind\na b;c,x\n", "may be separated by commas or by semicolons"),
         (
             "anchor,positive,negative\na,b,c\n",
             "has the columns of triplets (anchor, positive, negative); train on it with --loss triplet, or pass",
@@ -148,7 +145,7 @@ def _content(tmp_path, text, name="bad.csv"):
 )
 def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
     path = tmp_path / "missing.csv" if content is None else _content(tmp_path, content)
-    done = run(*train_arguments(path, bert, tmp_path / "model"), expect=2)
+    done = run(*train_arguments(path, bert, tmp_path / "model"), "--strict", expect=2)
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""

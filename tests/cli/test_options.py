@@ -148,6 +148,8 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     words = ["--text-column", "0", "--label-column", "1", "--no-header", "--combined-labels", "first", "--drop-missing"]
     assert opt.read_options(options) == words
     assert opt.read_options(ReadOptions()) == []
+    assert opt.read_options(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
+    assert opt.evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
     assert opt.evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
 
 

@@ -130,9 +130,11 @@ def test_a_file_without_a_header_is_trained_on(bert, sentences, labels, tmp_path
     path = tmp_path / "plain.csv"
     path.write_text("".join(f"{text},{label}\n" for text, label in zip(sentences, labels, strict=True)))
     columns = {"text_column": "0", "label_column": "1", "eval_fraction": 0, "model": bert, "device": "cpu"}
-    with pytest.raises(DataError, match="the first line looks like data"):
-        train(path, tmp_path / "m", settings=SETTINGS, **columns)
+    with pytest.raises(DataError, match="has no column '0' and no column '1'"):
+        train(path, tmp_path / "m", settings=SETTINGS, header=True, **columns)
+    found = train(path, tmp_path / "found", settings=SETTINGS, **columns)
     run = train(path, tmp_path / "m", settings=SETTINGS, header=False, **columns)
+    assert found.record.data["train"] == run.record.data["train"]
     assert run.record.settings["header"] is False
 
 

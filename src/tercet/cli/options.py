@@ -222,13 +222,17 @@ def read_options(options: ReadOptions) -> list[str]:
         value, flag = getattr(options, field.name), field.name.replace("_", "-")
         if value == field.default:
             continue
+        if (field.name, value) == ("drop_missing", False):
+            words.append("--strict")
+            continue
         words += [f"--{flag}"] if value is True else [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
     return words
 
 
 def evaluate_command(model: object, eval_data: str | None, data: str, options: ReadOptions) -> list[object]:
     """Return the command that evaluates a trained model, to print when a training has ended."""
-    words = read_options(replace(options, split="train"))
+    rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
+    words = read_options(replace(options, split="train", **rows))
     return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *words]
 
 
