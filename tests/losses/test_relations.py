@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -15,6 +17,7 @@ from tercet.losses import CrossBatchMemory, functional, miners, reference, relat
 from tercet.losses._engine import engine
 from tercet.losses._engine import levels as engine_levels
 from tercet.losses.miners import Miner
+from tests.child import ENVIRONMENT, ROOT
 
 LOSSES = {
     "all": (miners.all_triplets, reference.batch_all),
@@ -153,6 +156,14 @@ def test_candidates_of_a_memory_and_stats():
     assert nested.stats == of_levels[-1].read()
     with pytest.raises(EmbeddingError, match="relation"):
         losses.BatchHardTripletLoss().compute_loss_from_embeddings(x[:6], sets[:6], memory)
+
+
+@pytest.mark.distributed
+def test_two_processes_have_the_loss_and_gradient_of_one():
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launcher, "-m", "tests.losses.relations_processes_run"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_invalid_labels_and_miners_are_refused():

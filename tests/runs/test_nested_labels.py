@@ -17,7 +17,11 @@ from tercet.runs.build import build_loss
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
 PARENTS = {"sport": "leisure / sport", "travel": "leisure / travel", "money": "money", "food": "home / food"}
-SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, label_levels="/", train="encoder")
+# With cached gradients and a cross-batch memory, which see label ids only.
+SETTINGS = RunSettings(
+    max_steps=3, batch_size=8, samples_per_label=2, label_levels="/", train="encoder",
+    mini_batch_tokens=24, cross_batch_memory=16,
+)  # fmt: skip
 
 
 def _data(topics):
