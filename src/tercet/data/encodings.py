@@ -184,7 +184,7 @@ def _is_ascii_letter(text: str) -> bool:
 
 
 def _readings(lines: list[bytes]) -> str:
-    """Return a word of the file in several encodings, for a message."""
+    """Return one word of the file as several encodings read it, for a message."""
     words = sorted({word for line in lines[:50] for word in _WORD.findall(line)}, key=len, reverse=True)
     shown: list[tuple[str, str]] = []
     for encoding in _SHOWN if words else ():

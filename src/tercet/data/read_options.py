@@ -47,8 +47,8 @@ class ReadOptions:
         encoding: the encoding of a text file, such as "cp1252". None finds it.
         split_column: the column with the name of each row's split; only the rows of `split` are read. A training
             evaluates on those of `validation` (or `valid`, `val`, `dev`, `eval`), else `test`.
-        limit: the number of rows to read at most, from the first one.
-        sample: the number of rows to read at most, chosen at random, the same ones each time.
+        limit: the maximum number of rows to read, from the first one.
+        sample: the maximum number of rows to read, chosen at random, the same ones each time.
         label_file: a file with the label of each row, in the same order, such as a .txt file with one per line.
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
             without levels.

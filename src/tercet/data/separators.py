@@ -22,7 +22,7 @@ _CHECKED_CHARACTERS = 1 << 20
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the columns of a text file are separated.
+    """The separator and the quoting of a text file.
 
     Attributes:
         separator: the character between two columns.
