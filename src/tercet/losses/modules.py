@@ -482,7 +482,7 @@ class NestedTripletLoss(BatchLoss):
         losses: the batch loss of each level, the coarsest first. A finer level needs a smaller margin. The losses have
             the same distance, and their own `model` is not used.
         paths: the path of each label, such as `("billing", "refund")`; the position is the label id.
-        weights: the factor of each level; None takes 1 / levels for each.
+        weights: the factor of each level; None takes those of `functional.nested_triplet_loss`.
 
     Raises:
         EmbeddingError: the number of losses or weights is not the number of levels, or the losses have several
@@ -494,7 +494,7 @@ class NestedTripletLoss(BatchLoss):
         >>> paths = [("billing", "refund"), ("billing", "card"), ("account",)]
         >>> loss = NestedTripletLoss(None, [BatchHardTripletLoss(margin=2.0), BatchHardTripletLoss(margin=1.0)], paths)
         >>> loss.compute_loss_from_embeddings(torch.tensor([[0.0], [1.0], [1.5], [6.0]]), labels=[0, 0, 1, 2])
-        tensor(0.5000)
+        tensor(0.7500)
     """
 
     def __init__(
