@@ -27,6 +27,7 @@ def test_pooling_has_the_arguments_and_attributes_of_sentence_transformers():
     both = Pooling(8, pooling_mode_max_tokens=True, pooling_mode_mean_tokens=True)
     assert both.pooling_mode == ("max", "mean")
     assert both.get_pooling_mode_str() == "max+mean"
+    assert peer_modules.Pooling.POOLING_MODES == Pooling.POOLING_MODES == MODES
     assert Pooling(8, pooling_mode_mean_tokens=False).pooling_mode == "mean"
     with pytest.raises(ModelError, match="'embedding_dimension' and hidden_size are the same argument"):
         Pooling(8, embedding_dimension=8)

@@ -49,6 +49,7 @@ class Pooling(Module):
         "weightedmean": "pooling_mode_weightedmean_tokens",
         "lasttoken": "pooling_mode_lasttoken",
     }
+    POOLING_MODES: ClassVar = tuple(MODES)
 
     def __init__(
         self,
