@@ -179,3 +179,15 @@ def test_a_model_is_printed_in_five_lines(model):
     assert str(model).endswith("packing    off")
     bare = SentenceTransformer(modules=[Normalize()], device="cpu")
     assert [line.split()[-1] for line in str(bare).splitlines()] == ["Normalize", "none", "unknown", "none", "none"]
+
+
+def test_a_subclass_that_overrides_encode_gets_the_keywords_of_sentence_transformers(bert):
+    class Spy(SentenceTransformer):
+        def encode(self, inputs, prompt_name=None, prompt=None, **options):
+            return inputs, prompt_name, prompt, options
+
+    model = Spy(bert, device="cpu")
+    model.prompts = {"passage": "p: "}
+    found = model.encode_document(["a"], None, None, 8, convert_to_tensor=True)
+    assert found == (["a"], "passage", None, {"batch_size": 8, "convert_to_tensor": True, "task": "document"})
+    assert model.encode_query("a", prompt="q: ") == ("a", None, "q: ", {"task": "query"})

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from numbers import Integral
-from typing import Any, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -63,6 +63,7 @@ class EncodeOptions(TypedDict, total=False):
     pool: dict[str, Any] | None
     chunk_size: int | None
     batch_tokens: int | None
+    task: Literal["query", "document"] | None
 
 
 @dataclass(frozen=True, kw_only=True)

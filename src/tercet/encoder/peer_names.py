@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,14 +17,22 @@ from tercet.encoder.encode import prompt_length
 from tercet.encoder.features import Features
 from tercet.encoder.modules import Pooling, Transformer
 from tercet.encoder.process_pool import Pool, start_pool, stop_pool
+from tercet.encoder.similarity import COMMON_NAMES
 from tercet.errors import ModelError
 
 # The prompts that `encode_document` looks for, the first one found is used.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+# The arguments of `encode` after the prompt, which may be passed by position.
+_MORE_ARGUMENTS = (
+    "batch_size", "show_progress_bar", "output_value", "precision", "convert_to_numpy", "convert_to_tensor", "device",
+    "normalize_embeddings", "truncate_dim", "pool", "chunk_size",
+)  # fmt: skip
 
 
 class PeerNames(nn.Sequential):
     """The methods of `SentenceTransformer` that code for sentence-transformers calls besides `encode`."""
+
+    SUPPORTED_SIMILARITY_FN_NAMES: ClassVar = COMMON_NAMES
 
     def encode_query(
         self: Any,
@@ -38,9 +46,7 @@ class PeerNames(nn.Sequential):
 
         `prompt_name` and `prompt` override this. The other arguments are those of `encode`.
         """
-        if prompt_name is None and prompt is None:
-            prompt = self.prompts.get("query", "")
-        return self.encode(sentences, prompt_name, prompt, *args, **options)
+        return _encode_as(self, "query", ("query",), sentences, prompt_name, prompt, args, options)
 
     def encode_document(
         self: Any,
@@ -55,10 +61,8 @@ class PeerNames(nn.Sequential):
         `prompt_name` and `prompt` override this. The other arguments are those of `encode`. If `prompts` was assigned,
         "passage" and "corpus" count as names of this prompt, too.
         """
-        if prompt_name is None and prompt is None:
-            names = _DOCUMENT_PROMPTS if self._prompts_assigned else _DOCUMENT_PROMPTS[:1]
-            prompt = next((self.prompts[name] for name in names if name in self.prompts), "")
-        return self.encode(sentences, prompt_name, prompt, *args, **options)
+        names = _DOCUMENT_PROMPTS if self._prompts_assigned else _DOCUMENT_PROMPTS[:1]
+        return _encode_as(self, "document", names, sentences, prompt_name, prompt, args, options)
 
     def start_multi_process_pool(self, target_devices: Sequence[str | torch.device] | None = None) -> Pool:
         """Start a process per device with a copy of this model, for the argument `pool` of `encode`.
@@ -198,3 +202,21 @@ class PeerNames(nn.Sequential):
         warnings.warn("save_to_hub is an old name; call push_to_hub", FutureWarning, stacklevel=2)
         address: str = self.push_to_hub(f"{organization}/{repo_id}" if organization else repo_id, **options)
         return address
+
+
+def _encode_as(
+    model: Any,
+    task: str,
+    names: Sequence[str],
+    sentences: Any,
+    prompt_name: str | None,
+    prompt: str | None,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+) -> Any:
+    """Call `encode` with the first prompt that exists, by the keywords of sentence-transformers, for subclasses."""
+    if prompt_name is None and prompt is None:
+        prompt_name = next((name for name in names if name in model.prompts), None)
+        prompt = "" if prompt_name is None else None
+    given = {"prompt_name": prompt_name, "prompt": prompt, **dict(zip(_MORE_ARGUMENTS, args, strict=False)), **options}
+    return model.encode(**({"inputs": sentences} if sentences is not None else {}), **given, task=task)

@@ -355,6 +355,7 @@ class SentenceTransformer(PeerNames):
         *,
         batch_tokens: int | None = None,
         inputs: Any = None,
+        task: Literal["query", "document"] | None = None,
     ) -> Any:
         """Compute the embeddings of sentences, in the order of the sentences.
 
@@ -381,6 +382,8 @@ class SentenceTransformer(PeerNames):
                 one in the batch. A longer sentence is the only one of its batch. By default 1,024 on a CPU and 32,768
                 on other devices. Lower it to use less memory.
             inputs: another name of `sentences`.
+            task: "query" from `encode_query`, "document" from `encode_document`. It changes nothing here; a subclass
+                that overrides `encode` may use it.
 
         Returns:
             The embeddings `(num_sentences, dim)`, by default in float32, or one embedding `(dim,)` if `sentences` is
