@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_FLAGS)
 FAST = not slow and not distributed and not browser
 CODE = src tests benchmarks examples
 
-.PHONY: demo test test-fast test-exhaustive fuzz coverage check format docs wheel clean \
+.PHONY: demo test test-fast test-exhaustive test-peer fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
 	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data gpu
 
@@ -26,6 +26,13 @@ test: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)"
+
+# The scripts of tests/peer with both libraries, and the tests of sentence-transformers with the import swapped:
+# `make test-peer ST_TESTS=FOLDER`, a checkout of its repository. Without a folder, only the scripts run.
+ST_TESTS ?=
+test-peer: $(VENV)/.test
+	TEST_PEER=1 $(BIN)/python -m pytest tests/peer
+	$(BIN)/python -m tests.peer $(if $(ST_TESTS),--checkout $(ST_TESTS)) --output build/peer
 
 coverage: $(VENV)/.test
 	$(PYTEST) -m "$(FAST)" --cov --cov-report=term:skip-covered

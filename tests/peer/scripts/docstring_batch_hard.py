@@ -1,0 +1,11 @@
+"""The example in the docstring of BatchHardTripletLoss."""
+
+from data import ENCODER, LABELS, TEXTS
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, losses
+
+model = SentenceTransformer(ENCODER)
+train_dataset = Dataset.from_dict({"sentence": TEXTS, "label": LABELS})
+loss = losses.BatchHardTripletLoss(model)
+trainer = SentenceTransformerTrainer(model=model, train_dataset=train_dataset, loss=loss)
+trainer.train()

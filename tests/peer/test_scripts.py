@@ -1,0 +1,102 @@
+"""Scripts for sentence-transformers run with the import alone changed, with the same loss in each step.
+
+The scripts call what public scripts, docs and examples call. A few of them run with all tests; `make test-peer` runs
+the others too, and all of them with sentence-transformers.
+"""
+
+import importlib.util
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import build_bert
+
+SCRIPTS = Path(__file__).parent / "scripts"
+NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "data")
+QUICK = {"trec_6", "own_loop", "own_modules", "several_sets", "v2_label_dataset"}
+# These scripts refuse to run, with this message.
+REFUSED = {"iterable_dataset": "IterableDataset are not supported"}
+# Their batches are the same in both libraries: all rows.
+SAME_CURVE = [
+    "early_stopping",
+    "own_loop",
+    "own_loop_float",
+    "sampler_string",
+    "trec_3",
+    "trec_6",
+    "wikipedia_sections",
+]
+
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("_restored"),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    """A tiny BERT without dropout, so that the losses of two libraries are equal."""
+    folder = build_bert(tmp_path_factory.mktemp("encoder"))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture
+def _restored(monkeypatch):
+    """Undo what the scripts do to the process."""
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+
+
+def run_script(name: str, library: str, encoder: Path, folder: Path, monkeypatch) -> list[float]:
+    """Run a script with the names of a library, and return its `curve`, the loss of each step."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    spec = importlib.util.spec_from_file_location("data", SCRIPTS / "data.py")
+    data = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(data)
+    data.ENCODER = str(encoder)
+    monkeypatch.setitem(sys.modules, "data", data)
+    path = SCRIPTS / f"{name}.py"
+    text = path.read_text().replace("from sentence_transformers", f"from {library}")
+    script: dict = {"__name__": "__main__"}
+    exec(compile(text, str(path), "exec"), script)
+    return script.get("curve", [])
+
+
+def _needs_all(name: str):
+    skip = pytest.mark.skipif("TEST_PEER" not in os.environ, reason="run by make test-peer")
+    return pytest.param(name, marks=[] if name in QUICK else [skip])
+
+
+@pytest.mark.parametrize("name", [_needs_all(name) for name in NAMES])
+def test_a_script_runs_with_its_import_changed(name, encoder, tmp_path, monkeypatch):
+    if name in REFUSED:
+        with pytest.raises(Exception, match=REFUSED[name]):
+            run_script(name, "tercet", encoder, tmp_path / "ours", monkeypatch)
+    else:
+        run_script(name, "tercet", encoder, tmp_path / "ours", monkeypatch)
+
+
+@pytest.mark.skipif("TEST_PEER" not in os.environ, reason="run by make test-peer")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_runs_with_sentence_transformers(name, encoder, tmp_path, monkeypatch):
+    run_script(name, "sentence_transformers", encoder, tmp_path / "theirs", monkeypatch)
+
+
+@pytest.mark.skipif("TEST_PEER" not in os.environ, reason="run by make test-peer")
+@pytest.mark.parametrize("name", SAME_CURVE)
+def test_the_losses_are_those_of_sentence_transformers(name, encoder, tmp_path, monkeypatch):
+    ours = run_script(name, "tercet", encoder, tmp_path / "ours", monkeypatch)
+    theirs = run_script(name, "sentence_transformers", encoder, tmp_path / "theirs", monkeypatch)
+    assert ours
+    assert ours == pytest.approx(theirs, rel=1e-4)
