@@ -134,5 +134,5 @@ def test_columns_of_texts_are_joined(tmp_path):
     (tmp_path / "d.csv").write_text("title,body,label\nA title,A body,x\nOnly a title,,y\n,Only a body,x\n,,y\n")
     data = load_labelled(tmp_path / "d.csv", ReadOptions(text_column="title,body"))
     assert data.sentences == ["A title\nA body", "Only a title", "Only a body"]
-    with pytest.raises(DataError, match="has no column 'boddy'; did you mean 'body'"):
-        load_labelled(tmp_path / "d.csv", ReadOptions(text_column="title,boddy"))
+    with pytest.raises(DataError, match="has no column 'bodyy'; did you mean 'body'"):
+        load_labelled(tmp_path / "d.csv", ReadOptions(text_column="title,bodyy"))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from transformers import HfArgumentParser
 
 from tercet import SentenceTransformerTrainingArguments
 from tercet._events import WarningKind, collect_warnings
@@ -83,3 +84,14 @@ def test_a_class_or_function_as_batch_sampler_is_written_by_its_name(tmp_path):
     assert json.loads(arguments.to_json_string())["batch_sampler"] == "DefaultBatchSampler"
     for sampler in (BatchSamplers.NO_DUPLICATES, "no_duplicates"):
         assert make_arguments(tmp_path, batch_sampler=sampler).batch_sampler == BatchSamplers.NO_DUPLICATES
+
+
+def test_arguments_are_read_from_a_command_line(tmp_path):
+    parser = HfArgumentParser(SentenceTransformerTrainingArguments)
+    (arguments,) = parser.parse_args_into_dataclasses([
+        "--output_dir", str(tmp_path), "--batch_sampler", "group_by_label", "--prompts", "query: ", "--use_cpu",
+        "--learning_rate_mapping", '{"^1": 0.01}', "--report_to", "none",
+    ])  # fmt: skip
+    assert arguments.batch_sampler.value == "group_by_label"
+    assert arguments.prompts == "query: "
+    assert arguments.learning_rate_mapping == {"^1": 0.01}

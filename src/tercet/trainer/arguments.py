@@ -16,7 +16,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
-from tercet.trainer.learning_rates import check_learning_rates
+from tercet.trainer.learning_rates import read_learning_rates
 
 
 class BatchSamplers(str, Enum):
@@ -128,16 +128,19 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     cross_batch_memory_warmup: float = field(
         default=0.1, metadata={"help": "The number of steps that only fill the memory; below 1, a fraction."}
     )
-    prompts: str | dict[str, str] | dict[str, dict[str, str]] | None = field(
+    # `HfArgumentParser` reads these three from a command line, and needs None in the second place for that.
+    prompts: str | None | dict[str, str] | dict[str, dict[str, str]] = field(  # noqa: RUF036
         default=None, metadata={"help": "The prompt before each text, or the prompt by column or data set."}
     )
-    learning_rate_mapping: dict[str, float] | None = field(
+    learning_rate_mapping: str | None | dict[str, float] = field(  # noqa: RUF036
         default=None, metadata={"help": "Learning rates by regular expression of the names of weights."}
     )
     warmup_ratio: float | None = field(
         default=None, metadata={"help": "Another name of warmup_steps as a fraction of all steps."}
     )
-    router_mapping: dict[str, Any] | None = field(default=None, metadata={"help": "Not supported."})
+    router_mapping: str | None | dict[str, Any] = field(  # noqa: RUF036
+        default=None, metadata={"help": "Not supported."}
+    )
 
     def __post_init__(self) -> None:
         check_launcher()
@@ -189,7 +192,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
                 "row of tokens, which cannot be split"
             )
-        check_learning_rates(self.learning_rate_mapping)
+        self.learning_rate_mapping = read_learning_rates(self.learning_rate_mapping)
         self.batch_sampler = _member(BatchSamplers, self.batch_sampler, "batch_sampler")
         self.multi_dataset_batch_sampler = _member(
             MultiDatasetBatchSamplers, self.multi_dataset_batch_sampler, "multi_dataset_batch_sampler"

@@ -1,5 +1,6 @@
 """Give parameters their own learning rates, by regular expressions of their names."""
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -9,14 +10,19 @@ from torch import nn
 from tercet.errors import DataError
 
 
-def check_learning_rates(mapping: Mapping[str, float] | None) -> None:
-    """Check the training argument `learning_rate_mapping`.
+def read_learning_rates(mapping: str | Mapping[str, float] | None) -> dict[str, float] | None:
+    """Return the training argument `learning_rate_mapping`, which may be the text of a JSON object.
 
     Raises:
         DataError: it is not a dictionary of regular expressions and numbers of at least 0.
     """
+    if isinstance(mapping, str):
+        try:
+            mapping = json.loads(mapping)
+        except ValueError as error:
+            raise DataError(f"learning_rate_mapping is no JSON object ({error}): {mapping!r}") from None
     if mapping is None:
-        return
+        return None
     if not isinstance(mapping, Mapping):
         raise DataError(f"learning_rate_mapping must be a dictionary of expressions and rates, got {mapping!r}")
     for pattern, rate in mapping.items():
@@ -26,6 +32,7 @@ def check_learning_rates(mapping: Mapping[str, float] | None) -> None:
             raise DataError(f"learning_rate_mapping: {pattern!r} is no regular expression: {error}") from None
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
             raise DataError(f"learning_rate_mapping: the rate of {pattern!r} must be at least 0, got {rate!r}")
+    return dict(mapping)
 
 
 def set_learning_rates(

@@ -152,3 +152,15 @@ def test_a_module_that_is_not_supported_is_refused_when_it_is_loaded(bert, tmp_p
     peer.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "model"))
     with pytest.raises(ModelError, match="WeightedLayerPooling; supported are"):
         SentenceTransformer(tmp_path / "model", device="cpu")
+
+
+@pytest.mark.parametrize("module", [Pooling(8), Dense(8, 4), Dropout(0.1), LayerNorm(8), Normalize()], ids=repr)
+def test_a_folder_may_be_a_string(module, tmp_path):
+    module.save(str(tmp_path))
+    assert repr(type(module).load(str(tmp_path))) == repr(module)
+
+
+def test_without_a_mask_each_token_counts():
+    tokens = torch.randn(2, 3, 8)
+    found = Pooling(8, "mean")({"token_embeddings": tokens})["sentence_embedding"]
+    torch.testing.assert_close(found, tokens.mean(dim=1))

@@ -36,7 +36,7 @@ class Module(nn.Module):
         """Return the features with the output of this module, which is a new entry or replaces an entry."""
         raise NotImplementedError
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the settings and the weights into an existing folder."""
         raise NotImplementedError
 

@@ -63,7 +63,7 @@ class Dense(Module):
         self.activation: Any = activation
 
     @classmethod
-    def load(cls, folder: Path) -> "Dense":
+    def load(cls, folder: str | Path) -> "Dense":
         """Read the module from a folder.
 
         Raises:
@@ -72,6 +72,7 @@ class Dense(Module):
             KeyError, TypeError, ImportError, RuntimeError: `config.json` lacks a size or has an invalid value. Loading
                 a whole model turns them into a `ModelError`.
         """
+        folder = Path(folder)
         config = read_json(folder / "config.json")
         if _is_unsupported(config):
             raise ModelError(
@@ -101,8 +102,9 @@ class Dense(Module):
         """Apply the linear layer and the activation."""
         return {**features, "sentence_embedding": self.activation(self.linear(features["sentence_embedding"]))}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write `config.json` and the weights."""
+        folder = Path(folder)
         config = {
             "in_features": self.linear.in_features,
             "out_features": self.linear.out_features,

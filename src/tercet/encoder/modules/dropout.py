@@ -28,14 +28,16 @@ class Dropout(Module):
         self.dropout_layer = nn.Dropout(dropout)
 
     @classmethod
-    def load(cls, folder: Path) -> "Dropout":
+    def load(cls, folder: str | Path) -> "Dropout":
         """Read the module from a folder; raise `ModelError` if `config.json` is missing or invalid."""
+        folder = Path(folder)
         return cls(read_json(folder / "config.json").get("dropout", 0.2))
 
     def forward(self, features: Features) -> Features:
         """Drop values in training mode."""
         return {**features, "sentence_embedding": self.dropout_layer(features["sentence_embedding"])}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write `config.json`."""
+        folder = Path(folder)
         write_json(folder / "config.json", {"dropout": self.dropout})

@@ -24,12 +24,13 @@ class LayerNorm(Module):
         self.norm = nn.LayerNorm(dimension)
 
     @classmethod
-    def load(cls, folder: Path) -> "LayerNorm":
+    def load(cls, folder: str | Path) -> "LayerNorm":
         """Read the module from a folder.
 
         Raises:
             ModelError: a file is missing or damaged, or the weights do not have the dimension in `config.json`.
         """
+        folder = Path(folder)
         dimension: Any = read_json(folder / "config.json").get("dimension")
         check_dimension(f"{folder / 'config.json'}: dimension", dimension)
         check_shape(folder, "norm.weight", [dimension], "the dimension")
@@ -46,7 +47,8 @@ class LayerNorm(Module):
         """Normalize each sentence embedding."""
         return {**features, "sentence_embedding": self.norm(features["sentence_embedding"])}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write `config.json` and the weights."""
+        folder = Path(folder)
         write_json(folder / "config.json", {"dimension": self.output_size})
         write_weights(self, folder)

@@ -14,12 +14,13 @@ class Normalize(Module):
     """Scale each row of `sentence_embedding` `(batch, dim)` to Euclidean norm 1; a zero row stays zero."""
 
     @classmethod
-    def load(cls, folder: Path) -> "Normalize":
+    def load(cls, folder: str | Path) -> "Normalize":
         """Read the module from a folder.
 
         Raises:
             ModelError: `config.json` is invalid, or names a feature other than `sentence_embedding`.
         """
+        folder = Path(folder)
         config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
         if config.get("module_input_name", "sentence_embedding") != "sentence_embedding":
             raise ModelError(
@@ -32,5 +33,5 @@ class Normalize(Module):
         """Scale each sentence embedding to Euclidean norm 1."""
         return {**features, "sentence_embedding": F.normalize(features["sentence_embedding"], dim=1)}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write nothing: the module has no settings."""

@@ -78,13 +78,14 @@ class Pooling(Module):
         self.include_prompt = include_prompt
 
     @classmethod
-    def load(cls, folder: Path) -> "Pooling":
+    def load(cls, folder: str | Path) -> "Pooling":
         """Read the module from a folder.
 
         Raises:
             ModelError: `config.json` is missing or invalid, its embedding dimension is not an integer, or it has
                 an unsupported mode or an empty list of modes.
         """
+        folder = Path(folder)
         config = read_json(folder / "config.json")
         size = config.get("word_embedding_dimension", config.get("embedding_dimension"))
         if not isinstance(size, int):
@@ -140,19 +141,22 @@ class Pooling(Module):
         if "packing" in features:
             pooled = _pool_row(self.modes, tokens, features["packing"], prompt_length)
             return {**features, "sentence_embedding": pooled}
-        mask: Tensor = features["attention_mask"]
+        mask: Tensor | None = features.get("attention_mask")
+        if mask is None:  # without a mask, each token counts
+            mask = torch.ones(tokens.shape[:2], dtype=torch.long, device=tokens.device)
         weights = mask.cumsum(dim=1) if "weightedmean" in self.modes else mask  # The position of each token, from 1.
         if prompt_length:
             mask = _without_prompt(mask, prompt_length)
         pooled = torch.cat([_pool_batch(mode, tokens, mask, weights) for mode in self.modes], dim=1)
         return {**features, "sentence_embedding": pooled}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write `config.json`.
 
         If the modes are not in the order of `MODES`, or one is repeated, sentence-transformers before 5.4 cannot read
         the file.
         """
+        folder = Path(folder)
         switches = {switch: mode in self.modes for mode, switch in self.MODES.items()}
         config: dict[str, Any] = {"word_embedding_dimension": self.hidden_size, **switches}
         if self.modes != [mode for mode in self.MODES if mode in self.modes]:

@@ -344,8 +344,9 @@ class Transformer(Module):
             )
         return problem is None
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the encoder, the tokenizer and `sentence_bert_config.json`."""
+        folder = Path(folder)
         self.auto_model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         write_json(
