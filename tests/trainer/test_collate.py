@@ -35,6 +35,15 @@ def test_integers_of_a_users_data_set_stay_as_they_are_without_names():
     assert (prepared["label"][:], names) == ([7, -3], None)
 
 
+def test_columns_are_guessed_as_on_the_command_line():
+    texts = ["the card is lost", "money back please", "my card is gone", "a refund please"]
+    data = Dataset.from_dict({"clean_text": texts, "Ticket Type": ["card", "refund"] * 2, "id": [7, 8, 9, 10]})
+    prepared, names = prepare_labelled(data, "train_dataset")
+    assert (prepared["sentence"][:], names) == (texts, ["card", "refund"])
+    with pytest.raises(DataError, match="train_dataset"):
+        prepare_labelled(Dataset.from_dict({"a": ["one a", "two b"], "b": ["x y", "y z"]}), "train_dataset")
+
+
 def test_a_batch_of_labelled_sentences():
     data = Dataset.from_dict({"text": ["a", "bb"], "label": ["y", "x"]})
     prepared, _ = prepare_labelled(data, "train_dataset")

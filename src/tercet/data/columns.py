@@ -140,10 +140,11 @@ def find_labelled_columns(
         if len(texts) == 1 and len(labels) == 1:
             _check_not_swapped(texts[0], labels[0], columns, source)
             return texts[0], labels[0]
-        raise DataError(
+        raise UnclearColumnError(
             "this loss needs one column of text and one of labels (named 'label', or the only other column, with "
             f"integers); {source} has {_with_kinds(columns, kinds)}; rename two columns to 'text' and 'label', or "
-            "select them, for example with dataset.select_columns(['text', 'label'])"
+            "select them, for example with dataset.select_columns(['text', 'label'])",
+            *(("text", texts) if len(texts) != 1 else ("label", labels)),
         )
     text = _only(texts, "text", columns, source, also=None if labels else "label")
     label = _only(labels, "label", columns, source)

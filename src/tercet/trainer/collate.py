@@ -18,9 +18,18 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from tercet._texts import check_texts
 from tercet.data.cleaning import match_labels
-from tercet.data.columns import TRIPLET_COLUMNS, Kind, find_labelled_columns, find_triplet_columns, log_unused
+from tercet.data.columns import (
+    TRIPLET_COLUMNS,
+    Kind,
+    UnclearColumnError,
+    find_labelled_columns,
+    find_triplet_columns,
+    log_unused,
+)
+from tercet.data.guessing import find_columns
 from tercet.data.labels import labels_of, map_onto_names
 from tercet.data.read_options import ReadOptions
+from tercet.data.table import Columns, Table
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 from tercet.trainer.rows import TOKEN_IDS
@@ -49,7 +58,14 @@ def prepare_labelled(
             missing or invalid.
     """
     columns, kinds = _columns(dataset, source)
-    text, label = find_labelled_columns(columns, source, kinds=kinds)
+    try:
+        text, label = find_labelled_columns(columns, source, kinds=kinds)
+    except UnclearColumnError as unclear:
+        plain = dataset.with_format(None)
+        try:
+            text, label = find_columns(Table(source, Columns(columns, lambda name: plain[name][:], len(plain))))
+        except DataError:
+            raise unclear from None  # Its sentence speaks of the columns of the trainer.
     log_unused(columns, (text, label), source, logging.WARNING)
     sentences = check_texts(dataset.with_format(None)[text][:], source)
     label_ids, names = labels_of(dataset, label, source)
