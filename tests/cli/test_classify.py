@@ -272,8 +272,9 @@ def test_a_text_that_is_no_string_is_named_by_its_row(model, tmp_path):
     parquet.write_table(pa.table({"text": pa.array([float("nan"), 1.0])}), tmp_path / "d.parquet")
     assert "row 0" in run("classify", model, tmp_path / "d.parquet", expect=2).stderr
     (tmp_path / "d.jsonl").write_text('{"text": "a"}\n{"text": null}\n{"id": 3}\n')
-    assert "2 of 3 rows have no text (lines 2, 3)" in run("classify", model, tmp_path / "d.jsonl", expect=2).stderr
-    done = run("classify", model, tmp_path / "d.jsonl", "--drop-missing", "--format", "jsonl")
+    strict = run("classify", model, tmp_path / "d.jsonl", "--strict", expect=2)
+    assert "2 of 3 rows have no text (lines 2, 3)" in strict.stderr
+    done = run("classify", model, tmp_path / "d.jsonl", "--format", "jsonl")
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["a"]
     assert "rows left out: 2" in done.stderr
 

@@ -109,7 +109,10 @@ def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):
 
 def test_reference_columns_and_label_forms(bert, csv_file, sentences, labels, tmp_path):
     other = tmp_path / "reference.jsonl"
-    rows = [{"phrase": text, "group": label.upper()} for text, label in zip(sentences, labels, strict=True)]
+    rows = [  # Two columns of sentences and of labels, so that none is guessed.
+        {"phrase": text, "group": label.upper(), "again": text, "mark": label}
+        for text, label in zip(sentences, labels, strict=True)
+    ]
     other.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"reference_text_column": "phrase", "reference_label_column": "group"}
     with pytest.raises(

@@ -51,8 +51,10 @@ def find_columns(table: Table, text_column: str | None = None, label_column: str
     except UnclearColumnError as error:
         stats = _stats(table)
         guessed = True
-        found_text = text_column or (_guess_text(stats, error, label_column) if error.role == "text" else None)
-        found_text = found_text or find_text(table, None, quiet=True)
+        if error.role == "text":
+            found_text = text_column or _guess_text(stats, error, label_column)
+        else:
+            found_text = text_column or find_text(table, None, quiet=True)
         found_label = label_column or _named_label(table) or _guess_label(stats, found_text)
         if found_text is None or found_label is None or found_text == found_label:
             raise

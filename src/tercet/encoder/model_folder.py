@@ -51,8 +51,24 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[OrderedDict[str, nn.M
         entries = _module_entries(folder)
         modules = [_load_module(folder, entry, hub) for entry in entries]
         check_dimensions(modules, str(folder / "modules.json"))
-        names = [str(entry.get("name", index)) for index, entry in enumerate(entries)]
-        return OrderedDict(zip(names, modules, strict=True)), settings
+        return OrderedDict(zip(_module_names(folder, entries), modules, strict=True)), settings
+
+
+def _module_names(folder: Path, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the modules in `modules.json`, which are those of the children of the model.
+
+    Raises:
+        ModelError: a name is no text, has a dot, or is that of two modules.
+    """
+    given = [entry.get("name", index) for index, entry in enumerate(entries)]
+    names = [str(name) if type(name) is int else name for name in given]
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not name or "." in name or name in names[:index]:
+            raise ModelError(
+                f"{folder / 'modules.json'}: the name of module {index} is {name!r}; names must be texts without dots, "
+                "each another one, such as '0' and '1'"
+            )
+    return names
 
 
 def given_modules(modules: Sequence[nn.Module] | Mapping[str, nn.Module]) -> OrderedDict[str, nn.Module]:

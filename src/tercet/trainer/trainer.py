@@ -515,7 +515,7 @@ class SentenceTransformerTrainer(PushingTrainer):
         """Create the optimizer as `transformers` does, and add the parameters of the loss."""
         optimizer = super().create_optimizer(model)
         add_to_optimizer(self.loss, optimizer, self.args.weight_decay)
-        if self.args.learning_rate_mapping:
+        if isinstance(self.args.learning_rate_mapping, dict):  # A JSON text was read into one.
             named = {**dict(self.model.named_parameters()), **loss_parameters(self.loss)}
             set_learning_rates(optimizer, named, self.args.learning_rate_mapping)
         return optimizer
