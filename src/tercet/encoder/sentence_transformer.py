@@ -43,7 +43,7 @@ from tercet.encoder.process_pool import Pool, encode_in_pool
 from tercet.encoder.quantization import check_precision
 from tercet.encoder.storage import ModelSettings, save_modules
 from tercet.encoder.summary import summary
-from tercet.encoder.weight_sample import sample_weights, weights_changed
+from tercet.encoder.weight_sample import weight_sample, weights_changed
 from tercet.errors import EmbeddingError, ModelError
 
 logger = logging.getLogger("tercet")
@@ -168,7 +168,7 @@ class SentenceTransformer(PeerNames):
 
     def remember_weights(self) -> None:
         """Say that the training record describes the present weights, as the trainer does after a training."""
-        self._known_weights = sample_weights(self)
+        self._known_weights = weight_sample(self)
 
     @property
     def weights_are_known(self) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.encoder.weight_sample import spread_values
 from tercet.errors import DataError
 
 # The relative change is estimated from this number of values of each parameter.
@@ -48,7 +49,7 @@ def fingerprint(model: nn.Module) -> list[float]:
 def sample_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return at most `_SAMPLED_VALUES` evenly spaced values of each trainable parameter, in float64 on the CPU."""
     return {
-        name: _sample(parameter).cpu().double()
+        name: spread_values(parameter, _SAMPLED_VALUES).double()
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and parameter.is_floating_point() and parameter.numel()
     }
@@ -63,13 +64,8 @@ def relative_change(model: nn.Module, before: dict[str, Tensor]) -> float:
     change = total = 0.0
     parameters = dict(model.named_parameters())
     for name, values in before.items():
-        now = _sample(parameters[name]).cpu().double()
+        now = spread_values(parameters[name], _SAMPLED_VALUES).double()
         weight = parameters[name].numel() / len(values)
         change += weight * float((now - values).square().sum())
         total += weight * float(torch.maximum(now.abs(), values.abs()).square().sum())
     return math.sqrt(change / total) if total else math.nan
-
-
-def _sample(parameter: Tensor) -> Tensor:
-    flat = parameter.detach().flatten()
-    return flat[:: max(1, math.ceil(len(flat) / _SAMPLED_VALUES))]
