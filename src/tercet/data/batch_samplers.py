@@ -73,10 +73,6 @@ class DefaultBatchSampler(BatchSampler):
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
 
-    def _seed_generator(self) -> None:
-        if self.generator is not None and self.seed is not None:
-            self.generator.manual_seed(self.seed + self.epoch)
-
 
 class NoDuplicatesBatchSampler(DefaultBatchSampler):
     """A batch sampler in whose batches no text occurs twice, not even in two columns.
@@ -109,7 +105,7 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
         ]
 
     def __iter__(self) -> Iterator[list[int]]:
-        self._seed_generator()
+        _seed_generator(self)
         drawn = 0
         for _ in range(1 + _MORE_PASSES):
             is_first_pass = drawn == 0
@@ -225,8 +221,7 @@ class MultiDatasetDefaultBatchSampler(BatchSampler):
 
     def _start(self) -> list[int]:
         """Seed the generator. Return the number of the first row of each data set in the concatenation."""
-        if self.generator is not None and self.seed is not None:
-            self.generator.manual_seed(self.seed + self.epoch)
+        _seed_generator(self)
         lengths: list[Sized] = list(self.dataset.datasets)  # type: ignore[arg-type]
         return [0, *accumulate(map(len, lengths))]
 
@@ -259,3 +254,9 @@ class ProportionalBatchSampler(MultiDatasetDefaultBatchSampler):
 
     def __len__(self) -> int:
         return sum(map(len, self.batch_samplers))
+
+
+def _seed_generator(sampler: DefaultBatchSampler | MultiDatasetDefaultBatchSampler) -> None:
+    """Seed the generator of a batch sampler for its epoch, if it has a generator and a seed."""
+    if sampler.generator is not None and sampler.seed is not None:
+        sampler.generator.manual_seed(sampler.seed + sampler.epoch)

@@ -78,4 +78,3 @@ def _open_zst(path: Path, mode: str) -> Iterator[IO[bytes]]:
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".zst": _open_zst, ".zip": _open_zip}
-COMPRESSED = tuple(_OPENERS)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tercet.data.columns import is_usual_name
+from tercet.data.in_memory import EVALUATION_SPLITS
 from tercet.data.json_lines import ObjectRows
 from tercet.data.rasa import read_examples, read_nlu
 from tercet.data.table import Columns
 from tercet.errors import DataError, listed, short_repr
 
-_SPLIT_WORDS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval")
+_SPLIT_WORDS = ("train", "training", "testing", *EVALUATION_SPLITS)
 _LISTS_OF_TEXTS = ("patterns", "examples", "utterances", "texts", "sentences", "queries", "phrases", "samples")
 
 

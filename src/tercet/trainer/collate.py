@@ -27,9 +27,9 @@ from tercet.data.columns import (
     log_unused,
 )
 from tercet.data.guessing import find_columns
+from tercet.data.in_memory import table_of
 from tercet.data.labels import labels_of, map_onto_names
 from tercet.data.read_options import ReadOptions
-from tercet.data.table import Columns, Table
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 from tercet.trainer.rows import TOKEN_IDS
@@ -61,9 +61,8 @@ def prepare_labelled(
     try:
         text, label = find_labelled_columns(columns, source, kinds=kinds)
     except UnclearColumnError as unclear:
-        plain = dataset.with_format(None)
         try:
-            text, label = find_columns(Table(source, Columns(columns, lambda name: plain[name][:], len(plain))))
+            text, label = find_columns(table_of(dataset, source))
         except DataError:
             raise unclear from None  # Its sentence speaks of the columns of the trainer.
     log_unused(columns, (text, label), source, logging.WARNING)

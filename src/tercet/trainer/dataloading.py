@@ -22,7 +22,7 @@ from tercet.data.batch_samplers import (
     ProportionalBatchSampler,
     RoundRobinBatchSampler,
 )
-from tercet.data.in_memory import is_table_dict, to_dataset
+from tercet.data.in_memory import EVALUATION_SPLITS, is_table_dict, to_dataset
 from tercet.data.labels import check_triplets_exist
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -525,7 +525,7 @@ def _check_set_names(data: Mapping[str, Any], source: str) -> None:
     Raises:
         DataError: it has a split for evaluation beside one for training.
     """
-    splits = {"validation", "valid", "val", "dev", "test", "eval"} & set(data)
+    splits = set(EVALUATION_SPLITS) & set(data)
     if splits and "train" in data:
         raise DataError(
             f"{source} has the splits {sorted(data)}, and all data sets of a dictionary are trained on; pass "
