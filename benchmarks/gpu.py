@@ -40,7 +40,7 @@ GOALS = {
     "mpnet banking77 64 bf16": 1.5, "mpnet banking77 256 bf16": 2, "minilm banking77 256 float32": 1.5,
 }  # fmt: skip
 LIBRARIES = ("sentence-transformers", "tercet")
-# What the trainers of both libraries need and an image with torch and transformers may lack.
+# The packages that both trainers need, and that a machine with torch and transformers may lack.
 TRAINER_NEEDS = ("datasets", "pyarrow", "dill", "multiprocess", "xxhash", "pandas", "accelerate")
 
 

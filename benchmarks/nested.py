@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="use this number of rows of each file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", help="where to write the figures as JSON")
+    parser.add_argument("--output", help="where to write the metrics as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     results: dict[str, list[dict[str, float]]] = {"flat": [], "nested": []}
