@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 MAX_LENGTH = 200
 # A soft hyphen and a byte order mark.
@@ -56,6 +57,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def numbers_text(value: float | Sequence[float]) -> str:
+    """Return a number, or several separated by commas, such as `0.3, 0.15`."""
+    return ", ".join(f"{number:g}" for number in (value if isinstance(value, Sequence) else [value]))
 
 
 def _is_unprintable(c: str) -> bool:

@@ -1,8 +1,11 @@
 """Labels with several levels in one string, such as "billing/refund". Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tercet.errors import DataError, short_repr
+
+# The margin of a level, relative to that of the next coarser level.
+MARGIN_PER_LEVEL = 0.5
 
 
 def path_of(label: str, separator: str) -> tuple[str, ...]:
@@ -18,6 +21,35 @@ def path_of(label: str, separator: str) -> tuple[str, ...]:
 def join_path(path: Sequence[str], separator: str) -> str:
     """Return the label of a path."""
     return separator.join(path)
+
+
+def num_levels(labels: Iterable[str], separator: str) -> int:
+    """Return the number of levels of the deepest label."""
+    return max(len(path_of(label, separator)) for label in labels)
+
+
+def margins_of_levels(margin: float | Sequence[float], levels: int) -> list[float]:
+    """Return the margin of each level, the coarsest first.
+
+    Args:
+        margin: a margin for each level; or one number, that of the coarsest level, of which each finer level has half.
+        levels: the number of levels.
+
+    Raises:
+        DataError: there are several margins, but not one for each level.
+
+    Example:
+        >>> margins_of_levels(0.3, 2), margins_of_levels((0.3, 0.2), 2)
+        ([0.3, 0.15], [0.3, 0.2])
+    """
+    if not isinstance(margin, Sequence):
+        return [margin * MARGIN_PER_LEVEL**level for level in range(levels)]
+    if len(margin) != levels:
+        raise DataError(
+            f"margin has {len(margin)} values, but the labels have {levels} levels; pass a margin for each level, the "
+            "coarsest first, or one number, of which each finer level has half"
+        )
+    return list(margin)
 
 
 def check_separator(separator: str | None) -> None:

@@ -1,6 +1,7 @@
 """Labels with several levels, from the file to the report of the run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,8 @@ def test_each_finer_level_has_half_the_margin():
     assert isinstance(loss, NestedTripletLoss)
     assert [part.margin for part in loss.losses] == [0.3, 0.15, 0.075]
     assert len(loss.tree) == 3
+    given = build_loss(replace(SETTINGS, margin=(0.5, 0.4, 0.1)), None, ["a/b/c", "a/d", "e"])
+    assert given.get_config_dict()["margin"] == [0.5, 0.4, 0.1]
     soft = build_loss(RunSettings(loss="batch-hard-soft-margin", label_levels="/"), None, ["a/b", "e"])
     assert not soft.has_margin
 
@@ -85,6 +88,12 @@ def test_settings_that_do_not_fit():
         RunSettings(loss="triplet", label_levels="/").check()
     with pytest.raises(DataError, match="exclude each other"):
         ReadOptions(label_levels="/", combined_labels="keep")
+
+
+def test_a_wrong_number_of_margins_is_refused_before_the_model_is_read(tmp_path):
+    with pytest.raises(DataError, match="margin has 3 values, but the labels have 2 levels; pass a margin for each"):
+        train(_data(TOPICS), tmp_path / "m", model="bundled", settings=replace(SETTINGS, margin=[0.3, 0.2, 0.1]))
+    assert not list(tmp_path.iterdir())
 
 
 def test_siblings_meet_in_a_batch():

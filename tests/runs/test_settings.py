@@ -39,6 +39,9 @@ from tests.child import ENVIRONMENT
         ({"loss": "triplet", "batch_size": 0}, "batch_size must be at least 1"),
         ({"loss": "hardest"}, "unknown loss 'hardest'"),
         ({"distance": "dot"}, "unknown distance 'dot'"),
+        ({"margin": [0.3, 0.15]}, "margin has 2 values, one for each level of nested labels, but label_levels is not"),
+        ({"margin": [0.3, -1], "label_levels": "/"}, "the margin must be a finite number of at least 0, got -1"),
+        ({"margin": []}, "margin is an empty list"),
     ],
 )
 def test_values_that_no_run_can_use(settings, message):

@@ -57,6 +57,23 @@ def seconds_of(text: str) -> float:
         raise typer.BadParameter(f"{text!r} is not a time; expected for example 90s, 10m or 1.5h") from None
 
 
+def margin_of(value: str | list[float]) -> float | list[float]:
+    """Return a margin, or those of several levels with commas, such as `0.3,0.15`; those of a record are a list.
+
+    Raises:
+        typer.BadParameter: a margin is not a number.
+    """
+    if isinstance(value, list):
+        return value
+    try:
+        margins = [float(part) for part in str(value).split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected a number, or one for each level of nested labels, such as 0.3,0.15, got {value!r}"
+        ) from None
+    return margins if len(margins) > 1 else margins[0]
+
+
 def novelty_of(text: str) -> float | Literal["auto"]:
     """Return a limit of the novelty: a number, or "auto".
 

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tercet._display import numbers_text
 from tercet._logging import quiet_transformers
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
+from tercet.cli.choices import margin_of
 from tercet.cli.console import (
     IS_FIRST_PROCESS,
     finish,
@@ -43,7 +45,12 @@ def train(
     output: Annotated[Path, typer.Option(help="The folder for the model.")],
     model: opt.Model = None,
     loss: opt.Loss = _DEFAULTS.loss,
-    margin: Annotated[float | None, _help("margin", "depends on the distance")] = _DEFAULTS.margin,
+    margin: Annotated[
+        Any,
+        typer.Option(
+            help=f"{describe('margin')} [default: depends on the distance]", parser=margin_of, metavar="NUMBER,…"
+        ),
+    ] = _DEFAULTS.margin,
     distance: opt.TrainDistance = _DEFAULTS.distance,
     train: Annotated[str, _help("train")] = _DEFAULTS.train,
     dimension: Annotated[int | None, _help("dimension", "that of the encoder")] = _DEFAULTS.dimension,
@@ -138,7 +145,7 @@ def train(
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:
-        print_note(f"--margin {margin:g} is not used: the loss {loss} has no margin")
+        print_note(f"--margin {numbers_text(margin)} is not used: the loss {loss} has no margin")
     if private and push_to_hub is None:
         raise DataError("--private needs --push-to-hub")
     if push_to_hub is not None and IS_FIRST_PROCESS:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tercet._display import duration
+from tercet._display import duration, numbers_text
 from tercet.catalogue import metric_digits, metric_title
 from tercet.inspection.results import Inspection
 from tercet.records import ComparisonRecord, RunRecord
@@ -17,7 +17,7 @@ def run_facts(record: RunRecord) -> Facts:
     settings = record.settings
     run = record.run
     counts = None if record.protocol is None else record.evaluation[record.protocol].rows
-    margin = "" if settings.get("margin") is None else f", margin {settings['margin']:g}"
+    margin = "" if settings.get("margin") is None else f", margin {numbers_text(settings['margin'])}"
     facts = {
         **_data_facts(record),
         "Measured": None if counts is None else counts.describe(),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from tercet._nested_labels import margins_of_levels, num_levels
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title, protocol_title
 from tercet.decisions.judged import JudgedDecisions
 from tercet.evaluation.gain import Predictions
@@ -197,6 +198,8 @@ def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, An
     label_ids, distance = evaluated.label_ids, settings["distance"]
     loss = LOSSES.get(settings["loss"])
     margin = settings["margin"] if loss is None or loss.has_margin else None
+    if margin is not None and settings.get("label_levels") is not None:  # The complete labels are the finest level.
+        margin = margins_of_levels(margin, num_levels(evaluated.label_names, settings["label_levels"]))[-1]
     # Use the cosine distance of the metrics, so that the recall per label is consistent with recall@1.
     before, after = (find_neighbourhood(x, label_ids, "cosine") for x in (evaluated.before, evaluated.after))
     by_distance = after if distance == "cosine" else find_neighbourhood(evaluated.after, label_ids, distance)

@@ -14,6 +14,7 @@ from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
+from tercet._nested_labels import margins_of_levels, num_levels
 from tercet.data.read_options import FileArguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
@@ -181,6 +182,8 @@ def train(
             triplets=settings.uses_triplets,
             seed=settings.seed,
         )
+    if isinstance(settings.margin, list) and settings.label_levels is not None:
+        margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
-from tercet._nested_labels import path_of
+from tercet._nested_labels import margins_of_levels, num_levels, path_of
 from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -24,8 +24,6 @@ from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingA
 from tercet.trainer.callbacks import UseCurrentIntervals, default_progress_callback
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
-# The margin of a level, relative to that of the next coarser level.
-MARGIN_PER_LEVEL = 0.5
 # Runs with fewer steps have no warm-up: it starts with a learning rate of 0, so they would hardly train.
 _SHORTEST_WARM_UP_RUN = 10
 
@@ -39,19 +37,16 @@ def build_loss(
     `settings.label_levels`, the result is a `NestedTripletLoss` of the labels with the given names.
     """
     spec = LOSSES.find(settings.loss, DataError)
-    margin = [DEFAULT_MARGIN if settings.margin is None else settings.margin] if spec.has_margin else []
-    distance = settings.distance or DEFAULT_DISTANCE
-    loss: torch.nn.Module = resolve(spec.cls)(model, distance, *margin)
+    cls, distance = resolve(spec.cls), settings.distance or DEFAULT_DISTANCE
+    margin = DEFAULT_MARGIN if settings.margin is None else settings.margin
     if settings.label_levels is None or label_names is None:
+        loss: torch.nn.Module = cls(model, distance, *([margin] if spec.has_margin else []))
         return loss
-    paths = [path_of(name, settings.label_levels) for name in label_names]
-    if not isinstance(loss, BatchLoss):
+    if not issubclass(cls, BatchLoss):
         raise DataError(f"label_levels needs a loss that mines batches of labels, but {settings.loss!r} does not")
-    losses = [
-        resolve(spec.cls)(None, distance, *(value * MARGIN_PER_LEVEL**level for value in margin))
-        for level in range(max(map(len, paths)))
-    ]
-    return NestedTripletLoss(model, losses, paths)
+    margins = margins_of_levels(margin, num_levels(label_names, settings.label_levels))
+    losses = [cls(None, distance, *([value] if spec.has_margin else [])) for value in margins]
+    return NestedTripletLoss(model, losses, [path_of(name, settings.label_levels) for name in label_names])
 
 
 def training_arguments(

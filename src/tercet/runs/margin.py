@@ -48,7 +48,9 @@ def choose_margin_and_distance(
     distance, margin = settings.distance, settings.margin
     if distance is None:
         # The cosine distance is at most 2, so a given margin above it is meant for another distance.
-        fits_cosine = has_margin and (margin is None or margin < distances.COSINE.upper_bound(unit_length=True, dim=1))
+        largest = max(margin) if isinstance(margin, Sequence) else margin
+        bound = distances.COSINE.upper_bound(unit_length=True, dim=1)
+        fits_cosine = has_margin and (largest is None or largest < bound)
         distance = "cosine" if fits_cosine and not unit_length else DEFAULT_DISTANCE
         if distance != DEFAULT_DISTANCE:
             logger.info(

@@ -6,6 +6,7 @@ settings. This module does not import torch.
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -52,10 +53,11 @@ class RunSettings:
     """
 
     loss: str = _setting("batch-semi-hard", "The loss. It determines which triplets of a batch are used.")
-    margin: float | None = _setting(
+    margin: float | Sequence[float] | None = _setting(
         None,
         "How much farther from the anchor a negative should be than a positive; 0.3, unless a given distance grows "
-        "with the length of the embeddings: then a quarter of the mean distance.",
+        "with the length of the embeddings: then a quarter of the mean distance. With label_levels, also one for each "
+        "level, the coarsest first, such as 0.3,0.15.",
     )
     distance: str | None = _setting(
         None,
@@ -126,6 +128,10 @@ class RunSettings:
         free_on_resume=True,
     )
 
+    def __post_init__(self) -> None:
+        if isinstance(self.margin, (list, tuple)):  # A list, as in the JSON of a record; one number is that of a run.
+            object.__setattr__(self, "margin", self.margin[0] if len(self.margin) == 1 else list(self.margin))
+
     @property
     def uses_triplets(self) -> bool:
         """True if the training data are triplets, False if the loss mines labelled sentences."""
@@ -136,8 +142,7 @@ class RunSettings:
         LOSSES.find(self.loss, DataError)
         if self.distance is not None:
             DISTANCES.find(self.distance, DataError)
-        if self.margin is not None:
-            check_margin(self.margin, error=DataError)
+        self._check_margins()
         check_separator(self.label_levels)
         if self.label_levels is not None and self.uses_triplets:
             raise DataError("label_levels needs labels, but the data of the triplet loss have none; leave it out")
@@ -158,6 +163,21 @@ class RunSettings:
             check_value(name, value, value is None or value > 0, "at least 1")
         self._check_batch()
         self._check_packages()
+
+    def _check_margins(self) -> None:
+        if not isinstance(self.margin, list):
+            if self.margin is not None:
+                check_margin(self.margin, error=DataError)
+            return
+        if not self.margin:
+            raise DataError("margin is an empty list; pass a number, or one for each level of nested labels")
+        for margin in self.margin:
+            check_margin(margin, error=DataError)
+        if self.label_levels is None:
+            raise DataError(
+                f"margin has {len(self.margin)} values, one for each level of nested labels, but label_levels is not "
+                "given; pass label_levels, or one margin"
+            )
 
     def _check_packages(self) -> None:
         """Raise `DataError` if an optional package is missing."""
