@@ -48,6 +48,15 @@ def test_a_list_in_a_file(tmp_path):
     assert list(_params("compare", "a.csv", "--output", "c", "--config", config)["grid"]) == ["margin=0.1,0.2"]
 
 
+def test_margins_of_levels_on_the_command_line_and_in_a_file(tmp_path):
+    assert _params("train", "a.csv", "--output", "m", "--margin", "0.3, 0.15")["margin"] == [0.3, 0.15]
+    config = _config(tmp_path, "margin = [0.3, 0.15]\n")
+    assert _params("train", "a.csv", "--output", "m", "--config", config)["margin"] == [0.3, 0.15]
+    assert _params("train", "a.csv", "--output", "m", "--config", config, "--margin", "0.2")["margin"] == 0.2
+    with pytest.raises(typer.BadParameter, match="expected a number, or one for each level"):
+        _params("train", "a.csv", "--output", "m", "--margin", "0.3;0.1")
+
+
 @pytest.mark.parametrize("setting", [item.name for item in fields(RunSettings)])
 def test_train_has_an_option_for_every_setting(setting):
     assert setting in {param.name for param in COMMANDS["train"].params}
@@ -77,7 +86,8 @@ def test_an_option_also_replaces_options_of_the_file_that_it_contradicts(given, 
         ('batch-size = "3"', "batch-size must be a whole number, got '3'"),
         ("batch-size = 3.5", "batch-size must be a whole number, got 3.5"),
         ("batch-size = true", "batch-size must be a whole number, got true"),
-        ("margin = [0.1]", "margin must be a number, got [0.1]"),
+        ("learning-rate = [0.1]", "learning-rate must be a number, got [0.1]"),
+        ("margin = [true]", "margin must be a number or a list of numbers, got [True]"),
         ("time-limit = true", "time-limit must be a number or text, got true"),
         ("lora = 1", "lora must be true or false, got 1"),
         ("model = 1", "model must be text in quotation marks, got 1"),

@@ -124,7 +124,11 @@ def _checked(value: Any, hint: Any, place: str) -> Any:
     several = get_origin(hint) is list
     kind = get_args(hint)[0] if several else hint
     kind = str if issubclass(kind, Path) else kind
-    if any(getattr(item, "parser", None) for item in metadata):
+    if hint is Any:  # a number, or one for each level
+        items = value if isinstance(value, list) else [value]
+        fits = all(_is_a(item, float) for item in items) or isinstance(value, str)
+        wanted = "a number or a list of numbers"
+    elif any(getattr(item, "parser", None) for item in metadata):
         fits, wanted = isinstance(value, (str, int, float)) and not isinstance(value, bool), "a number or text"
     else:
         items = value if several and isinstance(value, list) else [value]
