@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast test-exhaustive test-peer fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data gpu
+	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data bench-nested gpu
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -109,6 +109,9 @@ bench-label-issues: $(VENV)/.test
 
 bench-margins: $(VENV)/.test
 	$(BIN)/python benchmarks/margins.py --data $(DATA) --output margins.json
+
+bench-nested: $(VENV)/.test
+	$(BIN)/python benchmarks/nested.py --data $(DATA) $(BENCH) --output nested.json
 
 bench-losses: $(VENV)/.test
 	$(BIN)/python benchmarks/losses.py --output losses.json

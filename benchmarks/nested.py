@@ -1,71 +1,98 @@
 """Nested labels against flat training: the metrics of both levels, after the same number of steps.
 
-    python benchmarks/nested.py TRAIN.csv TEST.csv --separator / [--steps 80] [--seeds 0 1 2] [--rows 900]
+    python benchmarks/nested.py --data DIR [--sets hwu64 clinc150] [--steps 60] [--seeds 0 1 2] [--output FILE.json]
 
-The files have the columns `text` and `label`; labels have levels, such as `alarm/query`. Flat training takes each label
-as one label. Both runs train the encoder alone, with the same batches per step, and are measured by the same protocol:
-the test sentences rank the training sentences. Prints one line per run and the means; `--output` writes JSON.
+HWU64 has 18 scenarios and 64 intents in its labels, such as alarm_query; CLINC150 has ten domains, in `domains.csv`.
+Flat training takes each label as one label. Both kinds train the encoder alone, with the same number of rows
+in a batch, and are measured by the same protocol: test sentences rank the training sentences.
 """
 
 import argparse
-import json
-import statistics
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from common import Results, mean_and_std, print_table, read_rows
 from datasets import Dataset
 
 from tercet.runs import RunSettings, evaluate, train
 
-METRICS = ("map@r", "map@r_level1", "recall@1", "tree_distance", "ndcg@10")
+METRICS = {
+    "map@r": "MAP@R, labels",
+    "map@r_level1": "MAP@R, parents",
+    "tree_distance": "distance in the tree",
+    "ndcg@10": "NDCG@10 in the tree",
+    "recall@1": "recall@1",
+}
 
 
-def read(path: str, rows: int | None, seed: int) -> Dataset:
-    data = Dataset.from_csv(path).shuffle(seed=seed)
-    return data if rows is None else data.select(range(min(rows, len(data))))
+def read(folder: Path, name: str, part: str, number: int) -> Dataset:
+    """Some rows of a part of a data set, drawn by a fixed seed, with labels such as alarm/query."""
+    rows = read_rows(folder, name, part)
+    if name == "clinc150":
+        domains = {row["label"]: row["domain"] for row in read_rows(folder, name, "domains")}
+        labels = [f"{domains[row['label']]}/{row['label']}" for row in rows]
+    else:
+        labels = [row["label"].replace("_", "/", 1) for row in rows]
+    data = Dataset.from_dict({"text": [row["text"] for row in rows], "label": labels}).shuffle(seed=0)
+    return data.select(range(min(number, len(data))))
 
 
-def measure(arguments: argparse.Namespace, seed: int, *, nested: bool) -> dict[str, float]:
-    """Train once, and return the metrics of the trained model and the seconds of the run."""
-    train_rows, test_rows = read(arguments.train, arguments.rows, 0), read(arguments.test, arguments.rows, 0)
-    settings = RunSettings(
-        train="encoder", max_steps=arguments.steps, seed=seed, label_levels=arguments.separator if nested else None
-    )
+def measure(data: Sequence[Dataset], settings: RunSettings, model: str) -> dict[str, Any]:
+    """Train once, and return the metrics of the trained model and the seconds of the training."""
+    rows, test_rows = data
+    # A flat run keeps the complete labels apart, whatever characters they contain.
+    combined: dict[str, Any] = {} if settings.label_levels else {"combined_labels": "keep"}
     with tempfile.TemporaryDirectory() as folder:
-        # A flat run keeps the complete labels apart, whatever characters they contain.
-        combined = {} if nested else {"combined_labels": "keep"}
         run = train(
-            train_rows, Path(folder) / "model", model=arguments.model, settings=settings, eval_fraction=0,
-            classifier=False, show_progress_bar=False, **combined,
+            rows, Path(folder) / "model", model=model, settings=settings, eval_fraction=0, classifier=False,
+            show_progress_bar=False, **combined,
         )  # fmt: skip
-        metrics = evaluate(run.model, test_rows, reference=train_rows, label_levels=arguments.separator)
+        metrics = evaluate(run.model, test_rows, reference=rows, label_levels="/")
     return {**{key: metrics[key] for key in METRICS}, "seconds": run.record.run["parts"]["encoder"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--separator", default="/")
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--sets", nargs="+", default=["hwu64", "clinc150"])
     parser.add_argument("--model", default="bundled")
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--rows", type=int, help="use this number of rows of each file")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rows", type=int, default=3000, help="number of training rows")
+    parser.add_argument("--test-rows", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", help="where to write the metrics as JSON")
+    parser.add_argument("--output", type=Path, default=Path("nested.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    results: dict[str, list[dict[str, float]]] = {"flat": [], "nested": []}
-    for seed in arguments.seeds:
-        for kind, found in results.items():
-            found.append(measure(arguments, seed, nested=kind == "nested"))
-            print(kind, seed, {key: round(value, 4) for key, value in found[-1].items()}, flush=True)
-    for kind, found in results.items():
-        means = {key: round(statistics.mean(one[key] for one in found), 4) for key in found[0]}
-        print(f"{kind:7s} mean of {len(found)}: {means}")
-    if arguments.output:
-        Path(arguments.output).write_text(json.dumps(results, indent=1), encoding="utf-8")
+    results = Results(arguments.output)
+    for name in arguments.sets:
+        data = [
+            read(arguments.data, name, part, number)
+            for part, number in (("train", arguments.rows), ("test", arguments.test_rows))
+        ]
+        found: dict[str, list[dict[str, Any]]] = {}
+        for seed in arguments.seeds:
+            for kind, separator in (("flat", None), ("nested", "/")):
+                settings = RunSettings(train="encoder", max_steps=arguments.steps, seed=seed, label_levels=separator)
+                key = f"{name}, {kind}, {arguments.rows} rows, {arguments.steps} steps, seed {seed}"
+                run = results.get(key, partial(measure, data, settings, arguments.model))
+                found.setdefault(kind, []).append(run)
+        print_table(
+            ["training", *METRICS.values(), "seconds"],
+            [
+                [
+                    kind,
+                    *(mean_and_std(run[key] for run in runs) for key in METRICS),
+                    mean_and_std((run["seconds"] for run in runs), 0),
+                ]
+                for kind, runs in found.items()
+            ],
+            f"{name}: {arguments.rows:,} training rows, {arguments.steps} steps, {len(arguments.seeds)} seeds",
+        )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from tercet.errors import DataError, short_repr
 
 # The margin of a level, relative to that of the next coarser level.
 MARGIN_PER_LEVEL = 0.5
+# The separator of the levels that come from several columns.
+DEFAULT_SEPARATOR = "/"
 
 
 def path_of(label: str, separator: str) -> tuple[str, ...]:
@@ -21,6 +23,12 @@ def path_of(label: str, separator: str) -> tuple[str, ...]:
 def join_path(path: Sequence[str], separator: str) -> str:
     """Return the label of a path."""
     return separator.join(path)
+
+
+def separator_of(label_column: str | Sequence[str] | None, label_levels: str | None) -> str | None:
+    """Return the separator of the levels; for several label columns without a given one, "/"."""
+    several = label_column is not None and not isinstance(label_column, str) and len(label_column) > 1
+    return DEFAULT_SEPARATOR if several and label_levels is None else label_levels
 
 
 def num_levels(labels: Iterable[str], separator: str) -> int:

@@ -148,6 +148,8 @@ def _write_data(folder: Path) -> None:
     _write(folder / "new.csv", ("id", "text"), [(f"{row:03}", text) for row, (text, _) in enumerate(other_rows)])
     for file, part in (("nested.csv", rows), ("nested-test.csv", other_rows)):
         _write(folder / file, ("text", "label"), [(text, _PARENTS[label] + label) for text, label in part])
+    levels = [(text, *f"{_PARENTS[label]}{label}".split("/")) for text, label in rows]
+    _write(folder / "columns.csv", ("text", "area", "intent"), [(*row, "")[:3] for row in levels])
     _write_vectors(folder)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]

@@ -125,7 +125,7 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     table = read_data(data, options)
     text = find_text(table, options.text_column)
     others = [name for name in table.columns if name != text]
-    label = find_given_labels(others, table.source, options.label_column) if with_labels else None
+    label = find_given_labels(others, table.source, options.label_name) if with_labels else None
     kept = rows_with_text(table.columns[text], table.source, table.lines, drop_missing=options.drop_missing)
     lines = None if table.lines is None else [table.lines[row] for row in kept]
     texts = check_texts(take_rows(table.columns[text], kept), table.source, lines)

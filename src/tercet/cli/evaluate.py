@@ -69,13 +69,13 @@ def evaluate(
     distance: opt.Distance = "cosine",
     batch_size: opt.EncodeBatchSize = None,
     text_column: opt.TextColumn = None,
-    label_column: opt.LabelColumn = None,
+    label_column: opt.LabelColumns = None,
     split: opt.Split = "test",
     reference_text_column: Annotated[
         str | None, typer.Option(help="The column of sentences of --reference. [default: that of DATA]")
     ] = None,
     reference_label_column: Annotated[
-        str | None, typer.Option(help="The column of labels of --reference. [default: that of DATA]")
+        list[str] | None, typer.Option(help="The column of labels of --reference, or several. [default: that of DATA]")
     ] = None,
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,

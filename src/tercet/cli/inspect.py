@@ -53,12 +53,13 @@ def inspect(
     batch_size: opt.BatchSize = _DEFAULTS.batch_size,
     samples_per_label: opt.SamplesPerLabel = _DEFAULTS.samples_per_label,
     text_column: opt.TextColumn = None,
-    label_column: opt.LabelColumn = None,
+    label_column: opt.LabelColumns = None,
     split: opt.Split = "train",
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
+    label_levels: opt.LabelLevels = None,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")] = 0,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -87,8 +88,9 @@ def inspect(
     from tercet.data.selection import read_data
 
     options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
-    )
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
+        label_levels=label_levels, **reading,
+    )  # fmt: skip
     table = read_data(data, options)
     labelled = load_labelled(table, options, incomplete=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.
@@ -99,6 +101,7 @@ def inspect(
         None if model is None else load_model(model, device=device, trust_remote_code=trust_remote_code),
         source=data,
         model_name=model,
+        label_levels=options.label_levels,
         batch_size=batch_size,
         samples_per_label=samples_per_label,
         seed=seed,

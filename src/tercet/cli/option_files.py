@@ -95,6 +95,8 @@ def _recorded(path: str) -> dict[str, Any]:
     arguments = repeat_arguments(path)
     settings, packing = arguments.pop("settings"), arguments.pop("packing")
     del arguments["repeats"]
+    if isinstance(column := arguments.get("label_column"), str):
+        arguments["label_column"] = [column]
     named = {item.name: getattr(settings, item.name) for item in fields(RunSettings)}
     return {**arguments, **named, "no_packing": not packing}
 

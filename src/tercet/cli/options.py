@@ -79,6 +79,14 @@ TextColumn = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option(help="The column of labels. [default: a usual name, such as label, else a guess]")
 ]
+LabelColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label-column",
+        help="The column of labels; repeat it for the levels of nested labels, the coarsest first. [default: a usual "
+        "name, such as label, else a guess]",
+    ),
+]
 VectorColumn = Annotated[
     str | None, typer.Option(help="The column of vectors of a .parquet file, to use them instead of sentences.")
 ]
@@ -224,6 +232,9 @@ def read_options(options: ReadOptions) -> list[str]:
             continue
         if (field.name, value) == ("drop_missing", False):
             words.append("--strict")
+            continue
+        if isinstance(value, list):
+            words += [word for item in value for word in (f"--{flag}", str(item))]
             continue
         words += [f"--{flag}"] if value is True else [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
     return words

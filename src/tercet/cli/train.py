@@ -8,6 +8,7 @@ import typer
 
 from tercet._display import numbers_text
 from tercet._logging import quiet_transformers
+from tercet._nested_labels import separator_of
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.choices import margin_of
@@ -65,7 +66,7 @@ def train(
     eval_data: opt.EvalData = None,
     eval_fraction: opt.EvalFraction = None,
     text_column: opt.TextColumn = None,
-    label_column: opt.LabelColumn = None,
+    label_column: opt.LabelColumns = None,
     vector_column: opt.VectorColumn = None,
     label_file: opt.LabelFile = None,
     eval_label_file: opt.EvalLabelFile = None,
@@ -141,7 +142,7 @@ def train(
         samples_per_label=samples_per_label, learning_rate=learning_rate, warmup_ratio=warmup_ratio, seed=seed,
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
         save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,
-        lora_rank=lora_rank, report_to=report_to, label_levels=label_levels,
+        lora_rank=lora_rank, report_to=report_to, label_levels=separator_of(label_column, label_levels),
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:

@@ -260,7 +260,8 @@ def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
                 "label_levels, a character that no level contains"
             )
     joined = [join_path(value, separator) if isinstance(value, tuple) else str(value) for value in values]
-    return normalize_nested(joined, separator, source)
+    given = iter(normalize_nested([label for label in joined if label], separator, source))
+    return [next(given) if label else "" for label in joined]  # "" is a missing label of an inspection.
 
 
 def _resolve_similar(

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import mean
@@ -31,7 +32,9 @@ _MUCH_LONGER = 2
 _ROWS_OF_A_LABEL = 2
 
 
-def find_columns(table: Table, text_column: str | None = None, label_column: str | None = None) -> tuple[str, str]:
+def find_columns(
+    table: Table, text_column: str | None = None, label_column: str | None = None, levels: Sequence[str] = ()
+) -> tuple[str, str]:
     """Return the names of the columns of texts and labels.
 
     Usual names decide. Without them, a word in a name does, such as in "clean_text" and "Ticket Type"; then the
@@ -41,6 +44,7 @@ def find_columns(table: Table, text_column: str | None = None, label_column: str
         table: the table.
         text_column: the name of the text column; None searches for it.
         label_column: the name of the label column; None searches for it.
+        levels: the columns that `label_column` was joined from, see `join_label_columns`.
 
     Raises:
         DataError: as for `find_labelled_columns`.
@@ -59,11 +63,12 @@ def find_columns(table: Table, text_column: str | None = None, label_column: str
         if found_text is None or found_label is None or found_text == found_label:
             raise
         text, label = found_text, found_label
-    used = {text, label, *_parts(text, table)}
+    used = {text, label, *levels, *_parts(text, table)}
     unused = [column for column in table.columns if column not in used and not is_index(column)]
-    if unused or guessed:
+    if unused or guessed or levels:
         rest = f"; not used: {listed(unused)}" if unused else ""
-        logger.info(f"{table.source}: text from {short_repr(text)}, labels from {short_repr(label)}{rest}")
+        labels = " → ".join(map(short_repr, levels or [label]))
+        logger.info(f"{table.source}: text from {short_repr(text)}, labels from {labels}{rest}")
         also = [name for name in unused if any(_words(name) & words for words in _TEXT_WORDS)]
         if text_column is None and also and _words(text) & set().union(*_TEXT_WORDS):
             logger.info(f"{table.source}: to join columns of texts, pass text_column={','.join([text, also[0]])!r}")

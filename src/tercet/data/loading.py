@@ -87,7 +87,7 @@ def load_labelled(
             does not say what to do with the labels. The message names the place.
     """
     table = read_data(source, options)
-    text, label = find_columns(table, options.text_column, options.label_column)
+    text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
     _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
     clean = clean_rows(
         table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete

@@ -1,10 +1,11 @@
 """The options of reading labelled data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from tercet._nested_labels import check_separator
+from tercet._nested_labels import check_separator, separator_of
 from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
@@ -29,8 +30,8 @@ class ReadOptions:
     Args:
         text_column: the column of sentences, or several with commas, such as "title,body", whose texts are joined by
             line breaks; None takes the column with a usual name, such as `text` or `sentence`, or else guesses it.
-        label_column: the column of labels; None takes the column with a usual name, such as `label` or `intent`, or
-            else guesses it.
+        label_column: the column of labels, or several columns with the levels of nested labels, the coarsest first;
+            None takes the column with a usual name, such as `label` or `intent`, or else guesses it.
         split: the split of a data set on the hub, of a file or folder with splits, or the value in `split_column`. It
             is ignored for other files and for data sets in memory.
         header: whether the first line of a .csv, .tsv or .xlsx file contains the column names. If False, the columns
@@ -51,15 +52,15 @@ class ReadOptions:
         sample: the maximum number of rows to read, chosen at random, the same ones each time.
         label_file: a file with the label of each row, in the same order, such as a .txt file with one per line.
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
-            without levels.
+            without levels. With several label columns, None is "/".
 
     Raises:
-        DataError: `combined_labels` or `similar_labels` has another value, `label_levels` is no separator, or `limit`
-            or `sample` is below 1.
+        DataError: `combined_labels` or `similar_labels` has another value, `label_levels` is no separator, `limit` or
+            `sample` is below 1, or `label_column` names a column twice or several with a `label_file`.
     """
 
     text_column: str | None = None
-    label_column: str | None = None
+    label_column: str | Sequence[str] | None = None
     split: str = "train"
     header: bool | None = None
     combined_labels: str | None = None
@@ -74,6 +75,8 @@ class ReadOptions:
     label_levels: str | None = None
 
     def __post_init__(self) -> None:
+        if self.label_column is not None and not isinstance(self.label_column, str):
+            self._set_label_columns(list(self.label_column))
         check_separator(self.label_levels)
         if self.label_levels is not None and self.combined_labels is not None:
             raise DataError("label_levels and combined_labels exclude each other; pass one of them")
@@ -85,6 +88,27 @@ class ReadOptions:
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise DataError(f"{name} must be one of {listed(choices)}, got {short_repr(value)}")
+
+    def _set_label_columns(self, columns: list[str]) -> None:
+        """Store several columns as a list, as in the JSON of a record, and one as its name."""
+        if len(set(columns)) < len(columns) or not columns:
+            raise DataError(f"label_column must name each level once, the coarsest first, got {columns}")
+        if len(columns) > 1 and self.label_file is not None:
+            raise DataError("label_file has one column of labels; pass one label_column, or no label_file")
+        object.__setattr__(self, "label_column", columns if len(columns) > 1 else columns[0])
+        object.__setattr__(self, "label_levels", separator_of(columns, self.label_levels))
+
+    @property
+    def level_columns(self) -> list[str]:
+        """The columns of the levels of nested labels; empty if there is one label column."""
+        return list(self.label_column) if isinstance(self.label_column, list) else []
+
+    @property
+    def label_name(self) -> str | None:
+        """The name of the label column; with several columns, of the column that `read_data` joins from them."""
+        if isinstance(self.label_column, list):
+            return str(self.label_levels).join(self.label_column)
+        return None if self.label_column is None else str(self.label_column)
 
 
 def is_vector_file(source: object) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tercet.data.columns import check_columns, find_label_column
 from tercet.data.in_memory import EVALUATION_SPLITS
+from tercet.data.level_columns import join_label_columns
 from tercet.data.read_options import ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.table import Columns, Table
@@ -29,7 +30,10 @@ def read_data(source: Any, options: ReadOptions) -> Table:
     table = read_all(source, options)
     if options.label_file is not None:
         table = _add_labels(table, options.label_file, options)
-    return _join_texts(_choose_rows(table, options), options.text_column)
+    table = _join_texts(_choose_rows(table, options), options.text_column)
+    if options.label_levels is None or not options.level_columns:
+        return table
+    return join_label_columns(table, options.level_columns, options.label_levels)
 
 
 def read_all(source: Any, options: ReadOptions) -> Table:
@@ -54,13 +58,13 @@ def evaluation_value(table: Table, options: ReadOptions) -> str | None:
 def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
     """Add the column "label" of another file."""
     labels = read_source(label_file, header=options.header, encoding=options.encoding)
-    column = find_label_column(labels.columns, labels.source, options.label_column)
+    column = find_label_column(labels.columns, labels.source, options.label_name)
     if len(labels) != len(table):
         raise DataError(
             f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
             "for each row, in the same order"
         )
-    name, base = options.label_column or "label", table.columns
+    name, base = options.label_name or "label", table.columns
 
     def read(wanted: str) -> list[Any]:
         return labels.columns[column] if wanted == name else base[wanted]

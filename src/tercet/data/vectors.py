@@ -75,12 +75,14 @@ def load_vectors(
         DataError: a file cannot be read, a column is not found, the vectors are invalid, the numbers of labels and
             vectors differ, or the labels are invalid. The message names the row.
     """
+    if options.level_columns:
+        raise DataError("a head on vectors learns labels without levels; pass one label_column")
     if label_file is None and is_vector_file(source):
         raise DataError(f"{source} has vectors only; pass label_file, a file with a label for each row, in their order")
     vectors, missing = read_vectors(source, vector_column)
     table = read_table(source if label_file is None else label_file, header=options.header)
     columns = [name for name in table.columns if label_file is not None or name != vector_column]
-    column = find_label_column(columns, table.source, options.label_column)
+    column = find_label_column(columns, table.source, options.label_name)
     if len(table) != len(vectors):
         raise DataError(
             f"{source} has {len(vectors):,} vectors, but {table.source} has {len(table):,} labels; there must be one "

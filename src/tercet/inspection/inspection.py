@@ -45,12 +45,13 @@ def inspect(
     model: "SentenceTransformer | str | Path | None" = None,
     *,
     text_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     split: str = "train",
     header: bool | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
+    label_levels: str | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     source: str | None = None,
@@ -68,7 +69,8 @@ def inspect(
             Texts may be empty.
         model: a model, a folder, a name on the hub, or `"bundled"`. If None, only texts and labels are counted.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        label_column: the name of the label column, or of several with the levels of nested labels, the coarsest first;
+            None finds it by a usual name, such as `label` or `intent`.
         split: the split to read if `data` is the name of a data set on the hub or a dictionary of tables.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
@@ -78,6 +80,8 @@ def inspect(
             the most frequent form, `"keep"` keeps them apart. None counts them.
         drop_missing: what to do with rows without a text or a label: None counts them, True leaves them out, False is
             an error.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
+            without levels, or "/" with several label columns.
         device: the device to compute on, if `model` is loaded here; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code from the model's repository.
         source: the name of the data in messages; None uses the file or name in `data`, or "the data".
@@ -102,13 +106,11 @@ def inspect(
     """
     if not isinstance(data, LabelledSentences):
         source = source or name_of(data)
-        data = load_labelled(
-            data,
-            ReadOptions(
-                text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
-            ),
-            incomplete=True,
-        )
+        options = ReadOptions(
+            text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
+            label_levels=label_levels, **reading,
+        )  # fmt: skip
+        data, label_levels = load_labelled(data, options, incomplete=True), options.label_levels
     if isinstance(model, (str, Path)):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 

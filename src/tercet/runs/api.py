@@ -5,7 +5,7 @@ They check the data and most arguments before they import torch, which takes sec
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -14,7 +14,7 @@ from tercet._distributed import check_launcher, is_first_launched
 from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
-from tercet._nested_labels import margins_of_levels, num_levels
+from tercet._nested_labels import margins_of_levels, num_levels, separator_of
 from tercet.data.read_options import FileArguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
@@ -44,7 +44,7 @@ def train(
     eval_data: "Source | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
     text_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     split: str = "train",
     header: bool | None = None,
     combined_labels: str | None = None,
@@ -86,7 +86,8 @@ def train(
         eval_fraction: the fraction of the rows of each label (or of all triplets) to hold out if `eval_data` is None.
             If no row is held out, as with 0, the model is not evaluated.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        label_column: the name of the label column, or of several with the levels of nested labels, the coarsest first;
+            None finds it by a usual name, such as `label` or `intent`.
         split: the split to read from a data set on the hub or a dictionary of tables, for `data` and `eval_data`.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
@@ -137,6 +138,7 @@ def train(
     start = time.monotonic()
     check_launcher()
     settings, output = settings or RunSettings(), expand_path(output)
+    settings = replace(settings, label_levels=separator_of(label_column, settings.label_levels))
     settings.check()
     check_eval_fraction(eval_fraction)
 
@@ -241,9 +243,9 @@ def evaluate(
     distance: str = "cosine",
     batch_size: int | None = None,
     text_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     reference_text_column: str | None = None,
-    reference_label_column: str | None = None,
+    reference_label_column: str | Sequence[str] | None = None,
     split: str = "test",
     header: bool | None = None,
     combined_labels: str | None = None,
@@ -279,7 +281,8 @@ def evaluate(
         distance: the name of the distance to rank by.
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        label_column: the name of the label column, or of several with the levels of nested labels, the coarsest first;
+            None finds it by a usual name, such as `label` or `intent`.
         reference_text_column: the name of the sentence column of `reference`; None takes `text_column`.
         reference_label_column: the name of the label column of `reference`; None takes `label_column`.
         split: the split to read if `data` is the name of a data set on the hub or a dictionary of tables. `reference`
@@ -376,7 +379,7 @@ def evaluate(
             None if gallery is None else as_dataset(gallery),
             among_themselves=False,
             names=Names(file_name(data, "the data"), file_name(reference, "the reference data")),
-            label_levels=label_levels,
+            label_levels=options.label_levels,
             distance=distance,
             batch_size=batch_size,
             show_progress_bar=show_progress_bar,

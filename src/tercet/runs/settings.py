@@ -71,7 +71,7 @@ class RunSettings:
     label_levels: str | None = _setting(
         None,
         "The separator of the levels of nested labels, such as / in billing/refund. The loss is a weighted mean of "
-        "those of the levels; each finer level has half the margin and three times the weight.",
+        "those of the levels; each finer level has half the margin and six times the weight.",
     )
     epochs: float | None = _setting(
         None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."

@@ -139,7 +139,7 @@ def train_vectors(
         "data": str(data),
         "label_file": _text(label_file),
         "vector_column": vector_column,
-        "label_column": label_column,
+        "label_column": options.label_name,
         "eval_data": _text(eval_data),
         "eval_label_file": _text(eval_label_file),
         "eval_fraction": eval_fraction if eval_data is None else None,
