@@ -1,6 +1,8 @@
 """Labels with several levels in one string, such as "billing/refund". Imports no torch."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tercet.errors import DataError, short_repr
 
@@ -23,6 +25,66 @@ def path_of(label: str, separator: str) -> tuple[str, ...]:
 def join_path(path: Sequence[str], separator: str) -> str:
     """Return the label of a path."""
     return separator.join(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParentErrors:
+    """The errors in the sentences of one parent: of all labels with the same coarsest level.
+
+    Attributes:
+        parent: the coarsest level of the labels.
+        labels: the number of its labels among the given ones.
+        sentences: the number of sentences with one of these labels.
+        within: the number of them with an error whose parent is the same.
+        across: the number of them with an error that has another parent.
+        most_often: the other parent of most of the errors across; None without one.
+    """
+
+    parent: str
+    labels: int
+    sentences: int
+    within: int
+    across: int
+    most_often: str | None
+
+
+def parent_errors(given: Sequence[str], predicted: Sequence[str], separator: str) -> list[ParentErrors]:
+    """Count errors within and across parents, those with the most errors first.
+
+    Args:
+        given: the label of each of n sentences.
+        predicted: what is predicted or suggested for each of them.
+        separator: the separator of the levels.
+
+    Example:
+        >>> found = parent_errors(["a/x", "a/y", "b"], ["a/y", "b", "b"], "/")
+        >>> [(one.parent, one.within, one.across, one.most_often) for one in found]
+        [('a', 1, 1, 'b'), ('b', 0, 0, None)]
+    """
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    others: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    sentences: Counter[str] = Counter()
+    within: Counter[str] = Counter()
+    for label, other in zip(given, predicted, strict=True):
+        parent, other_parent = (path_of(name, separator)[0] for name in (label, other))
+        labels[parent].add(label)
+        sentences[parent] += 1
+        if parent != other_parent:
+            others[parent][other_parent] += 1
+        elif label != other:
+            within[parent] += 1
+    found = [
+        ParentErrors(
+            parent=parent,
+            labels=len(labels[parent]),
+            sentences=number,
+            within=within[parent],
+            across=others[parent].total(),
+            most_often=min(others[parent], key=lambda name: (-others[parent][name], name), default=None),
+        )
+        for parent, number in sentences.items()
+    ]
+    return sorted(found, key=lambda one: (-one.within - one.across, one.parent))
 
 
 def separator_of(label_column: str | Sequence[str] | None, label_levels: str | None) -> str | None:

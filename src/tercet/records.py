@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
 
 # If a field is renamed or changes its meaning, increase the version and extend the conversion in `from_dict`.
@@ -328,6 +329,8 @@ class RunRecord(_Evaluated):
             `validation`, if the best state was chosen: the numbers of the `rows` of the training file that chose it,
             MAP@R by step, and `best_step`.
         classifier: how the classifier that is saved with the model was chosen, and what it promises; None without one.
+        parents: for nested labels, the wrong predictions within and across parents, by the best classifier of `gain`;
+            None for other labels.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
             `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here.
@@ -344,6 +347,7 @@ class RunRecord(_Evaluated):
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierRecord | None = None
+    parents: list[ParentErrors] | None = None
     warnings: list[dict[str, str]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -370,6 +374,8 @@ class RunRecord(_Evaluated):
         known |= {"evaluation": _evaluation(content), "gain": _gain(content)}
         if known.get("classifier") is not None:
             known["classifier"] = ClassifierRecord(**_known_fields(ClassifierRecord, known["classifier"]))
+        if known.get("parents") is not None:
+            known["parents"] = [ParentErrors(**_known_fields(ParentErrors, part)) for part in known["parents"]]
         known["format_version"] = max(version, RUN_FORMAT_VERSION)
         return cls(**known)
 

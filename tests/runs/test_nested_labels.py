@@ -1,7 +1,7 @@
 """Labels with several levels, from the file to the report of the run."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,10 +12,17 @@ from tercet.data import ReadOptions, load_labelled
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.evaluation import nested_metrics
+from tercet.inspection import inspect
+from tercet.inspection.tables import inspection_tables
 from tercet.losses import NestedTripletLoss
+from tercet.records import RunRecord
+from tercet.report.evaluation_report import write_evaluation_report
+from tercet.report.inspection_report import write_inspection_report
+from tercet.report.run_report import write_run_report
 from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.build import build_loss
 from tests.conftest import EVALUATION_TOPICS, TOPICS
+from tests.inspection.helpers import Blobs
 
 PARENTS = {"sport": "leisure / sport", "travel": "leisure / travel", "money": "money", "food": "home / food"}
 # With cached gradients and a cross-batch memory, which see label ids only.
@@ -47,6 +54,46 @@ def test_train_and_evaluate(bert, tmp_path):
     )
     for key in ("map@r", "map@r_level1", "tree_distance", "ndcg@10"):
         assert again[key] == pytest.approx(metrics[key], abs=1e-5)
+    _check_parents(run, again, tmp_path)
+
+
+def _check_parents(run, again, folder):
+    """The errors within and across parents are those of the best classifier, in records and in both reports."""
+    parents = run.record.parents
+    assert {one.parent: one.labels for one in parents} == {"home": 1, "leisure": 2, "money": 1}
+    predicted = run.predictions.predicted[run.record.gain.trained.best]
+    names = run.predictions.label_names
+    pairs = [(names[a], names[b]) for a, b in zip(run.predictions.label_ids, predicted, strict=True)]
+    across = sum(a.split("/")[0] != b.split("/")[0] for a, b in pairs)
+    assert sum(one.across for one in parents) == across
+    assert sum(one.within for one in parents) == sum(a != b for a, b in pairs) - across
+    assert RunRecord.from_dict(json.loads((folder / "model" / "metrics.json").read_text())).parents == parents
+    assert again.to_dict()["parents"] == [asdict(one) for one in again.parents]
+    write_run_report(folder / "run.html", run.record, run.log, None, predictions=run.predictions)
+    write_evaluation_report(
+        folder / "evaluation.html", model="m", data="d", reference="r", metrics=again.metrics, protocol=again.protocol,
+        rows=again.rows, classifiers=again.classifiers, parents=again.parents,
+    )  # fmt: skip
+    title = f"Errors within and across parents: {sum(one.within for one in parents):,} within, {across:,} across"
+    assert title in (folder / "run.html").read_text()
+    assert "Errors within and across parents: " in (folder / "evaluation.html").read_text()
+
+
+def test_an_inspection_counts_issues_within_and_across_parents(tmp_path):
+    place = {"one": "a / x", "two": "a / y", "three": "b"}
+    rows = [(f"{word} {letter}", label) for word, label in place.items() for letter in "abcdefghijkl"]
+    rows[0], rows[1] = (rows[0][0], "a / y"), (rows[1][0], "b")  # two wrong labels: one within a, one across
+    columns = dict(zip(("text", "label"), map(list, zip(*rows, strict=True)), strict=True))
+    found = inspect(columns, Blobs(), label_levels="/")
+    parents = {one.parent: (one.within, one.across, one.most_often) for one in found.with_model.parents}
+    assert parents == {"a": (1, 0, None), "b": (0, 1, "a")}
+    assert found.texts.combined_labels == []
+    (table,) = [table for table in inspection_tables(found, 10) if table.key == "parents"]
+    assert table.rows[0] == ("a", "2", "23", "1", "0", "–")
+    assert found.to_dict()["with_model"]["parents"][1]["most_often"] == "a"
+    write_inspection_report(tmp_path / "i.html", found)
+    assert "Label issues within and across parents" in (tmp_path / "i.html").read_text()
+    assert inspect(columns, Blobs()).with_model.parents is None
 
 
 def test_each_finer_level_has_half_the_margin():

@@ -1,14 +1,19 @@
 """Print the metrics of a model, one table for each protocol."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tercet._nested_labels import ParentErrors
 from tercet.catalogue import classifier_rows, protocol_title
-from tercet.cli.console import print_metrics, print_result
+from tercet.cli.console import cell, print_metrics, print_result, terminal
 from tercet.records import EvaluationRecord, RunRecord, TrainingGain
 from tercet.runs import EvaluationResult
 
 if TYPE_CHECKING:
     from tercet.decisions import JudgedDecisions
+
+
+_MAX_PARENTS = 10
 
 
 def print_evaluation(record: RunRecord) -> None:
@@ -21,6 +26,23 @@ def print_evaluation(record: RunRecord) -> None:
         print_result(f"Was it worth it? Unknown, because {record.gain_missing_reason}.")
     else:
         print_gain(record.gain)
+    print_parents(record.parents)
+
+
+def print_parents(parents: Sequence[ParentErrors] | None) -> None:
+    """Print the errors within and across parents of nested labels; nothing for other labels."""
+    if parents is None:
+        return
+    from rich.table import Table
+
+    shown = "" if len(parents) <= _MAX_PARENTS else f", the first {_MAX_PARENTS} of {len(parents):,} parents"
+    table = Table(title=f"Errors of the best classifier within and across parents{shown}", title_justify="left")
+    for name in ("parent", "labels", "sentences", "within", "across", "most often"):
+        table.add_column(name, justify="left" if name in ("parent", "most often") else "right", overflow="fold")
+    for one in parents[:_MAX_PARENTS]:
+        numbers = (f"{number:,}" for number in (one.labels, one.sentences, one.within, one.across))
+        table.add_row(cell(one.parent), *numbers, cell(one.most_often or "–"))
+    terminal().print(table)
 
 
 def print_gain(gain: TrainingGain) -> None:
@@ -44,6 +66,7 @@ def print_result_of_evaluation(result: EvaluationResult, data: str, reference: s
     elif result.classifiers is not None:
         title = f"{result.rows.measured:,} evaluation sentences, classified by the reference sentences"
         print_metrics(title, {model: classifier_rows(result.classifiers)})
+    print_parents(result.parents)
     if result.decisions is not None:
         print_decisions(result.decisions)
 

@@ -89,7 +89,8 @@ def write_report_of_evaluation(
     with atomic_file(path, overwrite=overwrite) as partial:
         write_evaluation_report(
             partial, model=model, data=data, reference=reference, metrics=result.metrics, protocol=result.protocol,
-            rows=result.rows, classifiers=result.classifiers, gain=result.gain, decisions=result.decisions,
+            rows=result.rows, classifiers=result.classifiers, gain=result.gain, parents=result.parents,
+            decisions=result.decisions,
             warnings=[warning["message"] for warning in result.warnings], command=this_command("--overwrite"),
             texts=texts,
         )  # fmt: skip

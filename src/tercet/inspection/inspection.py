@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import torch
 
+from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
 from tercet.data.loading import ReadOptions, load_labelled, name_of
@@ -120,6 +121,8 @@ def inspect(
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
     texts = summarize_texts(data.sentences, data.label_ids, data.label_names)
+    if label_levels is not None:  # A label with levels is one label.
+        texts = replace(texts, combined_labels=[])
     rows = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
     sentences = data.take(rows)
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))
@@ -134,6 +137,8 @@ def inspect(
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
     if len(set(text_keys(sentences.sentences))) == 1 or centred(embeddings).any():
         findings = _check_labels(findings, sentences, rows, embeddings, seed, show_progress_bar=show_progress_bar)
+        if label_levels is not None:
+            findings = replace(findings, parents=_parents(findings, sentences, rows, label_levels))
         if inspection.obstacle is None:
             batches = summarize_batches(embeddings, sentences.label_ids, batch_size, samples_per_label, seed)
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
@@ -202,6 +207,16 @@ def _check_labels(
         confusions=confused_labels(scores, examples, data.label_ids, data.label_names),
         near_duplicates=near_duplicates(scores, examples),
     )
+
+
+def _parents(
+    findings: ModelFindings, data: LabelledSentences, rows: np.ndarray, label_levels: str
+) -> list[ParentErrors]:
+    """Return the label issues within and across parents; a label without an issue counts as predicted."""
+    suggested = {issue.row: issue.suggested_label for issue in findings.label_issues}
+    labels = data.labels()
+    predicted = [suggested.get(row, label) for row, label in zip(rows.tolist(), labels, strict=True)]
+    return parent_errors(labels, predicted, label_levels)
 
 
 def _warning(findings: ModelFindings) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from tercet._nested_labels import ParentErrors
 from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
 from tercet.inspection.results import Inspection, ModelFindings
 from tercet.inspection.texts import Example, TextSummary
@@ -23,7 +24,7 @@ class Items:
 Line: TypeAlias = str | Example
 Cell: TypeAlias = Line | Items | tuple[Line, ...]
 TableKey: TypeAlias = Literal[
-    "texts", "contradictions", "lengths", "issues", "confusions", "near_duplicates", "batches", "settings"
+    "texts", "contradictions", "lengths", "issues", "confusions", "parents", "near_duplicates", "batches", "settings"
 ]
 
 
@@ -84,6 +85,7 @@ def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionT
         tables += [
             _label_issues(findings, findings.num_scored, max_rows),
             _confusions(findings, max_rows),
+            *([] if findings.parents is None else [_parents(findings.parents, max_rows)]),
             _near_duplicates(findings, max_rows),
         ]
     if findings.batches is not None:
@@ -202,6 +204,27 @@ def _confusions(findings: ModelFindings, max_rows: int) -> InspectionTable:
         max_rows,
         no_rows="No confused labels were found.",
     )
+
+
+def _parents(parents: Sequence[ParentErrors], max_rows: int) -> InspectionTable:
+    return _table(
+        "parents",
+        "Confused labels",
+        "Label issues within and across parents, the most issues first",
+        (
+            Column("parent", "data"),
+            *(Column(name, "number") for name in ("labels", "sentences", "issues within", "issues across")),
+            Column("most often", "data"),
+        ),
+        [
+            (found.parent, *(f"{n:,}" for n in (found.labels, found.sentences, found.within, found.across)),
+             found.most_often or "–")
+            for found in parents
+        ],
+        max_rows,
+        summary="A parent is the coarsest level of a label. Within: another label of the same parent is suggested. "
+        "Across: a label of another parent, most often of the one in the last column.",
+    )  # fmt: skip
 
 
 def _near_duplicates(findings: ModelFindings, max_rows: int) -> InspectionTable:

@@ -3,8 +3,11 @@
 The sections show labels, but no sentences.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from tercet._nested_labels import ParentErrors
 from tercet.catalogue import CLASSIFIERS, classifier_rows
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
@@ -46,6 +49,24 @@ def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
     ]
 
 
+def parent_parts(parents: Sequence[ParentErrors] | None) -> list[Part]:
+    """Return a table of the errors within and across parents of nested labels; nothing for other labels."""
+    if parents is None:
+        return []
+    within, across = (sum(getattr(one, name) for one in parents) for name in ("within", "across"))
+    rows = [
+        [one.parent, *(f"{n:,}" for n in (one.labels, one.sentences, one.within, one.across)), one.most_often or "–"]
+        for one in parents[:_MAX_LABELS_LISTED]
+    ]
+    columns = ["parent", "labels", "sentences", "within", "across", "most often"]
+    caption = f"Errors within and across parents: {within:,} within, {across:,} across"
+    return [
+        "A parent is the coarsest level of a label. Within: another label of the same parent is predicted. Across: a "
+        "label of another parent, most often of the one in the last column.",
+        Table(caption, columns, rows, frozenset({1, 2, 3, 4})),
+    ]
+
+
 def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
     """Return the parts of the section on precision, recall and confusions of each label."""
     assert record.gain is not None
@@ -57,7 +78,7 @@ def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
         "is the fraction of the sentences with the predicted label that have it. Recall is the fraction of the "
         "sentences of the label for which it is predicted. F1 is their harmonic mean. The worst labels are first."
     )
-    return [introduction, *label_parts(given, predicted, names)]
+    return [introduction, *parent_parts(record.parents), *label_parts(given, predicted, names)]
 
 
 def label_parts(

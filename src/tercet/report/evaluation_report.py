@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
 from tercet.catalogue import METRICS, classifier_rows, metric_digits, metric_title, protocol_title
 from tercet.decisions.judged import JudgedDecisions
 from tercet.records import EncoderScores, Metrics, RowCounts, TrainingGain
-from tercet.report.classification import gain_parts
+from tercet.report.classification import gain_parts, parent_parts
 from tercet.report.decisions import decision_headline, decision_sections
 from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Part, Section, Table, write_page
 
@@ -23,6 +24,7 @@ def write_evaluation_report(
     rows: RowCounts,
     classifiers: EncoderScores | None = None,
     gain: TrainingGain | None = None,
+    parents: Sequence[ParentErrors] | None = None,
     decisions: JudgedDecisions | None = None,
     warnings: Sequence[str] = (),
     command: str = "",
@@ -40,6 +42,7 @@ def write_evaluation_report(
         rows: the number of rows that were measured, and of those that were left out.
         classifiers: the scores of classifiers that were fitted to the reference sentences; None without a reference.
         gain: the comparison with the untouched encoder; None without one.
+        parents: the errors within and across parents of nested labels; None for other labels.
         decisions: how right the decisions of the classifier of the model are; None if it has none.
         warnings: the warnings of the evaluation. Those of `decisions` are shown too.
         command: the command that repeats the evaluation; "" shows no command.
@@ -51,6 +54,8 @@ def write_evaluation_report(
     sections.append(Section("Metrics", _metrics(metrics, protocol, rows, reference)))
     if classifiers is not None and gain is None:
         sections.append(Section("Classifiers", [_classifiers(classifiers, rows)]))
+    if parents is not None:
+        sections.append(Section("Parents", parent_parts(parents)))
     if command:
         sections.append(Section("To repeat the evaluation", [Code(command)]))
     facts = {

@@ -411,6 +411,7 @@ def evaluate(
         rows=evaluation.counts[protocol],
         classifiers=None if measured.predictions is None else measured.predictions.scores(),
         gain=None if untouched is None else evaluation.gain(untouched, measured),
+        parents=evaluation.parents(measured),
         decisions=judged,
         warnings=[warning.to_dict() for warning in warnings],
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tercet._nested_labels import ParentErrors
 from tercet.records import EncoderScores, Metrics, RowCounts, RunRecord, TrainingGain
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class EvaluationResult(Mapping[str, float]):
         rows: the number of rows that were measured, and of those that were left out, by reason.
         classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference.
         gain: the comparison with the baseline; None without one.
+        parents: for nested labels with a reference, the wrong predictions within and across parents, by the best
+            classifier; None for other labels.
         decisions: how right the decisions of the classifier in the folder of the model are; None if they were not
             asked for.
         warnings: the warnings of the evaluation, each with a `kind` and a `message`.
@@ -65,6 +68,7 @@ class EvaluationResult(Mapping[str, float]):
     rows: RowCounts
     classifiers: EncoderScores | None = None
     gain: TrainingGain | None = None
+    parents: list[ParentErrors] | None = None
     decisions: "JudgedDecisions | None" = None
     warnings: list[dict[str, str]] = field(default_factory=list)
 
@@ -78,7 +82,8 @@ class EvaluationResult(Mapping[str, float]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all attributes as JSON values. `classifiers`, `gain` and `decisions` are left out if they are None."""
+        """Return all attributes as JSON values. `classifiers`, `gain`, `parents` and `decisions` are left
+        out if they are None."""
         decisions = None if self.decisions is None else self.decisions.to_dict()
         found = asdict(replace(self, decisions=None)) | {"decisions": decisions}
         return {key: found[key] for key in ("protocol", *found) if found[key] is not None}

@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet._events import WarningKind, emit_warning
+from tercet._nested_labels import ParentErrors, parent_errors
 from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import label_values
 from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
@@ -201,6 +202,15 @@ class Evaluation:
         if untouched.predictions is None or trained.predictions is None:
             return None
         return training_gain(untouched.predictions, trained.predictions)
+
+    def parents(self, measured: Measurement) -> list[ParentErrors] | None:
+        """Return the errors of the best classifier within and across parents; None without nested labels."""
+        found = measured.predictions
+        if self.label_levels is None or found is None:
+            return None
+        names, predicted = found.label_names, found.predicted[found.scores().best]
+        given, answers = ([names[label_id] for label_id in ids.tolist()] for ids in (found.label_ids, predicted))
+        return parent_errors(given, answers, self.label_levels)
 
     def evaluator(self, **options: Any) -> LabelEvaluator | TripletEvaluator:
         """Return the evaluator for evaluations during training: `among_themselves`, or on `triplets`.

@@ -323,6 +323,7 @@ def _record(
         record.classifier = record_of(result.classifier)
     if evaluation and before and after:
         record.gain = evaluation.gain(before, after)
+        record.parents = evaluation.parents(after)
     validation = run.stages.validation.tolist()
     record.choices = describe_choices(
         result.choice,
