@@ -1,6 +1,6 @@
 """Measure everything that a GPU changes, in at most 8 minutes on one GPU, and print one table.
 
-    python benchmarks/gpu.py [--output gpu.json] [--parts tests,steps,…] [--smoke]
+    python benchmarks/gpu.py [--output gpu.json] [--parts tests,steps,…] [--seconds 420] [--smoke]
 
 Nothing is fetched: the models have the real shapes and random weights, the texts the lengths of BANKING77 and CLINC150.
 The libraries take turns. `--smoke` runs every part on a CPU with tiny sizes in a minute; its times mean nothing. The
@@ -47,17 +47,17 @@ TRAINER_NEEDS = ("datasets", "pyarrow", "dill", "multiprocess", "xxhash", "panda
 class Plan:
     """The sizes of a run."""
 
-    def __init__(self, *, smoke: bool) -> None:
+    def __init__(self, *, smoke: bool, rounds: int = 2, seconds: float = 420) -> None:
         self.smoke = smoke
         self.cases = SMOKE_CASES if smoke else CASES
-        self.steps, self.warmup, self.block, self.rounds = (14, 10, 2, 1) if smoke else (80, 40, 10, 2)
+        self.steps, self.warmup, self.block, self.rounds = (14, 10, 2, 1) if smoke else (80, 40, 10, rounds)
         self.profiled = 2 if smoke else 6
         self.sentences, self.encoder = (300, "tiny") if smoke else (50_000, "minilm")
         self.peer_batches = (32, 64) if smoke else (32, 128, 512, 2048)
         self.loss_sizes = (64, 256) if smoke else (256, 1024, 4096, 16_384, 65_536)
         self.peer_loss_size = 64 if smoke else 1024
-        # After this time no case begins, so that the run ends within 8 minutes.
-        self.end = math.inf if smoke else time.perf_counter() + 420
+        # After this time no case begins.
+        self.end = math.inf if smoke else time.perf_counter() + seconds
 
     def is_over(self) -> bool:
         """Return whether no further case may begin."""
@@ -258,11 +258,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--parts", default=",".join(["tests", *PARTS]), help="the parts to run, in this order")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each library runs the part steps")
+    parser.add_argument("--seconds", type=float, default=420, help="after this time no further case begins")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, also without a GPU")
     arguments = parser.parse_args()
     if not CUDA and not arguments.smoke:
         sys.exit("there is no CUDA GPU here; --smoke runs the script on a CPU with tiny sizes")
-    plan, failed = Plan(smoke=arguments.smoke), []
+    plan, failed = Plan(smoke=arguments.smoke, rounds=arguments.rounds, seconds=arguments.seconds), []
     report: dict[str, Any] = {"environment": environment(), "seconds": {}}
     print(report["environment"], flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """Training steps on a GPU, for `gpu.py`: with the trainers, and in a plain loop, which needs no `datasets`."""
 
+import gc
 import statistics
 import tempfile
 import time
@@ -25,6 +26,7 @@ def peak_mib() -> float | None:
 
 
 def reset_peak() -> None:
+    gc.collect()  # A model of the case before may be part of a cycle.
     if CUDA:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.packing.layers import find_layers
 from tercet.encoder.packing.packing import pack
 
 PACKED = [
@@ -69,7 +70,7 @@ def run_packed(transformer: Transformer, ids: list[list[int]]) -> list[torch.Ten
 
 
 def runs_packed(transformer: Transformer) -> bool:
-    return transformer._runs_packed(torch.device("cpu"))
+    return transformer._runs_packed(torch.device("cpu"), find_layers(transformer.auto_model))
 
 
 def gradients_of(transformer: Transformer, hidden: list[torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -465,3 +465,28 @@ def test_singletons_beside_one_large_label_cost_no_memory():
     spy = Miner(lambda block: sizes.append(block.positives.shape) or miner.mine(block), "active")
     engine.batch_loss(torch.randn(2040, 4), labels, spy)
     assert sizes == [(40, 39)]
+
+
+@pytest.mark.parametrize("name", ["all", "semi"])
+@pytest.mark.parametrize("distance", ["euclidean", shifted])
+@pytest.mark.parametrize("groups", [[4] * 10, [9, 5, 2, 1, 13], [1, 20], [3, 3]])
+def test_a_search_of_all_positives_at_once_equals_the_passes(name, distance, groups, monkeypatch):
+    """As on a GPU."""
+    labels = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups))
+    x = torch.randn(len(labels), 5, dtype=torch.float64)
+    if name == "all":  # Equal distances; the semi-hard rule may choose either of two negatives.
+        x[::7] = x[0].clone()
+
+    def run():
+        return with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.4), distance)[0], x)
+
+    expected = run()
+    monkeypatch.setattr(kernels, "_compares_at_once", lambda negatives, positives: True)
+    assert_same(run(), expected, 1e-12)
+
+
+def test_weights_are_counted_at_once(monkeypatch):
+    negatives, thresholds, weights = torch.rand(6, 9), torch.rand(6, 4), torch.rand(6, 4)
+    expected = kernels.count_below(negatives, thresholds, weights)
+    monkeypatch.setattr(kernels, "_compares_at_once", lambda negatives, positives: True)
+    torch.testing.assert_close(kernels.count_below(negatives, thresholds, weights), expected)

@@ -35,7 +35,7 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     What happens once in a run or at its logs is left out: the self-check of packing, the check of the margin, and the
     fingerprint of the weights.
     """
-    monkeypatch.setattr(Transformer, "_runs_packed", lambda self, device: True)
+    monkeypatch.setattr(Transformer, "_runs_packed", lambda self, device, layers: True)
     monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"meta"})
     monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
     monkeypatch.setattr(BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))

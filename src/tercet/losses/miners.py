@@ -157,16 +157,17 @@ def _mine_all(block: DistanceBlock, margin: float) -> MinedBlock:
 
 
 def _mine_semi_hard(block: DistanceBlock, margin: float) -> MinedBlock:
-    column = kernels.next_farther(block.negatives, block.positives, non_negative=block.non_negative)
-    distance = block.negatives.gather(1, column)
+    column, distance = kernels.next_farther(block.negatives, block.positives, non_negative=block.non_negative)
     none_farther = (distance <= block.positives) | (distance == block.masked_value)
     # On a CPU, few rows are searched again. Other devices search all of them, because reading their number would wait.
     on_cpu = distance.device.type == "cpu"
-    rows = none_farther.any(1).nonzero().flatten() if on_cpu else slice(0, len(distance))
-    if not isinstance(rows, Tensor) or len(rows):
-        negatives = block.negatives[rows]
-        negatives = negatives.masked_fill(negatives == block.masked_value, -torch.inf)
-        farthest, farthest_column = negatives.max(1, keepdim=True)
+    rows = none_farther.any(1).nonzero().flatten() if on_cpu else None
+    if rows is None:
+        farthest, farthest_column = _farthest(block.negatives, block.masked_value)
+        column = torch.where(none_farther, farthest_column, column)
+        distance = torch.where(none_farther, farthest, distance)
+    elif len(rows):
+        farthest, farthest_column = _farthest(block.negatives[rows], block.masked_value)
         column[rows] = torch.where(none_farther[rows], farthest_column, column[rows])
         distance[rows] = torch.where(none_farther[rows], farthest, distance[rows])
     gaps = block.positives - distance
@@ -184,6 +185,12 @@ def _mine_semi_hard(block: DistanceBlock, margin: float) -> MinedBlock:
         num_active=active,
         gaps=gaps,
     )
+
+
+def _farthest(negatives: Tensor, masked_value: float) -> tuple[Tensor, Tensor]:
+    """Return the distance and the column of the farthest negative of each row, each `(m, 1)`."""
+    distance, column = negatives.masked_fill(negatives == masked_value, -torch.inf).max(1, keepdim=True)
+    return distance, column
 
 
 def _mine_hardest(block: DistanceBlock, penalty: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> MinedBlock:

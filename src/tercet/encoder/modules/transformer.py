@@ -20,6 +20,7 @@ from tercet.encoder.hub import find_local_folder
 from tercet.encoder.modules.base import Module, one_name
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
+from tercet.encoder.packing.layers import Layer, find_layers
 from tercet.encoder.packing.packing import Packing, pack
 from tercet.encoder.packing.self_check import PROBE_SENTENCES, find_packing_problem
 from tercet.encoder.packing.varlen import autocast_dtype
@@ -271,9 +272,11 @@ class Transformer(Module):
         """Return the hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`."""
         if input_ids.shape[1] == 0:  # All sentences are empty and have no special tokens.
             return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
-        if self.packing and self._runs_packed(input_ids.device):
-            states: Tensor = run_packed(self.auto_model, input_ids, packing)
-            return states
+        if self.packing:
+            layers = find_layers(self.auto_model)
+            if self._runs_packed(input_ids.device, layers):
+                states: Tensor = run_packed(self.auto_model, layers, input_ids, packing)
+                return states
         return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
 
     def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:
@@ -315,14 +318,21 @@ class Transformer(Module):
         return {token: token_type for token, token_type in types if token_type}
 
     @torch.compiler.disable
-    def _runs_packed(self, device: torch.device) -> bool:
-        """Return whether the model supports packed rows and passes the self-check.
+    def _runs_packed(self, device: torch.device, layers: list[Layer] | None) -> bool:
+        """Return whether the model supports packed rows and passes the self-check, with the result of `find_layers`.
 
         The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`, and
-        again if `auto_model` is replaced.
+        again if `auto_model` is replaced, or is changed so that other code runs its layers.
         """
         supported = runs_packed(self.auto_model)
-        key = (supported, device.type, self.auto_model.dtype, autocast_dtype(device), self.max_seq_length)
+        key = (
+            supported,
+            layers is None,
+            device.type,
+            self.auto_model.dtype,
+            autocast_dtype(device),
+            self.max_seq_length,
+        )
         with _SELF_CHECK_LOCK:
             if self._self_checks[0] is not self.auto_model:
                 self._self_checks = (self.auto_model, {})

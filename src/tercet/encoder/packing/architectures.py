@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder, MPNetModel
 
-from tercet.encoder.packing.attention import ATTENTION_NAME, PackedLayout, attend, without_cudnn
+from tercet.encoder.packing.attention import ATTENTION_NAME, PackedLayout, attend, packed_attention, without_cudnn
+from tercet.encoder.packing.layers import Layer, run_layers
 from tercet.encoder.packing.packing import Packing
 from tercet.encoder.packing.varlen import autocast_dtype
 
@@ -59,15 +60,23 @@ def runs_packed(auto_model: Any) -> bool:
 
 
 @torch.compiler.disable(recursive=False)
-def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
+def run_packed(auto_model: Any, layers: list[Layer] | None, input_ids: Tensor, packing: Packing) -> Tensor:
     """Return the last hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`.
 
-    The attention implementation of the model is set to `ATTENTION_NAME` and stays so, except for MPNet.
+    Args:
+        auto_model: the encoder. If its own modules run, its attention implementation is set to `ATTENTION_NAME` and
+            stays so, except for MPNet.
+        layers: the layers that `find_layers` has found; None runs the modules of the encoder.
+        input_ids: the tokens.
+        packing: the sentences of the row.
     """
     positions = packing.on(input_ids.device).positions.unsqueeze(0)
     if auto_model.config.model_type in _POSITIONS_FROM_PADDING_INDEX:
         positions = _positions_from_padding_index(input_ids, positions, _padding_index(auto_model.config))
     layout = PackedLayout(packing, input_ids.device)
+    if layers is not None:
+        with without_cudnn(input_ids.device):
+            return _run_found(auto_model, layers, input_ids, positions, layout)
     base = _without_adapters(auto_model)
     if isinstance(base, MPNetModel):
         with without_cudnn(input_ids.device):
@@ -82,13 +91,29 @@ def run_packed(auto_model: Any, input_ids: Tensor, packing: Packing) -> Tensor:
     return states.squeeze(0)
 
 
+def _run_found(model: Any, layers: list[Layer], input_ids: Tensor, positions: Tensor, layout: PackedLayout) -> Tensor:
+    """Compute the forward pass on a packed row with layers that `find_layers` has found."""
+    embedded = model.embeddings(input_ids=input_ids, position_ids=positions).squeeze(0)
+    if isinstance(model, MPNetModel):
+        biases = _position_biases(model, layout)
+
+        def attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float) -> Tensor:
+            return attend(q, k, v, layout, biases, dropout_p=dropout_p)
+
+    else:
+
+        def attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float) -> Tensor:
+            attended: Tensor = packed_attention(q, k, v, layout, dropout_p=dropout_p)
+            return attended
+
+    states: Tensor = run_layers(layers, embedded, attention)
+    return states
+
+
 def _run_mpnet(model: Any, input_ids: Tensor, positions: Tensor, layout: PackedLayout) -> Tensor:
     """Compute the forward pass of `MPNetModel` on a packed row by calling its layers one by one."""
     states: Tensor = model.embeddings(input_ids=input_ids, position_ids=positions)
-    buckets = zip(layout.buckets, layout.masks(), strict=True)
-    biases = [_position_bias(model.encoder, bucket.shape[1], mask) for bucket, mask in buckets]
-    if input_ids.device.type != "cpu" and (dtype := autocast_dtype(input_ids.device)) is not None:
-        biases = [bias.to(dtype) for bias in biases]  # Once, and not in each layer.
+    biases = _position_biases(model, layout)
     for layer in model.encoder.layer:
         attention = layer.attention.attn
         heads = (attention.num_attention_heads, attention.attention_head_size)
@@ -109,6 +134,15 @@ def _bypassed_modules(model: Any) -> Iterator[torch.nn.Module]:
 
 def _is_hooked(module: torch.nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or hasattr(module, "_hf_hook"))
+
+
+def _position_biases(model: Any, layout: PackedLayout) -> list[Tensor]:
+    """Return the `attn_mask` of each bucket, which contains the relative position bias."""
+    buckets = zip(layout.buckets, layout.masks(), strict=True)
+    biases = [_position_bias(model.encoder, bucket.shape[1], mask) for bucket, mask in buckets]
+    if layout.device.type != "cpu" and (dtype := autocast_dtype(layout.device)) is not None:
+        return [bias.to(dtype) for bias in biases]  # Once, and not in each layer.
+    return biases
 
 
 def _position_bias(encoder: MPNetEncoder, width: int, segment_mask: Tensor | None) -> Tensor:

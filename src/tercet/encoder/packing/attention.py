@@ -13,7 +13,6 @@ Rows with a mask remain for MPNet, whose attention has a bias, and for what the 
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -26,7 +25,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tercet._transfer import to_device
+from tercet.encoder.packing.buckets import LengthBucket, fill_bucket, fill_buckets
 from tercet.encoder.packing.dropout import dropout
 from tercet.encoder.packing.packing import Packing
 from tercet.encoder.packing.varlen import varlen_attention
@@ -34,9 +33,6 @@ from tercet.encoder.packing.varlen_kernels import Sentences
 
 # The name of this attention in `config._attn_implementation`. On a padded batch it is the same as "sdpa".
 ATTENTION_NAME = "tercet_packed"
-# The maximum row width of the first bucket with shared rows. The further widths are 2, 4, … times as large. Wider rows
-# compute more masked pairs; narrower rows have more unused cells.
-FIRST_BUCKET_WIDTH = 32
 # If all sentences of one length have in total at least this many tokens, they get a bucket without a mask.
 MIN_TOKENS_UNMASKED = 256
 # On a CPU and up to this row width, two matrix products and a softmax are faster than torch's fused attention.
@@ -45,38 +41,6 @@ MAX_UNFUSED_WIDTH = 64
 SEVERAL_BUCKETS = {"cpu"}
 # On other devices, row widths are multiples of this number: the kernels need aligned masks, and shapes repeat.
 WIDTH_MULTIPLE = 16
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LengthBucket:
-    """Sentences of similar length, arranged in rows of cells. A cell contains one token or is unused.
-
-    Attributes:
-        num_tokens: number of tokens in the bucket.
-        shape: `(num_rows, width)`, where the width is the number of cells of a row.
-        token_of_cell: index of the token in each cell `(num_rows · width,)`, 0 for unused cells; None if token i is in
-            cell i.
-        cell_of_token: index of the cell of each token `(num_tokens,)`; None if token i is in cell i.
-        segment_mask: boolean mask `(num_rows, 1, width, width)`, True for two cells of a row that belong to the same
-            sentence or are both unused; None if every sentence fills one row.
-    """
-
-    num_tokens: int
-    shape: tuple[int, int]
-    token_of_cell: Tensor | None = None
-    cell_of_token: Tensor | None = None
-    segment_mask: Tensor | None = None
-
-    def to_rows(self, x: Tensor) -> Tensor:
-        """Copy tokens to their cells: `(num_tokens, num_heads, head_dim) → (num_rows, num_heads, width, head_dim)`."""
-        cells = x if self.token_of_cell is None else x.index_select(0, self.token_of_cell)
-        rows: Tensor = cells.unflatten(0, self.shape).transpose(1, 2)
-        return rows
-
-    def to_tokens(self, rows: Tensor) -> Tensor:
-        """Copy cells back to tokens: `(num_rows, num_heads, width, head_dim) → (num_tokens, num_heads, head_dim)`."""
-        x = rows.transpose(1, 2).flatten(0, 1)
-        return x if self.cell_of_token is None else x.index_select(0, self.cell_of_token)
 
 
 class PackedLayout:
@@ -98,7 +62,7 @@ class PackedLayout:
         lengths = self._packing.lengths[self._packing.lengths > 0]
         if self.device.type not in SEVERAL_BUCKETS:
             width = -(-int(lengths[-1]) // WIDTH_MULTIPLE) * WIDTH_MULTIPLE
-            return [_bucket(lengths, width, self.device, multiple=WIDTH_MULTIPLE)]
+            return [fill_bucket(lengths, width, self.device, multiple=WIDTH_MULTIPLE)]
         buckets: list[LengthBucket] = []
         values, counts = np.unique(lengths, return_counts=True)
         unmasked = values * counts >= MIN_TOKENS_UNMASKED
@@ -107,7 +71,7 @@ class PackedLayout:
                 runs = zip(counts[first:last].tolist(), values[first:last].tolist(), strict=True)
                 buckets += [LengthBucket(num_tokens=rows * width, shape=(rows, width)) for rows, width in runs]
             else:
-                buckets += _buckets(np.repeat(values[first:last], counts[first:last]), self.device)
+                buckets += fill_buckets(np.repeat(values[first:last], counts[first:last]), self.device)
         return buckets
 
     def masks(self, window: int | None = None) -> list[Tensor | None]:
@@ -172,55 +136,6 @@ def _unfused_attention(
     return (dropout(weights, dropout_p) if dropout_p else weights) @ v
 
 
-def _buckets(lengths: np.ndarray, device: torch.device) -> Iterator[LengthBucket]:
-    """Yield the buckets of sentences with the ascending `lengths` `(num_sentences,)`.
-
-    The maximum row widths are `FIRST_BUCKET_WIDTH` times 1, 2, 4, …; a width without sentences yields no bucket.
-    """
-    width = FIRST_BUCKET_WIDTH
-    while len(lengths):
-        num_sentences = int(np.searchsorted(lengths, width, side="right"))
-        if num_sentences:
-            yield _bucket(lengths[:num_sentences], width, device)
-        lengths, width = lengths[num_sentences:], 2 * width
-
-
-def _bucket(lengths: np.ndarray, max_width: int, device: torch.device, *, multiple: int = 1) -> LengthBucket:
-    """Fill rows of at most `max_width` cells with sentences, in the order of the sentences.
-
-    If there is one sentence, or the two shortest together are longer than `max_width`, each sentence gets one row, and
-    the row width is the length of the longest sentence, rounded up to a multiple of `multiple`.
-    """
-    num_tokens, longest = int(lengths.sum()), int(lengths[-1])
-    share_rows = len(lengths) > 1 and lengths[0] + lengths[1] <= max_width
-    width = min(max_width, -(-(num_tokens if share_rows else longest) // multiple) * multiple)
-    row, offset = np.zeros(len(lengths), np.int64), np.zeros(len(lengths), np.int64)
-    used = last_row = 0
-    for sentence, length in enumerate(lengths.tolist()):
-        if used + length > width:
-            last_row, used = last_row + 1, 0
-        row[sentence], offset[sentence] = last_row, used
-        used += length
-    shape = (last_row + 1, width)
-    if shape == (len(lengths), lengths[0]):  # All sentences have the same length, and each fills one row.
-        return LengthBucket(num_tokens=num_tokens, shape=shape)
-    starts = np.cumsum(lengths) - lengths
-    tokens = np.arange(num_tokens)
-    cell_of_token = np.repeat(row * width + offset - starts, lengths) + tokens
-    token_of_cell, sentence_of_cell = np.zeros(shape[0] * width, np.int64), np.full(shape[0] * width, -1)
-    token_of_cell[cell_of_token] = tokens
-    sentence_of_cell[cell_of_token] = np.repeat(np.arange(len(lengths)), lengths)
-    cells, tokens_on_device, segments = to_device([cell_of_token, token_of_cell, sentence_of_cell], device)
-    segments = segments.view(shape)
-    return LengthBucket(
-        num_tokens=num_tokens,
-        shape=shape,
-        token_of_cell=tokens_on_device,
-        cell_of_token=cells,
-        segment_mask=(segments.unsqueeze(1) == segments.unsqueeze(2)).unsqueeze(1),
-    )
-
-
 def _attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -242,31 +157,34 @@ def _attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    return _packed_attention(query, key, value, packed_layout, dropout, scaling, sliding_window), None
+    if key.shape[1] != query.shape[1]:  # Grouped-query attention: several query heads use one key head.
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
+    attended = packed_attention(q, k, v, packed_layout, dropout_p=dropout, scale=scaling, window=sliding_window)
+    return attended.unsqueeze(0), None
 
 
 # torch.compile would recompile this function for each batch, because every batch has another layout.
 @torch.compiler.disable
-def _packed_attention(
+def packed_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     layout: PackedLayout,
-    dropout_p: float,
-    scale: float | None,
-    window: int | None,
+    *,
+    dropout_p: float = 0.0,
+    scale: float | None = None,
+    window: int | None = None,
 ) -> Tensor:
-    """Compute attention on a packed row.
+    """Compute attention on a packed row, with a variable-length kernel if there is one, else on rows with a mask.
 
-    Shapes: `(1, num_heads, num_tokens, head_dim) → (1, num_tokens, num_heads, head_dim)`.
+    `query`, `key`, `value` and the result are each `(num_tokens, num_heads, head_dim)`. `window` is that of
+    `PackedLayout.masks`.
     """
-    if key.shape[1] != query.shape[1]:  # Grouped-query attention: several query heads use one key head.
-        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
-    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
-    attended = varlen_attention(q, k, v, layout.sentences, dropout_p=dropout_p, scale=scale, window=window)
-    if attended is None:
-        attended = attend(q, k, v, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
-    return attended.unsqueeze(0)
+    attended = varlen_attention(query, key, value, layout.sentences, dropout_p=dropout_p, scale=scale, window=window)
+    if attended is not None:
+        return attended
+    return attend(query, key, value, layout, layout.masks(window), dropout_p=dropout_p, scale=scale)
 
 
 @contextmanager

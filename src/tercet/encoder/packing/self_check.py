@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tercet.encoder.features import Features
 from tercet.encoder.packing.architectures import run_packed
+from tercet.encoder.packing.layers import find_layers
 from tercet.encoder.packing.packing import Packing
 from tercet.encoder.packing.varlen import autocast_dtype
 from tercet.encoder.threads import evaluation_mode
@@ -50,7 +51,7 @@ def find_packing_problem(
     with torch.no_grad(), evaluation_mode(auto_model):
         padded = run_padded(input_ids, packing).cpu().double()
         try:
-            packed = run_packed(auto_model, input_ids, packing)
+            packed = run_packed(auto_model, find_layers(auto_model), input_ids, packing)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

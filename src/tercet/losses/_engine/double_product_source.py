@@ -47,8 +47,9 @@ class DoubleProductSource:
     def __init__(self, distance: MatrixProductDistance, candidates: Tensor, anchors: Tensor | None = None) -> None:
         self.dtype = candidates.dtype
         self._half_squared = distance.half_squared
-        centre = candidates.double().mean(0)
-        self._candidates = candidates.double() - centre
+        exact = candidates.double()
+        centre = exact.mean(0)
+        self._candidates = exact - centre
         self._candidate_squares = self._candidates.square().sum(1)
         self._candidate_offsets = distance.row_offsets(candidates) if self._half_squared else None
         self._candidate_gradient = torch.zeros_like(self._candidates)
@@ -75,9 +76,8 @@ class DoubleProductSource:
         square = square.masked_fill(square <= EQUAL_RATIO * squares, 0)
         if self._anchor_offsets is not None and self._candidate_offsets is not None:
             square += self._anchor_offsets[rows].unsqueeze(1) + self._candidate_offsets
-        exact = square / 2 if self._half_squared else square.sqrt()
-        self._last.distances = exact.to(self.dtype)
-        return self_columns.fill(self._last.distances.clone(), torch.finfo(self.dtype).max)
+        self._last.distances = square / 2 if self._half_squared else square.sqrt()
+        return self_columns.fill(self._last.distances.to(self.dtype), torch.finfo(self.dtype).max)
 
     def add_weights(self, rows: slice, negatives: Tensor, mined: MinedBlock) -> None:
         """Backpropagate through the last block; see `DistanceSource`."""
@@ -86,11 +86,20 @@ class DoubleProductSource:
         weights = weights_of_block(mined, negatives).double()
         if not self._half_squared:  # At distance 0 the gradient is 0.
             weights = (weights / distances).masked_fill_(distances == 0, 0)
-        anchors = self._anchors[rows]
-        self._anchor_gradient[rows] += weights.sum(1, keepdim=True) * anchors - weights @ self._candidates
-        self._candidate_gradient += weights.sum(0).unsqueeze(1) * self._candidates - weights.T @ anchors
+        anchors, candidates = self._anchors[rows], self._candidates
+        is_shared = self._anchor_gradient is self._candidate_gradient
+        if is_shared and anchors.shape == candidates.shape:  # Both sums at once: one product, and fewer kernels.
+            _add_gradient(self._candidate_gradient, weights + weights.T, candidates, candidates)
+        else:
+            _add_gradient(self._anchor_gradient[rows], weights, anchors, candidates)
+            _add_gradient(self._candidate_gradient, weights.T, candidates, anchors)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
         is_shared = self._anchor_gradient is self._candidate_gradient
         return self._candidate_gradient.to(self.dtype), None if is_shared else self._anchor_gradient.to(self.dtype)
+
+
+def _add_gradient(gradient: Tensor, weights: Tensor, points: Tensor, others: Tensor) -> None:
+    """Add (Σ V) x − Σ V y to the gradient `(n, dim)` of n points x, where V are the weights `(n, m)` of m points y."""
+    gradient.addcmul_(weights.sum(1, keepdim=True), points).addmm_(weights, others, alpha=-1)

@@ -1,7 +1,8 @@
 """Fast kernels of the miners. They count distances below thresholds and find the nearest negatives.
 
 `count_below` and `next_farther` have two implementations each. If an anchor has few positives, simple passes over
-distances that stay in the cache are faster. If it has many, sorting and binary search are faster.
+distances that stay in the cache are faster. If it has many, sorting and binary search are faster. A GPU computes the
+passes of a small block at once, because launching them takes longer than computing them.
 `docs/concepts/loss-computation.md` derives the counting.
 """
 
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 MAX_PASSES = 96
 # The number of distances that all passes process before the next rows: 2 MiB of float32, which stay in the cache.
 CACHED_DISTANCES = 1 << 19
+# On other devices than a CPU: the largest number of pairs of a positive and a negative that are compared at once.
+COMPARED_AT_ONCE = 1 << 26
 # The search for a minimum compares the minima of runs of this many candidates, then searches in the best run.
 RUN_LENGTH = 16
 
@@ -29,13 +32,19 @@ def count_below(negatives: Tensor, thresholds: Tensor, weights: Tensor | None = 
         The number of negatives below each threshold `(m, P)`, and the number of thresholds above each negative
         `(m, C)`, both as floats.
     """
+    if _compares_at_once(negatives, thresholds):
+        below = negatives.unsqueeze(1) < thresholds.unsqueeze(2)
+        num_below = below.sum(2, dtype=negatives.dtype)
+        if weights is None:
+            return num_below, below.sum(1, dtype=negatives.dtype)
+        return num_below, torch.bmm(weights.unsqueeze(1), below.to(weights.dtype)).squeeze(1)
     if weights is not None:
         return _weigh_by_passes(negatives, thresholds, weights)
     return (_count_by_passes if thresholds.shape[1] <= MAX_PASSES else _count_by_search)(negatives, thresholds)
 
 
-def next_farther(negatives: Tensor, positives: Tensor, *, non_negative: bool) -> Tensor:
-    """Return the column of the nearest negative that is strictly farther than each positive.
+def next_farther(negatives: Tensor, positives: Tensor, *, non_negative: bool) -> tuple[Tensor, Tensor]:
+    """Return the nearest negative that is strictly farther than each positive.
 
     Args:
         negatives: `(m, C)`, distances.
@@ -43,11 +52,17 @@ def next_farther(negatives: Tensor, positives: Tensor, *, non_negative: bool) ->
         non_negative: whether all distances are at least 0. The faster implementation requires this.
 
     Returns:
-        `(m, P)`, one column of `negatives` per positive. The column is arbitrary if no negative is farther.
+        The column of one negative per positive, and its distance, each `(m, P)`. If no negative is farther, the column
+        is arbitrary, and the distance is that of the column, or the largest finite float.
     """
+    if _compares_at_once(negatives, positives):
+        rows = negatives.unsqueeze(1)
+        distance, columns = rows.masked_fill(rows <= positives.unsqueeze(2), torch.finfo(rows.dtype).max).min(2)
+        return columns, distance
     few = positives.shape[1] <= MAX_PASSES and non_negative
     columns = (_next_farther_by_passes if few else _next_farther_by_sorting)(negatives, positives)
-    return columns.clamp_(max=negatives.shape[1] - 1)  # If no negative is farther, a column may be in the padding.
+    columns.clamp_(max=negatives.shape[1] - 1)  # If no negative is farther, a column may be in the padding.
+    return columns, negatives.gather(1, columns)
 
 
 def nearest(negatives: Tensor) -> Tensor:
@@ -70,6 +85,10 @@ def row_dot(x: Tensor, y: Tensor) -> Tensor:
     `torch.bmm` does not store the products of the elements, which `(x * y).sum(1)` does.
     """
     return torch.bmm(x.unsqueeze(1), y.unsqueeze(2)).flatten()
+
+
+def _compares_at_once(negatives: Tensor, positives: Tensor) -> bool:
+    return negatives.device.type != "cpu" and negatives.numel() * positives.shape[1] <= COMPARED_AT_ONCE
 
 
 def _count_by_passes(negatives: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,8 +36,8 @@ class SelfColumns:
         return block.scatter_(1, self.index, value)
 
 
-# Up to this batch size, the index of all positives is made at once.
-SMALL_BATCH = 128
+# Up to this number of pairs of an anchor and a positive, the index of all positives is made at once.
+SMALL_NUM_PAIRS = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class LabelGroups:
                 is not a candidate.
         """
         num_candidates = labels.shape[0]
-        if anchor_labels is None and num_candidates <= SMALL_BATCH:
+        if anchor_labels is None and labels.device.type == "cpu":
             small = _small_batch_of_equal_groups(labels)
             if small is not None:
                 return small
@@ -95,8 +95,8 @@ class LabelGroups:
         index = torch.arange(num_candidates, device=labels.device)
         position = torch.empty_like(order).scatter_(0, order, index)
         wanted = labels if anchor_labels is None else anchor_labels
-        start = torch.searchsorted(sorted_labels, wanted)
-        group_size = torch.searchsorted(sorted_labels, wanted, right=True) - start
+        start = _search(sorted_labels, wanted)
+        group_size = _search(sorted_labels, wanted, right=True) - start
         is_missing = None
         if anchor_labels is None or self_index is None:
             self_index, num_positives = index, group_size - 1
@@ -160,12 +160,16 @@ class LabelGroups:
     @property
     def num_triplets(self) -> int:
         """The number of triplets: of each anchor, the positives times the negatives."""
+        if self.equal_num_positives is not None:
+            return self.equal_num_positives * self.num_negative_pairs
         groups = self._readable
         return int((groups.num_positives * groups.num_negatives).sum())
 
     @property
     def num_negative_pairs(self) -> int:
         """The number of pairs of an anchor and one of its negatives."""
+        if self.equal_num_positives is not None:  # All anchors are candidates.
+            return len(self) * (len(self.candidate_order) - self.equal_num_positives - 1)
         return int(self._readable.num_negatives.sum())
 
     @property
@@ -215,19 +219,26 @@ class LabelGroups:
         """Return None: every positive counts 1."""
 
 
-def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:
-    """Group a small batch of labels `(C,)` by sorting them with NumPy, whose calls take less time than those of torch.
+def _search(ascending: Tensor, values: Tensor, *, right: bool = False) -> Tensor:
+    """Return `torch.searchsorted`. On a CPU, NumPy does not wake up threads for it."""
+    if values.device.type != "cpu":
+        return torch.searchsorted(ascending, values, right=right)
+    return torch.from_numpy(np.searchsorted(ascending.numpy(), values.numpy(), "right" if right else "left"))
 
-    Return None unless there are at least two labels, all labels occur equally often, at least twice, and they are on
-    the CPU.
+
+def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:
+    """Group a batch of labels `(C,)` on the CPU with NumPy, whose calls take less time than those of torch.
+
+    Return None unless there are at least two labels, all labels occur equally often, at least twice, and there are at
+    most `SMALL_NUM_PAIRS` pairs of an anchor and a positive.
     """
-    if labels.device.type != "cpu" or len(labels) == 0:
+    if len(labels) == 0:
         return None
     values = labels.numpy()
     order = values.argsort(kind="stable")
     in_order = values[order]
     size = int(in_order.searchsorted(in_order[0], side="right"))
-    if not 1 < size < len(values) or len(values) % size:
+    if not 1 < size < len(values) or len(values) % size or len(values) * (size - 1) > SMALL_NUM_PAIRS:
         return None
     groups = in_order.reshape(-1, size)
     if (groups[:, :1] != groups).any() or (groups[1:, 0] == groups[:-1, 0]).any():

@@ -126,13 +126,13 @@ def sum_distances(block: DistanceBlock) -> Tensor:
     negative.
     """
     is_negative = block.negatives != block.masked_value
-    parts = (
-        block.positives_or(0),
+    of_each_anchor = (
+        block.positives_or(0).sum(1),
         block.negatives.where(is_negative, 0).sum(1),
         block.positives_or(-torch.inf).amax(1),
         block.negatives.amin(1),
     )
-    return torch.stack([part.sum() for part in parts])
+    return torch.stack(of_each_anchor).sum(1)
 
 
 def mean(total: float, number: int) -> float:

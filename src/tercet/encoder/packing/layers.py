@@ -1,0 +1,223 @@
+"""Find the layers of BERT and its relatives in a model, and run them on a packed row.
+
+These layers have the same parts under different names. Their two parts around the attention run in
+`tercet.encoder.packing.layer_functions` and not in the modules, so `find_layers` returns None for a model with
+anything that such a computation would pass over: adapters, hooks, other activations, gradient checkpointing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+from transformers.activations import GELUActivation
+
+from tercet.encoder.packing.dropout import Dropout
+from tercet.encoder.packing.layer_functions import OutputSettings, layer_output, query_key_value
+from tercet.encoder.packing.varlen import autocast_dtype
+
+# A function that computes attention from queries, keys and values, each `(num_tokens, num_heads, head_dim)`, and the
+# dropout of its weights.
+Attention = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The places of the parts of a layer. A dropout that a layer does not have is None."""
+
+    encoder: str
+    attention: str
+    query: str
+    key: str
+    value: str
+    attention_dropout: str
+    out: str
+    out_dropout: str | None
+    first_norm: str
+    up: str
+    activation: str
+    down: str
+    down_dropout: str
+    second_norm: str
+
+
+_BERT = _Names(
+    "encoder", "attention.self", "attention.self.query", "attention.self.key", "attention.self.value",
+    "attention.self.dropout", "attention.output.dense", "attention.output.dropout", "attention.output.LayerNorm",
+    "intermediate.dense", "intermediate.intermediate_act_fn", "output.dense", "output.dropout", "output.LayerNorm",
+)  # fmt: skip
+_MPNET = _Names(
+    "encoder", "attention.attn", "attention.attn.q", "attention.attn.k", "attention.attn.v",
+    "attention.attn.dropout", "attention.attn.o", "attention.dropout", "attention.LayerNorm", "intermediate.dense",
+    "intermediate.intermediate_act_fn", "output.dense", "output.dropout", "output.LayerNorm",
+)  # fmt: skip
+_DISTILBERT = _Names(
+    "transformer", "attention", "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.dropout",
+    "attention.out_lin", None, "sa_layer_norm", "ffn.lin1", "ffn.activation", "ffn.lin2", "ffn.dropout",
+    "output_layer_norm",
+)  # fmt: skip
+# By the name of the class and not of the configuration: a class of the user's own may compute something else.
+_NAMES = {
+    "BertModel": _BERT, "RobertaModel": _BERT, "XLMRobertaModel": _BERT, "CamembertModel": _BERT,
+    "MPNetModel": _MPNET, "DistilBertModel": _DISTILBERT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer:
+    """The parts of one layer."""
+
+    projections: tuple[nn.Linear, nn.Linear, nn.Linear]
+    num_heads: int
+    attention_dropout: nn.Module
+    out: nn.Linear
+    out_dropout: nn.Module | None
+    first_norm: nn.LayerNorm
+    up: nn.Linear
+    down: nn.Linear
+    down_dropout: nn.Module
+    second_norm: nn.LayerNorm
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The layers of a model, and its modules with the place where each one is, to notice changes of the model."""
+
+    layers: list[Layer]
+    places: list[tuple[dict[str, nn.Module | None], str, nn.Module, type]]
+
+    def is_current(self) -> bool:
+        return all(
+            siblings.get(name) is module and type(module) is kind and not _is_changed(module)
+            for siblings, name, module, kind in self.places
+        )
+
+
+# Reading the parts of all layers takes a millisecond, which is much beside a step on a GPU.
+_found: "WeakKeyDictionary[nn.Module, _Found]" = WeakKeyDictionary()
+
+
+def find_layers(model: Any) -> list[Layer] | None:
+    """Return the layers of an encoder of `transformers`, or None if its own modules have to run."""
+    names = _NAMES.get(type(model).__name__)
+    if names is None or not type(model).__module__.startswith("transformers.") or _global_hooks():
+        return None
+    found = _found.get(model)
+    if found is None or not found.is_current():
+        found = _read(model, names)
+        if found is None:
+            return None
+        _found[model] = found
+    return None if _is_changed(model) else found.layers
+
+
+def _read(model: Any, names: _Names) -> _Found | None:
+    encoder = getattr(model, names.encoder)
+    layers = [_find_parts(layer, names) for layer in encoder.layer]
+    if not layers or None in layers:
+        return None
+    places = [(model._modules, names.encoder, encoder, type(encoder))]
+    for parent in encoder.modules():
+        places += [(parent._modules, name, child, type(child)) for name, child in parent.named_children()]
+    return _Found(layers, places)  # type: ignore[arg-type]
+
+
+# torch.compile would trace the gradients again for each number of tokens, and save no launch that is left.
+@torch.compiler.disable
+def run_layers(layers: list[Layer], x: Tensor, attention: Attention) -> Tensor:
+    """Return the hidden states `(num_tokens, hidden_size)` after all layers.
+
+    Args:
+        x: the embeddings of the tokens `(num_tokens, hidden_size)`.
+    """
+    dtype = autocast_dtype(x.device) or layers[0].out.weight.dtype
+    for layer in layers:
+        weights, biases = zip(*((linear.weight, linear.bias) for linear in layer.projections), strict=True)
+        rows = query_key_value(x, weights, biases, dtype)
+        q, k, v = (row.unflatten(1, (layer.num_heads, -1)) for row in rows)
+        attended = attention(q, k, v, _rate(layer.attention_dropout)).flatten(1)
+        settings = OutputSettings(
+            attention_dropout=_rate(layer.out_dropout),
+            output_dropout=_rate(layer.down_dropout),
+            attention_eps=layer.first_norm.eps,
+            output_eps=layer.second_norm.eps,
+            dtype=dtype,
+        )
+        modules = (layer.out, layer.first_norm, layer.up, layer.down, layer.second_norm)
+        parameters = [tensor for module in modules for tensor in (module.weight, module.bias)]
+        x = layer_output(attended, x, settings, parameters)
+    return x
+
+
+def _find_parts(layer: Any, names: _Names) -> Layer | None:
+    """Return the parts of a layer, or None if one of its modules is not as `transformers` makes it."""
+    if any(map(_is_changed, layer.modules())):
+        return None
+
+    def part(name: str) -> Any:
+        return attrgetter(name)(layer)
+
+    linears = [part(name) for name in (names.query, names.key, names.value, names.out, names.up, names.down)]
+    norms = [part(name) for name in (names.first_norm, names.second_norm)]
+    rates = [names.attention_dropout, names.down_dropout, *filter(None, [names.out_dropout])]
+    if not (
+        all(type(linear) is nn.Linear for linear in linears)
+        and all(type(norm) is nn.LayerNorm for norm in norms)
+        and all(type(part(name)) in (nn.Dropout, Dropout) for name in rates)
+        and all(module.weight is not None and module.bias is not None for module in linears + norms)
+        and _is_exact_gelu(part(names.activation))
+    ):
+        return None
+    query, key, value, out, up, down = linears
+    attention = part(names.attention)
+    return Layer(
+        projections=(query, key, value),
+        num_heads=query.out_features // int(attention.attention_head_size),
+        attention_dropout=part(names.attention_dropout),
+        out=out,
+        out_dropout=None if names.out_dropout is None else part(names.out_dropout),
+        first_norm=norms[0],
+        up=up,
+        down=down,
+        down_dropout=part(names.down_dropout),
+        second_norm=norms[1],
+    )
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Return whether a module has hooks, a replaced `forward`, gradient checkpointing or unusual weights."""
+    state = module.__dict__
+    return bool(
+        state["_forward_hooks"]
+        or state["_forward_pre_hooks"]
+        or state["_backward_hooks"]
+        or state["_backward_pre_hooks"]
+        or "_hf_hook" in state
+        or "forward" in state
+        or state.get("gradient_checkpointing")
+        or any(type(parameter) is not nn.Parameter for parameter in state["_parameters"].values())
+    )
+
+
+def _global_hooks() -> bool:
+    return bool(
+        torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+    )
+
+
+def _is_exact_gelu(activation: Any) -> bool:
+    if type(activation) is nn.GELU:
+        return activation.approximate == "none"
+    return type(activation) is GELUActivation and activation.act is torch.nn.functional.gelu
+
+
+def _rate(dropout: nn.Module | None) -> float:
+    """Return the probability with which a dropout sets elements to 0 now."""
+    return float(dropout.p) if dropout is not None and dropout.training else 0.0  # type: ignore[arg-type]

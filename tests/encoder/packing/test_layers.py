@@ -1,0 +1,206 @@
+"""Layers with gradients written by hand: against the modules of transformers, and which models run them."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tercet.encoder.packing import layer_functions, layers
+from tercet.encoder.packing.layers import find_layers
+from tests.encoder.tiny import gradients_of, run_packed, runs_packed, tiny, token_ids
+
+KINDS = ["bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert"]
+
+
+@pytest.fixture(params=["three products", "one product"])
+def products(request, monkeypatch):
+    """As on a CPU, and as on a GPU."""
+    if request.param == "one product":
+        monkeypatch.setattr(layer_functions, "SEPARATE_PRODUCTS", set())
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """A function that runs the modules of transformers on the packed row."""
+
+    def run(transformer, ids):
+        with monkeypatch.context() as patch:
+            patch.setattr(layers, "_NAMES", {})
+            return run_packed(transformer, ids)
+
+    return run
+
+
+def loss_gradients(transformer, hidden):
+    return gradients_of(transformer, hidden), [part.detach() for part in hidden]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_and_gradients_equal_those_of_the_modules(kind, bert, products, modules):
+    transformer, ids = tiny(kind, bert), token_ids()
+    assert runs_packed(transformer)
+    assert find_layers(transformer.auto_model) is not None
+    expected, states = loss_gradients(transformer, modules(transformer, ids))
+    gradients, ours = loss_gradients(transformer, run_packed(transformer, ids))
+    torch.testing.assert_close(torch.cat(ours), torch.cat(states), rtol=1e-12, atol=1e-12)
+    assert gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.cat(run_packed(transformer, ids)), torch.cat(states), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 1.0])
+def test_the_gradient_of_the_functions(dropout, products):
+    """gradcheck in float64, with the same dropout in each evaluation."""
+    settings = layer_functions.OutputSettings(
+        attention_dropout=dropout, output_dropout=dropout, attention_eps=1e-5, output_eps=1e-6, dtype=torch.float64
+    )
+    random = torch.Generator().manual_seed(0)
+    sizes = [(4, 4), (4,), (4,), (4,), (6, 4), (6,), (4, 6), (4,), (4,), (4,)]
+    attended, x, *parameters = (
+        torch.randn(size, generator=random, dtype=torch.float64, requires_grad=True)
+        for size in [(3, 4), (3, 4), *sizes]
+    )
+
+    def output(attended, x, *parameters):
+        torch.manual_seed(1)
+        return layer_functions.layer_output(attended, x, settings, parameters)
+
+    def rows(x, *parameters):
+        return tuple(layer_functions.query_key_value(x, parameters[:3], parameters[3:], torch.float64))
+
+    assert torch.autograd.gradcheck(output, (attended, x, *parameters))
+    weights = [torch.randn(2, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    biases = [torch.randn(2, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    assert torch.autograd.gradcheck(rows, (x, *weights, *biases))
+
+
+def test_a_kept_mask_is_used_in_both_passes(bert, modules):
+    """With the seed of torch.nn.Dropout's masks the modules draw the same numbers in the same order on a CPU."""
+    transformer, ids = tiny("bert", bert, dropout=0.3), token_ids()
+    assert runs_packed(transformer)
+    transformer.train()
+    results = []
+    for run in (run_packed, modules):
+        torch.manual_seed(3)
+        results.append(loss_gradients(transformer, run(transformer, ids)))
+    torch.testing.assert_close(torch.cat(results[0][1]), torch.cat(results[1][1]), rtol=1e-9, atol=1e-9)
+    for name, gradient in results[1][0].items():
+        torch.testing.assert_close(results[0][0][name], gradient, rtol=1e-7, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("frozen", ["encoder.layer.0", "query", "LayerNorm", "bias", "embeddings"])
+def test_frozen_parameters_get_no_gradient(frozen, bert, products, modules):
+    transformer, ids = tiny("bert", bert), token_ids()
+    for name, parameter in transformer.named_parameters():
+        parameter.requires_grad_(frozen not in name)
+    expected, _ = loss_gradients(transformer, modules(transformer, ids))
+    gradients, _ = loss_gradients(transformer, run_packed(transformer, ids))
+    assert gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_mixed_precision_errs_no_more_than_the_modules(kind, bert, products, modules):
+    transformer, ids = tiny(kind, bert, dtype=torch.float32), token_ids()
+    exact, states = loss_gradients(transformer, modules(transformer, ids))
+    errors = []
+    for run in (run_packed, modules):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = run(transformer, ids)
+        gradients, values = loss_gradients(transformer, hidden)
+        assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
+        differences = [float((gradients[name] - value).norm() / (value.norm() + 1e-3)) for name, value in exact.items()]
+        errors.append([float((torch.cat(values) - torch.cat(states)).abs().mean()), sum(differences)])
+    assert errors[0][0] <= 1.3 * errors[1][0]
+    assert errors[0][1] <= 1.3 * errors[1][1]
+
+
+def changed(transformer, how):
+    layer = transformer.auto_model.encoder.layer[1]
+    if how == "hook":
+        layer.output.dense.register_forward_hook(lambda *_: None)
+    elif how == "activation":
+        layer.intermediate.intermediate_act_fn = nn.ReLU()
+    elif how == "subclass":
+        layer.output.dense.__class__ = type("Quantized", (nn.Linear,), {})
+    elif how == "no bias":
+        layer.output.dense.bias = None
+    elif how == "layer":
+        layer.output.dense = nn.Sequential(layer.output.dense)
+    elif how == "weight":
+        layer.output.dense.weight = type("Quantized", (nn.Parameter,), {})(layer.output.dense.weight)
+    elif how == "forward":
+        layer.attention.forward = layer.attention.forward
+    elif how == "checkpointing":
+        transformer.auto_model.gradient_checkpointing_enable({"use_reentrant": False})
+    elif how == "class":
+        transformer.auto_model.__class__ = type("BertModel", (type(transformer.auto_model),), {})
+    return transformer
+
+
+@pytest.mark.parametrize(
+    "how", ["hook", "layer", "weight", "activation", "subclass", "no bias", "forward", "checkpointing", "class"]
+)
+def test_a_changed_model_runs_its_own_modules(how, bert):
+    transformer = tiny("bert", bert)
+    assert find_layers(transformer.auto_model) is not None
+    changed(transformer, how)
+    assert find_layers(transformer.auto_model) is None
+    assert runs_packed(transformer)
+    assert run_packed(transformer, token_ids())[0].isfinite().all()
+
+
+def test_a_global_hook_is_called(bert):
+    transformer, seen = tiny("bert", bert), []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(type(module).__name__))
+    run_packed(transformer, token_ids())
+    handle.remove()
+    assert "BertLayer" in seen
+    assert find_layers(transformer.auto_model) is not None
+
+
+def test_a_copy_and_another_dtype_run(bert):
+    transformer = tiny("bert", bert, dtype=torch.float32)
+    expected = torch.cat(run_packed(transformer, token_ids()))
+    for other in (copy.deepcopy(transformer), copy.deepcopy(transformer).to(torch.bfloat16)):
+        states = torch.cat(run_packed(other, token_ids()))
+        assert states.dtype == other.auto_model.dtype
+        error = (states.float() - expected).abs().max() / expected.abs().max()
+        assert error < (1e-6 if states.dtype == torch.float32 else 0.05)
+
+
+class _Launches(TorchDispatchMode):
+    """Counts the operations that would launch a kernel on a GPU."""
+
+    views = (
+        "view", "t", "transpose", "expand", "unsqueeze", "squeeze", "slice", "split", "unbind", "detach", "select",
+        "alias", "empty", "new_empty", "_unsafe_view", "as_strided", "permute", "split_with_sizes", "empty_like",
+    )  # fmt: skip
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        self.number += function.overloadpacket.__name__ not in self.views
+        return function(*arguments, **(keywords or {}))
+
+
+def test_mixed_precision_launches_fewer_kernels_than_the_modules(bert, modules, monkeypatch):
+    monkeypatch.setattr(layer_functions, "SEPARATE_PRODUCTS", set())
+    transformer, ids = tiny("bert", bert, dtype=torch.float32), token_ids([5, 5])
+    numbers = []
+    for run in (run_packed, modules):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            run(transformer, ids)  # the self-check
+        with _Launches() as launches:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                hidden = run(transformer, ids)
+            torch.cat(hidden).sum().backward()
+        numbers.append(launches.number)
+    assert numbers[0] < 0.75 * numbers[1]
