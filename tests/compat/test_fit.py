@@ -37,9 +37,10 @@ def _objective(library, model, kind, sentences, labels):
     module, grouped = (losses, SentenceLabelDataset) if library is tercet else (peer_losses, PeerDataset)
     ids = [float(sorted(set(labels)).index(label)) for label in labels]
     examples = [library.InputExample(texts=[text], label=label) for text, label in zip(sentences, ids, strict=True)]
-    if kind == "triplets":
+    if kind.startswith("triplets"):
         rows = zip(sentences, sentences[::-1], sentences[3:] + sentences[:3], strict=True)
-        loader = DataLoader([library.InputExample(texts=list(row)) for row in rows], shuffle=True, batch_size=8)
+        examples = [library.InputExample(texts=list(row)) for row in rows]
+        loader = DataLoader(examples, shuffle=True, batch_size=6 if kind == "triplets of 6" else 8)
         return loader, _Recorded(module.TripletLoss(model, triplet_margin=0.3))
     if kind == "groups":
         return DataLoader(grouped(examples, 2), batch_size=8), _Recorded(module.BatchAllTripletLoss(model, margin=0.3))
@@ -61,10 +62,10 @@ def _fit(library, method, kinds, encoder, sentences, labels, **options):
 @pytest.mark.parametrize(
     ("method", "kinds", "options"),
     [
-        ("old_fit", ["shuffled"], {"scheduler": "warmupcosine", "weight_decay": 0.1}),
+        ("fit", ["shuffled", "triplets of 6"], {"scheduler": "warmupcosine", "weight_decay": 0.1}),
+        ("fit", ["shuffled"], {"steps_per_epoch": 5, "epochs": 1}),
+        ("fit", ["triplets"], {"max_grad_norm": 0.1}),
         ("old_fit", ["groups"], {"steps_per_epoch": 3}),
-        ("old_fit", ["triplets"], {"max_grad_norm": 0.1}),
-        ("fit", ["one batch"], {}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")

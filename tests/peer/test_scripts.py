@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 
 from tests.conftest import build_bert
 
@@ -58,8 +60,18 @@ def _restored(monkeypatch):
 
 
 def run_script(name: str, library: str, encoder: Path, folder: Path, monkeypatch) -> list[float]:
-    """Run a script with the names of a library, and return its `curve`, the loss of each step."""
+    """Run a script with the names of a library, and return its `curve` or else the loss of each step of its trainer."""
     folder.mkdir()
+    torch.manual_seed(0)
+    steps: list[float] = []
+    training_step = transformers.Trainer.training_step
+
+    def recorded_step(trainer, *args, **options):
+        loss = training_step(trainer, *args, **options)
+        steps.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(transformers.Trainer, "training_step", recorded_step)
     monkeypatch.chdir(folder)
     spec = importlib.util.spec_from_file_location("data", SCRIPTS / "data.py")
     data = importlib.util.module_from_spec(spec)
@@ -70,7 +82,7 @@ def run_script(name: str, library: str, encoder: Path, folder: Path, monkeypatch
     text = path.read_text().replace("from sentence_transformers", f"from {library}")
     script: dict = {"__name__": "__main__"}
     exec(compile(text, str(path), "exec"), script)
-    return script.get("curve", [])
+    return script.get("curve", steps)
 
 
 def _needs_all(name: str):

@@ -1,13 +1,13 @@
 """`model.fit`, the way to train of sentence-transformers before version 3, on Tercet's trainer.
 
-The batches are those of the data loaders: `fit` draws those of all epochs before the first step, makes a data set of
-the examples, and passes both to the trainer.
+`fit` draws the batches of all epochs from the data loaders (`fit_batches.py`), makes a data set of the examples, and
+passes both to the trainer.
 """
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from datasets import Dataset
 from torch import nn
 
 from tercet._events import WarningKind, emit_warning
+from tercet.compat.fit_batches import BatchesByDataSet, BatchesInTurn, draw_batches, is_shuffled
 from tercet.compat.fit_callbacks import FitEvaluation, SaveAtEnd
 from tercet.errors import DataError, listed
 from tercet.trainer import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -90,10 +91,14 @@ def fit(
         raise DataError("train_objectives is empty; pass [(data loader, loss)]")
     loaders, losses = [loader for loader, _ in objectives], [loss for _, loss in objectives]
     per_epoch = steps_per_epoch or min(map(len, loaders))
-    drawn = [_Drawn(loader, per_epoch, epochs, f"data loader {place}") for place, loader in enumerate(loaders, 1)]
+    sources = [f"data loader {place}" for place in range(1, len(loaders) + 1)]
+    drawn = draw_batches(loaders, sources, per_epoch, epochs)
+    datasets = [_dataset(one.examples, source) for one, source in zip(drawn, sources, strict=True)]
     names = [f"objective {place}" for place in range(1, len(objectives) + 1)]
     several = len(objectives) > 1
     optimizer = _optimizer(model, losses, optimizer_class, optimizer_params or {"lr": 2e-5}, weight_decay)
+    if not steps_per_epoch and all(map(is_shuffled, loaders)):  # sentence-transformers 6 counts full batches only.
+        per_epoch = min(one.full_batches for one in drawn)
     schedule = _schedule(scheduler, optimizer, warmup_steps, per_epoch * epochs * len(objectives))
     with nullcontext(str(checkpoint_path)) if checkpoint_path else tempfile.TemporaryDirectory() as folder:
         on_cpu = model.device.type == "cpu"
@@ -101,8 +106,8 @@ def fit(
             folder,
             num_train_epochs=epochs,
             per_device_train_batch_size=drawn[0].batch_size,
-            batch_sampler=_ByDataSet(dict(zip(map(id, (one.dataset for one in drawn)), drawn, strict=True))),
-            multi_dataset_batch_sampler=_InTurn,
+            batch_sampler=BatchesByDataSet(dict(zip(map(id, datasets), drawn, strict=True))),
+            multi_dataset_batch_sampler=BatchesInTurn,
             max_grad_norm=max_grad_norm,
             fp16=use_amp and not on_cpu,
             bf16=use_amp and on_cpu,
@@ -121,101 +126,12 @@ def fit(
         trainer = SentenceTransformerTrainer(
             model=model,
             args=arguments,
-            train_dataset=dict(zip(names, (one.dataset for one in drawn), strict=True))
-            if several
-            else drawn[0].dataset,
+            train_dataset=dict(zip(names, datasets, strict=True)) if several else datasets[0],
             loss=dict(zip(names, losses, strict=True)) if several else losses[0],
             optimizers=(optimizer, schedule),
             callbacks=callbacks,
         )
         trainer.train(resume_from_checkpoint=resume_from_checkpoint and _has_checkpoint(checkpoint_path))
-
-
-class _Drawn:
-    """The examples of a data loader as a data set, and the row numbers of its batches in each epoch."""
-
-    def __init__(self, loader: Any, per_epoch: int, epochs: int, name: str) -> None:
-        self._rows: dict[int, int] = {}
-        self._examples: list[Any] = []
-        data = getattr(loader, "dataset", None)
-        known = getattr(data, "grouped_inputs", data)
-        if isinstance(known, Sequence):
-            self._numbers(known)
-        with _without_collating(loader):
-            batches = _endless(loader, name)
-            self.epochs = [[self._numbers(next(batches)) for _ in range(per_epoch)] for _ in range(epochs)]
-        self.batch_size = max(len(batch) for epoch in self.epochs for batch in epoch)
-        self.dataset = _dataset(self._examples, name)
-
-    def _numbers(self, examples: Sequence[Any]) -> list[int]:
-        """Return the row number of each example. A new example gets the next row."""
-        for example in examples:
-            if id(example) not in self._rows:
-                self._rows[id(example)] = len(self._examples)
-                self._examples.append(example)
-        return [self._rows[id(example)] for example in examples]
-
-
-class _Batches:
-    """The batch sampler of the drawn batches."""
-
-    def __init__(self, epochs: list[list[list[int]]], batch_size: int) -> None:
-        self.epochs, self.batch_size, self.drop_last, self.epoch = epochs, batch_size, False, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        yield from self.epochs[self.epoch]
-
-    def __len__(self) -> int:
-        return len(self.epochs[0])
-
-
-class _ByDataSet:
-    """The training argument `batch_sampler`: a function from a data set to its drawn batches."""
-
-    def __init__(self, drawn: dict[int, _Drawn]) -> None:
-        self._drawn, self.__qualname__ = drawn, "DataLoader"
-
-    def __call__(self, dataset: Any, **options: Any) -> _Batches:
-        drawn = self._drawn[id(dataset)]
-        return _Batches(drawn.epochs, drawn.batch_size)
-
-
-class _InTurn(_Batches):
-    """The training argument `multi_dataset_batch_sampler`: a batch of each data loader in turn."""
-
-    def __init__(self, dataset: Any, batch_samplers: list[_Batches], **options: Any) -> None:
-        first_rows = [0, *dataset.cumulative_sizes]
-        shifted = [
-            [[[first + row for row in batch] for batch in epoch] for epoch in sampler.epochs]
-            for first, sampler in zip(first_rows, batch_samplers, strict=False)
-        ]
-        turns = (zip(*epoch, strict=True) for epoch in zip(*shifted, strict=True))
-        epochs = [[batch for batches in turn for batch in batches] for turn in turns]
-        super().__init__(epochs, batch_samplers[0].batch_size)
-
-
-@contextmanager
-def _without_collating(loader: Any) -> Iterator[None]:
-    """Make a data loader return lists of examples."""
-    before = loader.collate_fn
-    loader.collate_fn = list
-    try:
-        yield
-    finally:
-        loader.collate_fn = before
-
-
-def _endless(loader: Any, name: str) -> Iterator[Any]:
-    """Yield the batches of a data loader, and start again after the last one."""
-    while True:
-        batch = None
-        for batch in loader:
-            yield batch
-        if batch is None:
-            raise DataError(f"{name} has no batch; check its data set and batch_size")
 
 
 def _dataset(examples: Sequence[Any], name: str) -> Dataset:
