@@ -98,7 +98,7 @@ def is_shuffled(loader: Any) -> bool:
     return (
         type(sampler) is RandomSampler
         and not sampler.replacement
-        and sampler.num_samples == len(sampler.data_source)  # type: ignore[arg-type]
+        and sampler.num_samples == len(sampler.data_source)
         and type(loader.batch_sampler) is BatchSampler
     )
 

@@ -33,12 +33,11 @@ def _all(home: str, names: str) -> dict[str, str]:
 
 
 _MODULES = Group(
-    _all("encoder.modules", "Dense Dropout LayerNorm Module Normalize Pooling Transformer"),
     _all(
-        _NO_MODULE,
-        "Asym BoW CLIPModel CNN InputModule LSTM Router StaticEmbedding WeightedLayerPooling "
-        "WordEmbeddings WordWeights",
+        "encoder.modules",
+        "Dense Dropout InputModule LayerNorm Module Normalize Pooling StaticEmbedding Transformer WeightedLayerPooling",
     ),
+    _all(_NO_MODULE, "Asym BoW CLIPModel CNN LSTM Router WordEmbeddings WordWeights"),
 )
 _LOSSES = Group(
     _all(

@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from tercet.encoder.card_data import ModelCardData
     from tercet.encoder.features import Features
     from tercet.encoder.loading import load_model
-    from tercet.encoder.modules import Dense, Dropout, LayerNorm, Module, Normalize, Pooling, Transformer
+    from tercet.encoder.modules import (
+        Dense,
+        Dropout,
+        LayerNorm,
+        Module,
+        Normalize,
+        Pooling,
+        StaticEmbedding,
+        Transformer,
+        WeightedLayerPooling,
+    )
     from tercet.encoder.names import BUNDLED
     from tercet.encoder.quantization import quantize_embeddings
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -50,7 +60,9 @@ __all__ = [
     "Normalize",
     "Pooling",
     "SentenceTransformer",
+    "StaticEmbedding",
     "Transformer",
+    "WeightedLayerPooling",
     "load_model",
     "quantize_embeddings",
 ]
@@ -61,7 +73,17 @@ __getattr__, __dir__ = lazy_names(
         "card_data": ("ModelCardData",),
         "features": ("Features",),
         "loading": ("load_model",),
-        "modules": ("Dense", "Dropout", "LayerNorm", "Module", "Normalize", "Pooling", "Transformer"),
+        "modules": (
+            "Dense",
+            "Dropout",
+            "LayerNorm",
+            "Module",
+            "Normalize",
+            "Pooling",
+            "StaticEmbedding",
+            "Transformer",
+            "WeightedLayerPooling",
+        ),
         "names": ("BUNDLED",),
         "quantization": ("quantize_embeddings",),
         "sentence_transformer": ("SentenceTransformer",),

@@ -114,15 +114,16 @@ def embed(
     """
     device = model.device
     if device.type == "cpu":
-        warn_of_emulation(getattr(model.transformer.auto_model, "dtype", torch.float32))
+        warn_of_emulation(model.dtype or torch.float32)
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
-    model.transformer.check_prompt(prompt)
-    num_prompt_tokens = prompt_length(model, prompt) if prompt else 0
+    tokens = model.input_module
+    tokens.check_prompt(prompt)
+    num_prompt_tokens = tokens.prompt_length(prompt) if prompt else 0
     stats = TokenStats()
     embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
 
     def batches_of_window(start: int) -> list[tuple[np.ndarray, Features]]:
-        ids = model.transformer.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
+        ids = tokens.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
         batches = []
         for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
             features = pack([ids[row] for row in rows])
@@ -142,7 +143,7 @@ def embed(
             (index,) = to_device([rows], device)
             embeddings.index_copy_(0, index, output.to(embeddings.dtype))
             bar.update(len(rows))
-    report_token_stats(stats, model.transformer.warned)
+    report_token_stats(stats, tokens.warned)
     return embeddings
 
 
@@ -242,12 +243,6 @@ def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> 
     if has_lone_surrogate(prompt):
         raise ModelError(f"the prompt {prompt!r} contains a lone surrogate (half of a character); remove it")
     return prompt
-
-
-def prompt_length(model: Any, prompt: str) -> int:
-    """Return the number of tokens of a prompt, including leading special tokens but not a final special token."""
-    ids = model.tokenize([prompt])["input_ids"][0].tolist()
-    return len(ids) - (ids[-1] in model.tokenizer.all_special_ids)
 
 
 def check_count(name: str, value: object) -> None:

@@ -13,6 +13,11 @@ Both:
     prompt_length       int, the number of prompt tokens at the start of each sentence, including leading special
                         tokens; optional
     sentence_embedding  (batch, dim), added by Pooling, replaced by Dense and Normalize
+    output_hidden_states  True to make Transformer add all_layer_embeddings; optional
+    all_layer_embeddings  a list of the token embeddings of each layer, from the word embeddings on
+A batch of StaticEmbedding, from `tokenize`:
+    input_ids           (num_tokens,)
+    offsets             (batch,), the place of the first token of each sentence
 """
 
 from typing import Any

@@ -15,7 +15,17 @@ from torch import nn
 from tercet._files import read_json, read_json_value
 from tercet._texts import has_lone_surrogate
 from tercet.encoder.hub import find_folder
-from tercet.encoder.modules import Dense, Dropout, LayerNorm, Normalize, Pooling, Transformer
+from tercet.encoder.modules import (
+    Dense,
+    Dropout,
+    InputModule,
+    LayerNorm,
+    Normalize,
+    Pooling,
+    StaticEmbedding,
+    Transformer,
+    WeightedLayerPooling,
+)
 from tercet.encoder.modules.adopt import adopt
 from tercet.encoder.pretrained import check_finite, loading_errors
 from tercet.encoder.pretrained.files import check_regular_files
@@ -25,8 +35,11 @@ from tercet.errors import ModelError, listed
 from tercet.records import TrainingRecord
 
 _MODULES: dict[str, Any] = {
-    kind.__name__: kind for kind in (Transformer, Pooling, Dense, Normalize, LayerNorm, Dropout)
+    kind.__name__: kind
+    for kind in (Transformer, Pooling, Dense, Normalize, LayerNorm, Dropout, StaticEmbedding, WeightedLayerPooling)
 }
+# The modules that tokenize texts.
+_FIRST = ("Transformer", "StaticEmbedding")
 
 
 def load_modules(name_or_folder: str, **hub: Any) -> tuple[OrderedDict[str, nn.Module], ModelSettings]:
@@ -108,11 +121,13 @@ def check_dimensions(modules: Sequence[nn.Module], place: str = "the model") -> 
                 f"{place}: module {number} ({type(module).__name__}) has {field} {found}, but the module before it "
                 f"returns vectors of {dimension}"
             )
-        if isinstance(module, Transformer):
+        if isinstance(module, InputModule):
             dimension = module.hidden_size
-        elif isinstance(module, (Pooling, Dense, LayerNorm)):
+        elif isinstance(module, Dense):
+            dimension = module.out_features if module.module_output_name == module.module_input_name else None
+        elif isinstance(module, (Pooling, LayerNorm)):
             dimension = module.output_size
-        elif not isinstance(module, (Normalize, Dropout)):
+        elif not isinstance(module, (Normalize, Dropout, WeightedLayerPooling)):
             dimension = None
 
 
@@ -120,7 +135,9 @@ def _input_size(module: nn.Module) -> tuple[str, int | None]:
     """Return the dimension that a module takes, with its name in config.json; None if it takes any."""
     if isinstance(module, Pooling):
         return "word_embedding_dimension", module.hidden_size
-    if isinstance(module, Dense):
+    if isinstance(module, WeightedLayerPooling):
+        return "word_embedding_dimension", module.embedding_dimension
+    if isinstance(module, Dense) and module.module_input_name == module.module_output_name:
         return "in_features", module.in_features
     return "dimension", module.output_size if isinstance(module, LayerNorm) else None
 
@@ -143,11 +160,11 @@ def _module_entries(folder: Path) -> list[dict[str, Any]]:
         if ".." in parts or PurePosixPath(entry["path"]).is_absolute() or Path(entry["path"]).is_absolute():
             raise ModelError(f"{path} has the path {entry['path']!r}, which is outside of the folder; copy the files")
         kinds.append(kind)
-    if kinds[0] != "Transformer":
+    if kinds[0] not in _FIRST:
         raise ModelError(f"the first module in {path} must be a Transformer, but its type is {entries[0]['type']}")
-    if "Transformer" in kinds[1:]:
-        raise ModelError(f"{path} has several modules of type Transformer; only the first module may be one")
-    if "Pooling" not in kinds:
+    if again := sorted(set(kinds[1:]) & set(_FIRST)):
+        raise ModelError(f"{path} has several modules of type {again[0]}; only the first module may be one")
+    if "Pooling" not in kinds and kinds[0] == "Transformer":
         raise ModelError(f"{path} has no module of type Pooling, so that the model has no sentence embedding")
     return entries
 

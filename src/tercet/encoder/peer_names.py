@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tercet.encoder.encode import prompt_length
 from tercet.encoder.features import Features
 from tercet.encoder.modules import Pooling, Transformer
+from tercet.encoder.modules.input_module import InputModule, first_input_module
 from tercet.encoder.process_pool import Pool, start_pool, stop_pool
 from tercet.encoder.similarity import COMMON_NAMES
 from tercet.errors import ModelError
@@ -113,12 +113,21 @@ class PeerNames(nn.Sequential):
             The features of `tokenize`; with a prompt also `prompt_length`, which `Pooling` can leave out.
         """
         features: Features = self.tokenize([prompt + text for text in inputs] if prompt else inputs)
-        return {**features, "prompt_length": prompt_length(self, prompt)} if prompt else features
+        return {**features, "prompt_length": self.input_module.prompt_length(prompt)} if prompt else features
 
     def get_max_seq_length(self: Any) -> int | None:
         """Return `max_seq_length`."""
         limit: int | None = self.max_seq_length
         return limit
+
+    @property
+    def input_module(self) -> InputModule:
+        """The first module of the model, which tokenizes the texts.
+
+        Raises:
+            ModelError: the first module is another one.
+        """
+        return first_input_module(self)
 
     def _first_module(self) -> nn.Module:
         return next(iter(self))

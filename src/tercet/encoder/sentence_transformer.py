@@ -37,6 +37,7 @@ from tercet.encoder.model_folder import (
 )
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.modules.weighted_layer_pooling import ask_for_layers
 from tercet.encoder.peer_names import PeerNames
 from tercet.encoder.pretrained import loading_errors
 from tercet.encoder.process_pool import Pool, encode_in_pool
@@ -52,11 +53,13 @@ logger = logging.getLogger("tercet")
 class SentenceTransformer(PeerNames):
     """A sequence of a `Transformer`, `Pooling` and further modules, in the file format of sentence-transformers.
 
+    The first module may also be a `StaticEmbedding`, which needs no `Pooling`.
+
     Pass `model_name_or_path` to load a model, or `modules` to build one.
 
     Args:
         model_name_or_path: a folder, or a name on the hub. A model without `modules.json` gets mean pooling.
-        modules: the modules of a new model; the first one must be a `Transformer`.
+        modules: the modules of a new model; the first one is a `Transformer` or a `StaticEmbedding`.
         device: by default "cuda" if a CUDA GPU is available, else "cpu". PyTorch must be able to compute on it.
         prompts: strings that `encode` can prepend to every sentence, by name. They are added to the saved prompts and
             replace saved prompts of the same name.
@@ -154,11 +157,11 @@ class SentenceTransformer(PeerNames):
 
     def _check_that_it_runs(self, name: str) -> None:
         """Embed two rows of tokens, so that a model that cannot be used fails when it is loaded."""
-        self.transformer.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
+        self.input_module.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
         with loading_errors(f"use the model {name}; embedding a test sentence fails"), torch.no_grad():
-            features, differ = self.transformer.test_batch()
+            features, differ = self.input_module.test_batch()
             embeddings = self({key: value.to(self.device) for key, value in features.items()})["sentence_embedding"]
-            expected = (len(features["input_ids"]), embedding_dimension(self._modules))
+            expected = (2, embedding_dimension(self._modules))
             if tuple(embeddings.shape) != expected:
                 raise ValueError(f"the embeddings have the shape {tuple(embeddings.shape)}, expected {expected}")
             if not embeddings.isfinite().all():
@@ -201,11 +204,11 @@ class SentenceTransformer(PeerNames):
     @property
     def tokenizer(self) -> Any:
         """The tokenizer of the encoder."""
-        return self.transformer.tokenizer
+        return self.input_module.tokenizer
 
     @tokenizer.setter
     def tokenizer(self, tokenizer: Any) -> None:
-        self.transformer.tokenizer = tokenizer
+        self.input_module.tokenizer = tokenizer
 
     @property
     def device(self) -> torch.device:
@@ -220,20 +223,20 @@ class SentenceTransformer(PeerNames):
         is not an integer, leaves no room for a word beside the special tokens, or is above this number raises a
         `ModelError`.
         """
-        return self.transformer.max_seq_length
+        return self.input_module.max_seq_length
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        self.transformer.max_seq_length = value
+        self.input_module.max_seq_length = value
 
     @property
     def packing(self) -> bool:
         """True to compute packed batches without padding if the model supports it, False to pad every batch."""
-        return self.transformer.packing
+        return self.input_module.packing
 
     @packing.setter
     def packing(self, value: bool) -> None:
-        self.transformer.packing = value
+        self.input_module.packing = value
 
     @property
     def similarity_fn_name(self) -> str:
@@ -276,19 +279,20 @@ class SentenceTransformer(PeerNames):
             `input_ids` `(batch, seq_len)` and `attention_mask` `(batch, seq_len)`. Some tokenizers add further
             features, such as `token_type_ids`.
         """
-        return self.transformer.tokenize(texts)
+        return self.input_module.tokenize(texts)
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
         """Return the token ids of each text, truncated to `max_seq_length`, for `tercet.encoder.packing.pack`."""
-        return self.transformer.token_ids(texts)
+        return self.input_module.token_ids(texts)
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """Return the number of tokens of each text before truncation, with special tokens and the default prompt."""
         prompt = find_prompt(self.prompts, self.default_prompt_name, None)
-        return self.transformer.token_counts([prompt + text for text in texts])
+        return self.input_module.token_counts([prompt + text for text in texts])
 
     def forward(self, features: Features) -> Features:
         """Run all modules on a padded or packed batch; the result contains `sentence_embedding` `(batch, dim)`."""
+        features = ask_for_layers(self, features)
         for module in self:
             features = module(features)
         return features

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tercet.encoder.modules import Pooling, Transformer
+from tercet.encoder.modules import InputModule, Pooling, Transformer
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.architectures import runs_packed
 from tercet.errors import ModelError
@@ -13,7 +13,7 @@ def summary(model: Any) -> str:
     modules = ", ".join(f"({name}) {_kind(module)}" for name, module in model.named_children())
     pooling = next((module.get_pooling_mode_str() for module in model if isinstance(module, Pooling)), "none")
     first = next(iter(model), None)
-    limit = first.max_seq_length if isinstance(first, Transformer) else None
+    limit = first.max_seq_length if isinstance(first, InputModule) else None
     return "\n".join(
         [
             f"{type(model).__name__}: {modules}",
@@ -41,7 +41,7 @@ def _dimension(model: Any) -> str:
 
 def _packing(first: Any) -> str:
     if not isinstance(first, Transformer):
-        return "none"
+        return "on" if isinstance(first, InputModule) else "none"
     if not first.packing:
         return "off"
     kind = first.auto_model.config.model_type

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tercet.encoder.modules import StaticEmbedding
+from tercet.errors import EmbeddingError
+
 # The number of sentences per batch, as in sentence-transformers. Each batch is padded.
 _BATCH_SIZE = 32
 
@@ -32,7 +35,12 @@ def token_outputs(
             padding.
         batch_size: the number of texts per batch; 32 by default.
         truncate_dim: the number of dimensions of `sentence_embedding`; None for all.
+
+    Raises:
+        EmbeddingError: the model has no token embeddings.
     """
+    if output_value == "token_embeddings" and isinstance(model.input_module, StaticEmbedding):
+        raise EmbeddingError("StaticEmbedding has no token embeddings; use output_value='sentence_embedding'")
     order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
     size = batch_size or _BATCH_SIZE
     results: list[Any] = [None] * len(texts)

@@ -97,7 +97,7 @@ def report_token_stats(stats: TokenStats, warned: set[WarningKind]) -> None:
 
 def warned_kinds(model: Any) -> set[WarningKind]:
     """Return the kinds of warnings about texts that a model has emitted; an empty set if it does not record them."""
-    warned: set[WarningKind] = getattr(getattr(model, "transformer", None), "warned", set())
+    warned: set[WarningKind] = getattr(getattr(model, "input_module", None), "warned", set())
     return warned
 
 

@@ -118,7 +118,7 @@ def build_trainer(
         changes: more training arguments by name; they override the arguments from `settings`.
     """
     if settings.epochs is None or settings.learning_rate is None:
-        settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.transformer.hidden_size)
+        settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.input_module.hidden_size)
         assert settings.epochs is not None
     changes = {"use_cpu": _stays_on_cpu(model), **changes}
     steps = settings.max_steps

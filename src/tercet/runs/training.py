@@ -291,7 +291,7 @@ def _choose_settings(
     first = train_data[:NUM_MEASURED]
     sentences = first["sentence" if "sentence" in first else "anchor"]
     settings = choose_margin_and_distance(settings, model, sentences, unit_length=stages.head)
-    return choose_schedule(settings, few_rows=stages.few_rows, width=model.transformer.hidden_size)
+    return choose_schedule(settings, few_rows=stages.few_rows, width=model.input_module.hidden_size)
 
 
 def _keep_best(model: SentenceTransformer, train_data: Dataset, stages: Stages, checkpoints: Path) -> KeepBest | None:

@@ -44,7 +44,7 @@ def check_processing_class(tokenizer: Any, model: Any) -> None:
     if type(tokenizer) is not type(own) or tokenizer.get_vocab() != own.get_vocab():
         raise DataError(
             "processing_class is another tokenizer than that of the model, which tokenizes the texts; set it as "
-            "model.transformer.tokenizer, or leave out processing_class"
+            "model.tokenizer, or leave out processing_class"
         )
 
 

@@ -419,14 +419,12 @@ class DataLoadingTrainer(Trainer):
     def _convert(self, prompts: Mapping[str, str], role: str, texts: list[str]) -> tuple[str, list[Any]]:
         """Return the key in a batch of drawn texts of a prepared column, and their token ids or texts."""
         texts = [prompts.get(role, "") + text for text in texts]
-        return (TOKEN_IDS.format(role), self.model.transformer.token_ids(texts)) if self._packs else (role, texts)
+        return (TOKEN_IDS.format(role), self.model.input_module.token_ids(texts)) if self._packs else (role, texts)
 
     def _with_token_ids(self, dataset: Any) -> Any:
-        encoder, facts = self.model.transformer, self._prepared_sets[dataset]
+        encoder, facts = self.model.input_module, self._prepared_sets[dataset]
         prompts = self._prompts_of(facts.name)
-        settings = (
-            encoder.tokenizer, len(encoder.tokenizer), encoder.max_seq_length, encoder.do_lower_case, prompts,
-        )  # fmt: skip
+        settings = (*encoder.token_settings(), prompts)
         if facts.tokens is None or facts.tokens_for != settings:
             stats = TokenStats()
             facts.tokens = tokenize(dataset, lambda texts: encoder.token_ids(texts, stats), prompts)

@@ -6,7 +6,7 @@ By default they are the model's default prompt, as in `encode`, so training, eva
 from collections.abc import Mapping
 from typing import Any
 
-from tercet.encoder.encode import find_prompt, prompt_length
+from tercet.encoder.encode import find_prompt
 from tercet.encoder.modules import Pooling
 from tercet.errors import DataError, listed
 
@@ -73,7 +73,7 @@ def prompt_length_to_exclude(prompts: Mapping[str, str], model: Any) -> int:
     """
     if all(module.include_prompt for module in model if isinstance(module, Pooling)):
         return 0
-    lengths = {prompt_length(model, prompt) if prompt else 0 for prompt in prompts.values()}
+    lengths = {model.input_module.prompt_length(prompt) if prompt else 0 for prompt in prompts.values()}
     if len(lengths) > 1:
         raise DataError(
             "the prompts of the columns have different lengths, but the pooling of this model leaves out the prompt "

@@ -504,7 +504,7 @@ class SentenceTransformerTrainer(PushingTrainer):
             max_tokens=self.args.mini_batch_tokens,
             scale=scale,
             autocast=self.compute_loss_context_manager,
-            word_embeddings=self.model.transformer.auto_model.get_input_embeddings(),
+            word_embeddings=self.model.input_module.word_embeddings,
             loss_parameters=list(loss_parameters(self.loss).values()),
         )
         self._chunks += step.chunks

@@ -3,7 +3,11 @@
 A model directory contains the files of the Transformer, and a subfolder for each other module.
 
 base.py          Module, the base class
+input_module.py  InputModule, the base class of modules that tokenize texts
 transformer.py   Transformer: token ids → token embeddings
+static_embedding.py  StaticEmbedding: token ids → sentence embedding, without an encoder
+all_layers.py    run an encoder and keep all its layers
+weighted_layer_pooling.py  WeightedLayerPooling: all layers of the encoder → token embeddings
 pooling.py       Pooling: token embeddings → sentence embedding `(batch, dim)`
 dense.py         Dense: applies a linear layer and an activation to the sentence embedding
 normalize.py     Normalize: scales the sentence embedding to length 1
@@ -16,9 +20,23 @@ weights.py       read and write the weights of a module
 from tercet.encoder.modules.base import Module
 from tercet.encoder.modules.dense import Dense
 from tercet.encoder.modules.dropout import Dropout
+from tercet.encoder.modules.input_module import InputModule
 from tercet.encoder.modules.layer_norm import LayerNorm
 from tercet.encoder.modules.normalize import Normalize
 from tercet.encoder.modules.pooling import Pooling
+from tercet.encoder.modules.static_embedding import StaticEmbedding
 from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.modules.weighted_layer_pooling import WeightedLayerPooling
 
-__all__ = ["Dense", "Dropout", "LayerNorm", "Module", "Normalize", "Pooling", "Transformer"]
+__all__ = [
+    "Dense",
+    "Dropout",
+    "InputModule",
+    "LayerNorm",
+    "Module",
+    "Normalize",
+    "Pooling",
+    "StaticEmbedding",
+    "Transformer",
+    "WeightedLayerPooling",
+]

@@ -10,7 +10,9 @@ from tercet.encoder.modules.dropout import Dropout
 from tercet.encoder.modules.layer_norm import LayerNorm
 from tercet.encoder.modules.normalize import Normalize
 from tercet.encoder.modules.pooling import Pooling
+from tercet.encoder.modules.static_embedding import StaticEmbedding
 from tercet.encoder.modules.transformer import Transformer
+from tercet.encoder.modules.weighted_layer_pooling import WeightedLayerPooling
 from tercet.errors import ModelError, listed
 
 
@@ -47,7 +49,7 @@ def _pooling(module: Any) -> Pooling:
 def _dense(module: Any) -> Dense:
     options = ("module_input_name", "module_output_name", "use_residual")
     linear = module.linear
-    return Dense(
+    adopted = Dense(
         linear.in_features,
         linear.out_features,
         linear.bias is not None,
@@ -56,6 +58,9 @@ def _dense(module: Any) -> Dense:
         None if linear.bias is None else linear.bias.data,
         **{name: getattr(module, name) for name in options if hasattr(module, name)},
     )
+    if hasattr(module, "residual"):
+        adopted.residual = module.residual
+    return adopted
 
 
 def _normalize(module: Any) -> Normalize:
@@ -70,11 +75,24 @@ def _layer_norm(module: Any) -> LayerNorm:
     return adopted
 
 
+def _static_embedding(module: Any) -> StaticEmbedding:
+    adopted = StaticEmbedding(module.tokenizer, module.embedding.weight.data)
+    adopted.embedding = module.embedding
+    return adopted
+
+
+def _weighted_layer_pooling(module: Any) -> WeightedLayerPooling:
+    size = getattr(module, "embedding_dimension", None) or module.word_embedding_dimension
+    return WeightedLayerPooling(size, module.num_hidden_layers, module.layer_start, module.layer_weights)
+
+
 _KINDS: dict[str, Callable[[Any], nn.Module]] = {
     "Transformer": _transformer,
     "Pooling": _pooling,
     "Dense": _dense,
     "Normalize": _normalize,
     "LayerNorm": _layer_norm,
+    "StaticEmbedding": _static_embedding,
+    "WeightedLayerPooling": _weighted_layer_pooling,
     "Dropout": lambda module: Dropout(module.dropout),
 }

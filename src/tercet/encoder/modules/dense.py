@@ -1,4 +1,4 @@
-"""Dense: a module that applies a linear layer and an activation to the sentence embedding."""
+"""Dense: a module that applies a linear layer and an activation, by default to the sentence embedding."""
 
 import importlib
 from pathlib import Path
@@ -12,13 +12,13 @@ from tercet.encoder.modules.base import Module, check_dimension
 from tercet.encoder.modules.weights import check_shape, read_weights, write_weights
 from tercet.errors import ModelError, listed
 
-_FEATURE_OPTIONS = {"module_input_name", "module_output_name", "use_residual"}
+_EMBEDDING = "sentence_embedding"
 
 
 class Dense(Module):
-    """A module that applies a linear layer and an activation to `sentence_embedding`.
+    """A module that applies a linear layer and an activation to `sentence_embedding`, or to another feature.
 
-    The shape changes from `(batch, in_features)` to `(batch, out_features)`.
+    The last dimension changes from `in_features` to `out_features`.
 
     Args:
         activation: a module of `torch` without weights, created without arguments, such as `torch.nn.ReLU()`. Only its
@@ -26,11 +26,13 @@ class Dense(Module):
             sentence-transformers.
         init_weight: the first weights `(out_features, in_features)`; by default random.
         init_bias: the first bias `(out_features,)`; by default random.
+        module_input_name: the feature that the layer reads.
+        module_output_name: the feature that it writes; by default the same.
+        use_residual: whether to add the input to the output, after another linear layer if the sizes differ.
         peer: `activation_function`, another name of `activation`, for which None means no activation.
 
     Raises:
-        ModelError: a dimension is not a positive integer, the activation could not be loaded again, or the layer would
-            have a residual connection or other features than `sentence_embedding`.
+        ModelError: a dimension is not a positive integer, or the activation could not be loaded again.
         TypeError: an argument is unknown.
     """
 
@@ -42,6 +44,9 @@ class Dense(Module):
         activation: nn.Module | None = None,
         init_weight: Tensor | None = None,
         init_bias: Tensor | None = None,
+        module_input_name: str = _EMBEDDING,
+        module_output_name: str | None = None,
+        use_residual: bool = False,
         **peer: Any,
     ) -> None:
         super().__init__()
@@ -49,10 +54,8 @@ class Dense(Module):
         check_dimension("out_features", out_features)
         if "activation_function" in peer:
             activation = peer.pop("activation_function") or nn.Identity()
-        if _is_unsupported(peer):
-            raise ModelError(f"Dense has no residual connection and changes sentence_embedding only; got {peer}")
-        if unknown := set(peer) - _FEATURE_OPTIONS:
-            raise TypeError(f"Dense has no argument {listed(sorted(unknown))}")
+        if peer:
+            raise TypeError(f"Dense has no argument {listed(sorted(peer))}")
         activation = nn.Tanh() if activation is None else activation
         _activation_name(activation)
         self.linear = nn.Linear(in_features, out_features, bias=bias)
@@ -61,6 +64,11 @@ class Dense(Module):
         if init_bias is not None and bias:
             self.linear.bias = nn.Parameter(init_bias)
         self.activation: Any = activation
+        self.module_input_name = module_input_name
+        self.module_output_name = module_output_name or module_input_name
+        self.use_residual = use_residual
+        if use_residual and in_features != out_features:
+            self.residual = nn.Linear(in_features, out_features, bias=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Dense":
@@ -68,57 +76,78 @@ class Dense(Module):
 
         Raises:
             ModelError: a file is missing or damaged, the weights do not have the shapes that `config.json` requires, or
-                the input, output, residual connection or activation is not supported.
+                the activation is not supported.
             KeyError, TypeError, ImportError, RuntimeError: `config.json` lacks a size or has an invalid value. Loading
                 a whole model turns them into a `ModelError`.
         """
         folder = Path(folder)
         config = read_json(folder / "config.json")
-        if _is_unsupported(config):
-            raise ModelError(
-                f"{folder / 'config.json'} describes a Dense module that has a residual connection, or whose input or "
-                "output is not sentence_embedding; neither is supported"
-            )
         activation = _load_activation(config.get("activation_function", "torch.nn.modules.activation.Tanh"), folder)
         sizes = [config["out_features"], config["in_features"]]
         check_shape(folder, "linear.weight", sizes, "out_features and in_features")
-        dense = cls(config["in_features"], config["out_features"], config.get("bias", True), activation)
+        dense = cls(
+            config["in_features"],
+            config["out_features"],
+            config.get("bias", True),
+            activation,
+            module_input_name=config.get("module_input_name") or _EMBEDDING,
+            module_output_name=config.get("module_output_name"),
+            use_residual=bool(config.get("use_residual")),
+        )
         read_weights(dense, folder)
         return dense
 
     @property
-    def output_size(self) -> int:
-        """The dimension of the sentence embedding after this module: `out_features`."""
-        return self.linear.out_features
+    def output_size(self) -> int | None:
+        """The dimension of the sentence embedding after this module; None if it writes another feature."""
+        return self.out_features if self.module_output_name == _EMBEDDING else None
 
     @property
     def in_features(self) -> int:
-        """The dimension of the sentence embedding before this module."""
+        """The last dimension of the feature that the layer reads."""
         return self.linear.in_features
 
-    out_features = output_size
+    @property
+    def out_features(self) -> int:
+        """The last dimension of the feature that the layer writes."""
+        return self.linear.out_features
+
+    @property
+    def activation_function(self) -> Any:
+        """The activation."""
+        return self.activation
 
     def forward(self, features: Features) -> Features:
-        """Apply the linear layer and the activation."""
-        return {**features, "sentence_embedding": self.activation(self.linear(features["sentence_embedding"]))}
+        """Apply the linear layer and the activation.
+
+        Raises:
+            ModelError: the features do not have the one that the layer reads.
+        """
+        if self.module_input_name not in features:
+            raise ModelError(
+                f"Dense reads {self.module_input_name!r}, but the modules before it return {listed(features)}"
+            )
+        given = features[self.module_input_name]
+        output = self.activation(self.linear(given))
+        if self.use_residual:
+            output = output + (self.residual(given) if hasattr(self, "residual") else given)
+        return {**features, self.module_output_name: output}
 
     def save(self, folder: str | Path) -> None:
         """Write `config.json` and the weights."""
         folder = Path(folder)
-        config = {
+        config: dict[str, Any] = {
             "in_features": self.linear.in_features,
             "out_features": self.linear.out_features,
             "bias": self.linear.bias is not None,
             "activation_function": _activation_name(self.activation),
         }
+        if (self.module_input_name, self.module_output_name) != (_EMBEDDING, _EMBEDDING):
+            config |= {"module_input_name": self.module_input_name, "module_output_name": self.module_output_name}
+        if self.use_residual:
+            config["use_residual"] = True
         write_json(folder / "config.json", config)
         write_weights(self, folder)
-
-
-def _is_unsupported(options: dict[str, Any]) -> bool:
-    """Return whether options describe a residual connection, or other features than `sentence_embedding`."""
-    names = (options.get("module_input_name"), options.get("module_output_name"))
-    return bool(options.get("use_residual")) or any(name not in (None, "sentence_embedding") for name in names)
 
 
 def _activation_name(activation: Any) -> str:

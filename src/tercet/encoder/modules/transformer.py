@@ -3,6 +3,7 @@
 import inspect
 import logging
 import threading
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tercet._display import truncate
 from tercet._events import WarningKind, emit_warning
 from tercet._files import read_json, write_json
 from tercet._texts import check_texts
 from tercet.encoder.features import Features
 from tercet.encoder.hub import find_local_folder
-from tercet.encoder.modules.base import Module, one_name
+from tercet.encoder.modules.all_layers import all_layer_outputs, run_all_layers
+from tercet.encoder.modules.base import one_name
+from tercet.encoder.modules.input_module import InputModule, other_row
 from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
 from tercet.encoder.packing.dropout import replace_dropout
 from tercet.encoder.packing.layers import Layer, find_layers
@@ -49,7 +51,7 @@ _SELF_CHECK_LOCK = threading.RLock()
 _FALLBACK = "sentences are padded in groups of similar length"
 
 
-class Transformer(Module):
+class Transformer(InputModule):
     """A module that runs an encoder of `transformers` and its tokenizer.
 
     The input is a padded batch from `tokenize`, or a packed batch from `tercet.encoder.packing.pack`. See
@@ -172,6 +174,12 @@ class Transformer(Module):
         return int(self.auto_model.config.hidden_size)
 
     @property
+    def word_embeddings(self) -> nn.Module:
+        """The layer of the word embeddings."""
+        layer: nn.Module = self.auto_model.get_input_embeddings()
+        return layer
+
+    @property
     def model(self) -> Any:
         """The encoder, `auto_model`."""
         return self.auto_model
@@ -214,27 +222,13 @@ class Transformer(Module):
         return [len(sentence) for sentence in ids]
 
     def test_batch(self) -> tuple[Features, bool]:
-        """Return a padded batch of two rows of tokens to test the model with, and whether the rows differ.
-
-        The words of the second row are another token, so that the rows differ for a vocabulary in any language.
-        """
+        """Return a padded batch of two rows of tokens to test the model with, and whether the rows differ."""
         features = self.tokenize(["a test sentence"])
-        special = set(self.tokenizer.all_special_ids)
         ids = features["input_ids"][0].tolist()
-        other = next((id_ for id_ in range(len(self.tokenizer) - 1, 0, -1) if id_ not in special and id_ not in ids), 0)
+        other = other_row(ids, set(self.special_ids), self.num_tokens)
         features = {name: torch.cat([value, value]) for name, value in features.items()}
-        features["input_ids"][1] = torch.tensor([id_ if id_ in special else other for id_ in ids])
-        return features, not torch.equal(features["input_ids"][0], features["input_ids"][1])
-
-    def check_prompt(self, prompt: str) -> None:
-        """Raise `ModelError` if a prompt leaves no room for a word within `max_seq_length`."""
-        if prompt and self.max_seq_length is not None:
-            (count,) = self.token_counts([prompt])
-            if count >= self.max_seq_length:
-                raise ModelError(
-                    f"the prompt {truncate(prompt, 60)!r} has {count} tokens with the special tokens, and "
-                    f"max_seq_length is {self.max_seq_length}, so that no word would be left; shorten the prompt"
-                )
+        features["input_ids"][1] = torch.tensor(other)
+        return features, ids != other
 
     def _tokenize(self, texts: list[str], **options: Any) -> Any:
         truncation = {"truncation": self.max_seq_length is not None, "max_length": self.max_seq_length}
@@ -259,11 +253,17 @@ class Transformer(Module):
         """Return the features with `token_embeddings`.
 
         Its shape is `(batch, seq_len, hidden_size)` for a padded batch, `(num_tokens, hidden_size)` for a packed batch.
+        If the features have `output_hidden_states`, `all_layer_embeddings` has a tensor of this shape for each layer,
+        from the word embeddings on.
         """
-        packing = features.get("packing")
+        packing, all_layers = features.get("packing"), features.get("output_hidden_states", False)
+        if packing is not None and all_layers:
+            return {**features, **run_all_layers(self, features["input_ids"], packing)}
         if packing is not None:
             return {**features, "token_embeddings": self._run_row(features["input_ids"], packing)}
         inputs = {name: features[name] for name in self._inputs if name in features}
+        if all_layers or getattr(self.auto_model.config, "output_hidden_states", False):
+            return {**features, **all_layer_outputs(self.auto_model, inputs)}
         return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
 
     # torch.compile compiles the layers that this method calls, but not the method itself, which uses NumPy.
@@ -280,13 +280,21 @@ class Transformer(Module):
         return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
 
     def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:
-        """Compute the hidden states `(num_tokens, hidden_size)` of a packed row in padded groups of similar length.
+        """Compute the hidden states `(num_tokens, hidden_size)` of a packed row in padded groups of similar length."""
+        groups = self.padded_groups(input_ids, packing, max_length_ratio)
+        return torch.cat([self.auto_model(**inputs)[0][mask] for inputs, mask in groups])
+
+    def padded_groups(
+        self, input_ids: Tensor, packing: Packing, max_length_ratio: float = _MAX_LENGTH_RATIO
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Yield the padded inputs of the encoder for groups of similar length, and the mask of their tokens.
 
         Args:
-            max_length_ratio: maximum ratio of the longest to the shortest sentence of a group. The default puts all
+            input_ids: a packed row `(1, num_tokens)`.
+            packing: the lengths of its sentences.
+            max_length_ratio: maximum ratio of the longest to the shortest sentence of a group. Infinity puts all
                 sentences into one group.
         """
-        states = []
         for group in packing.similar_lengths(max_length_ratio):
             lengths = torch.from_numpy(packing.lengths[group]).to(input_ids.device)
             mask = torch.arange(int(lengths[-1]), device=lengths.device) < lengths.unsqueeze(1)
@@ -294,9 +302,8 @@ class Transformer(Module):
             first, end = packing.cu_seqlens[group.start], packing.cu_seqlens[group.stop]
             ids = ids.masked_scatter(mask, input_ids[0, first:end])
             inputs = {"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": self._token_type_ids(ids)}
-            accepted = {name: inputs[name] for name in self._inputs if inputs[name] is not None}
-            states.append(self.auto_model(**accepted)[0][mask])
-        return torch.cat(states)
+            accepted = {name: value for name, value in inputs.items() if name in self._inputs and value is not None}
+            yield accepted, mask
 
     def _token_type_ids(self, ids: Tensor) -> Tensor | None:
         """Return the token type ids `(batch, seq_len)`, or None if the tokenizer has no token types.

@@ -1,0 +1,160 @@
+"""StaticEmbedding, WeightedLayerPooling, and Dense with a residual: equal embeddings, equal folders, training."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from tercet.encoder import Dense, Normalize, Pooling, StaticEmbedding, Transformer, WeightedLayerPooling
+from tercet.errors import EmbeddingError, ModelError
+from tercet.losses import BatchAllTripletLoss
+
+peer = pytest.importorskip("sentence_transformers")
+peer_modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
+
+
+@pytest.fixture
+def tokenizer(bert):
+    return Tokenizer.from_file(str(bert / "tokenizer.json"))
+
+
+def assert_equal_in_both(model, texts, folder):
+    """Save with each library, load with the other one, and compare the embeddings."""
+    model.save(folder / "ours")
+    theirs = peer.SentenceTransformer(str(folder / "ours"), device="cpu")
+    np.testing.assert_allclose(model.encode(texts), theirs.encode(texts), atol=1e-6)
+    padded = model(model.preprocess(texts))["sentence_embedding"].detach().numpy()
+    np.testing.assert_allclose(padded, theirs.encode(texts), atol=1e-6)
+    theirs.save(str(folder / "theirs"))
+    loaded = SentenceTransformer(folder / "theirs", device="cpu")
+    assert [type(module) for module in loaded] == [type(module) for module in model]
+    np.testing.assert_allclose(loaded.encode(texts), model.encode(texts), atol=1e-6)
+    taken_over = SentenceTransformer(modules=list(theirs), device="cpu")
+    np.testing.assert_allclose(taken_over.encode(texts), theirs.encode(texts), atol=1e-6)
+    return loaded
+
+
+def test_a_static_embedding_is_that_of_sentence_transformers(tokenizer, sentences, tmp_path):
+    torch.manual_seed(0)
+    modules = [StaticEmbedding(tokenizer, embedding_dim=8), Dense(8, 6), Normalize()]
+    model = SentenceTransformer(modules=modules, device="cpu", prompts={"q": "the team "})
+    loaded = assert_equal_in_both(model, [*sentences, ""], tmp_path)
+    theirs = peer.SentenceTransformer(str(tmp_path / "ours"), device="cpu")
+    np.testing.assert_allclose(
+        loaded.encode(sentences, prompt_name="q"), theirs.encode(sentences, prompt_name="q"), atol=1e-6
+    )
+    assert model.encode([]).shape == (0, 6)
+    assert model.max_seq_length is None
+    assert model.token_counts(["the team"]) == [len(tokenizer.encode("the team", add_special_tokens=False).ids)]
+    assert repr(model).splitlines()[3:] == ["  limit      none", "  packing    on"]
+    with pytest.raises(ModelError, match="max_seq_length cannot be set: a StaticEmbedding reads all tokens"):
+        model.max_seq_length = 5
+    with pytest.raises(ModelError, match="the first module must be a Transformer, but it is StaticEmbedding"):
+        model.add_adapter(None)
+    with pytest.raises(EmbeddingError, match="StaticEmbedding has no token embeddings"):
+        model.encode(["a"], output_value="token_embeddings")
+
+
+@pytest.mark.parametrize("mini_batch_tokens", [None, 8])
+def test_a_static_embedding_is_trained_and_saved(tokenizer, sentences, labels, tmp_path, mini_batch_tokens):
+    torch.manual_seed(0)
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    before = model.encode(sentences)
+    arguments = SentenceTransformerTrainingArguments(
+        tmp_path / "run", max_steps=3, per_device_train_batch_size=8, learning_rate=0.1, use_cpu=True,
+        report_to="none", mini_batch_tokens=mini_batch_tokens, save_strategy="no", logging_steps=1,
+    )  # fmt: skip
+    data = Dataset.from_dict({"text": sentences, "label": labels})
+    trainer = SentenceTransformerTrainer(model, arguments, data, loss=BatchAllTripletLoss(model, margin=0.3))
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert not np.allclose(model.encode(sentences), before)
+    model.save(tmp_path / "model")
+    again = SentenceTransformer(tmp_path / "model", device="cpu")
+    np.testing.assert_array_equal(again.encode(sentences), model.encode(sentences))
+
+
+def test_a_static_embedding_of_model2vec_is_read(tokenizer, sentences, tmp_path):
+    torch.manual_seed(0)
+    size = tokenizer.get_vocab_size()
+    weights = {
+        "embeddings": torch.randn(10, 4).half(), "mapping": torch.arange(size) % 10, "weights": torch.rand(size),
+    }  # fmt: skip
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    save_file(weights, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "model2vec"}))
+    module, theirs = StaticEmbedding.from_model2vec(str(tmp_path)), peer_modules.StaticEmbedding.load(str(tmp_path))
+    torch.testing.assert_close(module.embedding.weight, theirs.embedding.weight)
+    assert module.num_embeddings == size
+    with pytest.raises(ModelError, match="distill 'some/model' with the package model2vec"):
+        StaticEmbedding.from_distillation("some/model")
+
+
+def test_what_is_wrong_with_a_static_embedding_is_an_error(tokenizer, tmp_path):
+    for options, message in (
+        ({"tokenizer": "a"}, "must be one of the package tokenizers, or a fast one of transformers; got str"),
+        ({"tokenizer": tokenizer}, "needs embedding_weights, or embedding_dim"),
+        (
+            {"tokenizer": tokenizer, "embedding_weights": np.zeros((3, 2))},
+            r"the tokenizer has \d+ tokens, but there are 3",
+        ),
+    ):
+        with pytest.raises(ModelError, match=message):
+            StaticEmbedding(**options)
+    model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    model.save(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({"other": weights["embedding.weight"]}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="does not have the weights of a StaticEmbedding: 'embeddings'"):
+        SentenceTransformer(tmp_path, device="cpu")
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="has no tokenizer.json, which a StaticEmbedding needs"):
+        SentenceTransformer(tmp_path, device="cpu")
+
+
+def test_layers_are_weighted_as_in_sentence_transformers(bert, sentences, tmp_path, caplog):
+    encoder = Transformer(str(bert), config_args={"output_hidden_states": True})
+    layers = encoder.auto_model.config.num_hidden_layers
+    module = WeightedLayerPooling(32, num_hidden_layers=layers, layer_start=0, layer_weights=torch.rand(layers + 1))
+    model = SentenceTransformer(modules=[encoder, module, Pooling(32)], device="cpu")
+    assert_equal_in_both(model, sentences, tmp_path)
+    model(encoder.tokenize(sentences[:2]))["sentence_embedding"].sum().backward()
+    assert module.layer_weights.grad.abs().sum() > 0
+    assert "WeightedLayerPooling" not in caplog.text
+
+    encoder.auto_model.config.output_hidden_states = False
+    plain = SentenceTransformer(modules=[encoder, Pooling(32)], device="cpu")
+    np.testing.assert_allclose(model.encode(sentences), plain.encode(sentences), atol=1e-6)
+    assert "WeightedLayerPooling has no effect" in caplog.text
+    encoder.auto_model.config.output_hidden_states = True
+    short = WeightedLayerPooling(word_embedding_dimension=32, num_hidden_layers=layers + 1)
+    with pytest.raises(ModelError, match=f"num_hidden_layers {layers + 1}, but the encoder has {layers} layers"):
+        SentenceTransformer(modules=[encoder, short, Pooling(32)], device="cpu").encode(sentences)
+    for options, message in (
+        ({"layer_start": 13}, "layer_start must be an integer from 0 to 12, got 13"),
+        ({"layer_weights": torch.ones(3)}, "layer_weights must have 9 values, one for each layer"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            WeightedLayerPooling(32, **options)
+
+
+def test_dense_layers_are_those_of_sentence_transformers(bert, sentences, tmp_path):
+    torch.manual_seed(0)
+    modules = [
+        Transformer(str(bert)), Dense(32, 16, module_input_name="token_embeddings"), Pooling(16, "max"),
+        Dense(16, 16, use_residual=True), Dense(16, 8, activation=nn.ReLU(), use_residual=True),
+    ]  # fmt: skip
+    model = SentenceTransformer(modules=modules, device="cpu")
+    assert model.get_embedding_dimension() == 8
+    assert_equal_in_both(model, sentences, tmp_path)
+    with pytest.raises(ModelError, match=r"module 2 \(Pooling\) has word_embedding_dimension 32, .* vectors of 16"):
+        SentenceTransformer(modules=[*modules[:2], Pooling(32)])
+    with pytest.raises(ModelError, match="Dense reads 'other', but the modules before it return 'input_ids'"):
+        SentenceTransformer(modules=[modules[0], Pooling(32), Dense(32, 8, module_input_name="other")]).encode("a")
