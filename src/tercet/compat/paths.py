@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 _RUNS = "use {line}, which runs on models of Tercet"
 _TRAINS = "it has triplet losses only; use {line}"
-_TRAINS_THERE = "it needs a model and a trainer of sentence-transformers, in which losses of Tercet run; use {line}"
 _OTHER_MODEL = "it is another kind of model; use {line}"
 _NO_MODULE = "models with this module are not supported; use {line}"
 _INTERNAL = "use {line}"
@@ -42,22 +41,20 @@ _MODULES = Group(
 _LOSSES = Group(
     _all(
         "losses",
-        "BatchAllTripletLoss BatchHardSoftMarginTripletLoss BatchHardTripletLoss BatchHardTripletLossDistanceFunction "
-        "BatchSemiHardTripletLoss MatryoshkaLoss TripletDistanceMetric TripletLoss",
+        "AdaptiveLayerLoss BatchAllTripletLoss BatchHardSoftMarginTripletLoss BatchHardTripletLoss "
+        "BatchHardTripletLossDistanceFunction BatchSemiHardTripletLoss Matryoshka2dLoss MatryoshkaLoss "
+        "TripletDistanceMetric TripletLoss",
     ),
-    {
-        **_all(_TRAINS_THERE, "AdaptiveLayerLoss Matryoshka2dLoss"),
-        **_all(
-            _TRAINS,
-            "AnglELoss CachedGISTEmbedLoss CachedMultipleNegativesRankingLoss "
-            "CachedMultipleNegativesSymmetricRankingLoss CoSENTLoss ContrastiveLoss ContrastiveTensionDataLoader "
-            "ContrastiveTensionLoss ContrastiveTensionLossInBatchNegatives CosineSimilarityLoss "
-            "DenoisingAutoEncoderLoss DistillKLDivLoss EmbedDistillLoss GISTEmbedLoss "
-            "GlobalOrthogonalRegularizationLoss MSELoss MarginMSELoss MegaBatchMarginLoss "
-            "MultipleNegativesRankingLoss MultipleNegativesSymmetricRankingLoss OnlineContrastiveLoss "
-            "SiameseDistanceMetric SoftmaxLoss",
-        ),
-    },
+    _all(
+        _TRAINS,
+        "AnglELoss CachedGISTEmbedLoss CachedMultipleNegativesRankingLoss "
+        "CachedMultipleNegativesSymmetricRankingLoss CoSENTLoss ContrastiveLoss ContrastiveTensionDataLoader "
+        "ContrastiveTensionLoss ContrastiveTensionLossInBatchNegatives CosineSimilarityLoss "
+        "DenoisingAutoEncoderLoss DistillKLDivLoss EmbedDistillLoss GISTEmbedLoss "
+        "GlobalOrthogonalRegularizationLoss MSELoss MarginMSELoss MegaBatchMarginLoss "
+        "MultipleNegativesRankingLoss MultipleNegativesSymmetricRankingLoss OnlineContrastiveLoss "
+        "SiameseDistanceMetric SoftmaxLoss",
+    ),
 )
 _EVALUATION = Group(
     {

@@ -8,6 +8,7 @@ reference.py            the batch losses as plain loops: read this first
 functional.py           the losses as functions of tensors
 modules.py              the losses as `nn.Module` classes, and their base classes
 matryoshka.py           a loss on the leading dimensions of the embeddings
+adaptive_layer.py       a loss on several layers of the encoder
 margins.py              a margin compared with the distances of embeddings
 relations.py            the positives of an anchor: its label, its ancestor at a level, or a label in common
 miners.py               the selection of triplets in a batch
@@ -17,6 +18,7 @@ _engine/                distances and gradients, computed block by block (privat
 
 from tercet._lazy import peer_names
 from tercet.losses import functional, miners, reference, relations
+from tercet.losses.adaptive_layer import AdaptiveLayerLoss, Matryoshka2dLoss
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.matryoshka import MatryoshkaLoss
 from tercet.losses.modules import (
@@ -32,6 +34,7 @@ from tercet.losses.modules import (
 )
 
 __all__ = [
+    "AdaptiveLayerLoss",
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
     "BatchHardTripletLoss",
@@ -39,6 +42,7 @@ __all__ = [
     "BatchLoss",
     "BatchSemiHardTripletLoss",
     "CrossBatchMemory",
+    "Matryoshka2dLoss",
     "MatryoshkaLoss",
     "NestedTripletLoss",
     "TripletDistanceMetric",
