@@ -89,3 +89,10 @@ def test_a_distance_of_the_catalogue_is_a_similarity(bert, sentences, tmp_path):
         assert Peer(str(tmp_path / "model"), device="cpu").similarity_fn_name == "cosine"
     finally:
         catalogue.DISTANCES.unregister("chebyshev")
+
+
+def test_sparse_embeddings_have_the_similarity_of_dense_ones():
+    x, y = torch.eye(3), torch.rand(2, 3)
+    for name in ("cosine", "dot", "euclidean", "manhattan"):
+        found = similarity.matrix(x.to_sparse(), y.to_sparse(), name)
+        torch.testing.assert_close(found, similarity.matrix(x, y, name))

@@ -107,13 +107,9 @@ class PeerNames(nn.Sequential):
         return evaluator(self, None if output_path is None else str(output_path))
 
     def preprocess(self: Any, inputs: list[str], prompt: str | None = None) -> Features:
-        """Tokenize texts as `tokenize` does, after a prompt.
-
-        Returns:
-            The features of `tokenize`; with a prompt also `prompt_length`, which `Pooling` can leave out.
-        """
-        features: Features = self.tokenize([prompt + text for text in inputs] if prompt else inputs)
-        return {**features, "prompt_length": self.input_module.prompt_length(prompt)} if prompt else features
+        """Tokenize texts as `tokenize` does, after a prompt; see `InputModule.preprocess`."""
+        features: Features = self.input_module.preprocess(inputs, prompt)
+        return features
 
     def get_max_seq_length(self: Any) -> int | None:
         """Return `max_seq_length`."""

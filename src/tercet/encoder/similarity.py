@@ -125,8 +125,10 @@ def as_array(embeddings: Any) -> np.ndarray:
 def as_rows(embeddings: Any, name: str) -> Tensor:
     """Return embeddings as a tensor `(n, dim)`; one embedding `(dim,)` becomes `(1, dim)`.
 
-    float64 stays float64; every other dtype becomes float32.
+    float64 stays float64; every other dtype becomes float32. A sparse tensor becomes a dense one.
     """
+    if isinstance(embeddings, Tensor) and embeddings.layout is not torch.strided:
+        embeddings = embeddings.to_dense()
     if isinstance(embeddings, (list, tuple)) and any(isinstance(row, Tensor) for row in embeddings):
         return distances.at_least_float32(distances.as_embeddings(embeddings, name))
     try:

@@ -63,7 +63,7 @@ class AdaptiveLayerLoss(nn.Module):
             raise EmbeddingError(f"{name} needs a loss of Tercet, got {type(loss).__name__}")
         if not callable(layer_weighting) and layer_weighting not in _WEIGHTINGS:
             raise EmbeddingError(
-                f"layer_weighting must be 'uniform', 'log', 'linear' or a function of the layer, got {layer_weighting!r}"
+                f"layer_weighting must be 'uniform', 'log', 'linear' or a function of a layer, got {layer_weighting!r}"
             )
         _encoder(model, name)
         self.model, self.loss, self.n_layers_per_step = model, loss, n_layers_per_step

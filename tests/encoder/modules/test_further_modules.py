@@ -91,7 +91,7 @@ def test_a_static_embedding_of_model2vec_is_read(tokenizer, sentences, tmp_path)
     save_file(weights, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "model2vec"}))
     module, theirs = StaticEmbedding.from_model2vec(str(tmp_path)), peer_modules.StaticEmbedding.load(str(tmp_path))
-    torch.testing.assert_close(module.embedding.weight, theirs.embedding.weight)
+    torch.testing.assert_close(module.embedding.weight, theirs.embedding.weight.float())
     assert module.num_embeddings == size
     with pytest.raises(ModelError, match="distill 'some/model' with the package model2vec"):
         StaticEmbedding.from_distillation("some/model")
@@ -134,7 +134,7 @@ def test_layers_are_weighted_as_in_sentence_transformers(bert, sentences, tmp_pa
     np.testing.assert_allclose(model.encode(sentences), plain.encode(sentences), atol=1e-6)
     assert "WeightedLayerPooling has no effect" in caplog.text
     encoder.auto_model.config.output_hidden_states = True
-    short = WeightedLayerPooling(word_embedding_dimension=32, num_hidden_layers=layers + 1)
+    short = WeightedLayerPooling(word_embedding_dimension=32, num_hidden_layers=layers + 1, layer_start=0)
     with pytest.raises(ModelError, match=f"num_hidden_layers {layers + 1}, but the encoder has {layers} layers"):
         SentenceTransformer(modules=[encoder, short, Pooling(32)], device="cpu").encode(sentences)
     for options, message in (
@@ -158,3 +158,29 @@ def test_dense_layers_are_those_of_sentence_transformers(bert, sentences, tmp_pa
         SentenceTransformer(modules=[*modules[:2], Pooling(32)])
     with pytest.raises(ModelError, match="Dense reads 'other', but the modules before it return 'input_ids'"):
         SentenceTransformer(modules=[modules[0], Pooling(32), Dense(32, 8, module_input_name="other")]).encode("a")
+
+
+def test_modules_are_loaded_in_float32(bert, tokenizer, sentences, tmp_path):
+    for number, first in enumerate([[Transformer(str(bert)), Pooling(32)], [StaticEmbedding(tokenizer, None, 32)]]):
+        model = SentenceTransformer(modules=[*first, Dense(32, 8)], device="cpu")
+        expected = model.encode(sentences)
+        model.to(torch.bfloat16).save(tmp_path / str(number))
+        loaded = SentenceTransformer(tmp_path / str(number), device="cpu")
+        assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+        np.testing.assert_allclose(loaded.encode(sentences), expected, atol=5e-2)
+
+
+def test_modules_tokenize_after_a_prompt(bert, tokenizer):
+    for module in (Transformer(str(bert)), StaticEmbedding(tokenizer, embedding_dim=4)):
+        assert module.preprocess([]) == {}
+        features = module.preprocess(["game"], prompt="the team ")
+        assert features["input_ids"].flatten().tolist() == module.token_ids(["the team game"])[0]
+        assert features.pop("prompt_length") == len(module.token_ids(["the team "])[0]) - bool(module.special_ids)
+        assert module.preprocess(["the team game"]).keys() == features.keys()
+    pooling = Pooling(1, include_prompt=False)
+    tokens = {
+        "token_embeddings": torch.tensor([[[1.0], [3.0], [5.0]]]),
+        "attention_mask": torch.ones(1, 3, dtype=torch.long),
+    }
+    for length in (1, torch.tensor([1])):
+        assert pooling({**tokens, "prompt_length": length})["sentence_embedding"].item() == 4

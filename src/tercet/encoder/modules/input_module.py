@@ -62,6 +62,18 @@ class InputModule(Module):
         """Tokenize texts into a batch on the CPU, truncated to `max_seq_length`."""
         raise NotImplementedError
 
+    def preprocess(self, inputs: list[str], prompt: str | None = None) -> Features:
+        """Tokenize texts as `tokenize` does, after a prompt.
+
+        Returns:
+            The features of `tokenize`; with a prompt also `prompt_length`, which `Pooling` can leave out. No features
+            without texts.
+        """
+        if not len(inputs):
+            return {}
+        features = self.tokenize([prompt + text for text in inputs] if prompt else list(inputs))
+        return {**features, "prompt_length": self.prompt_length(prompt)} if prompt else features
+
     def token_ids(self, texts: list[str], stats: TokenStats | None = None) -> list[list[int]]:
         """Return the token ids of each text, truncated to `max_seq_length`.
 

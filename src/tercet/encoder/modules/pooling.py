@@ -136,7 +136,10 @@ class Pooling(Module):
 
     def forward(self, features: Features) -> Features:
         """Return the features with `sentence_embedding` `(batch, dim)`."""
-        prompt_length = 0 if self.include_prompt else features.get("prompt_length") or 0
+        prompt_length = 0 if self.include_prompt else features.get("prompt_length")
+        if isinstance(prompt_length, Tensor):  # from modules of sentence-transformers, the same for all sentences
+            prompt_length = prompt_length.flatten()[0].item()
+        prompt_length = int(prompt_length or 0)
         tokens: Tensor = features["token_embeddings"]
         if "packing" in features:
             pooled = _pool_row(self.modes, tokens, features["packing"], prompt_length)

@@ -74,7 +74,7 @@ class StaticEmbedding(InputModule):
 
     @classmethod
     def load(cls, folder: str | Path) -> "StaticEmbedding":
-        """Read the module from a folder of sentence-transformers, or of model2vec.
+        """Read the module from a folder of sentence-transformers, or of model2vec, in float32.
 
         Raises:
             ModelError: a file is missing or damaged, or the files do not fit together.
@@ -93,7 +93,7 @@ class StaticEmbedding(InputModule):
             embeddings = _embeddings(load_file(folder / WEIGHTS))
         except (SafetensorError, KeyError, IndexError, RuntimeError) as error:
             raise ModelError(f"{folder / WEIGHTS} does not have the weights of a StaticEmbedding: {error}") from error
-        return cls(tokenizer, embeddings)
+        return cls(tokenizer, embeddings.float())
 
     @classmethod
     def from_model2vec(cls, model_id_or_path: str, **hub: Any) -> "StaticEmbedding":

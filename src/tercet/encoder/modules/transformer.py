@@ -184,6 +184,11 @@ class Transformer(InputModule):
         """The encoder, `auto_model`."""
         return self.auto_model
 
+    @property
+    def config(self) -> Any:
+        """The configuration of the encoder."""
+        return self.auto_model.config
+
     def get_word_embedding_dimension(self) -> int:
         """Return `hidden_size`."""
         return self.hidden_size
