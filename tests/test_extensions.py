@@ -71,7 +71,7 @@ def test_the_help_lists_them():
     assert "harder: harder than hard" in text
     assert "chebyshev: max |xᵢ − yᵢ|" in text
     assert ".arrow, .pipes)" in text
-    assert "kNN accuracy, AUROC of unknown labels, NDCG@10 in the tree, first is relevant." in " ".join(
+    assert "kNN accuracy, AUROC of unknown labels, NDCG@10, first is relevant." in " ".join(
         _tercet("evaluate", "--help").split()
     )
 

@@ -356,7 +356,7 @@ METRICS: Registry[MetricSpec] = Registry(
         MetricSpec(key="mean_positive_distance", title="mean distance to positives", kind="distance"),
         MetricSpec(key="mean_negative_distance", title="mean distance to negatives", kind="distance"),
         MetricSpec(key="unknown_auroc", title="AUROC of unknown labels"),
-        MetricSpec(key="ndcg@10", title="NDCG@10 in the tree"),
+        MetricSpec(key="ndcg@10", title="NDCG@10"),
         MetricSpec(key="tree_distance", title="mean distance in the tree", kind="distance"),
         MetricSpec(
             key="active_fraction",

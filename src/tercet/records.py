@@ -277,6 +277,7 @@ class _Evaluated:
     """The headline of a record with the field `evaluation`: the metrics by its first protocol."""
 
     evaluation: dict[str, EvaluationRecord]
+    settings: dict[str, Any]
 
     @property
     def protocol(self) -> str | None:
@@ -301,6 +302,8 @@ class _Evaluated:
             "triplets": "triplets have no labels to classify",
             "among_themselves": "no label of the evaluation data is in the training data",
         }
+        if self.protocol is not None and self.settings.get("multi_label") is not None:
+            return "rows have several labels, and its classifiers give one"
         return reasons.get(self.protocol, "the record does not contain it")
 
 

@@ -40,7 +40,7 @@ def test_a_data_set_keeps_ids_and_names_on_disk_and_for_the_trainer(tmp_path):
 def test_both_parts_of_held_out_data_have_all_names(tmp_path):
     rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
-    train, held_out, rows, _ = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    train, held_out, rows, *_ = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
     assert [int(text) for text in held_out["sentence"]] == rows
     assert train.features["label"].names == held_out.features["label"].names == ["a", "b", "c"]
     assert np.bincount(held_out["label"][:]).tolist() == [2, 2, 2]

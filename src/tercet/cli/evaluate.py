@@ -82,6 +82,7 @@ def evaluate(
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
     label_levels: opt.LabelLevels = None,
+    multi_label: opt.MultiLabel = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[
@@ -111,7 +112,7 @@ def evaluate(
         text_column=text_column, label_column=label_column, split=split, reference_text_column=reference_text_column,
         reference_label_column=reference_label_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
-        label_levels=label_levels, device=device, trust_remote_code=trust_remote_code,
+        label_levels=label_levels, multi_label=multi_label, device=device, trust_remote_code=trust_remote_code,
         show_progress_bar=shows_progress(quiet), **reading,
     )  # fmt: skip
     if as_json:

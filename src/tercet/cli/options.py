@@ -114,6 +114,13 @@ LabelLevels = Annotated[
         show_default="no levels",
     ),
 ]
+MultiLabel = Annotated[
+    str | None,
+    typer.Option(
+        help="The separator of the labels of a row, such as ';', if rows have several; a column of lists needs none.",
+        show_default="one label per row",
+    ),
+]
 CombinedLabels = Annotated[
     str | None,
     typer.Option(

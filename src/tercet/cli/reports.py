@@ -38,9 +38,12 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     from tercet.runs.decisions import judge_run
 
     evaluated, missing = None, "Nothing was held out for evaluation."
-    if run.eval_data is not None and run.embeddings is None:
+    several = run.record.settings.get("multi_label") is not None
+    if several:
+        missing = "Sentences have several labels, so maps, recall per label and confused labels are left out."
+    elif run.eval_data is not None and run.embeddings is None:
         missing = "The run was evaluated on triplets, which have no labels."
-    if run.eval_data is not None and run.embeddings is not None:
+    if run.eval_data is not None and run.embeddings is not None and not several:
         label_ids, label_names = number_labels(label_values(run.eval_data), "the evaluation data")
         before, after = run.embeddings
         evaluated = EvaluatedSentences(

@@ -76,6 +76,7 @@ def train(
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
     label_levels: Annotated[str | None, _help("label_levels", "no levels")] = _DEFAULTS.label_levels,
+    multi_label: Annotated[str | None, _help("multi_label", "one label per row")] = _DEFAULTS.multi_label,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
@@ -143,6 +144,7 @@ def train(
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory,
         save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,
         lora_rank=lora_rank, report_to=report_to, label_levels=separator_of(label_column, label_levels),
+        multi_label=multi_label,
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:
@@ -194,6 +196,7 @@ def train(
             drop_missing,
             label_file=label_file,
             label_levels=label_levels,
+            multi_label=multi_label,
             **reading,
         )
         evaluate = opt.evaluate_command(output, eval_data, data, options)

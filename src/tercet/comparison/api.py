@@ -141,6 +141,10 @@ def compare(
     if "epochs" in read_grid(grid) and (minutes is not None or settings.max_steps > 0):
         given = "minutes" if minutes is not None else "max_steps"
         raise DataError(f"grid: epochs are in the grid, but `{given}` is the budget of a run; leave one out")
+    if settings.multi_label is not None:
+        raise DataError(
+            "a comparison takes one label per sentence; train each variant with multi_label and compare their metrics"
+        )
     check_launcher()
     if launched_world_size() > 1:
         raise DataError(
@@ -155,7 +159,7 @@ def compare(
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
-    train_data, evaluation, held_out_rows, _ = load_training_data(
+    train_data, evaluation, held_out_rows, *_ = load_training_data(
         data,
         eval_data,
         eval_fraction,

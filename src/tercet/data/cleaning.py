@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
+from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import text_key
 from tercet.data.label_forms import (
@@ -19,6 +20,7 @@ from tercet.data.label_forms import (
     find_combined,
     find_placeholders,
     find_similar,
+    in_list,
     plain_values,
     trim_labels,
 )
@@ -54,6 +56,7 @@ def clean_rows(
     options: ReadOptions,
     *,
     incomplete: bool = False,
+    several_labels: bool = False,
 ) -> CleanRows:
     """Leave out or report incomplete rows, and clean the labels.
 
@@ -65,12 +68,15 @@ def clean_rows(
         options: what to do with incomplete rows, and with combined and similar labels.
         incomplete: whether to keep incomplete rows, with the empty string as text or label, and to keep combined and
             similar labels apart if `options` does not say what to do with them. For an inspection, which counts them.
+        several_labels: whether the caller takes rows with several labels, so that a message may advise `multi_label`.
 
     Raises:
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
     values = plain_values(labels)
+    if options.multi_label is not None:
+        values = set_names(map(in_list, values), options.multi_label, source)
     no_text = [row for row, text in enumerate(texts) if _is_missing(text)]
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
@@ -86,7 +92,9 @@ def clean_rows(
             raise DataError(f"{source}: {message}; {_REMEDY}")
         kept = np.setdiff1d(kept, [*no_text, *no_label])
         _warn(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
-    values, remain = clean_labels([values[row] for row in kept], source, options, incomplete=incomplete)
+    values, remain = clean_labels(
+        [values[row] for row in kept], source, options, incomplete=incomplete, several_labels=several_labels
+    )
     kept = kept[remain]
     if len(kept) == 0:
         raise DataError(f"{source}: no row remains after rows are left out; check the columns of texts and labels")
@@ -129,7 +137,13 @@ def _is_missing(text: Any) -> bool:
 
 
 def clean_labels(
-    values: Sequence[Any], source: str, options: ReadOptions, *, incomplete: bool = False, fixed: bool = False
+    values: Sequence[Any],
+    source: str,
+    options: ReadOptions,
+    *,
+    incomplete: bool = False,
+    fixed: bool = False,
+    several_labels: bool = False,
 ) -> tuple[list[Any], np.ndarray]:
     """Trim the labels, and apply the options for combined and similar labels.
 
@@ -139,6 +153,7 @@ def clean_labels(
         options: what to do with combined and similar labels.
         incomplete: as for `clean_rows`.
         fixed: whether the caller has no such options, so that a message advises to change the data.
+        several_labels: as for `clean_rows`.
 
     Returns:
         The labels, and the numbers of the rows that remain.
@@ -149,11 +164,16 @@ def clean_labels(
             f"{source}: white space around labels was removed, or their characters were composed (NFC); labels that "
             f"have changed: {len(changed):,}, such as {_shown(changed)}"
         )
-    if options.label_levels is None:
-        values, remain = _resolve_combined(values, source, options, incomplete=incomplete, fixed=fixed)
-    else:
-        values, remain = _nested(values, options.label_levels, source), np.arange(len(values))
-    counts = Counter(value for value in values if isinstance(value, str))
+    remain = np.arange(len(values))
+    if options.label_levels is not None:
+        values = _nested(values, options.label_levels, source)
+    elif options.multi_label is None:
+        values, remain = _resolve_combined(
+            values, source, options, incomplete=incomplete, fixed=fixed, several_labels=several_labels
+        )
+    counts = Counter(
+        label for value in values if isinstance(value, str) for label in split_set(value, options.multi_label)
+    )
     if placeholders := find_placeholders(counts):
         rows = sum(counts[label] for label in placeholders)
         emit_warning(
@@ -163,6 +183,8 @@ def clean_labels(
         )
     if similar := find_similar(counts):
         merged = _resolve_similar(similar, counts, source, options, incomplete=incomplete, fixed=fixed)
+        if options.multi_label is not None:
+            return renamed_sets(values, merged, options.multi_label), remain
         values = [merged.get(value, value) for value in values]
     return values, remain
 
@@ -209,7 +231,7 @@ def match_labels(
 
 
 def _resolve_combined(
-    values: list[Any], source: str, options: ReadOptions, *, incomplete: bool, fixed: bool
+    values: list[Any], source: str, options: ReadOptions, *, incomplete: bool, fixed: bool, several_labels: bool
 ) -> tuple[list[Any], np.ndarray]:
     all_rows = np.arange(len(values))
     if any(isinstance(value, tuple) for value in values):
@@ -238,6 +260,9 @@ def _resolve_combined(
             else "pass combined_labels='first' to use the first label, combined_labels='drop' to leave these rows out, "
             "or combined_labels='keep' to use each combination as a label of its own"
         )
+        if several_labels:
+            mark = ";" if found.separator == "[]" else found.separator
+            remedy = f"pass multi_label={mark!r} to train on each label of a row; or {remedy}"
         raise DataError(f"{message}; {remedy}")
     if choice == "keep":
         if not incomplete:

@@ -9,13 +9,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
 from tercet.data.doubts import equal_texts
+from tercet.data.label_sets import num_sharing
 from tercet.data.labels import label_values
 from tercet.records import RowCounts
 
@@ -46,6 +47,8 @@ class EvaluationRows:
         copies: the number of rows that are left out because they repeat an earlier row.
         equal_texts: the number of triplets that are left out because two of their texts are copies.
         reference_sizes: the number of reference rows by label; None without reference rows.
+        multi_label: the separator of the labels, if rows have several; a row then has the label of another row if both
+            have one in common. None for one label per row.
     """
 
     total: int
@@ -55,7 +58,8 @@ class EvaluationRows:
     overlapping: int = 0
     copies: int = 0
     equal_texts: int = 0
-    reference_sizes: Counter[Hashable] | None = None
+    reference_sizes: Counter[Any] | None = None
+    multi_label: str | None = None
 
     @property
     def with_known_label(self) -> np.ndarray:
@@ -72,14 +76,14 @@ class EvaluationRows:
             return RowCounts(**left_out, equal_texts=self.equal_texts, measured=len(self.kept))
         if protocol == "against_reference":
             assert self.reference_sizes is not None
-            sizes = [self.reference_sizes[label] for label in self.labels]
+            sizes = _num_relevant(self.labels, self.reference_sizes, self.multi_label)
             measured = [size for size in sizes if size]
             left_out |= {"unknown_labels": len(sizes) - len(measured)}
             reference = self.reference_sizes.total()
         else:
             ranked = self.with_known_label
-            of_label = Counter(self.labels[position] for position in ranked)
-            sizes = [of_label[self.labels[position]] - 1 for position in ranked]
+            labels = [self.labels[position] for position in ranked]
+            sizes = [size - 1 for size in _num_relevant(labels, Counter(labels), self.multi_label)]
             measured = [size for size in sizes if size]
             left_out |= {"unknown_labels": len(self.kept) - len(ranked), "unpaired": len(sizes) - len(measured)}
             reference = None
@@ -92,6 +96,7 @@ def select_rows(
     labels: Sequence[Hashable],
     reference_sentences: Sequence[str] | None = None,
     reference_labels: Sequence[Hashable] | None = None,
+    multi_label: str | None = None,
 ) -> EvaluationRows:
     """Return the rows of labelled evaluation data that are measured.
 
@@ -100,6 +105,7 @@ def select_rows(
         labels: the label of each text, of the same kind as the reference labels.
         reference_sentences: the texts that the model was trained on, or among which an application searches.
         reference_labels: their labels.
+        multi_label: the separator of the labels, if rows have several.
 
     Example:
         >>> rows = select_rows(["Lost card", "a late goal", "Hello"], ["bank", "sport", "other"],
@@ -111,22 +117,34 @@ def select_rows(
     keys = list(zip(text_keys(sentences), labels, strict=True))
     in_reference = set(text_keys(reference_sentences or ()))
     kept, overlapping = _first_rows(keys, range(len(keys)), lambda key: key[0] in in_reference)
+    found = [labels[row] for row in kept]
+    relevant = [1] * len(kept) if sizes is None else _num_relevant(found, sizes, multi_label)
     return EvaluationRows(
         total=len(keys),
         kept=np.array(kept, dtype=np.int64),
-        labels=[labels[row] for row in kept],
-        known=np.array([sizes is None or labels[row] in sizes for row in kept], dtype=bool),
+        labels=found,
+        known=np.array(relevant, dtype=np.int64) > 0,
         overlapping=overlapping,
         copies=len(keys) - overlapping - len(kept),
         reference_sizes=sizes,
+        multi_label=multi_label,
     )
 
 
-def select_labelled(data: "Dataset", reference: "Dataset | None" = None) -> EvaluationRows:
+def _num_relevant(labels: Sequence[Any], sizes: Counter[Any], multi_label: str | None) -> list[int]:
+    """Return the number of rows that are relevant for each label, of those that `sizes` counts by label."""
+    if multi_label is None:
+        return [sizes[label] for label in labels]
+    found: list[int] = num_sharing(labels, sizes, multi_label).tolist()
+    return found
+
+
+def select_labelled(
+    data: "Dataset", reference: "Dataset | None" = None, multi_label: str | None = None
+) -> EvaluationRows:
     """Return the rows that are measured of evaluation data with the columns `sentence` and `label`."""
-    if reference is None:
-        return select_rows(data["sentence"][:], label_values(data))
-    return select_rows(data["sentence"][:], label_values(data), reference["sentence"][:], label_values(reference))
+    texts, labels = (None, None) if reference is None else (reference["sentence"][:], label_values(reference))
+    return select_rows(data["sentence"][:], label_values(data), texts, labels, multi_label)
 
 
 def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:

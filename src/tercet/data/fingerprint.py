@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tercet._multi_labels import label_sets
 from tercet.data.copies import copy_groups
 from tercet.data.labels import label_values
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def fingerprint(data: "Dataset") -> dict[str, Any]:
+def fingerprint(data: "Dataset", multi_label: str | None = None) -> dict[str, Any]:
     """Return facts about the rows of a data set, which identify its content without its texts.
 
     Args:
         data: a data set with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+        multi_label: the separator of the labels in a name of `label`, if rows have several.
 
     Returns:
         The number of `rows`, of `labels` (not for triplets) and of `copies` (rows that repeat an earlier text, or for
@@ -30,7 +32,9 @@ def fingerprint(data: "Dataset") -> dict[str, Any]:
         data[name][:] for name in ("anchor", "positive", "negative")
     ]  # fmt: skip
     different = len(np.unique(copy_groups(columns[0])))
-    labels = {"labels": len(set(columns[1]))} if labelled else {}
+    names = set(columns[1]) if labelled else set()
+    number = len(names) if multi_label is None else len(label_sets(list(names), multi_label)[1])
+    labels = {"labels": number} if labelled else {}
     return {"rows": len(data), **labels, "copies": len(data) - different, "sha256": digest_rows(columns)}
 
 

@@ -89,6 +89,10 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
 
     def read(name: str) -> list[Any]:
         values, feature = plain[name][:], plain.features[name]
+        of_items = getattr(feature, "feature", None)
+        if isinstance(of_items, ClassLabel):  # A list of classes in each row.
+            names = [*of_items.names, None]  # The last one is that of -1.
+            return [None if labels is None else [names[label] for label in labels] for labels in values]
         if isinstance(feature, ClassLabel):
             # Data sets of the hub contain -1 or None where a label is not published.
             return [None if label is None or label < 0 else feature.names[label] for label in values]

@@ -1,6 +1,7 @@
 """Clean the values of a label column, and find labels that are probably not what they seem.
 
 plain_values       converts cells to integers, strings or lists of strings; a missing label becomes None
+in_list            reads the text of a list, such as "['bug', 'crash']"
 trim_labels        removes white space around labels, and composes their characters (NFC)
 find_combined      finds cells with several labels, such as "billing|refund" or "0,18"
 find_placeholders  finds labels that probably stand for a missing label, such as "N/A"
@@ -102,6 +103,17 @@ def trim_labels(values: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     forms = {value: unicodedata.normalize("NFC", value).strip() for value in set(filter(_is_string, values))}
     changed = {old: new for old, new in forms.items() if new != old}
     return [forms[value] if _is_string(value) else value for value in values], changed
+
+
+def in_list(value: Any) -> Any:
+    """Return the labels of a cell that has the text of a list of JSON or Python as a tuple; any other value unchanged.
+
+    Example:
+        >>> in_list("['bug', 'crash']"), in_list("bug"), in_list(3)
+        (('bug', 'crash'), 'bug', 3)
+    """
+    found = _list_items(value) if isinstance(value, str) else None
+    return value if found is None or not found[1] else found[0]
 
 
 def find_combined(labels: Iterable[str]) -> CombinedLabels | None:

@@ -11,15 +11,17 @@ check_triplets_exist   raises an error if the labels form no triplet
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tercet._labels import check_present, plain_labels
+from tercet._multi_labels import split_set
 from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning import clean_labels
 from tercet.data.label_forms import plain_values
+from tercet.data.label_sets import num_sharing, rarest_labels
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError, listed, short_repr
 
@@ -38,6 +40,7 @@ class LabelledSentences:
         rows: int64 `(num_sentences,)`, the number of each sentence's row in the file or data set that it comes from,
             from 0; None if it comes from none.
         columns: the names of the columns of the sentences and the labels there; empty if they come from none.
+        multi_label: the separator of the labels in `label_names`, if a sentence has several; None if it has one.
 
     Example:
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
@@ -51,6 +54,7 @@ class LabelledSentences:
     label_names: list[str]
     rows: np.ndarray | None = None
     columns: tuple[str, ...] = ()
+    multi_label: str | None = None
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -59,11 +63,22 @@ class LabelledSentences:
         """Return the given rows, in the given order. Label ids and names do not change."""
         sentences = [self.sentences[row] for row in rows]
         of_rows = None if self.rows is None else self.rows[rows]
-        return LabelledSentences(sentences, self.label_ids[rows], self.label_names, of_rows, self.columns)
+        return replace(self, sentences=sentences, label_ids=self.label_ids[rows], rows=of_rows)
 
     def labels(self) -> list[str]:
         """Return the label name of each sentence."""
         return [self.label_names[label_id] for label_id in self.label_ids]
+
+    def strata(self) -> np.ndarray:
+        """Return the number of the label of each sentence `(num_sentences,)`, by which rows are split.
+
+        Of several labels, it is the one with the fewest sentences.
+        """
+        if self.multi_label is None:
+            return self.label_ids
+        counts = np.bincount(self.label_ids, minlength=len(self.label_names))
+        strata: np.ndarray = rarest_labels(self.label_names, counts, self.multi_label)[self.label_ids]
+        return strata
 
 
 def number_labels(
@@ -163,8 +178,12 @@ def map_onto_names(
     return np.array([ids[name] for name in label_names], dtype=np.int64)[label_ids], names
 
 
-def check_trainable(label_ids: np.ndarray, label_names: Sequence[str] | None, source: str) -> None:
+def check_trainable(
+    label_ids: np.ndarray, label_names: Sequence[str] | None, source: str, multi_label: str | None = None
+) -> None:
     """Check that the labels form a triplet and are not decimal numbers, which are measurements rather than classes.
+
+    `multi_label` is that of `LabelledSentences`.
 
     Raises:
         DataError: all labels are decimal numbers such as "0.5", there is only one label, or no label occurs twice.
@@ -174,7 +193,34 @@ def check_trainable(label_ids: np.ndarray, label_names: Sequence[str] | None, so
             f"{source}: the labels are decimal numbers ({listed(label_names, 3)}), but labels must be names or "
             "integers; is the label column the right one?"
         )
-    check_triplets_exist(label_ids, label_names, source)
+    if multi_label is None or label_names is None:
+        check_triplets_exist(label_ids, label_names, source)
+    else:
+        check_shared_triplets_exist(label_ids, label_names, source, multi_label)
+
+
+def check_shared_triplets_exist(
+    label_ids: np.ndarray, label_names: Sequence[str], source: str, multi_label: str
+) -> None:
+    """Check that sets of labels form a triplet: a row that shares a label with a second row, and none with a third.
+
+    Raises:
+        DataError: there is no such row.
+    """
+    ids, counts = np.unique(label_ids, return_counts=True)
+    names = [label_names[label_id] for label_id in ids]
+    sharing = num_sharing(names, dict(zip(names, counts.tolist(), strict=True)), multi_label)
+    if not (sharing > 1).any():
+        raise DataError(
+            f"{source} has no label twice ({len(label_ids)} rows); a triplet needs two sentences that share a label: "
+            "is the label column the right one?"
+        )
+    if not ((sharing > 1) & (sharing < len(label_ids))).any():
+        shown = short_repr(split_set(names[0], multi_label)[0])
+        raise DataError(
+            f"{source} has no two rows without a common label, such as {shown}; a triplet needs a sentence that shares "
+            "no label with the others: is the label column the right one?"
+        )
 
 
 def check_triplets_exist(label_ids: np.ndarray, label_names: Sequence[str] | None, source: str) -> None:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tercet._multi_labels import renamed_sets, separator_for, split_set
 from tercet._texts import check_texts
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.columns import find_triplet_columns, log_unused
 from tercet.data.copies import copy_groups
 from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.guessing import find_columns
+from tercet.data.label_forms import plain_values
+from tercet.data.label_sets import check_several
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.selection import evaluation_value, read_all, read_data
@@ -51,12 +54,14 @@ class TrainingData(NamedTuple):
         held_out_rows: the numbers of the rows of `evaluation` in the file or data set that both come from, from 0 for
             the first row of data; None if the evaluation data have a source of their own.
         train_rows: the numbers of the rows of `train` in their file or data set, from 0.
+        multi_label: the separator of the labels in the names of the column `label`, if rows have several; else None.
     """
 
     train: "Dataset"
     evaluation: "Dataset | None"
     held_out_rows: list[int] | None
     train_rows: list[int]
+    multi_label: str | None = None
 
 
 def load_labelled(
@@ -66,6 +71,7 @@ def load_labelled(
     incomplete: bool = False,
     known_labels: Sequence[str] | None = None,
     known_from: str = "the training data",
+    several_labels: bool = False,
 ) -> LabelledSentences:
     """Read labelled sentences, clean their labels (see `ReadOptions`) and number them. Log unused columns.
 
@@ -81,6 +87,7 @@ def load_labelled(
         known_labels: the label names of other data, such as the training data. A label that differs from one of them
             only in form is an error, or gets its form if `similar_labels` is `merge`.
         known_from: the other data, for messages.
+        several_labels: whether the caller takes rows with several labels, so that a column of lists needs no option.
 
     Raises:
         DataError: `source` cannot be read or has another type, a column is not found, a row is invalid, or `options`
@@ -89,22 +96,54 @@ def load_labelled(
     table = read_data(source, options)
     text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
     _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
+    if several_labels:
+        options = _with_lists(table.columns[label], label, table.source, options)
     clean = clean_rows(
-        table.columns[text], table.columns[label], table.source, table.lines, options, incomplete=incomplete
+        table.columns[text],
+        table.columns[label],
+        table.source,
+        table.lines,
+        options,
+        incomplete=incomplete,
+        several_labels=several_labels,
     )
     lines = None if table.lines is None else [table.lines[row] for row in clean.rows]
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]
-        matched = match_labels(labels, known_labels, table.source, options, known_from)
+        matched = _matched(labels, known_labels, table.source, options, known_from)
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
+    elif options.multi_label is not None:
+        check_several(label_names, options.multi_label, table.source)
     sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
     rows = clean.rows if table.rows is None else np.array(table.rows, dtype=np.int64)[clean.rows]
-    data = LabelledSentences(sentences, label_ids, label_names, rows, (text, label))
+    data = LabelledSentences(sentences, label_ids, label_names, rows, (text, label), options.multi_label)
     if not incomplete:
         warn_of_doubtful_labels(data, table.source)
     return data
+
+
+def _with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOptions) -> ReadOptions:
+    """Return options with a separator for several labels, if the label column has lists and no option is for them."""
+    given = (options.multi_label, options.label_levels, options.combined_labels)
+    lists = [value for value in plain_values(labels) if isinstance(value, tuple)]
+    if not lists or any(option is not None for option in given):
+        return options
+    logger.info(f"{source}: column {short_repr(column)} has lists, so a row may have several labels")
+    return replace(options, multi_label=separator_for(label for value in lists for label in value))
+
+
+def _matched(labels: list[str], known: Sequence[str], source: str, options: ReadOptions, known_from: str) -> list[str]:
+    """Return labels in the form that they have in other data; the labels of a set one by one."""
+    mark = options.multi_label
+    if mark is None:
+        return match_labels(labels, known, source, options, known_from)
+    flat = [label for name in labels for label in split_set(name, mark)]
+    matched = match_labels(flat, {label for name in known for label in split_set(name, mark)}, source, options,
+                           known_from)  # fmt: skip
+    new = {old: form for old, form in zip(flat, matched, strict=True) if old != form}
+    return renamed_sets(labels, new, mark) if new else labels
 
 
 def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, label: str, source: str) -> None:
@@ -145,6 +184,8 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
         raise DataError(
             "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
         )
+    if options.multi_label is not None:
+        raise DataError("triplets have no labels; pass no multi_label with the triplet loss")
     if options.combined_labels is not None or options.similar_labels is not None:
         raise DataError("triplets have no labels; pass no combined_labels and no similar_labels with the triplet loss")
     log_unused(table.columns, names, table.source)
@@ -167,6 +208,7 @@ def load_training_data(
     *,
     triplets: bool,
     seed: int,
+    several_labels: bool = False,
 ) -> TrainingData:
     """Return training and evaluation data.
 
@@ -179,6 +221,7 @@ def load_training_data(
         options: the columns and the split to read from both.
         triplets: whether the rows are triplets instead of labelled sentences.
         seed: the seed of the random selection of held-out rows.
+        several_labels: as for `load_labelled`.
 
     Raises:
         DataError: the data cannot be read or are invalid, the labels of the training data are decimal numbers or form
@@ -201,30 +244,32 @@ def load_training_data(
         return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, numbers[others].tolist())
     source = name_of(data) or "data"
     table = read_all(data, options)
-    labelled = load_labelled(table, options)
+    labelled = load_labelled(table, options, several_labels=several_labels)
     assert labelled.rows is not None
-    check_trainable(labelled.label_ids, labelled.label_names, source)
+    mark = labelled.multi_label
+    check_trainable(labelled.label_ids, labelled.label_names, source, mark)
+    options = replace(options, multi_label=mark)
     if eval_data is not None:
         options = replace(options, label_file=None, split_column=None)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, labelled.rows.tolist())
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, labelled.rows.tolist(), mark)
     if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
         evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
         logger.info(f"{source}: evaluated on the {len(evaluation):,} rows with {value!r} in {options.split_column!r}")
         assert evaluation.rows is not None
         rows_of_evaluation = evaluation.rows.tolist()
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, labelled.rows.tolist())
+        train_rows = labelled.rows.tolist()
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark)
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
-        check_trainable(
-            kept_rows.label_ids, kept_rows.label_names, f"{source} without the {eval_fraction:.0%} held out"
-        )
+        without = f"{source} without the {eval_fraction:.0%} held out"
+        check_trainable(kept_rows.label_ids, kept_rows.label_names, without, mark)
     _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
-    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), kept_rows.rows.tolist())
+    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), kept_rows.rows.tolist(), mark)
 
 
 def name_of(source: "Source | None") -> str | None:

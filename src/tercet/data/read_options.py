@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from tercet._nested_labels import check_separator, separator_of
+from tercet import _multi_labels, _nested_labels
+from tercet._nested_labels import separator_of
 from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
@@ -53,10 +54,13 @@ class ReadOptions:
         label_file: a file with the label of each row, in the same order, such as a .txt file with one per line.
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
             without levels. With several label columns, None is "/".
+        multi_label: the separator of the labels of a row, such as ";" in "billing;refund"; None for one label per row.
+            A list in a cell has one label in each element.
 
     Raises:
-        DataError: `combined_labels` or `similar_labels` has another value, `label_levels` is no separator, `limit` or
-            `sample` is below 1, or `label_column` names a column twice or several with a `label_file`.
+        DataError: `combined_labels` or `similar_labels` has another value, `label_levels` or `multi_label` is no
+            separator, two of them exclude each other, `limit` or `sample` is below 1, or `label_column` names a column
+            twice or several with a `label_file`.
     """
 
     text_column: str | None = None
@@ -73,13 +77,16 @@ class ReadOptions:
     sample: int | None = None
     label_file: str | None = None
     label_levels: str | None = None
+    multi_label: str | None = None
 
     def __post_init__(self) -> None:
         if self.label_column is not None and not isinstance(self.label_column, str):
             self._set_label_columns(list(self.label_column))
-        check_separator(self.label_levels)
-        if self.label_levels is not None and self.combined_labels is not None:
-            raise DataError("label_levels and combined_labels exclude each other; pass one of them")
+        _nested_labels.check_separator(self.label_levels)
+        _multi_labels.check_separator(self.multi_label)
+        given = [name for name in ("label_levels", "multi_label", "combined_labels") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise DataError(f"{' and '.join(given)} exclude each other; pass one of them")
         for name in ("limit", "sample"):
             number = getattr(self, name)
             if number is not None and number < 1:

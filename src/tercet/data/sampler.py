@@ -31,7 +31,7 @@ from torch.utils.data import Sampler
 from tercet.data.neighbor_labels import move_neighbours_together
 from tercet.errors import DataError
 
-_EMPTY = -1
+EMPTY = -1
 # The length of the code of a parent beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6, and
 # that of other labels at most 0.2, so siblings come first.
 _SIBLING_WEIGHT = 2.0
@@ -96,7 +96,7 @@ class GroupByLabelSampler(Sampler[int]):
         _check_sizes(batch_size, samples_per_label)
         if not 0 <= neighbor_labels <= 1:
             raise DataError(f"neighbor_labels must be at least 0 and at most 1, got {neighbor_labels}")
-        label_ids, counts = _compact(np.asarray(labels))
+        label_ids, counts = compact(np.asarray(labels))
         if len(counts) < 2 or counts.max() < 2:
             what = "one label only" if len(counts) == 1 else "no label with two sentences" if len(counts) else "no rows"
             raise DataError(
@@ -130,8 +130,13 @@ class GroupByLabelSampler(Sampler[int]):
         """
         self._label_means = None if means is None else check_label_means(means, len(self.counts))
 
+    @property
+    def num_rows(self) -> int:
+        """The number of rows of the data."""
+        return len(self.label_ids)
+
     def __len__(self) -> int:
-        rows = len(self.label_ids)
+        rows = self.num_rows
         return rows if rows <= self.batch_size else self._plan.batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
@@ -140,7 +145,7 @@ class GroupByLabelSampler(Sampler[int]):
 
     def describe(self) -> str:
         """Describe an epoch in one sentence, for the log."""
-        rows, drawn, k = len(self.label_ids), len(self), self.samples_per_label
+        rows, drawn, k = self.num_rows, len(self), self.samples_per_label
         if rows <= self.batch_size:
             return f"an epoch is one batch with all {rows:,} sentences"
         return (
@@ -149,6 +154,10 @@ class GroupByLabelSampler(Sampler[int]):
             + (f", and repeats {drawn - rows:,} of them to fill the batches" if drawn > rows else " once")
             + (f"; {self._num_near()} of the labels of a batch are near each other" if self.neighbor_labels else "")
         )
+
+    def _rows(self, entries: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the rows of the numbers that were drawn, which a subclass may draw from others than the rows."""
+        return entries
 
     def _means_with_siblings(self) -> np.ndarray | None:
         """Return rows whose directions are near for siblings, and then for labels with near means; None for random."""
@@ -168,7 +177,7 @@ class GroupByLabelSampler(Sampler[int]):
         If there are at most `batch_size` rows, the result is one batch `(1, num_rows)`.
         """
         rng = np.random.default_rng([self.seed, self.epoch])
-        rows = len(self.label_ids)
+        rows = self.num_rows
         if rows <= self.batch_size:
             return rng.permutation(rows).reshape(1, -1)
         groups, label_of_group = _groups(self.label_ids, self.counts, self.samples_per_label, rng)
@@ -178,7 +187,7 @@ class GroupByLabelSampler(Sampler[int]):
         if self.neighbor_labels and means is not None:
             labels = np.where(chosen < self._plan.pair_groups, label_of_group[chosen].astype(np.int64), -1)[table]
             table = table.ravel()[move_neighbours_together(labels, means, self._num_near(), rng)]
-        drawn: np.ndarray = groups[chosen[table]].reshape(self._plan.batches, self.batch_size)
+        drawn = self._rows(groups[chosen[table]].reshape(self._plan.batches, self.batch_size), rng)
         _replace_empty_and_repeated(drawn, rows, rng)
         return drawn
 
@@ -201,7 +210,7 @@ def check_label_means(means: Any, num_labels: int) -> np.ndarray:
     return values
 
 
-def _compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number the labels from 0 in sorted order. Return the ids `(num_rows,)`, and the number of rows of each id.
 
     If the labels are already such ids, return them unchanged.
@@ -263,7 +272,7 @@ def _groups(
     """Divide all rows into groups.
 
     Returns:
-        The row numbers `(num_groups, k)`, with `_EMPTY` in empty positions, and the label of each group
+        The row numbers `(num_groups, k)`, with `EMPTY` in empty positions, and the label of each group
         `(num_groups,)`; for a group of several labels, the first one. Labels with at least k rows are first, then
         smaller labels by descending size; labels with one row are last. Within these parts, the order is random.
     """
@@ -284,9 +293,9 @@ def _groups(
         labels_per_group = k // size
         rows = order[starts[labels_of_size][:, None] + np.arange(size)]
         num_groups = -(-len(labels_of_size) // labels_per_group)
-        part = np.full((num_groups * labels_per_group, size), _EMPTY, dtype=rows.dtype)
+        part = np.full((num_groups * labels_per_group, size), EMPTY, dtype=rows.dtype)
         part[: len(labels_of_size)] = rows
-        padding = np.full((num_groups, k - labels_per_group * size), _EMPTY, dtype=rows.dtype)
+        padding = np.full((num_groups, k - labels_per_group * size), EMPTY, dtype=rows.dtype)
         parts.append(np.hstack([part.reshape(num_groups, labels_per_group * size), padding]))
         labels.append(labels_of_size[::labels_per_group])
     return np.concatenate(parts), np.concatenate(labels)
@@ -388,7 +397,7 @@ def _replace_empty_and_repeated(drawn: np.ndarray, rows: int, rng: np.random.Gen
         ranked = np.take_along_axis(batches, order, axis=1)
         replaced = np.zeros(batches.shape, dtype=bool)
         np.put_along_axis(replaced, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-        replaced |= batches == _EMPTY
+        replaced |= batches == EMPTY
         batches[replaced] = rng.integers(0, rows, int(replaced.sum()))
         drawn[pending] = batches
         pending = pending[replaced.any(axis=1)]

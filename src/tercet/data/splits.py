@@ -18,7 +18,7 @@ def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple
     """Split off a random fraction of the rows of each label for evaluation.
 
     Copies of a text (see `copy_groups`) stay on one side. A text with several labels counts as a text of the one with
-    the fewest rows, and all its rows stay together too.
+    the fewest rows, and all its rows stay together too. So does a row with several labels.
 
     A retrieval metric needs two held-out sentences with the same label: a query and a sentence to find. So if the
     fraction of a label rounds to one row, two rows are held out. A label with fewer than two different texts, or fewer
@@ -40,8 +40,9 @@ def split_labelled(data: LabelledSentences, fraction: float, seed: int) -> tuple
 def held_out_labelled(data: LabelledSentences, fraction: float, seed: int) -> np.ndarray:
     """Return the numbers of the rows that `split_labelled` holds out, ascending, int64 `(num_held_out,)`."""
     groups = copy_groups(data.sentences)
-    counts = np.bincount(data.label_ids, minlength=len(data.label_names))
-    labels = _label_of_group(groups, data.label_ids, counts)
+    label_ids = data.strata()
+    counts = np.bincount(label_ids)
+    labels = _label_of_group(groups, label_ids, counts)
     sizes = np.bincount(groups, minlength=len(labels))
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -52,7 +53,7 @@ def held_out_labelled(data: LabelledSentences, fraction: float, seed: int) -> np
     for own in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
         if len(own) >= 4 and (quota := quotas[labels[own[0]]]):
             taken[_fill(own, sizes, quota, keep=2, at_least=2)] = True
-    _keep_two_rows_of_each_label(taken, groups, data.label_ids, counts)
+    _keep_two_rows_of_each_label(taken, groups, label_ids, counts)
     return np.flatnonzero(taken[groups])
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from tercet._labels import plain_labels
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError
-from tercet.evaluation._inputs import check_batch_size, check_options, check_texts_list, shared_label_ids
+from tercet.evaluation._inputs import check_batch_size, check_options, check_texts_list
+from tercet.evaluation.relevance import are_sets, find_relevance
 from tercet.evaluation.retrieval import label_metrics
 from tercet.evaluation.sentence_evaluator import Encoder, SentenceEvaluator
 
@@ -21,7 +22,7 @@ class LabelEvaluator(SentenceEvaluator):
     Args:
         sentences: the queries.
         labels: the label of each sentence, all integers or all strings, in a list, a tensor, an array or a pandas
-            `Series`.
+            `Series`; or, if sentences have several labels, a list or a set of labels for each.
         reference_sentences: the gallery: the sentences to rank for each query, such as the training set. By default,
             all sentences except the query itself are ranked.
         reference_labels: the label of each reference sentence.
@@ -64,17 +65,17 @@ class LabelEvaluator(SentenceEvaluator):
         check_texts_list(sentences, "sentences")
         if (reference_sentences is None) != (reference_labels is None):
             raise DataError("pass reference_sentences and reference_labels together; only one of them was given")
-        self.sentences, self.labels = list(sentences), plain_labels(labels, "labels", error=DataError)
+        self.sentences, self.labels = list(sentences), _plain(labels, "labels")
         _check_sizes(self.sentences, self.labels, "sentences")
         self.reference_sentences: list[str] | None = None
         self.reference_labels: list[Any] | None = None
         if reference_sentences is not None:
             check_texts_list(reference_sentences, "reference_sentences")
             self.reference_sentences = list(reference_sentences)
-            self.reference_labels = plain_labels(reference_labels, "reference_labels", error=DataError)
+            self.reference_labels = _plain(reference_labels, "reference_labels")
             _check_sizes(self.reference_sentences, self.reference_labels, "reference_sentences")
         gallery_size = len(self.sentences if self.reference_sentences is None else self.reference_sentences)
-        shared_label_ids(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
+        find_relevance(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
         get_distance(distance)  # Raises for an unknown name.
         check_options(**metric_options, error=DataError)
         self.batch_size, self.show_progress_bar = check_batch_size(batch_size), show_progress_bar
@@ -103,6 +104,10 @@ class LabelEvaluator(SentenceEvaluator):
             reference_labels=self.reference_labels,
             **self.metric_options,
         )
+
+
+def _plain(labels: Any, name: str) -> list[Any]:
+    return list(labels) if are_sets(labels) else plain_labels(labels, name, error=DataError)
 
 
 def _check_sizes(sentences: Sequence[str], labels: Sequence[Any], name: str) -> None:

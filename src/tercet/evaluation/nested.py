@@ -20,9 +20,8 @@ from tercet._nested_labels import join_path, path_of
 from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_distance, nearest
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows
-from tercet.evaluation.retrieval import NUM_NEIGHBOURS, label_metrics
-
-_NDCG_DEPTH = 10
+from tercet.evaluation.relevance import dcg
+from tercet.evaluation.retrieval import NDCG_DEPTH, NUM_NEIGHBOURS, label_metrics
 
 
 def nested_metrics(
@@ -90,21 +89,16 @@ def nested_metrics(
         length, gallery_length = ((part >= 0).sum(1) for part in (prefixes[rows], gallery_prefixes))
         is_same = (common == length.unsqueeze(1)) & (common == gallery_length)
         kept = is_same.any(1)
-        ranked = nearest(d, min(_NDCG_DEPTH, len(references) - int(leave_one_out)))[1]
+        ranked = nearest(d, min(NDCG_DEPTH, len(references) - int(leave_one_out)))[1]
         gains = common.gather(1, ranked)
         steps = length.unsqueeze(1) + gallery_length[ranked] - 2 * gains
         ideal = common.topk(gains.shape[1], dim=1).values
         totals[0] += steps[kept, :NUM_NEIGHBOURS].double().mean(1).sum()
-        totals[1] += (_dcg(gains) / _dcg(ideal))[kept].sum()
+        totals[1] += (dcg(gains) / dcg(ideal))[kept].sum()
         num_queries += int(kept.sum())
     if num_queries:
-        result |= dict(zip(("tree_distance", f"ndcg@{_NDCG_DEPTH}"), (totals / num_queries).tolist(), strict=True))
+        result |= dict(zip(("tree_distance", f"ndcg@{NDCG_DEPTH}"), (totals / num_queries).tolist(), strict=True))
     return result
-
-
-def _dcg(gains: Tensor) -> Tensor:
-    discounts = 1 / torch.log2(torch.arange(2, gains.shape[1] + 2, dtype=torch.float64))
-    return gains.double() @ discounts
 
 
 def _prefix_ids(

@@ -13,6 +13,12 @@ The gallery sentences with the label of the query are relevant; R is their numbe
     unknown_auroc            with a reference set: how well the distance to the nearest sentence separates the queries
                              whose label is in the set from the others (area under the ROC curve, 0.5 is chance)
 
+If sentences have several labels, those that share a label with the query are relevant, so MAP@R, R-precision, recall@k,
+the mean distances and unknown_auroc mean the same. There is no vote and so no kNN accuracy. Instead, there is
+
+    ndcg@10                  NDCG of the 10 nearest sentences, whose gain is the Jaccard overlap of the labels: the
+                             number of common labels divided by the number of labels that at least one of them has
+
 All metrics but unknown_auroc are over the same queries: those with a relevant sentence. Distances are computed for one
 block of queries at a time, so memory grows with the number of sentences, not with its square. Source of MAP@R and
 R-precision: Musgrave et al. 2020, "A Metric Learning Reality Check", section 3.2.
@@ -32,7 +38,8 @@ from tercet import distances
 from tercet.catalogue import METRICS, resolve
 from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_distance, nearest
 from tercet.errors import EmbeddingError
-from tercet.evaluation._inputs import as_rows, check_options, shared_label_ids
+from tercet.evaluation._inputs import as_rows, check_options
+from tercet.evaluation.relevance import SharedLabel, dcg, find_relevance
 
 __all__ = [
     "RankedQueries",
@@ -48,6 +55,7 @@ __all__ = [
 
 # The number of nearest sentences that vote in `knn_accuracy`.
 NUM_NEIGHBOURS = 5
+NDCG_DEPTH = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +179,7 @@ def label_metrics(
     Args:
         embeddings: the queries `(n, dim)`, a tensor, an array or nested lists.
         labels: the label of each query `(n,)`, all integers or all strings, in a list, a tensor, an array or a pandas
-            `Series`.
+            `Series`; or, if sentences have several labels, a list or a set of labels for each.
         reference_embeddings: the gallery `(m, dim)`, whose rows are ranked for each query. By default, all queries
             except the query itself are ranked.
         reference_labels: the label of each row of the gallery `(m,)`; not used without `reference_embeddings`.
@@ -236,17 +244,15 @@ def rank_queries(
         )
     if len(references) <= leave_one_out:
         raise EmbeddingError("one embedding has nothing to rank; pass at least two, or reference_embeddings")
-    query_labels, gallery_labels = shared_label_ids(
-        labels, None if leave_one_out else reference_labels, (len(queries), len(references))
-    )
-
-    group_sizes = torch.bincount(gallery_labels, minlength=int(query_labels.max()) + 1)
-    num_relevant = group_sizes[query_labels] - int(leave_one_out)
+    relevance = find_relevance(labels, None if leave_one_out else reference_labels, (len(queries), len(references)))
+    query_labels, gallery_labels = relevance.query_ids, relevance.gallery_ids
+    num_relevant = relevance.num_relevant(leave_one_out=leave_one_out)
     order = num_relevant.argsort()
     if leave_one_out:
         order = order[num_relevant[order] > 0]
     scores = _scores(ranks)
-    min_depth = max(neighbours, *(getattr(score, "depth", 0) for score in scores.values()))
+    deepest = NDCG_DEPTH if isinstance(relevance, SharedLabel) else neighbours
+    min_depth = max(neighbours, deepest, *(getattr(score, "depth", 0) for score in scores.values()))
     sums = _Sums(scores)
     average_precision = torch.full((len(queries),), torch.nan, dtype=torch.float64)
     voted = torch.full((len(queries),), -1)
@@ -261,18 +267,22 @@ def rank_queries(
                 rows, d = rows[has_relevant], d[has_relevant]
             if not len(rows):
                 continue
-        same_label = query_labels[rows].unsqueeze(1) == gallery_labels
-        sums.add_distances(d, same_label, rows if leave_one_out else None)
+        relevant = relevance.relevant(rows)
+        sums.add_distances(d, relevant, rows if leave_one_out else None)
         if leave_one_out:
             d[torch.arange(len(rows)), rows] = torch.inf
         depth = min(max(int(num_relevant[rows].max()), min_depth), len(references) - int(leave_one_out))
         ranked = nearest(d, depth)[1]
         ranking = Ranking(
-            hits=gallery_labels[ranked] == query_labels[rows].unsqueeze(1),
+            hits=relevant.gather(1, ranked),
             num_relevant=num_relevant[rows],
             neighbour_labels=gallery_labels[ranked],
             query_labels=query_labels[rows],
         )
+        if isinstance(relevance, SharedLabel):
+            sums.add_gains(relevance.gains(rows), ranked, rows if leave_one_out else None)
+            average_precision[rows] = sums.add_ranking(ranking)["map@r"]
+            continue
         winners = majority(ranking.neighbour_labels[:, :neighbours])
         voted[rows] = ranked.gather(1, winners.unsqueeze(1)).squeeze(1)
         average_precision[rows] = sums.add_ranking(ranking, gallery_labels[voted[rows]])["map@r"]
@@ -313,7 +323,8 @@ class _Sums:
     def __init__(self, scores: Mapping[str, Score]) -> None:
         self._scores = scores
         self._totals = dict.fromkeys(scores, 0.0)
-        self._num_queries = self._num_votes_won = 0
+        self._num_queries = self._num_votes_won = self._num_votes = 0
+        self._ndcg: float | None = None
         self._distance_sums, self._num_pairs = [0.0, 0.0], [0, 0]
         self._nearest: list[Tensor] = []
         self._has_relevant: list[Tensor] = []
@@ -328,7 +339,7 @@ class _Sums:
 
         Args:
             d: the distances `(num_queries, gallery_size)`.
-            same_label: bool `(num_queries, gallery_size)`, True where query and gallery sentence have the same label.
+            same_label: bool `(num_queries, gallery_size)`, True where the gallery sentence is relevant.
             self_index: the column of each query's distance to itself `(num_queries,)`, which is not added; None if the
                 gallery is a reference set.
         """
@@ -343,15 +354,31 @@ class _Sums:
         self._num_pairs[0] += num_positive
         self._num_pairs[1] += num_negative
 
-    def add_ranking(self, ranking: Ranking, voted_labels: Tensor) -> dict[str, Tensor]:
+    def add_gains(self, gains: Tensor, ranked: Tensor, self_index: Tensor | None) -> None:
+        """Add the NDCG of a block of queries.
+
+        Args:
+            gains: the gains of the complete gallery `(num_queries, gallery_size)`.
+            ranked: the columns of the ranked sentences `(num_queries, depth)`.
+            self_index: as for `add_distances`.
+        """
+        if self_index is not None:
+            gains[torch.arange(len(self_index)), self_index] = 0.0
+        of_ranked = gains.gather(1, ranked[:, :NDCG_DEPTH])
+        ideal = gains.topk(of_ranked.shape[1], dim=1).values
+        self._ndcg = (self._ndcg or 0.0) + float((dcg(of_ranked) / dcg(ideal)).sum())
+
+    def add_ranking(self, ranking: Ranking, voted_labels: Tensor | None = None) -> dict[str, Tensor]:
         """Add the scores of a block of queries, and return the value of each query `(num_queries,)` by key.
 
         Args:
             ranking: the ranking of the block.
-            voted_labels: the label ids that win the votes `(num_queries,)`.
+            voted_labels: the label ids that win the votes `(num_queries,)`; None without a vote.
         """
         self._num_queries += len(ranking)
-        self._num_votes_won += int((voted_labels == ranking.query_labels).sum())
+        if voted_labels is not None:
+            self._num_votes += len(voted_labels)
+            self._num_votes_won += int((voted_labels == ranking.query_labels).sum())
         by_key = {}
         for key, score in self._scores.items():
             by_key[key] = values = score(ranking)
@@ -366,7 +393,10 @@ class _Sums:
     def means(self) -> dict[str, float]:
         """Return the metrics over all blocks."""
         metrics = {key: total / self._num_queries for key, total in self._totals.items()}
-        metrics["knn_accuracy"] = self._num_votes_won / self._num_queries
+        if self._num_votes:
+            metrics["knn_accuracy"] = self._num_votes_won / self._num_votes
+        if self._ndcg is not None:
+            metrics[f"ndcg@{NDCG_DEPTH}"] = self._ndcg / self._num_queries
         for kind, total, count in zip(("positive", "negative"), self._distance_sums, self._num_pairs, strict=True):
             metrics[f"mean_{kind}_distance"] = total / max(count, 1)
         if self._nearest and not (known := torch.cat(self._has_relevant)).all():

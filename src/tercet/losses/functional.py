@@ -306,10 +306,11 @@ def levels_of(tree: LabelTree, miners: Sequence[Miner], weights: Sequence[float]
     ]
 
 
-def ids_and_relation(labels: Any) -> tuple[Any, Relation]:
+def ids_and_relation(labels: Any, *, weighted: bool = False) -> tuple[Any, Relation]:
     """Return labels that are sets or a bool matrix as set ids `(batch,)`, and the relation between these ids.
 
-    Labels of any other form are returned unchanged, with the relation of equal labels.
+    `weighted` is that of `tercet.losses.relations.SharedLabel`. Labels of any other form are returned unchanged, with
+    the relation of equal labels.
     """
     matrix = labels if isinstance(labels, Tensor) else getattr(labels, "__array__", None) and torch.as_tensor(labels)
     if isinstance(matrix, Tensor):
@@ -326,7 +327,7 @@ def ids_and_relation(labels: Any) -> tuple[Any, Relation]:
     ids = {key: at for at, key in enumerate(dict.fromkeys(map(frozenset, sets)))}
     device = matrix.device if isinstance(matrix, Tensor) else "cpu"
     set_ids = torch.tensor([ids[frozenset(one)] for one in sets], device=device)
-    return set_ids, SharedLabel([[numbers[label] for label in key] for key in ids])
+    return set_ids, SharedLabel([[numbers[label] for label in key] for key in ids], weighted=weighted)
 
 
 def _anchor_rows(embeddings: Tensor, labels: Tensor, anchors: slice | None) -> engine.Anchors | None:

@@ -5,7 +5,7 @@ its models; that trainer sets the attribute `model` to the wrapped model. In dis
 the sentences of all processes as one batch.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -29,7 +29,7 @@ from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.functional import Labels
 from tercet.losses.margins import batch_distances, describe_misfit, have_unit_length
 from tercet.losses.miners import Miner
-from tercet.losses.relations import SAME_LABEL, LabelTree, Relation
+from tercet.losses.relations import SAME_LABEL, LabelTree, Relation, SharedLabel
 
 __all__ = [
     "BaseLoss",
@@ -191,10 +191,13 @@ class BatchLoss(BaseLoss):
         distance_metric: the name of a distance in the catalogue, a `tercet.distances.Distance`, or a function that maps
             embeddings `(batch, dim)` to the matrix of their distances `(batch, batch)`.
         margin: the margin, in the unit of the distance.
+        jaccard_weights: if sentences have several labels, whether the loss of a pair of an anchor and a positive is
+            multiplied by their Jaccard overlap: the number of common labels divided by the number of labels that at
+            least one of them has.
 
     Attributes:
         relation: which sentences are positives, as a function of their label ids; by default those with equal ids. For
-            sentences with several labels, set it to a `tercet.losses.relations.SharedLabel` and pass set ids as labels.
+            sentences with several labels, see `set_label_sets`.
         batches_without_triplet: the number of batches without a triplet since the start of the run.
 
     Example:
@@ -226,11 +229,35 @@ class BatchLoss(BaseLoss):
     _peer_method = ""
 
     def __init__(
-        self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean", margin: float = 5.0
+        self,
+        model: nn.Module | None = None,
+        distance_metric: DistanceLike = "euclidean",
+        margin: float = 5.0,
+        *,
+        jaccard_weights: bool = False,
     ) -> None:
         super().__init__(model, distance_metric, margin)
         self.relation: Relation = SAME_LABEL
+        self.jaccard_weights = jaccard_weights
         self.batches_without_triplet = 0
+
+    def set_label_sets(self, label_sets: Sequence[Collection[int]]) -> None:
+        """Make sentences that share a label the positives, and those that share none the negatives.
+
+        The labels of a batch are then the ids of sets of labels. The trainer calls this if a row has several labels.
+
+        Args:
+            label_sets: the labels of each set, as numbers from 0; the position is the id of the set.
+
+        Example:
+            >>> import torch
+            >>> from tercet.losses import BatchHardTripletLoss
+            >>> loss = BatchHardTripletLoss(margin=1.0)
+            >>> loss.set_label_sets([[0], [0, 1], [2]])
+            >>> loss.compute_loss_from_embeddings(torch.tensor([[0.0], [1.0], [1.5]]), labels=[0, 1, 2])
+            tensor(1.)
+        """
+        self.relation = SharedLabel([list(labels) for labels in label_sets], weighted=self.jaccard_weights)
 
     def miner(self) -> Miner:
         """Return the miner of this loss, see `tercet.losses.miners`. This method is called for every batch."""
@@ -267,8 +294,9 @@ class BatchLoss(BaseLoss):
 
         Args:
             embeddings: `(batch, dim)`, a tensor, an array or nested lists; or a list that contains only this tensor.
-            labels: `(batch,)`, integers or strings. Floating-point numbers must be whole. In distributed training they
-                must be an integer tensor. A tensor on the CPU is the fastest form, also if the embeddings are on a GPU.
+            labels: `(batch,)`, integers or strings; or a list or a set of labels for each row. Floating-point numbers
+                must be whole. In distributed training they must be an integer tensor. A tensor on the CPU is the
+                fastest form, also if the embeddings are on a GPU.
             memory: embeddings of past batches, used as additional candidates. This method does not add to the memory.
 
         Raises:
@@ -306,11 +334,11 @@ class BatchLoss(BaseLoss):
             )
         relation = self.relation
         if relation is SAME_LABEL and not distributed:
-            labels, relation = functional.ids_and_relation(labels)
+            labels, relation = functional.ids_and_relation(labels, weighted=self.jaccard_weights)
             if memory is not None and relation is not SAME_LABEL:
                 raise EmbeddingError(
-                    "sets of labels have no ids that stay the same, which a cross-batch memory needs; set the "
-                    "attribute relation of the loss to a SharedLabel, and pass set ids as labels"
+                    "sets of labels have no ids that stay the same, which a cross-batch memory needs; call "
+                    "set_label_sets, which sets the relation of the loss, and pass set ids as labels"
                 )
         labels = functional.as_label_tensor(labels, embeddings.device if distributed else None)
         local_rows = slice(0, len(labels))
@@ -391,7 +419,13 @@ class BatchLoss(BaseLoss):
         return False
 
     def get_config_dict(self) -> dict[str, Any]:
-        return {**super().get_config_dict(), "margin": self.margin}
+        settings = {**super().get_config_dict(), "margin": self.margin}
+        return settings | self._settings_of_relation()
+
+    def _settings_of_relation(self) -> dict[str, Any]:
+        if not isinstance(self.relation, SharedLabel):
+            return {}
+        return {"positives": "share a label", **({"jaccard_weights": True} if self.jaccard_weights else {})}
 
 
 class BatchAllTripletLoss(BatchLoss):
@@ -455,8 +489,14 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
 
     has_margin = False
 
-    def __init__(self, model: nn.Module | None = None, distance_metric: DistanceLike = "euclidean") -> None:
-        super().__init__(model, distance_metric, margin=0.0)
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        distance_metric: DistanceLike = "euclidean",
+        *,
+        jaccard_weights: bool = False,
+    ) -> None:
+        super().__init__(model, distance_metric, margin=0.0, jaccard_weights=jaccard_weights)
 
     _peer_method = "batch_hard_triplet_soft_margin_loss"
 
@@ -468,7 +508,7 @@ class BatchHardSoftMarginTripletLoss(BatchLoss):
         return miners.hard_soft_margin()
 
     def get_config_dict(self) -> dict[str, Any]:
-        return BaseLoss.get_config_dict(self)
+        return BaseLoss.get_config_dict(self) | self._settings_of_relation()
 
 
 class NestedTripletLoss(BatchLoss):

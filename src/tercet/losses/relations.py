@@ -11,7 +11,7 @@ Label ids stay one integer per sentence in all three, so batches, processes and 
 The relation has the table of what an id stands for.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Protocol
 
 import torch
@@ -224,6 +224,14 @@ class SharedLabel:
         """Return whether each pair is a positive pair `(n, m)`; see `Relation.positive`."""
         ours, theirs = self.indicators(labels, others)
         return ours @ theirs.T > 0
+
+    def label_sets(self, ids: Iterable[int]) -> list[list[int]]:
+        """Return the labels of each of the sets with these ids."""
+        return [[label for label in self.table[number].tolist() if label != _NO_LABEL] for number in ids]
+
+    def num_labels(self, ids: Tensor) -> int:
+        """Return the number of different labels of the sets `ids` `(n,)`."""
+        return self.indicators(ids)[0].shape[1]
 
     def jaccard(self, labels: Tensor, others: Tensor) -> Tensor:
         """Return the Jaccard overlap of the label sets `labels` `(n,)` and `others` `(m,)`: `(n, m)`; 0 if empty."""

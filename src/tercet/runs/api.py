@@ -160,6 +160,7 @@ def train(
         similar_labels,
         drop_missing,
         label_levels=settings.label_levels,
+        multi_label=settings.multi_label,
         **reading,
     )
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
@@ -176,16 +177,21 @@ def train(
     }
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     with collect_warnings() as warnings:
-        train_data, evaluation, held_out_rows, train_rows = load_training_data(
+        train_data, evaluation, held_out_rows, train_rows, multi_label = load_training_data(
             data,
             eval_data,
             eval_fraction,
             options,
             triplets=settings.uses_triplets,
             seed=settings.seed,
+            several_labels=True,
         )
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
+    if multi_label != settings.multi_label:  # A column of lists.
+        settings = replace(settings, multi_label=multi_label)
+        settings.check()
+        named["multi_label"] = multi_label
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
@@ -252,6 +258,7 @@ def evaluate(
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
     label_levels: str | None = None,
+    multi_label: str | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
@@ -297,6 +304,8 @@ def evaluate(
             is an error.
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund". The metrics then
             include those of each level, see `tercet.evaluation.nested_metrics`.
+        multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
+            column of lists needs none. Sentences that share a label are then relevant, and there are no classifiers.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
@@ -338,6 +347,7 @@ def evaluate(
         similar_labels,
         drop_missing,
         label_levels=label_levels,
+        multi_label=multi_label,
         **reading,
     )
     if reference is None and (reference_text_column is not None or reference_label_column is not None):
@@ -360,7 +370,8 @@ def evaluate(
                 label_column=reference_label_column or label_column,
             )
             try:
-                gallery = load_labelled(reference, reference_options)
+                gallery = load_labelled(reference, reference_options, several_labels=True)
+                options = replace(options, multi_label=gallery.multi_label)
             except ColumnError as error:
                 raise DataError(_of_reference(str(error))) from None
         queries = load_labelled(
@@ -368,7 +379,14 @@ def evaluate(
             options,
             known_labels=None if gallery is None else gallery.label_names,
             known_from="the reference data",
+            several_labels=gallery is None,
         )
+        multi_label = queries.multi_label
+        if multi_label is not None and (decisions or baseline is not None):
+            raise DataError(
+                "a classifier gives each sentence one label, but the rows have several; leave out "
+                + ("baseline" if baseline is not None else "decisions, min_precision and max_novelty")
+            )
 
         import_transformers()
         from tercet.encoder.loading import load_model  # imports torch, which takes seconds
@@ -380,6 +398,7 @@ def evaluate(
             among_themselves=False,
             names=Names(file_name(data, "the data"), file_name(reference, "the reference data")),
             label_levels=options.label_levels,
+            multi_label=multi_label,
             distance=distance,
             batch_size=batch_size,
             show_progress_bar=show_progress_bar,

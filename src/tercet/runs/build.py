@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
+from tercet._multi_labels import label_sets
 from tercet._nested_labels import margins_of_levels, num_levels, path_of
 from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.devices import cpu_has_bfloat16
@@ -34,13 +35,18 @@ def build_loss(
     """Return the loss that `settings` names, with the distance and, if the loss has one, the margin.
 
     `tercet.runs.margin` chooses those that are None; without it, they are those for embeddings of length 1. With
-    `settings.label_levels`, the result is a `NestedTripletLoss` of the labels with the given names.
+    `settings.label_levels`, the result is a `NestedTripletLoss` of the labels with the given names. With
+    `settings.multi_label`, the names are those of sets of labels, and sentences that share a label are positives.
     """
     spec = LOSSES.find(settings.loss, DataError)
     cls, distance = resolve(spec.cls), settings.distance or DEFAULT_DISTANCE
     margin = DEFAULT_MARGIN if settings.margin is None else settings.margin
     if settings.label_levels is None or label_names is None:
         loss: torch.nn.Module = cls(model, distance, *([margin] if spec.has_margin else []))
+        if label_names is not None and settings.multi_label is not None:
+            if not isinstance(loss, BatchLoss):
+                raise DataError(f"multi_label needs a loss that mines batches, but {settings.loss!r} does not")
+            loss.set_label_sets(label_sets(label_names, settings.multi_label)[0])
         return loss
     if not issubclass(cls, BatchLoss):
         raise DataError(f"label_levels needs a loss that mines batches of labels, but {settings.loss!r} does not")
@@ -118,7 +124,9 @@ def build_trainer(
         changes: more training arguments by name; they override the arguments from `settings`.
     """
     if settings.epochs is None or settings.learning_rate is None:
-        settings = choose_schedule(settings, few_rows=has_few_rows(train_data), width=model.input_module.hidden_size)
+        settings = choose_schedule(
+            settings, few_rows=has_few_rows(train_data, settings.multi_label), width=model.input_module.hidden_size
+        )
         assert settings.epochs is not None
     changes = {"use_cpu": _stays_on_cpu(model), **changes}
     steps = settings.max_steps

@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet._events import WarningKind, emit_warning
+from tercet._multi_labels import split_set
 from tercet._nested_labels import ParentErrors, parent_errors
 from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import label_values
@@ -108,6 +109,7 @@ class Evaluation:
         reference: the training or reference rows; None if no protocol ranks them.
         options: arguments of the evaluators: `distance`, `batch_size`, `show_progress_bar`.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
+        multi_label: the separator of the labels of a row, if rows have several; None for one label per row.
     """
 
     counts: dict[str, RowCounts]
@@ -118,6 +120,7 @@ class Evaluation:
     reference: "Dataset | None" = None
     options: Mapping[str, Any] = field(default_factory=dict)
     label_levels: str | None = None
+    multi_label: str | None = None
 
     @property
     def positions(self) -> np.ndarray:
@@ -157,10 +160,10 @@ class Evaluation:
             accuracy = triplet_accuracy(*embeddings.queries.chunk(3), **distance)
             key = self.evaluator(**distance).primary_metric
             return Measurement(metrics={"triplets": {key: accuracy}}, token_stats=stats)
-        labels = label_values(self.queries)
+        labels = self._labels(self.queries)
         metrics, predictions = {}, None
         if self.reference is not None:
-            reference_labels = label_values(self.reference)
+            reference_labels = self._labels(self.reference)
             ranking = rank_queries(
                 embeddings.queries,
                 labels,
@@ -171,7 +174,8 @@ class Evaluation:
             metrics["against_reference"] = ranking.metrics | self._of_levels(
                 embeddings.queries, labels, embeddings.reference, reference_labels
             )
-            predictions = _classify(embeddings, labels, reference_labels, ranking) if classify else None
+            if classify and self.multi_label is None:
+                predictions = _classify(embeddings, labels, reference_labels, ranking)
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             ranked_labels = [labels[row] for row in self.ranked]
@@ -181,6 +185,11 @@ class Evaluation:
         return Measurement(
             metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu(), predictions=predictions
         )
+
+    def _labels(self, rows: "Dataset") -> list[Any]:
+        """Return the label of each row, or the labels of each if rows have several."""
+        names = label_values(rows)
+        return names if self.multi_label is None else [split_set(name, self.multi_label) for name in names]
 
     def _of_levels(
         self, queries: Tensor, labels: list[Any], reference: Tensor | None = None, reference_labels: Any = None
@@ -226,7 +235,7 @@ class Evaluation:
                 "eval_steps needs evaluation data with two labels, one of which has two rows, because evaluations "
                 "during training rank the evaluation sentences among themselves; leave out eval_steps"
             )
-        return LabelEvaluator(self.data["sentence"][:], label_values(self.data), **options)
+        return LabelEvaluator(self.data["sentence"][:], self._labels(self.data), **options)
 
     def record(self, before: Measurement, after: Measurement) -> dict[str, EvaluationRecord]:
         """Return the field `evaluation` of a record."""
@@ -263,6 +272,7 @@ def plan_evaluation(
     among_themselves: bool = True,
     names: Names = DEFAULT_NAMES,
     label_levels: str | None = None,
+    multi_label: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """Choose the rows and the protocols that can be measured, and emit warnings about rows that are left out.
@@ -273,6 +283,7 @@ def plan_evaluation(
         among_themselves: whether to measure `among_themselves` as well, if there is a reference.
         names: the names of the data in messages.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
+        multi_label: the separator of the labels of a row, if rows have several; None for one label per row.
         options: arguments of the evaluators.
 
     Raises:
@@ -289,7 +300,7 @@ def plan_evaluation(
         return Evaluation(
             counts=counts, data=kept, queries=kept, query_rows=rows.kept, ranked=everything, options=options
         )
-    rows = select_labelled(data, reference)
+    rows = select_labelled(data, reference, multi_label)
     _check_kept(rows, names)
     counts = {}
     if rows.reference_sizes is not None and len(rows.reference_sizes) == 1:
@@ -318,6 +329,7 @@ def plan_evaluation(
         reference=reference if "against_reference" in counts else None,
         options=options,
         label_levels=label_levels,
+        multi_label=multi_label,
     )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tercet._multi_labels import label_sets
+from tercet.data.labels import label_values
 from tercet.runs.settings import RunSettings
 
 # With fewer sentences per label than this, more and gentler steps are better.
@@ -20,11 +22,17 @@ _HIGHEST_RATE = 2e-4
 _LORA_RATE = 10
 
 
-def has_few_rows(data: Any) -> bool:
-    """Return whether half of the labels of a data set have fewer than `FEW_ROWS_PER_LABEL` rows; False for triplets."""
+def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
+    """Return whether half of the labels of a data set have fewer than `FEW_ROWS_PER_LABEL` rows; False for triplets.
+
+    `multi_label` is the separator of the labels, if rows have several.
+    """
     if "label" not in data.column_names or len(data) == 0:
         return False
     counts = np.unique(np.asarray(data.with_format(None)["label"][:]), return_counts=True)[1]
+    if multi_label is not None:
+        sets = label_sets(label_values(data), multi_label)[0]
+        counts = np.bincount([label for ids in sets for label in ids])
     return bool(np.median(counts) < FEW_ROWS_PER_LABEL)
 
 

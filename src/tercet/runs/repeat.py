@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tercet")
 
 # Arguments of a run besides its settings that decide its result. They are recorded by their names.
-_ARGUMENTS = ("data", "model", "eval_data", "eval_fraction", "packing", *(item.name for item in fields(ReadOptions)))
+_SETTINGS = {item.name for item in fields(RunSettings)}
+_OF_READING = [item.name for item in fields(ReadOptions) if item.name not in _SETTINGS]
+_ARGUMENTS = ("data", "model", "eval_data", "eval_fraction", "packing", *_OF_READING)
 # Arguments that decide the rows of the training and the evaluation data.
 _OF_ROWS = {"data", "eval_data", "eval_fraction", "seed", "loss", *(item.name for item in fields(ReadOptions))}
 # Settings that are not repeated, because they send data to other machines.

@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset
 
 from tercet._events import TrainingWarning
+from tercet._multi_labels import label_sets
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
@@ -59,13 +60,15 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     training = model.training_record
     assert training is not None
     training.evaluation, training.gain = record.evaluation, record.gain
+    if (separator := record.settings.get("multi_label")) is not None and model.label_names is not None:
+        model.label_names = label_sets(model.label_names, separator)[1]  # They were those of sets of labels.
     if source := public_settings(record.settings).get("data"):
         training.data = {"Data": source, **training.data}
 
 
-def data_facts(data: Dataset, stats: TokenStats | None) -> dict[str, Any]:
+def data_facts(data: Dataset, stats: TokenStats | None, multi_label: str | None = None) -> dict[str, Any]:
     """Return the numbers of rows, labels, copies and truncated texts, the digest, and the part of unknown tokens."""
-    return {**fingerprint(data), **(stats.to_dict() if stats else {})}
+    return {**fingerprint(data, multi_label), **(stats.to_dict() if stats else {})}
 
 
 def describe_choices(

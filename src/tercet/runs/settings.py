@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from tercet._nested_labels import check_separator
+from tercet import _multi_labels, _nested_labels
 from tercet._numbers import check_margin
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
@@ -72,6 +72,11 @@ class RunSettings:
         None,
         "The separator of the levels of nested labels, such as / in billing/refund. The loss is a weighted mean of "
         "those of the levels; each finer level has half the margin and six times the weight.",
+    )
+    multi_label: str | None = _setting(
+        None,
+        "The separator of the labels of a row, such as ; in billing;refund. Sentences that share a label are "
+        "positives. A column of lists needs no separator.",
     )
     epochs: float | None = _setting(
         None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."
@@ -143,9 +148,7 @@ class RunSettings:
         if self.distance is not None:
             DISTANCES.find(self.distance, DataError)
         self._check_margins()
-        check_separator(self.label_levels)
-        if self.label_levels is not None and self.uses_triplets:
-            raise DataError("label_levels needs labels, but the data of the triplet loss have none; leave it out")
+        self._check_labels()
         check_value("train", self.train, self.train in PARTS, f"one of {listed(PARTS)}")
         for name in ("epochs", "learning_rate", "time_limit"):
             value = getattr(self, name)
@@ -177,6 +180,22 @@ class RunSettings:
             raise DataError(
                 f"margin has {len(self.margin)} values, one for each level of nested labels, but label_levels is not "
                 "given; pass label_levels, or one margin"
+            )
+
+    def _check_labels(self) -> None:
+        _nested_labels.check_separator(self.label_levels)
+        _multi_labels.check_separator(self.multi_label)
+        for name in ("label_levels", "multi_label"):
+            if getattr(self, name) is not None and self.uses_triplets:
+                raise DataError(f"{name} needs labels, but the data of the triplet loss have none; leave it out")
+        if self.multi_label is None:
+            return
+        if self.label_levels is not None:
+            raise DataError("label_levels and multi_label exclude each other; pass one of them")
+        if self.train in ("head", "both") or self.dimension is not None:
+            raise DataError(
+                "a head is trained on one label per sentence; with multi_label, leave out train and dimension to train "
+                "the encoder"
             )
 
     def _check_packages(self) -> None:

@@ -63,7 +63,7 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
     Raises:
         DataError: the data are triplets, but a head needs labels.
     """
-    few_rows = has_few_rows(train_data)
+    few_rows = has_few_rows(train_data, settings.multi_label)
     if settings.uses_triplets:
         if settings.train in ("head", "both") or settings.dimension is not None:
             raise DataError(
@@ -71,21 +71,24 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
                 "another loss with data that have labels"
             )
         return Stages(head=False, encoder=True, chooses=False, few_rows=False, validation=np.empty(0, dtype=np.int64))
-    chooses = settings.train == "auto"
+    is_auto, several = settings.train == "auto", settings.multi_label is not None
+    if is_auto and several:
+        logger.info("rows have several labels, so the encoder is trained without a linear head")
     return Stages(
-        head=settings.train != "encoder",
+        head=settings.train != "encoder" and not several,
         encoder=settings.train != "head",
-        chooses=chooses,
+        chooses=is_auto and not several,
         few_rows=few_rows,
-        validation=_validation_rows(train_data, settings.seed) if chooses and not few_rows else np.empty(0, np.int64),
+        validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
 
 
-def _validation_rows(train_data: Dataset, seed: int) -> np.ndarray:
+def _validation_rows(train_data: Dataset, settings: RunSettings) -> np.ndarray:
     label_ids, names = labels_of(train_data, "label", "the training data")
     names = [str(label_id) for label_id in range(int(label_ids.max()) + 1)] if names is None else names
     fraction = min(_VALIDATION_FRACTION, _MOST_VALIDATION_ROWS / len(train_data))
-    rows = held_out_labelled(LabelledSentences(train_data["sentence"][:], label_ids, names), fraction, seed)
+    sentences = LabelledSentences(train_data["sentence"][:], label_ids, names, multi_label=settings.multi_label)
+    rows = held_out_labelled(sentences, fraction, settings.seed)
     # With one label, every ranking is right.
     return rows if len(np.unique(label_ids[rows])) > 1 else rows[:0]
 

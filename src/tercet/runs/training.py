@@ -17,6 +17,8 @@ from transformers import TrainerCallback
 from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
+from tercet._multi_labels import split_set
+from tercet.data.labels import label_values
 from tercet.decisions import LabelClassifier
 from tercet.decisions.storage import classifier_files
 from tercet.decisions.summary import record_of
@@ -175,6 +177,8 @@ def run_training(
     _check_json(extra_settings)
     checkpoints = checkpoint_dir(output)
     has_checkpoint = _check_checkpoints(checkpoints, output, resume=resume)
+    if classifier and settings.multi_label is not None:
+        logger.info("no classifier is fitted, because it gives each sentence one label, and the rows have several")
     change_model(model, settings)
     progress = ProgressBar() if show_progress_bar else ProgressLog()
     trackers = Trackers(settings.report_to, output)
@@ -189,9 +193,10 @@ def run_training(
                     train_data,
                     names=names,
                     label_levels=settings.label_levels,
+                    multi_label=settings.multi_label,
                     show_progress_bar=show_progress_bar,
                 )
-            stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints)
+            stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints, settings.multi_label)
             first = LogFirstStep(clock if start is None else start)
             callbacks: list[TrainerCallback] = [progress, first, stop, trackers, *([best] if best else [])]
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
@@ -207,7 +212,7 @@ def run_training(
             classifier=RunClassifier(
                 train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
                 keep_texts=keep_texts, seed=settings.seed,
-            ) if classifier and not settings.uses_triplets else None,
+            ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip
         trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
         result = _run_stages(run)
@@ -294,11 +299,14 @@ def _choose_settings(
     return choose_schedule(settings, few_rows=stages.few_rows, width=model.input_module.hidden_size)
 
 
-def _keep_best(model: SentenceTransformer, train_data: Dataset, stages: Stages, checkpoints: Path) -> KeepBest | None:
+def _keep_best(
+    model: SentenceTransformer, train_data: Dataset, stages: Stages, checkpoints: Path, multi_label: str | None
+) -> KeepBest | None:
     if not len(stages.validation):
         return None
     rows, encoder = train_data.select(stages.validation), DistributedEncoder(model)
-    evaluator = LabelEvaluator(rows["sentence"][:], rows["label"][:])
+    labels = rows["label"][:] if multi_label is None else [split_set(name, multi_label) for name in label_values(rows)]
+    evaluator = LabelEvaluator(rows["sentence"][:], labels)
     return KeepBest(model, lambda: evaluator(encoder)[evaluator.primary_metric], checkpoints / BEST_STATE)
 
 
@@ -333,10 +341,12 @@ def _record(
         validation_rows=validation if train_rows is None else [train_rows[row] for row in validation],
         time_limit=run.time_limit,
     )
-    record.data = {"train": data_facts(run.train_data, result.train_stats)}
+    record.data = {"train": data_facts(run.train_data, result.train_stats, run.settings.multi_label)}
     if eval_data is not None and before is not None:
         held_out = None if held_out_rows is None else list(held_out_rows)
-        record.data["eval"] = {**data_facts(eval_data, before.token_stats), "held_out_rows": held_out}
+        record.data["eval"] = {
+            **data_facts(eval_data, before.token_stats, run.settings.multi_label), "held_out_rows": held_out,
+        }  # fmt: skip
     return record
 
 

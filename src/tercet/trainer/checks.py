@@ -4,20 +4,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
 from tercet.data.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
-from tercet.data.labels import check_triplets_exist
 from tercet.distances import FunctionDistance, get_distance
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError, listed
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.loss_kinds import innermost, takes_triplets
 from tercet.trainer.loss_state import loss_parameters
+from tercet.trainer.multi_labels import check_triplets
 
 
 def check_trainable(model: nn.Module) -> None:
@@ -179,7 +178,7 @@ def check_evaluation_set(dataset: Any, name: str, loss: nn.Module, *, default_ev
         DataError: the labels form no triplet.
     """
     if "label" in dataset.column_names and (isinstance(innermost(loss), BatchLoss) or default_evaluator):
-        check_triplets_exist(np.asarray(dataset["label"][:]), None, name)
+        check_triplets(loss, dataset["label"][:], None, name)
 
 
 def warn_of_trained_texts(train_dataset: Any, eval_dataset: Any) -> None:

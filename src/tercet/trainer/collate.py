@@ -32,6 +32,7 @@ from tercet.data.labels import labels_of, map_onto_names
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
+from tercet.trainer.multi_labels import has_lists, number_sets
 from tercet.trainer.rows import TOKEN_IDS
 
 _PREPARED_TEXT_COLUMNS = ("sentence", *TRIPLET_COLUMNS)
@@ -46,6 +47,8 @@ def prepare_labelled(
 
     A `ClassLabel` column keeps its ids and names. Integer labels are used as ids, and the names are None. Strings
     and booleans are numbered in sorted order.
+
+    Labels in lists are numbered by their sets, see `tercet.trainer.multi_labels`.
 
     Args:
         dataset: a `datasets.Dataset` with a text column and a label column. Additional columns are named in a warning.
@@ -67,6 +70,9 @@ def prepare_labelled(
             raise unclear from None  # Its sentence speaks of the columns of the trainer.
     log_unused(columns, (text, label), source, logging.WARNING)
     sentences = check_texts(dataset.with_format(None)[text][:], source)
+    if has_lists(dataset.features[label]):
+        set_ids, set_names = number_sets(dataset, label, source, known_names)
+        return Dataset.from_dict({"sentence": sentences, "label": set_ids}), set_names
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
         if not isinstance(dataset.features[label], ClassLabel):

@@ -23,7 +23,7 @@ from tercet.data.batch_samplers import (
     RoundRobinBatchSampler,
 )
 from tercet.data.in_memory import EVALUATION_SPLITS, is_table_dict, to_dataset
-from tercet.data.labels import check_triplets_exist
+from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
@@ -45,6 +45,14 @@ from tercet.trainer.collate import (
 )
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
 from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_embeddings, takes_triplets
+from tercet.trainer.multi_labels import (
+    check_both_have_sets,
+    check_triplets,
+    has_lists,
+    shared_relation,
+    single_labels,
+    tell_loss,
+)
 from tercet.trainer.prompts import check_prompts, find_prompts, prompt_length_to_exclude
 from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TransformedRows
 
@@ -63,6 +71,7 @@ class PreparedSet:
         columns: the prepared column of each text column of the user.
         labels: the name of the label column of `source` and its values, if `source` has a transform; else None.
         label_names: the name of each label id; None for integers and triplets.
+        set_names: the names of all sets of labels, also of evaluation data, if rows have several labels; else None.
         tokens: the data set with token ids, as soon as it is needed; None before, and for a custom collator.
         tokens_for: the tokenizer, its settings and the prompts of `tokens`.
     """
@@ -72,6 +81,7 @@ class PreparedSet:
     columns: Mapping[str, str]
     labels: tuple[str, list[Any]] | None = None
     label_names: list[str] | None = None
+    set_names: list[str] | None = None
     tokens: Any = None
     tokens_for: tuple[Any, ...] = ()
 
@@ -105,7 +115,9 @@ class DataLoadingTrainer(Trainer):
     def label_names_of_training(self) -> list[str] | None:
         """The names of the labels of the training data; None for integers, triplets and several data sets."""
         known = self._training_sets.get(None)
-        return None if known is None else known.label_names
+        if known is None or known.set_names is None:
+            return None if known is None else known.label_names
+        return single_labels(known.label_names or [])
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -153,19 +165,27 @@ class DataLoadingTrainer(Trainer):
         if dataset is None or (isinstance(dataset, Dataset) and dataset in self._prepared_sets):
             return dataset
         loss = loss_of_set(self.loss, name)
-        labels = None
+        labels = set_names = None
         dataset = to_dataset(dataset, source)
         drawn = draw_all(dataset, source) if has_transform(dataset) else dataset
         known = self._known(name)
         if takes_triplets(loss, default=_has_three_texts(drawn)):
             prepared, label_names = prepare_triplets(drawn, source), None
         else:
-            names = known.label_names if known is not None and not training else None
+            names = None if known is None or training else known.set_names or known.label_names
             prepared, label_names = prepare_labelled(drawn, source, names)
+            has_sets = has_lists(drawn.features[label_column(drawn)])
+            of_training = None if training or known is None else known
+            if has_sets or (of_training is not None and of_training.set_names is not None):
+                check_both_have_sets(source, of_training is None or of_training.set_names is not None, label_names)
+                set_names = label_names
+                tell_loss(loss, set_names or [])
+                if of_training is not None:
+                    of_training.set_names = set_names
             if drawn is not dataset:
                 column = label_column(drawn)
                 labels = column, drawn[column][:]
-        facts = PreparedSet(name, dataset, text_columns(drawn, prepared), labels, label_names)
+        facts = PreparedSet(name, dataset, text_columns(drawn, prepared), labels, label_names, set_names)
         self._prepared_sets[prepared] = facts
         if training or not self._training_sets:
             self._training_sets[name] = facts
@@ -220,8 +240,7 @@ class DataLoadingTrainer(Trainer):
             logger.info(sampler.describe())
             rows = len(sampler)
         elif isinstance(innermost(loss), BatchLoss):
-            label_ids = np.asarray(dataset["label"][:])
-            check_triplets_exist(label_ids, self._prepared_sets[dataset].label_names, name)
+            check_triplets(loss, dataset["label"][:], self._prepared_sets[dataset].label_names, name)
         if not callable(self.args.batch_sampler):
             check_number_of_batches(rows, self._global_batch_size, drop_last=self.args.dataloader_drop_last, name=name)
 
@@ -362,6 +381,8 @@ class DataLoadingTrainer(Trainer):
         if callable(how) and not isinstance(how, BatchSamplers):
             return how(dataset, **options)
         if how == BatchSamplers.GROUP_BY_LABEL:
+            if self._sets_of(dataset) is not None:
+                return DefaultBatchSampler(self._group_by_label(dataset, batch_size, "train_dataset"), **options)
             return GroupByLabelBatchSampler(dataset, **options, samples_per_label=self.args.samples_per_label)
         if how == BatchSamplers.BATCH_SAMPLER:
             return DefaultBatchSampler(RandomSampler(dataset, generator=generator), **options)
@@ -480,6 +501,9 @@ class DataLoadingTrainer(Trainer):
                 "use batch_sampler='batch_sampler'"
             )
         try:
+            if (sets := self._sets_of(dataset)) is not None:
+                k, label_ids = self.args.samples_per_label, dataset["label"][:]
+                return SharedLabelSampler(label_ids, sets, batch_size, k, self._data_seed, neighbor_labels)
             return GroupByLabelSampler(
                 dataset["label"][:],
                 batch_size,
@@ -490,6 +514,11 @@ class DataLoadingTrainer(Trainer):
             )
         except DataError as error:
             raise DataError(f"{name}: {error}") from None
+
+    def _sets_of(self, dataset: Any) -> list[list[int]] | None:
+        """Return the labels of each set of labels by its id; None if the rows of a prepared data set have one label."""
+        relation = shared_relation(loss_of_set(self.loss, self._prepared_sets[dataset].name))
+        return None if relation is None else relation.label_sets(range(len(relation.table)))
 
     def _parents(self, dataset: Any) -> np.ndarray | None:
         """Return the parent of each label of a data set, in sorted order; None if the labels have one level."""

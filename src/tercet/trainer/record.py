@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+from tercet.losses.relations import SharedLabel
 from tercet.records import EvaluationRecord, TrainingRecord
 from tercet.trainer.loss_kinds import loss_settings
 
@@ -61,10 +63,11 @@ def training_record(
     )
 
 
-def data_facts(dataset: Any) -> dict[str, Any]:
+def data_facts(dataset: Any, relation: SharedLabel | None = None) -> dict[str, Any]:
     """Return the number of training sentences and labels, or of triplets, by title; `{}` without a data set.
 
-    This reads all labels, so call it once per run and not at every checkpoint.
+    `relation` is that of the loss, if rows have several labels. This reads all labels, so call it once per run and not
+    at every checkpoint.
     """
     if dataset is None:
         return {}
@@ -74,7 +77,9 @@ def data_facts(dataset: Any) -> dict[str, Any]:
         return {"Data sets": len(parts), **{title: sum(part.get(title, 0) for part in parts) for title in titles}}
     if "label" not in dataset.column_names:
         return {"Training triplets": len(dataset)}
-    return {"Training sentences": len(dataset), "Training labels": len(np.unique(dataset["label"][:]))}
+    found = np.unique(dataset["label"][:])
+    number = len(found) if relation is None else relation.num_labels(torch.from_numpy(found))
+    return {"Training sentences": len(dataset), "Training labels": number}
 
 
 def metrics_by_step(log_history: list[dict[str, Any]]) -> dict[int, dict[str, float]]:

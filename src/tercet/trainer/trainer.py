@@ -65,6 +65,7 @@ from tercet.trainer.loss_kinds import (
 )
 from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
 from tercet.trainer.monitor import LogStats, TrainingMonitor
+from tercet.trainer.multi_labels import labels_of, shared_relation
 from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.pushing import PushingTrainer
 from tercet.trainer.record import data_facts, training_record
@@ -221,7 +222,7 @@ class SentenceTransformerTrainer(PushingTrainer):
         self._check_samplers(default_evaluators=not self.evaluators)
         for name in self._training_sets:
             prompt_length_to_exclude(self._prompts_of(name), self.model)  # Raises an error for different lengths.
-        self._data_facts = data_facts(train_dataset)
+        self._data_facts = data_facts(train_dataset, shared_relation(self.loss))
         self._text_hashes = training_text_hashes(train_dataset, self.model.training_record)
 
     def call_model_init(self, trial: Any = None) -> Any:
@@ -631,7 +632,8 @@ class SentenceTransformerTrainer(PushingTrainer):
         plain = dataset.with_format(None)
         if "anchor" in plain.column_names:
             return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
-        return [LabelEvaluator(plain["sentence"][:], plain["label"][:])]
+        loss = loss_of_set(self.loss, self._prepared_sets[dataset].name)
+        return [LabelEvaluator(plain["sentence"][:], labels_of(loss, plain["label"][:]))]
 
     def _update_model_record(self) -> None:
         """Store the label names and the training record in the model, which saves them with its weights."""

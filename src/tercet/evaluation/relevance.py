@@ -1,0 +1,130 @@
+"""Which gallery sentences are relevant for a query: those with its label, or those that share one of its labels.
+
+SameLabel      each sentence has one label
+SharedLabel    a sentence may have several labels; the gain of a relevant sentence is the Jaccard overlap of the labels
+find_relevance chooses one of them by the form of the labels
+dcg            the discounted cumulated gain, for NDCG
+"""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tercet._labels import plain_labels
+from tercet.errors import EmbeddingError, TercetError
+from tercet.evaluation._inputs import shared_label_ids
+
+# The number of sets whose overlaps with all sets are in memory at the same time, when relevant rows are counted.
+_ROWS_PER_COUNT = 1024
+
+
+@dataclass(frozen=True)
+class SameLabel:
+    """The relevance of labels, as ids `(n,)` of the queries and `(m,)` of the gallery."""
+
+    query_ids: Tensor
+    gallery_ids: Tensor
+
+    def num_relevant(self, *, leave_one_out: bool) -> Tensor:
+        """Return the number of relevant gallery sentences of each query `(n,)`, without the query itself."""
+        group_sizes = torch.bincount(self.gallery_ids, minlength=int(self.query_ids.max()) + 1)
+        return group_sizes[self.query_ids] - int(leave_one_out)
+
+    def relevant(self, rows: Tensor) -> Tensor:
+        """Return whether each gallery sentence is relevant for the queries `rows`: bool `(len(rows), m)`."""
+        return self.query_ids[rows].unsqueeze(1) == self.gallery_ids
+
+
+@dataclass(frozen=True)
+class SharedLabel:
+    """The relevance of sets of labels, as ids `(n,)` of the sets of the queries and `(m,)` of the gallery.
+
+    `table` `(num_sets, num_labels)` is 1 for the labels of each set, else 0.
+    """
+
+    table: Tensor
+    query_ids: Tensor
+    gallery_ids: Tensor
+
+    def num_relevant(self, *, leave_one_out: bool) -> Tensor:
+        """Return the number of relevant gallery sentences of each query `(n,)`, without the query itself."""
+        sizes = torch.bincount(self.gallery_ids, minlength=len(self.table)).double()
+        parts = self.table.split(_ROWS_PER_COUNT)
+        counts = torch.cat([(part @ self.table.T > 0).double() @ sizes for part in parts]).long()
+        return (counts - self.table.any(1).long() if leave_one_out else counts)[self.query_ids]
+
+    def relevant(self, rows: Tensor) -> Tensor:
+        """Return whether each gallery sentence shares a label with the queries `rows`: bool `(len(rows), m)`."""
+        return (self.table[self.query_ids[rows]] @ self.table.T > 0)[:, self.gallery_ids]
+
+    def gains(self, rows: Tensor) -> Tensor:
+        """Return the Jaccard overlap of the labels of the queries `rows` and of the gallery: `(len(rows), m)`."""
+        queries = self.table[self.query_ids[rows]]
+        common = queries @ self.table.T
+        united = queries.sum(1, keepdim=True) + self.table.sum(1) - common
+        return (common / united.clamp(min=1))[:, self.gallery_ids]
+
+
+Relevance = SameLabel | SharedLabel
+
+
+def are_sets(labels: Any) -> bool:
+    """Return whether labels are those of sentences with several labels: each is a list, a tuple or a set."""
+    if hasattr(labels, "__array__") or isinstance(labels, (str, bytes)) or not hasattr(labels, "__iter__"):
+        return False
+    found = list(labels)
+    return bool(found) and all(isinstance(one, (list, tuple, Set)) for one in found)
+
+
+def find_relevance(
+    labels: Any, reference_labels: Any, sizes: tuple[int, int], *, error: type[TercetError] = EmbeddingError
+) -> Relevance:
+    """Return the relevance of labels, or of sets of labels; the arguments are those of `shared_label_ids`.
+
+    Raises:
+        TercetError: (as the class `error`) a label is missing or invalid, the number of labels differs from the number
+            of embeddings, or there is nothing to measure.
+    """
+    if not are_sets(labels):
+        return SameLabel(*shared_label_ids(labels, reference_labels, sizes, error=error))
+    queries = [frozenset(one) for one in labels]
+    if reference_labels is not None and not are_sets(reference_labels):
+        raise error("labels are lists of labels, but reference_labels are not; pass a list of labels for each sentence")
+    gallery = queries if reference_labels is None else [frozenset(one) for one in reference_labels]
+    for part, size in ((queries, sizes[0]), (gallery, sizes[1])):
+        if len(part) != size:
+            raise error(f"expected the labels of {size} embeddings, got those of {len(part)}")
+    names = list(dict.fromkeys(label for one in [*queries, *gallery] for label in one))
+    plain_labels(names, "labels", error=error)  # Raises an error for labels that are neither integers nor strings.
+    columns = {label: number for number, label in enumerate(names)}
+    numbers = {one: number for number, one in enumerate(dict.fromkeys([*queries, *gallery]))}
+    ids = (torch.tensor([numbers[one] for one in part]) for part in (queries, gallery))
+    found = SharedLabel(_indicators(list(numbers), columns), *ids)
+    relevant = found.num_relevant(leave_one_out=reference_labels is None)
+    if not relevant.any():
+        raise error("nothing to measure: no query shares a label with another sentence; check the labels")
+    if bool((relevant[relevant > 0] == sizes[1] - int(reference_labels is None)).all()):
+        raise error(
+            "nothing to measure: every sentence shares a label with the queries, so no ranking can be wrong; check the "
+            "labels, or add sentences with other labels"
+        )
+    return found
+
+
+def _indicators(sets: Sequence[frozenset[Any]], columns: dict[Any, int]) -> Tensor:
+    table = torch.zeros(len(sets), len(columns))
+    rows = [row for row, one in enumerate(sets) for _ in one]
+    table[rows, [columns[label] for one in sets for label in one]] = 1
+    return table
+
+
+def dcg(gains: Tensor) -> Tensor:
+    """Return the discounted cumulated gain of ranked gains `(n, depth)`, float64 `(n,)`.
+
+    Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques".
+    """
+    discounts = 1 / torch.log2(torch.arange(2, gains.shape[1] + 2, dtype=torch.float64))
+    return gains.double() @ discounts

@@ -1,0 +1,189 @@
+"""Several labels per sentence, from the file to the record, and in the trainer."""
+
+import itertools
+import json
+import logging
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, losses
+from tercet.comparison import compare
+from tercet.comparison.grid import parse_grid
+from tercet.data.multi_label_sampler import SharedLabelSampler
+from tercet.errors import DataError
+from tercet.runs import RunSettings, evaluate, repeat_arguments, train
+from tests.conftest import EVALUATION_TOPICS, TOPICS
+
+# With cached gradients and a cross-batch memory, which see label ids only.
+SETTINGS = RunSettings(
+    max_steps=3, batch_size=8, samples_per_label=2, multi_label=";", mini_batch_tokens=40, cross_batch_memory=16
+)
+
+
+def _rows(topics, number):
+    """Sentences of one topic, and of two topics joined by "and"."""
+    pairs = itertools.combinations(topics, 2)
+    rows = [(text, [label]) for label, texts in topics.items() for text in texts]
+    rows += [
+        (f"{one} and {other}", [first, second])
+        for first, second in pairs
+        for one, other in zip(topics[first][:number], topics[second][:number], strict=True)
+    ]
+    return {"text": [text for text, _ in rows], "label": [labels for _, labels in rows]}
+
+
+LISTS, EVALUATION = _rows(TOPICS, 3), _rows(EVALUATION_TOPICS, 2)
+
+
+def _joined(rows):
+    return {"text": rows["text"], "label": ["; ".join(labels) for labels in rows["label"]]}
+
+
+@pytest.fixture(scope="module")
+def run(bert, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("multi")
+    (folder / "train.json").write_text(json.dumps(_joined(LISTS)))
+    Dataset.from_dict(_joined(LISTS)).to_json(folder / "train.jsonl")
+    Dataset.from_dict(_joined(EVALUATION)).to_json(folder / "test.jsonl")
+    return folder, train(
+        folder / "train.jsonl", folder / "model", model=str(bert), settings=SETTINGS,
+        eval_data=folder / "test.jsonl", show_progress_bar=False,
+    )  # fmt: skip
+
+
+def test_train_and_evaluate(run):
+    folder, trained = run
+    assert trained.model.label_names == ["food", "money", "sport", "travel"]
+    metrics = trained.record.after
+    assert 0 < metrics["map@r"] < 1
+    assert 0 < metrics["ndcg@10"] < 1
+    assert "knn_accuracy" not in metrics
+    assert trained.classifier is None
+    record = json.loads((folder / "model" / "metrics.json").read_text())
+    assert (record["settings"]["multi_label"], record["data"]["train"]["labels"]) == (";", 4)
+    assert "several labels" in trained.record.gain_missing_reason
+    assert trained.model.training_record.loss_settings["positives"] == "share a label"
+    again = evaluate(folder / "model", EVALUATION, reference=folder / "train.jsonl", multi_label=";")
+    for key in ("map@r", "recall@1", "ndcg@10"):
+        assert again[key] == pytest.approx(metrics[key], abs=1e-5)
+    assert again.classifiers is None
+    alone = evaluate(folder / "model", EVALUATION)
+    assert set(alone.metrics) >= {"map@r", "ndcg@10"}
+
+
+def test_lists_need_no_option_and_the_record_repeats_the_run(bert, run, tmp_path, caplog):
+    folder, first = run
+    settings = RunSettings(max_steps=1, batch_size=8, samples_per_label=2)
+    with caplog.at_level(logging.INFO):
+        second = train(
+            LISTS, tmp_path / "model", model=bert, settings=settings, eval_fraction=0.2, show_progress_bar=False
+        )
+    assert "column 'label' has lists" in caplog.text
+    assert "no classifier is fitted" in caplog.text
+    assert second.record.settings["multi_label"] == ";"
+    assert second.record.after["ndcg@10"] > 0
+    arguments = repeat_arguments(folder / "model")
+    repeated = train(**arguments, output=tmp_path / "again", show_progress_bar=False)
+    assert repeated.record.after == pytest.approx(first.record.after)
+
+
+def _trainer(bert, tmp_path, train_rows=LISTS, eval_rows=EVALUATION, loss=None, **options):
+    model = SentenceTransformer(str(bert))
+    loss = loss or losses.BatchHardTripletLoss(model, margin=0.5)
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path), max_steps=2, per_device_train_batch_size=8, samples_per_label=2,
+        batch_sampler="group_by_label", report_to="none", eval_strategy="steps", eval_steps=2, **options,
+    )  # fmt: skip
+    data = [None if rows is None else Dataset.from_dict(rows) for rows in (train_rows, eval_rows)]
+    return SentenceTransformerTrainer(model, arguments, *data, loss=loss)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_trainer_takes_a_column_of_lists(bert, tmp_path, weighted):
+    loss = losses.BatchAllTripletLoss(margin=0.5, jaccard_weights=weighted)
+    if weighted:  # A loss within another one, whose `forward` the trainer calls.
+        loss = losses.MatryoshkaLoss(SentenceTransformer(str(bert)), loss, [32, 16])
+    trainer = _trainer(bert, tmp_path, loss=loss, neighbor_labels=0.0 if weighted else 0.5)
+    assert isinstance(trainer._get_train_sampler(), SharedLabelSampler)
+    trainer.train()
+    inner = loss.loss if weighted else loss
+    names = sorted({";".join(sorted(labels)) for labels in LISTS["label"]})
+    assert len(inner.relation.table) == len(names)
+    assert inner.relation.weighted == weighted
+    assert trainer.label_names_of_training == ["food", "money", "sport", "travel"]
+    evaluation = [entry for entry in trainer.state.log_history if "eval_map@r" in entry][-1]
+    assert 0 < evaluation["eval_ndcg@10"] <= 1
+    record = trainer.model.training_record
+    assert record.data == {"Training sentences": len(LISTS["text"]), "Training labels": 4}
+
+
+def test_the_loss_of_a_batch_is_that_of_its_sets(bert, tmp_path):
+    """The relation that the trainer sets gives the loss of the lists of labels themselves."""
+    trainer = _trainer(bert, tmp_path)
+    rows = trainer.train_dataset[:8]
+    embeddings = trainer.model.encode(rows["sentence"], convert_to_tensor=True)
+    by_text = dict(zip(LISTS["text"], LISTS["label"], strict=True))
+    loss = losses.BatchHardTripletLoss(margin=0.5)
+    wanted = loss.compute_loss_from_embeddings(embeddings, [set(by_text[text]) for text in rows["sentence"]])
+    got = trainer.loss.compute_loss_from_embeddings(embeddings, rows["label"])
+    assert wanted.item() == pytest.approx(got.item())
+
+
+class _OwnLoss(losses.BatchHardTripletLoss):
+    def batch_hard_triplet_loss(self, labels, embeddings):
+        return embeddings.sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": _OwnLoss()}, "_OwnLoss takes one label for each row"),
+        ({"train_rows": {"text": ["a", "b", "c"], "label": [[1, 0, 1], [0, 1, 1], [1, 0, 0]]}}, "a 0 or a 1 for each"),
+        ({"train_rows": {"text": ["a", "b", "c"], "label": [["x"], [], ["y"]]}}, "row 1: the label is missing"),
+        ({"train_rows": {"text": ["a", "b", "c"], "label": [["x"], ["x"], ["x"]]}}, "no batch can hold a triplet"),
+        ({"eval_rows": {"text": ["a", "b"], "label": [1, 2]}}, "only one of training and evaluation data"),
+        ({"train_rows": {"text": ["a b", "b", "c"], "label": [1, 1, 2]}}, "only one of training and evaluation data"),
+        ({"eval_rows": {"text": ["a", "b", "c"], "label": [["Food"], ["Food"], ["sport"]]}}, "'Food' for 'food'"),
+    ],
+)
+def test_the_trainer_refuses(bert, tmp_path, changes, message):
+    with pytest.raises(DataError, match=message):
+        _trainer(bert, tmp_path, **changes)
+
+
+def test_evaluation_data_may_have_new_sets_and_single_labels(bert, tmp_path):
+    rows = {"text": ["a", "b", "c"], "label": ["food", "food", "sport"]}
+    trainer = _trainer(bert, tmp_path, eval_rows=rows)
+    assert trainer.evaluate()["eval_map@r"] > 0
+    new = Dataset.from_dict({"text": ["a", "b", "c"], "label": [["food", "new"], ["new"], ["sport"]]})
+    assert trainer.evaluate(new)["eval_recall@1"] > 0
+    assert np.isfinite(trainer.evaluate()["eval_loss"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train": "head"}, "with multi_label, leave out train and dimension"),
+        ({"loss": "triplet"}, "multi_label needs labels"),
+        ({"label_levels": "/"}, "label_levels and multi_label exclude each other"),
+        ({"multi_label": ""}, "must be the separator"),
+    ],
+)
+def test_settings_that_do_not_fit(settings, message):
+    with pytest.raises(DataError, match=message):
+        RunSettings(**{"multi_label": ";", **settings}).check()
+
+
+def test_what_takes_one_label_refuses(bert, tmp_path):
+    with pytest.raises(DataError, match="a head is trained on one label"):
+        train(LISTS, tmp_path / "m", model=str(bert), settings=RunSettings(train="head"))
+    with pytest.raises(DataError, match="leave out baseline"):
+        evaluate(str(bert), EVALUATION, reference=LISTS, baseline=str(bert))
+    with pytest.raises(DataError, match="several labels in one cell"):
+        compare(LISTS, model=str(bert), output=tmp_path / "c")
+    with pytest.raises(DataError, match="a comparison takes one label"):
+        compare(LISTS, model=str(bert), output=tmp_path / "c", settings=SETTINGS)
+    with pytest.raises(DataError, match="cannot read 'multi_label"):
+        parse_grid(["multi_label=;,|"])
