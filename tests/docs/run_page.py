@@ -150,10 +150,18 @@ def _write_data(folder: Path) -> None:
         _write(folder / file, ("text", "label"), [(text, _PARENTS[label] + label) for text, label in part])
     levels = [(text, *f"{_PARENTS[label]}{label}".split("/")) for text, label in rows]
     _write(folder / "columns.csv", ("text", "area", "intent"), [(*row, "")[:3] for row in levels])
+    for file, part in (("tagged.csv", rows), ("tagged-test.csv", other_rows)):
+        _write(folder / file, ("text", "label"), [*part, *_with_two_labels(part)])
     _write_vectors(folder)
     topics = list(TOPICS.values())
     triplets = [(one[0], one[1], other[0]) for one in topics for other in topics if one is not other]
     _write(folder / "triplets.csv", ("anchor", "positive", "negative"), triplets)
+
+
+def _with_two_labels(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return each sentence joined with one of another label, and both labels."""
+    pairs = zip(rows, [*rows[5:], *rows[:5]], strict=True)
+    return [(f"{one[0]} and {other[0]}", f"{one[1]};{other[1]}") for one, other in pairs]
 
 
 def _write_vectors(folder: Path) -> None:

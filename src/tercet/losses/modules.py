@@ -333,13 +333,15 @@ class BatchLoss(BaseLoss):
                 f"got {type(labels).__name__}"
             )
         relation = self.relation
-        if relation is SAME_LABEL and not distributed:
-            labels, relation = functional.ids_and_relation(labels, weighted=self.jaccard_weights)
-            if memory is not None and relation is not SAME_LABEL:
-                raise EmbeddingError(
-                    "sets of labels have no ids that stay the same, which a cross-batch memory needs; call "
-                    "set_label_sets, which sets the relation of the loss, and pass set ids as labels"
-                )
+        if not distributed and (relation is SAME_LABEL or isinstance(relation, SharedLabel)):
+            labels, of_sets = functional.ids_and_relation(labels, weighted=self.jaccard_weights)
+            if of_sets is not SAME_LABEL:
+                relation = of_sets
+                if memory is not None:
+                    raise EmbeddingError(
+                        "sets of labels have no ids that stay the same, which a cross-batch memory needs; call "
+                        "set_label_sets, which sets the relation of the loss, and pass set ids as labels"
+                    )
         labels = functional.as_label_tensor(labels, embeddings.device if distributed else None)
         local_rows = slice(0, len(labels))
         if distributed:
