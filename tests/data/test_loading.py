@@ -63,7 +63,7 @@ def test_triplets_need_their_columns_and_texts(tmp_path):
     rows = [{"anchor": f"a{row}", "positive": "b", "negative": str(row)} for row in range(10)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
     load = functools.partial(load_training_data, eval_data=None, options=ReadOptions(), triplets=True, seed=0)
-    train, held_out, rows_held_out, _ = load(path, eval_fraction=0.2)
+    train, held_out, rows_held_out, *_ = load(path, eval_fraction=0.2)
     assert held_out["anchor"][:] == [rows[row]["anchor"] for row in rows_held_out]
     assert (len(train), len(held_out)) == (8, 2)
     assert train.column_names == ["anchor", "positive", "negative"]
