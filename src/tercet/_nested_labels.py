@@ -22,6 +22,12 @@ def path_of(label: str, separator: str) -> tuple[str, ...]:
     return tuple(level.strip() for level in label.split(separator))
 
 
+def is_below(label: str, ancestor: str, separator: str) -> bool:
+    """Return whether a label is an ancestor itself, or below it."""
+    path = path_of(ancestor, separator)
+    return path_of(label, separator)[: len(path)] == path
+
+
 def join_path(path: Sequence[str], separator: str) -> str:
     """Return the label of a path."""
     return separator.join(path)

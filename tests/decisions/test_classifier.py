@@ -319,6 +319,7 @@ def test_parameters_are_read_set_and_cloned(encoder):
     assert classifier.random_state == 0
     assert set(LabelClassifier().get_params()) == {
         "model", "method", "unseen_rows", "keep_texts", "batch_size", "device", "random_state",
+        "label_levels",
     }  # fmt: skip
 
 

@@ -143,6 +143,7 @@ def classify(
     summary = Summary(
         known=frozenset(map(str, classifier.classes_.tolist())),
         calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
+        separator=classifier.label_levels,
     )
 
     def write(rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:

@@ -35,7 +35,7 @@ def added_columns(decisions: "Decisions", label_name: str, *, top: int, explain:
     """Return the added columns, with the names of `added_names`. An answer is None where the sentence is rejected."""
     columns: dict[str, list[Any]] = {
         label_name: list(decisions.labels),
-        "confidence": _rounded(decisions.confidence),
+        "confidence": _rounded(decisions.answer_confidence),
         "novelty": _rounded(decisions.novelty),
     }
     for place in range(top):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tercet._nested_labels import is_below
 from tercet.errors import listed
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Summary:
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong.
+        separator: the separator of the levels of nested labels; None for labels without levels.
+        parents: the answered rows whose answer is a parent of the likeliest label.
     """
 
     known: frozenset[str]
@@ -48,6 +51,8 @@ class Summary:
     right_answers: int = 0
     unknown: int = 0
     unknown_answered: int = 0
+    separator: str | None = None
+    parents: int = 0
     _novelty: list[float] = field(default_factory=list)
     _unknown_names: dict[str, None] = field(default_factory=dict)
     _has_warned: bool = False
@@ -66,13 +71,22 @@ class Summary:
         self._novelty += decisions.novelty.tolist()
         if len(self._novelty) >= _ROWS_TO_CHECK:
             self.warn_of_unfamiliar()
-        for label, predicted, answered in zip(labels or (), decisions.predicted, accepted, strict=labels is not None):
+        is_parent = [False] * len(accepted)
+        if decisions.levels_left_out is not None:
+            is_parent = (decisions.levels_left_out > 0).tolist()
+            self.parents += sum(is_parent)
+        for row, (label, predicted, answered) in enumerate(
+            zip(labels or (), decisions.predicted, accepted, strict=labels is not None)
+        ):
             if label is None:
                 continue
             given = str(label)
             right = given == str(predicted)
             self.answered_labelled += answered
-            self.right_answers += answered and right
+            if is_parent[row] and self.separator is not None:
+                self.right_answers += is_below(given, str(decisions.labels[row]), self.separator)
+            else:
+                self.right_answers += answered and right
             if given in self.known:
                 self.labelled += 1
                 self.right += right
@@ -99,6 +113,7 @@ class Summary:
             "rows": self.rows,
             "answered": self.answered,
             "coverage": _fraction(self.answered, self.rows),
+            **({} if self.separator is None else {"answered_with_parent": self.parents}),
             "reasons": dict(self.reasons),
             "labelled_rows": self.labelled,
             "accuracy": _fraction(self.right, self.labelled),
@@ -114,10 +129,13 @@ class Summary:
         lines = [
             f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {_rows(self.rows)} answered{others}"
         ]
+        if self.parents:
+            lines.append(f"{self.parents:,} of the answers are a parent of the likeliest label, which was too unsure")
         if self.answered_labelled:
             lines.append(
                 f"precision {_percent(self.right_answers, self.answered_labelled)}: {self.right_answers:,} of "
                 f"{self.answered_labelled:,} answers are the given label"
+                + (" or a parent of it" if self.parents else "")
             )
         if self.labelled:
             lines.append(

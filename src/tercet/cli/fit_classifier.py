@@ -42,12 +42,20 @@ def fit_classifier(
     ] = None,
     keep_texts: opt.KeepTexts = False,
     text_column: opt.TextColumn = None,
-    label_column: opt.LabelColumn = None,
+    label_column: opt.LabelColumns = None,
     split: opt.Split = "train",
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
+    label_levels: Annotated[
+        str | None,
+        typer.Option(
+            help="The separator of the levels of nested labels, such as / in billing/refund. The classifier then "
+            "answers billing where it cannot answer billing/refund.",
+            show_default="no levels",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The seed of folds and samples.", min=0)] = 0,
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
@@ -73,8 +81,9 @@ def fit_classifier(
     from tercet.data.loading import load_labelled
 
     options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
-    )
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
+        label_levels=label_levels, **reading,
+    )  # fmt: skip
     train = load_labelled(data, options)
     names = train.label_names
     if len(names) < 2:
@@ -94,7 +103,12 @@ def fit_classifier(
     from tercet.decisions.summary import record_of
 
     classifier = LabelClassifier(
-        encoder, unseen_rows=unseen_rows, keep_texts=keep_texts, batch_size=batch_size, random_state=seed
+        encoder,
+        unseen_rows=unseen_rows,
+        keep_texts=keep_texts,
+        batch_size=batch_size,
+        random_state=seed,
+        label_levels=options.label_levels,
     )
     embedded = inputs.embed(
         train.sentences, data, encoder, batch_size=batch_size, show_progress_bar=shows_progress(quiet)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet.decisions import inputs
+from tercet.decisions.back_off import Ancestors, steps_up
 from tercet.decisions.candidates import METHODS, Rows, candidate_names
 from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted, add_rows, fit_rows
@@ -52,6 +53,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: number of sentences to encode at a time; None adapts it to their length.
         device: the device of the encoder if `model` is a name; None uses a GPU if there is one.
         random_state: the seed of folds and samples.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund". With
+            `min_precision`, the classifier then answers "billing" where it cannot answer "billing/refund". None for
+            labels without levels.
 
     Attributes:
         classes_: the labels, sorted.
@@ -80,6 +84,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         batch_size: int | None = None,
         device: str | None = None,
         random_state: int = 0,
+        label_levels: str | None = None,
     ) -> None:
         self.model = model
         self.method = method
@@ -88,6 +93,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.device = device
         self.random_state = random_state
+        self.label_levels = label_levels
 
     def fit(
         self,
@@ -116,6 +122,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
         if self.method not in ("auto", *METHODS):
             raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {self.method!r}")
+        inputs.check_levels(labels, self.label_levels)
         given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
         inputs.check_length(given, labels, "X", "y")
         pair = None if calibration_data is None else inputs.read_pair(calibration_data, labels)
@@ -198,7 +205,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 texts += [calibration.texts[row] if calibration.texts else None for row in then.tolist()]
         fitted = fit_rows(
             rows, keys, calibration=held_out, unseen=seen == 0, unknown=unknown, method=self.method,
-            seed=self.random_state,
+            ancestors=self._ancestors(names), seed=self.random_state,
         )  # fmt: skip
         self.added_labels_: list[Any] = []
         self._set(fitted, names, numbers, texts if self.keep_texts else None)
@@ -237,6 +244,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         new_texts: list[str | None] = list(new.texts) if new.texts else [None] * len(new)
         texts = None if self._texts is None else [*self._texts, *new_texts]
         self.added_labels_ = [*self.added_labels_, *added]
+        fitted = replace(fitted, ancestors=self._ancestors(names))
         self._set(fitted, names, numbers, texts)
         return self
 
@@ -255,7 +263,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
             min_precision: answer as many sentences as possible such that, with 95 % confidence, at least this fraction
-                of the answers is right, for sentences like those of the training data.
+                of the answers is right, for sentences like those of the training data. With `label_levels`, a sentence
+                between labels may get the parent of the likeliest one as its answer, which is right if the label is
+                below it; the precision then holds for labels and for parents together and on their own.
             coverage: answer this fraction of sentences like those of the training data.
             threshold: answer with a confidence of at least this.
             max_novelty: answer only sentences with at most this novelty, see `Decisions`; "auto" is the limit that was
@@ -263,7 +273,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 another limit is given, else no limit.
             per_label: with `min_precision`, labels that reach it on their own get their own threshold; the others share
                 one. The precision then holds for each of these labels, and for the others together, with 95 %
-                confidence each: of 20 labels, expect that it does not hold for one.
+                confidence each: of 20 labels, expect that it does not hold for one. No answer is then a parent.
 
         Raises:
             DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
@@ -389,6 +399,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.array([names[label_id] for label_id in self._sorted])
         self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]
 
+    def _ancestors(self, names: list[Any]) -> Ancestors | None:
+        return None if self.label_levels is None else Ancestors.of(names, self.label_levels)
+
     def _embed(self, X: Any, name: str) -> Embedded:
         check_is_fitted(self, "_fitted")
         found = inputs.embed(X, name, self.model_, batch_size=self.batch_size, dimension=self.n_features_in_)
@@ -428,9 +441,20 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         confidence = probabilities[:, 0]
         reasons = reasons_against(confidence, novelty, limits.lowest(ids[:, 0].numpy()), limits.max_novelty)
         top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)
-        labels = as_objects(
-            [None if reason else label for reason, label in zip(reasons, top_labels[:, 0], strict=True)]
-        )
+        levels: dict[str, np.ndarray] = {}
+        given = list(top_labels[:, 0])
+        ancestors = self._fitted.ancestors
+        if limits.of_ancestors and ancestors is not None:
+            predicted = ids[:, 0].numpy()
+            # A label that was added may have more levels than those that have thresholds.
+            of_ancestors = ancestors.confidence(log_p, predicted)[: len(limits.of_ancestors)]
+            steps = steps_up(of_ancestors, limits.of_ancestors, reasons)
+            levels = {"levels_left_out": steps, "parent_confidence": np.full(len(steps), np.nan)}
+            for row in np.flatnonzero(steps).tolist():
+                given[row] = ancestors.names[ancestors.of_label[steps[row] - 1, predicted[row]]]
+                levels["parent_confidence"][row] = of_ancestors[steps[row] - 1, row]
+                reasons[row] = None
+        labels = as_objects([None if reason else label for reason, label in zip(reasons, given, strict=True)])
         return Decisions(
             labels=labels,
             predicted=top_labels[:, 0],
@@ -440,6 +464,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             top_labels=top_labels,
             top_probabilities=probabilities,
             unfamiliar=self.calibrated_ and too_many_unfamiliar(novelty, self.num_calibration_rows_),
+            **levels,
             **(self._evidence(embedded) if explain else {}),
         )
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tercet.decisions import novelty
+from tercet.decisions.back_off import Ancestors
 from tercet.decisions.calibration import fit_temperature
 from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
 from tercet.decisions.choice import (
@@ -46,6 +47,7 @@ class Calibration:
         runner_up_ids: the ids of the second likeliest labels `(n,)`.
         novelty: the novelty of each row `(n,)`.
         rows: the number of each row in the gallery `(n,)`.
+        ancestor_confidence: that of the ancestors of the predicted labels `(s, n)`, see `Ancestors.confidence`.
         held_out: whether the rows are calibration data, which joined the gallery after its first rows. If not, the
             answers are out-of-fold predictions for the first rows.
         unseen: whether neither the classifier nor the encoder has seen these rows: then they support a promise.
@@ -58,6 +60,7 @@ class Calibration:
     runner_up_ids: np.ndarray
     novelty: np.ndarray
     rows: np.ndarray
+    ancestor_confidence: np.ndarray
     held_out: bool
     unseen: bool
     basis: str
@@ -75,6 +78,7 @@ class Fitted:
         familiarity: the familiarity of unseen rows; None if there was none.
         max_novelty: the novelty above which a sentence is probably unknown, tuned to unknown sentences; None if none
             were given.
+        ancestors: the ancestors of nested labels; None for labels without levels.
     """
 
     rows: Rows
@@ -83,6 +87,7 @@ class Fitted:
     calibration: Calibration
     familiarity: Familiarity | None
     max_novelty: float | None = None
+    ancestors: Ancestors | None = None
 
     def log_probabilities(self, x: Spaces) -> Tensor:
         """Return the log-probability of each label: `n rows → (n, num_labels)`."""
@@ -104,6 +109,7 @@ def fit_rows(
     unseen: bool,
     unknown: Spaces | None = None,
     method: str = "auto",
+    ancestors: Ancestors | None = None,
     seed: int = 0,
 ) -> Fitted:
     """Fit a classifier, choose its members, and measure it on rows that it has not seen.
@@ -116,6 +122,7 @@ def fit_rows(
         unseen: whether the encoder has not been trained on the training rows.
         unknown: embeddings of sentences that belong to no label.
         method: "auto", or the name of the only member.
+        ancestors: the ancestors of nested labels; None for labels without levels.
         seed: the seed of folds and samples.
     """
     if calibration is None:
@@ -143,8 +150,9 @@ def fit_rows(
         rows=rows,
         models={name: model for name, model in models.items() if name in choice.temperatures or is_logistic(name)},
         choice=choice,
-        calibration=_calibration(predictions, choice, familiarity, first=first, unseen=unseen, basis=basis),
+        calibration=_calibration(predictions, choice, familiarity, ancestors, first=first, unseen=unseen, basis=basis),
         familiarity=familiarity,
+        ancestors=ancestors,
     )
     if unknown is None or familiarity is None:
         return fitted
@@ -168,7 +176,14 @@ def _cautious_temperature(rows: Rows, models: Mapping[str, Model], choice: Choic
 
 
 def _calibration(
-    predictions: Predictions, choice: Choice, familiarity: Familiarity | None, *, first: int, unseen: bool, basis: str
+    predictions: Predictions,
+    choice: Choice,
+    familiarity: Familiarity | None,
+    ancestors: Ancestors | None,
+    *,
+    first: int,
+    unseen: bool,
+    basis: str,
 ) -> Calibration:
     """Return the answers for unseen rows. `first` is the number of the first of them in the gallery."""
     where: dict[str, Any] = {"held_out": first > 0, "unseen": unseen, "basis": basis}
@@ -176,9 +191,10 @@ def _calibration(
         none, no_ids = np.empty(0), np.empty(0, dtype=np.int64)
         return Calibration(
             confidence=none, correct=no_ids == 1, predicted_ids=no_ids, runner_up_ids=no_ids, novelty=none,
-            rows=no_ids, **where,
+            rows=no_ids, ancestor_confidence=_without_ancestors(0, ancestors), **where,
         )  # fmt: skip
-    probability, likeliest = choice.log_probabilities(predictions.log_probabilities).exp().topk(2, dim=1)
+    log_p = choice.log_probabilities(predictions.log_probabilities)
+    probability, likeliest = log_p.exp().topk(2, dim=1)
     count = len(predictions.rows)
     return Calibration(
         confidence=probability[:, 0].double().numpy(),
@@ -187,8 +203,15 @@ def _calibration(
         runner_up_ids=likeliest[:, 1].numpy(),
         novelty=np.full(count, np.nan) if familiarity is None else familiarity.novelty(predictions.quantities),
         rows=first + predictions.rows.numpy(),
+        ancestor_confidence=_without_ancestors(count, ancestors)
+        if ancestors is None
+        else ancestors.confidence(log_p, likeliest[:, 0].numpy()),
         **where,
     )
+
+
+def _without_ancestors(count: int, ancestors: Ancestors | None) -> np.ndarray:
+    return np.zeros((0 if ancestors is None else len(ancestors.of_label), count))
 
 
 def add_rows(fitted: Fitted, new: Spaces, label_ids: Tensor, num_labels: int, *, seed: int = 0) -> Fitted:

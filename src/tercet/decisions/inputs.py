@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tercet._labels import plain_labels
+from tercet._nested_labels import check_separator, normalize_nested
 from tercet._texts import check_texts, text_key
 from tercet.decisions.embedding import Spaces, embed_texts, spaces
 from tercet.decisions.seen import seen_rows
@@ -218,6 +219,16 @@ def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str
         )
     if len(labels) == 0:
         raise DataError(f"{name} has no rows; pass labelled sentences")
+
+
+def check_levels(labels: list[Any], label_levels: str | None) -> None:
+    """Raise `DataError` if `label_levels` is not the separator of the levels of these labels."""
+    check_separator(label_levels)
+    if label_levels is None:
+        return
+    if not isinstance(labels[0], str):
+        raise DataError("label_levels needs labels that are strings; leave it out for integers")
+    normalize_nested(labels, label_levels, "y")
 
 
 def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:

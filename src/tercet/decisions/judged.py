@@ -47,6 +47,8 @@ class JudgedDecisions:
             training rows, which gave them.
         left_out: the number of rows that were left out, because the classifier has copies of them.
         unfamiliar: whether far more rows than expected are unlike the training sentences.
+        levels_left_out: with nested labels, the number of levels that the answer leaves out `(n,)`; None without.
+        parent_right: whether the given label is below the answer, for answers that leave out levels `(n,)`.
     """
 
     source: str
@@ -64,6 +66,8 @@ class JudgedDecisions:
     basis: Literal["new", "held out", "folds"] = "new"
     left_out: int = 0
     unfamiliar: bool = False
+    levels_left_out: np.ndarray | None = None
+    parent_right: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -78,6 +82,16 @@ class JudgedDecisions:
         """Return whether the likeliest label is the given one, bool `(n,)`."""
         result: np.ndarray = self.predicted_ids == self.label_ids
         return result
+
+    @property
+    def is_parent(self) -> np.ndarray:
+        """Return whether the answer of each row is a parent of the likeliest label, bool `(n,)`."""
+        return np.zeros(len(self), bool) if self.levels_left_out is None else self.levels_left_out > 0
+
+    @property
+    def right(self) -> np.ndarray:
+        """Return whether the answer of each row is right at its level, bool `(n,)`: the label, or the parent."""
+        return self.correct if self.parent_right is None else np.where(self.is_parent, self.parent_right, self.correct)
 
     @property
     def known(self) -> np.ndarray:
@@ -96,7 +110,7 @@ class JudgedDecisions:
 
         An answer to a row whose label the classifier does not know is wrong.
         """
-        return _mean(self.correct[self.answered])
+        return _mean(self.right[self.answered])
 
     @property
     def accuracy(self) -> float:
@@ -133,7 +147,7 @@ class JudgedDecisions:
         promise, answered = self.limits.promise, self.answered
         if promise is None or promise.min_precision is None or not answered.any():
             return False
-        return interval(int(self.correct[answered].sum()), int(answered.sum()))[1] < promise.min_precision
+        return interval(int(self.right[answered].sum()), int(answered.sum()))[1] < promise.min_precision
 
     @property
     def warnings(self) -> list[str]:
@@ -148,7 +162,8 @@ class JudgedDecisions:
         promise = self.limits.promise
         limit = "without a limit" if promise is None else _limit(promise)
         right = "" if not self.answered.any() else f"; {self.precision:.1%} of the answers are right"
-        return f"{limit}, {self.coverage:.1%} of {len(self):,} rows are answered{right}"
+        parents = f", {self.is_parent.sum():,} of them with a parent of the label" if self.is_parent.any() else ""
+        return f"{limit}, {self.coverage:.1%} of {len(self):,} rows are answered{parents}{right}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and fractions as JSON values; a fraction is None where there are no rows."""
@@ -157,6 +172,7 @@ class JudgedDecisions:
             "rows": len(self),
             "left_out": self.left_out,
             "answered": int(self.answered.sum()),
+            **({} if self.levels_left_out is None else {"answered_with_parent": int(self.is_parent.sum())}),
             "coverage": _value(self.coverage),
             "precision": _value(self.precision),
             "accuracy": _value(self.accuracy),

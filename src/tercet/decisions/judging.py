@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tercet._nested_labels import is_below
+from tercet.decisions.back_off import right_at_level, steps_up
 from tercet.decisions.judged import ChosenLimits, JudgedDecisions
-from tercet.decisions.rejection import reasons_against
+from tercet.decisions.rejection import limits_for, reasons_against
+from tercet.decisions.results import Decisions
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ def choose_limits(
     """
     if min_precision is not None:
         promise = classifier.promise(min_precision=min_precision, max_novelty=max_novelty)
-        if promise.threshold is None:
+        if promise.is_empty:
             raise DataError(f"{promise.describe()}; pass a lower min_precision, or fit with more calibration rows")
         return ChosenLimits(promise=promise)
     everything = None if max_novelty is None else classifier.promise(threshold=0.0, max_novelty=max_novelty)
@@ -51,7 +54,7 @@ def choose_limits(
         )
         return ChosenLimits(promise=everything, note=f"{note}may have been")
     promise = classifier.promise(min_precision=DEFAULT_MIN_PRECISION, max_novelty=max_novelty)
-    if promise.threshold is not None:
+    if not promise.is_empty:
         return ChosenLimits(promise=promise)
     note = promise.describe()
     if not promise.best >= _LEAST_PRECISION:
@@ -87,9 +90,14 @@ def judge(
         DataError: all sentences are copies of training sentences.
     """
     promise = limits.promise
-    threshold, max_novelty = (None, None) if promise is None else (promise.threshold, promise.max_novelty)
+    asked: dict[str, Any] = {}
+    if promise is not None:
+        # With nested labels, the precision gives the thresholds of the parents, too.
+        by_precision = promise.parents is not None
+        limit = {"min_precision": promise.min_precision} if by_precision else {"threshold": promise.threshold}
+        asked = {**limit, "max_novelty": promise.max_novelty}
     given = sentences if embedded is None else embedded
-    found = classifier.decision(given, threshold=threshold, max_novelty=max_novelty, explain=True)
+    found = classifier.decision(given, **asked, explain=True)
     assert found.neighbour_similarities is not None
     kept = np.arange(len(sentences))
     if leave_out_copies:
@@ -120,7 +128,18 @@ def judge(
         sentences=[sentences[row] for row in kept.tolist()],
         left_out=len(sentences) - len(kept),
         unfamiliar=found.unfamiliar,
+        levels_left_out=None if found.levels_left_out is None else found.levels_left_out[kept],
+        parent_right=_parents_are_right(found, labels, classifier.label_levels, kept),
     )
+
+
+def _parents_are_right(
+    found: Decisions, labels: Sequence[Any], separator: str | None, kept: np.ndarray
+) -> np.ndarray | None:
+    """Return whether the given label of each kept row is below an answer that is a parent; None without parents."""
+    if found.levels_left_out is None or separator is None:
+        return None
+    return np.array([is_below(str(labels[row]), str(found.labels[row]), separator) for row in kept.tolist()], bool)
 
 
 def judge_calibration(
@@ -151,6 +170,19 @@ def judge_calibration(
         texts = [classifier._texts[row] for row in found.rows.tolist()]
     promise = limits.promise
     threshold, max_novelty = (None, None) if promise is None else (promise.threshold, promise.max_novelty)
+    reasons = reasons_against(found.confidence, found.novelty, threshold or 0.0, max_novelty)
+    levels: dict[str, Any] = {}
+    if promise is not None and promise.min_precision is not None and promise.parents is not None:
+        given_limits = limits_for(fitted, min_precision=promise.min_precision, max_novelty=promise.max_novelty)
+        reasons = reasons_against(
+            found.confidence, found.novelty, given_limits.lowest(found.predicted_ids), promise.max_novelty
+        )
+        assert fitted.ancestors is not None
+        steps = steps_up(found.ancestor_confidence, given_limits.of_ancestors, reasons)
+        label_ids = fitted.rows.label_ids.numpy()[found.rows]
+        right = fitted.ancestors.are_right(label_ids, found.predicted_ids)
+        levels = {"levels_left_out": steps, "parent_right": right_at_level(steps, found.correct, right)}
+        reasons = [None if up else reason for up, reason in zip(steps.tolist(), reasons, strict=True)]
     place = np.argsort(classifier._sorted)  # of each label id among the sorted labels
     return JudgedDecisions(
         source=source,
@@ -162,7 +194,8 @@ def judge_calibration(
         runner_up_ids=place[found.runner_up_ids],
         confidence=found.confidence,
         novelty=found.novelty,
-        reasons=reasons_against(found.confidence, found.novelty, threshold or 0.0, max_novelty),
+        reasons=reasons,
+        **levels,
         rows=numbers,
         sentences=texts,
         basis="held out" if found.held_out else "folds",

@@ -1,16 +1,17 @@
 """Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from scipy.stats import betabinom
 
+from tercet.decisions.back_off import ancestor_thresholds, level_alpha, right_at_level, steps_up
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.limit_values import check_limits
-from tercet.decisions.results import reason_of
+from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING, reason_of
 from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
 from tercet.errors import DataError
 
@@ -32,12 +33,15 @@ class Limits:
         threshold: the lowest confidence of an answer; None gives no answer at all.
         max_novelty: the highest novelty of an answer; None for no limit.
         of_label: the lowest confidence of an answer, by label id, for labels that have their own threshold.
+        of_ancestors: with nested labels, the lowest confidence of an answer with an ancestor, by the number of levels
+            that it leaves out, from 1; None for a number that gives no answer. Empty for none.
         promise: what these limits give on the calibration rows; None if nothing was asked for.
     """
 
     threshold: float | None = 0.0
     max_novelty: float | None = None
     of_label: Mapping[int, float] = field(default_factory=dict)
+    of_ancestors: Sequence[float | None] = ()
     promise: Promise | None = None
 
     def lowest(self, predicted_ids: np.ndarray) -> np.ndarray:
@@ -98,12 +102,15 @@ def limits_for(
     allowed = is_familiar(calibration.novelty, max_novelty)
     confidence, correct = round_confidence(calibration.confidence), calibration.correct
     of_label: dict[int, float] = {}
+    # Labels with a threshold of their own have no ancestors: the same rows cannot give both.
+    ancestors = fitted.ancestors if min_precision is not None and not per_label else None
+    alpha = level_alpha(0 if ancestors is None else len(calibration.ancestor_confidence))
     if min_precision is not None:
         shared = allowed
         if per_label:
             of_label = _thresholds_of_labels(calibration, confidence, allowed, min_precision)
             shared = allowed & ~np.isin(calibration.predicted_ids, list(of_label))
-        threshold = choose_threshold(confidence[shared], correct[shared], min_precision)
+        threshold = choose_threshold(confidence[shared], correct[shared], min_precision, alpha=alpha)
     elif coverage is not None:
         if not len(confidence):
             raise DataError("coverage cannot be fitted: there is no calibration row; pass more rows, or threshold")
@@ -112,6 +119,17 @@ def limits_for(
         threshold = 0.0 if threshold is None else threshold
     limits = Limits(threshold=threshold, max_novelty=max_novelty, of_label=of_label)
     answered = allowed & (confidence >= limits.lowest(calibration.predicted_ids))
+    parents = None
+    if ancestors is not None and min_precision is not None:
+        label_ids = fitted.rows.label_ids.numpy()[calibration.rows]
+        right = ancestors.are_right(label_ids, calibration.predicted_ids)
+        steps_confidence = calibration.ancestor_confidence
+        found = ancestor_thresholds(steps_confidence, right, allowed & ~answered, min_precision, alpha)
+        reasons = [None if given else BETWEEN_LABELS if may else UNLIKE_ANYTHING
+                   for given, may in zip(answered.tolist(), allowed.tolist(), strict=True)]  # fmt: skip
+        steps = steps_up(steps_confidence, found, reasons)
+        limits, parents = replace(limits, of_ancestors=found), int((steps > 0).sum())
+        answered, correct = answered | (steps > 0), right_at_level(steps, correct, right)
     promise = measure(
         confidence,
         correct,
@@ -121,6 +139,7 @@ def limits_for(
         min_precision=min_precision,
         max_novelty=max_novelty,
         own_thresholds=len(of_label) if per_label else None,
+        parents=parents,
         calibrated=calibration.unseen,
     )
     return replace(limits, promise=promise)

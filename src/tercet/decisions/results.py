@@ -29,6 +29,9 @@ class Decisions:
         neighbour_texts: their texts `(n, 3)`, if the classifier kept them.
         unfamiliar: whether far more sentences than expected are unlike the training sentences. Then the measured
             precision and coverage do not hold for them.
+        levels_left_out: with nested labels and `min_precision`, the number of levels that each answer leaves out
+            `(n,)`: 0 for a label, 1 for its parent; 0 for no answer. Else None.
+        parent_confidence: the probability of the answers that are parents; NaN for others `(n,)`. Else None.
     """
 
     labels: np.ndarray
@@ -43,11 +46,20 @@ class Decisions:
     neighbour_similarities: np.ndarray | None = None
     neighbour_texts: np.ndarray | None = None
     unfamiliar: bool = False
+    levels_left_out: np.ndarray | None = None
+    parent_confidence: np.ndarray | None = None
 
     @property
     def accepted(self) -> np.ndarray:
         """Return whether each sentence has an answer, bool `(n,)`."""
         return np.array([reason is None for reason in self.reasons], dtype=bool)
+
+    @property
+    def answer_confidence(self) -> np.ndarray:
+        """Return the probability of the answer; where it is no parent, that of the likeliest label `(n,)`."""
+        if self.parent_confidence is None:
+            return self.confidence
+        return np.where(np.isnan(self.parent_confidence), self.confidence, self.parent_confidence)
 
     @property
     def runner_up(self) -> np.ndarray:

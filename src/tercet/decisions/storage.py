@@ -6,7 +6,7 @@ label_classifier.safetensors   gallery (float16), fitted vectors and biases, and
 The files hold a test sentence's embedding, so that a classifier is not used with another encoder.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,7 +42,7 @@ _LEAST_SIMILARITY = 0.95
 # The file has the texts of the gallery, if they are kept.
 _MAX_JSON_BYTES = 2**31
 _LINEAR = ("weights", "bias")
-_CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows")
+_CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows", "ancestor_confidence")
 _CALIBRATION_FACTS = ("held_out", "unseen", "basis")
 _FAMILIARITY = ("mean", "std", "weights", "ranked")
 
@@ -139,7 +139,8 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
         "labels": classifier._names,
         "added_labels": classifier.added_labels_,
         "settings": {
-            name: getattr(classifier, name) for name in ("method", "keep_texts", "batch_size", "random_state")
+            name: getattr(classifier, name)
+            for name in ("method", "keep_texts", "batch_size", "random_state", "label_levels")
         },
         "models": {name: type(model).__name__ for name, model in fitted.models.items()},
         "choice": asdict(choice),
@@ -181,6 +182,8 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
         raise ValueError(f"the gallery has {len(embedded)} rows and {len(label_ids)} labels")
     if int(label_ids.max()) >= len(names) or int(label_ids.min()) < 0:
         raise ValueError("the labels do not match the gallery")
+    # Files of a version without nested labels have no confidence of ancestors.
+    tensors.setdefault("calibration.ancestor_confidence", torch.zeros(0, len(tensors["calibration.rows"])))
     calibration: dict[str, Any] = {field: tensors[f"calibration.{field}"].numpy() for field in _CALIBRATION}
     if not set(calibration["rows"].tolist()) <= set(range(len(label_ids))):
         raise ValueError("the calibration rows do not match the gallery")
@@ -195,8 +198,9 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
         familiarity=familiarity,
         max_novelty=content["max_novelty"],
     )
-    check_fitted(fitted)
     classifier = cls(**content["settings"])
+    fitted = replace(fitted, ancestors=classifier._ancestors(names))
+    check_fitted(fitted)
     classifier.model_, classifier.added_labels_ = None, list(content["added_labels"])
     classifier._set(fitted, names, numbers, content["texts"])
     return classifier

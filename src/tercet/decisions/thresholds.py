@@ -43,6 +43,8 @@ class Promise:
         best: if no threshold reaches `min_precision`, the highest precision that can be promised; NaN for none.
         own_thresholds: with thresholds per label, the number of labels that have their own, each with this precision on
             its own; the other labels share `threshold`. None without.
+        parents: with nested labels, the number of answered rows whose answer is an ancestor of the likeliest label.
+            They are right if the given label is below it. None for labels without levels.
         calibrated: whether the encoder has not seen the calibration rows. If it may have, nothing is promised, and
             new sentences may give less.
     """
@@ -59,7 +61,13 @@ class Promise:
     precision_low: float
     best: float = float("nan")
     own_thresholds: int | None = None
+    parents: int | None = None
     calibrated: bool = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no threshold reaches the precision, so that nothing is answered."""
+        return self.threshold is None and not self.own_thresholds and not self.parents
 
     def to_dict(self) -> dict[str, Any]:
         """Return all attributes as JSON values; None instead of NaN."""
@@ -86,7 +94,7 @@ class Promise:
             return f"with {' and '.join(limits) or 'no limit'} {answers}{known}; {measured}"
         wanted = f"{round(100 * self.min_precision, 6):g} % precision"
         familiar = f" and a novelty of at most {decimals(self.max_novelty)}" if self.max_novelty is not None else ""
-        if self.threshold is None and not self.own_thresholds:
+        if self.is_empty:
             best = (
                 f"the highest precision that can be promised is {_percent(self.best)} %"
                 if self.best == self.best
@@ -94,7 +102,10 @@ class Promise:
             )
             return f"no threshold gives {wanted} with 95 % confidence: {best}; {measured}"
         own = "" if self.own_thresholds is None else f"; {self.own_thresholds:,} labels have their own threshold"
-        return f"at {wanted}{familiar} {answers}{own}; {measured}"
+        parents = ""
+        if self.parents is not None:
+            parents = f", of which {_percent(self.parents / max(1, self.answered))} % with a parent of the label only"
+        return f"at {wanted}{familiar} {answers}{parents}{own}; {measured}"
 
 
 def choose_threshold(
@@ -152,6 +163,7 @@ def measure(
     min_precision: float | None = None,
     max_novelty: float | None = None,
     own_thresholds: int | None = None,
+    parents: int | None = None,
     calibrated: bool = True,
 ) -> Promise:
     """Return what a threshold gives on the calibration rows.
@@ -165,6 +177,7 @@ def measure(
         min_precision: the precision that was asked for.
         max_novelty: the novelty limit.
         own_thresholds: the number of labels with their own threshold.
+        parents: the number of answers with an ancestor of the label.
         calibrated: whether the encoder has not seen the rows.
     """
     rows, number, right = len(confidence), int(answered.sum()), int(correct[answered].sum())
@@ -184,6 +197,7 @@ def measure(
         if min_precision is not None and not number
         else float("nan"),
         own_thresholds=own_thresholds,
+        parents=parents,
         calibrated=calibrated,
     )
 

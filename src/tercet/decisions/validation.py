@@ -22,6 +22,9 @@ def check_content(content: dict[str, Any], num_rows: int) -> None:
     _demand(isinstance(content["added_labels"], list) and set(content["added_labels"]) <= set(names), "added_labels")
     _demand(texts is None or (isinstance(texts, list) and len(texts) == num_rows), "the texts do not match the gallery")
     _demand(all(text is None or isinstance(text, str) for text in texts or []), "a text is not a string")
+    levels = content["settings"].get("label_levels")
+    _demand(levels is None or (isinstance(levels, str) and bool(levels.strip())), "label_levels")
+    _demand(levels is None or kinds == {str}, "nested labels are not strings")
     _demand(content["settings"]["method"] in ("auto", *METHODS), "method")
     _demand(isinstance(content["models"], dict) and isinstance(choice["temperatures"], dict), "models")
     _demand(bool(choice["temperatures"]), "no classifier is chosen")
@@ -52,6 +55,12 @@ def check_fitted(fitted: Fitted) -> None:
     _demand(found.correct.dtype == np.bool_, "calibration.correct is not bool")
     for ids in (found.predicted_ids, found.runner_up_ids):
         _demand(bool(((ids >= 0) & (ids < rows.num_labels)).all()), "a label id of a calibration row")
+    steps = 0 if fitted.ancestors is None else len(fitted.ancestors.of_label)
+    levels = found.ancestor_confidence
+    # partial_fit may have added a label with more levels.
+    _demand(levels.ndim == 2 and levels.shape[0] <= steps, "the confidence of the ancestors")
+    _demand(levels.shape[1] == len(found.rows), "the confidence of the ancestors does not match the calibration rows")
+    _demand(bool(((levels >= 0) & (levels <= 1)).all()), "a confidence of an ancestor is not from 0 to 1")
     if fitted.familiarity is not None:
         f = fitted.familiarity
         for numbers in (f.mean, f.std, f.weights, f.ranked):

@@ -103,12 +103,18 @@ def _promised(judged: JudgedDecisions) -> str:
 
 def _measured(judged: JudgedDecisions) -> str:
     answered, known = judged.answered, judged.known
-    number, right = int(answered.sum()), int(judged.correct[answered].sum())
+    number, right = int(answered.sum()), int(judged.right[answered].sum())
     text = f"Measured on the rows of this page: {number:,} of {len(judged):,} ({judged.coverage:.1%}) are answered"
     if number:
         low, high = interval(right, number)
         text += (
             f", and {right:,} of the answers ({judged.precision:.1%}) are right (95% interval {low:.1%} to {high:.1%})"
+        )
+    if judged.is_parent.any():
+        parents = judged.is_parent
+        text += (
+            f". {parents.sum():,} answers are parents of the likeliest label, of which {judged.right[parents].sum():,} "
+            "are right: the given label is below them"
         )
     if known.any():
         text += f". Answered or not, the likeliest label is right for {judged.accuracy:.1%} of {known.sum():,} rows"
@@ -129,9 +135,9 @@ def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
 
 
 def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
-    answered = judged.answered
+    answered = judged.answered & ~judged.is_parent
     if not answered.any():
-        return ["No row is answered."]
+        return ["No row is answered with a label."]
     return [
         "What remains after rejection. Precision is the fraction of the answers with the label that are right. Recall "
         "is the fraction of the sentences of the label that are answered with it, so a rejected sentence lowers it. F1 "
@@ -145,7 +151,7 @@ def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
 
 def _surest_errors(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
     """Return the table of wrong answers. To sentences with an unknown label, every answer is wrong: no label issue."""
-    wrong = np.flatnonzero(judged.answered & ~judged.correct & judged.known)
+    wrong = np.flatnonzero(judged.answered & ~judged.right & judged.known)
     order = wrong[np.argsort(-judged.confidence[wrong], kind="stable")][:_MAX_EXAMPLES]
     if not len(order):
         return []

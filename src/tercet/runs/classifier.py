@@ -70,6 +70,7 @@ class RunClassifier:
         held_out_rows: the number of each evaluation row in the same file; None if the rows have another source.
         keep_texts: whether the classifier keeps the sentences.
         seed: the seed of folds and samples.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
     """
 
     def __init__(
@@ -82,11 +83,12 @@ class RunClassifier:
         held_out_rows: Sequence[int] | None,
         keep_texts: bool,
         seed: int,
+        label_levels: str | None = None,
     ) -> None:
         self._train_data, self._stages, self._evaluation = train_data, stages, evaluation
         self._train_rows = np.arange(len(train_data)) if train_rows is None else np.asarray(train_rows)
         self._held_out_rows = held_out_rows
-        self._keep_texts, self._seed = keep_texts, seed
+        self._keep_texts, self._seed, self._label_levels = keep_texts, seed, label_levels
 
     def embed(self, encoder: RememberingEncoder, *, show_progress_bar: bool) -> None:
         """Embed the training rows, unless the evaluation has done that. All processes must call it."""
@@ -127,7 +129,9 @@ class RunClassifier:
                 "no labelled row was held out from the training, so the confidences of the classifier may be too high, "
                 "and it promises no precision; hold rows out with eval_fraction, or fit it again with calibration data"
             )
-        classifier = LabelClassifier(model, keep_texts=self._keep_texts, random_state=self._seed)
+        classifier = LabelClassifier(
+            model, keep_texts=self._keep_texts, random_state=self._seed, label_levels=self._label_levels
+        )
         return classifier.fit_embedded(
             everything.select(rows), [labels[row] for row in rows], calibration, calibration_labels, seen=1.0
         )

@@ -211,7 +211,7 @@ def run_training(
             show_progress_bar=show_progress_bar, warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
                 train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
-                keep_texts=keep_texts, seed=settings.seed,
+                keep_texts=keep_texts, seed=settings.seed, label_levels=settings.label_levels,
             ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip
         trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
