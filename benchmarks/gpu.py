@@ -84,8 +84,9 @@ def environment() -> dict[str, Any]:
 def tests(plan: Plan) -> dict[str, Any]:
     """Run the tests that need a GPU; without one they are skipped."""
     command = [
-        sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-o", "filterwarnings=default",
-        "tests/encoder/packing/test_varlen.py", "tests/losses/test_double_product_source.py",
+        sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", "-m", "gpu", "-p", "no:cacheprovider",
+        "-o", "filterwarnings=default", "tests/encoder/packing/test_varlen.py",
+        "tests/losses/test_double_product_source.py",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
     if done.returncode not in (0, 5):
@@ -210,7 +211,7 @@ def profiles(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
-    "steps": steps, "profile": profiles, "losses": losses, "encode": encode, "trainer": trainer,
+    "steps": steps, "losses": losses, "encode": encode, "profile": profiles, "trainer": trainer,
 }  # fmt: skip
 
 
@@ -251,6 +252,8 @@ def tables(report: dict[str, Any]) -> None:
             found = report["profile"][library]
             counts = {name: round(number, 1) for name, number in found["per_step"].items() if number}
             print(f"profile | {library}: {found['gpu_ms']:.1f} ms on the GPU, {counts}")
+            for section, ms in found["sections_ms"].items():
+                print(f"section | {library} {section}: {ms['launched']:.1f} ms launched, {ms['computed']:.1f} computed")
     print("waits |", report.get("profile", {}).get("tercet", {}).get("waits"))
 
 

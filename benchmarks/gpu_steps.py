@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -120,7 +121,10 @@ def loop(library: str, case: Case, warmup: int, block: int) -> dict[str, Any]:
 
 
 def plain_step(library: str, case: Case) -> Any:
-    """Return a function that runs the training step of a number."""
+    """Return a function that runs the training step of a number.
+
+    Its second argument is a function that is called with the name of each section of the step, at its end.
+    """
     if library == "tercet":
         import tercet as package
         from tercet import losses
@@ -139,19 +143,24 @@ def plain_step(library: str, case: Case) -> Any:
     tokenized = [pack(model.token_ids(batch)) if library == "tercet" else padded(batch) for batch in texts]
     labels = [torch.tensor([case.labels[row] for row in batch]) for batch in case.batches]
 
-    def step(number: int) -> None:
+    def step(number: int, mark: Callable[[str], None] = lambda section: None) -> None:
         features = {
             name: value.to(DEVICE, non_blocking=True) if isinstance(value, torch.Tensor) else value
             for name, value in tokenized[number].items()
         }
         with torch.autocast(DEVICE, torch.bfloat16, enabled=case.dtype == "bf16"):
             embeddings = model(features)["sentence_embedding"]
+            mark("forward")
             of_batch = labels[number] if library == "tercet" else labels[number].to(DEVICE)
             value = loss.compute_loss_from_embeddings([embeddings], of_batch)
+        mark("loss")
         value.backward()
+        mark("backward")
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        mark("clipping")
         optimizer.step()
         optimizer.zero_grad()
+        mark("optimizer")
 
     return step
 
@@ -184,6 +193,30 @@ def profile(library: str, case: Case, steps: int) -> dict[str, Any]:
         "profiled_ms": 1e3 * seconds / steps,
         "gpu_ms": on_gpu / 1e3 / steps,
         "slowest_ms": {event.key: event.self_cpu_time_total / 1e3 / steps for event in slowest},
+        "sections_ms": sections(step, steps),
+    }
+
+
+def sections(step: Any, steps: int) -> dict[str, dict[str, float]]:
+    """Return the milliseconds of each section of a step, until it is launched and until it is computed."""
+    launched: dict[str, list[float]] = {}
+    computed: dict[str, list[float]] = {}
+    start = 0.0
+
+    def mark(section: str) -> None:
+        nonlocal start
+        launched.setdefault(section, []).append(1e3 * (time.perf_counter() - start))
+        synchronize()
+        computed.setdefault(section, []).append(1e3 * (time.perf_counter() - start))
+        start = time.perf_counter()
+
+    for number in range(steps):
+        synchronize()
+        start = time.perf_counter()
+        step(number, mark)
+    return {
+        section: {"launched": statistics.median(times), "computed": statistics.median(computed[section])}
+        for section, times in launched.items()
     }
 
 

@@ -132,6 +132,8 @@ def changed(transformer, how):
         layer.output.dense.bias = None
     elif how == "layer":
         layer.output.dense = nn.Sequential(layer.output.dense)
+    elif how == "container":
+        layer.attention.__class__ = type("Attention", (type(layer.attention),), {})
     elif how == "weight":
         layer.output.dense.weight = type("Quantized", (nn.Parameter,), {})(layer.output.dense.weight)
     elif how == "forward":
@@ -143,9 +145,12 @@ def changed(transformer, how):
     return transformer
 
 
-@pytest.mark.parametrize(
-    "how", ["hook", "layer", "weight", "activation", "subclass", "no bias", "forward", "checkpointing", "class"]
-)
+CHANGES = [
+    "hook", "layer", "container", "weight", "activation", "subclass", "no bias", "forward", "checkpointing", "class",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", CHANGES)
 def test_a_changed_model_runs_its_own_modules(how, bert):
     transformer = tiny("bert", bert)
     assert find_layers(transformer.auto_model) is not None
@@ -153,6 +158,30 @@ def test_a_changed_model_runs_its_own_modules(how, bert):
     assert find_layers(transformer.auto_model) is None
     assert runs_packed(transformer)
     assert run_packed(transformer, token_ids())[0].isfinite().all()
+
+
+@pytest.mark.parametrize("change", ["more", "fewer", "another", "weights"])
+def test_layers_that_change_after_the_first_call_are_noticed(change, bert, modules):
+    transformer, ids = tiny("bert", bert), token_ids()
+    run_packed(transformer, ids)
+    layers_of_model = transformer.auto_model.encoder.layer
+    if change == "more":
+        layers_of_model.append(copy.deepcopy(layers_of_model[0]))
+    elif change == "fewer":
+        del layers_of_model[0]
+    elif change == "another":
+        layers_of_model[0].output.dense = nn.Linear(48, 32).double()
+    else:
+        layers_of_model[0].output.dense.weight = nn.Parameter(torch.randn(32, 48, dtype=torch.float64))
+    assert len(find_layers(transformer.auto_model)) == len(layers_of_model)
+    torch.testing.assert_close(torch.cat(run_packed(transformer, ids)), torch.cat(modules(transformer, ids)))
+
+
+def test_an_attention_with_an_unknown_part_runs_itself(bert):
+    """As that of a version of transformers with another computation."""
+    transformer = tiny("bert", bert)
+    transformer.auto_model.encoder.layer[1].attention.self.distance_embedding = nn.Embedding(4, 8)
+    assert find_layers(transformer.auto_model) is None
 
 
 def test_a_global_hook_is_called(bert):

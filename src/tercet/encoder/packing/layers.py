@@ -60,11 +60,14 @@ _DISTILBERT = _Names(
     "attention.out_lin", None, "sa_layer_norm", "ffn.lin1", "ffn.activation", "ffn.lin2", "ffn.dropout",
     "output_layer_norm",
 )  # fmt: skip
-# By the name of the class and not of the configuration: a class of the user's own may compute something else.
+# By the name of the class, because a subclass may compute something else.
 _NAMES = {
     "BertModel": _BERT, "RobertaModel": _BERT, "XLMRobertaModel": _BERT, "CamembertModel": _BERT,
     "MPNetModel": _MPNET, "DistilBertModel": _DISTILBERT,
 }  # fmt: skip
+
+# The modules whose classes a layer may consist of. A class of the user's own may compute something else.
+_KNOWN_CODE = ("transformers.", "torch.nn.", Dropout.__module__)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,9 +92,10 @@ class _Found:
 
     layers: list[Layer]
     places: list[tuple[dict[str, nn.Module | None], str, nn.Module, type]]
+    layer_list: nn.ModuleList
 
     def is_current(self) -> bool:
-        return all(
+        return len(self.layer_list) == len(self.layers) and all(
             siblings.get(name) is module and type(module) is kind and not _is_changed(module)
             for siblings, name, module, kind in self.places
         )
@@ -123,7 +127,7 @@ def _read(model: Any, names: _Names) -> _Found | None:
     places = [(model._modules, names.encoder, encoder, type(encoder))]
     for parent in encoder.modules():
         places += [(parent._modules, name, child, type(child)) for name, child in parent.named_children()]
-    return _Found(layers, places)  # type: ignore[arg-type]
+    return _Found(layers, places, encoder.layer)  # type: ignore[arg-type]
 
 
 # torch.compile would trace the gradients again for each number of tokens, and save no launch that is left.
@@ -155,35 +159,43 @@ def run_layers(layers: list[Layer], x: Tensor, attention: Attention) -> Tensor:
 
 def _find_parts(layer: Any, names: _Names) -> Layer | None:
     """Return the parts of a layer, or None if one of its modules is not as `transformers` makes it."""
-    if any(map(_is_changed, layer.modules())):
+    modules = list(layer.modules())
+    if any(_is_changed(module) or not type(module).__module__.startswith(_KNOWN_CODE) for module in modules):
         return None
 
     def part(name: str) -> Any:
         return attrgetter(name)(layer)
 
-    linears = [part(name) for name in (names.query, names.key, names.value, names.out, names.up, names.down)]
-    norms = [part(name) for name in (names.first_norm, names.second_norm)]
-    rates = [names.attention_dropout, names.down_dropout, *filter(None, [names.out_dropout])]
+    try:
+        linears = [part(name) for name in (names.query, names.key, names.value, names.out, names.up, names.down)]
+        norms = [part(name) for name in (names.first_norm, names.second_norm)]
+        attention_dropout, down_dropout = part(names.attention_dropout), part(names.down_dropout)
+        out_dropout = None if names.out_dropout is None else part(names.out_dropout)
+        activation, head_dim = part(names.activation), int(part(names.attention).attention_head_size)
+    except AttributeError:  # This version of transformers has other names.
+        return None
+    dropouts = [dropout for dropout in (attention_dropout, out_dropout, down_dropout) if dropout is not None]
+    parts = [*linears, *norms, *dropouts, activation]
     if not (
         all(type(linear) is nn.Linear for linear in linears)
         and all(type(norm) is nn.LayerNorm for norm in norms)
-        and all(type(part(name)) in (nn.Dropout, Dropout) for name in rates)
+        and all(type(dropout) in (nn.Dropout, Dropout) for dropout in dropouts)
         and all(module.weight is not None and module.bias is not None for module in linears + norms)
-        and _is_exact_gelu(part(names.activation))
+        and _is_exact_gelu(activation)
+        and {id(module) for module in modules if not module._modules} == {id(module) for module in parts}
     ):
         return None
     query, key, value, out, up, down = linears
-    attention = part(names.attention)
     return Layer(
         projections=(query, key, value),
-        num_heads=query.out_features // int(attention.attention_head_size),
-        attention_dropout=part(names.attention_dropout),
+        num_heads=query.out_features // head_dim,
+        attention_dropout=attention_dropout,
         out=out,
-        out_dropout=None if names.out_dropout is None else part(names.out_dropout),
+        out_dropout=out_dropout,
         first_norm=norms[0],
         up=up,
         down=down,
-        down_dropout=part(names.down_dropout),
+        down_dropout=down_dropout,
         second_norm=norms[1],
     )
 
