@@ -20,7 +20,7 @@ def fix(
         typer.Argument(
             metavar="LIST",
             help="The file that tercet inspect --label-issues has written, with yes in the column accept of the rows "
-            "whose suggested_label is right. You may write another label there.",
+            "whose suggested_label or label_to_add is right. You may write another label there.",
         ),
     ],
     output: Annotated[Path, typer.Option(help="The file to write: .csv, .tsv, .jsonl or .parquet.")],
@@ -28,14 +28,16 @@ def fix(
     label_column: opt.LabelColumn = None,
     split: opt.Split = "train",
     header: opt.Header = None,
+    multi_label: opt.MultiLabel = None,
     csv_separator: opt.CsvSeparator = None,
     encoding: opt.Encoding = None,
     overwrite: opt.OverwriteFile = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Write a copy of labelled data with the accepted label issues corrected; all other columns stay as they are."""
-    from tercet.data.corrections import accepted_labels, with_labels
+    from tercet.data.corrections import TO_ADD, accepted_additions, accepted_labels, with_additions, with_labels
     from tercet.data.guessing import find_columns
+    from tercet.data.loading import with_lists
     from tercet.data.reading import read_table
     from tercet.data.selection import read_data
     from tercet.data.writing import find_suffix, open_writer, prepare_columns
@@ -43,17 +45,33 @@ def fix(
     suffix = find_suffix(output, "--output")
     inputs = {"the input data": data, "the label issues": label_issues}
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
-    options = ReadOptions(text_column, label_column, split, header, csv_separator=csv_separator, encoding=encoding)
+    options = ReadOptions(
+        text_column,
+        label_column,
+        split,
+        header,
+        csv_separator=csv_separator,
+        encoding=encoding,
+        multi_label=multi_label,
+    )
     table = read_data(data, options)
     text, label = find_columns(table, text_column, label_column)
-    new = accepted_labels(read_table(label_issues), table.columns[text], table.columns[label], table.source)
+    found, texts, labels = read_table(label_issues), table.columns[text], table.columns[label]
     columns = table.complete_columns()
-    columns[label] = with_labels(columns[label], new)
+    if TO_ADD in found.columns:
+        separator = with_lists(labels, label, table.source, options).multi_label
+        added = accepted_additions(found, texts, labels, table.source, separator)
+        columns[label] = with_additions(columns[label], added, str(separator))
+        what = f"labels added to {len(added):,} of {len(table):,} rows"
+    else:
+        new = accepted_labels(found, texts, labels, table.source)
+        columns[label] = with_labels(columns[label], new)
+        what = f"{len(new):,} of {len(table):,} labels corrected"
     columns = prepare_columns(columns, suffix, table.source)
     with atomic_file(output, overwrite=overwrite) as partial, partial.open("wb") as file:
         writer = open_writer(suffix, file)
         writer.write(columns)
         writer.close()
-    print_note(f"{len(new):,} of {len(table):,} labels corrected; written to {output}")
-    words = opt.read_options(ReadOptions(text_column, label_column))
+    print_note(f"{what}; written to {output}")
+    words = opt.read_options(ReadOptions(text_column, label_column, multi_label=multi_label))
     finish(["tercet", "train", output, *words, "--output", "my-model"])

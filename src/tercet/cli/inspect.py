@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,10 +27,14 @@ from tercet.runs.settings import RunSettings
 if TYPE_CHECKING:
     from tercet.data.labels import LabelledSentences
     from tercet.data.table import Table
+    from tercet.inspection.label_issues.issues import LabelIssue
+    from tercet.inspection.labels_to_add import LabelToAdd
     from tercet.inspection.results import Inspection
 
 _DEFAULTS = RunSettings()
 LABEL_ISSUE_COLUMNS = ("row", "line", "text", "label", "suggested_label", "log_odds", "accept")
+# Instead of `suggested_label`, if sentences may have several labels.
+LABEL_TO_ADD = "label_to_add"
 
 
 @report_errors
@@ -42,8 +47,8 @@ def inspect(
     label_issues: Annotated[
         Path | None,
         typer.Option(
-            help="Write the sentences whose label is probably wrong to this .csv file, largest log-odds first. Needs "
-            "--model."
+            help="Write the sentences whose label is probably wrong to this .csv file, largest log-odds first; with "
+            "several labels, those that a sentence probably lacks. Needs --model."
         ),
     ] = None,
     output: Annotated[
@@ -60,6 +65,7 @@ def inspect(
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
     label_levels: opt.LabelLevels = None,
+    multi_label: opt.MultiLabel = None,
     seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")] = 0,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -89,10 +95,10 @@ def inspect(
 
     options = ReadOptions(
         text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-        label_levels=label_levels, **reading,
+        label_levels=label_levels, multi_label=multi_label, **reading,
     )  # fmt: skip
     table = read_data(data, options)
-    labelled = load_labelled(table, options, incomplete=True)
+    labelled = load_labelled(table, options, incomplete=True, several_labels=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.
     from tercet.inspection.inspection import inspect as inspect_data
 
@@ -113,7 +119,8 @@ def inspect(
     finally:
         if label_issues is not None:
             number = _write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
-            print_note(f"{number} label issues written to {label_issues}")
+            what = "label issues" if labelled.multi_label is None else "labels to add"
+            print_note(f"{number} {what} written to {label_issues}")
         _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     finish(_next_command(inspection, data, model, opt.read_options(options)))
 
@@ -160,21 +167,26 @@ def _write_label_issues(
     path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
 ) -> int:
     """Write the label issues as CSV, with the other columns of the data, and return their number."""
-    issues = inspection.with_model.label_issues if inspection.with_model else []
+    found = inspection.with_model
+    issues: Sequence[LabelIssue | LabelToAdd] = [] if found is None else found.labels_to_add or found.label_issues
+    names = [
+        LABEL_TO_ADD if labelled.multi_label and name == "suggested_label" else name for name in LABEL_ISSUE_COLUMNS
+    ]
     assert labelled.rows is not None
     place = {row: at for at, row in enumerate(table.rows)} if table.rows is not None else None
     rows = [int(labelled.rows[issue.row]) for issue in issues]
     at = rows if place is None else [place[row] for row in rows]
     others = {
-        name if name not in LABEL_ISSUE_COLUMNS else f"data_{name}": table.columns[name]
+        name if name not in names else f"data_{name}": table.columns[name]
         for name in table.columns
         if name not in labelled.columns
     }
     with atomic_file(path, overwrite=overwrite) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*LABEL_ISSUE_COLUMNS, *others])
+        writer.writerow([*names, *others])
         for issue, row, number in zip(issues, rows, at, strict=True):
             line = "" if table.lines is None else table.lines[number]
-            own = (row, line, issue.text, issue.label, issue.suggested_label, f"{issue.log_odds:.4f}", "")
+            new = getattr(issue, "label_to_add", None) or getattr(issue, "suggested_label", "")
+            own = (row, line, issue.text, issue.label, new, f"{issue.log_odds:.4f}", "")
             writer.writerow([*own, *(values[number] for values in others.values())])
     return len(issues)

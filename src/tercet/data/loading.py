@@ -97,7 +97,7 @@ def load_labelled(
     text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
     _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
     if several_labels:
-        options = _with_lists(table.columns[label], label, table.source, options)
+        options = with_lists(table.columns[label], label, table.source, options)
     clean = clean_rows(
         table.columns[text],
         table.columns[label],
@@ -124,7 +124,7 @@ def load_labelled(
     return data
 
 
-def _with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOptions) -> ReadOptions:
+def with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOptions) -> ReadOptions:
     """Return options with a separator for several labels, if the label column has lists and no option is for them."""
     given = (options.multi_label, options.label_levels, options.combined_labels)
     lists = [value for value in plain_values(labels) if isinstance(value, tuple)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import torch
 
+from tercet._multi_labels import label_sets
 from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
@@ -25,6 +26,7 @@ from tercet.inspection.confusion import confused_labels, near_duplicates
 from tercet.inspection.label_issues.issues import list_label_issues
 from tercet.inspection.label_issues.neighbours import centred
 from tercet.inspection.label_issues.score import score_texts
+from tercet.inspection.labels_to_add import LabelToAdd, find_labels_to_add
 from tercet.inspection.lengths import count_tokens, summarize_lengths
 from tercet.inspection.results import Inspection, ModelFindings
 from tercet.inspection.texts import Example, summarize_texts
@@ -53,6 +55,7 @@ def inspect(
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
     label_levels: str | None = None,
+    multi_label: str | None = None,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     source: str | None = None,
@@ -83,6 +86,9 @@ def inspect(
             an error.
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund"; None for labels
             without levels, or "/" with several label columns.
+        multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
+            column of lists needs none. The labels that sentences probably lack are then listed, instead of label
+            issues, and no batch is measured.
         device: the device to compute on, if `model` is loaded here; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code from the model's repository.
         source: the name of the data in messages; None uses the file or name in `data`, or "the data".
@@ -109,9 +115,10 @@ def inspect(
         source = source or name_of(data)
         options = ReadOptions(
             text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-            label_levels=label_levels, **reading,
+            label_levels=label_levels, multi_label=multi_label, **reading,
         )  # fmt: skip
-        data, label_levels = load_labelled(data, options, incomplete=True), options.label_levels
+        data = load_labelled(data, options, incomplete=True, several_labels=True)
+        label_levels = options.label_levels
     if isinstance(model, (str, Path)):
         from tercet.encoder.loading import load_model  # slow to import, and not needed without a model
 
@@ -120,7 +127,7 @@ def inspect(
     source, model_name = source or "the data", model_name or "the model"
     if len(data) == 0:
         raise DataError(f"{source} has no rows")
-    texts = summarize_texts(data.sentences, data.label_ids, data.label_names)
+    texts = summarize_texts(data.sentences, data.label_ids, data.label_names, data.multi_label)
     if label_levels is not None:  # A label with levels is one label.
         texts = replace(texts, combined_labels=[])
     rows = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
@@ -134,6 +141,9 @@ def inspect(
     tokens.warn(warned_kinds(model))
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
+    if data.multi_label is not None:
+        findings = replace(findings, labels_to_add=_labels_to_add(sentences, rows, embeddings, data.multi_label))
+        return replace(inspection, with_model=findings)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
     if len(set(text_keys(sentences.sentences))) == 1 or centred(embeddings).any():
         findings = _check_labels(findings, sentences, rows, embeddings, seed, show_progress_bar=show_progress_bar)
@@ -195,10 +205,7 @@ def _check_labels(
 ) -> ModelFindings:
     """Return the findings with the label issues, the confused labels and the near-duplicates added."""
     scores = score_texts(data.sentences, data.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
-    examples = [
-        Example(row=row, text=text, label=label)
-        for row, text, label in zip(rows.tolist(), data.sentences, data.labels(), strict=True)
-    ]
+    examples = _examples(data, rows)
     return replace(
         findings,
         fitted=scores.fitted,
@@ -217,6 +224,22 @@ def _parents(
     labels = data.labels()
     predicted = [suggested.get(row, label) for row, label in zip(rows.tolist(), labels, strict=True)]
     return parent_errors(labels, predicted, label_levels)
+
+
+def _labels_to_add(
+    data: LabelledSentences, rows: np.ndarray, embeddings: torch.Tensor, multi_label: str
+) -> list[LabelToAdd]:
+    sets, names = label_sets(data.label_names, multi_label)
+    of_rows = [sets[label_id] for label_id in data.label_ids.tolist()]
+    return find_labels_to_add(_examples(data, rows), of_rows, names, embeddings)
+
+
+def _examples(data: LabelledSentences, rows: np.ndarray) -> list[Example]:
+    """Return the sentences with their `rows` `(n,)` in the data and their labels."""
+    return [
+        Example(row=row, text=text, label=label)
+        for row, text, label in zip(rows.tolist(), data.sentences, data.labels(), strict=True)
+    ]
 
 
 def _warning(findings: ModelFindings) -> str | None:
@@ -245,7 +268,7 @@ def _obstacle(data: LabelledSentences, source: str, missing_labels: list[int]) -
     if len(data) == 0:
         return f"{source} has no row with a text{' and a label' if missing_labels else '; all texts are empty'}"
     try:
-        check_trainable(data.label_ids, data.label_names, source)
+        check_trainable(data.label_ids, data.label_names, source, data.multi_label)
     except DataError as error:
         return str(error)
     return None

@@ -6,6 +6,7 @@ from typing import Any
 from tercet._nested_labels import ParentErrors
 from tercet.inspection.batches import BatchSummary, Suggestion
 from tercet.inspection.label_issues.issues import LabelIssue
+from tercet.inspection.labels_to_add import LabelToAdd
 from tercet.inspection.lengths import TokenLengths
 from tercet.inspection.texts import Example, TextSummary
 
@@ -63,6 +64,8 @@ class ModelFindings:
         near_duplicates: pairs of almost equal sentences with different labels, the most similar first.
         batches: statistics of the batches; None if the data cannot be used for training or `num_scored` is None.
         suggestions: suggested settings for a first training run; empty if `batches` is None.
+        labels_to_add: if sentences may have several labels, those that they probably lack, the largest log-odds first;
+            the lists above are then empty, and `num_scored` is None. None if a sentence has one label.
     """
 
     model: str
@@ -76,6 +79,7 @@ class ModelFindings:
     parents: list[ParentErrors] | None = None
     batches: BatchSummary | None = None
     suggestions: list[Suggestion] = field(default_factory=list)
+    labels_to_add: list[LabelToAdd] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +102,8 @@ class Inspection:
         """Return the inspection as JSON values.
 
         The item `counts` has the complete lengths of the lists `empty`, `missing_labels`, `duplicates`,
-        `contradictions`, `combined_labels`, `similar_labels`, `label_issues`, `confusions` and `near_duplicates`; the
-        last three only if there are findings with a model.
+        `contradictions`, `combined_labels`, `similar_labels`, `label_issues`, `confusions`, `near_duplicates` and
+        `labels_to_add`; the last four only if there are findings with a model.
 
         Args:
             max_items: the maximum number of items to keep of each of these lists; None keeps all.
@@ -111,10 +115,10 @@ class Inspection:
                 result["texts"],
                 ("empty", "missing_labels", "duplicates", "contradictions", "combined_labels", "similar_labels"),
             ),
-            (result["with_model"] or {}, ("label_issues", "confusions", "near_duplicates")),
+            (result["with_model"] or {}, ("label_issues", "confusions", "near_duplicates", "labels_to_add")),
         ):
             for name in names:
-                if name in part:
+                if part.get(name) is not None:
                     counts[name] = len(part[name])
                     part[name] = part[name][:max_items]
         return result

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from tercet._nested_labels import ParentErrors
 from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
+from tercet.inspection.labels_to_add import LabelToAdd
 from tercet.inspection.results import Inspection, ModelFindings
 from tercet.inspection.texts import Example, TextSummary
 
@@ -24,7 +25,16 @@ class Items:
 Line: TypeAlias = str | Example
 Cell: TypeAlias = Line | Items | tuple[Line, ...]
 TableKey: TypeAlias = Literal[
-    "texts", "contradictions", "lengths", "issues", "confusions", "parents", "near_duplicates", "batches", "settings"
+    "texts",
+    "contradictions",
+    "lengths",
+    "issues",
+    "labels_to_add",
+    "confusions",
+    "parents",
+    "near_duplicates",
+    "batches",
+    "settings",
 ]
 
 
@@ -81,6 +91,8 @@ def inspection_tables(inspection: Inspection, max_rows: int) -> list[InspectionT
     if findings is None:
         return tables
     tables.append(_model(findings))
+    if findings.labels_to_add is not None:
+        tables.append(_labels_to_add(findings.labels_to_add, findings.model, max_rows))
     if findings.num_scored is not None:
         tables += [
             _label_issues(findings, findings.num_scored, max_rows),
@@ -160,6 +172,8 @@ def _model(findings: ModelFindings) -> InspectionTable:
             ("pairs of confused labels", f"{len(findings.confusions):,}"),
             ("near-duplicates under two labels", f"{len(findings.near_duplicates):,}"),
         ]
+    if findings.labels_to_add is not None:
+        rows.append(("labels to add", f"{len(findings.labels_to_add):,}"))
     title = f"Measured with the model {findings.model}"
     return _table("lengths", "Lengths", title, _NAME_AND_VALUE, rows, warning=findings.warning)
 
@@ -183,6 +197,27 @@ def _label_issues(findings: ModelFindings, num_scored: int, max_rows: int) -> In
         "and the labels of the other sentences. The log-odds are the natural logarithm of how many times likelier the "
         "suggested label is than the given one.",
         no_rows="No label issues were found." if num_scored else "No label could be checked.",
+    )
+
+
+def _labels_to_add(found: Sequence[LabelToAdd], model: str, max_rows: int) -> InspectionTable:
+    return _table(
+        "labels_to_add",
+        "Labels to add",
+        "Labels that sentences probably lack, the most likely first",
+        (
+            Column("row", "number"),
+            Column("text", "data"),
+            Column("labels", "data"),
+            Column("label to add", "data"),
+            Column("log-odds", "number"),
+        ),
+        [(str(one.row), one.text, one.label, one.label_to_add, f"{one.log_odds:.2f}") for one in found],
+        max_rows,
+        summary=f"{len(found):,} labels are probably missing, according to the labels of the 10 nearest neighbours of "
+        f"each sentence in the embeddings of {model}. The log-odds are the natural logarithm of how many times "
+        "likelier it is that the sentence has the label.",
+        no_rows="No missing labels were found.",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tercet._multi_labels import label_sets
 from tercet._texts import text_keys
 from tercet.data.label_forms import find_combined, find_similar
 
@@ -90,13 +91,16 @@ class TextSummary:
     similar_labels: list[list[str]] = field(default_factory=list)
 
 
-def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str]) -> TextSummary:
+def summarize_texts(
+    texts: Sequence[str], label_ids: np.ndarray, label_names: Sequence[str], multi_label: str | None = None
+) -> TextSummary:
     """Find empty texts, duplicates and contradictions, and count the sentences of each label.
 
     Args:
         texts: the n texts. They may be empty.
         label_ids: the label ids `(n,)`, indices into `label_names`.
         label_names: the names of the labels; "" stands for a missing label.
+        multi_label: the separator of the labels in a name, if sentences have several; each label is then counted.
     """
     empty, duplicates, missing = [], [], []
     rows_by_key: dict[str, list[int]] = {}
@@ -117,8 +121,14 @@ def summarize_texts(texts: Sequence[str], label_ids: np.ndarray, label_names: Se
         for rows in rows_by_key.values()
         if len(rows) > 1 and len(np.unique(label_ids[rows])) > 1
     ]
-    labels = label_sizes(np.delete(label_ids, [*empty, *missing]), label_names)
-    combined = find_combined(label_names[label_id] for label_id in label_ids.tolist() if label_names[label_id])
+    of_rows, combined = np.delete(label_ids, [*empty, *missing]), None
+    if multi_label is None:
+        labels = label_sizes(of_rows, label_names)
+        combined = find_combined(label_names[label_id] for label_id in label_ids.tolist() if label_names[label_id])
+    else:
+        sets, names = label_sets(label_names, multi_label)
+        of_rows = np.array([label for label_id in of_rows.tolist() for label in sets[label_id]], dtype=np.int64)
+        labels = label_sizes(of_rows, names)
     return TextSummary(
         rows=len(texts),
         empty=empty,

@@ -67,6 +67,7 @@ def _without_texts(inspection: Inspection) -> Inspection:
     findings = replace(
         found,
         label_issues=[replace(issue, text=_HIDDEN) for issue in found.label_issues],
+        labels_to_add=found.labels_to_add and [replace(one, text=_HIDDEN) for one in found.labels_to_add],
         confusions=[replace(pair, examples=list(map(hidden, pair.examples))) for pair in found.confusions],
         near_duplicates=pairs,
     )
