@@ -1,8 +1,14 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer: training step, evaluation and checkpoints
-dataloading.py      data loaders: tokenize once, sample batches, split them over the processes
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next seven files
+preparing.py        the data sets: find and check their columns, prepare their rows
+sampling.py         the samplers: which rows are a batch
+dataloading.py      data loaders: tokenize once, pack batches, split them over the processes
+pushing.py          upload models to the hub
+steps.py            training steps: the loss of a batch, its gradient, and what is logged
+evaluating.py       the loss of evaluation batches, and the evaluators
+checkpointing.py    save the model, write checkpoints, resume from them
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process

@@ -1,95 +1,56 @@
 """Train an embedding model with a triplet loss on `transformers.Trainer`.
 
 `transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
-stopping and distributed training. This module defines the loss of a batch, the evaluation, and the files of a
-checkpoint.
+stopping and distributed training. The base classes define what differs, one part of the trainer each: `preparing.py`,
+`sampling.py`, `dataloading.py`, `pushing.py`, `steps.py`, `evaluating.py` and `checkpointing.py`.
 """
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerCallback
-from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import (
-    EvalLoopOutput,
     IntervalStrategy,
     SaveStrategy,
-    denumpify_detensorize,
     set_seed,
 )
 
-from tercet._distributed import is_first_process
-from tercet._files import atomic_file, checkpoint_name
-from tercet._gather import gather_rows
 from tercet.data.text_hashes import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.evaluation import LabelEvaluator, TripletEvaluator
-from tercet.losses.cross_batch_memory import CrossBatchMemory
-from tercet.losses.modules import BaseLoss, BatchLoss
-from tercet.records import TrainingRecord
+from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength
-from tercet.trainer.checkpoints import check_replaceable, load_memory, write_checkpoint
+from tercet.trainer.checkpointing import CheckpointingTrainer
+from tercet.trainer.checkpoints import check_replaceable
 from tercet.trainer.checks import (
-    check_cross_batch_memory,
-    check_finite,
     check_loss_parameters,
     check_model,
     check_processing_class,
     check_several_sets,
     check_trainable,
     warn_of_trained_texts,
-    warn_of_untrained_parameters,
 )
 from tercet.trainer.collate import collate
-from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.gradient_cache import cached_step
-from tercet.trainer.label_means import LabelMeans
-from tercet.trainer.learning_rates import set_learning_rates
+from tercet.trainer.evaluating import Evaluator
 from tercet.trainer.loss_kinds import (
-    call_forward,
     check_losses,
-    innermost,
     loss_function,
-    loss_of_set,
-    reset_warnings,
-    takes_embeddings,
-    takes_triplets,
 )
-from tercet.trainer.loss_state import ClearLossGradients, add_to_optimizer, load_loss, loss_parameters, save_loss
-from tercet.trainer.monitor import LogStats, TrainingMonitor
-from tercet.trainer.multi_labels import labels_of, shared_relation
+from tercet.trainer.loss_state import ClearLossGradients
+from tercet.trainer.multi_labels import shared_relation
 from tercet.trainer.prompts import prompt_length_to_exclude
-from tercet.trainer.pushing import PushingTrainer
-from tercet.trainer.record import data_facts, training_record
-from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
-from tercet.trainer.unread_stats import UnreadStats
-from tercet.trainer.weights import fingerprint, load_weights, relative_change, sample_weights
-from tercet.trainer.whole_checkpoints import (
-    check_whole,
-    latest_checkpoint,
-    newest_whole,
-    read_identity,
-    seal_checkpoint,
-)
+from tercet.trainer.record import data_facts
+from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 
-logger = logging.getLogger(__name__)
-
-Evaluator = Callable[..., dict[str, float]]
 LossLike = nn.Module | Callable[[Any], nn.Module]
 
-# On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
-_UNREAD_BATCHES = 10
 
-
-class SentenceTransformerTrainer(PushingTrainer):
+class SentenceTransformerTrainer(CheckpointingTrainer):
     """A trainer of a `SentenceTransformer` with a triplet loss.
 
     Args:
@@ -234,41 +195,6 @@ class SentenceTransformerTrainer(PushingTrainer):
         self.loss = self._make_loss(model).to(self.args.device)
         return model
 
-    def reset_memories(self) -> None:
-        """Empty the cross-batch memory and the label means.
-
-        Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
-        """
-        dimension, device = self.model.get_sentence_embedding_dimension(), self.args.device
-        self.cross_batch_memory: CrossBatchMemory | None = None
-        if self.args.cross_batch_memory:
-            check_cross_batch_memory(self.loss)
-            self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
-        self._label_means: LabelMeans | None = None
-        if self.args.neighbor_labels and self.train_dataset is not None:
-            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
-
-    def set_label_means(self, means: Any) -> None:
-        """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
-
-        Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
-        training computes. A resumed run uses the means in its checkpoint.
-
-        Args:
-            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. None
-                for random batches. In distributed training, all processes must pass the same means.
-
-        Raises:
-            DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
-                there are labels, or are not finite.
-        """
-        if self._label_means is None:
-            raise DataError(
-                "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
-                "arguments"
-            )
-        self._label_means.set_first(means)
-
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """Train as in `transformers.Trainer.train`, then store the label names and the training record in the model.
 
@@ -315,434 +241,3 @@ class SentenceTransformerTrainer(PushingTrainer):
         self._update_model_record()
         # `transformers` reports the mean loss of no step as 0.
         return result if self._ran_a_step else result._replace(training_loss=math.nan)
-
-    def find_checkpoint(self, resume_from_checkpoint: str | Path | bool | None) -> Path | None:
-        """Return the checkpoint to resume from, after checking that it is whole and belongs to this run.
-
-        Args:
-            resume_from_checkpoint: the path of a checkpoint. True takes the newest whole one in `output_dir`, and warns
-                of newer ones that are incomplete or damaged. None or False starts a new run.
-
-        Raises:
-            DataError: there is no whole checkpoint; or settings, data or the loss of its run differ.
-        """
-        if not resume_from_checkpoint:
-            return None
-        folder = Path(str(self.args.output_dir))
-        if resume_from_checkpoint is True:
-            checkpoint, skipped = newest_whole(folder)
-            reasons = "; ".join(f"{path}: {reason}" for path, reason in skipped.items())
-            if checkpoint is None:
-                raise DataError(
-                    f"cannot resume: {folder} has no whole checkpoint"
-                    + (f" ({reasons})" if reasons else "")
-                    + f"; remove {folder} to start a new run"
-                )
-            if skipped and is_first_process():
-                logger.warning(f"resuming from {checkpoint}, because newer checkpoints are not whole ({reasons})")
-        else:
-            checkpoint = Path(resume_from_checkpoint)
-            check_whole(checkpoint)
-        written, now = read_identity(checkpoint), self._identity()
-        check_same_run(checkpoint, written, now)
-        if written.get("processes") != now.processes and is_first_process():
-            logger.warning(
-                f"{checkpoint} was written by {written.get('processes')} processes, now there are {now.processes}: "
-                "dropout draws other random numbers than in an uninterrupted run"
-            )
-        return checkpoint
-
-    def _identity(self) -> RunIdentity:
-        """Return the identity of the run. Digests of the data are computed once."""
-        if self._data_identity is None:
-            self._data_identity = {}
-            for kind, data in (("train", self.train_dataset), ("eval", self.eval_dataset)):
-                # Several training sets decide the result, several evaluation sets do not.
-                sets: dict[Any, Any] = data if isinstance(data, dict) and kind == "train" else {None: data}
-                for name, part in sets.items():
-                    if part is not None and not isinstance(part, dict) and len(part):
-                        names = (
-                            self._prepared_sets[part].label_names if kind == "train" else self.label_names_of_training
-                        )
-                        key = kind if name is None else f"{kind} {name}"
-                        self._data_identity[key] = data_identity(part, names)
-        return RunIdentity(
-            arguments={**arguments_of(self.args, self.loss), "prompts": self.prompts},
-            settings=self.run_settings,
-            data={**self._data_identity, **self.run_data},
-            model=self.start_model,
-            processes=self.args.world_size,
-        )
-
-    def _check_finite(self) -> None:
-        def remaining() -> str:
-            last = latest_checkpoint(Path(self.args.output_dir or ""))
-            return f"the last checkpoint is {last}" if last else "there is no checkpoint to resume from"
-
-        check_finite(self.model, self.state.global_step, remaining)
-
-    def _run_epoch(self, *args: Any, **options: Any) -> None:
-        """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-            return
-        if self._label_means is not None:
-            self._label_means.start_epoch(options["epoch"])
-            for sampler in self._train_samplers:
-                sampler.set_label_means(self._label_means.current)
-        super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
-
-    def _start_monitoring(self, *, resumed: bool) -> None:
-        """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
-        self._log_stats = LogStats()
-        # One for each data set, or one under the name None.
-        self._monitors = {
-            name: TrainingMonitor.for_loss(innermost(loss_of_set(self.loss, name)), resumed=resumed)
-            for name in self._training_sets or [None]
-        }
-        self._unread_stats = {name: UnreadStats() for name in self._monitors}
-        reset_warnings(self.loss)
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """Run the model once on all sentences of a batch, and return the loss of the embeddings, a scalar.
-
-        With `return_outputs`, return the loss and `{}`, because no caller needs the outputs.
-        """
-        loss_of_batch = loss_of_set(self.loss, inputs.get("dataset_name"))
-        if takes_embeddings(loss_of_batch):
-            loss = self._loss_from_embeddings(self._embed(model, inputs["features"]), inputs)
-        else:
-            loss = call_forward(loss_of_batch, model, inputs["features"], inputs.get("labels"))
-        return (loss, {}) if return_outputs else loss
-
-    @staticmethod
-    def _embed(model: nn.Module, features: Any) -> Tensor:
-        """Return the embeddings of a batch, or of the batches of several columns, one after the other."""
-        batches = features if isinstance(features, list) else [features]
-        embeddings = [model(batch)["sentence_embedding"] for batch in batches]
-        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
-
-    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[Any], Tensor | None]:
-        """Return the features of each text column of a batch, and the labels, for a subclass that computes the loss.
-
-        The features of all columns of triplets are one packed batch, unless the loss has `forward` alone.
-        """
-        features = inputs["features"]
-        return features if isinstance(features, list) else [features], inputs.get("labels")
-
-    def _loss_from_embeddings(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
-        labels, name = inputs.get("labels"), inputs.get("dataset_name")
-        loss_of_batch: Any = loss_of_set(self.loss, name)
-        columns = embeddings.chunk(3) if takes_triplets(loss_of_batch, default=labels is None) else [embeddings]
-        compute_loss: Any = loss_of_batch.compute_loss_from_embeddings
-        takes_cpu_labels = isinstance(loss_of_batch, BatchLoss) and loss_of_batch.takes_cpu_labels
-        readable = torch.from_numpy(inputs["cpu_labels"]) if takes_cpu_labels and "cpu_labels" in inputs else labels
-        defers = self.model.training and self._defers_reading()
-        if isinstance(loss_of_batch, BaseLoss):
-            loss_of_batch.defer_checks = defers
-        loss_of_batch.collect_stats = self.model.training
-        if not self.model.training:
-            evaluation_loss: Tensor = compute_loss(columns, readable)
-            return evaluation_loss
-        if self.cross_batch_memory is None:
-            loss: Tensor = compute_loss(columns, readable)
-        else:
-            loss = compute_loss(columns, readable, self.cross_batch_memory if self._memory_is_warm() else None)
-            self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
-        if self._label_means is not None:
-            self._label_means.add(embeddings, labels)  # type: ignore[arg-type]
-        pending = getattr(loss_of_batch, "pending_stats", None)
-        if pending is not None:
-            self._unread_stats[name].add(pending, columns[0])
-            if not defers or len(self._unread_stats[name]) >= _UNREAD_BATCHES:
-                self._read_stats()
-        elif (stats := getattr(loss_of_batch, "stats", None)) is not None:  # A custom loss need not have stats.
-            self._monitors[name].observe(stats, norm=self._log_stats.update(stats, columns[0]))
-        return loss
-
-    def _defers_reading(self) -> bool:
-        """Return whether statistics and checks stay on the device, because reading them would wait for it."""
-        return self.args.device.type == "cuda"
-
-    def _read_stats(self) -> None:
-        for name, unread in self._unread_stats.items():
-            for batch in unread.read():
-                self._monitors[name].observe(batch[0], norm=self._log_stats.add(*batch))
-
-    def _memory_is_warm(self) -> bool:
-        warmup = self.args.cross_batch_memory_warmup
-        return self.state.global_step >= (warmup * self.state.max_steps if warmup < 1 else warmup)
-
-    def training_step(
-        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
-    ) -> Tensor:
-        """Run the forward and the backward pass of a batch, in chunks if `mini_batch_tokens` is set."""
-        loss = self._training_step(model, inputs, num_items_in_batch)
-        if not self._ran_a_step:
-            self._ran_a_step = True
-            warn_of_untrained_parameters(self.loss)
-        return loss
-
-    def _training_step(
-        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
-    ) -> Tensor:
-        if self.args.mini_batch_tokens is None:
-            return super().training_step(model, inputs, num_items_in_batch)
-        model.train()
-        inputs = self._prepare_inputs(inputs)
-        scale = 1 / self.current_gradient_accumulation_steps
-        step = cached_step(
-            model,
-            inputs["features"],
-            lambda embeddings: self._loss_from_embeddings(embeddings, inputs),
-            self.accelerator.backward,
-            max_tokens=self.args.mini_batch_tokens,
-            scale=scale,
-            autocast=self.compute_loss_context_manager,
-            word_embeddings=self.model.input_module.word_embeddings,
-            loss_parameters=list(loss_parameters(self.loss).values()),
-        )
-        self._chunks += step.chunks
-        self._chunks_with_gradient += step.chunks_with_gradient
-        return step.loss * scale
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Create the optimizer as `transformers` does, and add the parameters of the loss."""
-        optimizer = super().create_optimizer(model)
-        add_to_optimizer(self.loss, optimizer, self.args.weight_decay)
-        if isinstance(self.args.learning_rate_mapping, dict):  # A JSON text was read into one.
-            named = {**dict(self.model.named_parameters()), **loss_parameters(self.loss)}
-            set_learning_rates(optimizer, named, self.args.learning_rate_mapping)
-        return optimizer
-
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        own = list(loss_parameters(self.loss).values())
-        if not own:
-            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
-        return self.accelerator.clip_grad_norm_([*model.parameters(), *own], self.args.max_grad_norm)
-
-    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
-        how = self.args.include_num_input_tokens_seen
-        for features in self.collect_features(inputs)[0]:
-            # A packed batch has no padding, so "all" and "non_padding" are the same number.
-            packed = how == "non_padding" and "packing" in features
-            mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
-            super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
-        if "train_loss" in logs and not self._ran_a_step:
-            del logs["train_loss"]
-        if "loss" in logs:
-            self._read_stats()
-        if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
-            self._check_finite()
-        if "loss" in logs:
-            logs.update(self._log_stats.compute_and_reset(self.args.device))
-            if self._chunks:
-                logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
-                self._chunks = self._chunks_with_gradient = 0
-        super().log(logs, *args, **kwargs)
-
-    def prediction_step(
-        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
-    ) -> tuple[Tensor, None, None]:
-        """Return the loss of an evaluation batch, and None for logits and labels: the evaluators do not need them."""
-        inputs = self._prepare_inputs(inputs)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            loss = self.compute_loss(model, inputs)
-        return loss.detach(), None, None
-
-    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate as in `transformers.Trainer.evaluate`.
-
-        Args:
-            eval_dataset: a data set, a dictionary of several, or the name of one of those of the trainer; by default
-                those of the trainer. Columns and labels are found as in those of the trainer.
-            args: further arguments of `transformers.Trainer.evaluate`.
-            kwargs: further arguments of `transformers.Trainer.evaluate`, by name.
-        """
-        if eval_dataset is not None and not isinstance(eval_dataset, str):
-            eval_dataset = self._prepare_all(eval_dataset, "eval_dataset")
-        try:
-            return super().evaluate(eval_dataset, *args, **kwargs)
-        finally:  # Keep no data set alive.
-            self.callback_handler.eval_dataloader = None
-
-    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the loss and the metrics of a data set as `transformers.Trainer.predict` does, without predictions.
-
-        Args:
-            test_dataset: a data set. Columns and labels are found as in those of the trainer.
-            args: further arguments of `transformers.Trainer.predict`.
-            kwargs: further arguments of `transformers.Trainer.predict`, by name.
-        """
-        try:
-            return super().predict(test_dataset, *args, **kwargs)
-        finally:
-            self.callback_handler.eval_dataloader = None
-
-    def evaluation_loop(
-        self,
-        dataloader: Any,
-        description: str,
-        prediction_loss_only: bool | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> EvalLoopOutput:
-        """Compute the loss over the batches, then run the evaluators. Prefix all metrics with `metric_key_prefix`."""
-        # Restore the random state after the evaluation: its data loader draws a random seed, which would change the
-        # dropout of all later training steps.
-        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
-            output = super().evaluation_loop(
-                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
-            )
-            assert output.metrics is not None
-            rows = dataloader.dataset
-            name = getattr(rows, "name", None)
-            for evaluator in self.evaluators or self._default_evaluators(getattr(rows, "prepared", rows)):
-                metrics = self._run_evaluator(evaluator, name)
-                output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
-        return output
-
-    def _run_evaluator(self, evaluator: Evaluator, name: str | None) -> dict[str, float]:
-        metrics = evaluator(self._encoder_for(evaluator, name))
-        metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
-        values: dict[str, float] = denumpify_detensorize(metrics)
-        return values
-
-    def _encoder_for(self, evaluator: Evaluator, name: str | None) -> Any:
-        """Return the model for an evaluator. The evaluators of Tercet use all processes, and the training's prompts."""
-        if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
-            return self.model
-        prompts = list(self._prompts_of(name).values()) if self.args.prompts is not None else []
-        if len(set(prompts)) > 1 and not isinstance(evaluator, TripletEvaluator):
-            prompts = []  # The prompts of triplet columns say nothing about labelled sentences.
-        return DistributedEncoder(self.model, prompts=prompts)
-
-    def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
-        if len(dataset) < 2:
-            return []
-        plain = dataset.with_format(None)
-        if "anchor" in plain.column_names:
-            return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
-        loss = loss_of_set(self.loss, self._prepared_sets[dataset].name)
-        return [LabelEvaluator(plain["sentence"][:], labels_of(loss, plain["label"][:]))]
-
-    def _update_model_record(self) -> None:
-        """Store the label names and the training record in the model, which saves them with its weights."""
-        if self.train_dataset is not None:  # The names of an earlier training would describe other labels.
-            self.model.label_names = self.label_names_of_training
-        best_step = self.state.best_global_step if self._best_was_loaded else None
-        self.model.training_record = training_record(
-            self.args,
-            self.loss,
-            self._data_facts,
-            self.state.log_history,
-            saved_step=best_step,
-            protocol=self._protocol(),
-        )
-        self.model.training_record.text_hashes = self._text_hashes
-        self.model.remember_weights()
-
-    def store_record_of_head(self, settings: dict[str, Any]) -> None:
-        """Store the label names and a record in the model whose head was trained, but not the encoder."""
-        self.model.label_names = self.label_names_of_training
-        self.model.training_record = TrainingRecord(
-            loss="BatchSemiHardTripletLoss",
-            data=self._data_facts,
-            settings={"Trained": "a linear head", **settings},
-            text_hashes=self._text_hashes,
-        )
-        self.model.remember_weights()
-
-    def _protocol(self) -> str:
-        """Return the protocol of the evaluators, a key of `tercet.catalogue.PROTOCOLS`."""
-        if not self.evaluators:
-            return TripletEvaluator.protocol if self.takes_triplets else "among_themselves"
-        protocols = {getattr(evaluator, "protocol", "evaluators") for evaluator in self.evaluators}
-        return protocols.pop() if len(protocols) == 1 else "evaluators"
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write a complete model directory, which `SentenceTransformer` can load, instead of the weights alone."""
-        if not self.args.should_save:
-            return
-        folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
-        self._update_model_record()
-        self.model.save_pretrained(folder)
-        with atomic_file(folder / TRAINING_ARGS_NAME) as partial:
-            torch.save(self.args.without_functions(), partial)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint atomically, unless the training has diverged."""
-        self._read_stats()
-        self._check_finite()
-
-        def write(unfinished: Path) -> None:
-            self._unfinished_checkpoint = str(unfinished)
-            try:
-                super(SentenceTransformerTrainer, self)._save_checkpoint(model, trial)
-                if self.args.should_save:
-                    save_loss(self.loss, unfinished / checkpoint_name(self.state.global_step))
-                if self._label_means is not None:
-                    self._label_means.save(unfinished / checkpoint_name(self.state.global_step))
-            finally:
-                self._unfinished_checkpoint = None
-
-        folder = Path(self._get_output_dir(trial))
-        identity = self._identity()
-        write_checkpoint(
-            folder, self.state, write, self.cross_batch_memory, self.args.save_total_limit,
-            seal=lambda unfinished: seal_checkpoint(unfinished, identity),
-        )  # fmt: skip
-        if self.args.push_to_hub:
-            self._push_checkpoint(folder / checkpoint_name(self.state.global_step))
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return self._unfinished_checkpoint or super()._get_output_dir(trial)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_weights(model or self.model, resume_from_checkpoint)
-        with _naming(resume_from_checkpoint, "the cross-batch memory"):
-            load_memory(self.cross_batch_memory, Path(resume_from_checkpoint))
-        load_loss(self.loss, Path(resume_from_checkpoint))
-        if self._label_means is not None:
-            with _naming(resume_from_checkpoint, "the label means"):
-                self._label_means.load(Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with _naming(checkpoint, "the optimizer and the schedule"):
-            super()._load_optimizer_and_scheduler(checkpoint)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with _naming(checkpoint, "the state of the random number generators"):
-            super()._load_rng_state(checkpoint)
-
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        with _naming(checkpoint, "the gradient scaler"):
-            super()._load_scaler(checkpoint)
-
-    def _load_best_model(self) -> None:
-        logger.info(
-            f"loading the best checkpoint, {self.state.best_model_checkpoint} "
-            f"({self.args.metric_for_best_model} {self.state.best_metric})"
-        )
-        load_weights(self.model, str(self.state.best_model_checkpoint))
-        load_loss(self.loss, Path(str(self.state.best_model_checkpoint)))
-        self._best_was_loaded = True
-
-
-@contextmanager
-def _naming(checkpoint: str | None, what: str) -> Iterator[None]:
-    """Name the checkpoint in errors of the `with` block, which loads `what` from it."""
-    try:
-        yield
-    except Exception as error:  # torch raises many types for a file that does not fit
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise DataError(f"cannot load {what} from {checkpoint}: {reason}; resume from another checkpoint") from error

@@ -1,0 +1,119 @@
+"""Evaluate a model during its training: the loss of evaluation batches, and the metrics of evaluators."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.trainer_utils import (
+    EvalLoopOutput,
+    denumpify_detensorize,
+)
+
+from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.trainer.distributed import DistributedEncoder
+from tercet.trainer.loss_kinds import (
+    loss_of_set,
+)
+from tercet.trainer.multi_labels import labels_of
+from tercet.trainer.steps import StepTrainer
+
+Evaluator = Callable[..., dict[str, float]]
+
+
+class EvaluatingTrainer(StepTrainer):
+    """The part of `SentenceTransformerTrainer` that evaluates."""
+
+    evaluators: list[Evaluator]
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[Tensor, None, None]:
+        """Return the loss of an evaluation batch, and None for logits and labels: the evaluators do not need them."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs)
+        return loss.detach(), None, None
+
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate as in `transformers.Trainer.evaluate`.
+
+        Args:
+            eval_dataset: a data set, a dictionary of several, or the name of one of those of the trainer; by default
+                those of the trainer. Columns and labels are found as in those of the trainer.
+            args: further arguments of `transformers.Trainer.evaluate`.
+            kwargs: further arguments of `transformers.Trainer.evaluate`, by name.
+        """
+        if eval_dataset is not None and not isinstance(eval_dataset, str):
+            eval_dataset = self._prepare_all(eval_dataset, "eval_dataset")
+        try:
+            return super().evaluate(eval_dataset, *args, **kwargs)
+        finally:  # Keep no data set alive.
+            self.callback_handler.eval_dataloader = None
+
+    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss and the metrics of a data set as `transformers.Trainer.predict` does, without predictions.
+
+        Args:
+            test_dataset: a data set. Columns and labels are found as in those of the trainer.
+            args: further arguments of `transformers.Trainer.predict`.
+            kwargs: further arguments of `transformers.Trainer.predict`, by name.
+        """
+        try:
+            return super().predict(test_dataset, *args, **kwargs)
+        finally:
+            self.callback_handler.eval_dataloader = None
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Compute the loss over the batches, then run the evaluators. Prefix all metrics with `metric_key_prefix`."""
+        # Restore the random state after the evaluation: its data loader draws a random seed, which would change the
+        # dropout of all later training steps.
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
+            assert output.metrics is not None
+            rows = dataloader.dataset
+            name = getattr(rows, "name", None)
+            for evaluator in self.evaluators or self._default_evaluators(getattr(rows, "prepared", rows)):
+                metrics = self._run_evaluator(evaluator, name)
+                output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
+        return output
+
+    def _run_evaluator(self, evaluator: Evaluator, name: str | None) -> dict[str, float]:
+        metrics = evaluator(self._encoder_for(evaluator, name))
+        metrics = metrics if isinstance(metrics, dict) else {"evaluator": metrics}
+        values: dict[str, float] = denumpify_detensorize(metrics)
+        return values
+
+    def _encoder_for(self, evaluator: Evaluator, name: str | None) -> Any:
+        """Return the model for an evaluator. The evaluators of Tercet use all processes, and the training's prompts."""
+        if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
+            return self.model
+        prompts = list(self._prompts_of(name).values()) if self.args.prompts is not None else []
+        if len(set(prompts)) > 1 and not isinstance(evaluator, TripletEvaluator):
+            prompts = []  # The prompts of triplet columns say nothing about labelled sentences.
+        return DistributedEncoder(self.model, prompts=prompts)
+
+    def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
+        if len(dataset) < 2:
+            return []
+        plain = dataset.with_format(None)
+        if "anchor" in plain.column_names:
+            return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
+        loss = loss_of_set(self.loss, self._prepared_sets[dataset].name)
+        return [LabelEvaluator(plain["sentence"][:], labels_of(loss, plain["label"][:]))]
+
+    def _protocol(self) -> str:
+        """Return the protocol of the evaluators, a key of `tercet.catalogue.PROTOCOLS`."""
+        if not self.evaluators:
+            return TripletEvaluator.protocol if self.takes_triplets else "among_themselves"
+        protocols = {getattr(evaluator, "protocol", "evaluators") for evaluator in self.evaluators}
+        return protocols.pop() if len(protocols) == 1 else "evaluators"

@@ -1,0 +1,203 @@
+"""Prepare the data sets of a trainer: find and check their columns, and number their labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from datasets import Dataset, DatasetDict
+from torch import nn
+from transformers import Trainer
+
+from tercet.data.in_memory import EVALUATION_SPLITS, is_table_dict, to_dataset
+from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.errors import DataError
+from tercet.trainer.arguments import SentenceTransformerTrainingArguments
+from tercet.trainer.collate import (
+    draw_all,
+    has_transform,
+    label_column,
+    prepare_labelled,
+    prepare_triplets,
+    text_columns,
+)
+from tercet.trainer.loss_kinds import loss_of_set, set_losses, takes_triplets
+from tercet.trainer.multi_labels import (
+    check_both_have_sets,
+    has_lists,
+    single_labels,
+    tell_loss,
+)
+from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
+
+
+@dataclass
+class PreparedSet:
+    """Facts about a prepared data set.
+
+    Attributes:
+        name: the name of the data set among several, else None.
+        source: the data set of the user.
+        columns: the prepared column of each text column of the user.
+        labels: the name of the label column of `source` and its values, if `source` has a transform; else None.
+        label_names: the name of each label id; None for integers and triplets.
+        set_names: the names of all sets of labels, also of evaluation data, if rows have several labels; else None.
+        tokens: the data set with token ids, as soon as it is needed; None before, and for a custom collator.
+        tokens_for: the tokenizer, its settings and the prompts of `tokens`.
+    """
+
+    name: str | None
+    source: Any
+    columns: Mapping[str, str]
+    labels: tuple[str, list[Any]] | None = None
+    label_names: list[str] | None = None
+    set_names: list[str] | None = None
+    tokens: Any = None
+    tokens_for: tuple[Any, ...] = ()
+
+
+class PreparingTrainer(Trainer):
+    """The part of `SentenceTransformerTrainer` that prepares data sets."""
+
+    model: SentenceTransformer
+    args: SentenceTransformerTrainingArguments
+    loss: nn.Module
+
+    def _forget_data_sets(self) -> None:
+        """Start without any data set. The trainer calls this before it prepares the first one."""
+        # By the prepared data set. An entry is removed with this data set.
+        self._prepared_sets: WeakKeyDictionary[Any, PreparedSet] = WeakKeyDictionary()
+        # The training data by name, or by None; if there are none, the first evaluation data.
+        self._training_sets: dict[str | None, PreparedSet] = {}
+
+    @property
+    def takes_triplets(self) -> bool:
+        """True if the training data are triplets instead of labelled sentences."""
+        return takes_triplets(set_losses(self.loss)[0], default=self._train_columns("anchor"))
+
+    @property
+    def label_names_of_training(self) -> list[str] | None:
+        """The names of the labels of the training data; None for integers, triplets and several data sets."""
+        known = self._training_sets.get(None)
+        if known is None or known.set_names is None:
+            return None if known is None else known.label_names
+        return single_labels(known.label_names or [])
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompt of each text column of the prepared data, of the first of several data sets."""
+        return self._prompts_of(next(iter(self._training_sets), None))
+
+    def _prompts_of(self, name: str | None) -> dict[str, str]:
+        """Return the prompt of each text column of a data set."""
+        known = self._known(name) or next(iter(self._training_sets.values()), None)
+        return find_prompts(self.args.prompts, self.model, known.columns if known else {}, name)
+
+    def _known(self, name: str | None) -> "PreparedSet | None":
+        """Return the training data that a data set with this name is compared with."""
+        return self._training_sets.get(name) or self._training_sets.get(None)
+
+    def _train_columns(self, name: str) -> bool:
+        """Return whether the first training set has a column of this name."""
+        return any(name in known.columns.values() for known in self._training_sets.values())
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move a batch to the device, and add the number of prompt tokens that pooling leaves out."""
+        inputs = super()._prepare_inputs(inputs)
+        if length := prompt_length_to_exclude(self._prompts_of(inputs.get("dataset_name")), self.model):
+            features = inputs["features"]
+            inputs["features"] = (
+                [{**column, "prompt_length": length} for column in features]
+                if isinstance(features, list)
+                else {**features, "prompt_length": length}
+            )
+        return inputs
+
+    def _prepare(self, dataset: Any, source: str, *, name: str | None = None, training: bool = False) -> Any:
+        """Return a data set with the columns that the loss needs, and remember it as a `PreparedSet`.
+
+        A data set that is already prepared, and None, are returned unchanged.
+
+        Args:
+            dataset: the data set of the user.
+            source: its name in messages.
+            name: its name among several data sets.
+            training: whether the trainer trains on it. Labels of other data sets get the ids that they have in it.
+        """
+        if dataset is None or (isinstance(dataset, Dataset) and dataset in self._prepared_sets):
+            return dataset
+        loss = loss_of_set(self.loss, name)
+        labels = set_names = None
+        dataset = to_dataset(dataset, source)
+        drawn = draw_all(dataset, source) if has_transform(dataset) else dataset
+        known = self._known(name)
+        if takes_triplets(loss, default=_has_three_texts(drawn)):
+            prepared, label_names = prepare_triplets(drawn, source), None
+        else:
+            names = None if known is None or training else known.set_names or known.label_names
+            prepared, label_names = prepare_labelled(drawn, source, names)
+            has_sets = has_lists(drawn.features[label_column(drawn)])
+            of_training = None if training or known is None else known
+            if has_sets or (of_training is not None and of_training.set_names is not None):
+                check_both_have_sets(source, of_training is None or of_training.set_names is not None, label_names)
+                set_names = label_names
+                tell_loss(loss, set_names or [])
+                if of_training is not None:
+                    of_training.set_names = set_names
+            if drawn is not dataset:
+                column = label_column(drawn)
+                labels = column, drawn[column][:]
+        facts = PreparedSet(name, dataset, text_columns(drawn, prepared), labels, label_names, set_names)
+        self._prepared_sets[prepared] = facts
+        if training or not self._training_sets:
+            self._training_sets[name] = facts
+        return prepared
+
+    def _prepare_all(self, data: Any, source: str, *, training: bool = False) -> Any:
+        """Return one prepared data set, or a `DatasetDict` of several."""
+        if not is_table_dict(data):
+            return self._prepare(data, source, training=training)
+        if training:
+            _check_set_names(data, source)
+        return DatasetDict(
+            {name: self._prepare(one, f"{source} {name!r}", name=name, training=training) for name, one in data.items()}
+        )
+
+    def _empty_evaluation_set(self) -> Any:
+        """Return a data set without rows. Without one, `transformers` raises an error instead of evaluating."""
+        first: Any = next(iter(parts_of(self.train_dataset).values())) if self.train_dataset is not None else None
+        if first is None:
+            return None
+        empty, facts = first.select(range(0)), self._prepared_sets[first]
+        self._prepared_sets[empty] = PreparedSet(facts.name, empty, facts.columns, label_names=facts.label_names)
+        return empty
+
+
+def parts_of(data: Any) -> dict[str | None, Any]:
+    """Return the data sets by name; the only one has the name None."""
+    return dict(data) if isinstance(data, dict) else {None: data}
+
+
+def named(source: str, name: str | None) -> str:
+    """Return the name of a data set in messages: that of its argument, and its own if there are several."""
+    return source if name is None else f"{source} {name!r}"
+
+
+def _check_set_names(data: Mapping[str, Any], source: str) -> None:
+    """Check a dictionary of data sets to train on.
+
+    Raises:
+        DataError: it has a split for evaluation beside one for training.
+    """
+    splits = set(EVALUATION_SPLITS) & set(data)
+    if splits and "train" in data:
+        raise DataError(
+            f"{source} has the splits {sorted(data)}, and all data sets of a dictionary are trained on; pass "
+            f"train_dataset=data['train'] and eval_dataset=data[{min(splits)!r}]"
+        )
+
+
+def _has_three_texts(dataset: Any) -> bool:
+    """Return whether all columns of a data set are texts, and there are three."""
+    features = getattr(dataset, "features", None) or {}
+    return len(features) == 3 and all("string" in str(getattr(value, "dtype", "")) for value in features.values())

@@ -1,0 +1,262 @@
+"""Compute the loss of a batch and its gradient, and log what a run has seen."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tercet._gather import gather_rows
+from tercet.errors import DataError
+from tercet.losses.cross_batch_memory import CrossBatchMemory
+from tercet.losses.modules import BaseLoss, BatchLoss
+from tercet.trainer.checks import (
+    check_cross_batch_memory,
+    check_finite,
+    warn_of_untrained_parameters,
+)
+from tercet.trainer.gradient_cache import cached_step
+from tercet.trainer.label_means import LabelMeans
+from tercet.trainer.learning_rates import set_learning_rates
+from tercet.trainer.loss_kinds import (
+    call_forward,
+    innermost,
+    loss_of_set,
+    reset_warnings,
+    takes_embeddings,
+    takes_triplets,
+)
+from tercet.trainer.loss_state import add_to_optimizer, loss_parameters
+from tercet.trainer.monitor import LogStats, TrainingMonitor
+from tercet.trainer.pushing import PushingTrainer
+from tercet.trainer.unread_stats import UnreadStats
+from tercet.trainer.whole_checkpoints import (
+    latest_checkpoint,
+)
+
+# On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
+_UNREAD_BATCHES = 10
+
+
+class StepTrainer(PushingTrainer):
+    """The part of `SentenceTransformerTrainer` that runs training steps."""
+
+    loss: Any
+    _log_stats: LogStats
+    _monitors: dict[str | None, TrainingMonitor]
+    _unread_stats: dict[str | None, UnreadStats]
+    _ran_a_step: bool
+    _chunks: int
+    _chunks_with_gradient: int
+
+    def reset_memories(self) -> None:
+        """Empty the cross-batch memory and the label means.
+
+        Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
+        """
+        dimension, device = self.model.get_sentence_embedding_dimension(), self.args.device
+        self.cross_batch_memory: CrossBatchMemory | None = None
+        if self.args.cross_batch_memory:
+            check_cross_batch_memory(self.loss)
+            self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
+        self._label_means: LabelMeans | None = None
+        if self.args.neighbor_labels and self.train_dataset is not None:
+            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
+
+    def set_label_means(self, means: Any) -> None:
+        """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
+
+        Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
+        training computes. A resumed run uses the means in its checkpoint.
+
+        Args:
+            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. None
+                for random batches. In distributed training, all processes must pass the same means.
+
+        Raises:
+            DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
+                there are labels, or are not finite.
+        """
+        if self._label_means is None:
+            raise DataError(
+                "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
+                "arguments"
+            )
+        self._label_means.set_first(means)
+
+    def _start_monitoring(self, *, resumed: bool) -> None:
+        """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
+        self._log_stats = LogStats()
+        # One for each data set, or one under the name None.
+        self._monitors = {
+            name: TrainingMonitor.for_loss(innermost(loss_of_set(self.loss, name)), resumed=resumed)
+            for name in self._training_sets or [None]
+        }
+        self._unread_stats = {name: UnreadStats() for name in self._monitors}
+        reset_warnings(self.loss)
+
+    def _check_finite(self) -> None:
+        def remaining() -> str:
+            last = latest_checkpoint(Path(self.args.output_dir or ""))
+            return f"the last checkpoint is {last}" if last else "there is no checkpoint to resume from"
+
+        check_finite(self.model, self.state.global_step, remaining)
+
+    def _run_epoch(self, *args: Any, **options: Any) -> None:
+        """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        if self._label_means is not None:
+            self._label_means.start_epoch(options["epoch"])
+            for sampler in self._train_samplers:
+                sampler.set_label_means(self._label_means.current)
+        super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Run the model once on all sentences of a batch, and return the loss of the embeddings, a scalar.
+
+        With `return_outputs`, return the loss and `{}`, because no caller needs the outputs.
+        """
+        loss_of_batch = loss_of_set(self.loss, inputs.get("dataset_name"))
+        if takes_embeddings(loss_of_batch):
+            loss = self._loss_from_embeddings(self._embed(model, inputs["features"]), inputs)
+        else:
+            loss = call_forward(loss_of_batch, model, inputs["features"], inputs.get("labels"))
+        return (loss, {}) if return_outputs else loss
+
+    @staticmethod
+    def _embed(model: nn.Module, features: Any) -> Tensor:
+        """Return the embeddings of a batch, or of the batches of several columns, one after the other."""
+        batches = features if isinstance(features, list) else [features]
+        embeddings = [model(batch)["sentence_embedding"] for batch in batches]
+        return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings)
+
+    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[Any], Tensor | None]:
+        """Return the features of each text column of a batch, and the labels, for a subclass that computes the loss.
+
+        The features of all columns of triplets are one packed batch, unless the loss has `forward` alone.
+        """
+        features = inputs["features"]
+        return features if isinstance(features, list) else [features], inputs.get("labels")
+
+    def _loss_from_embeddings(self, embeddings: Tensor, inputs: dict[str, Any]) -> Tensor:
+        labels, name = inputs.get("labels"), inputs.get("dataset_name")
+        loss_of_batch: Any = loss_of_set(self.loss, name)
+        columns = embeddings.chunk(3) if takes_triplets(loss_of_batch, default=labels is None) else [embeddings]
+        compute_loss: Any = loss_of_batch.compute_loss_from_embeddings
+        takes_cpu_labels = isinstance(loss_of_batch, BatchLoss) and loss_of_batch.takes_cpu_labels
+        readable = torch.from_numpy(inputs["cpu_labels"]) if takes_cpu_labels and "cpu_labels" in inputs else labels
+        defers = self.model.training and self._defers_reading()
+        if isinstance(loss_of_batch, BaseLoss):
+            loss_of_batch.defer_checks = defers
+        loss_of_batch.collect_stats = self.model.training
+        if not self.model.training:
+            evaluation_loss: Tensor = compute_loss(columns, readable)
+            return evaluation_loss
+        if self.cross_batch_memory is None:
+            loss: Tensor = compute_loss(columns, readable)
+        else:
+            loss = compute_loss(columns, readable, self.cross_batch_memory if self._memory_is_warm() else None)
+            self.cross_batch_memory.add(*gather_rows(embeddings.detach(), labels)[:2])  # type: ignore[arg-type]
+        if self._label_means is not None:
+            self._label_means.add(embeddings, labels)  # type: ignore[arg-type]
+        pending = getattr(loss_of_batch, "pending_stats", None)
+        if pending is not None:
+            self._unread_stats[name].add(pending, columns[0])
+            if not defers or len(self._unread_stats[name]) >= _UNREAD_BATCHES:
+                self._read_stats()
+        elif (stats := getattr(loss_of_batch, "stats", None)) is not None:  # A custom loss need not have stats.
+            self._monitors[name].observe(stats, norm=self._log_stats.update(stats, columns[0]))
+        return loss
+
+    def _defers_reading(self) -> bool:
+        """Return whether statistics and checks stay on the device, because reading them would wait for it."""
+        return self.args.device.type == "cuda"
+
+    def _read_stats(self) -> None:
+        for name, unread in self._unread_stats.items():
+            for batch in unread.read():
+                self._monitors[name].observe(batch[0], norm=self._log_stats.add(*batch))
+
+    def _memory_is_warm(self) -> bool:
+        warmup = self.args.cross_batch_memory_warmup
+        return self.state.global_step >= (warmup * self.state.max_steps if warmup < 1 else warmup)
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Run the forward and the backward pass of a batch, in chunks if `mini_batch_tokens` is set."""
+        loss = self._training_step(model, inputs, num_items_in_batch)
+        if not self._ran_a_step:
+            self._ran_a_step = True
+            warn_of_untrained_parameters(self.loss)
+        return loss
+
+    def _training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        if self.args.mini_batch_tokens is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        scale = 1 / self.current_gradient_accumulation_steps
+        step = cached_step(
+            model,
+            inputs["features"],
+            lambda embeddings: self._loss_from_embeddings(embeddings, inputs),
+            self.accelerator.backward,
+            max_tokens=self.args.mini_batch_tokens,
+            scale=scale,
+            autocast=self.compute_loss_context_manager,
+            word_embeddings=self.model.input_module.word_embeddings,
+            loss_parameters=list(loss_parameters(self.loss).values()),
+        )
+        self._chunks += step.chunks
+        self._chunks_with_gradient += step.chunks_with_gradient
+        return step.loss * scale
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Create the optimizer as `transformers` does, and add the parameters of the loss."""
+        optimizer = super().create_optimizer(model)
+        add_to_optimizer(self.loss, optimizer, self.args.weight_decay)
+        if isinstance(self.args.learning_rate_mapping, dict):  # A JSON text was read into one.
+            named = {**dict(self.model.named_parameters()), **loss_parameters(self.loss)}
+            set_learning_rates(optimizer, named, self.args.learning_rate_mapping)
+        return optimizer
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        own = list(loss_parameters(self.loss).values())
+        if not own:
+            return super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]
+        return self.accelerator.clip_grad_norm_([*model.parameters(), *own], self.args.max_grad_norm)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        how = self.args.include_num_input_tokens_seen
+        for features in self.collect_features(inputs)[0]:
+            # A packed batch has no padding, so "all" and "non_padding" are the same number.
+            packed = how == "non_padding" and "packing" in features
+            mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
+            super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
+        if "train_loss" in logs and not self._ran_a_step:
+            del logs["train_loss"]
+        if "loss" in logs:
+            self._read_stats()
+        if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
+            self._check_finite()
+        if "loss" in logs:
+            logs.update(self._log_stats.compute_and_reset(self.args.device))
+            if self._chunks:
+                logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
+                self._chunks = self._chunks_with_gradient = 0
+        super().log(logs, *args, **kwargs)
