@@ -165,7 +165,7 @@ def test_evaluation_data_may_have_new_sets_and_single_labels(bert, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train": "head"}, "with multi_label, leave out train and dimension"),
+        ({"train": "head"}, "pass train='encoder' and no dimension"),
         ({"loss": "triplet"}, "multi_label needs labels"),
         ({"label_levels": "/"}, "label_levels and multi_label exclude each other"),
         ({"multi_label": ""}, "must be the separator"),

@@ -38,12 +38,9 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     from tercet.runs.decisions import judge_run
 
     evaluated, missing = None, "Nothing was held out for evaluation."
-    several = run.record.settings.get("multi_label") is not None
-    if several:
-        missing = "Sentences have several labels, so maps, recall per label and confused labels are left out."
-    elif run.eval_data is not None and run.embeddings is None:
+    if run.eval_data is not None and run.embeddings is None:
         missing = "The run was evaluated on triplets, which have no labels."
-    if run.eval_data is not None and run.embeddings is not None and not several:
+    if run.eval_data is not None and run.embeddings is not None:
         label_ids, label_names = number_labels(label_values(run.eval_data), "the evaluation data")
         before, after = run.embeddings
         evaluated = EvaluatedSentences(
@@ -53,6 +50,7 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
             before=before,
             after=after,
             rows=run.eval_rows,
+            multi_label=run.record.settings.get("multi_label"),
         )
     # Leave out these flags: who repeats the run has no checkpoint to resume and no model to overwrite.
     command = this_command("--resume", "--overwrite")

@@ -4,6 +4,7 @@ Each sentence is compared with all others in blocks, so memory grows with the nu
 Of equally near or equally far sentences, the one with the smallest row number is taken.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
+from tercet.evaluation.relevance import Relevance, SameLabel, SharedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +74,35 @@ class Triplet:
         return self.positive_distance - self.negative_distance
 
 
+def shared_labels(label_ids: np.ndarray, label_sets: Sequence[Sequence[int]]) -> Relevance:
+    """Return which of n sentences share a label, by the ids `(n,)` of their sets of labels."""
+    size = 1 + max((label for labels in label_sets for label in labels), default=0)
+    table, ids = torch.zeros(len(label_sets), size), torch.from_numpy(label_ids)
+    for row, labels in enumerate(label_sets):
+        table[row, list(labels)] = 1
+    return SharedLabel(table, ids, ids)
+
+
 @torch.no_grad()
 def find_neighbourhood(
-    embeddings: Tensor, label_ids: np.ndarray, distance: str, *, block_bytes: int = BLOCK_BYTES
+    embeddings: Tensor, labels: np.ndarray | Relevance, distance: str, *, block_bytes: int = BLOCK_BYTES
 ) -> Neighbourhood:
     """Find the nearest neighbour, the farthest positive and the nearest negative of each sentence.
 
     Args:
         embeddings: the embeddings `(n, dim)` of the sentences; n is at least 2.
-        label_ids: the label ids `(n,)`.
+        labels: the label ids `(n,)`, or the sentences that share a label.
         distance: the name of a distance.
         block_bytes: the approximate memory of a block of distances, in bytes.
     """
     metric = get_distance(distance)
     points = metric.prepare(embeddings.detach().cpu())
-    labels = torch.from_numpy(label_ids)
+    if isinstance(labels, np.ndarray):
+        ids = torch.from_numpy(labels)
+        labels = SameLabel(ids, ids)
     columns: list[list[Tensor]] = [[], [], [], [], []]
     for rows, d in distance_blocks(points, points, metric, block_bytes=block_bytes):
-        same_label = labels[rows].unsqueeze(1) == labels
+        same_label = labels.relevant(rows)
         self_index = torch.arange(len(rows)), rows
         d[self_index] = torch.inf
         nearest = d.argmin(1)
@@ -118,6 +131,27 @@ def recall_per_label(found: Neighbourhood, label_ids: np.ndarray) -> list[LabelR
         for label_id in np.flatnonzero(sizes > 1).tolist()
     ]
     return sorted(labels, key=lambda label: (label.recall, -label.sentences, label.label_id))
+
+
+def recall_per_shared_label(found: Neighbourhood, label_sets: Sequence[Sequence[int]]) -> list[LabelRecall]:
+    """Return the recall@1 of each label as `recall_per_label` does, for sentences with several labels.
+
+    It is the fraction of the sentences with the label whose nearest other sentence has it too.
+
+    Args:
+        found: the neighbours of n sentences.
+        label_sets: the label ids of each sentence.
+    """
+    hits: dict[int, list[bool]] = {}
+    for labels, nearest in zip(label_sets, found.nearest.tolist(), strict=True):
+        for label in labels:
+            hits.setdefault(label, []).append(label in label_sets[nearest])
+    recalls = [
+        LabelRecall(label_id=label, sentences=len(values), recall=sum(values) / len(values))
+        for label, values in hits.items()
+        if len(values) > 1
+    ]
+    return sorted(recalls, key=lambda label: (label.recall, -label.sentences, label.label_id))
 
 
 def confused_pairs(found: Neighbourhood, label_ids: np.ndarray) -> list[tuple[tuple[int, int], list[tuple[int, int]]]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from tercet._multi_labels import label_sets
 from tercet._nested_labels import margins_of_levels, num_levels
 from tercet.catalogue import LOSSES, METRICS, metric_digits, metric_title, protocol_title
 from tercet.decisions.judged import JudgedDecisions
@@ -23,12 +24,15 @@ from tercet.report.classification import gain_parts, prediction_parts
 from tercet.report.decisions import decision_sections
 from tercet.report.facts import headline, repeat_parts, run_facts
 from tercet.report.neighbours import (
+    LabelRecall,
     Neighbourhood,
     confused_pairs,
     find_neighbourhood,
     hardest_triplets,
     recall_per_label,
+    recall_per_shared_label,
     sample_distances,
+    shared_labels,
 )
 from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Maps, Part, Section, Table, write_page
 from tercet.report.projection import MIN_ROWS, project
@@ -58,6 +62,7 @@ class EvaluatedSentences:
         after: the embeddings `(n, dim)` after training.
         rows: the number of each sentence in its file, from 0, which the report shows if it leaves the texts out; None
             counts the sentences.
+        multi_label: the separator of the labels in `label_names`, if sentences have several; None if they have one.
     """
 
     sentences: Sequence[str]
@@ -66,6 +71,7 @@ class EvaluatedSentences:
     before: Tensor
     after: Tensor
     rows: Sequence[int] | None = None
+    multi_label: str | None = None
 
     def with_label(self, row: int) -> str:
         """Return the sentence of a row and its label as one line of text."""
@@ -196,17 +202,28 @@ def _curves(log: Sequence[Mapping[str, Any]]) -> list[Part]:
 
 def _evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any], *, texts: bool) -> list[Section]:
     label_ids, distance = evaluated.label_ids, settings["distance"]
+    sets, names = label_sets(evaluated.label_names, evaluated.multi_label)
+    several = evaluated.multi_label is not None
+    labels = shared_labels(label_ids, sets) if several else label_ids
     loss = LOSSES.get(settings["loss"])
     margin = settings["margin"] if loss is None or loss.has_margin else None
     if margin is not None and settings.get("label_levels") is not None:  # The complete labels are the finest level.
         margin = margins_of_levels(margin, num_levels(evaluated.label_names, settings["label_levels"]))[-1]
     # Use the cosine distance of the metrics, so that the recall per label is consistent with recall@1.
-    before, after = (find_neighbourhood(x, label_ids, "cosine") for x in (evaluated.before, evaluated.after))
-    by_distance = after if distance == "cosine" else find_neighbourhood(evaluated.after, label_ids, distance)
+    before, after = (find_neighbourhood(x, labels, "cosine") for x in (evaluated.before, evaluated.after))
+    by_distance = after if distance == "cosine" else find_neighbourhood(evaluated.after, labels, distance)
+    if several:  # Maps and confused labels show one label of a sentence.
+        of_rows = [sets[label_id] for label_id in label_ids.tolist()]
+        first, last = (recall_per_shared_label(part, of_rows) for part in (before, after))
+        return [
+            Section("Recall per label", _recall(first, last, names)),
+            Section("The hardest triplets at the end", _hardest(by_distance, evaluated, distance, margin)),
+        ]
+    first, last = (recall_per_label(part, label_ids) for part in (before, after))
     return [
         Section("Distances", _distances(evaluated, distance, margin)),
         Section("Map", _maps(evaluated, texts=texts)),
-        Section("Recall per label", _recall(before, after, evaluated)),
+        Section("Recall per label", _recall(first, last, evaluated.label_names)),
         Section("Confused labels", _confused(after, evaluated)),
         Section("The hardest triplets at the end", _hardest(by_distance, evaluated, distance, margin)),
     ]
@@ -266,12 +283,11 @@ def _maps(evaluated: EvaluatedSentences, *, texts: bool) -> list[Part]:
     ]
 
 
-def _recall(before: Neighbourhood, after: Neighbourhood, evaluated: EvaluatedSentences) -> list[Part]:
-    earlier = {found.label_id: found.recall for found in recall_per_label(before, evaluated.label_ids)}
-    found = recall_per_label(after, evaluated.label_ids)
+def _recall(before: list[LabelRecall], found: list[LabelRecall], label_names: Sequence[str]) -> list[Part]:
+    earlier = {label.label_id: label.recall for label in before}
     if not found:
         return ["No label has two held-out sentences."]
-    names = [evaluated.label_names[label.label_id] for label in found]
+    names = [label_names[label.label_id] for label in found]
     rows = [
         [name, f"{label.sentences:,}", f"{earlier[label.label_id]:.1%}", f"{label.recall:.1%}"]
         for name, label in zip(names[:_MAX_LABELS_LISTED], found, strict=False)
@@ -283,7 +299,7 @@ def _recall(before: Neighbourhood, after: Neighbourhood, evaluated: EvaluatedSen
     changes = [label.recall - earlier[label.label_id] for label in found]
     up, down = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
     return [
-        "The recall@1 of a label is the fraction of its sentences whose nearest other sentence has the same label. "
+        "The recall@1 of a label is the fraction of its sentences whose nearest other sentence has the label too. "
         f"Of {len(found):,} labels with two or more sentences, it rose for {up:,} and fell for {down:,}. "
         f"The plot shows {shown}, the worst first, with the number of sentences after the name.",
         plots.recall_of_labels(

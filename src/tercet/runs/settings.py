@@ -194,8 +194,7 @@ class RunSettings:
             raise DataError("label_levels and multi_label exclude each other; pass one of them")
         if self.train in ("head", "both") or self.dimension is not None:
             raise DataError(
-                "a head is trained on one label per sentence; with multi_label, leave out train and dimension to train "
-                "the encoder"
+                "a head is trained on one label per sentence; pass train='encoder' and no dimension with multi_label"
             )
 
     def _check_packages(self) -> None:

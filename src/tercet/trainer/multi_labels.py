@@ -1,7 +1,7 @@
-"""Rows with several labels in the trainer: number their sets of labels, and tell the loss what each set consists of.
+"""Rows with several labels in the trainer: number their sets of labels, and set the relation of the loss.
 
 number_sets      the ids and the names of the sets in a column of lists
-tell_loss        makes the loss use the sets
+set_relation     makes sentences that share a label the positives of a loss
 labels_of        the labels of each row, for metrics
 shared_relation  the relation of a loss whose rows have several labels
 """
@@ -66,7 +66,7 @@ def number_sets(
     return label_ids, found
 
 
-def tell_loss(loss: nn.Module, names: list[str]) -> None:
+def set_relation(loss: nn.Module, names: list[str]) -> None:
     """Make sentences that share a label the positives of a loss, given the names of all sets.
 
     Raises:

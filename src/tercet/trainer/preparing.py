@@ -25,8 +25,8 @@ from tercet.trainer.loss_kinds import loss_of_set, set_losses, takes_triplets
 from tercet.trainer.multi_labels import (
     check_both_have_sets,
     has_lists,
+    set_relation,
     single_labels,
-    tell_loss,
 )
 from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
 
@@ -141,7 +141,7 @@ class PreparingTrainer(Trainer):
             if has_sets or (of_training is not None and of_training.set_names is not None):
                 check_both_have_sets(source, of_training is None or of_training.set_names is not None, label_names)
                 set_names = label_names
-                tell_loss(loss, set_names or [])
+                set_relation(loss, set_names or [])
                 if of_training is not None:
                     of_training.set_names = set_names
             if drawn is not dataset:
