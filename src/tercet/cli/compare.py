@@ -24,12 +24,13 @@ from tercet.cli.evaluations import sentence_case
 from tercet.cli.reports import check_report, write_report_of_comparison
 from tercet.comparison import compare as run_compare
 from tercet.comparison.files import inputs_of_grid, reserved_comparison
+from tercet.comparison.grid import separator_in_grid
 from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.comparison.recommendation import compared_metrics
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value, describe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,12 +69,15 @@ def compare(
     eval_data: opt.EvalData = None,
     eval_fraction: opt.EvalFraction = None,
     text_column: opt.TextColumn = None,
-    label_column: opt.LabelColumn = None,
+    label_column: opt.LabelColumns = None,
     split: opt.Split = "train",
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
     drop_missing: opt.DropMissing = None,
+    label_levels: Annotated[
+        str | None, typer.Option(help=describe("label_levels"), show_default="no levels")
+    ] = _DEFAULTS.label_levels,
     seed: Annotated[
         int, typer.Option(help="The first seed. It also determines which rows are held out.")
     ] = _DEFAULTS.seed,
@@ -124,7 +128,7 @@ def compare(
         max_steps=_DEFAULTS.max_steps if steps is None else steps,
         batch_size=batch_size, samples_per_label=samples_per_label, learning_rate=learning_rate,
         warmup_ratio=warmup_ratio, seed=seed, bf16=bf16, mini_batch_tokens=mini_batch_tokens,
-        max_seq_length=max_seq_length, lora=lora, lora_rank=lora_rank,
+        max_seq_length=max_seq_length, lora=lora, lora_rank=lora_rank, label_levels=label_levels,
     )  # fmt: skip
     quiet_transformers()
     earlier = _content(output) if overwrite else None
@@ -150,8 +154,9 @@ def compare(
     if report is not None:
         write_report_of_comparison(report, record, overwrite=overwrite)
     options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading
-    )
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
+        label_levels=separator_in_grid(grid or ()) or label_levels, **reading,
+    )  # fmt: skip
     finish(opt.evaluate_command(output / "model", eval_data, data, options))
 
 

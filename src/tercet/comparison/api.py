@@ -5,15 +5,17 @@ It checks the data and most arguments before it imports torch, which takes secon
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from tercet._distributed import check_launcher, launched_world_size
 from tercet._files import expand_path
 from tercet._logging import import_transformers
+from tercet._nested_labels import separator_of
 from tercet.comparison.files import reserves_comparison
-from tercet.comparison.grid import models_in_grid, parse_grid, read_grid
+from tercet.comparison.grid import models_in_grid, parse_grid, read_grid, separator_in_grid
 from tercet.comparison.plan import Plan
 from tercet.data.read_options import FileArguments
 from tercet.encoder.names import resolve_model
@@ -47,7 +49,7 @@ def compare(
     eval_data: "Source | None" = None,
     eval_fraction: float = DEFAULT_EVAL_FRACTION,
     text_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
     split: str = "train",
     header: bool | None = None,
     combined_labels: str | None = None,
@@ -86,7 +88,8 @@ def compare(
         eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
             row must be held out.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
-        label_column: the name of the label column; None finds it by a usual name, such as `label` or `intent`.
+        label_column: the name of the label column, or of several with the levels of nested labels, the coarsest first;
+            None finds it by a usual name, such as `label` or `intent`.
         split: the split to read from a data set on the hub or a dictionary of tables, for `data` and `eval_data`.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
@@ -127,6 +130,9 @@ def compare(
     grid_models = models_in_grid(grid)
     if grid_models and model is not None:
         raise DataError("`model` and the key 'model' of `grid` exclude each other; put all models into the grid")
+    label_levels = separator_of(label_column, separator_in_grid(grid) or settings.label_levels)
+    if "label_levels" not in read_grid(grid):
+        settings = replace(settings, label_levels=label_levels)
     variants = parse_grid(grid, settings=settings)
     check_eval_fraction(eval_fraction)
     check_value("seeds", seeds, seeds > 0, "at least 1")
@@ -159,11 +165,15 @@ def compare(
     from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
 
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
+    options = ReadOptions(
+        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
+        label_levels=label_levels, **reading,
+    )  # fmt: skip
     train_data, evaluation, held_out_rows, *_ = load_training_data(
         data,
         eval_data,
         eval_fraction,
-        ReadOptions(text_column, label_column, split, header, combined_labels, similar_labels, drop_missing, **reading),
+        options,
         triplets=False,
         seed=settings.seed,
     )

@@ -38,6 +38,20 @@ def models_in_grid(grid: Iterable[str]) -> list[str]:
     return list(read_grid(grid).get("model", ()))
 
 
+def separator_in_grid(grid: Iterable[str]) -> str | None:
+    """Return the separator of nested labels that a grid compares with training without levels; None without one.
+
+    Raises:
+        DataError: there are several.
+    """
+    found = [value for value in read_grid(grid).get("label_levels", ()) if value is not None]
+    if len(found) > 1:
+        raise DataError(
+            f"grid: label_levels has the separators {listed(found)}, but the labels have one; give none and one"
+        )
+    return found[0] if found else None
+
+
 def parse_grid(
     grid: Iterable[str] = (),
     distance: str | Mapping[str | None, str] = DEFAULT_DISTANCE,
