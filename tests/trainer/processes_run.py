@@ -28,6 +28,7 @@ RUNS = [
     ("TripletLoss", "batch_sampler", 12, True, 0),
     ("BatchAllTripletLoss of a custom distance", "batch_sampler", None, True, 0),  # every rank mines the whole batch
     ("BatchSemiHardTripletLoss with neighbour labels", "group_by_label", None, True, 0),
+    ("BatchHardTripletLoss with neighbour labels and several labels", "group_by_label", 12, True, 10),
 ]
 STATS = ("active_fraction", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
 
@@ -48,6 +49,10 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
         columns = {"text": texts[:13], "label": label_ids[:13]}
         if name == "TripletLoss":
             columns = {"anchor": texts[:13], "positive": texts[1:14], "negative": texts[3:16]}
+        if "several labels" in name:
+            columns["label"] = [
+                [label, 4 + row % 3] if row % 2 else [label] for row, label in enumerate(label_ids[:13])
+            ]
         name, _, neighbours = name.partition(" with neighbour")
         arguments = SentenceTransformerTrainingArguments(
             str(output), max_steps=10, per_device_train_batch_size=batch_size, report_to="none", learning_rate=1e-3,

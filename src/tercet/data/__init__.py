@@ -19,6 +19,7 @@ copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on
 folds.py       divides rows into folds for cross-validation
 sampler.py     samples P×K batches: P labels with K sentences each
+multi_label_sampler.py  the same for rows with several labels; label_sets.py counts what sets of labels have in common
 batch_samplers.py  batches of one data set and of several, for samplers of one's own
 bundled.py     provides sentences without a download, for the demo
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tercet.data.copies import copy_groups, overlapping_rows
     from tercet.data.labels import LabelledSentences, check_trainable, number_labels
     from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
+    from tercet.data.multi_label_sampler import SharedLabelSampler
     from tercet.data.reading import read_table
     from tercet.data.sampler import GroupByLabelSampler
     from tercet.data.splits import split_labelled, split_triplets
@@ -44,6 +46,7 @@ __all__ = [
     "GroupByLabelSampler",
     "LabelledSentences",
     "ReadOptions",
+    "SharedLabelSampler",
     "Table",
     "as_dataset",
     "batch_samplers",
@@ -68,6 +71,7 @@ __getattr__, __dir__ = lazy_names(
         "copies": ("copy_groups", "overlapping_rows"),
         "labels": ("LabelledSentences", "check_trainable", "number_labels"),
         "loading": ("ReadOptions", "as_dataset", "load_labelled", "load_training_data", "load_triplets"),
+        "multi_label_sampler": ("SharedLabelSampler",),
         "reading": ("read_table",),
         "sampler": ("GroupByLabelSampler",),
         "splits": ("split_labelled", "split_triplets"),

@@ -4,6 +4,7 @@ retrieval.py        `label_metrics`, `triplet_accuracy`, `Ranking`, and the func
 label_evaluator.py  `LabelEvaluator`, which embeds labelled sentences and returns metrics
 triplet_evaluator.py  `TripletEvaluator`, the same for triplets
 sentence_evaluator.py  the base class of evaluators, and `SequentialEvaluator`, which calls several
+relevance.py        which sentences are relevant for a query: its label, or one of its labels
 nested.py           `nested_metrics`, the metrics of labels with levels
 classifiers.py      classify embeddings: nearest neighbours, class means, logistic regression
 logistic.py         fit a logistic regression

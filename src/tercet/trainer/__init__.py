@@ -9,6 +9,7 @@ pushing.py          upload models to the hub
 steps.py            training steps: the loss of a batch, its gradient, and what is logged
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
+multi_labels.py     rows with several labels: the ids of their sets, and the relation of the loss
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process
