@@ -171,3 +171,14 @@ def test_groups_share_a_label_and_neighbours_meet():
     assert (sampler.batches() != random).any()
     with pytest.raises(DataError, match="must have the shape"):
         sampler.set_label_means(np.zeros((40, 2)))
+
+
+def test_a_label_of_few_rows_gets_all_its_rows():
+    """Rows with three labels are assigned to one of them; the other rows with the label are added to its group."""
+    rng = np.random.default_rng(1)
+    sets = [sorted(rng.choice(60, 3, replace=False).tolist()) for _ in range(100)]
+    batches = SharedLabelSampler(np.arange(100), sets, 8, 4).batches()
+    for label in range(60):
+        rows = [row for row, one in enumerate(sets) if label in one]
+        if len(rows) >= 4:
+            assert max(np.isin(batch, rows).sum() for batch in batches) >= 3  # One may be twice in its batch.
