@@ -44,7 +44,7 @@ _NAMES = (
     "vocab.txt", "vocab.json", "vocab.bpe", "vocab.model", "vocab.pkl", "vocab-*.json", "entity_vocab.json",
     "merges.txt", "spiece.model", "sentencepiece*.model", "spm.model", "*.tiktoken", "bpe.codes", "unigram.json",
     "tekken.json", "prophetnet.tokenizer", "chat_template.json", "chat_template.jinja", "whitespace_config.json",
-    "preprocessor_config.json", "processor_config.json",
+    "preprocessor_config.json", "processor_config.json", "router_config.json",
     # the classifier of labels
     CLASSIFIER_FILE, CLASSIFIER_WEIGHTS,
 )  # fmt: skip
@@ -54,8 +54,10 @@ _MODULES = (
     "StaticEmbedding|Router|Asym|CLIPModel|MLMTransformer|SpladePooling|SparseStaticEmbedding|SparseAutoEncoder|"
     "BERT|RoBERTa|DistilBERT|ALBERT|XLMRoBERTa|XLNet|CamemBERT|T5"
 )
-# The folders with files of a model: of module N, of models in other formats, and of chat templates.
-_FOLDERS = re.compile(rf"[0-9]{{1,2}}_({_MODULES})|onnx|openvino|additional_chat_templates")
+_MODULE = rf"[0-9]{{1,2}}_({_MODULES})"
+# The folders with files of a model: of module N, of module N of a route, of models in other formats, and of chat
+# templates. The routes are in the folder of the Router, or in that of the model.
+_FOLDERS = re.compile(rf"{_MODULE}|([0-9]{{1,2}}_Router/)?[^/]+_{_MODULE}|onnx|openvino|additional_chat_templates")
 
 
 def is_model_file(name: str) -> bool:

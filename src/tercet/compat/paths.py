@@ -34,9 +34,10 @@ def _all(home: str, names: str) -> dict[str, str]:
 _MODULES = Group(
     _all(
         "encoder.modules",
-        "Dense Dropout InputModule LayerNorm Module Normalize Pooling StaticEmbedding Transformer WeightedLayerPooling",
+        "Dense Dropout InputModule LayerNorm Module Normalize Pooling Router StaticEmbedding Transformer "
+        "WeightedLayerPooling",
     ),
-    _all(_NO_MODULE, "Asym BoW CLIPModel CNN LSTM Router WordEmbeddings WordWeights"),
+    _all(_NO_MODULE, "Asym BoW CLIPModel CNN LSTM WordEmbeddings WordWeights"),
 )
 _LOSSES = Group(
     _all(

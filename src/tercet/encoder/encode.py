@@ -81,6 +81,7 @@ class EncodeRequest:
     normalize_embeddings: bool
     truncate_dim: int | None
     show_progress_bar: bool
+    task: str | None = None
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size)
@@ -98,6 +99,7 @@ def embed(
     max_tokens: int | None = None,
     max_sentences: int | None = None,
     *,
+    task: str | None = None,
     show_progress_bar: bool = False,
 ) -> Tensor:
     """Return the float32 embeddings `(num_texts, dim)` of the texts in their order, on the model's device.
@@ -111,12 +113,13 @@ def embed(
         max_tokens: maximum tokens per batch, counted as if every text were padded to the longest one in the batch.
             By default 1,024 on a CPU and 32,768 on other devices. A longer text is the only one of its batch.
         max_sentences: maximum number of texts per batch.
+        task: chooses the route of a `Router`.
     """
     device = model.device
     if device.type == "cpu":
         warn_of_emulation(model.dtype or torch.float32)
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
-    tokens = model.input_module
+    tokens = model.input_module.for_task(task)
     tokens.check_prompt(prompt)
     num_prompt_tokens = tokens.prompt_length(prompt) if prompt else 0
     stats = TokenStats()
@@ -139,7 +142,7 @@ def embed(
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for rows, features in chain.from_iterable(windows):
             features["input_ids"] = features["input_ids"].to(device, non_blocking=device.type == "cuda")
-            output = model({**features, "prompt_length": num_prompt_tokens})["sentence_embedding"]
+            output = model({**features, "prompt_length": num_prompt_tokens, "task": task})["sentence_embedding"]
             (index,) = to_device([rows], device)
             embeddings.index_copy_(0, index, output.to(embeddings.dtype))
             bar.update(len(rows))
@@ -165,6 +168,7 @@ def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
                 request.output_value,
                 request.batch_size,
                 request.truncate_dim,
+                task=request.task,
                 show_progress_bar=request.show_progress_bar,
             )
         embeddings = embed(
@@ -173,6 +177,7 @@ def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
             request.prompt,
             request.batch_tokens,
             request.batch_size,
+            task=request.task,
             show_progress_bar=request.show_progress_bar,
         )
         embeddings = embeddings[:, : request.truncate_dim]

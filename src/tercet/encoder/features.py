@@ -13,6 +13,7 @@ Both:
     prompt_length       int, the number of prompt tokens at the start of each sentence, including leading special
                         tokens; optional
     sentence_embedding  (batch, dim), added by Pooling, replaced by Dense and Normalize
+    task                the task, by which a Router chooses a route; optional
     output_hidden_states  True to make Transformer add all_layer_embeddings; optional
     all_layer_embeddings  a list of the token embeddings of each layer, from the word embeddings on
 A batch of StaticEmbedding, from `tokenize`:
@@ -22,4 +23,11 @@ A batch of StaticEmbedding, from `tokenize`:
 
 from typing import Any
 
+import torch
+
 Features = dict[str, Any]
+
+
+def on_device(features: Features, device: torch.device) -> Features:
+    """Return features with the tensors on a device."""
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in features.items()}

@@ -22,11 +22,13 @@ from tercet.encoder.modules import (
     LayerNorm,
     Normalize,
     Pooling,
+    Router,
     StaticEmbedding,
     Transformer,
     WeightedLayerPooling,
 )
 from tercet.encoder.modules.adopt import adopt
+from tercet.encoder.modules.router import CONFIG
 from tercet.encoder.pretrained import check_finite, loading_errors
 from tercet.encoder.pretrained.files import check_regular_files
 from tercet.encoder.similarity import check_name
@@ -34,12 +36,10 @@ from tercet.encoder.storage import ModelSettings
 from tercet.errors import ModelError, listed
 from tercet.records import TrainingRecord
 
-_MODULES: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (Transformer, Pooling, Dense, Normalize, LayerNorm, Dropout, StaticEmbedding, WeightedLayerPooling)
-}
+_KINDS = (Transformer, Pooling, Dense, Normalize, LayerNorm, Dropout, StaticEmbedding, WeightedLayerPooling, Router)
+_MODULES: dict[str, Any] = {kind.__name__: kind for kind in _KINDS}
 # The modules that tokenize texts.
-_FIRST = ("Transformer", "StaticEmbedding")
+_FIRST = ("Transformer", "StaticEmbedding", "Router")
 
 
 def load_modules(name_or_folder: str, **hub: Any) -> tuple[OrderedDict[str, nn.Module], ModelSettings]:
@@ -62,7 +62,7 @@ def load_modules(name_or_folder: str, **hub: Any) -> tuple[OrderedDict[str, nn.M
             return given_modules([transformer, default_pooling(transformer)]), ModelSettings()
         settings = _load_settings(folder)
         entries = _module_entries(folder)
-        modules = [_load_module(folder, entry, hub) for entry in entries]
+        modules = [_load_module(entry["type"].rpartition(".")[2], folder / entry["path"], hub) for entry in entries]
         check_dimensions(modules, str(folder / "modules.json"))
         return OrderedDict(zip(_module_names(folder, entries), modules, strict=True)), settings
 
@@ -150,12 +150,7 @@ def _module_entries(folder: Path) -> list[dict[str, Any]]:
     entries = sorted(entries, key=lambda entry: entry["idx"])
     kinds = []
     for entry in entries:
-        package, _, kind = entry["type"].rpartition(".")
-        if kind not in _MODULES or package.partition(".")[0] != "sentence_transformers":
-            raise ModelError(
-                f"{path} has a module of type {entry['type']}; supported are {listed(_MODULES)} of the package "
-                "sentence_transformers"
-            )
+        kind = _kind(entry["type"], path)
         parts = PurePosixPath(entry["path"].replace("\\", "/")).parts
         if ".." in parts or PurePosixPath(entry["path"]).is_absolute() or Path(entry["path"]).is_absolute():
             raise ModelError(f"{path} has the path {entry['path']!r}, which is outside of the folder; copy the files")
@@ -179,10 +174,26 @@ def _is_entry(entry: Any) -> bool:
     )
 
 
-def _load_module(folder: Path, entry: dict[str, Any], hub: dict[str, Any]) -> nn.Module:
-    kind, home = entry["type"].rpartition(".")[2], folder / entry["path"]
+def _kind(type_name: object, path: Path) -> str:
+    """Return the name of the class of a module.
+
+    Raises:
+        ModelError: it is not supported.
+    """
+    package, _, kind = str(type_name).rpartition(".")
+    if kind not in _MODULES or package.partition(".")[0] != "sentence_transformers":
+        raise ModelError(
+            f"{path} has a module of type {type_name}; supported are {listed(_MODULES, len(_MODULES))} of the package "
+            "sentence_transformers"
+        )
+    return kind
+
+
+def _load_module(kind: str, home: Path, hub: dict[str, Any]) -> nn.Module:
     if kind == "Transformer":
         return _load_transformer(str(home), home, hub)
+    if kind == "Router":
+        return Router.load(home, lambda name, folder: _load_module(_kind(name, home / CONFIG), folder, hub))
     if home.is_dir():
         check_regular_files(home)
     with loading_errors(f"create the {kind} module that {home / 'config.json'} describes"):

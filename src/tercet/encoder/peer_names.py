@@ -106,10 +106,13 @@ class PeerNames(nn.Sequential):
             Path(output_path).mkdir(parents=True, exist_ok=True)
         return evaluator(self, None if output_path is None else str(output_path))
 
-    def preprocess(self: Any, inputs: list[str], prompt: str | None = None) -> Features:
-        """Tokenize texts as `tokenize` does, after a prompt; see `InputModule.preprocess`."""
-        features: Features = self.input_module.preprocess(inputs, prompt)
-        return features
+    def preprocess(self: Any, inputs: list[str], prompt: str | None = None, task: str | None = None) -> Features:
+        """Tokenize texts as `tokenize` does, after a prompt; see `InputModule.preprocess`.
+
+        `task` chooses the route of a `Router`, and is then a feature.
+        """
+        features: Features = self.input_module.for_task(task).preprocess(inputs, prompt)
+        return features if task is None or not features else {**features, "task": task}
 
     def get_max_seq_length(self: Any) -> int | None:
         """Return `max_seq_length`."""

@@ -26,7 +26,7 @@ from tercet.encoder.encode import (
     find_prompt,
     given_sentences,
 )
-from tercet.encoder.features import Features
+from tercet.encoder.features import Features, on_device
 from tercet.encoder.hub import hub_arguments, public_name, upload
 from tercet.encoder.model_folder import (
     check_dimensions,
@@ -160,7 +160,7 @@ class SentenceTransformer(PeerNames):
         self.input_module.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
         with loading_errors(f"use the model {name}; embedding a test sentence fails"), torch.no_grad():
             features, differ = self.input_module.test_batch()
-            embeddings = self({key: value.to(self.device) for key, value in features.items()})["sentence_embedding"]
+            embeddings = self(on_device(features, self.device))["sentence_embedding"]
             expected = (2, embedding_dimension(self._modules))
             if tuple(embeddings.shape) != expected:
                 raise ValueError(f"the embeddings have the shape {tuple(embeddings.shape)}, expected {expected}")
@@ -386,8 +386,7 @@ class SentenceTransformer(PeerNames):
                 one in the batch. A longer sentence is the only one of its batch. By default 1,024 on a CPU and 32,768
                 on other devices. Lower it to use less memory.
             inputs: another name of `sentences`.
-            task: "query" from `encode_query`, "document" from `encode_document`. It changes nothing here; a subclass
-                that overrides `encode` may use it.
+            task: "query" from `encode_query`, "document" from `encode_document`. It chooses the route of a `Router`.
 
         Returns:
             The embeddings `(num_sentences, dim)`, by default in float32, or one embedding `(dim,)` if `sentences` is
@@ -412,6 +411,7 @@ class SentenceTransformer(PeerNames):
             normalize_embeddings=normalize_embeddings,
             truncate_dim=truncate_dim or self.truncate_dim,
             show_progress_bar=logger.isEnabledFor(logging.INFO) if show_progress_bar is None else show_progress_bar,
+            task=task,
         )
         precision = check_precision(precision)
         result: Any

@@ -6,7 +6,8 @@ modules.json                       the list of modules, each with idx, name, pat
 config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name, truncate_dim
 tercet.json                        settings that sentence-transformers does not have: label names, training record, and
                                    a similarity that it does not know
-config.json, model.safetensors, …  the Transformer; the other modules are in the folders 1_Pooling, 2_Dense, …
+config.json, model.safetensors, …  the Transformer; the other modules are in the folders 1_Pooling, 2_Dense, …; a Router
+                                   is in 0_Router
 README.md                          the model card
 """
 
@@ -81,7 +82,7 @@ def save_modules(
                 raise ModelError(
                     f"module {index} ({kind}) cannot be saved: it has no method save(folder); define this method"
                 )
-            path = "" if index == 0 else f"{index}_{kind}"
+            path = "" if index == 0 and kind != "Router" else f"{index}_{kind}"
             (staging / path).mkdir(exist_ok=True)
             save(staging / path)
             entries.append({"idx": index, "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"})

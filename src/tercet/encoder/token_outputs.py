@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from tercet.encoder.features import on_device
 from tercet.encoder.modules import StaticEmbedding
 from tercet.errors import EmbeddingError
 
@@ -21,6 +21,7 @@ def token_outputs(
     batch_size: int | None,
     truncate_dim: int | None,
     *,
+    task: str | None = None,
     show_progress_bar: bool = False,
 ) -> list[Any]:
     """Return the token embeddings `(num_tokens, hidden_size)`, or all features, of each text in their order.
@@ -35,11 +36,12 @@ def token_outputs(
             padding.
         batch_size: the number of texts per batch; 32 by default.
         truncate_dim: the number of dimensions of `sentence_embedding`; None for all.
+        task: chooses the route of a `Router`.
 
     Raises:
         EmbeddingError: the model has no token embeddings.
     """
-    if output_value == "token_embeddings" and isinstance(model.input_module, StaticEmbedding):
+    if output_value == "token_embeddings" and isinstance(model.input_module.for_task(task), StaticEmbedding):
         raise EmbeddingError("StaticEmbedding has no token embeddings; use output_value='sentence_embedding'")
     order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
     size = batch_size or _BATCH_SIZE
@@ -47,9 +49,8 @@ def token_outputs(
     with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
         for start in range(0, len(texts), size):
             rows = order[start : start + size]
-            features = model.preprocess([texts[row] for row in rows], prompt=prompt)
-            features = {name: _to(value, model.device) for name, value in features.items()}
-            features = model(features)
+            features = model.preprocess([texts[row] for row in rows], prompt=prompt, task=task)
+            features = model(on_device(features, model.device))
             if truncate_dim is not None:
                 features["sentence_embedding"] = features["sentence_embedding"][:, :truncate_dim]
             for index, row in enumerate(rows):
@@ -60,10 +61,6 @@ def token_outputs(
                     results[row] = features[output_value][index][is_token]
             bar.update(len(rows))
     return results
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def _row(value: Any, index: int, rows: int) -> Any:

@@ -63,7 +63,7 @@ UNSUPPORTED: dict[str, str] = {
     "use_cache": "an embedding model has no cache of keys and values",
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
-    "router_mapping": "there is no Router module; embed the columns with one model, or with prompts by column",
+    "router_mapping": "a model with a Router is not trained; embed all columns with one model, or with prompts",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
     "fsdp": "only data-parallel training (torchrun) is supported",
     "fsdp_config": "only data-parallel training (torchrun) is supported",

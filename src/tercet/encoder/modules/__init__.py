@@ -6,6 +6,7 @@ base.py          Module, the base class
 input_module.py  InputModule, the base class of modules that tokenize texts
 transformer.py   Transformer: token ids → token embeddings
 static_embedding.py  StaticEmbedding: token ids → sentence embedding, without an encoder
+router.py        Router: other modules for queries than for documents
 all_layers.py    run an encoder and keep all its layers
 weighted_layer_pooling.py  WeightedLayerPooling: all layers of the encoder → token embeddings
 pooling.py       Pooling: token embeddings → sentence embedding `(batch, dim)`
@@ -24,6 +25,7 @@ from tercet.encoder.modules.input_module import InputModule
 from tercet.encoder.modules.layer_norm import LayerNorm
 from tercet.encoder.modules.normalize import Normalize
 from tercet.encoder.modules.pooling import Pooling
+from tercet.encoder.modules.router import Router
 from tercet.encoder.modules.static_embedding import StaticEmbedding
 from tercet.encoder.modules.transformer import Transformer
 from tercet.encoder.modules.weighted_layer_pooling import WeightedLayerPooling
@@ -36,6 +38,7 @@ __all__ = [
     "Module",
     "Normalize",
     "Pooling",
+    "Router",
     "StaticEmbedding",
     "Transformer",
     "WeightedLayerPooling",

@@ -10,6 +10,7 @@ from tercet.encoder.modules.dropout import Dropout
 from tercet.encoder.modules.layer_norm import LayerNorm
 from tercet.encoder.modules.normalize import Normalize
 from tercet.encoder.modules.pooling import Pooling
+from tercet.encoder.modules.router import Router
 from tercet.encoder.modules.static_embedding import StaticEmbedding
 from tercet.encoder.modules.transformer import Transformer
 from tercet.encoder.modules.weighted_layer_pooling import WeightedLayerPooling
@@ -86,12 +87,21 @@ def _weighted_layer_pooling(module: Any) -> WeightedLayerPooling:
     return WeightedLayerPooling(size, module.num_hidden_layers, module.layer_start, module.layer_weights)
 
 
+def _router(module: Any) -> Router:
+    adopted: dict[int, nn.Module] = {}  # A module may be part of several routes.
+    for modules in module.sub_modules.values():
+        adopted |= {id(one): adopted.get(id(one)) or adopt(one) for one in modules}
+    routes = {name: [adopted[id(one)] for one in modules] for name, modules in module.sub_modules.items()}
+    return Router(routes, module.default_route, module.allow_empty_key, module.route_mappings)
+
+
 _KINDS: dict[str, Callable[[Any], nn.Module]] = {
     "Transformer": _transformer,
     "Pooling": _pooling,
     "Dense": _dense,
     "Normalize": _normalize,
     "LayerNorm": _layer_norm,
+    "Router": _router,
     "StaticEmbedding": _static_embedding,
     "WeightedLayerPooling": _weighted_layer_pooling,
     "Dropout": lambda module: Dropout(module.dropout),

@@ -96,6 +96,10 @@ class InputModule(Module):
         (ids,) = self.token_ids([prompt])
         return len(ids) - (bool(ids) and ids[-1] in self.special_ids)
 
+    def for_task(self, task: str | None) -> "InputModule":
+        """Return the module that tokenizes the texts of a task: this one, except for a `Router`."""
+        return self
+
     def check_prompt(self, prompt: str) -> None:
         """Raise `ModelError` if a prompt leaves no room for a word within `max_seq_length`."""
         if prompt and self.max_seq_length is not None:
