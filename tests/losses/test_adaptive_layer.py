@@ -93,7 +93,7 @@ def test_a_model_without_layers_is_refused(bert):
     for arguments, message in (
         ((model, TripletLoss(model)), "needs a model that begins with a Transformer, got StaticEmbedding"),
         ((None, TripletLoss(None)), "needs a model that begins with a Transformer, got NoneType"),
-        ((model, torch.nn.Identity()), "AdaptiveLayerLoss needs a loss of Tercet, got Identity"),
+        ((model, torch.nn.Identity()), "needs a loss with the method compute_loss_from_embeddings, got Identity"),
         ((model, TripletLoss(model), 1, 1.0, 1.0, 1.0, 0.3, "cubic"), "layer_weighting must be 'uniform', 'log'"),
     ):
         with pytest.raises(EmbeddingError, match=message):

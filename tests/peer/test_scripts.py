@@ -22,16 +22,9 @@ NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if path.stem != "data"
 QUICK = {"trec_6", "own_loop", "own_modules", "several_sets", "v2_label_dataset"}
 # These scripts refuse to run, with this message.
 REFUSED = {"iterable_dataset": "IterableDataset are not supported"}
-# Their batches are the same in both libraries: all rows.
-SAME_CURVE = [
-    "early_stopping",
-    "own_loop",
-    "own_loop_float",
-    "sampler_string",
-    "trec_3",
-    "trec_6",
-    "wikipedia_sections",
-]
+# These scripts have another curve: in their random batches some anchors have no positive and are left out of the mean,
+# or the batches of a SentenceLabelDataset keep its groups.
+OTHER_CURVE = {"docstring_batch_hard", "docstring_batch_hard_soft_margin", "subclass", "v2_label_dataset"}
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),
@@ -106,7 +99,7 @@ def test_a_script_runs_with_sentence_transformers(name, encoder, tmp_path, monke
 
 
 @pytest.mark.skipif("TEST_PEER" not in os.environ, reason="run by make test-peer")
-@pytest.mark.parametrize("name", SAME_CURVE)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OTHER_CURVE | REFUSED.keys()])
 def test_the_losses_are_those_of_sentence_transformers(name, encoder, tmp_path, monkeypatch):
     ours = run_script(name, "tercet", encoder, tmp_path / "ours", monkeypatch)
     theirs = run_script(name, "sentence_transformers", encoder, tmp_path / "theirs", monkeypatch)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tercet.errors import EmbeddingError
 from tercet.losses.functional import Labels
 from tercet.losses.matryoshka import MatryoshkaLoss
-from tercet.losses.modules import BaseLoss, Features
+from tercet.losses.modules import Features
 
 _WEIGHTINGS: dict[str, Callable[[int], float]] = {
     "uniform": lambda layer: 1.0,
@@ -33,7 +33,7 @@ class AdaptiveLayerLoss(nn.Module):
 
     Args:
         model: the model, which begins with a `Transformer`.
-        loss: a loss of Tercet.
+        loss: a loss with the method `compute_loss_from_embeddings`.
         n_layers_per_step: how many earlier layers each step uses, drawn with Python's `random`; -1 uses all.
         last_layer_weight: the weight of the loss on the last layer.
         prior_layers_weight: the weight of the mean loss on the earlier layers.
@@ -43,7 +43,7 @@ class AdaptiveLayerLoss(nn.Module):
             where 0 is the layer of the word embeddings.
 
     Raises:
-        EmbeddingError: `loss` is no loss of Tercet, `layer_weighting` is unknown, or the model has no encoder.
+        EmbeddingError: `loss` has no such method, `layer_weighting` is unknown, or the model has no encoder.
     """
 
     def __init__(
@@ -59,8 +59,10 @@ class AdaptiveLayerLoss(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if not isinstance(loss, (BaseLoss, MatryoshkaLoss)):
-            raise EmbeddingError(f"{name} needs a loss of Tercet, got {type(loss).__name__}")
+        if not hasattr(loss, "compute_loss_from_embeddings"):
+            raise EmbeddingError(
+                f"{name} needs a loss with the method compute_loss_from_embeddings, got {type(loss).__name__}"
+            )
         if not callable(layer_weighting) and layer_weighting not in _WEIGHTINGS:
             raise EmbeddingError(
                 f"layer_weighting must be 'uniform', 'log', 'linear' or a function of a layer, got {layer_weighting!r}"
@@ -74,7 +76,7 @@ class AdaptiveLayerLoss(nn.Module):
     @property
     def takes_triplets(self) -> bool:
         """True if the inner loss takes given triplets."""
-        return self.loss.takes_triplets
+        return bool(getattr(self.loss, "takes_triplets", False))
 
     def forward(self, sentence_features: Iterable[Features], labels: Labels | None = None) -> Tensor:
         """Embed the columns of tokenized sentences with each chosen layer and return the scalar loss."""
@@ -115,7 +117,7 @@ class AdaptiveLayerLoss(nn.Module):
         """Return the settings of the loss, and those of the inner loss, for the model card."""
         weighting = self.layer_weighting
         return {
-            **self.loss.get_config_dict(),
+            **getattr(self.loss, "get_config_dict", dict)(),
             "loss": type(self.loss).__name__,
             "n_layers_per_step": self.n_layers_per_step,
             "last_layer_weight": self.last_layer_weight,

@@ -1,6 +1,7 @@
 """StaticEmbedding, WeightedLayerPooling, and Dense with a residual: equal embeddings, equal folders, training."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -93,8 +94,19 @@ def test_a_static_embedding_of_model2vec_is_read(tokenizer, sentences, tmp_path)
     module, theirs = StaticEmbedding.from_model2vec(str(tmp_path)), peer_modules.StaticEmbedding.load(str(tmp_path))
     torch.testing.assert_close(module.embedding.weight, theirs.embedding.weight.float())
     assert module.num_embeddings == size
-    with pytest.raises(ModelError, match="distill 'some/model' with the package model2vec"):
-        StaticEmbedding.from_distillation("some/model")
+
+
+def test_an_encoder_is_distilled_as_by_sentence_transformers(bert, sentences, monkeypatch):
+    pytest.importorskip("model2vec.distill")
+    options = {"pca_dims": 8, "sif_coefficient": 1e-3}
+    module, theirs = (
+        kind.from_distillation(str(bert), **options) for kind in (StaticEmbedding, peer_modules.StaticEmbedding)
+    )
+    found, right = (SentenceTransformer(modules=[one], device="cpu").encode(sentences) for one in (module, theirs))
+    np.testing.assert_allclose(found, right, atol=1e-5)
+    monkeypatch.setitem(sys.modules, "model2vec.distill", None)
+    with pytest.raises(ModelError, match=r"from_distillation needs model2vec: pip install 'tercet\[static\]'"):
+        StaticEmbedding.from_distillation(str(bert))
 
 
 def test_what_is_wrong_with_a_static_embedding_is_an_error(tokenizer, tmp_path):

@@ -15,6 +15,7 @@ from tercet.encoder.hub import find_folder
 from tercet.encoder.modules.base import check_dimension
 from tercet.encoder.modules.input_module import InputModule, other_row
 from tercet.encoder.modules.weights import WEIGHTS, write_weights
+from tercet.encoder.pretrained import load_pretrained
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import ModelError
 
@@ -110,11 +111,25 @@ class StaticEmbedding(InputModule):
 
     @classmethod
     def from_distillation(cls, model_name: str, **options: Any) -> "StaticEmbedding":
-        """Raise `ModelError` with the lines that distill a model with model2vec."""
-        raise ModelError(
-            f"distill {model_name!r} with the package model2vec: `model2vec.distill.distill({model_name!r})"
-            ".save_pretrained(folder)`, then call StaticEmbedding.from_model2vec(folder)"
-        )
+        """Distil an encoder with the package model2vec.
+
+        Args:
+            model_name: the folder of the encoder, or its name on the hub.
+            options: arguments of `model2vec.distill.distill_from_model`, such as `pca_dims`, `sif_coefficient` and
+                `vocabulary`.
+
+        Raises:
+            ModelError: model2vec is not installed, or the encoder cannot be loaded.
+        """
+        try:
+            from model2vec.distill import distill_from_model
+        except ImportError as error:
+            raise ModelError(f"from_distillation needs model2vec: pip install 'tercet[static]' ({error})") from None
+        encoder, tokenizer = load_pretrained(model_name)
+        static: Any = distill_from_model(encoder, tokenizer, **{"quantize_to": "float32", **options})
+        parts = {"embeddings": static.embedding, "mapping": static.token_mapping, "weights": static.weights}
+        weights = {name: torch.as_tensor(value) for name, value in parts.items() if value is not None}
+        return cls(static.tokenizer, _embeddings(weights))
 
     @property
     def output_size(self) -> int:
