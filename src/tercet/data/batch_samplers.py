@@ -83,7 +83,8 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
     Args:
         dataset: a `datasets.Dataset`; all columns but the label are compared.
         batch_size: as in `DefaultBatchSampler`, and so are `drop_last`, `valid_label_columns`, `generator` and `seed`.
-        precompute_hashes: not used, because the texts are numbered once in any case.
+        precompute_hashes: not used, because the texts are numbered once in any case, and so are `precompute_num_proc`
+            and `precompute_batch_size`.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
         generator: torch.Generator | None = None,
         seed: int = 0,
         precompute_hashes: bool = False,
+        precompute_num_proc: int | None = None,
+        precompute_batch_size: int = 1000,
     ) -> None:
         super().__init__(dataset, batch_size, drop_last, valid_label_columns, generator, seed)
         columns = [name for name in dataset.column_names if name not in (valid_label_columns or [])]

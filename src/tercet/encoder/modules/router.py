@@ -160,7 +160,7 @@ class Router(InputModule):
 
     @property
     def packing(self) -> bool:
-        """Whether all routes compute batches without padding. Setting it sets that of each route."""
+        """True if all routes compute batches without padding. Setting it sets that of each route."""
         return all(module.packing for module in self._first.values())
 
     @packing.setter
