@@ -1,0 +1,227 @@
+"""Records of what was measured: metrics before and after training, and whether training was worth it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tercet.records.reading import known_fields
+
+Metrics = dict[str, float]
+
+
+@dataclass(kw_only=True)
+class RowCounts:
+    """The number of rows of evaluation data that are measured, and of those that are left out, by reason.
+
+    `rows` is the sum of `measured` and of the five reasons.
+
+    Attributes:
+        rows: the rows of the evaluation data.
+        measured: the rows over which the metrics are averaged.
+        overlapping: left out, because the training or reference data contain a copy of the text.
+        copies: left out, because an earlier row has a copy of the text and the same label.
+        unknown_labels: left out, because no training or reference row has the label.
+        unpaired: left out, because no other evaluation row has the label. Only the protocol `among_themselves` needs a
+            second row.
+        equal_texts: left out, because two texts of the triplet are copies, so that no model can change the result.
+        few_relevant: of the measured rows, those with fewer than 3 rows of their label to find. Of the 5 nearest rows
+            that vote in `knn_accuracy`, these cannot be the majority.
+        reference: the training or reference rows that are ranked; None if the evaluation rows are ranked.
+    """
+
+    rows: int
+    measured: int
+    overlapping: int = 0
+    copies: int = 0
+    unknown_labels: int = 0
+    unpaired: int = 0
+    equal_texts: int = 0
+    few_relevant: int = 0
+    reference: int | None = None
+
+    @property
+    def left_out(self) -> int:
+        """The number of rows that are not measured."""
+        return self.rows - self.measured
+
+    def describe(self, reference: str = "the training data") -> str:
+        """Return how many rows are measured, and why the others are left out, as one line."""
+        reasons = {
+            f"with a text that is in {reference}": self.overlapping,
+            "that repeat an earlier text with the same label": self.copies,
+            f"with a label that is not in {reference}": self.unknown_labels,
+            "whose label has no other row": self.unpaired,
+            "with a text twice in the triplet": self.equal_texts,
+        }
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+        measured = (
+            f"{self.measured:,} of {self.rows:,} rows; left out: {left_out}"
+            if left_out
+            else f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        )
+        if 2 * self.few_relevant <= self.measured:
+            return measured
+        return (
+            f"{measured}. Do not use kNN accuracy here: {self.few_relevant:,} rows have fewer than 3 rows of their "
+            "label to find, and 5 vote"
+        )
+
+
+@dataclass(kw_only=True)
+class EvaluationRecord:
+    """The metrics of a model before and after training, measured by one protocol.
+
+    Attributes:
+        before: the metrics before training; None if they are unknown.
+        after: the metrics of the saved model; None if they are unknown.
+        rows: the rows that were measured, and those that were left out; None if they were not recorded.
+    """
+
+    before: Metrics | None = None
+    after: Metrics | None = None
+    rows: RowCounts | None = None
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "EvaluationRecord":
+        """Return the evaluation in a record. Ignore unknown fields."""
+        known = known_fields(cls, content)
+        if known.get("rows") is not None:
+            known["rows"] = RowCounts(**known_fields(RowCounts, known["rows"]))
+        return cls(**known)
+
+
+@dataclass(kw_only=True)
+class ClassifierScores:
+    """The scores of a classifier of embeddings on the evaluation rows.
+
+    Attributes:
+        accuracy: the fraction of rows whose label is predicted.
+        macro_f1: the mean F1 over the labels that are given or predicted.
+    """
+
+    accuracy: float
+    macro_f1: float
+
+
+@dataclass(kw_only=True)
+class EncoderScores:
+    """The scores of an encoder on the evaluation rows, against the training or reference rows.
+
+    Attributes:
+        map_at_r: MAP@R.
+        classifiers: the scores by the key of the classifier in `tercet.catalogue.CLASSIFIERS`.
+    """
+
+    map_at_r: float
+    classifiers: dict[str, ClassifierScores]
+
+    @property
+    def best(self) -> str:
+        """The key of the classifier with the highest accuracy; of equal ones, the first."""
+        return max(self.classifiers, key=lambda key: self.classifiers[key].accuracy)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "EncoderScores":
+        """Return the scores in a record. Ignore unknown fields."""
+        classifiers = {
+            key: ClassifierScores(**known_fields(ClassifierScores, scores))
+            for key, scores in content["classifiers"].items()
+        }
+        return cls(**{**known_fields(cls, content), "classifiers": classifiers})
+
+
+@dataclass(kw_only=True)
+class PairedDifference:
+    """The difference between two encoders on the same rows, trained − untouched, with a 95 % confidence interval.
+
+    Attributes:
+        difference: the difference on the evaluation rows.
+        low: the lower end of the interval.
+        high: the upper end of the interval.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(kw_only=True)
+class TrainingGain:
+    """The comparison of the trained with the untouched encoder: was the training worth it?
+
+    Evaluation rows are classified by the training (or reference) rows. The best of the classifiers of one encoder is
+    compared with the best of the other.
+
+    Attributes:
+        rows: the number of evaluation rows.
+        labels: the number of labels of the training rows.
+        most_frequent_accuracy: the accuracy of a classifier that always answers the most frequent training label.
+        untouched: the scores of the untouched encoder.
+        trained: the scores of the trained encoder.
+        accuracy: the difference between the accuracies of the best classifier of each encoder. Its interval takes into
+            account that the best classifiers were found on the same rows.
+        map_at_r: the difference of MAP@R.
+        outcome: `worth it`: the accuracy rose beyond noise. `no difference`: it did not change beyond noise. `worse`:
+            it fell beyond noise. `already separated`: the untouched encoder classifies almost all rows correctly, and
+            training changed that within noise. `at chance`: no classifier is better than the most frequent label.
+        sentence: the outcome in words, with the numbers.
+        fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
+            all of them, 0 if it was left out; None if it was fitted to all rows.
+    """
+
+    rows: int
+    labels: int
+    most_frequent_accuracy: float
+    untouched: EncoderScores
+    trained: EncoderScores
+    accuracy: PairedDifference
+    map_at_r: PairedDifference
+    outcome: Literal["worth it", "no difference", "worse", "already separated", "at chance"]
+    sentence: str
+    fitted_rows: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The title of the table of scores."""
+        return f"Was it worth it? {self.rows:,} evaluation sentences, classified by the training sentences"
+
+    @property
+    def note(self) -> str:
+        """A note for the line below the table: how the classifiers were chosen and fitted."""
+        fitted = {None: "", 0: " The logistic regression is left out: there are too many labels for it."}.get(
+            self.fitted_rows, f" The logistic regression is fitted to a sample of {self.fitted_rows or 0:,} sentences."
+        )
+        return (
+            "The best classifier of each encoder is chosen on the evaluation sentences; the interval takes that into "
+            f"account.{fitted}"
+        )
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TrainingGain":
+        """Return the comparison in a record. Ignore unknown fields."""
+        known = known_fields(cls, content)
+        for key in ("untouched", "trained"):
+            known[key] = EncoderScores.from_dict(known[key])
+        for key in ("accuracy", "map_at_r"):
+            known[key] = PairedDifference(**known_fields(PairedDifference, known[key]))
+        return cls(**known)
+
+
+def evaluation_of(content: Mapping[str, Any]) -> dict[str, EvaluationRecord]:
+    """Return the field `evaluation` of a record.
+
+    Before format 3, records had the metrics `before` and `after` of one protocol. Labelled evaluation rows were ranked
+    among themselves.
+    """
+    if "evaluation" in content:
+        return {key: EvaluationRecord.from_dict(part) for key, part in content["evaluation"].items()}
+    before, after = content.get("before"), content.get("after")
+    if before is None and after is None:
+        return {}
+    protocol = "among_themselves" if "map@r" in (after or before or {}) else "triplets"
+    return {protocol: EvaluationRecord(before=before, after=after)}
+
+
+def gain_of(content: Mapping[str, Any]) -> TrainingGain | None:
+    """Return the field `gain` of a record, which records of version 0.1.0 do not have."""
+    return None if content.get("gain") is None else TrainingGain.from_dict(content["gain"])
