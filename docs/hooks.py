@@ -3,7 +3,7 @@
 A page asks for generated text with a comment on a line of its own:
 
     <!-- options: train -->                     the arguments and options of `tercet train`
-    <!-- fields: tercet.records:RunRecord -->   the fields of a dataclass, with their descriptions
+    <!-- fields: tercet.records.runs:RunRecord -->   the fields of a dataclass, with their descriptions
     <!-- catalogue: LOSSES -->                  the entries of a registry of `tercet.catalogue`
     <!-- settings: RunSettings -->              the fields of `tercet.RunSettings`, with defaults and descriptions
 

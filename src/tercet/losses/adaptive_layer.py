@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tercet.errors import EmbeddingError
 from tercet.losses.functional import Labels
 from tercet.losses.matryoshka import MatryoshkaLoss
-from tercet.losses.modules import Features
+from tercet.losses.modules.base import Features
 
 _WEIGHTINGS: dict[str, Callable[[int], float]] = {
     "uniform": lambda layer: 1.0,

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
 from tercet.losses.functional import Labels
-from tercet.losses.modules import BaseLoss, Features
+from tercet.losses.modules import BaseLoss
+from tercet.losses.modules.base import Features
 
 
 class MatryoshkaLoss(nn.Module):
