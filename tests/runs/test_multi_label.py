@@ -13,6 +13,7 @@ from tercet.comparison import compare
 from tercet.comparison.grid import parse_grid
 from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
+from tercet.losses.relations import SharedLabel
 from tercet.runs import RunSettings, evaluate, repeat_arguments, train
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
@@ -151,6 +152,21 @@ class _OwnLoss(losses.BatchHardTripletLoss):
 def test_the_trainer_refuses(bert, tmp_path, changes, message):
     with pytest.raises(DataError, match=message):
         _trainer(bert, tmp_path, **changes)
+
+
+def test_several_data_sets_need_a_loss_each(bert, tmp_path):
+    model = SentenceTransformer(str(bert))
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path), max_steps=2, per_device_train_batch_size=8, batch_sampler="group_by_label",
+        samples_per_label=2, report_to="none", multi_dataset_batch_sampler="proportional",
+    )  # fmt: skip
+    data = {"one": Dataset.from_dict(LISTS), "two": Dataset.from_dict({**LISTS, "label": LISTS["label"][::-1]})}
+    with pytest.raises(DataError, match="a loss for each data set"):
+        SentenceTransformerTrainer(model, arguments, data, loss=losses.BatchHardTripletLoss(model))
+    each = {name: losses.BatchHardTripletLoss(model, margin=0.5) for name in data}
+    trainer = SentenceTransformerTrainer(model, arguments, data, loss=each)
+    assert trainer.train().training_loss > 0
+    assert all(isinstance(loss.relation, SharedLabel) for loss in each.values())
 
 
 def test_evaluation_data_may_have_new_sets_and_single_labels(bert, tmp_path):

@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _DEFAULTS = ReadOptions()
 # With fewer rows, a few repeated texts decide whether there are more labels than texts.
 _FEWEST_ROWS_TO_SWAP = 10
+_NO_LISTS = {str, int, float, bool, type(None)}
 
 
 class TrainingData(NamedTuple):
@@ -127,6 +128,8 @@ def load_labelled(
 def with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOptions) -> ReadOptions:
     """Return options with a separator for several labels, if the label column has lists and no option is for them."""
     given = (options.multi_label, options.label_levels, options.combined_labels)
+    if set(map(type, labels)) <= _NO_LISTS:  # Fast for the columns of nearly all files.
+        return options
     lists = [value for value in plain_values(labels) if isinstance(value, tuple)]
     if not lists or any(option is not None for option in given):
         return options

@@ -60,15 +60,8 @@ def prepare_labelled(
         DataError: `dataset` is not a `datasets.Dataset` with these two columns, it has no rows, or a text or a label is
             missing or invalid.
     """
-    columns, kinds = _columns(dataset, source)
-    try:
-        text, label = find_labelled_columns(columns, source, kinds=kinds)
-    except UnclearColumnError as unclear:
-        try:
-            text, label = find_columns(table_of(dataset, source))
-        except DataError:
-            raise unclear from None  # Its sentence speaks of the columns of the trainer.
-    log_unused(columns, (text, label), source, logging.WARNING)
+    text, label = _labelled_columns(dataset, source)
+    log_unused(dataset.column_names, (text, label), source, logging.WARNING)
     sentences = check_texts(dataset.with_format(None)[text][:], source)
     if has_lists(dataset.features[label]):
         set_ids, set_names = number_sets(dataset, label, source, known_names)
@@ -127,16 +120,27 @@ def draw_all(dataset: Dataset, source: str) -> Dataset:
 
 def label_column(dataset: Dataset) -> str:
     """Return the name of the label column of a data set that `prepare_labelled` accepts."""
-    columns, kinds = _columns(dataset, "the data set")
-    return find_labelled_columns(columns, "the data set", kinds=kinds)[1]
+    return _labelled_columns(dataset, "the data set")[1]
 
 
 def text_columns(dataset: Any, prepared: Dataset) -> dict[str, str]:
     """Return the prepared text column of each text column of a data set, such as `{"query": "anchor"}`."""
-    columns, kinds = _columns(dataset, "the data set")
     if "anchor" in prepared.column_names:
+        columns, kinds = _columns(dataset, "the data set")
         return dict(zip(find_triplet_columns(columns, "the data set", kinds), TRIPLET_COLUMNS, strict=True))
-    return {find_labelled_columns(columns, "the data set", kinds=kinds)[0]: "sentence"}
+    return {_labelled_columns(dataset, "the data set")[0]: "sentence"}
+
+
+def _labelled_columns(dataset: Any, source: str) -> tuple[str, str]:
+    """Return the names of the columns of texts and labels, by their names and types, or else by their values."""
+    columns, kinds = _columns(dataset, source)
+    try:
+        return find_labelled_columns(columns, source, kinds=kinds)
+    except UnclearColumnError as unclear:
+        try:
+            return find_columns(table_of(dataset, source))
+        except DataError:
+            raise unclear from None  # Its sentence speaks of the columns of the trainer.
 
 
 def add_prompts(dataset: Dataset, prompts: Mapping[str, str]) -> Dataset:
