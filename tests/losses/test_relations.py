@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -124,6 +125,37 @@ def test_one_level_is_an_ordinary_loss_and_repeated_rows_tie():
         torch.testing.assert_close(nested, wanted)
         (one,), (other,) = (torch.autograd.grad(loss, x) for loss in (nested, wanted))
         torch.testing.assert_close(one, other)
+
+
+def _all_triplets_per_pair(margin):
+    """All triplets, averaged over the pairs: weights of all negatives, and a number of terms that is known before."""
+    return replace(miners.all_triplets(margin), mean_over="positives")
+
+
+@pytest.mark.parametrize("block_rows", [None, 5])
+@pytest.mark.parametrize(
+    "makes",
+    [(miners.hard, miners.semi_hard), (_all_triplets_per_pair, miners.hard), (_all_triplets_per_pair,) * 2,
+     (miners.hard, _all_triplets_per_pair), (miners.all_triplets, miners.hard)],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_levels_together_are_the_sum_of_the_levels(makes, block_rows, dtype):
+    """Whether the weights are added up per block, or the gradients at the end; with anchors that one level lacks."""
+    paths = random_paths(random.Random(5), 24)
+    tree = relations.LabelTree(paths)
+    x = torch.randn(24, 3, dtype=dtype, generator=torch.Generator().manual_seed(5))
+    x[7] = x[3]
+    x.requires_grad_()
+    chosen = [makes[min(level, 1)](0.5 / (level + 1)) for level in range(len(tree))]
+    levels = functional.levels_of(tree, chosen)
+    loss, _ = engine_levels.loss_of_levels(x, torch.arange(24), levels, block_rows=block_rows)
+    wanted = sum(
+        level.weight * functional.loss_with_miner(x, torch.arange(24), level.miner, relation=level.relation)[0]
+        for level in levels
+    )
+    torch.testing.assert_close(loss, wanted)
+    (found,), (expected,) = (torch.autograd.grad(value, x) for value in (loss, wanted))
+    torch.testing.assert_close(found, expected)
 
 
 def test_candidates_of_a_memory_and_stats():

@@ -1,8 +1,9 @@
 """The loss of nested labels: a weighted sum of batch losses, one for each level, from the same blocks of distances.
 
 Each level has its own relation, miner and number of terms. A block is computed once, and each level mines its own copy.
-The gradients of the levels are accumulated separately, because they are divided by the numbers of terms, which are
-known only after the last block.
+If the numbers of terms are known before mining, the weights are divided by them and added up before they become
+gradients. If a miner divides by the number of active triplets, which is known only after the last block, the gradients
+of the levels are accumulated separately.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,18 +74,30 @@ def loss_of_levels(
         index = torch.arange(len(labels)) if self_index is None else self_index
         union = _Union.of(groups, index.to(embeddings.device), all_candidates=anchors is None)
         source = distance_source(metric, [part.detach() for part in inputs], union.anchor_index)
-        sources = [source, *(source.with_own_gradients() for _ in levels[1:])]
-        all_sums = _mine(sources, union, levels, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
+        counts = [
+            None if level.miner.mean_over == "active"
+            else num_terms(level.miner, part, Sums(torch.zeros(())), reduce_count)
+            for level, part in zip(levels, groups, strict=True)
+        ]  # fmt: skip
+        factors = [level.weight / count for level, count in zip(levels, counts, strict=True) if count is not None]
+        joined = len(factors) == len(levels)
+        sources = [source, *([] if joined else (source.with_own_gradients() for _ in levels[1:]))]
+        all_sums = _mine(
+            sources, union, levels, max_rows, factors if joined else None, needs_gradient=needs_gradient,
+            with_stats=with_stats,
+        )  # fmt: skip
         total = torch.zeros((), dtype=source.dtype, device=embeddings.device)
         gradients: list[Tensor] = []
-        for level, part, sums, of_level in zip(levels, groups, all_sums, sources, strict=True):
-            count = num_terms(level.miner, part, sums, reduce_count)
+        for number, (level, part, sums) in enumerate(zip(levels, groups, all_sums, strict=True)):
+            count = counts[number]
+            count = num_terms(level.miner, part, sums, reduce_count) if count is None else count
             total += sums.terms * level.weight / count
-            if needs_gradient:
-                scaled = [
-                    gradient * level.weight / count for gradient in gradients_of(of_level, union.anchor_index, inputs)
-                ]
+            if needs_gradient and not joined:
+                found = gradients_of(sources[number], union.anchor_index, inputs)
+                scaled = [gradient * level.weight / count for gradient in found]
                 gradients = [a + b for a, b in zip(gradients, scaled, strict=True)] if gradients else scaled
+        if needs_gradient and joined:
+            gradients = gradients_of(source, union.anchor_index, inputs)
     loss = with_gradients(total, 1, gradients, inputs) if needs_gradient else total
     if not with_stats:
         return loss, []
@@ -142,16 +155,29 @@ def _mine(
     union: _Union,
     levels: Sequence[Level],
     max_rows: int,
+    factors: Sequence[Tensor | float] | None,
     *,
     needs_gradient: bool,
     with_stats: bool,
 ) -> list[Sums]:
-    """Mine every level block by block, and return the sums of each level."""
+    """Mine every level block by block, and return the sums of each level.
+
+    Args:
+        sources: the source of the distances, and with separate gradients one for each level.
+        union: the anchors.
+        levels: the levels.
+        max_rows: the number of anchors per block.
+        factors: the factor of the terms of each level, to add up the weights of a block; None for separate gradients.
+        needs_gradient: whether to accumulate gradients.
+        with_stats: whether to sum distances.
+    """
     all_sums = [Sums(torch.zeros((), dtype=sources[0].dtype, device=union.self_index.device)) for _ in levels]
     for start in range(0, len(union.self_index), max_rows):
         rows = slice(start, min(start + max_rows, len(union.self_index)))
         distances = sources[0].distances(rows, union.self_columns(rows))
-        for number, (level, source) in enumerate(zip(levels, sources, strict=True)):
+        to_join: list[tuple[MinedBlock, Tensor, Tensor | float]] = []
+        for number, level in enumerate(levels):
+            source = sources[0] if factors is not None else sources[number]
             position = union.position[number, rows]
             counted = (position >= 0).nonzero().flatten()
             if not len(counted):
@@ -169,12 +195,47 @@ def _mine(
                 num_active + mined.num_active.sum(dtype=torch.int64),
                 sum_of_distances + sum_distances(block) if with_stats else 0,
             )
-            if needs_gradient and is_complete:
-                source.add_weights(rows, block.negatives, mined)
-            elif needs_gradient:
-                negatives = _spread(block.negatives, counted, len(position), block.masked_value)
-                source.add_weights(rows, negatives, _spread_block(mined, counted, len(position)))
+            if not needs_gradient:
+                continue
+            mined = mined if is_complete else _spread_block(mined, counted, len(position))
+            negatives = block.negatives
+            if not is_complete and (factors is None or mined.negative_weights is not None):
+                negatives = _spread(negatives, counted, len(position), block.masked_value)
+            if factors is None:
+                source.add_weights(rows, negatives, mined)
+            else:
+                to_join.append((mined, negatives, factors[number]))
+        if to_join:
+            sources[0].add_weights(rows, *_joined(to_join, distances))
     return all_sums
+
+
+def _joined(parts: Sequence[tuple[MinedBlock, Tensor, Tensor | float]], scratch: Tensor) -> tuple[Tensor, MinedBlock]:
+    """Add up the weights of the levels of a block.
+
+    Args:
+        parts: of each level its output, its negatives `(m, C)`, and the factor of its terms.
+        scratch: `(m, C)`, a tensor that may be overwritten.
+
+    Returns:
+        The negatives, and the output of all levels together. A candidate that several levels list is there as often.
+    """
+    mined = parts[0][0]._replace(
+        candidate_index=torch.cat([block.candidate_index for block, _, _ in parts], 1),
+        distances=torch.cat([block.distances for block, _, _ in parts], 1),
+        weights=torch.cat([block.weights * factor for block, _, factor in parts], 1),
+        negative_weights=None,
+    )
+    negatives = scratch
+    for block, own, factor in parts:
+        if block.negative_weights is None:
+            continue
+        weights = block.negative_weights * factor
+        if mined.negative_weights is not None:
+            # What a level masks has the largest value, and no weight there.
+            own, weights = torch.minimum(negatives, own), mined.negative_weights + weights
+        negatives, mined = own, mined._replace(negative_weights=weights)
+    return negatives, mined
 
 
 def _spread_block(mined: MinedBlock, index: Tensor, num_rows: int) -> MinedBlock:
