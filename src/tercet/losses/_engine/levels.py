@@ -232,7 +232,7 @@ def _joined(parts: Sequence[tuple[MinedBlock, Tensor, Tensor | float]], scratch:
             continue
         weights = block.negative_weights * factor
         if mined.negative_weights is not None:
-            # What a level masks has the largest value, and no weight there.
+            # A masked entry of a level has the largest value, and its weight is 0.
             own, weights = torch.minimum(negatives, own), mined.negative_weights + weights
         negatives, mined = own, mined._replace(negative_weights=weights)
     return negatives, mined
