@@ -137,7 +137,7 @@ def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
 def _answers(judged: JudgedDecisions, shown: Sequence[str]) -> list[Part]:
     answered = judged.answered & ~judged.is_parent
     if not answered.any():
-        return ["No row is answered with a label."]
+        return ["No row is answered with a complete label." if judged.is_parent.any() else "No row is answered."]
     return [
         "What remains after rejection. Precision is the fraction of the answers with the label that are right. Recall "
         "is the fraction of the sentences of the label that are answered with it, so a rejected sentence lowers it. F1 "
