@@ -17,8 +17,8 @@ import numpy as np
 
 from tercet.data.sampler import EMPTY, GroupByLabelSampler, check_label_means, compact
 
-# The passes over all rows that exchange labels. With 3,000 rows of one to three of 10 (or 30) labels, 58 % (52 %) of the
-# rows with several labels have another label than in the first draw after six passes, and not more after 24.
+# The passes over all rows that exchange labels. With 3,000 rows of one to three of 10 (or 30) labels, 58 % (52 %) of
+# the rows with several labels have another label than in the first draw after six passes, and not more after 24.
 _EXCHANGES = 6
 _FIRST_DRAW = 2**32  # No epoch has this number.
 
