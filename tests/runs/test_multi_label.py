@@ -123,12 +123,18 @@ def test_the_trainer_takes_a_column_of_lists(bert, tmp_path, weighted):
 def test_the_loss_of_a_batch_is_that_of_its_sets(bert, tmp_path):
     """The relation that the trainer sets gives the loss of the lists of labels themselves."""
     trainer = _trainer(bert, tmp_path)
-    rows = trainer.train_dataset[:8]
+    _check_loss(trainer, trainer.loss, trainer.train_dataset, LISTS)
+
+
+def _check_loss(trainer, loss, prepared, lists):
+    """The loss of the ids of sets is that of the lists themselves."""
+    rows = prepared[:16]
     embeddings = trainer.model.encode(rows["sentence"], convert_to_tensor=True)
-    by_text = dict(zip(LISTS["text"], LISTS["label"], strict=True))
-    loss = losses.BatchHardTripletLoss(margin=0.5)
-    wanted = loss.compute_loss_from_embeddings(embeddings, [set(by_text[text]) for text in rows["sentence"]])
-    got = trainer.loss.compute_loss_from_embeddings(embeddings, rows["label"])
+    by_text = dict(zip(lists["text"], lists["label"], strict=True))
+    of_lists = losses.BatchHardTripletLoss(margin=0.5)
+    wanted = of_lists.compute_loss_from_embeddings(embeddings, [set(by_text[text]) for text in rows["sentence"]])
+    assert wanted.item() > 0
+    got = loss.compute_loss_from_embeddings(embeddings, rows["label"])
     assert wanted.item() == pytest.approx(got.item())
 
 
@@ -166,7 +172,48 @@ def test_several_data_sets_need_a_loss_each(bert, tmp_path):
     each = {name: losses.BatchHardTripletLoss(model, margin=0.5) for name in data}
     trainer = SentenceTransformerTrainer(model, arguments, data, loss=each)
     assert trainer.train().training_loss > 0
-    assert all(isinstance(loss.relation, SharedLabel) for loss in each.values())
+    for name, rows in data.items():
+        _check_loss(trainer, each[name], trainer.train_dataset[name], rows)
+    same = dict.fromkeys(data, losses.BatchHardTripletLoss(model))
+    with pytest.raises(DataError, match="same loss object as the data set 'one'"):
+        SentenceTransformerTrainer(model, arguments, data, loss=same)
+
+
+def test_evaluation_data_share_the_table_of_their_loss(bert, tmp_path):
+    model = SentenceTransformer(str(bert))
+    arguments = SentenceTransformerTrainingArguments(output_dir=str(tmp_path), report_to="none")
+    lists = {"x": Dataset.from_dict(LISTS), "y": Dataset.from_dict({**LISTS, "label": LISTS["label"][::-1]})}
+    loss = losses.BatchHardTripletLoss(margin=0.5)
+    trainer = SentenceTransformerTrainer(model, arguments, eval_dataset=lists, loss=loss)
+    for name, rows in lists.items():
+        _check_loss(trainer, loss, trainer.eval_dataset[name], rows)
+    plain = {"a": Dataset.from_dict({"text": ["a", "b", "c", "d"], "label": [0, 0, 1, 1]})}
+    with pytest.raises(DataError, match="only one of training and evaluation data"):
+        SentenceTransformerTrainer(model, arguments, plain, lists, loss=losses.BatchHardTripletLoss())
+
+
+def test_a_loss_that_is_used_again_for_single_labels_has_no_sets(bert, tmp_path):
+    loss = losses.BatchHardTripletLoss(margin=0.5)
+    arguments = SentenceTransformerTrainingArguments(output_dir=str(tmp_path), report_to="none")
+    for labels in (LISTS["label"], [len(one) for one in LISTS["label"]]):
+        rows = Dataset.from_dict({**LISTS, "label": labels})
+        SentenceTransformerTrainer(SentenceTransformer(str(bert)), arguments, rows, loss=loss)
+    assert not isinstance(loss.relation, SharedLabel)
+
+
+def test_a_loss_that_is_made_for_each_model_has_the_sets(bert, tmp_path):
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=8, report_to="none"
+    )
+    trainer = SentenceTransformerTrainer(
+        args=arguments, train_dataset=Dataset.from_dict(LISTS), model_init=lambda: SentenceTransformer(str(bert)),
+        loss=lambda model: losses.BatchHardTripletLoss(model, margin=0.5),
+    )  # fmt: skip
+    first = trainer.loss
+    trainer.train()
+    trainer.train()
+    assert trainer.loss is not first
+    _check_loss(trainer, trainer.loss, trainer.train_dataset, Dataset.from_dict(LISTS))
 
 
 def test_evaluation_data_may_have_new_sets_and_single_labels(bert, tmp_path):

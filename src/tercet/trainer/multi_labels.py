@@ -2,11 +2,13 @@
 
 number_sets      the ids and the names of the sets in a column of lists
 set_relation     makes sentences that share a label the positives of a loss
+clear_relation   undoes it for a loss that is used again for rows with one label
 labels_of        the labels of each row, for metrics
 shared_relation  the relation of a loss whose rows have several labels
 """
 
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from datasets import ClassLabel
@@ -21,11 +23,13 @@ from tercet.data.labels import check_shared_triplets_exist, check_triplets_exist
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
-from tercet.losses.relations import SharedLabel
+from tercet.losses.relations import SAME_LABEL, SharedLabel
 from tercet.trainer.loss_kinds import innermost
 
 # The character between the labels in the name of a set: no label contains it.
 SEPARATOR = "\x1f"
+# The losses whose relation a trainer has set.
+_SET_BY_TRAINER: "WeakSet[nn.Module]" = WeakSet()
 
 
 def has_lists(feature: Any) -> bool:
@@ -79,6 +83,15 @@ def set_relation(loss: nn.Module, names: list[str]) -> None:
             "row, or use one of the batch losses of Tercet"
         )
     inner.set_label_sets(label_sets(names, SEPARATOR)[0])
+    _SET_BY_TRAINER.add(inner)
+
+
+def clear_relation(loss: nn.Module) -> None:
+    """Make sentences with the same label the positives of a loss again, if a trainer has changed that."""
+    inner: Any = innermost(loss)
+    if inner in _SET_BY_TRAINER:
+        inner.relation = SAME_LABEL
+        _SET_BY_TRAINER.discard(inner)
 
 
 def check_both_have_sets(source: str, training_has_sets: bool, label_names: list[str] | None) -> None:

@@ -21,9 +21,10 @@ from tercet.trainer.collate import (
     prepare_triplets,
     text_columns,
 )
-from tercet.trainer.loss_kinds import LossBySet, loss_of_set, set_losses, takes_triplets
+from tercet.trainer.loss_kinds import LossBySet, innermost, loss_of_set, set_losses, takes_triplets
 from tercet.trainer.multi_labels import (
     check_both_have_sets,
+    clear_relation,
     has_lists,
     set_relation,
     single_labels,
@@ -97,6 +98,25 @@ class PreparingTrainer(Trainer):
         """Return the training data that a data set with this name is compared with."""
         return self._training_sets.get(name) or self._training_sets.get(None)
 
+    def _known_by_loss(self, loss: nn.Module, source: str, *, has_sets: bool, training: bool) -> "PreparedSet | None":
+        """Return other known data with the same loss object, if the rows of one of them have several labels.
+
+        A loss has one table of sets of labels, so evaluation data are compared with these data.
+
+        Raises:
+            DataError: the trainer is to train on both.
+        """
+        for name, facts in self._training_sets.items():
+            same = innermost(loss_of_set(self.loss, name)) is innermost(loss)
+            if same and (has_sets or facts.set_names is not None):
+                if training:
+                    raise DataError(
+                        f"{source} has the same loss object as the data set {name!r}, and rows have several labels, "
+                        "whose numbers differ from set to set; pass a loss object of its own for each data set"
+                    )
+                return facts
+        return None
+
     def _train_columns(self, name: str) -> bool:
         """Return whether the first training set has a column of this name."""
         return any(name in known.columns.values() for known in self._training_sets.values())
@@ -134,9 +154,10 @@ class PreparingTrainer(Trainer):
         if takes_triplets(loss, default=_has_three_texts(drawn)):
             prepared, label_names = prepare_triplets(drawn, source), None
         else:
+            has_sets = has_lists(drawn.features[label_column(drawn)])
+            known = self._known_by_loss(loss, source, has_sets=has_sets, training=training) or known
             names = None if known is None or training else known.set_names or known.label_names
             prepared, label_names = prepare_labelled(drawn, source, names)
-            has_sets = has_lists(drawn.features[label_column(drawn)])
             if has_sets and training and name is not None and not isinstance(self.loss, LossBySet):
                 raise DataError(
                     f"{source}: the label column has lists, whose labels are not those of the other data sets; pass "
@@ -149,6 +170,8 @@ class PreparingTrainer(Trainer):
                 set_relation(loss, set_names or [])
                 if of_training is not None:
                     of_training.set_names = set_names
+            elif of_training is None:
+                clear_relation(loss)
             if drawn is not dataset:
                 column = label_column(drawn)
                 labels = column, drawn[column][:]

@@ -37,12 +37,9 @@ from tercet.trainer.checks import (
 )
 from tercet.trainer.collate import collate
 from tercet.trainer.evaluating import Evaluator
-from tercet.trainer.loss_kinds import (
-    check_losses,
-    loss_function,
-)
+from tercet.trainer.loss_kinds import check_losses, innermost, loss_function, loss_of_set, set_losses
 from tercet.trainer.loss_state import ClearLossGradients
-from tercet.trainer.multi_labels import shared_relation
+from tercet.trainer.multi_labels import set_relation, shared_relation
 from tercet.trainer.prompts import prompt_length_to_exclude
 from tercet.trainer.record import data_facts
 from tercet.trainer.weights import fingerprint, relative_change, sample_weights
@@ -193,6 +190,9 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             return model
         model = super().call_model_init(trial)
         self.loss = self._make_loss(model).to(self.args.device)
+        for name, facts in self._training_sets.items():
+            if facts.set_names is not None:
+                set_relation(loss_of_set(self.loss, name), facts.set_names)
         return model
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -221,9 +221,12 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         if self._label_means is not None:
             self._label_means.reset()
         weights, sampled = fingerprint(self.model), sample_weights(self.model)
-        result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
-        if isinstance(self.loss, BaseLoss):
-            self.loss.defer_checks = False
+        try:
+            result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+        finally:
+            for loss in map(innermost, set_losses(self.loss)):
+                if isinstance(loss, BaseLoss):
+                    loss.defer_checks = False
         self._read_stats()
         self._check_finite()
         if self._ran_a_step:

@@ -184,6 +184,23 @@ def test_an_attention_with_an_unknown_part_runs_itself(bert):
     assert find_layers(transformer.auto_model) is None
 
 
+def test_a_class_with_another_forward_runs_itself(bert, monkeypatch):
+    transformer = tiny("bert", bert)
+    kind, seen = type(transformer.auto_model.encoder.layer[0].output), []
+    forward = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, *x: seen.append(1) or forward(self, *x))
+    run_packed(transformer, token_ids())
+    assert seen
+    assert find_layers(transformer.auto_model) is None
+
+
+def test_autocast_on_half_precision_weights_runs_the_modules(bert):
+    transformer = tiny("bert", bert, dtype=torch.bfloat16)
+    assert find_layers(transformer.auto_model) is not None
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert find_layers(transformer.auto_model) is None
+
+
 def test_a_global_hook_is_called(bert):
     transformer, seen = tiny("bert", bert), []
     handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(type(module).__name__))

@@ -106,7 +106,11 @@ _found: "WeakKeyDictionary[nn.Module, _Found]" = WeakKeyDictionary()
 
 
 def find_layers(model: Any) -> list[Layer] | None:
-    """Return the layers of an encoder of `transformers`, or None if its own modules have to run."""
+    """Return the layers of an encoder of `transformers`, or None if its own modules have to run.
+
+    They also have to run with autocast if the weights are not float32: which operations it casts to float32 differs
+    between devices.
+    """
     names = _NAMES.get(type(model).__name__)
     if names is None or not type(model).__module__.startswith("transformers.") or _global_hooks():
         return None
@@ -116,7 +120,10 @@ def find_layers(model: Any) -> list[Layer] | None:
         if found is None:
             return None
         _found[model] = found
-    return None if _is_changed(model) else found.layers
+    weight = found.layers[0].first_norm.weight
+    if _is_changed(model) or (weight.dtype != torch.float32 and autocast_dtype(weight.device) is not None):
+        return None
+    return found.layers
 
 
 def _read(model: Any, names: _Names) -> _Found | None:
@@ -160,7 +167,7 @@ def run_layers(layers: list[Layer], x: Tensor, attention: Attention) -> Tensor:
 def _find_parts(layer: Any, names: _Names) -> Layer | None:
     """Return the parts of a layer, or None if one of its modules is not as `transformers` makes it."""
     modules = list(layer.modules())
-    if any(_is_changed(module) or not type(module).__module__.startswith(_KNOWN_CODE) for module in modules):
+    if any(_is_changed(module) or not _runs_known_code(type(module)) for module in modules):
         return None
 
     def part(name: str) -> Any:
@@ -198,6 +205,10 @@ def _find_parts(layer: Any, names: _Names) -> Layer | None:
         down_dropout=down_dropout,
         second_norm=norms[1],
     )
+
+
+def _runs_known_code(kind: type[nn.Module]) -> bool:
+    return all(code.startswith(_KNOWN_CODE) for code in (kind.__module__, kind.forward.__module__))
 
 
 def _is_changed(module: nn.Module) -> bool:
