@@ -15,6 +15,7 @@ from tercet.data.table import Table
 from tercet.errors import DataError
 from tercet.inspection.labels_to_add import find_labels_to_add
 from tercet.inspection.texts import Example
+from tests.inspection.helpers import ConstantModel
 
 
 def test_removed_labels_are_found():
@@ -84,6 +85,15 @@ def test_python_takes_lists_and_shows_tables(bert):
     one = inspect({"text": ["x", "y", "z"], "label": [["a", "b"], ["a"], []]})
     assert one.texts.missing_labels == [2]
     assert "no two rows without a common label, such as 'a'" in one.obstacle
+
+
+def test_a_constant_model_finds_no_label_and_warns():
+    sets = [["a", "b"], ["a"], ["b"], ["c"]] * 3
+    findings = inspect({"text": [f"one {n}" for n in range(12)], "label": sets}, ConstantModel()).with_model
+    assert findings.labels_to_add is None
+    assert "the same embedding, so labels cannot be checked" in findings.warning
+    copies = inspect({"text": ["one a"] * 12, "label": sets}, ConstantModel()).with_model
+    assert (copies.labels_to_add, copies.warning) == ([], None)
 
 
 def test_additions_keep_the_form_of_a_cell():

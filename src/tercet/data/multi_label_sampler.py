@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tercet.data.sampler import EMPTY, GroupByLabelSampler, check_label_means, compact
+from tercet.errors import DataError
 
 # The passes over all rows that exchange labels. With 3,000 rows of one to three of 10 (or 30) labels, 58 % (52 %) of
 # the rows with several labels have another label than in the first draw after six passes, and not more after 24.
@@ -39,7 +40,7 @@ class SharedLabelSampler(GroupByLabelSampler):
         neighbor_labels: the fraction of the P labels of a batch that are near each other.
 
     Raises:
-        DataError: as for `GroupByLabelSampler`.
+        DataError: as for `GroupByLabelSampler`, or the set of a row is empty.
 
     Example:
         >>> sampler = SharedLabelSampler([0, 1, 2, 0], [[0], [0, 1], [2]], batch_size=4, samples_per_label=2)
@@ -58,6 +59,13 @@ class SharedLabelSampler(GroupByLabelSampler):
     ) -> None:
         set_numbers, self._set_of_row = np.unique(np.asarray(set_ids), return_inverse=True)
         sets = [np.unique(label_sets[number]) for number in set_numbers.tolist()]
+        empty = np.flatnonzero([not len(labels) for labels in sets])
+        if len(empty):
+            row = int(np.argmax(self._set_of_row == empty[0]))
+            raise DataError(
+                f"row {row} has no label: its set, label_sets[{set_numbers[empty[0]]}], is empty; leave out the rows "
+                "without a label"
+            )
         # Pairs of a row and one of its labels, in the order of the rows. Labels are numbered without gaps.
         self._sizes = np.array([len(labels) for labels in sets], dtype=np.int64)[self._set_of_row]
         self._starts = np.cumsum(self._sizes) - self._sizes
@@ -123,8 +131,8 @@ class SharedLabelSampler(GroupByLabelSampler):
             order = np.argsort(exchange, kind="stable")
             place = np.empty(len(rows), dtype=np.int64)
             place[order] = np.arange(len(rows)) - np.searchsorted(exchange[order], exchange[order])
-            most = np.bincount(np.unique(pair, return_inverse=True)[1], weights=upward)
             number = np.unique(pair, return_inverse=True)[1]
+            most = np.bincount(number, weights=upward)
             fewest = np.minimum(most, np.bincount(number) - most)[number]
             moved = rows[place < fewest]
             assigned[moved] = wanted[moved]

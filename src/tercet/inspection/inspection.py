@@ -141,11 +141,11 @@ def inspect(
     tokens.warn(warned_kinds(model))
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
-    if data.multi_label is not None:
-        findings = replace(findings, labels_to_add=_labels_to_add(sentences, rows, embeddings, data.multi_label))
-        return replace(inspection, with_model=findings)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
-    if len(set(text_keys(sentences.sentences))) == 1 or centred(embeddings).any():
+    can_check = len(set(text_keys(sentences.sentences))) == 1 or bool(centred(embeddings).any())
+    if can_check and data.multi_label is not None:
+        findings = replace(findings, labels_to_add=_labels_to_add(sentences, rows, embeddings, data.multi_label))
+    elif can_check:
         findings = _check_labels(findings, sentences, rows, embeddings, seed, show_progress_bar=show_progress_bar)
         if label_levels is not None:
             findings = replace(findings, parents=_parents(findings, sentences, rows, label_levels))
@@ -244,6 +244,8 @@ def _examples(data: LabelledSentences, rows: np.ndarray) -> list[Example]:
 
 def _warning(findings: ModelFindings) -> str | None:
     """Return a warning if the labels could not be checked or most of them look wrong, else None."""
+    if findings.labels_to_add is not None:
+        return None
     if findings.num_scored is None:
         return (
             f"{findings.model} gives all sentences the same embedding, so labels cannot be checked; "

@@ -65,7 +65,8 @@ class ModelFindings:
         batches: statistics of the batches; None if the data cannot be used for training or `num_scored` is None.
         suggestions: suggested settings for a first training run; empty if `batches` is None.
         labels_to_add: if sentences may have several labels, those that they probably lack, the largest log-odds first;
-            the lists above are then empty, and `num_scored` is None. None if a sentence has one label.
+            the lists above are then empty, and `num_scored` is None. None if a sentence has one label, or if different
+            texts all have the same embedding.
     """
 
     model: str
