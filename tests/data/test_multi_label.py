@@ -8,7 +8,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from tercet.data import ReadOptions, load_labelled, load_training_data
-from tercet.data.evaluation_rows import select_rows
+from tercet.data.evaluation_rows import can_rank, select_rows
 from tercet.data.labels import check_trainable
 from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.data.splits import split_labelled
@@ -125,6 +125,17 @@ def test_evaluation_rows_know_a_label_that_they_share():
     assert (alone.counts("among_themselves").measured, alone.counts("among_themselves").unpaired) == (3, 1)
 
 
+def test_a_ranking_can_be_wrong_if_a_row_shares_a_label_with_some_rows_only():
+    everywhere = ["bug;ui", "bug", "bug;api"]
+    assert not can_rank(everywhere, ";")
+    assert not can_rank(["bug;ui", "x", "y"], ";")
+    assert can_rank([*everywhere, "ui"], ";")
+    rows = select_rows(["p", "q", "r"], everywhere, ["s", "t"], ["bug;x", "ui"], ";")
+    assert (rows.can_rank("against_reference"), rows.can_rank("among_themselves")) == (True, False)
+    known = select_rows(["p", "q", "r"], ["a", "a", "z"], ["s", "t"], ["a;b", "a;c"], ";")  # "z" is not ranked.
+    assert (known.can_rank("against_reference"), known.can_rank("among_themselves")) == (False, False)
+
+
 def _random_sets(rng, rows, labels, *, dominant):
     sets = [set(rng.integers(0, labels, rng.integers(1, 4)).tolist()) for _ in range(rows)]
     return [sorted(one | ({labels} if dominant and rng.random() < 0.8 else set())) for one in sets]
@@ -182,3 +193,11 @@ def test_a_label_of_few_rows_gets_all_its_rows():
         rows = [row for row, one in enumerate(sets) if label in one]
         if len(rows) >= 4:
             assert max(np.isin(batch, rows).sum() for batch in batches) >= 3  # One may be twice in its batch.
+
+
+@pytest.mark.parametrize("rows", [4, 40])
+def test_a_row_without_a_label_is_refused(rows):
+    sets = [[0], [1], [], [0, 1]]
+    with pytest.raises(DataError, match=r"row 2 has no label: its set, label_sets\[2\], is empty"):
+        SharedLabelSampler(np.arange(rows) % 4, sets, 4, 2)
+    assert set(SharedLabelSampler(np.array([0, 1, 3, 0, 1]), sets, 4, 2)) == set(range(5))  # No row has the empty set.

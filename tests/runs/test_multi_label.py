@@ -15,6 +15,8 @@ from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
 from tercet.losses.relations import SharedLabel
 from tercet.runs import RunSettings, evaluate, repeat_arguments, train
+from tercet.runs.protocol import plan_evaluation
+from tercet.runs.stages import plan_stages
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
 # With cached gradients and a cross-batch memory, which see label ids only.
@@ -88,6 +90,30 @@ def test_lists_need_no_option_and_the_record_repeats_the_run(bert, run, tmp_path
     arguments = repeat_arguments(folder / "model")
     repeated = train(**arguments, output=tmp_path / "again", show_progress_bar=False)
     assert repeated.record.after == pytest.approx(first.record.after)
+
+
+def test_rows_that_all_share_a_label_are_ranked_against_the_reference_only(bert):
+    rows = {"text": ["one", "two", "three"], "label": ["bug;ui", "bug", "bug;api"]}
+    reference = {"text": ["four", "five", "six"], "label": ["bug;ui", "crash", "api;crash"]}
+    data = (Dataset.from_dict(part).rename_column("text", "sentence") for part in (rows, reference))
+    plan = plan_evaluation(*data, multi_label=";")
+    metrics = plan.measure(plan.embed(SentenceTransformer(str(bert)))).metrics
+    assert list(metrics) == ["against_reference"]
+    assert 0 < metrics["against_reference"]["map@r"] <= 1
+    with pytest.raises(DataError, match="shares a label with another row shares one with all rows"):
+        evaluate(str(bert), rows, multi_label=";")
+    with pytest.raises(DataError, match="shares one with every row of the reference data, so no ranking can be wrong"):
+        evaluate(str(bert), {**reference, "label": ["bug;ui", "bug", "crash"]}, reference=rows, multi_label=";")
+
+
+def test_validation_rows_that_all_share_a_label_choose_nothing():
+    """With a label of all rows but two, every ranking of them is right."""
+    names = ["bug;ui", "bug;api"] * 60 + ["crash"] * 2
+    rows = Dataset.from_dict({"sentence": [f"sentence {row}" for row in range(122)], "label": names})
+    settings = RunSettings(train="auto", multi_label=";")
+    assert len(plan_stages(settings, rows).validation) == 0
+    other = rows.map(lambda row: {"label": row["label"].replace("bug;ui", "ui")})
+    assert len(plan_stages(settings, other).validation) > 0
 
 
 def _trainer(bert, tmp_path, train_rows=LISTS, eval_rows=EVALUATION, loss=None, **options):

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -76,19 +77,51 @@ class EvaluationRows:
             return RowCounts(**left_out, equal_texts=self.equal_texts, measured=len(self.kept))
         if protocol == "against_reference":
             assert self.reference_sizes is not None
-            sizes = _num_relevant(self.labels, self.reference_sizes, self.multi_label)
+            sizes = self._relevant_in_reference
             measured = [size for size in sizes if size]
             left_out |= {"unknown_labels": len(sizes) - len(measured)}
             reference = self.reference_sizes.total()
         else:
-            ranked = self.with_known_label
-            labels = [self.labels[position] for position in ranked]
-            sizes = [size - 1 for size in _num_relevant(labels, Counter(labels), self.multi_label)]
+            sizes = self._relevant_among_themselves
             measured = [size for size in sizes if size]
-            left_out |= {"unknown_labels": len(self.kept) - len(ranked), "unpaired": len(sizes) - len(measured)}
+            left_out |= {"unknown_labels": len(self.kept) - len(sizes), "unpaired": len(sizes) - len(measured)}
             reference = None
         few = sum(size < _MAJORITY_OF_VOTES for size in measured)
         return RowCounts(**left_out, measured=len(measured), few_relevant=few, reference=reference)
+
+    def can_rank(self, protocol: str) -> bool:
+        """Return whether a ranking of the protocol can be wrong: a row has a relevant row and one that is not."""
+        if protocol == "against_reference":
+            assert self.reference_sizes is not None
+            return _is_any_partial(self._relevant_in_reference, self.reference_sizes.total())
+        return _is_any_partial(self._relevant_among_themselves, len(self.with_known_label) - 1)
+
+    @cached_property
+    def _relevant_in_reference(self) -> list[int]:
+        """The number of reference rows that are relevant for each kept row."""
+        assert self.reference_sizes is not None
+        return _num_relevant(self.labels, self.reference_sizes, self.multi_label)
+
+    @cached_property
+    def _relevant_among_themselves(self) -> list[int]:
+        """The number of other rows that are relevant for each row that is ranked among themselves."""
+        labels = [self.labels[position] for position in self.with_known_label]
+        return [size - 1 for size in _num_relevant(labels, Counter(labels), self.multi_label)]
+
+
+def can_rank(labels: Sequence[Hashable], multi_label: str | None = None) -> bool:
+    """Return whether a ranking of rows among themselves can be wrong: a row has a relevant row and one that is not.
+
+    Args:
+        labels: the label of each row.
+        multi_label: the separator of the labels, if rows have several.
+
+    Example:
+        >>> can_rank(["bug;ui", "bug", "bug;api"], ";"), can_rank(["bug;ui", "bug", "api"], ";")
+        (False, True)
+    """
+    others = [size - 1 for size in _num_relevant(labels, Counter(labels), multi_label)]
+    return _is_any_partial(others, len(labels) - 1)
 
 
 def select_rows(
@@ -129,6 +162,10 @@ def select_rows(
         reference_sizes=sizes,
         multi_label=multi_label,
     )
+
+
+def _is_any_partial(sizes: Iterable[int], total: int) -> bool:
+    return any(0 < size < total for size in sizes)
 
 
 def _num_relevant(labels: Sequence[Any], sizes: Counter[Any], multi_label: str | None) -> list[int]:

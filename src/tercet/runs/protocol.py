@@ -303,23 +303,26 @@ def plan_evaluation(
     rows = select_labelled(data, reference, multi_label)
     _check_kept(rows, names)
     counts = {}
-    if rows.reference_sizes is not None and len(rows.reference_sizes) == 1:
+    if rows.reference_sizes is not None and len(rows.reference_sizes) == 1 and multi_label is None:
         raise DataError(
             f"{names.reference} has one label only ({str(next(iter(rows.reference_sizes)))!r}), so no ranking can be "
             "wrong; add rows with other labels"
         )
     if reference is not None and rows.known.any():
+        if not rows.can_rank("against_reference"):
+            raise DataError(
+                f"each row of {names.evaluation} that shares a label with a row of {names.reference} shares one with "
+                f"every row of {names.reference}, so no ranking can be wrong; add rows with other labels"
+            )
         counts["against_reference"] = rows.counts("against_reference")
     among = rows.counts("among_themselves")
-    ranked = rows.with_known_label
-    several_labels = len({rows.labels[position] for position in ranked}) > 1
-    if among.measured and several_labels and (among_themselves or reference is None):
+    if rows.can_rank("among_themselves") and (among_themselves or reference is None):
         counts["among_themselves"] = among
     if not counts:
-        raise DataError(_nothing_to_measure(rows, names, among, several_labels=several_labels))
+        raise DataError(_nothing_to_measure(rows, names, among))
     _warn_of_overlap(rows, names)
     _warn_of_unknown_labels(rows, names)
-    queries = data.select(rows.kept)
+    queries, ranked = data.select(rows.kept), rows.with_known_label
     return Evaluation(
         counts=counts,
         data=queries.select(ranked),
@@ -348,14 +351,20 @@ def _check_kept(rows: EvaluationRows, names: Names) -> None:
         )
 
 
-def _nothing_to_measure(rows: EvaluationRows, names: Names, among: RowCounts, *, several_labels: bool) -> str:
+def _nothing_to_measure(rows: EvaluationRows, names: Names, among: RowCounts) -> str:
     if rows.reference_sizes is not None:
         return (
             f"none of the labels of {names.evaluation} ({listed(sorted(map(str, set(rows.labels))), 3)}) is in "
             f"{names.reference} ({listed(sorted(map(str, rows.reference_sizes)), 3)}), so nothing can be measured; "
             "check that both have the same kind of labels"
         )
-    if among.measured and not several_labels:
+    if among.measured and rows.multi_label is not None:
+        return (
+            f"each row of {names.evaluation} that shares a label with another row shares one with all rows, so nothing "
+            "can be measured: every other sentence has a right label; add rows with other labels, or pass reference "
+            "data"
+        )
+    if among.measured:
         return (
             f"{names.evaluation} has one label only ({str(rows.labels[0])!r}), so nothing can be measured: every other "
             "sentence has the right label; add rows with other labels, or pass reference data"

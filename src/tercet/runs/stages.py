@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tercet._gather import broadcast_from_first
 from tercet._texts import text_key
+from tercet.data.evaluation_rows import can_rank
 from tercet.data.labels import LabelledSentences, labels_of
 from tercet.data.splits import held_out_labelled
 from tercet.encoder.modules import Normalize
@@ -89,8 +90,8 @@ def _validation_rows(train_data: Dataset, settings: RunSettings) -> np.ndarray:
     fraction = min(_VALIDATION_FRACTION, _MOST_VALIDATION_ROWS / len(train_data))
     sentences = LabelledSentences(train_data["sentence"][:], label_ids, names, multi_label=settings.multi_label)
     rows = held_out_labelled(sentences, fraction, settings.seed)
-    # With one label, every ranking is right.
-    return rows if len(np.unique(label_ids[rows])) > 1 else rows[:0]
+    # If all rows share a label, every ranking is right.
+    return rows if can_rank([names[label_id] for label_id in label_ids[rows]], settings.multi_label) else rows[:0]
 
 
 def add_head(
