@@ -137,6 +137,20 @@ def test_it_answers_with_the_parent_where_the_label_is_unsure(nested, tmp_path):
     assert again.predict(x, min_precision=0.95).tolist() == found.labels.tolist()
 
 
+@pytest.mark.parametrize(("depth", "seed"), [(2, 1), (3, 0), (3, 1)])
+def test_the_best_precision_can_be_promised_and_no_higher_one(depth, seed):
+    x, ids = blobs(100, labels=6, dim=6, noise=0.7, seed=seed, means_seed=seed)
+    wrong = np.random.default_rng(seed).random(100) < 0.1
+    labels = ["/".join(NAMES[label_id].split("/")[:depth]) for label_id in np.where(wrong, ids[::-1], ids)]
+    classifier = LabelClassifier(unseen_rows=True, method="class_means", label_levels="/").fit(x, labels)
+    limits = choose_limits(classifier)
+    best = limits.promise.min_precision
+    assert f"the highest precision that can be promised is {100 * best:g} %" in limits.note
+    assert limits.promise.answered > 0
+    higher = classifier.promise(min_precision=best + 0.001)
+    assert (higher.is_empty, higher.best) == (True, best)
+
+
 def test_other_limits_have_no_parents(nested):
     x, _ = _nested_rows(100, seed=8)
     for limits in ({"coverage": 0.5}, {"threshold": 0.6}, {"min_precision": 0.9, "per_label": True}, {}):

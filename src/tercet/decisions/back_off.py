@@ -21,7 +21,7 @@ from torch import Tensor
 from tercet._nested_labels import join_path, path_of
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.results import BETWEEN_LABELS
-from tercet.decisions.thresholds import ALPHA, choose_threshold
+from tercet.decisions.thresholds import ALPHA, best_precision, choose_threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,26 @@ def ancestor_thresholds(
         if threshold is not None:
             open_rows = open_rows & ~(rows & (values >= threshold))
     return found
+
+
+def best_with_ancestors(
+    best: float, confidence: np.ndarray, right: np.ndarray, allowed: np.ndarray, alpha: float
+) -> float:
+    """Return the highest precision that the labels or a step up can be promised to have; NaN for none.
+
+    Above it no threshold passes, so no step takes rows from the next one, and each is tried with all rows.
+
+    Args:
+        best: that of the labels; NaN for none.
+        confidence: see `ancestor_thresholds`; so are `right` and `alpha`.
+        right: whether the ancestors are right `(s, n)`.
+        allowed: whether a row may be answered `(n,)`.
+        alpha: the probability with which the precision of a step may be lower.
+    """
+    for values, is_right in zip(round_confidence(confidence), right, strict=True):
+        rows = allowed & (values > 0)
+        best = float(np.fmax(best, best_precision(values[rows], is_right[rows], alpha=alpha)))
+    return best
 
 
 def steps_up(confidence: np.ndarray, thresholds: Sequence[float | None], reasons: Sequence[str | None]) -> np.ndarray:

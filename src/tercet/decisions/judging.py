@@ -59,7 +59,8 @@ def choose_limits(
     note = promise.describe()
     if not promise.best >= _LEAST_PRECISION:
         return ChosenLimits(promise=everything, note=note)
-    return ChosenLimits(promise=classifier.promise(min_precision=promise.best, max_novelty=max_novelty), note=note)
+    fallback = classifier.promise(min_precision=promise.best, max_novelty=max_novelty)
+    return ChosenLimits(promise=everything if fallback.is_empty else fallback, note=note)
 
 
 def judge(
@@ -151,7 +152,7 @@ def judge_calibration(
 ) -> JudgedDecisions:
     """Compare with their labels the answers for the rows that gave temperature and thresholds.
 
-    These answers are of the time before the rows joined the gallery.
+    These answers were computed before the rows joined the gallery.
 
     Args:
         classifier: the fitted classifier.

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import betabinom
 
-from tercet.decisions.back_off import ancestor_thresholds, level_alpha, right_at_level, steps_up
+from tercet.decisions.back_off import ancestor_thresholds, best_with_ancestors, level_alpha, right_at_level, steps_up
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.limit_values import check_limits
@@ -141,7 +141,11 @@ def limits_for(
         own_thresholds=len(of_label) if per_label else None,
         parents=parents,
         calibrated=calibration.unseen,
+        alpha=alpha,
     )
+    if ancestors is not None and promise.is_empty:
+        best = best_with_ancestors(promise.best, calibration.ancestor_confidence, right, allowed, alpha)
+        promise = replace(promise, best=best)
     return replace(limits, promise=promise)
 
 

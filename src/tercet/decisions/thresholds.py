@@ -131,11 +131,11 @@ def choose_threshold(
     return _lowest_passing(ranked, right, min_precision, alpha)
 
 
-def best_precision(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Return the highest precision that some threshold is shown to have, to 0.1 %; NaN if there is none."""
+def best_precision(confidence: np.ndarray, correct: np.ndarray, *, alpha: float = ALPHA) -> float:
+    """Return the highest precision for which `choose_threshold` finds a threshold, to 0.1 %; NaN if there is none."""
     ranked, right = _ranked(confidence, correct)
     for per_mille in range(999, 0, -1):
-        if _lowest_passing(ranked, right, per_mille / 1000, ALPHA) is not None:
+        if _lowest_passing(ranked, right, per_mille / 1000, alpha) is not None:
             return per_mille / 1000
     return float("nan")
 
@@ -165,6 +165,7 @@ def measure(
     own_thresholds: int | None = None,
     parents: int | None = None,
     calibrated: bool = True,
+    alpha: float = ALPHA,
 ) -> Promise:
     """Return what a threshold gives on the calibration rows.
 
@@ -179,6 +180,7 @@ def measure(
         own_thresholds: the number of labels with their own threshold.
         parents: the number of answers with an ancestor of the label.
         calibrated: whether the encoder has not seen the rows.
+        alpha: see `choose_threshold`; for `Promise.best`.
     """
     rows, number, right = len(confidence), int(answered.sum()), int(correct[answered].sum())
     low, high = interval(number, rows)
@@ -193,7 +195,7 @@ def measure(
         coverage_high=high,
         precision=right / number if number else float("nan"),
         precision_low=lower_bound(right, number) if number and calibrated else float("nan"),
-        best=best_precision(confidence[allowed], correct[allowed])
+        best=best_precision(confidence[allowed], correct[allowed], alpha=alpha)
         if min_precision is not None and not number
         else float("nan"),
         own_thresholds=own_thresholds,
