@@ -13,6 +13,7 @@ from torch import nn
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from tercet.encoder import Dense, Normalize, Pooling, StaticEmbedding, Transformer, WeightedLayerPooling
+from tercet.encoder.token_stats import TokenStats
 from tercet.errors import EmbeddingError, ModelError
 from tercet.losses import BatchAllTripletLoss
 
@@ -60,6 +61,43 @@ def test_a_static_embedding_is_that_of_sentence_transformers(tokenizer, sentence
         model.add_adapter(None)
     with pytest.raises(EmbeddingError, match="StaticEmbedding has no token embeddings"):
         model.encode(["a"], output_value="token_embeddings")
+
+
+def test_a_static_embedding_reads_all_tokens_whatever_the_tokenizer_of_the_caller_is_set_to(tokenizer, tmp_path):
+    text = "the team was late and the team was late"
+    length = len(tokenizer.encode(text, add_special_tokens=False).ids)
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=9)
+    module = StaticEmbedding(tokenizer, embedding_dim=8)
+    assert module.token_counts(["the", text]) == [1, length]
+    assert tokenizer.truncation["max_length"] == 3
+    assert tokenizer.padding["length"] == 9
+    tokenizer.enable_padding(length=12)
+    assert [len(ids) for ids in module.token_ids(["the", text])] == [1, length]
+
+    # A folder with a limit is read as by sentence-transformers.
+    model = SentenceTransformer(modules=[module], device="cpu")
+    model.save(tmp_path)
+    whole = model.encode(text)
+    np.testing.assert_allclose(peer.SentenceTransformer(str(tmp_path), device="cpu").encode(text), whole, atol=1e-6)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(4, stride=2)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    theirs = peer.SentenceTransformer(str(tmp_path), device="cpu")
+    cut = theirs.encode(text)
+    assert not np.allclose(cut, whole)
+    for limited in (SentenceTransformer(tmp_path, device="cpu"), SentenceTransformer(modules=list(theirs))):
+        np.testing.assert_allclose(limited.encode(text), cut, atol=1e-6)
+        assert limited.max_seq_length == 4
+        assert limited.token_counts([text]) == [length]
+        stats = TokenStats()
+        limited[0].token_ids(["the", text], stats)
+        assert (stats.texts, stats.truncated, stats.limit) == (2, 1, 4)
+        with pytest.raises(ModelError, match="all tokens of a text; set None to remove the limit of its folder"):
+            limited.max_seq_length = 5
+        limited.max_seq_length = 4
+        limited.max_seq_length = None
+        np.testing.assert_allclose(limited.encode(text), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("mini_batch_tokens", [None, 8])

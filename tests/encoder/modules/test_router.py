@@ -9,7 +9,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer
-from tercet.encoder import Dense, Normalize, Pooling, Router, StaticEmbedding, Transformer
+from tercet.encoder import Dense, Normalize, Pooling, Router, StaticEmbedding, Transformer, WeightedLayerPooling
 from tercet.errors import DataError, ModelError
 from tercet.losses import BatchAllTripletLoss
 
@@ -86,6 +86,43 @@ def test_a_shared_module_is_saved_once_and_routes_may_be_mapped(routes, sentence
     assert not again[0].sub_modules["long"][0].packing
 
 
+def test_layers_are_weighted_in_and_after_a_router(bert, routes, sentences, tmp_path, caplog):
+    encoder = Transformer(str(bert), config_args={"output_hidden_states": True})
+    layers = encoder.auto_model.config.num_hidden_layers
+    weights = torch.arange(layers + 1.0)
+    modules = [encoder, WeightedLayerPooling(32, layers, layer_start=0, layer_weights=weights.flip(0)), Pooling(32)]
+    expected = SentenceTransformer(modules=modules, device="cpu").encode(sentences)
+    inside = Router({"query": modules, "document": routes["document"]}, allow_empty_key=False)
+    after = Router({"query": modules[:1], "document": routes["document"][:1]}, default_route="document")
+    for number, parts in enumerate([[inside], [after, *modules[1:]]]):
+        model = SentenceTransformer(modules=parts, device="cpu")
+        np.testing.assert_allclose(model.encode_query(sentences), expected, atol=1e-5)
+        model.save(tmp_path / str(number))
+        theirs = peer.SentenceTransformer(str(tmp_path / str(number)), device="cpu")
+        np.testing.assert_allclose(theirs.encode_query(sentences), expected, atol=1e-5)
+    assert "WeightedLayerPooling" not in caplog.text
+    plain = SentenceTransformer(modules=[encoder, Pooling(32)], device="cpu").encode(sentences)
+    assert not np.allclose(plain, expected, atol=1e-3)
+
+
+def test_a_limit_is_set_in_every_route_or_in_none(bert, routes):
+    first, second = Transformer(str(bert)), Transformer(str(bert))
+    router = Router({"a": [first], "b": [second]})
+    before = first.max_seq_length
+    second.tokenizer.num_special_tokens_to_add = lambda: 9
+    with pytest.raises(ModelError, match="each sentence has 9 special tokens"):
+        router.max_seq_length = 8
+    assert (first.max_seq_length, second.max_seq_length) == (before, before)
+    router.max_seq_length = 12
+    assert (first.max_seq_length, second.max_seq_length) == (12, 12)
+    # A StaticEmbedding has no limit to set.
+    static = routes["query"]
+    Router({"document": [first, Pooling(32)], "query": static}).max_seq_length = 7
+    assert (first.max_seq_length, static[0].max_seq_length) == (7, None)
+    with pytest.raises(ModelError, match="max_seq_length cannot be set"):
+        Router({"query": static}).max_seq_length = 7
+
+
 def test_what_is_wrong_with_routes_is_an_error(model, routes, sentences, labels, tmp_path):
     static, encoder = routes["query"], routes["document"]
     for options, message in (
@@ -94,6 +131,10 @@ def test_what_is_wrong_with_routes_is_an_error(model, routes, sentences, labels,
         (
             {"sub_modules": {"a": [Pooling(32)]}},
             "first module of the route 'a' must be a Transformer, but it is Pooling",
+        ),
+        (
+            {"sub_modules": {"a": encoder, "b": encoder[:1]}},
+            "the route 'b' returns no sentence embedding, but other routes do; add a Pooling module to it",
         ),
         ({"sub_modules": {"a": encoder, "b": static[:1]}}, "different dimensions: {'a': 32, 'b': 16}; add a Dense"),
     ):

@@ -79,6 +79,7 @@ def _layer_norm(module: Any) -> LayerNorm:
 def _static_embedding(module: Any) -> StaticEmbedding:
     adopted = StaticEmbedding(module.tokenizer, module.embedding.weight.data)
     adopted.embedding = module.embedding
+    adopted.set_truncation(module.tokenizer.truncation)
     return adopted
 
 

@@ -11,6 +11,8 @@ from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.input_module import InputModule
+from tercet.encoder.modules.static_embedding import StaticEmbedding
+from tercet.encoder.modules.weighted_layer_pooling import ask_for_layers
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import ModelError, listed
 
@@ -32,8 +34,8 @@ class Router(InputModule):
             has the name of its route.
 
     Raises:
-        ModelError: there is no route, a route does not exist or does not begin with a module for texts, or the
-            embeddings of the routes have different dimensions.
+        ModelError: there is no route, a route does not exist or does not begin with a module for texts, only some
+            routes return a sentence embedding, or the embeddings of the routes have different dimensions.
     """
 
     def __init__(
@@ -58,6 +60,12 @@ class Router(InputModule):
                 kind = type(modules[0]).__name__
                 raise ModelError(f"the first module of the route {name!r} must be a Transformer, but it is {kind}")
         sizes = {name: _output_size(modules) for name, modules in sub_modules.items()}
+        without = [name for name, size in sizes.items() if size is None]
+        if 0 < len(without) < len(sizes):
+            raise ModelError(
+                f"the route {without[0]!r} returns no sentence embedding, but other routes do; add a Pooling module to "
+                "it, or set output_size in the module that returns sentence_embedding"
+            )
         if len(set(sizes.values())) > 1:
             raise ModelError(f"the routes return vectors of different dimensions: {sizes}; add a Dense module to one")
         self._output_size = next(iter(sizes.values()))
@@ -149,14 +157,26 @@ class Router(InputModule):
 
     @property
     def max_seq_length(self) -> int | None:
-        """The largest maximum number of tokens of the routes; None if one has none. Setting it sets that of each."""
+        """The largest maximum number of tokens of the routes; None if one has none.
+
+        Setting it sets that of each route, except of a `StaticEmbedding`, which has no limit to set. If a route refuses
+        the value, all keep theirs.
+        """
         limits = [module.max_seq_length for module in self._first.values()]
         return None if None in limits else max(limit for limit in limits if limit is not None)
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        for module in self._first.values():
-            module.max_seq_length = value
+        first = self._first.values()
+        modules = [module for module in first if not isinstance(module, StaticEmbedding)] or list(first)
+        before = [module.max_seq_length for module in modules]
+        try:
+            for module in modules:
+                module.max_seq_length = value
+        except Exception:
+            for module, limit in zip(modules, before, strict=True):
+                module.max_seq_length = limit
+            raise
 
     @property
     def packing(self) -> bool:
@@ -192,7 +212,9 @@ class Router(InputModule):
 
     def forward(self, features: Features) -> Features:
         """Run the modules of the route of `task` in the features, or of the default route."""
-        for module in self.sub_modules[features.get("route") or self.route(features.get("task"))].children():
+        modules = self.sub_modules[features.get("route") or self.route(features.get("task"))]
+        features = ask_for_layers(modules, features)  # type: ignore[arg-type]
+        for module in modules.children():
             features = module(features)
         return features
 

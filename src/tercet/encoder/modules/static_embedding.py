@@ -26,16 +26,18 @@ _UNKNOWN = ("[UNK]", "<unk>")
 class StaticEmbedding(InputModule):
     """A module that returns the mean of the embeddings of the tokens of each text, as `sentence_embedding`.
 
-    It needs no `Pooling`, and no GPU. A text without tokens has a zero embedding. The number of tokens has no limit.
+    It needs no `Pooling`, and no GPU. A text without tokens has a zero embedding. The number of tokens has no limit,
+    except if the folder that it was loaded from sets one.
 
     Args:
-        tokenizer: a tokenizer of `tokenizers`, or a fast one of `transformers`.
+        tokenizer: a tokenizer of `tokenizers`, or a fast one of `transformers`. The module uses a copy without
+            truncation and padding.
         embedding_weights: the embeddings `(num_tokens, dim)`; by default random.
         embedding_dim: the dimension of random embeddings.
 
     Raises:
-        ModelError: the tokenizer is not a fast one, neither `embedding_weights` nor `embedding_dim` is given, or the
-            tokenizer has more tokens than there are embeddings.
+        ModelError: the tokenizer is not a fast one or cannot be copied, neither `embedding_weights` nor `embedding_dim`
+            is given, or the tokenizer has more tokens than there are embeddings.
 
     Example:
         >>> from tokenizers import Tokenizer
@@ -69,13 +71,16 @@ class StaticEmbedding(InputModule):
                 f"the tokenizer has {tokenizer.get_vocab_size()} tokens, but there are "
                 f"{self.embedding.num_embeddings} embeddings; both must be of the same model"
             )
-        self.tokenizer = tokenizer
-        tokenizer.no_padding()
+        self.tokenizer = _copy(tokenizer)
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
         self.warned: set[WarningKind] = set()
 
     @classmethod
     def load(cls, folder: str | Path) -> "StaticEmbedding":
         """Read the module from a folder of sentence-transformers, or of model2vec, in float32.
+
+        If `tokenizer.json` truncates texts, so does the module, as in sentence-transformers.
 
         Raises:
             ModelError: a file is missing or damaged, or the files do not fit together.
@@ -94,7 +99,9 @@ class StaticEmbedding(InputModule):
             embeddings = _embeddings(load_file(folder / WEIGHTS))
         except (SafetensorError, KeyError, IndexError, RuntimeError) as error:
             raise ModelError(f"{folder / WEIGHTS} does not have the weights of a StaticEmbedding: {error}") from error
-        return cls(tokenizer, embeddings.float())
+        module = cls(tokenizer, embeddings.float())
+        module.set_truncation(tokenizer.truncation)
+        return module
 
     @classmethod
     def from_model2vec(cls, model_id_or_path: str, **hub: Any) -> "StaticEmbedding":
@@ -145,13 +152,26 @@ class StaticEmbedding(InputModule):
 
     @property
     def max_seq_length(self) -> int | None:
-        """None: the number of tokens of a text has no limit. Setting another value raises a `ModelError`."""
-        return None
+        """The limit of the folder that the module was loaded from; None, as a rule, for no limit.
+
+        Setting None removes the limit. Setting another value raises a `ModelError`.
+        """
+        return None if self.tokenizer.truncation is None else int(self.tokenizer.truncation["max_length"])
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        if value is not None:
-            raise ModelError("max_seq_length cannot be set: a StaticEmbedding reads all tokens of a text")
+        if value is None:
+            self.set_truncation(None)
+        elif value != self.max_seq_length:
+            remedy = "" if self.max_seq_length is None else "; set None to remove the limit of its folder"
+            raise ModelError(f"max_seq_length cannot be set: a StaticEmbedding reads all tokens of a text{remedy}")
+
+    def set_truncation(self, truncation: dict[str, Any] | None) -> None:
+        """Truncate texts as a tokenizer with this attribute `truncation` does; None for no truncation."""
+        if truncation is None:
+            self.tokenizer.no_truncation()
+        else:
+            self.tokenizer.enable_truncation(**truncation)
 
     @property
     def num_tokens(self) -> int:
@@ -173,18 +193,31 @@ class StaticEmbedding(InputModule):
 
         Args:
             texts: the texts.
-            stats: the count of unknown tokens is added to it.
+            stats: the counts of truncated texts and of unknown tokens are added to it.
         """
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+        encodings = self.tokenizer.encode_batch(texts, add_special_tokens=False)
+        ids = [encoding.ids for encoding in encodings]
         if stats is not None:
             unknown = next((id_ for id_ in map(self.tokenizer.token_to_id, _UNKNOWN) if id_ is not None), None)
             count = 0 if unknown is None else sum(sentence.count(unknown) for sentence in ids)
-            stats.add(TokenStats(texts=len(ids), tokens=sum(map(len, ids)), unknown=count))
+            stats.add(
+                TokenStats(
+                    texts=len(ids),
+                    truncated=sum(bool(encoding.overflowing) for encoding in encodings),
+                    tokens=sum(map(len, ids)),
+                    unknown=count,
+                    limit=self.max_seq_length,
+                )
+            )
         return ids
 
     def token_counts(self, texts: list[str]) -> list[int]:
-        """Return the number of tokens of each text."""
-        return [len(sentence) for sentence in self.token_ids(texts)]
+        """Return the number of tokens of each text before truncation."""
+        stride = (self.tokenizer.truncation or {}).get("stride", 0)  # Each part repeats so many tokens of the last one.
+        return [
+            len(encoding.ids) + sum(len(part.ids) - stride for part in encoding.overflowing)
+            for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)
+        ]
 
     def tokenize(self, texts: list[str]) -> Features:
         """Tokenize texts into one row of tokens.
@@ -214,6 +247,14 @@ class StaticEmbedding(InputModule):
         """Write the tokenizer and the embeddings."""
         self.tokenizer.save(str(Path(folder) / _TOKENIZER))
         write_weights(self, Path(folder))
+
+
+def _copy(tokenizer: Any) -> Any:
+    """Return a copy of a tokenizer of the package tokenizers, because truncation and padding are its state."""
+    try:
+        return type(tokenizer).from_str(tokenizer.to_str())
+    except Exception as error:  # the tokenizers package raises plain exceptions
+        raise ModelError(f"the tokenizer of a StaticEmbedding cannot be copied, and so not be saved: {error}") from None
 
 
 def _row(ids: list[list[int]]) -> Features:

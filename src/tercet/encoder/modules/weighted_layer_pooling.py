@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import Module, check_dimension, one_name
+from tercet.encoder.modules.input_module import InputModule
 from tercet.encoder.modules.weights import check_shape, read_weights, write_weights
 from tercet.errors import ModelError, listed
 
@@ -116,9 +117,13 @@ class WeightedLayerPooling(Module):
 def ask_for_layers(modules: nn.Sequential, features: Features) -> Features:
     """Return features that make the encoder return all its layers, if a module uses them and its configuration says so.
 
-    The packed computation of an encoder returns the last layer only, so it is not used then.
+    The packed computation of an encoder returns the last layer only, so it is not used then. A `Router` calls this
+    function for its route, too.
     """
     if not any(isinstance(module, WeightedLayerPooling) for module in modules):
         return features
-    config = getattr(getattr(modules[0], "auto_model", None), "config", None)
+    first = modules[0]
+    if isinstance(first, InputModule):  # The encoder of a Router is that of the route.
+        first = first.for_task(features.get("route") or features.get("task"))
+    config = getattr(getattr(first, "auto_model", None), "config", None)
     return {**features, "output_hidden_states": True} if getattr(config, "output_hidden_states", False) else features
