@@ -98,11 +98,18 @@ def test_a_constant_model_finds_no_label_and_warns():
 
 
 def test_additions_keep_the_form_of_a_cell():
-    cells = ["a; b", ["a"], ["1", "2"], [1, 2], "['a']", "a"]
-    new = {0: ["c"], 1: ["b", "a"], 2: ["3"], 3: ["3"], 4: ["b"]}
-    assert with_additions(cells, new, ";") == ["a; b;c", ["a", "b"], ["1", "2", "3"], [1, 2, 3], '["a", "b"]', "a"]
+    cells = ["a; b", ["a"], ["1", "2"], [1, 2], "['a']", "a", "[1, 2]", '["1", "2"]', "[1, 'a']"]
+    new = {0: ["c"], 1: ["b", "a"], 2: ["3"], 3: ["3"], 4: ["b"], 6: ["3", "2"], 7: ["3"], 8: ["3"]}
+    assert with_additions(cells, new, ";") == [
+        "a; b;c", ["a", "b"], ["1", "2", "3"], [1, 2, 3], '["a", "b"]', "a", "[1, 2, 3]", '["1", "2", "3"]',
+        '["1", "a", "3"]',
+    ]  # fmt: skip
     table = Table("list.csv", {"row": [0, 0], "text": ["x", "x"], "label": ["a;b", "a;b"], "label_to_add": ["c", "d"],
                                "accept": ["yes", "x"]})  # fmt: skip
     assert accepted_additions(table, ["x"], ["b ;a"], "data.csv", ";") == {0: ["c", "d"]}
     with pytest.raises(DataError, match="another text or label"):
         accepted_additions(table, ["x"], ["b"], "data.csv", ";")
+    with pytest.raises(DataError, match="have changed or are others, or multi_label is not that of the inspection"):
+        accepted_additions(table, ["x"], [["a", "b"]], "data.csv", "|")  # Inspected with ";".
+    with pytest.raises(DataError, match=r"no row has several labels separated by '\|'"):
+        accepted_additions(table, ["x"], ["a;b"], "data.csv", "|")

@@ -6,13 +6,14 @@ of `suggested_label`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tercet._multi_labels import set_names
 from tercet._texts import row_place
 from tercet.data.columns import check_columns
-from tercet.data.label_forms import in_list, plain_values, trim_labels
+from tercet.data.label_forms import in_list, plain_values, read_list, trim_labels
+from tercet.data.label_sets import check_several
 from tercet.data.table import Table
 from tercet.errors import DataError, short_repr
 
@@ -55,7 +56,7 @@ def accepted_additions(
         multi_label: the separator of the labels in a cell, the one of the inspection; None for lists in cells.
 
     Raises:
-        DataError: as for `accepted_labels`, or `multi_label` is missing.
+        DataError: as for `accepted_labels`, or `multi_label` is missing or separates no labels of the table.
     """
     if multi_label is None:
         raise DataError(
@@ -66,6 +67,7 @@ def accepted_additions(
     names = [name or "" for name in set_names(map(in_list, plain_values(labels)), multi_label, source)]
     for _, number, new in _accepted(corrections, TO_ADD, texts, names, source):
         found.setdefault(number, []).append(new)
+    check_several(names, multi_label, source)
     return found
 
 
@@ -86,9 +88,12 @@ def _accepted(
         if number >= len(texts):
             raise DataError(f"{place}: row {number} does not exist in {source}, which has {len(texts):,} rows")
         if texts[number] != text or labels[number] != str(label):
+            cause = (
+                ", or multi_label is not that of the inspection" if column == TO_ADD and texts[number] == text else ""
+            )
             raise DataError(
                 f"{place}: row {number} of {source} has another text or label than in the list; inspect the "
-                "data again, because they have changed or are others"
+                f"data again, because they have changed or are others{cause}"
             )
         new = str(suggested).strip()
         if not new:
@@ -108,21 +113,43 @@ def with_labels(values: Any, new: dict[int, str]) -> list[Any]:
 
 
 def with_additions(values: Any, new: dict[int, list[str]], separator: str) -> list[Any]:
-    """Return the values of a label column with labels added, to a list in the cell or else with a separator."""
+    """Return the values of a label column with labels added, to a list in the cell or else with a separator.
+
+    The text of a list becomes a list of JSON. Labels that are added to integers are integers.
+
+    Example:
+        >>> with_additions(["a;b", "['a']", "[1, 2]"], {0: ["c"], 1: ["b"], 2: ["3"]}, ";")
+        ['a;b;c', '["a", "b"]', '[1, 2, 3]']
+    """
     corrected = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
     for row, labels in new.items():
         cell = corrected[row]
-        items = list(in_list(cell)) if isinstance(in_list(cell), tuple) else cell
-        if isinstance(items, str) or not hasattr(items, "__iter__"):
+        items = _list_of(cell)
+        if items is None:
             corrected[row] = separator.join(
                 [str(cell), *(one for one in labels if one not in str(cell).split(separator))]
             )
             continue
-        integers = all(isinstance(item, int) for item in items)
+        integers = _are_integers(items)
         added = [int(one) if integers and one.lstrip("-").isdecimal() else one for one in labels]
         items = [*items, *(one for one in added if one not in items)]
         corrected[row] = json.dumps(items, ensure_ascii=False) if isinstance(cell, str) else items
     return corrected
+
+
+def _list_of(cell: Any) -> list[Any] | None:
+    """Return the labels of a cell with a list or the text of a list, integers as integers; None for other cells."""
+    if not isinstance(cell, str):
+        return list(cell) if hasattr(cell, "__iter__") else None
+    labels = in_list(cell)
+    if not isinstance(labels, tuple):
+        return None
+    items = read_list(cell)
+    return items if items is not None and _are_integers(items) else list(labels)
+
+
+def _are_integers(items: Iterable[Any]) -> bool:
+    return all(isinstance(item, int) and not isinstance(item, bool) for item in items)
 
 
 def _is_accepted(value: Any, place: str) -> bool:

@@ -1,7 +1,8 @@
 """Clean the values of a label column, and find labels that are probably not what they seem.
 
 plain_values       converts cells to integers, strings or lists of strings; a missing label becomes None
-in_list            reads the text of a list, such as "['bug', 'crash']"
+in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
+read_list          reads the text of a list, and keeps the type of its items
 trim_labels        removes white space around labels, and composes their characters (NFC)
 find_combined      finds cells with several labels, such as "billing|refund" or "0,18"
 find_placeholders  finds labels that probably stand for a missing label, such as "N/A"
@@ -114,6 +115,24 @@ def in_list(value: Any) -> Any:
     """
     found = _list_items(value) if isinstance(value, str) else None
     return value if found is None or not found[1] else found[0]
+
+
+def read_list(text: str) -> list[Any] | None:
+    """Return the items of the text of a list of JSON or Python, a set sorted; None for any other text.
+
+    Example:
+        >>> read_list("[1, 2]"), read_list("('bug',)"), read_list("bug")
+        ([1, 2], ['bug'], None)
+    """
+    items: Any = None
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            items = ast.literal_eval(text)
+    if not isinstance(items, (list, tuple, set)):
+        return None
+    return sorted(items, key=str) if isinstance(items, set) else list(items)
 
 
 def find_combined(labels: Iterable[str]) -> CombinedLabels | None:
@@ -245,14 +264,9 @@ def _list_items(label: str) -> tuple[tuple[str, ...], bool] | None:
     """Return the items of a label that is written in brackets, and whether it is a list beyond doubt; else None."""
     if _BRACKETS.get(label[:1]) != label[-1:] or len(label) < 2:
         return None
-    items: Any = None
-    try:
-        items = json.loads(label)
-    except (ValueError, RecursionError):
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            items = ast.literal_eval(label)
-    if isinstance(items, (list, tuple, set)):
-        return tuple(str(item).strip() for item in (sorted(items, key=str) if isinstance(items, set) else items)), True
+    items = read_list(label)
+    if items is not None:
+        return tuple(str(item).strip() for item in items), True
     parts = _split_outside_quotes(label[1:-1])
     objects = [_OBJECT.fullmatch(part) for part in parts]
     if label[0] == "[" and parts and all(objects):
