@@ -180,8 +180,10 @@ def test_groups_share_a_label_and_neighbours_meet():
     sampler.set_label_means(np.stack([np.cos(angle), np.sin(angle)], 1))
     assert set(sampler.batches().ravel()) == set(range(800))
     assert (sampler.batches() != random).any()
-    with pytest.raises(DataError, match="must have the shape"):
+    with pytest.raises(DataError, match=r"must have the shape \(800, dim\), one row for each set of labels"):
         sampler.set_label_means(np.zeros((40, 2)))
+    with pytest.raises(DataError, match="the mean of set number 3"):
+        sampler.set_label_means(np.where(np.arange(800) == 3, np.nan, 1)[:, None])
 
 
 def test_a_label_of_few_rows_gets_all_its_rows():

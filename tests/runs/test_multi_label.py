@@ -164,6 +164,16 @@ def _check_loss(trainer, loss, prepared, lists):
     assert wanted.item() == pytest.approx(got.item())
 
 
+def test_label_means_have_a_row_for_each_set_of_labels(bert, tmp_path):
+    trainer = _trainer(bert, tmp_path, neighbor_labels=0.5)
+    num_sets = len(set(trainer.train_dataset["label"][:]))
+    assert num_sets > 4
+    message = rf"\({num_sets}, dim\), one row for each set of labels in the order of the set ids, got \(4, 2\)"
+    with pytest.raises(DataError, match=message):
+        trainer.set_label_means(np.ones((4, 2)))
+    trainer.set_label_means(np.ones((num_sets, 2)))
+
+
 class _OwnLoss(losses.BatchHardTripletLoss):
     def batch_hard_triplet_loss(self, labels, embeddings):
         return embeddings.sum()

@@ -1,4 +1,4 @@
-"""Count what rows with several labels have in common, by the names of their sets of labels.
+"""Count the rows that share a label. A set of labels is given by its name.
 
 num_sharing      the number of rows that share a label with each set
 rarest_labels    the label of each set with the fewest rows, by which rows are split

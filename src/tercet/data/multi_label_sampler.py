@@ -86,11 +86,15 @@ class SharedLabelSampler(GroupByLabelSampler):
         return len(self._set_of_row)
 
     def set_label_means(self, means: Any) -> None:
-        """Set the mean embedding of each set of labels; see `GroupByLabelSampler`. That of a label is their sum."""
+        """Set the mean embedding of each set of labels `(num_sets, dim)`; see `GroupByLabelSampler`.
+
+        There is one row for each set that a row of the data has, in the order of the set ids. The mean of a label is
+        the sum of those of its sets.
+        """
         if means is None:
             super().set_label_means(None)
             return
-        of_sets = check_label_means(means, self._num_sets)
+        of_sets = check_label_means(means, self._num_sets, of_sets=True)
         of_labels = np.zeros((len(self.counts), of_sets.shape[1]), dtype=np.float32)
         pairs = np.unique(np.stack([self._set_of_row[self._row], self._label]), axis=1)
         np.add.at(of_labels, pairs[1], of_sets[pairs[0]])

@@ -156,7 +156,10 @@ class GroupByLabelSampler(Sampler[int]):
         )
 
     def _rows(self, entries: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the rows of the numbers that were drawn, which a subclass may draw from others than the rows."""
+        """Return the rows of the entries that were drawn.
+
+        A subclass may number entries that are not rows; it maps them to rows here.
+        """
         return entries
 
     def _means_with_siblings(self) -> np.ndarray | None:
@@ -192,21 +195,22 @@ class GroupByLabelSampler(Sampler[int]):
         return drawn
 
 
-def check_label_means(means: Any, num_labels: int) -> np.ndarray:
-    """Return the mean embeddings of the labels as float32 `(num_labels, dim)`.
+def check_label_means(means: Any, num_labels: int, *, of_sets: bool = False) -> np.ndarray:
+    """Return the mean embeddings of the labels, or of the sets of labels, as float32 `(num_labels, dim)`.
 
     Raises:
         DataError: the shape is another, or a value is NaN or infinite.
     """
     values = np.asarray(means, dtype=np.float32)
     if values.ndim != 2 or len(values) != num_labels:
+        each = "set of labels in the order of the set ids" if of_sets else "label in sorted order"
         raise DataError(
-            f"the label means must have the shape ({num_labels}, dim), one row for each label in sorted order, got "
-            f"{values.shape}"
+            f"the label means must have the shape ({num_labels}, dim), one row for each {each}, got {values.shape}"
         )
     broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(broken):
-        raise DataError(f"the mean of label number {broken[0]}, counted from 0, is NaN or infinite")
+        what = "set" if of_sets else "label"
+        raise DataError(f"the mean of {what} number {broken[0]}, counted from 0, is NaN or infinite")
     return values
 
 

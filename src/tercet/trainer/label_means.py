@@ -46,13 +46,17 @@ class LabelMeans:
         self.current: np.ndarray | None = None
         self._epoch_of_sums = _NO_EPOCH
 
-    def set_first(self, means: Any) -> None:
+    def set_first(self, means: Any, *, of_sets: bool = False) -> None:
         """Set the means of the first epoch of each run that is not resumed; None for random batches.
+
+        Args:
+            means: as for `SentenceTransformerTrainer.set_label_means`.
+            of_sets: whether a row of the data has a set of labels, for messages.
 
         Raises:
             DataError: the means have another number of rows than there are labels, or are not finite.
         """
-        self._first = None if means is None else check_label_means(means, len(self._labels))
+        self._first = None if means is None else check_label_means(means, len(self._labels), of_sets=of_sets)
 
     def reset(self) -> None:
         """Start a new run: no sums, and the means of the first epoch."""

@@ -29,6 +29,7 @@ from tercet.trainer.loss_kinds import (
 )
 from tercet.trainer.loss_state import add_to_optimizer, loss_parameters
 from tercet.trainer.monitor import LogStats, TrainingMonitor
+from tercet.trainer.multi_labels import shared_relation
 from tercet.trainer.pushing import PushingTrainer
 from tercet.trainer.unread_stats import UnreadStats
 from tercet.trainer.whole_checkpoints import (
@@ -71,19 +72,21 @@ class StepTrainer(PushingTrainer):
         training computes. A resumed run uses the means in its checkpoint.
 
         Args:
-            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. None
-                for random batches. In distributed training, all processes must pass the same means.
+            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. If rows
+                have several labels, `(num_sets, dim)`: one row for each set of labels that a row has, in the order of
+                the set ids, which are in `train_dataset["label"]` of the trainer. None for random batches. In
+                distributed training, all processes must pass the same means.
 
         Raises:
             DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
-                there are labels, or are not finite.
+                there are labels (or sets of labels), or are not finite.
         """
         if self._label_means is None:
             raise DataError(
                 "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
                 "arguments"
             )
-        self._label_means.set_first(means)
+        self._label_means.set_first(means, of_sets=shared_relation(self.loss) is not None)
 
     def _start_monitoring(self, *, resumed: bool) -> None:
         """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
