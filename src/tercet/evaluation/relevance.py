@@ -1,9 +1,9 @@
 """Which gallery sentences are relevant for a query: those with its label, or those that share one of its labels.
 
-SameLabel      each sentence has one label
-SharedLabel    a sentence may have several labels; the gain of a relevant sentence is the Jaccard overlap of the labels
-find_relevance chooses one of them by the form of the labels
-dcg            the discounted cumulated gain, for NDCG
+SameLabelRelevance    each sentence has one label
+SharedLabelRelevance  a sentence may have several labels; its gain is the Jaccard overlap with those of the query
+find_relevance        chooses one of them by the form of the labels
+dcg                   the discounted cumulated gain, for NDCG
 """
 
 from collections.abc import Sequence, Set
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tercet._jaccard import jaccard_overlap
 from tercet._labels import plain_labels
 from tercet.errors import EmbeddingError, TercetError
 from tercet.evaluation._inputs import shared_label_ids
@@ -22,7 +23,7 @@ _ROWS_PER_COUNT = 1024
 
 
 @dataclass(frozen=True)
-class SameLabel:
+class SameLabelRelevance:
     """The relevance of labels, as ids `(n,)` of the queries and `(m,)` of the gallery."""
 
     query_ids: Tensor
@@ -39,7 +40,7 @@ class SameLabel:
 
 
 @dataclass(frozen=True)
-class SharedLabel:
+class SharedLabelRelevance:
     """The relevance of sets of labels, as ids `(n,)` of the sets of the queries and `(m,)` of the gallery.
 
     `table` `(num_sets, num_labels)` is 1 for the labels of each set, else 0.
@@ -63,12 +64,11 @@ class SharedLabel:
     def gains(self, rows: Tensor) -> Tensor:
         """Return the Jaccard overlap of the labels of the queries `rows` and of the gallery: `(len(rows), m)`."""
         queries = self.table[self.query_ids[rows]]
-        common = queries @ self.table.T
-        united = queries.sum(1, keepdim=True) + self.table.sum(1) - common
-        return (common / united.clamp(min=1))[:, self.gallery_ids]
+        overlap = jaccard_overlap(queries @ self.table.T, queries.sum(1, keepdim=True), self.table.sum(1))
+        return overlap[:, self.gallery_ids]
 
 
-Relevance = SameLabel | SharedLabel
+Relevance = SameLabelRelevance | SharedLabelRelevance
 
 
 def are_sets(labels: Any) -> bool:
@@ -89,7 +89,7 @@ def find_relevance(
             of embeddings, or there is nothing to measure.
     """
     if not are_sets(labels):
-        return SameLabel(*shared_label_ids(labels, reference_labels, sizes, error=error))
+        return SameLabelRelevance(*shared_label_ids(labels, reference_labels, sizes, error=error))
     queries = [frozenset(one) for one in labels]
     if reference_labels is not None and not are_sets(reference_labels):
         raise error("labels are lists of labels, but reference_labels are not; pass a list of labels for each sentence")
@@ -102,7 +102,7 @@ def find_relevance(
     columns = {label: number for number, label in enumerate(names)}
     numbers = {one: number for number, one in enumerate(dict.fromkeys([*queries, *gallery]))}
     ids = (torch.tensor([numbers[one] for one in part]) for part in (queries, gallery))
-    found = SharedLabel(_indicators(list(numbers), columns), *ids)
+    found = SharedLabelRelevance(_indicators(list(numbers), columns), *ids)
     relevant = found.num_relevant(leave_one_out=reference_labels is None)
     if not relevant.any():
         raise error("nothing to measure: no query shares a label with another sentence; check the labels")

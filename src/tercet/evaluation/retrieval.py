@@ -39,7 +39,7 @@ from tercet.catalogue import METRICS, resolve
 from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_distance, nearest
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows, check_options
-from tercet.evaluation.relevance import SharedLabel, dcg, find_relevance
+from tercet.evaluation.relevance import SharedLabelRelevance, dcg, find_relevance
 
 __all__ = [
     "RankedQueries",
@@ -251,7 +251,7 @@ def rank_queries(
     if leave_one_out:
         order = order[num_relevant[order] > 0]
     scores = _scores(ranks)
-    deepest = NDCG_DEPTH if isinstance(relevance, SharedLabel) else neighbours
+    deepest = NDCG_DEPTH if isinstance(relevance, SharedLabelRelevance) else neighbours
     min_depth = max(neighbours, deepest, *(getattr(score, "depth", 0) for score in scores.values()))
     sums = _Sums(scores)
     average_precision = torch.full((len(queries),), torch.nan, dtype=torch.float64)
@@ -279,7 +279,7 @@ def rank_queries(
             neighbour_labels=gallery_labels[ranked],
             query_labels=query_labels[rows],
         )
-        if isinstance(relevance, SharedLabel):
+        if isinstance(relevance, SharedLabelRelevance):
             sums.add_gains(relevance.gains(rows), ranked, rows if leave_one_out else None)
             average_precision[rows] = sums.add_ranking(ranking)["map@r"]
             continue

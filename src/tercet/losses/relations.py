@@ -17,9 +17,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tercet._jaccard import jaccard_overlap
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.label_groups import LabelGroups, SelfColumns
-from tercet.losses._engine.shared_label_groups import SharedLabelGroups, jaccard_overlap
+from tercet.losses._engine.shared_label_groups import SharedLabelGroups
 
 __all__ = ["SAME_LABEL", "Grouping", "LabelTree", "Relation", "SameAncestor", "SameLabel", "SharedLabel"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
-from tercet.evaluation.relevance import Relevance, SameLabel, SharedLabel
+from tercet.evaluation.relevance import Relevance, SameLabelRelevance, SharedLabelRelevance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def shared_labels(label_ids: np.ndarray, label_sets: Sequence[Sequence[int]]) ->
     table, ids = torch.zeros(len(label_sets), size), torch.from_numpy(label_ids)
     for row, labels in enumerate(label_sets):
         table[row, list(labels)] = 1
-    return SharedLabel(table, ids, ids)
+    return SharedLabelRelevance(table, ids, ids)
 
 
 @torch.no_grad()
@@ -99,7 +99,7 @@ def find_neighbourhood(
     points = metric.prepare(embeddings.detach().cpu())
     if isinstance(labels, np.ndarray):
         ids = torch.from_numpy(labels)
-        labels = SameLabel(ids, ids)
+        labels = SameLabelRelevance(ids, ids)
     columns: list[list[Tensor]] = [[], [], [], [], []]
     for rows, d in distance_blocks(points, points, metric, block_bytes=block_bytes):
         same_label = labels.relevant(rows)

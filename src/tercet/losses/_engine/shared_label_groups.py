@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tercet._jaccard import jaccard_overlap
 from tercet.losses._engine.label_groups import SelfColumns
 
 # The number of rows whose overlaps with all candidates are in memory at the same time, when positives are counted.
@@ -130,8 +131,3 @@ class SharedLabelGroups:
     def _overlap(self, rows: slice) -> Tensor:
         """Return the number of common labels of the given anchors and all candidates, float32 `(m, C)`."""
         return self.anchors[rows] @ self.candidates.T
-
-
-def jaccard_overlap(common: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return the Jaccard overlap of sets, from the number of common elements and the size of each; 0 if empty."""
-    return common.double() / (ours + theirs - common).clamp(min=1)  # The counts are exact in float32.
