@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tercet import distances, losses
 from tercet.errors import EmbeddingError
@@ -188,6 +189,28 @@ def test_candidates_of_a_memory_and_stats():
     assert nested.stats == of_levels[-1].read()
     with pytest.raises(EmbeddingError, match="relation"):
         losses.BatchHardTripletLoss().compute_loss_from_embeddings(x[:6], sets[:6], memory)
+
+
+@pytest.mark.parametrize(
+    ("paths", "copies"),
+    [
+        ([("a", "x", "1"), ("a", "x", "2"), ("b", "x", "1")] * 3, 2),
+        ([("a", "x"), ("a", "y"), ("a", "y")] * 3 + [("b", "1"), ("b", "2"), ("b", "3")], 1),
+        ([("a", "x", "1"), ("a", "y", "1"), ("a", "y", "2")] * 3 + [("b", "1"), ("b", "2"), ("b", "3")], 1),
+    ],
+)
+def test_a_level_copies_the_distances_once_at_most(paths, copies):
+    # The last level copies nothing, and a level without some of the anchors only selects the others.
+    class Copies(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            copied.append(function is torch.ops.aten.clone.default and args[0].shape == (len(paths), len(paths)))
+            return function(*args, **(kwargs or {}))
+
+    copied = []
+    x = torch.randn(len(paths), 4, generator=torch.Generator().manual_seed(0))
+    with Copies():
+        functional.nested_triplet_loss(x, paths, [miners.all_triplets(1.0) for _ in paths[0]])
+    assert sum(copied) == copies
 
 
 @pytest.mark.distributed

@@ -183,9 +183,9 @@ def _mine(
             if not len(counted):
                 continue
             groups, is_complete = union.groups[number].take(position[counted]), len(counted) == len(position)
-            # The last level may overwrite the distances, because no other level needs them.
-            own = distances if number == len(levels) - 1 else distances.clone()
-            own = own if is_complete else own[counted]
+            # The block overwrites its distances. Selected rows are a copy; the last level needs none.
+            own = distances if is_complete else distances[counted]
+            own = own.clone() if is_complete and number < len(levels) - 1 else own
             block = block_of(own, groups, slice(0, len(counted)), source)
             check_uses_weights(level.miner, block)
             mined = level.miner.mine(block)
