@@ -16,6 +16,7 @@ import tercet
 from tercet import losses
 from tercet._events import collect_warnings
 from tercet.compat import fit as old_way
+from tercet.compat.fit_batches import DrawnBatches
 from tercet.errors import DataError
 from tests.trainer.helpers import flat_weights, turn_off_dropout
 
@@ -136,6 +137,20 @@ def test_what_fit_cannot_train_on_is_an_error(bert, tmp_path):
     data = [tercet.InputExample(texts=[text], label=label) for text, label in (("a", 0), ("b", 0), ("c", 1))]
     with pytest.raises(DataError, match="unknown scheduler 'Linear'; choose one of 'constantlr', 'warmupconstant'"):
         model.fit([(DataLoader(data, batch_size=3), loss)], scheduler="Linear")
+
+
+def test_the_rows_of_a_batch_are_counted_a_few_times_only():
+    counted = []
+
+    class Batch(list):
+        def __len__(self):
+            counted.append(1)
+            return super().__len__()
+
+    drawn = DrawnBatches(None)
+    drawn.epochs = [[Batch([0] * 4), *(Batch([0] * 3) for _ in range(98)), Batch([0] * 4)] for _ in range(3)]
+    assert drawn.full_batches == 2
+    assert len(counted) <= 4 * 100
 
 
 def test_grouped_examples_are_those_of_the_peer(sentences, labels):

@@ -42,7 +42,8 @@ class DrawnBatches:
     @property
     def full_batches(self) -> int:
         """The number of batches of an epoch that have `batch_size` rows; at least 1."""
-        return max(1, sum(len(batch) == self.batch_size for batch in self.epochs[0]))
+        size = self.batch_size  # It counts the rows of all batches.
+        return max(1, sum(len(batch) == size for batch in self.epochs[0]))
 
     def add_epochs(self, batches: Iterator[Sequence[Any]], per_epoch: int, epochs: int) -> None:
         """Take the batches of all epochs."""
