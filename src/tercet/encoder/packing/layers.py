@@ -1,8 +1,8 @@
 """Find the layers of BERT and its relatives in a model, and run them on a packed row.
 
 These layers have the same parts under different names. Their two parts around the attention run in
-`tercet.encoder.packing.layer_functions` and not in the modules, so `find_layers` returns None for a model with
-anything that such a computation would pass over: adapters, hooks, other activations, gradient checkpointing.
+`tercet.encoder.packing.layer_functions` and not in the modules, so `find_layers` returns None for a model with a
+change that this computation would ignore: adapters, hooks, other activations, gradient checkpointing.
 """
 
 from collections.abc import Callable
