@@ -100,6 +100,8 @@ def test_rows_that_all_share_a_label_are_ranked_against_the_reference_only(bert)
     metrics = plan.measure(plan.embed(SentenceTransformer(str(bert)))).metrics
     assert list(metrics) == ["against_reference"]
     assert 0 < metrics["against_reference"]["map@r"] <= 1
+    with pytest.raises(DataError, match="eval_steps needs evaluation data with two rows that share a label, and a"):
+        plan.evaluator()
     with pytest.raises(DataError, match="shares a label with another row shares one with all rows"):
         evaluate(str(bert), rows, multi_label=";")
     with pytest.raises(DataError, match="shares one with every row of the reference data, so no ranking can be wrong"):

@@ -231,9 +231,14 @@ class Evaluation:
             texts = (self.data[name][:] for name in ("anchor", "positive", "negative"))
             return TripletEvaluator(*texts, **options)
         if "among_themselves" not in self.counts:
+            needed = (
+                "two labels, one of which has two rows"
+                if self.multi_label is None
+                else "two rows that share a label, and a third one that shares none with one of them"
+            )
             raise DataError(
-                "eval_steps needs evaluation data with two labels, one of which has two rows, because evaluations "
-                "during training rank the evaluation sentences among themselves; leave out eval_steps"
+                f"eval_steps needs evaluation data with {needed}, because evaluations during training rank the "
+                "evaluation sentences among themselves; leave out eval_steps"
             )
         return LabelEvaluator(self.data["sentence"][:], self._labels(self.data), **options)
 
