@@ -152,7 +152,7 @@ class StaticEmbedding(InputModule):
 
     @property
     def max_seq_length(self) -> int | None:
-        """The limit of the folder that the module was loaded from; None, as a rule, for no limit.
+        """The limit in the folder that the module was loaded from; None (the default) for no limit.
 
         Setting None removes the limit. Setting another value raises a `ModelError`.
         """
@@ -213,7 +213,7 @@ class StaticEmbedding(InputModule):
 
     def token_counts(self, texts: list[str]) -> list[int]:
         """Return the number of tokens of each text before truncation."""
-        stride = (self.tokenizer.truncation or {}).get("stride", 0)  # Each part repeats so many tokens of the last one.
+        stride = (self.tokenizer.truncation or {}).get("stride", 0)  # the tokens that two parts have in common
         return [
             len(encoding.ids) + sum(len(part.ids) - stride for part in encoding.overflowing)
             for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)
