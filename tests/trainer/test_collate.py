@@ -47,7 +47,10 @@ def test_columns_are_guessed_as_on_the_command_line():
     data = Dataset.from_dict({"clean_text": texts, "Ticket Type": ["card", "refund"] * 2, "id": [7, 8, 9, 10]})
     prepared, names = prepare_labelled(data, "train_dataset")
     assert (prepared["sentence"][:], names) == (texts, ["card", "refund"])
-    assert (text_columns(data, prepared), label_column(data)) == ({"clean_text": "sentence"}, "Ticket Type")
+    assert (text_columns(data, prepared), label_column(data, "train_dataset")) == (
+        {"clean_text": "sentence"},
+        "Ticket Type",
+    )
     with pytest.raises(DataError, match="train_dataset"):
         prepare_labelled(Dataset.from_dict({"a": ["one a", "two b"], "b": ["x y", "y z"]}), "train_dataset")
 

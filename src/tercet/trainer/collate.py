@@ -118,9 +118,9 @@ def draw_all(dataset: Dataset, source: str) -> Dataset:
     return drawn
 
 
-def label_column(dataset: Dataset) -> str:
-    """Return the name of the label column of a data set that `prepare_labelled` accepts."""
-    return _labelled_columns(dataset, "the data set")[1]
+def label_column(dataset: Dataset, source: str) -> str:
+    """Return the name of the label column of a data set, whose name in messages is `source`."""
+    return _labelled_columns(dataset, source)[1]
 
 
 def text_columns(dataset: Any, prepared: Dataset) -> dict[str, str]:

@@ -154,7 +154,8 @@ class PreparingTrainer(Trainer):
         if takes_triplets(loss, default=_has_three_texts(drawn)):
             prepared, label_names = prepare_triplets(drawn, source), None
         else:
-            has_sets = has_lists(drawn.features[label_column(drawn)])
+            column = label_column(drawn, source)
+            has_sets = has_lists(drawn.features[column])
             known = self._known_by_loss(loss, source, has_sets=has_sets, training=training) or known
             names = None if known is None or training else known.set_names or known.label_names
             prepared, label_names = prepare_labelled(drawn, source, names)
@@ -173,7 +174,6 @@ class PreparingTrainer(Trainer):
             elif of_training is None:
                 clear_relation(loss)
             if drawn is not dataset:
-                column = label_column(drawn)
                 labels = column, drawn[column][:]
         facts = PreparedSet(name, dataset, text_columns(drawn, prepared), labels, label_names, set_names)
         self._prepared_sets[prepared] = facts
