@@ -3,6 +3,7 @@
 SameLabelRelevance    each sentence has one label
 SharedLabelRelevance  a sentence may have several labels; its gain is the Jaccard overlap with those of the query
 find_relevance        chooses one of them by the form of the labels
+indicators            the table of the labels of each set
 dcg                   the discounted cumulated gain, for NDCG
 """
 
@@ -102,7 +103,8 @@ def find_relevance(
     columns = {label: number for number, label in enumerate(names)}
     numbers = {one: number for number, one in enumerate(dict.fromkeys([*queries, *gallery]))}
     ids = (torch.tensor([numbers[one] for one in part]) for part in (queries, gallery))
-    found = SharedLabelRelevance(_indicators(list(numbers), columns), *ids)
+    table = indicators([[columns[label] for label in one] for one in numbers], len(columns))
+    found = SharedLabelRelevance(table, *ids)
     relevant = found.num_relevant(leave_one_out=reference_labels is None)
     if not relevant.any():
         raise error("nothing to measure: no query shares a label with another sentence; check the labels")
@@ -114,10 +116,11 @@ def find_relevance(
     return found
 
 
-def _indicators(sets: Sequence[frozenset[Any]], columns: dict[Any, int]) -> Tensor:
-    table = torch.zeros(len(sets), len(columns))
-    rows = [row for row, one in enumerate(sets) for _ in one]
-    table[rows, [columns[label] for one in sets for label in one]] = 1
+def indicators(label_sets: Sequence[Sequence[int]], num_labels: int) -> Tensor:
+    """Return float32 `(num_sets, num_labels)`: 1 for the labels of each set, else 0."""
+    table = torch.zeros(len(label_sets), num_labels)
+    rows = [row for row, labels in enumerate(label_sets) for _ in labels]
+    table[rows, [label for labels in label_sets for label in labels]] = 1
     return table
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from tercet._texts import text_keys
+from tercet.evaluation.relevance import indicators
 from tercet.inspection.label_issues.neighbours import centred, find_neighbours
 from tercet.inspection.texts import Example
 
@@ -69,9 +70,7 @@ def find_labels_to_add(
         >>> [found.label_to_add for found in find_labels_to_add(examples, sets, ["a", "b", "c"], embeddings)]
         ['c']
     """
-    has = torch.zeros(len(label_sets), len(label_names), dtype=torch.bool)
-    rows = [row for row, labels in enumerate(label_sets) for _ in labels]
-    has[rows, [label for labels in label_sets for label in labels]] = True
+    has = indicators(label_sets, len(label_names)).bool()
     text_ids = torch.from_numpy(np.unique(text_keys([example.text for example in examples]), return_inverse=True)[1])
     log_odds = _log_odds(embeddings, has, text_ids)
     found = (log_odds > 0).nonzero()

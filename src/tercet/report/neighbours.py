@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet.distances import BLOCK_BYTES, distance_blocks, get_distance
-from tercet.evaluation.relevance import Relevance, SameLabelRelevance, SharedLabelRelevance
+from tercet.evaluation.relevance import Relevance, SameLabelRelevance, SharedLabelRelevance, indicators
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +77,8 @@ class Triplet:
 def shared_labels(label_ids: np.ndarray, label_sets: Sequence[Sequence[int]]) -> Relevance:
     """Return which of n sentences share a label, by the ids `(n,)` of their sets of labels."""
     size = 1 + max((label for labels in label_sets for label in labels), default=0)
-    table, ids = torch.zeros(len(label_sets), size), torch.from_numpy(label_ids)
-    for row, labels in enumerate(label_sets):
-        table[row, list(labels)] = 1
-    return SharedLabelRelevance(table, ids, ids)
+    ids = torch.from_numpy(label_ids)
+    return SharedLabelRelevance(indicators(label_sets, size), ids, ids)
 
 
 @torch.no_grad()
