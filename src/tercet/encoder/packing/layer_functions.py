@@ -20,6 +20,8 @@ from tercet.encoder.packing.dropout import drop, drop_gradient
 
 # The types of the devices on which joining the weights of query, key and value takes longer than two more launches.
 SEPARATE_PRODUCTS = {"cpu"}
+# The places of the weights and biases of the two norms among the parameters of `layer_output`.
+_NORMS = (2, 3, 8, 9)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,19 +106,16 @@ class _LayerOutput(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, attended: Tensor, x: Tensor, settings: OutputSettings, *parameters: Tensor) -> Tensor:
         result, saved = _values(attended, x, settings, parameters, keep=True)
-        ctx.save_for_backward(attended, *parameters, *saved)
-        ctx.settings, ctx.x_dtype = settings, x.dtype
+        ctx.save_for_backward(attended, *(parameters[index] for index in _NORMS), *saved)
+        ctx.settings, ctx.x_dtype, ctx.dtype = settings, x.dtype, parameters[0].dtype
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         settings, needs = ctx.settings, ctx.needs_input_grad
-        attended, *rest = ctx.saved_tensors
-        parameters, saved = rest[:10], rest[10:]
+        attended, g_first, b_first, g_second, b_second, w_out, w_up, w_down, *saved = ctx.saved_tensors
         summed, mean, rstd, kept, normed, hidden, activated, second, second_mean, second_rstd, second_kept = saved
-        w_out, _, g_first, b_first, w_up, _, w_down, _, g_second, b_second = parameters
-        w_out, w_up, w_down = _cast([w_out, w_up, w_down], settings.dtype)
         grads: list[Tensor | None] = [None] * 10
 
         to_second, grads[8], grads[9] = torch.ops.aten.native_layer_norm_backward(
@@ -133,7 +132,7 @@ class _LayerOutput(torch.autograd.Function):
         to_out = drop_gradient(to_summed, kept, settings.attention_dropout).to(settings.dtype)
         _linear_gradients(grads, 0, to_out, attended, needs)
         to_attended = to_out @ w_out if needs[0] else None
-        return to_attended, to_summed.to(ctx.x_dtype), None, *_cast_given(grads, parameters)
+        return to_attended, to_summed.to(ctx.x_dtype), None, *_cast_given(grads, ctx.dtype)
 
 
 def _values(
@@ -153,8 +152,8 @@ def _values(
     )
     if not keep:
         return result, []
-    saved = [summed, mean, rstd, kept, normed, hidden, activated, second, second_mean, second_rstd, second_kept]
-    return result, saved
+    of_first = (summed, mean, rstd, kept, normed, hidden, activated)
+    return result, [w_out, w_up, w_down, *of_first, second, second_mean, second_rstd, second_kept]
 
 
 def _add_dropped(x: Tensor, residual: Tensor, p: float) -> tuple[Tensor, Tensor | None]:
@@ -209,10 +208,10 @@ def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
     return cast
 
 
-def _cast_given(grads: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor | None]:
-    """Return gradients in the dtype of their parameters; those that are None stay None."""
+def _cast_given(grads: Sequence[Tensor | None], dtype: torch.dtype) -> list[Tensor | None]:
+    """Return gradients in the dtype of the parameters; those that are None stay None."""
     given = [index for index, grad in enumerate(grads) if grad is not None]
     result = list(grads)
-    for index, grad in zip(given, _cast([grads[index] for index in given], parameters[0].dtype), strict=True):  # type: ignore[misc]
+    for index, grad in zip(given, _cast([grads[index] for index in given], dtype), strict=True):  # type: ignore[misc]
         result[index] = grad
     return result
