@@ -19,12 +19,7 @@ from tercet.trainer.loss_state import load_loss, save_loss
 from tercet.trainer.record import training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
 from tercet.trainer.weights import load_weights
-from tercet.trainer.whole_checkpoints import (
-    check_whole,
-    newest_whole,
-    read_identity,
-    seal_checkpoint,
-)
+from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
 
 logger = logging.getLogger(__name__)
 

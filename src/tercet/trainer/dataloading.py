@@ -10,13 +10,7 @@ from transformers.trainer_utils import seed_worker
 
 from tercet.encoder.token_stats import TokenStats
 from tercet.trainer.arguments import BatchSamplers
-from tercet.trainer.collate import (
-    add_prompts,
-    collate,
-    collate_columns,
-    has_transform,
-    tokenize,
-)
+from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
 from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
 from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TransformedRows

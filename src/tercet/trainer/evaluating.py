@@ -5,16 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.trainer_utils import (
-    EvalLoopOutput,
-    denumpify_detensorize,
-)
+from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.loss_kinds import (
-    loss_of_set,
-)
+from tercet.trainer.loss_kinds import loss_of_set
 from tercet.trainer.multi_labels import labels_of
 from tercet.trainer.steps import StepTrainer
 

@@ -22,13 +22,7 @@ from tercet.trainer.collate import (
     text_columns,
 )
 from tercet.trainer.loss_kinds import LossBySet, innermost, loss_of_set, set_losses, takes_triplets
-from tercet.trainer.multi_labels import (
-    check_both_have_sets,
-    clear_relation,
-    has_lists,
-    set_relation,
-    single_labels,
-)
+from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
 from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
 
 

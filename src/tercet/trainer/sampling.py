@@ -24,10 +24,7 @@ from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
 from tercet.trainer.loss_kinds import innermost, loss_of_set
-from tercet.trainer.multi_labels import (
-    check_triplets,
-    shared_relation,
-)
+from tercet.trainer.multi_labels import check_triplets, shared_relation
 from tercet.trainer.preparing import PreparingTrainer, named, parts_of
 from tercet.trainer.prompts import check_prompts
 from tercet.trainer.rows import Rows

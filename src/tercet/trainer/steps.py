@@ -11,11 +11,7 @@ from tercet._gather import gather_rows
 from tercet.errors import DataError
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss, BatchLoss
-from tercet.trainer.checks import (
-    check_cross_batch_memory,
-    check_finite,
-    warn_of_untrained_parameters,
-)
+from tercet.trainer.checks import check_cross_batch_memory, check_finite, warn_of_untrained_parameters
 from tercet.trainer.gradient_cache import cached_step
 from tercet.trainer.label_means import LabelMeans
 from tercet.trainer.learning_rates import set_learning_rates
@@ -32,9 +28,7 @@ from tercet.trainer.monitor import LogStats, TrainingMonitor
 from tercet.trainer.multi_labels import shared_relation
 from tercet.trainer.pushing import PushingTrainer
 from tercet.trainer.unread_stats import UnreadStats
-from tercet.trainer.whole_checkpoints import (
-    latest_checkpoint,
-)
+from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 # On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
 _UNREAD_BATCHES = 10

@@ -13,11 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import TrainerCallback
-from transformers.trainer_utils import (
-    IntervalStrategy,
-    SaveStrategy,
-    set_seed,
-)
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, set_seed
 
 from tercet.data.text_hashes import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
