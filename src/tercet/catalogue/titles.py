@@ -1,0 +1,54 @@
+"""Names and titles of entries, for tables and plots."""
+
+from typing import TYPE_CHECKING
+
+from tercet.catalogue.entries import CLASSIFIERS, DISTANCES, LOSSES, METRICS, PROTOCOLS
+from tercet.catalogue.registry import resolve
+from tercet.catalogue.specs import MetricSpec
+
+if TYPE_CHECKING:
+    from tercet.records import EncoderScores
+
+
+def loss_name(loss: object) -> str | None:
+    """Return the catalogue name of a loss object, or None if its class is not in the catalogue."""
+    return next((name for name, spec in LOSSES.items() if type(loss) is resolve(spec.cls)), None)
+
+
+def metric_spec(key: str) -> MetricSpec:
+    """Return the spec of a metric. A metric that is not registered gets a default spec.
+
+    If `<distance>` is in the catalogue, the title of `<distance>_accuracy`, such as `cosine_accuracy`, is "triplet
+    accuracy (cosine)". The title of any other unregistered metric is its key.
+    """
+    if key in METRICS:
+        return METRICS[key]
+    if level := key.partition("map@r_level")[2]:
+        return MetricSpec(key=key, title=f"MAP@R, level {level}")
+    distance = key.removesuffix("_accuracy")
+    return MetricSpec(key=key, title=f"triplet accuracy ({distance})" if distance in DISTANCES else key)
+
+
+def metric_title(key: str) -> str:
+    """Return the title of a metric."""
+    return metric_spec(key).title
+
+
+def metric_digits(key: str) -> int:
+    """Return the number of decimals with which tables show a metric."""
+    return metric_spec(key).digits
+
+
+def protocol_title(key: str, reference: str = "training") -> str:
+    """Return the title of a protocol, for tables; `reference` names the sentences that are ranked."""
+    return PROTOCOLS.get(key, key).format(reference=reference)
+
+
+def classifier_rows(scores: "EncoderScores") -> dict[str, float]:
+    """Return the scores of an encoder by their titles, such as `accuracy, class means`, as the rows of a table."""
+    found = scores.classifiers.items()
+    return {
+        **{f"accuracy, {CLASSIFIERS.get(key, key)}": scores.accuracy for key, scores in found},
+        **{f"macro-F1, {CLASSIFIERS.get(key, key)}": scores.macro_f1 for key, scores in found},
+        "MAP@R": scores.map_at_r,
+    }
