@@ -18,6 +18,8 @@ from tercet.errors import EmbeddingError
 from tercet.losses import CrossBatchMemory, functional, miners, reference, relations
 from tercet.losses._engine import engine
 from tercet.losses._engine import levels as engine_levels
+from tercet.losses.functional.labels import ids_and_relation
+from tercet.losses.functional.nested import levels_of, loss_of_levels
 from tercet.losses.miners import Miner
 from tests.child import ENVIRONMENT, ROOT
 
@@ -47,7 +49,7 @@ def check_case(case: int, block_rows: tuple[int, ...] = (1, 3, 256)) -> None:
     x = torch.randn(size, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(case)).requires_grad_()
     d = distances.matrix(x, x, distance)
     sets, paths = random_sets(numbers, size), random_paths(numbers, size)
-    ids, relation = functional.ids_and_relation(sets)
+    ids, relation = ids_and_relation(sets)
     relation.weighted = case % 2 == 0
     for make, loops in LOSSES.values():
         wanted = loops(d, sets, margin, weighted=relation.weighted)
@@ -60,7 +62,7 @@ def check_case(case: int, block_rows: tuple[int, ...] = (1, 3, 256)) -> None:
         tree = relations.LabelTree(paths)
         weights = [1.0, 0.5, 0.25][: len(tree)]
         wanted = reference.nested(paths, [partial(loops, d, margin=m) for m in MARGINS[: len(tree)]], weights)
-        levels = functional.levels_of(tree, [make(m) for m in MARGINS[: len(tree)]], weights)
+        levels = levels_of(tree, [make(m) for m in MARGINS[: len(tree)]], weights)
         labels = torch.arange(size)
         _compare(
             x,
@@ -148,7 +150,7 @@ def test_the_levels_together_are_the_sum_of_the_levels(makes, block_rows, dtype)
     x[7] = x[3]
     x.requires_grad_()
     chosen = [makes[min(level, 1)](0.5 / (level + 1)) for level in range(len(tree))]
-    levels = functional.levels_of(tree, chosen)
+    levels = levels_of(tree, chosen)
     loss, _ = engine_levels.loss_of_levels(x, torch.arange(24), levels, block_rows=block_rows)
     wanted = sum(
         level.weight * functional.loss_with_miner(x, torch.arange(24), level.miner, relation=level.relation)[0]
@@ -164,7 +166,7 @@ def test_candidates_of_a_memory_and_stats():
     random_numbers = torch.Generator().manual_seed(1)
     x = torch.randn(20, 4, dtype=torch.float64, generator=random_numbers)
     sets = random_sets(random.Random(2), 20)
-    ids, relation = functional.ids_and_relation(sets)
+    ids, relation = ids_and_relation(sets)
     paths = random_paths(random.Random(3), 20)
     memory = CrossBatchMemory(14, 4).double()
     memory.add(x[6:], ids[6:])
@@ -183,8 +185,8 @@ def test_candidates_of_a_memory_and_stats():
     memory = CrossBatchMemory(14, 4).double()
     memory.add(x.detach()[6:], torch.arange(6, 20))
     value = nested.compute_loss_from_embeddings(x[:6].detach().requires_grad_(), torch.arange(6), memory)
-    levels = functional.levels_of(nested.tree, [miners.all_triplets(m) for m in MARGINS])
-    wanted, of_levels = functional.loss_of_levels(x, torch.arange(20), levels, anchors=slice(0, 6), with_stats=True)
+    levels = levels_of(nested.tree, [miners.all_triplets(m) for m in MARGINS])
+    wanted, of_levels = loss_of_levels(x, torch.arange(20), levels, anchors=slice(0, 6), with_stats=True)
     assert value.item() == pytest.approx(wanted.item())
     assert nested.stats == of_levels[-1].read()
     with pytest.raises(EmbeddingError, match="relation"):

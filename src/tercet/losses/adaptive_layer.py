@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tercet.errors import EmbeddingError
-from tercet.losses.functional import Labels
+from tercet.losses.functional.labels import Labels
 from tercet.losses.matryoshka import MatryoshkaLoss
 from tercet.losses.modules.base import Features
 

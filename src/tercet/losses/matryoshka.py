@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tercet.errors import EmbeddingError
 from tercet.losses._engine.stats import LossStats
-from tercet.losses.functional import Labels
+from tercet.losses.functional.labels import Labels
 from tercet.losses.modules import BaseLoss
 from tercet.losses.modules.base import Features
 

@@ -12,10 +12,10 @@ from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum, gather_rows, is_distributed_batch
 from tercet.distances import DistanceLike, FunctionDistance, as_embeddings, get_distance
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
 from tercet.losses._engine.stats import PendingStats
 from tercet.losses.cross_batch_memory import CrossBatchMemory
-from tercet.losses.functional import Labels
+from tercet.losses.functional.batch import loss_with_pending_stats
+from tercet.losses.functional.labels import Labels, as_label_tensor, ids_and_relation
 from tercet.losses.margins import batch_distances
 from tercet.losses.miners import Miner
 from tercet.losses.modules.base import BaseLoss, Features
@@ -182,7 +182,7 @@ class BatchLoss(BaseLoss):
             )
         relation = self.relation
         if not distributed and (relation is SAME_LABEL or isinstance(relation, SharedLabel)):
-            labels, of_sets = functional.ids_and_relation(labels, weighted=self.jaccard_weights)
+            labels, of_sets = ids_and_relation(labels, weighted=self.jaccard_weights)
             if of_sets is not SAME_LABEL:
                 relation = of_sets
                 if memory is not None:
@@ -190,7 +190,7 @@ class BatchLoss(BaseLoss):
                         "sets of labels have no ids that stay the same, which a cross-batch memory needs; call "
                         "set_label_sets, which sets the relation of the loss, and pass set ids as labels"
                     )
-        labels = functional.as_label_tensor(labels, embeddings.device if distributed else None)
+        labels = as_label_tensor(labels, embeddings.device if distributed else None)
         local_rows = slice(0, len(labels))
         if distributed:
             embeddings, labels, local_rows = gather_rows(embeddings, labels)
@@ -246,7 +246,7 @@ class BatchLoss(BaseLoss):
 
     def _mine(self, embeddings: Tensor, labels: Tensor, relation: Relation, **options: Any) -> Tensor:
         """Compute the loss, store its statistics in `stats`, and return the loss."""
-        loss, stats = functional.loss_with_pending_stats(
+        loss, stats = loss_with_pending_stats(
             embeddings, labels, self.miner(), self.distance_metric, relation=relation, with_stats=self.collect_stats,
             defer_check=self.defer_checks and self._margin_checked, **options,
         )  # fmt: skip

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from tercet.distances import get_distance
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
 from tercet.losses._engine.levels import Level
+from tercet.losses.functional.nested import levels_of, loss_of_levels
 from tercet.losses.modules.base import BaseLoss
 from tercet.losses.modules.batch import BatchLoss
 from tercet.losses.relations import LabelTree, Relation
@@ -56,10 +56,10 @@ class NestedTripletLoss(BatchLoss):
         self._levels()  # Raises for a wrong number of losses or weights.
 
     def _levels(self) -> list[Level]:
-        return functional.levels_of(self.tree, [loss.miner() for loss in self.losses], self.weights)
+        return levels_of(self.tree, [loss.miner() for loss in self.losses], self.weights)
 
     def _mine(self, embeddings: Tensor, labels: Tensor, relation: Relation, **options: Any) -> Tensor:
-        loss, stats = functional.loss_of_levels(
+        loss, stats = loss_of_levels(
             embeddings, labels, self._levels(), self.distance_metric, with_stats=self.collect_stats, **options
         )
         self._set_stats(stats[-1] if stats else None)

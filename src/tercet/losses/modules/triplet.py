@@ -13,10 +13,10 @@ from tercet._distributed import world_size
 from tercet._gather import all_reduce_sum, is_distributed_batch
 from tercet.distances import DistanceLike, as_embeddings, get_distance, norms_fit
 from tercet.errors import EmbeddingError
-from tercet.losses import functional
 from tercet.losses._engine.stats import PendingStats, exact_dtype
 from tercet.losses._peer_names import PairDistance
-from tercet.losses.functional import Labels
+from tercet.losses.functional.labels import Labels
+from tercet.losses.functional.triplets import checked_triplet_loss, triplet_loss
 from tercet.losses.modules.base import BaseLoss, Features
 
 
@@ -64,9 +64,9 @@ class TripletLoss(BaseLoss):
         parts, same_shape = (anchor, positive, negative), anchor.shape == positive.shape == negative.shape
         defers = self.defer_checks and self._margin_checked and self.collect_stats and same_shape
         if defers:
-            loss = functional.checked_triplet_loss(*parts, self.margin, get_distance(self.distance_metric))
+            loss = checked_triplet_loss(*parts, self.margin, get_distance(self.distance_metric))
         else:
-            loss = functional.triplet_loss(*parts, margin=self.margin, distance=self.distance_metric)
+            loss = triplet_loss(*parts, margin=self.margin, distance=self.distance_metric)
         if not self._margin_checked:
             measure = partial(self._measure, anchor.detach(), positive.detach(), negative.detach())
             self._check_margin(anchor, loss, measure, has_triplet=True)

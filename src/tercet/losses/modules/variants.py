@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tercet.distances import DistanceLike
 from tercet.losses import miners
 from tercet.losses._peer_names import TripletMasks
-from tercet.losses.functional import Labels
+from tercet.losses.functional.labels import Labels
 from tercet.losses.miners import Miner
 from tercet.losses.modules.base import BaseLoss
 from tercet.losses.modules.batch import BatchLoss, _single_tensor
