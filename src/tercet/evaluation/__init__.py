@@ -1,6 +1,6 @@
 """Evaluate embeddings: retrieval metrics, and evaluators that compute the metrics of a model.
 
-retrieval.py        `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
+retrieval/          `label_metrics`, `triplet_accuracy`, `Ranking`, and the functions that score a ranking
 label_evaluator.py  `LabelEvaluator`, which embeds labelled sentences and returns metrics
 triplet_evaluator.py  `TripletEvaluator`, the same for triplets
 sentence_evaluator.py  the base class of evaluators, and `SequentialEvaluator`, which calls several

@@ -16,7 +16,8 @@ from tercet.distances import BLOCK_BYTES, DistanceLike, at_least_float32, distan
 from tercet.distances.points import unit_rows
 from tercet.evaluation.balanced_sample import balanced_rows
 from tercet.evaluation.logistic import SCALE, centre_and_factor, fit_logistic
-from tercet.evaluation.retrieval import NUM_NEIGHBOURS, majority
+from tercet.evaluation.retrieval import majority
+from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS
 
 __all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_fit"]
 

@@ -21,7 +21,9 @@ from tercet.distances import BLOCK_BYTES, DistanceLike, distance_blocks, get_dis
 from tercet.errors import EmbeddingError
 from tercet.evaluation._inputs import as_rows
 from tercet.evaluation.relevance import dcg
-from tercet.evaluation.retrieval import NDCG_DEPTH, NUM_NEIGHBOURS, label_metrics
+from tercet.evaluation.retrieval import label_metrics
+from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS
+from tercet.evaluation.retrieval.sums import NDCG_DEPTH
 
 
 def nested_metrics(
