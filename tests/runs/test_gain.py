@@ -10,7 +10,7 @@ from tercet.catalogue import CLASSIFIERS
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, evaluate, train
-from tercet.runs.protocol import plan_evaluation
+from tercet.runs.evaluation_plan import plan_evaluation
 from tests.cli.command import run
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 

@@ -15,7 +15,7 @@ from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
 from tercet.losses.relations import SharedLabel
 from tercet.runs import RunSettings, evaluate, repeat_arguments, train
-from tercet.runs.protocol import plan_evaluation
+from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.stages import plan_stages
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 

@@ -9,7 +9,8 @@ from tercet import SentenceTransformer
 from tercet.data.evaluation_rows import select_rows, select_triplets
 from tercet.errors import DataError
 from tercet.runs import RunSettings, evaluate, train
-from tercet.runs.protocol import Names, plan_evaluation
+from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.source_names import Names
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
 SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, learning_rate=1e-3)

@@ -187,7 +187,7 @@ def compare(
     from tercet.comparison.loop import logger, run_comparison  # imports torch, which takes seconds
     from tercet.encoder.devices import find_device
     from tercet.encoder.loading import load_model
-    from tercet.runs.protocol import Names
+    from tercet.runs.source_names import Names
 
     find_device(device)
 

@@ -36,8 +36,10 @@ from tercet.errors import DataError
 from tercet.records import BaselineRecord, ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
-from tercet.runs.protocol import DEFAULT_NAMES, Measurement, Names, plan_evaluation
+from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.measurement import Measurement
 from tercet.runs.settings import RunSettings
+from tercet.runs.source_names import DEFAULT_NAMES, Names
 
 logger = logging.getLogger(__name__)
 

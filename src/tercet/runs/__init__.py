@@ -1,27 +1,34 @@
 """Train a model, evaluate it before and after, and save it with a record of the run.
 
-    api.py         train, evaluate: the public functions, which the commands of the same names call
-    settings.py    RunSettings: names, defaults, descriptions and limits of the settings
-    build.py       build the loss and the trainer from the settings
-    training.py    run_training: one run on loaded data, and its record
-    vectors.py     train_vectors: train a head on vectors, by vector_training.py
-    protocol.py    measure evaluation data against the training data and among themselves
-    environment.py describe the machine and the libraries
-    output.py      check and reserve the paths that a run writes to
-    repeat.py      repeat_arguments: the arguments of a run by its record, and what differs from it
-    tracking.py    report a run to experiment trackers
-    publishing.py  push_to_hub: upload the folder of a trained model
-    outcome.py     TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
+    train_model.py       train: the public function, which `tercet train` calls
+    evaluate_model.py    evaluate: the public function, which `tercet evaluate` calls
+    settings.py          RunSettings: names, defaults, descriptions and limits of the settings
+    build.py             build the loss and the trainer from the settings
+    training.py          run_training: check one run on loaded data, run it, and save the model
+    run_stages.py        measure, train the head, train the encoder, measure again
+    run_record.py        the record of a run, and what the run returns
+    vectors.py           train_vectors: train a head on vectors, by vector_training.py
+    source_names.py      how messages name the data
+    evaluation_plan.py   choose the rows and the protocols that can be measured
+    protocol.py          measure evaluation data against the training data and among themselves
+    measurement.py       what a protocol measures
+    environment.py       describe the machine and the libraries
+    output.py            check and reserve the paths that a run writes to
+    repeat.py            repeat_arguments: the arguments of a run by its record, and what differs from it
+    tracking.py          report a run to experiment trackers
+    publishing.py        push_to_hub: upload the folder of a trained model
+    outcome.py           TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 
 Importing this package imports neither torch nor NumPy.
 """
 
-from tercet.runs.api import evaluate, train
+from tercet.runs.evaluate_model import evaluate
 from tercet.runs.outcome import EvaluationResult, TrainingInterrupted, TrainingRun
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
 from tercet.runs.publishing import push_to_hub
 from tercet.runs.repeat import repeat_arguments
 from tercet.runs.settings import RunSettings
+from tercet.runs.train_model import train
 from tercet.runs.vectors import HeadRun, train_vectors
 
 __all__ = [

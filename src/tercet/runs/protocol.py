@@ -8,92 +8,27 @@ All protocols measure the rows that `tercet.data.evaluation_rows` chooses. What 
 the model runs.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import split_set
 from tercet._nested_labels import ParentErrors, parent_errors
-from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.data.labels import label_values
-from tercet.encoder.token_stats import TokenStats, collect_token_stats, warned_kinds
-from tercet.errors import DataError, listed
+from tercet.encoder.token_stats import collect_token_stats, warned_kinds
+from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, triplet_accuracy
-from tercet.evaluation.gain import Predictions, classify_queries, training_gain
+from tercet.evaluation.gain import training_gain
 from tercet.evaluation.nested import nested_metrics
-from tercet.evaluation.retrieval import RankedQueries, rank_queries
-from tercet.records import EvaluationRecord, Metrics, RowCounts, TrainingGain
+from tercet.evaluation.retrieval import rank_queries
+from tercet.records import EvaluationRecord, RowCounts, TrainingGain
+from tercet.runs.measurement import EvaluationEmbeddings, Measurement, classify_known
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Names:
-    """How messages name the evaluation data and the data that are ranked."""
-
-    evaluation: str = "the evaluation data"
-    reference: str = "the training data"
-
-    @classmethod
-    def of(cls, data: Any, eval_data: Any, held_out_rows: Sequence[int] | None) -> "Names":
-        """Return the names of training and evaluation data: those of their files, if each has a file."""
-        if held_out_rows is not None:
-            return cls("the held-out rows", "the training rows")
-        return cls(file_name(eval_data, "the evaluation data"), file_name(data, "the training data"))
-
-
-DEFAULT_NAMES = Names()
-
-
-def file_name(data: Any, otherwise: str) -> str:
-    """Return the name of a file without its folder, or the name on the hub; `otherwise` for data without a name."""
-    if isinstance(data, (str, Path)):
-        return Path(data).name if Path(data).exists() else str(data)
-    return otherwise
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationEmbeddings:
-    """The embeddings that `Evaluation.embed` returns.
-
-    Attributes:
-        queries: the embeddings of the rows of `Evaluation.queries` `(n, dim)`; of triplets, those of all anchors, all
-            positives and all negatives `(3n, dim)`.
-        reference: the embeddings of the rows of `Evaluation.reference` `(m, dim)`, which in a training run are all
-            training rows; None if no protocol ranks them.
-        token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
-    """
-
-    queries: Tensor
-    reference: Tensor | None
-    token_stats: TokenStats
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """The result of `Evaluation.measure`.
-
-    Attributes:
-        metrics: the metrics by protocol, the headline first.
-        token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
-        embeddings: the embeddings of the rows of `Evaluation.data` `(n, dim)`; None for triplets.
-        predictions: the labels that classifiers predict from the reference rows, for the rows of `Evaluation.queries`
-            with a known label; None if no row is ranked against reference rows.
-    """
-
-    metrics: dict[str, Metrics]
-    token_stats: TokenStats
-    embeddings: Tensor | None = None
-    predictions: Predictions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +110,7 @@ class Evaluation:
                 embeddings.queries, labels, embeddings.reference, reference_labels
             )
             if classify and self.multi_label is None:
-                predictions = _classify(embeddings, labels, reference_labels, ranking)
+                predictions = classify_known(embeddings, labels, reference_labels, ranking)
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             ranked_labels = [labels[row] for row in self.ranked]
@@ -248,160 +183,3 @@ class Evaluation:
             protocol: EvaluationRecord(before=before.metrics[protocol], after=after.metrics[protocol], rows=rows)
             for protocol, rows in self.counts.items()
         }
-
-
-def _classify(
-    embeddings: EvaluationEmbeddings, labels: Sequence[Any], reference_labels: Sequence[Any], ranking: RankedQueries
-) -> Predictions:
-    """Predict the labels of the rows whose label a reference row has."""
-    assert embeddings.reference is not None
-    names = sorted(set(reference_labels))
-    number = {name: at for at, name in enumerate(names)}
-    reference_ids = np.array([number[label] for label in reference_labels])
-    measured = (ranking.voted >= 0).nonzero().flatten()
-    return classify_queries(
-        embeddings.reference,
-        reference_ids,
-        embeddings.queries[measured.to(embeddings.queries.device)],
-        np.array([number[labels[row]] for row in measured.tolist()]),
-        [str(name) for name in names],
-        voted_ids=reference_ids[ranking.voted[measured].numpy()],
-        average_precision=ranking.average_precision[measured].numpy(),
-    )
-
-
-def plan_evaluation(
-    data: "Dataset",
-    reference: "Dataset | None",
-    *,
-    among_themselves: bool = True,
-    names: Names = DEFAULT_NAMES,
-    label_levels: str | None = None,
-    multi_label: str | None = None,
-    **options: Any,
-) -> Evaluation:
-    """Choose the rows and the protocols that can be measured, and emit warnings about rows that are left out.
-
-    Args:
-        data: evaluation data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
-        reference: the training or reference data with the same columns; None ranks the evaluation rows only.
-        among_themselves: whether to measure `among_themselves` as well, if there is a reference.
-        names: the names of the data in messages.
-        label_levels: the separator of the levels of nested labels; None for labels without levels.
-        multi_label: the separator of the labels of a row, if rows have several; None for one label per row.
-        options: arguments of the evaluators.
-
-    Raises:
-        DataError: nothing can be measured. The message says why.
-    """
-    if "anchor" in data.column_names:
-        assert reference is not None
-        rows = select_triplets(data, reference)
-        _check_kept(rows, names)
-        _warn_of_overlap(rows, names)
-        kept = data.select(rows.kept)
-        counts = {"triplets": rows.counts("triplets")}
-        everything = np.arange(len(rows.kept))
-        return Evaluation(
-            counts=counts, data=kept, queries=kept, query_rows=rows.kept, ranked=everything, options=options
-        )
-    rows = select_labelled(data, reference, multi_label)
-    _check_kept(rows, names)
-    counts = {}
-    if rows.reference_sizes is not None and len(rows.reference_sizes) == 1 and multi_label is None:
-        raise DataError(
-            f"{names.reference} has one label only ({str(next(iter(rows.reference_sizes)))!r}), so no ranking can be "
-            "wrong; add rows with other labels"
-        )
-    if reference is not None and rows.known.any():
-        if not rows.can_rank("against_reference"):
-            raise DataError(
-                f"each row of {names.evaluation} that shares a label with a row of {names.reference} shares one with "
-                f"every row of {names.reference}, so no ranking can be wrong; add rows with other labels"
-            )
-        counts["against_reference"] = rows.counts("against_reference")
-    among = rows.counts("among_themselves")
-    if rows.can_rank("among_themselves") and (among_themselves or reference is None):
-        counts["among_themselves"] = among
-    if not counts:
-        raise DataError(_nothing_to_measure(rows, names, among))
-    _warn_of_overlap(rows, names)
-    _warn_of_unknown_labels(rows, names)
-    queries, ranked = data.select(rows.kept), rows.with_known_label
-    return Evaluation(
-        counts=counts,
-        data=queries.select(ranked),
-        queries=queries,
-        query_rows=rows.kept,
-        ranked=ranked,
-        reference=reference if "against_reference" in counts else None,
-        options=options,
-        label_levels=label_levels,
-        multi_label=multi_label,
-    )
-
-
-def _check_kept(rows: EvaluationRows, names: Names) -> None:
-    if rows.total == 0:
-        raise DataError(f"{names.evaluation} has no rows to evaluate on; check how it was loaded or split")
-    if len(rows.kept) == 0 and rows.equal_texts:
-        raise DataError(
-            f"nothing to measure: each of the {rows.total:,} triplets of {names.evaluation} has a text twice, or is "
-            f"also in {names.reference}; correct the triplets"
-        )
-    if len(rows.kept) == 0:
-        raise DataError(
-            f"all {rows.total:,} texts of {names.evaluation} are also in {names.reference}, so nothing is left to "
-            "evaluate on; pass texts that the model has not seen"
-        )
-
-
-def _nothing_to_measure(rows: EvaluationRows, names: Names, among: RowCounts) -> str:
-    if rows.reference_sizes is not None:
-        return (
-            f"none of the labels of {names.evaluation} ({listed(sorted(map(str, set(rows.labels))), 3)}) is in "
-            f"{names.reference} ({listed(sorted(map(str, rows.reference_sizes)), 3)}), so nothing can be measured; "
-            "check that both have the same kind of labels"
-        )
-    if among.measured and rows.multi_label is not None:
-        return (
-            f"each row of {names.evaluation} that shares a label with another row shares one with all rows, so nothing "
-            "can be measured: every other sentence has a right label; add rows with other labels, or pass reference "
-            "data"
-        )
-    if among.measured:
-        return (
-            f"{names.evaluation} has one label only ({str(rows.labels[0])!r}), so nothing can be measured: every other "
-            "sentence has the right label; add rows with other labels, or pass reference data"
-        )
-    return (
-        f"nothing to measure: no two rows of {names.evaluation} have the same label and different texts; check the "
-        "labels, add rows, or pass reference data"
-    )
-
-
-def _warn_of_overlap(rows: EvaluationRows, names: Names) -> None:
-    if rows.copies:
-        logger.info(
-            f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat an earlier text with the same label; "
-            "each text counts once in the figures below"
-        )
-    warn_of_overlap(rows, names.evaluation, names.reference, "they are left out of the figures below")
-
-
-def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:
-    unknown = [label for label, known in zip(rows.labels, rows.known, strict=True) if not known]
-    if not unknown or rows.reference_sizes is None:
-        return
-    if len(unknown) == len(rows.kept):
-        message = (
-            f"none of the labels of {names.evaluation} is in {names.reference}, so its sentences are ranked among "
-            "themselves only"
-        )
-    else:
-        message = (
-            f"{len(unknown):,} of {rows.total:,} rows have labels that are not in {names.reference} "
-            f"({listed(dict.fromkeys(map(str, unknown)), 3)}); they are left out of the figures below, except for the "
-            "AUROC of telling them from the other rows"
-        )
-    emit_warning(WarningKind.UNKNOWN_LABELS, message)

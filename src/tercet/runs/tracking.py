@@ -16,7 +16,7 @@ from transformers.integrations.integration_utils import default_logdir, get_repo
 from tercet._events import WarningKind, emit_warning
 from tercet._files import beside, expand_path, home_of, resolve_path
 from tercet.errors import DataError
-from tercet.runs.protocol import Measurement
+from tercet.runs.measurement import Measurement
 from tercet.runs.trackers import tracker_names
 
 

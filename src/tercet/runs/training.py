@@ -31,14 +31,17 @@ from tercet.records import RunRecord, public_settings
 from tercet.runs.build import build_trainer
 from tercet.runs.classifier import RememberingEncoder, RunClassifier
 from tercet.runs.environment import utc_now
+from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
+from tercet.runs.measurement import Measurement
 from tercet.runs.model_changes import change_model
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
 from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_checkpoints, remove_without_checkpoint
-from tercet.runs.protocol import DEFAULT_NAMES, Evaluation, Measurement, Names, plan_evaluation
+from tercet.runs.protocol import Evaluation
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.run_record import build_record, data_facts, describe_choices, extend_training_record
 from tercet.runs.settings import RunSettings
+from tercet.runs.source_names import DEFAULT_NAMES, Names
 from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers

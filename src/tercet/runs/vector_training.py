@@ -18,7 +18,10 @@ from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
 from tercet.heads.training import initial_weight
 from tercet.records import EvaluationRecord, Metrics, TrainingGain
-from tercet.runs.protocol import Evaluation, EvaluationEmbeddings, Measurement, Names, plan_evaluation
+from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.measurement import EvaluationEmbeddings, Measurement
+from tercet.runs.protocol import Evaluation
+from tercet.runs.source_names import Names
 
 logger = logging.getLogger(__name__)
 
