@@ -5,8 +5,10 @@
     settings.py          RunSettings: names, defaults, descriptions and limits of the settings
     build.py             build the loss and the trainer from the settings
     training.py          run_training: check one run on loaded data, run it, and save the model
-    run_stages.py        measure, train the head, train the encoder, measure again
-    run_record.py        the record of a run, and what the run returns
+    stages.py            which parts a run trains: the head, the encoder or both
+    staged_run.py        run these stages: measure, train the head, train the encoder, measure again
+    run_result.py        save a run that has ended, and return its result
+    run_record.py        the record of a run, the content of metrics.json
     vectors.py           train_vectors: train a head on vectors, by vector_training.py
     source_names.py      how messages name the data
     evaluation_plan.py   choose the rows and the protocols that can be measured

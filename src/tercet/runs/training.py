@@ -3,15 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from torch import Tensor
-from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import TrainerCallback
 
 from tercet._events import TrainingWarning, collect_warnings
@@ -19,31 +16,25 @@ from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import split_set
 from tercet.data.labels import label_values
-from tercet.decisions import LabelClassifier
-from tercet.decisions.storage import classifier_files
-from tercet.decisions.summary import record_of
 from tercet.encoder.sentence_transformer import SentenceTransformer
-from tercet.encoder.token_stats import TokenStats
-from tercet.errors import DataError, TercetError
+from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
-from tercet.heads import HeadChoice
-from tercet.records import RunRecord, public_settings
+from tercet.records import public_settings
 from tercet.runs.build import build_trainer
-from tercet.runs.classifier import RememberingEncoder, RunClassifier
+from tercet.runs.classifier import RunClassifier
 from tercet.runs.environment import utc_now
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
-from tercet.runs.measurement import Measurement
 from tercet.runs.model_changes import change_model
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
-from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_checkpoints, remove_without_checkpoint
-from tercet.runs.protocol import Evaluation
+from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_without_checkpoint
 from tercet.runs.recipe import choose_schedule
-from tercet.runs.run_record import build_record, data_facts, describe_choices, extend_training_record
+from tercet.runs.run_record import extend_training_record
+from tercet.runs.run_result import record_of_run, save_run, training_run
 from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
-from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head
-from tercet.runs.time_limit import plan_steps
+from tercet.runs.staged_run import PlannedRun, run_stages
+from tercet.runs.stages import Stages, plan_stages
 from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest
 from tercet.trainer.callbacks import LogFirstStep, ProgressBar, ProgressLog, StopOnInterrupt
@@ -53,67 +44,6 @@ from tercet.trainer.trainer import SentenceTransformerTrainer
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """A run that was checked and can start.
-
-    Attributes:
-        settings: the settings, all chosen.
-        time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known.
-        stages: what the run trains.
-        train_data: all training rows, also those that choose the best state.
-        evaluation: how the model is evaluated; None if it is not.
-        trainer: the trainer of the encoder.
-        checkpoint: the checkpoint to resume from.
-        best: keeps the best state of the encoder; None keeps the last one.
-        stop: stops the training at Ctrl-C.
-        trackers: the experiment trackers that get settings and metrics.
-        clock: the time of the start, by `time.monotonic`.
-        show_progress_bar: whether to show progress bars.
-        classifier: fits the classifier at the end; None for none.
-        warnings: the warnings so far.
-        seconds: the seconds of each part of the run.
-    """
-
-    settings: RunSettings
-    time_limit: float | None
-    stages: Stages
-    train_data: Dataset
-    evaluation: Evaluation | None
-    trainer: SentenceTransformerTrainer
-    checkpoint: Path | None
-    best: KeepBest | None
-    stop: StopOnInterrupt
-    trackers: Trackers
-    clock: float
-    show_progress_bar: bool
-    classifier: RunClassifier | None
-    warnings: list[TrainingWarning]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def timing(self, part: str) -> Iterator[None]:
-        """Add the seconds of the `with` block to `seconds`, and its warnings to `warnings`."""
-        start = time.monotonic()
-        with collect_warnings() as warnings:
-            yield
-        self.warnings += warnings
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - start
-
-
-@dataclass(kw_only=True)
-class _Result:
-    """The results of the stages of a run."""
-
-    before: Measurement | None = None
-    after: Measurement | None = None
-    choice: HeadChoice | None = None
-    trained_encoder: bool = False
-    best_step: int | None = None
-    train_stats: TokenStats | None = None
-    classifier: LabelClassifier | None = None
 
 
 def run_training(
@@ -207,7 +137,7 @@ def run_training(
                 model, stages.rows_to_train_on(train_data), settings, checkpoints, callbacks, during
             )
         _set_identity(trainer, settings, eval_data, extra_settings)
-        run = _Run(
+        run = PlannedRun(
             settings=settings, time_limit=settings.time_limit, stages=stages, train_data=train_data,
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
@@ -218,7 +148,7 @@ def run_training(
             ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip
         trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
-        result = _run_stages(run)
+        result = run_stages(run)
     except KeyboardInterrupt:
         raise TrainingInterrupted(latest_checkpoint(checkpoints)) from None
     finally:
@@ -226,70 +156,13 @@ def run_training(
         remove_without_checkpoint(checkpoints)
         if isinstance(progress, ProgressBar):
             progress.close()
-    record = _record(run, result, eval_data, extra_settings, train_rows, held_out_rows)
+    record = record_of_run(run, result, eval_data, extra_settings, train_rows, held_out_rows)
     parts = {part: round(seconds, 1) for part, seconds in run.seconds.items()}
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1), "parts": parts}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
-        _save(model, record, result.classifier, output, checkpoints, overwrite=overwrite)
-    return _training_run(run, result, record, held_out_rows, keep_embeddings=keep_embeddings)
-
-
-def _run_stages(run: _Run) -> _Result:
-    """Measure the untouched model, train the head, train the encoder, and measure again."""
-    trainer, result = run.trainer, _Result()
-    encoder = DistributedEncoder(trainer.model)
-    embedded = None
-    with run.timing("evaluation"):
-        result.train_stats = trainer.tokenize_train_dataset()
-        if run.evaluation:
-            embedded = run.evaluation.embed(encoder)
-            result.before = run.evaluation.measure(embedded)
-        run.trackers.log_evaluation(result.before)
-    if run.stages.head:
-        with run.timing("head"):
-            reference = embedded.reference if embedded else None
-            if reference is None:
-                reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
-            result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
-    if run.stages.encoder:
-        elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
-        steps = plan_steps(
-            trainer, run.settings, run.checkpoint, elapsed=elapsed, reserve=reserve, can_skip=run.stages.chooses
-        )
-        if run.settings.time_limit is not None:  # So that a run with the settings of the record repeats this one.
-            fixed: dict[str, Any] = {"max_steps": steps} if steps else {"train": "head"}
-            run.settings = replace(run.settings, time_limit=None, **fixed)
-        result.trained_encoder = steps > 0
-        if result.trained_encoder:
-            _train_encoder(run)
-            result.best_step = run.best.load_best() if run.best else None
-    if not result.trained_encoder:
-        assert result.choice is not None
-        store_record_of_head(trainer, result.choice)
-    last = DistributedEncoder(trainer.model) if run.classifier is None else RememberingEncoder(trainer.model)
-    if run.evaluation:
-        with run.timing("evaluation"):
-            result.after = run.evaluation.measure(run.evaluation.embed(last))
-        run.trackers.log_evaluation(result.after)
-    if run.classifier and isinstance(last, RememberingEncoder):
-        with run.timing("classifier"):
-            run.classifier.embed(last, show_progress_bar=run.show_progress_bar)
-            if trainer.is_world_process_zero():
-                result.classifier = run.classifier.fit(last, trainer.model)
-    return result
-
-
-def _train_encoder(run: _Run) -> None:
-    """Train the encoder, with the head if there is one. Raise `KeyboardInterrupt` if Ctrl-C stopped the training."""
-    with run.stop.handling_interrupts(), logging_redirect_tqdm(), run.timing("encoder"):
-        run.trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
-    if run.stop.interrupted:
-        raise KeyboardInterrupt
-
-
-def _embed(encoder: DistributedEncoder, data: Dataset, *, show_progress_bar: bool) -> Tensor:
-    return encoder.encode(data["sentence"][:], convert_to_tensor=True, show_progress_bar=show_progress_bar)
+        save_run(model, record, result.classifier, output, checkpoints, overwrite=overwrite)
+    return training_run(run, result, record, held_out_rows, keep_embeddings=keep_embeddings)
 
 
 def _choose_settings(
@@ -311,69 +184,6 @@ def _keep_best(
     labels = rows["label"][:] if multi_label is None else [split_set(name, multi_label) for name in label_values(rows)]
     evaluator = LabelEvaluator(rows["sentence"][:], labels)
     return KeepBest(model, lambda: evaluator(encoder)[evaluator.primary_metric], checkpoints / BEST_STATE)
-
-
-def _record(
-    run: _Run,
-    result: _Result,
-    eval_data: Dataset | None,
-    extra_settings: Mapping[str, Any],
-    train_rows: Sequence[int] | None,
-    held_out_rows: Sequence[int] | None,
-) -> RunRecord:
-    evaluation, before, after = run.evaluation, result.before, result.after
-    record = build_record(
-        run.trainer,
-        run.settings,
-        evaluation.record(before, after) if evaluation and before and after else {},
-        extra_settings=extra_settings,
-        warnings=run.warnings,
-        steps=result.best_step,
-    )
-    if result.classifier is not None:
-        record.classifier = record_of(result.classifier)
-    if evaluation and before and after:
-        record.gain = evaluation.gain(before, after)
-        record.parents = evaluation.parents(after)
-    validation = run.stages.validation.tolist()
-    record.choices = describe_choices(
-        result.choice,
-        trained_encoder=result.trained_encoder,
-        scores=run.best.scores if run.best and result.trained_encoder else {},
-        best_step=result.best_step,
-        validation_rows=validation if train_rows is None else [train_rows[row] for row in validation],
-        time_limit=run.time_limit,
-    )
-    record.data = {"train": data_facts(run.train_data, result.train_stats, run.settings.multi_label)}
-    if eval_data is not None and before is not None:
-        held_out = None if held_out_rows is None else list(held_out_rows)
-        record.data["eval"] = {
-            **data_facts(eval_data, before.token_stats, run.settings.multi_label), "held_out_rows": held_out,
-        }  # fmt: skip
-    return record
-
-
-def _training_run(
-    run: _Run, result: _Result, record: RunRecord, held_out_rows: Sequence[int] | None, *, keep_embeddings: bool
-) -> TrainingRun:
-    before, after, evaluation = result.before, result.after, run.evaluation
-    embeddings = None
-    if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
-        embeddings = before.embeddings, after.embeddings
-    eval_rows = None
-    if evaluation:
-        positions = evaluation.positions.tolist()
-        eval_rows = positions if held_out_rows is None else [held_out_rows[position] for position in positions]
-    return TrainingRun(
-        model=run.trainer.model,
-        record=record,
-        log=run.trainer.state.log_history,
-        eval_data=evaluation.data if evaluation else None,
-        eval_rows=eval_rows,
-        embeddings=embeddings,
-        predictions=None if after is None else after.predictions,
-        classifier=result.classifier,
-    )
 
 
 def _set_identity(
@@ -419,24 +229,3 @@ def _check_json(extra_settings: Mapping[str, Any]) -> None:
         json.dumps(dict(extra_settings))
     except (TypeError, ValueError) as error:
         raise DataError(f"extra_settings cannot be written to {METRICS_FILE}: {error}") from None
-
-
-def _save(
-    model: SentenceTransformer,
-    record: RunRecord,
-    classifier: LabelClassifier | None,
-    output: Path,
-    checkpoints: Path,
-    *,
-    overwrite: bool,
-) -> None:
-    """Save the model, its record and its classifier, then remove the checkpoints."""
-    files = {METRICS_FILE: record.to_dict(), **({} if classifier is None else classifier_files(classifier))}
-    try:
-        model.save_pretrained(output, more_files=files, overwrite=overwrite)
-    except TercetError as error:
-        last = latest_checkpoint(checkpoints)
-        kept = f"; the run is complete in {last}: add resume=True to repeat only the saving" if last else ""
-        raise type(error)(f"{error}{kept}") from error
-    if not remove_checkpoints(checkpoints) and not checkpoints.is_symlink():
-        logger.warning(f"{checkpoints} has files that the run did not write; they are kept")

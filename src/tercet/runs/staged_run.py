@@ -1,0 +1,146 @@
+"""The stages of a run: measure, train a head, train the encoder, and measure again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from torch import Tensor
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from tercet._events import TrainingWarning, collect_warnings
+from tercet.decisions import LabelClassifier
+from tercet.encoder.token_stats import TokenStats
+from tercet.heads import HeadChoice
+from tercet.runs.classifier import RememberingEncoder, RunClassifier
+from tercet.runs.measurement import Measurement
+from tercet.runs.protocol import Evaluation
+from tercet.runs.settings import RunSettings
+from tercet.runs.stages import Stages, add_head, store_record_of_head
+from tercet.runs.time_limit import plan_steps
+from tercet.runs.tracking import Trackers
+from tercet.trainer.best_state import KeepBest
+from tercet.trainer.callbacks import StopOnInterrupt
+from tercet.trainer.distributed import DistributedEncoder
+from tercet.trainer.trainer import SentenceTransformerTrainer
+
+
+@dataclass(kw_only=True)
+class PlannedRun:
+    """A run that was checked and can start.
+
+    Attributes:
+        settings: the settings, all chosen.
+        time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known.
+        stages: what the run trains.
+        train_data: all training rows, also those that choose the best state.
+        evaluation: how the model is evaluated; None if it is not.
+        trainer: the trainer of the encoder.
+        checkpoint: the checkpoint to resume from.
+        best: keeps the best state of the encoder; None keeps the last one.
+        stop: stops the training at Ctrl-C.
+        trackers: the experiment trackers that get settings and metrics.
+        clock: the time of the start, by `time.monotonic`.
+        show_progress_bar: whether to show progress bars.
+        classifier: fits the classifier at the end; None for none.
+        warnings: the warnings so far.
+        seconds: the seconds of each part of the run.
+    """
+
+    settings: RunSettings
+    time_limit: float | None
+    stages: Stages
+    train_data: Dataset
+    evaluation: Evaluation | None
+    trainer: SentenceTransformerTrainer
+    checkpoint: Path | None
+    best: KeepBest | None
+    stop: StopOnInterrupt
+    trackers: Trackers
+    clock: float
+    show_progress_bar: bool
+    classifier: RunClassifier | None
+    warnings: list[TrainingWarning]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Add the seconds of the `with` block to `seconds`, and its warnings to `warnings`."""
+        start = time.monotonic()
+        with collect_warnings() as warnings:
+            yield
+        self.warnings += warnings
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - start
+
+
+@dataclass(kw_only=True)
+class StageResults:
+    """The results of the stages of a run."""
+
+    before: Measurement | None = None
+    after: Measurement | None = None
+    choice: HeadChoice | None = None
+    trained_encoder: bool = False
+    best_step: int | None = None
+    train_stats: TokenStats | None = None
+    classifier: LabelClassifier | None = None
+
+
+def run_stages(run: PlannedRun) -> StageResults:
+    """Measure the untouched model, train the head, train the encoder, and measure again."""
+    trainer, result = run.trainer, StageResults()
+    encoder = DistributedEncoder(trainer.model)
+    embedded = None
+    with run.timing("evaluation"):
+        result.train_stats = trainer.tokenize_train_dataset()
+        if run.evaluation:
+            embedded = run.evaluation.embed(encoder)
+            result.before = run.evaluation.measure(embedded)
+        run.trackers.log_evaluation(result.before)
+    if run.stages.head:
+        with run.timing("head"):
+            reference = embedded.reference if embedded else None
+            if reference is None:
+                reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
+            result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
+    if run.stages.encoder:
+        elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
+        steps = plan_steps(
+            trainer, run.settings, run.checkpoint, elapsed=elapsed, reserve=reserve, can_skip=run.stages.chooses
+        )
+        if run.settings.time_limit is not None:  # So that a run with the settings of the record repeats this one.
+            fixed: dict[str, Any] = {"max_steps": steps} if steps else {"train": "head"}
+            run.settings = replace(run.settings, time_limit=None, **fixed)
+        result.trained_encoder = steps > 0
+        if result.trained_encoder:
+            _train_encoder(run)
+            result.best_step = run.best.load_best() if run.best else None
+    if not result.trained_encoder:
+        assert result.choice is not None
+        store_record_of_head(trainer, result.choice)
+    last = DistributedEncoder(trainer.model) if run.classifier is None else RememberingEncoder(trainer.model)
+    if run.evaluation:
+        with run.timing("evaluation"):
+            result.after = run.evaluation.measure(run.evaluation.embed(last))
+        run.trackers.log_evaluation(result.after)
+    if run.classifier and isinstance(last, RememberingEncoder):
+        with run.timing("classifier"):
+            run.classifier.embed(last, show_progress_bar=run.show_progress_bar)
+            if trainer.is_world_process_zero():
+                result.classifier = run.classifier.fit(last, trainer.model)
+    return result
+
+
+def _train_encoder(run: PlannedRun) -> None:
+    """Train the encoder, with the head if there is one. Raise `KeyboardInterrupt` if Ctrl-C stopped the training."""
+    with run.stop.handling_interrupts(), logging_redirect_tqdm(), run.timing("encoder"):
+        run.trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
+    if run.stop.interrupted:
+        raise KeyboardInterrupt
+
+
+def _embed(encoder: DistributedEncoder, data: Dataset, *, show_progress_bar: bool) -> Tensor:
+    return encoder.encode(data["sentence"][:], convert_to_tensor=True, show_progress_bar=show_progress_bar)
