@@ -24,7 +24,7 @@ from tercet.records import (
     TrainingGain,
     TrialRecord,
 )
-from tercet.report.run_report import EvaluatedSentences
+from tercet.report.evaluated_sentences import EvaluatedSentences
 
 BEFORE, AFTER = {"recall@1": 0.5, "map@r": 0.25}, {"recall@1": 0.75, "map@r": 0.5}
 RECORD = RunRecord(

@@ -9,8 +9,9 @@ import torch
 
 from tercet.inspection.inspection import inspect
 from tercet.records import EvaluationRecord, RowCounts
+from tercet.report.evaluated_sentences import EvaluatedSentences
 from tercet.report.inspection_report import write_inspection_report
-from tercet.report.run_report import EvaluatedSentences, write_run_report
+from tercet.report.run_report import write_run_report
 from tests.conftest import TOPICS
 from tests.inspection.helpers import Blobs, labelled
 from tests.report.helpers import LOG, NASTY, RECORD, Tags, evaluated, titles

@@ -34,7 +34,8 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
     `texts` is whether the report may contain sentences from the data.
     """
     from tercet.data.labels import label_values, number_labels
-    from tercet.report.run_report import EvaluatedSentences, write_run_report
+    from tercet.report.evaluated_sentences import EvaluatedSentences
+    from tercet.report.run_report import write_run_report
     from tercet.runs.decisions import judge_run
 
     evaluated, missing = None, "Nothing was held out for evaluation."

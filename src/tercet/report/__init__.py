@@ -1,6 +1,7 @@
 """Write the HTML reports of runs, comparisons, evaluations and inspections. They need the extra `tercet[report]`.
 
 run_report.py          `write_run_report`, the report of a training run
+evaluated_sentences.py sections on the sentences of a run: distances, maps, recall, confused labels, triplets
 comparison_report.py   `write_comparison_report`, the report of a comparison
 evaluation_report.py   `write_evaluation_report`, the report of an evaluation
 inspection_report.py   `write_inspection_report`, the report of an inspection
@@ -21,9 +22,10 @@ page.css, page.js      the style and the script of the page
 
 from tercet.report import plots, projection
 from tercet.report.comparison_report import write_comparison_report
+from tercet.report.evaluated_sentences import EvaluatedSentences
 from tercet.report.evaluation_report import write_evaluation_report
 from tercet.report.inspection_report import write_inspection_report
-from tercet.report.run_report import EvaluatedSentences, write_run_report
+from tercet.report.run_report import write_run_report
 
 __all__ = [
     "EvaluatedSentences",
