@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from tercet.inspection.batch_tables import active_fractions
 from tercet.inspection.batches import summarize_batches
 from tercet.inspection.inspection import inspect
 from tercet.inspection.lengths import summarize_lengths
 from tercet.inspection.results import Inspection, ModelFindings
-from tercet.inspection.tables import Items, active_fractions, inspection_tables, row_numbers
+from tercet.inspection.table import Items, row_numbers
+from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example, summarize_texts
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
 

@@ -6,7 +6,8 @@ from rich.text import Text
 from tercet._display import MAX_LENGTH, truncate
 from tercet.cli.console import cell, terminal
 from tercet.inspection.results import Inspection
-from tercet.inspection.tables import Cell, Column, InspectionTable, Items, Line, inspection_tables
+from tercet.inspection.table import Cell, Column, InspectionTable, Items, Line
+from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example
 
 _MAX_ROWS = 10

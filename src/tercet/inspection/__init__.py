@@ -9,7 +9,9 @@ labels_to_add.py  labels that sentences with several labels probably lack
 confusion.py    confused labels, near-duplicates with different labels
 active.py       the number of active triplets of a batch at several margins
 batches.py      statistics of P×K batches, and suggested settings
-tables.py       the tables that the command line and the report show
+tables.py       the tables that the command line and the report show, built in text_tables.py, model_tables.py and
+                batch_tables.py
+table.py        one such table: columns, cells and rows
 """
 
 from tercet.inspection.batches import ActiveFraction, BatchSummary, Suggestion, suggest_settings, summarize_batches

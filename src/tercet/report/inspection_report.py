@@ -5,17 +5,10 @@ replaces the table of active triplets.)
 from dataclasses import replace
 from pathlib import Path
 
+from tercet.inspection.batch_tables import active_fractions
 from tercet.inspection.results import Inspection
-from tercet.inspection.tables import (
-    MAX_ROW_NUMBERS,
-    Cell,
-    InspectionTable,
-    Items,
-    Line,
-    active_fractions,
-    inspection_tables,
-    row_numbers,
-)
+from tercet.inspection.table import MAX_ROW_NUMBERS, Cell, InspectionTable, Items, Line, row_numbers
+from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example
 from tercet.report import plots
 from tercet.report.facts import inspection_facts
