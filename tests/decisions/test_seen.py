@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from tercet import LabelClassifier, load_model
 from tercet.data.text_hashes import decode_hashes, hashes_of
-from tercet.decisions.inputs import why_uncalibrated
+from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.seen import seen_fraction
 from tercet.errors import DataError
 from tercet.heads import LinearHead, append_head

@@ -14,24 +14,23 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet.decisions import inputs
-from tercet.decisions.back_off import Ancestors, steps_up
-from tercet.decisions.candidates import METHODS, Rows, candidate_names
-from tercet.decisions.embedding import Spaces
-from tercet.decisions.fitting import Fitted, add_rows, fit_rows
+from tercet.decisions.back_off import Ancestors
+from tercet.decisions.calibration_data import calibration_rows, read_pair, why_uncalibrated
+from tercet.decisions.candidates import METHODS, candidate_names
+from tercet.decisions.deciding import decide, with_evidence
+from tercet.decisions.fitting import Fitted, add_rows
 from tercet.decisions.inputs import Embedded
-from tercet.decisions.models import nearest_rows
-from tercet.decisions.rejection import Limits, limits_for, reasons_against, too_many_unfamiliar
-from tercet.decisions.results import Decisions, as_objects
+from tercet.decisions.rejection import Limits, limits_for
+from tercet.decisions.results import Decisions
 from tercet.decisions.seen import seen_fraction
 from tercet.decisions.thresholds import Promise
+from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, check_levels, number_labels
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 logger = logging.getLogger(__name__)
-
-_NUM_NEIGHBOURS = 3
 
 
 class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -122,10 +121,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
         if self.method not in ("auto", *METHODS):
             raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {self.method!r}")
-        inputs.check_levels(labels, self.label_levels)
+        check_levels(labels, self.label_levels)
         given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
-        inputs.check_length(given, labels, "X", "y")
-        pair = None if calibration_data is None else inputs.read_pair(calibration_data, labels)
+        check_length(given, labels, "X", "y")
+        pair = None if calibration_data is None else read_pair(calibration_data, labels)
         none_of_these = None if unknown_sentences is None else inputs.read(unknown_sentences, "unknown_sentences")
         if none_of_these is not None and not len(none_of_these):
             raise DataError("unknown_sentences has no rows; pass sentences, or None")
@@ -136,12 +135,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seen = seen_fraction(model, training.texts)
         if seen is None and self.unseen_rows:
             seen = 0.0
-        names, label_ids = inputs.number_labels(labels, training)
+        names, label_ids = number_labels(labels, training)
         calibration, calibration_ids, unknown = None, None, None
         if pair is not None:
-            calibration, calibration_ids = inputs.calibration_rows(
-                pair, names, training, model, batch_size=self.batch_size
-            )
+            calibration, calibration_ids = calibration_rows(pair, names, training, model, batch_size=self.batch_size)
             assert calibration.numbers is not None
             first = len(training) if training.numbers is None else int(training.numbers.max()) + 1
             calibration = replace(calibration, numbers=first + calibration.numbers)
@@ -152,9 +149,14 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )  # fmt: skip
             unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
         self.model_ = model
-        self._fit(training, label_ids, names, calibration, calibration_ids, unknown, seen)
+        self._fit(
+            TrainingRows(
+                rows=training, label_ids=label_ids, names=names, calibration=calibration,
+                calibration_ids=calibration_ids, unknown=unknown, seen=seen,
+            )
+        )  # fmt: skip
         if not self.calibrated_:
-            logger.warning(inputs.why_uncalibrated(seen))
+            logger.warning(why_uncalibrated(seen))
         return self
 
     def fit_embedded(
@@ -176,39 +178,21 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seen: the fraction of the training rows that the encoder was trained on; None if it is unknown.
         """
         self.model_ = inputs.load_encoder(self.model, self.device)
-        names, label_ids = inputs.number_labels(labels, training)
+        names, label_ids = number_labels(labels, training)
         number = {name: at for at, name in enumerate(names)}
         calibration_ids = torch.tensor([number[label] for label in calibration_labels], dtype=torch.long)
-        return self._fit(training, label_ids, names, calibration, calibration_ids, None, seen)
-
-    def _fit(
-        self,
-        training: Embedded,
-        label_ids: Tensor,
-        names: list[Any],
-        calibration: Embedded | None,
-        calibration_ids: Tensor | None,
-        unknown: Spaces | None,
-        seen: float | None,
-    ) -> Self:
-        order = inputs.canonical_order(training, label_ids)
-        keys = [training.keys[row] for row in order.tolist()]
-        rows = Rows(spaces=training.spaces[order], label_ids=label_ids[order], num_labels=len(names))
-        numbers = order if training.numbers is None else training.numbers[order]
-        texts: list[str | None] | None = [training.texts[row] for row in order.tolist()] if training.texts else None
-        held_out = None
-        if calibration is not None and calibration_ids is not None:
-            then = inputs.canonical_order(calibration, calibration_ids)
-            held_out = Rows(spaces=calibration.spaces[then], label_ids=calibration_ids[then], num_labels=len(names))
-            numbers = torch.cat([numbers, then if calibration.numbers is None else calibration.numbers[then]])
-            if texts is not None:
-                texts += [calibration.texts[row] if calibration.texts else None for row in then.tolist()]
-        fitted = fit_rows(
-            rows, keys, calibration=held_out, unseen=seen == 0, unknown=unknown, method=self.method,
-            ancestors=self._ancestors(names), seed=self.random_state,
+        rows = TrainingRows(
+            rows=training, label_ids=label_ids, names=names, calibration=calibration,
+            calibration_ids=calibration_ids, seen=seen,
         )  # fmt: skip
+        return self._fit(rows)
+
+    def _fit(self, rows: TrainingRows) -> Self:
+        fitted, numbers, texts = rows.fit(
+            method=self.method, ancestors=self._ancestors(rows.names), seed=self.random_state
+        )
         self.added_labels_: list[Any] = []
-        self._set(fitted, names, numbers, texts if self.keep_texts else None)
+        self._set(fitted, rows.names, numbers, texts if self.keep_texts else None)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
@@ -228,9 +212,9 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "_fitted"):
             return self.fit(X, y)
         labels = plain_labels(y, "y", error=DataError)
-        inputs.check_label_type(labels, self._names[0], "y")
+        check_label_type(labels, self._names[0], "y")
         given = inputs.read(X, "X")
-        inputs.check_length(given, labels, "X", "y")
+        check_length(given, labels, "X", "y")
         new = self._embed(given, "X")
         added = [label for label in dict.fromkeys(labels) if label not in self._names]
         names = [*self._names, *added]
@@ -435,57 +419,8 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
         embedded, log_p = self._scores(X)
-        ids = _likeliest(log_p, min(top, len(self._names)))
-        probabilities = log_p.gather(1, ids).exp().numpy()
-        novelty = self._fitted.novelty(embedded.spaces, ids[:, 0])
-        confidence = probabilities[:, 0]
-        reasons = reasons_against(confidence, novelty, limits.lowest(ids[:, 0].numpy()), limits.max_novelty)
-        top_labels = as_objects([self._names[label_id] for label_id in ids.flatten().tolist()]).reshape(ids.shape)
-        levels: dict[str, np.ndarray] = {}
-        given = list(top_labels[:, 0])
-        ancestors = self._fitted.ancestors
-        if limits.of_ancestors and ancestors is not None:
-            predicted = ids[:, 0].numpy()
-            # A label that was added may have more levels than those that have thresholds.
-            of_ancestors = ancestors.confidence(log_p, predicted)[: len(limits.of_ancestors)]
-            steps = steps_up(of_ancestors, limits.of_ancestors, reasons)
-            levels = {"levels_left_out": steps, "parent_confidence": np.full(len(steps), np.nan)}
-            for row in np.flatnonzero(steps).tolist():
-                given[row] = ancestors.names[ancestors.of_label[steps[row] - 1, predicted[row]]]
-                levels["parent_confidence"][row] = of_ancestors[steps[row] - 1, row]
-                reasons[row] = None
-        labels = as_objects([None if reason else label for reason, label in zip(reasons, given, strict=True)])
-        return Decisions(
-            labels=labels,
-            predicted=top_labels[:, 0],
-            confidence=confidence,
-            novelty=novelty,
-            reasons=reasons,
-            top_labels=top_labels,
-            top_probabilities=probabilities,
-            unfamiliar=self.calibrated_ and too_many_unfamiliar(novelty, self.num_calibration_rows_),
-            **levels,
-            **(self._evidence(embedded) if explain else {}),
-        )
-
-    def _evidence(self, embedded: Embedded) -> dict[str, np.ndarray | None]:
-        """Return the nearest training rows of each sentence, as fields of `Decisions`."""
-        rows = self._fitted.rows
-        similarity, found = nearest_rows(rows.spaces.embeddings, embedded.spaces.embeddings, _NUM_NEIGHBOURS)
-        texts = None
-        if self._texts is not None:
-            texts = as_objects([self._texts[row] for row in found.flatten().tolist()]).reshape(found.shape)
-        labels = [self._names[label_id] for label_id in rows.label_ids[found].flatten().tolist()]
-        return {
-            "neighbours": self._numbers[found].numpy(),
-            "neighbour_labels": as_objects(labels).reshape(found.shape),
-            "neighbour_similarities": similarity.double().numpy(),
-            "neighbour_texts": texts,
-        }
-
-
-def _likeliest(log_probabilities: Tensor, top: int) -> Tensor:
-    """Return the ids of the likeliest labels `(n, top)`. The first is that of `argmax`, which `predict` returns."""
-    first = log_probabilities.argmax(dim=1, keepdim=True)
-    others = log_probabilities.scatter(1, first, -torch.inf).topk(top - 1, dim=1).indices
-    return torch.cat([first, others], dim=1)
+        found = decide(self._fitted, self._names, embedded.spaces, log_p, limits, top=top)
+        if not explain:
+            return found
+        embeddings = embedded.spaces.embeddings
+        return with_evidence(found, self._fitted, self._names, embeddings, numbers=self._numbers, texts=self._texts)
