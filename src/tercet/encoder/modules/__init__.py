@@ -5,6 +5,7 @@ A model directory contains the files of the Transformer, and a subfolder for eac
 base.py          Module, the base class
 input_module.py  InputModule, the base class of modules that tokenize texts
 transformer.py   Transformer: token ids → token embeddings
+packed_rows.py   compute packed rows, or padded groups of similar length
 static_embedding.py  StaticEmbedding: token ids → sentence embedding, without an encoder
 router.py        Router: other modules for queries than for documents
 all_layers.py    run an encoder and keep all its layers

@@ -1,38 +1,28 @@
 """Transformer: a module that tokenizes sentences and computes token embeddings."""
 
 import inspect
-import logging
-import threading
-from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tercet._events import WarningKind, emit_warning
+from tercet._events import WarningKind
 from tercet._files import read_json, write_json
 from tercet._texts import check_texts
 from tercet.encoder.features import Features
 from tercet.encoder.hub import find_local_folder
 from tercet.encoder.modules.all_layers import all_layer_outputs, run_all_layers
 from tercet.encoder.modules.base import one_name
-from tercet.encoder.modules.input_module import InputModule, other_row
-from tercet.encoder.packing.architectures import position_limit, run_packed, runs_packed
+from tercet.encoder.modules.input_module import other_row
+from tercet.encoder.modules.packed_rows import PackedRows
+from tercet.encoder.packing.architectures import position_limit
 from tercet.encoder.packing.dropout import replace_dropout
-from tercet.encoder.packing.layers import Layer, find_layers
-from tercet.encoder.packing.packing import Packing, pack
-from tercet.encoder.packing.self_check import PROBE_SENTENCES, find_packing_problem
-from tercet.encoder.packing.varlen import autocast_dtype
 from tercet.encoder.pretrained import load_pretrained, loading_arguments
 from tercet.encoder.pretrained.tokenizer import check_ids_fit, embedding_rows
 from tercet.encoder.threads import tokenizer_lock
 from tercet.encoder.token_stats import TokenStats, count_encoded
 from tercet.errors import EmbeddingError, ModelError, listed
-
-logger = logging.getLogger(__name__)
 
 # The names that sentence-transformers has given to the settings of a Transformer, newest first. Versions before 1.0 had
 # a module for each architecture.
@@ -43,15 +33,9 @@ _OLD_SETTINGS = tuple(
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 # Tokenizers without a maximum length report a huge number, such as 1e30. Limits from this value on are ignored.
 _MAX_PLAUSIBLE_LENGTH = 100_000
-# If a model does not support packed batches, the batch is divided into groups of sentences, and each group is padded.
-# The longest sentence of a group has at most this many times the tokens of its shortest sentence.
-_MAX_LENGTH_RATIO = 1.5
-# The self-check sets the model to evaluation mode, so two threads must not run it at the same time.
-_SELF_CHECK_LOCK = threading.RLock()
-_FALLBACK = "sentences are padded in groups of similar length"
 
 
-class Transformer(InputModule):
+class Transformer(PackedRows):
     """A module that runs an encoder of `transformers` and its tokenizer.
 
     The input is a padded batch from `tokenize`, or a packed batch from `tercet.encoder.packing.pack`. See
@@ -270,101 +254,6 @@ class Transformer(InputModule):
         if all_layers or getattr(self.auto_model.config, "output_hidden_states", False):
             return {**features, **all_layer_outputs(self.auto_model, inputs)}
         return {**features, "token_embeddings": self.auto_model(**inputs)[0]}
-
-    # torch.compile compiles the layers that this method calls, but not the method itself, which uses NumPy.
-    @torch.compiler.disable(recursive=False)
-    def _run_row(self, input_ids: Tensor, packing: Packing) -> Tensor:
-        """Return the hidden states `(num_tokens, hidden_size)` of a packed row `input_ids` `(1, num_tokens)`."""
-        if input_ids.shape[1] == 0:  # All sentences are empty and have no special tokens.
-            return torch.zeros(0, self.hidden_size, device=input_ids.device, dtype=self.auto_model.dtype)
-        if self.packing:
-            layers = find_layers(self.auto_model)
-            if self._runs_packed(input_ids.device, layers):
-                states: Tensor = run_packed(self.auto_model, layers, input_ids, packing)
-                return states
-        return self._run_padded(input_ids, packing, _MAX_LENGTH_RATIO if self.packing else np.inf)
-
-    def _run_padded(self, input_ids: Tensor, packing: Packing, max_length_ratio: float = np.inf) -> Tensor:
-        """Compute the hidden states `(num_tokens, hidden_size)` of a packed row in padded groups of similar length."""
-        groups = self.padded_groups(input_ids, packing, max_length_ratio)
-        return torch.cat([self.auto_model(**inputs)[0][mask] for inputs, mask in groups])
-
-    def padded_groups(
-        self, input_ids: Tensor, packing: Packing, max_length_ratio: float = _MAX_LENGTH_RATIO
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Yield the padded inputs of the encoder for groups of similar length, and the mask of their tokens.
-
-        Args:
-            input_ids: a packed row `(1, num_tokens)`.
-            packing: the lengths of its sentences.
-            max_length_ratio: maximum ratio of the longest to the shortest sentence of a group. Infinity puts all
-                sentences into one group.
-        """
-        for group in packing.similar_lengths(max_length_ratio):
-            lengths = torch.from_numpy(packing.lengths[group]).to(input_ids.device)
-            mask = torch.arange(int(lengths[-1]), device=lengths.device) < lengths.unsqueeze(1)
-            ids = torch.full(mask.shape, self.tokenizer.pad_token_id or 0, device=lengths.device)
-            first, end = packing.cu_seqlens[group.start], packing.cu_seqlens[group.stop]
-            ids = ids.masked_scatter(mask, input_ids[0, first:end])
-            inputs = {"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": self._token_type_ids(ids)}
-            accepted = {name: value for name, value in inputs.items() if name in self._inputs and value is not None}
-            yield accepted, mask
-
-    def _token_type_ids(self, ids: Tensor) -> Tensor | None:
-        """Return the token type ids `(batch, seq_len)`, or None if the tokenizer has no token types.
-
-        Each input is one sentence and not a pair. Therefore the type of a token depends on its token id alone.
-        """
-        if "token_type_ids" not in self.tokenizer.model_input_names:
-            return None
-        types = torch.zeros_like(ids)
-        for token, token_type in self._nonzero_token_types.items():
-            types.masked_fill_(ids == token, token_type)
-        return types
-
-    @cached_property
-    def _nonzero_token_types(self) -> dict[int, int]:
-        """The token types that are not 0, by token id. For example, XLNet gives its CLS token the type 2."""
-        encoded = self._tokenize(["a"])
-        types = zip(encoded["input_ids"][0], encoded["token_type_ids"][0], strict=True)
-        return {token: token_type for token, token_type in types if token_type}
-
-    @torch.compiler.disable
-    def _runs_packed(self, device: torch.device, layers: list[Layer] | None) -> bool:
-        """Return whether the model supports packed rows and passes the self-check, with the result of `find_layers`.
-
-        The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`, and
-        again if `auto_model` is replaced, or is changed so that other code runs its layers.
-        """
-        supported = runs_packed(self.auto_model)
-        key = (
-            supported,
-            layers is None,
-            device.type,
-            self.auto_model.dtype,
-            autocast_dtype(device),
-            self.max_seq_length,
-        )
-        with _SELF_CHECK_LOCK:
-            if self._self_checks[0] is not self.auto_model:
-                self._self_checks = (self.auto_model, {})
-            if key not in self._self_checks[1]:
-                self._self_checks[1][key] = supported and self._passes_self_check(device)
-                if not supported:
-                    kind = self.auto_model.config.model_type
-                    logger.info(f"this {kind} model does not support packed batches; {_FALLBACK}")
-            return self._self_checks[1][key]
-
-    def _passes_self_check(self, device: torch.device) -> bool:
-        features = pack(self.token_ids(PROBE_SENTENCES))
-        features["input_ids"] = features["input_ids"].to(device)
-        problem = find_packing_problem(self.auto_model, features, self._run_padded)
-        if problem:
-            kind = self.auto_model.config.model_type
-            emit_warning(
-                WarningKind.PACKING_DISABLED, f"packing is off for this {kind} model, because it {problem}; {_FALLBACK}"
-            )
-        return problem is None
 
     def save(self, folder: str | Path) -> None:
         """Write the encoder, the tokenizer and `sentence_bert_config.json`."""
