@@ -21,13 +21,7 @@ from tercet.data.read_options import FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
-from tercet.runs.settings import (
-    DEFAULT_EVAL_FRACTION,
-    DEFAULT_MODEL,
-    RunSettings,
-    check_eval_fraction,
-    check_value,
-)
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction, check_value
 from tercet.runs.trackers import tracker_names
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Load sentence encoders, compute embeddings and similarities, and save models.
 
-sentence_transformer.py   SentenceTransformer, the model: encode, similarity, save
+sentence_transformer.py   SentenceTransformer, the model
+encoding_model.py         the part of it that embeds sentences and compares embeddings
+saved_model.py            the part of it that writes folders and uploads them
 loading.py                load_model: load a folder, a model of the hub, or the bundled encoder
 modules/                  the modules of a model: Transformer, Pooling, Dense, Normalize
 packing/                  run the encoder on batches without padding
