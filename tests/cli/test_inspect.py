@@ -135,6 +135,16 @@ def test_json_without_a_model(csv_file):
     )
 
 
+def test_several_labels_in_a_cell_lead_to_the_option_for_them(tmp_path):
+    rows = [f"the team won game {n},{'sport;money' if n % 2 else 'sport'}\n" for n in range(8)]
+    (tmp_path / "d.csv").write_text("text,tags\n" + "".join(rows) + "the bank,money\n")
+    done = run("inspect", "d.csv", cwd=tmp_path)
+    assert "4 of 9 rows have several labels in one cell" in done.stderr
+    command = "tercet inspect d.csv --multi-label ';'"
+    assert f"; pass {command.removeprefix('tercet inspect d.csv ')} to check each label" in done.stderr
+    assert done.stderr.rstrip().endswith(command)
+
+
 def test_data_that_cannot_be_used_for_training_are_inspected_and_reported(tmp_path, bert):
     (tmp_path / "d.csv").write_text("text,label\nthe team won,x\nthe bank,x\n")
     done = run("inspect", tmp_path / "d.csv", "--model", bert)

@@ -10,6 +10,7 @@ from tercet.data.guessing import find_columns
 from tercet.data.loading import load_labelled
 from tercet.data.read_options import ReadOptions
 from tercet.data.selection import read_data
+from tercet.data.table import Table
 from tercet.errors import DataError
 from tests.conftest import TOPICS
 
@@ -286,3 +287,21 @@ def test_guesses_are_printed(tmp_path, caplog):
     assert find_columns(read_data(path, ReadOptions())) == ("Ticket Description", "Ticket Type")
     assert "text from 'Ticket Description', labels from 'Ticket Type'; not used: 'Ticket ID'" in caplog.text
     assert "to join columns of texts, pass text_column='Ticket Description,Ticket Subject'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param({"text": [t for t, _ in PAIRS], "Tags": [f"{n % 5};{n % 3}" for n in range(16)]}, id="separated"),
+        pytest.param({"body": [t for t, _ in PAIRS], "about": [[f"{n % 5}", "x"] for n in range(16)]}, id="lists"),
+        pytest.param({"text": [t for t, _ in PAIRS], "topics": [c for _, c in PAIRS], "id": range(16)}, id="plural"),
+    ],
+)
+def test_columns_of_several_labels_are_found(table):
+    assert find_columns(Table(columns=table, source="t")) == tuple(table)[:2]
+
+
+def test_a_column_of_texts_with_semicolons_is_no_label():
+    texts = [f"{text}; and so on" for text, _ in PAIRS]
+    with pytest.raises(DataError, match="which column is the label"):
+        find_columns(Table(columns={"text": texts, "notes": [t.upper() for t in texts]}, source="t"))

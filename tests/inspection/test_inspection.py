@@ -248,7 +248,7 @@ def test_the_columns_of_a_file_may_be_missing(csv_file):
         inspect(str(csv_file), text_column="title")
 
 
-def test_labels_that_are_not_what_they_seem_are_counted(tmp_path):
+def test_labels_that_are_not_what_they_seem_are_counted(tmp_path, caplog):
     path = tmp_path / "d.csv"
     path.write_text("text,label\na,card\nb,Card\nc,\nd,card;login\ne,login\nf,card\n")
     found = inspect(str(path)).texts
@@ -257,6 +257,8 @@ def test_labels_that_are_not_what_they_seem_are_counted(tmp_path):
         ["card;login"],
         [["card", "Card"]],
     )
+    assert found.combined_separator == ";"
+    assert "each combination is counted as a label of its own; pass multi_label=';' to check each label" in caplog.text
     assert (found.rows, found.labels.sizes) == (6, [("card", 2), ("Card", 1), ("card;login", 1), ("login", 1)])
     merged = inspect(str(path), combined_labels="first", similar_labels="merge", drop_missing=True).texts
     assert (merged.rows, merged.labels.sizes) == (5, [("card", 4), ("login", 1)])

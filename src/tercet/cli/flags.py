@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,9 @@ class Flags:
         """Replace argument names in a message of the library by the flags of the command.
 
         `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
-        `--text-column`. A name without an underscore, such as `model`, may be a plain English word. It is replaced only
-        with `=`, in backticks, and at the start of a message: before "must" or a colon, as in "epochs must be above 0",
-        and in a list that ends in "exclude each other".
+        `--text-column`. Values are quoted for a shell where needed. A name without an underscore, such as `model`, may
+        be a plain English word. It is replaced only with `=`, in backticks, and at the start of a message: before
+        "must" or a colon, as in "epochs must be above 0", and in a list that ends in "exclude each other".
         Text in quotation marks, paths and the values that the user has passed are not replaced.
 
         Args:
@@ -94,7 +95,8 @@ class Flags:
             return whole
         if value is not None:
             separator = "" if flag.endswith("=") else " "
-            return flag if value == "True" else f"{flag}{separator}{value.strip(chr(39) + chr(34))}"
+            # A shell would read a bare ";" or "|" itself.
+            return flag if value == "True" else f"{flag}{separator}{shlex.quote(value.strip(chr(39) + chr(34)))}"
         first = found.start() == 0 and found.string[found.end() :].startswith((" must ", ": "))
         exclusive = _EXCLUSIVE.match(found.string)
         listed = exclusive is not None and found.end() <= exclusive.end()

@@ -20,6 +20,7 @@ from tercet.cli.console import (
 )
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
+from tercet.data.read_options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
@@ -90,7 +91,7 @@ def inspect(
     )
     if model is not None:
         check_model_name(model)
-    from tercet.data.loading import ReadOptions, load_labelled
+    from tercet.data.loading import load_labelled
     from tercet.data.selection import read_data
 
     options = ReadOptions(
@@ -122,11 +123,15 @@ def inspect(
             what = "label issues" if labelled.multi_label is None else "labels to add"
             print_note(f"{number} {what} written to {label_issues}")
         _write(inspection, output, texts=not no_texts, overwrite=overwrite)
-    finish(_next_command(inspection, data, model, opt.read_options(options)))
+    finish(_next_command(inspection, data, model, options))
 
 
-def _next_command(inspection: "Inspection", data: str, model: str | None, columns: list[str]) -> list[object]:
+def _next_command(inspection: "Inspection", data: str, model: str | None, options: ReadOptions) -> list[object]:
     """Return the command to run after an inspection; an empty one if the data cannot be used for training."""
+    columns, separator = opt.read_options(options), inspection.texts.combined_separator
+    if separator is not None and options.combined_labels is None:  # Training would refuse these rows.
+        again = ["--multi-label", ";" if separator == "[]" else separator]
+        return ["tercet", "inspect", data, *columns, *again, *([] if model is None else ["--model", model])]
     if inspection.obstacle is not None:
         return []
     if model is None:

@@ -253,6 +253,7 @@ def _resolve_combined(
         f"{source}: {found.rows:,} of {len(values):,} rows have several labels in one cell{separator}, such as "
         f"{_shown(dict.fromkeys(examples))}"
     )
+    mark = ";" if found.separator == "[]" else found.separator
     if choice is None:
         remedy = (
             "keep one label per row"
@@ -261,11 +262,15 @@ def _resolve_combined(
             "or combined_labels='keep' to use each combination as a label of its own"
         )
         if several_labels:
-            mark = ";" if found.separator == "[]" else found.separator
             remedy = f"pass multi_label={mark!r} to train on each label of a row; or {remedy}"
         raise DataError(f"{message}; {remedy}")
     if choice == "keep":
-        if not incomplete:
+        if options.combined_labels is None:
+            remedy = f"; pass multi_label={mark!r} to check each label of a row" if several_labels else ""
+            emit_warning(
+                WarningKind.DOUBTFUL_DATA, f"{message}; each combination is counted as a label of its own{remedy}"
+            )
+        elif not incomplete:
             _warn(f"{message}; each combination is a label of its own")
         return [name.replace("\0", ", ") for name in names], all_rows
     if choice == "first":

@@ -21,9 +21,14 @@ _TEXT_WORDS = (
     | {"narrative", "article", "email"},
     {"subject", "title", "summary", "headline"},
 )
-_LABEL_WORDS = {"label", "labels", "category", "class", "intent", "target", "topic", "tag", "type"} | {
-    "sentiment", "emotion", "genre", "department", "queue",
-}  # fmt: skip
+_LABEL_WORDS = (
+    {"label", "category", "class", "intent", "target", "topic", "tag", "type", "keyword"}
+    | {"labels", "categories", "classes", "intents", "targets", "topics", "tags", "types", "keywords"}
+    | {"sentiment", "emotion", "genre", "department", "queue"}
+    | {"sentiments", "emotions", "genres", "departments", "queues"}
+)
+# Between several labels in one cell.
+_BETWEEN_LABELS = re.compile(r"[;|,]")
 _CHECKED_ROWS = 2000
 # A text has several words. Of two columns of texts, one is chosen if its texts are longer by this factor.
 _WORDS_OF_A_TEXT = 3
@@ -94,21 +99,23 @@ def find_text(table: Table, text_column: str | None = None, *, quiet: bool = Fal
 
 @dataclass(frozen=True)
 class _Stats:
-    """Facts on the values of a column: its words, its mean number of words, and its rows per value."""
+    """Facts on the values of a column.
+
+    Attributes:
+        name: the name of the column.
+        words: the words of its name.
+        mean_words: the mean number of words of a value.
+        is_label: whether the values are few short ones, or lists of such, or such with separators between them.
+    """
 
     name: str
     words: frozenset[str]
     mean_words: float
-    num_values: int
-    rows_per_value: float
+    is_label: bool
 
     @property
     def is_text(self) -> bool:
-        return self.mean_words >= _WORDS_OF_A_TEXT
-
-    @property
-    def is_label(self) -> bool:
-        return self.num_values > 1 and self.rows_per_value >= _ROWS_OF_A_LABEL and not self.is_text
+        return self.mean_words >= _WORDS_OF_A_TEXT and not self.is_label
 
 
 def _stats(table: Table) -> list[_Stats]:
@@ -120,17 +127,30 @@ def _stats(table: Table) -> list[_Stats]:
             continue
         texts = [value if isinstance(value, str) else str(value) for value in values]
         if texts:
-            num_values = len(set(texts))
-            found.append(
-                _Stats(
-                    name,
-                    frozenset(_words(name)),
-                    mean(len(text.split()) for text in texts),
-                    num_values,
-                    len(texts) / num_values,
-                )
-            )
+            words = frozenset(_words(name))
+            # The parts of a cell are labels if the name says so, or if it is a list.
+            parts = _labels_in(values, split=bool(words & _LABEL_WORDS))
+            is_label = _are_labels(texts) or (parts != texts and _are_labels(parts))
+            found.append(_Stats(name, words, mean(len(text.split()) for text in texts), is_label))
     return found
+
+
+def _labels_in(values: list[Any], *, split: bool) -> list[str]:
+    """Return the items of cells that are lists, the parts of other cells if `split`, or else the cells."""
+    found: list[str] = []
+    for value in values:
+        if isinstance(value, list | tuple):
+            found += map(str, value)
+        else:
+            found += [part.strip() for part in _BETWEEN_LABELS.split(str(value))] if split else [str(value)]
+    return found
+
+
+def _are_labels(values: list[str]) -> bool:
+    """Return whether these are few values with few words."""
+    num_values = len(set(values))
+    few = num_values > 1 and len(values) / num_values >= _ROWS_OF_A_LABEL
+    return few and mean(len(value.split()) for value in values) < _WORDS_OF_A_TEXT
 
 
 def _guess_text(stats: list[_Stats], error: UnclearColumnError, label: str | None) -> str | None:

@@ -129,7 +129,7 @@ def inspect(
         raise DataError(f"{source} has no rows")
     texts = summarize_texts(data.sentences, data.label_ids, data.label_names, data.multi_label)
     if label_levels is not None:  # A label with levels is one label.
-        texts = replace(texts, combined_labels=[])
+        texts = replace(texts, combined_labels=[], combined_separator=None)
     rows = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
     sentences = data.take(rows)
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))

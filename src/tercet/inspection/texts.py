@@ -77,6 +77,7 @@ class TextSummary:
         labels: the label sizes, without the rows whose text is empty or whose label is missing.
         missing_labels: the rows without a label.
         combined_labels: the labels that look like several labels in one cell, such as "billing|refund".
+        combined_separator: the character between the labels of such a cell, or "[]" for lists; None without such cells.
         similar_labels: groups of labels that differ only in case, spaces, punctuation, Unicode form or number format,
             each with the most frequent one first.
     """
@@ -88,6 +89,7 @@ class TextSummary:
     labels: LabelSizes
     missing_labels: list[int] = field(default_factory=list)
     combined_labels: list[str] = field(default_factory=list)
+    combined_separator: str | None = None
     similar_labels: list[list[str]] = field(default_factory=list)
 
 
@@ -139,6 +141,7 @@ def summarize_texts(
         combined_labels=[]
         if combined is None
         else [label for label, parts in combined.parts.items() if len(parts) > 1],
+        combined_separator=None if combined is None else combined.separator,
         similar_labels=[list(group) for group in find_similar(dict(labels.sizes))],
     )
 
