@@ -8,6 +8,7 @@ from tercet import distances
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, LinearHead, train_head
+from tercet.heads.labels import RowLabels
 from tercet.heads.training import head_loss
 from tercet.losses import reference
 
@@ -62,7 +63,7 @@ def test_a_step_has_the_loss_and_the_gradient_of_the_plain_semi_hard_loss(seed, 
     mapped = torch.nn.functional.normalize(x @ weight.T, dim=1)
     expected = reference.batch_semi_hard(distances.matrix(mapped, mapped, "euclidean"), labels.tolist(), margin)
     (gradient,) = torch.autograd.grad(expected, weight)
-    loss = head_loss(x, labels, weight, margin)
+    loss = head_loss(x, labels, weight, RowLabels(labels.numpy()).loss(margin))
     loss.backward()
     torch.testing.assert_close(loss, expected.to(loss.dtype))
     torch.testing.assert_close(weight.grad, gradient)
@@ -73,7 +74,7 @@ def test_the_first_step_follows_the_gradient_of_the_loss():
     x, y = _data(rows=12)
     weight = torch.eye(8, requires_grad=True)
     rows = torch.nn.functional.normalize(torch.tensor(x), dim=1)
-    head_loss(rows, torch.tensor(y), weight, 0.3).backward()
+    head_loss(rows, torch.tensor(y), weight, RowLabels(y).loss(0.3)).backward()
     head = train_head(x, y, settings=HeadSettings(steps=1, dropout=0, learning_rate=0.01, margin=0.3))
     torch.testing.assert_close(head.weight - torch.eye(8), -0.01 * weight.grad.sign(), atol=1e-5, rtol=0)
 

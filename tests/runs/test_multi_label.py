@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from tercet.comparison import compare
 from tercet.comparison.grid import parse_grid
 from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
+from tercet.heads import HeadSettings, choose_head
 from tercet.losses.relations import SharedLabel
-from tercet.runs import RunSettings, evaluate, repeat_arguments, train
+from tercet.runs import RunSettings, TrainingInterrupted, evaluate, repeat_arguments, train
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.stages import plan_stages
+from tercet.trainer.callbacks import StopOnInterrupt
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
 # With cached gradients and a cross-batch memory, which see label ids only.
@@ -90,6 +93,47 @@ def test_lists_need_no_option_and_the_record_repeats_the_run(bert, run, tmp_path
     arguments = repeat_arguments(folder / "model")
     repeated = train(**arguments, output=tmp_path / "again", show_progress_bar=False)
     assert repeated.record.after == pytest.approx(first.record.after)
+
+
+@pytest.fixture
+def quick_heads(monkeypatch):
+    """Let heads be trained in few steps."""
+    quick = {**choose_head.__kwdefaults__, "candidates": (HeadSettings(steps=20, batch_size=16),)}
+    monkeypatch.setattr(choose_head, "__kwdefaults__", quick)
+
+
+def test_a_head_and_then_the_encoder_are_trained_and_resumed(bert, tmp_path, monkeypatch, quick_heads):
+    settings = replace(SETTINGS, train="both", max_steps=4, save_every=2)
+    options = {"model": str(bert), "settings": settings, "eval_data": EVALUATION, "show_progress_bar": False}
+    expected = train(LISTS, tmp_path / "whole", **options)
+    assert expected.record.choices["head"]["steps"] > 0
+    assert [type(module).__name__ for module in expected.model][-2:] == ["Dense", "Normalize"]
+    original = StopOnInterrupt.on_step_end
+
+    def interrupt(self, args, state, control, **kwargs):
+        self.interrupted = state.global_step == 3
+        original(self, args, state, control, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StopOnInterrupt, "on_step_end", interrupt)
+        with pytest.raises(TrainingInterrupted):
+            train(LISTS, tmp_path / "m", **options)
+    resumed = train(LISTS, tmp_path / "m", **options, resume=True)
+    assert resumed.record.after == expected.record.after
+    assert resumed.record.choices["head"] == expected.record.choices["head"]
+
+
+def test_a_head_alone_and_a_smaller_dimension(bert, tmp_path, caplog, quick_heads):
+    settings = RunSettings(train="head", dimension=4)
+    with caplog.at_level(logging.INFO):
+        run = train(
+            LISTS, tmp_path / "m", model=str(bert), settings=settings, eval_data=EVALUATION, show_progress_bar=False
+        )
+    assert run.record.choices["trained_encoder"] is False
+    assert "a head with dropout 0.1, because there are too few rows" in caplog.text
+    loaded = SentenceTransformer(str(tmp_path / "m"))
+    assert loaded.encode(["the match"]).shape == (1, 4)
+    assert evaluate(loaded, EVALUATION, reference=LISTS)["map@r"] == pytest.approx(run.record.after["map@r"], abs=1e-5)
 
 
 def test_rows_that_all_share_a_label_are_ranked_against_the_reference_only(bert):
@@ -266,7 +310,6 @@ def test_evaluation_data_may_have_new_sets_and_single_labels(bert, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train": "head"}, "pass train='encoder' and no dimension"),
         ({"loss": "triplet"}, "multi_label needs labels"),
         ({"label_levels": "/"}, "label_levels and multi_label exclude each other"),
         ({"multi_label": ""}, "must be the separator"),
@@ -278,8 +321,6 @@ def test_settings_that_do_not_fit(settings, message):
 
 
 def test_what_takes_one_label_refuses(bert, tmp_path):
-    with pytest.raises(DataError, match="a head is trained on one label"):
-        train(LISTS, tmp_path / "m", model=str(bert), settings=RunSettings(train="head"))
     with pytest.raises(DataError, match="leave out baseline"):
         evaluate(str(bert), EVALUATION, reference=LISTS, baseline=str(bert))
     with pytest.raises(DataError, match="several labels in one cell"):

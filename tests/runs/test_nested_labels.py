@@ -12,6 +12,8 @@ from tercet.data import ReadOptions, load_labelled
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.evaluation import nested_metrics
+from tercet.heads import HeadSettings, choose_head
+from tercet.heads.labels import NestedLabels
 from tercet.inspection import inspect
 from tercet.inspection.tables import inspection_tables
 from tercet.losses import NestedTripletLoss
@@ -55,6 +57,26 @@ def test_train_and_evaluate(bert, tmp_path):
     for key in ("map@r", "map@r_level1", "tree_distance", "ndcg@10"):
         assert again[key] == pytest.approx(metrics[key], abs=1e-5)
     _check_parents(run, again, tmp_path)
+
+
+def test_the_head_learns_the_levels(bert, tmp_path, monkeypatch):
+    """The head of a run is that of the nested labels, not of the complete ones."""
+    seen = []
+    original = NestedLabels.loss
+
+    def loss(self, margin, **options):
+        seen.append(self.paths)
+        return original(self, margin, **options)
+
+    monkeypatch.setattr(NestedLabels, "loss", loss)
+    quick = {**choose_head.__kwdefaults__, "candidates": (HeadSettings(steps=20, batch_size=16),)}
+    monkeypatch.setattr(choose_head, "__kwdefaults__", quick)
+    run = train(
+        _data(TOPICS), tmp_path / "model", model=bert, settings=replace(SETTINGS, train="head"), eval_fraction=0,
+        classifier=False, show_progress_bar=False,
+    )  # fmt: skip
+    assert run.record.choices["head"]["steps"] > 0
+    assert seen == [[("home", "food"), ("leisure", "sport"), ("leisure", "travel"), ("money",)]]
 
 
 def _check_parents(run, again, folder):

@@ -4,6 +4,10 @@ Each candidate is trained on the rows outside a fold, and scored by the rows of 
 rows of their label (MAP@R), and how often a classifier gives them their label (accuracy). Both matter to a user, and
 they disagree: a head without dropout fits the labels more closely, which raises MAP@R and may lower the accuracy if
 there are few rows.
+
+If rows have several labels, no classifier gives one, and MAP@R decides alone; rows that share a label are relevant.
+With nested labels, MAP@R is the mean over the levels, because the head is trained for all of them: a head that only
+separates the complete labels may move siblings apart.
 """
 
 from collections.abc import Sequence
@@ -21,6 +25,7 @@ from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
 from tercet.evaluation.classifiers import class_means
 from tercet.evaluation.retrieval import rank_queries
+from tercet.heads.labels import RowLabels, SharedLabels
 from tercet.heads.linear import LinearHead
 from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
 
@@ -46,15 +51,18 @@ class HeadScore:
 
     Attributes:
         settings: the settings of the training of the head; None for no head.
-        map_at_r: MAP@R of the held-out rows, against the rows of the other folds.
-        accuracy: the accuracy of 5 nearest neighbours or of class means, whichever is higher.
-        score: (2 × accuracy + MAP@R) / 3, so that half a point of accuracy counts as much as a point of MAP@R.
+        map_at_r: MAP@R of the held-out rows, against the rows of the other folds; of nested labels, the mean over the
+            levels.
+        accuracy: the accuracy of 5 nearest neighbours or of class means, whichever is higher; None if rows have several
+            labels.
+        score: (2 × accuracy + MAP@R) / 3, so that half a point of accuracy counts as much as a point of MAP@R; MAP@R
+            without an accuracy.
         standard_error: the standard error of the difference in the score to no head; 0 for no head.
     """
 
     settings: HeadSettings | None
     map_at_r: float
-    accuracy: float
+    accuracy: float | None
     score: float
     standard_error: float = 0.0
 
@@ -85,6 +93,7 @@ def choose_head(
     seed: int = 0,
     candidates: Sequence[HeadSettings] = CANDIDATES,
     allow_none: bool = True,
+    label_levels: str | None = None,
 ) -> HeadChoice:
     """Choose the settings of a head by cross-validation, and train it on all rows.
 
@@ -94,17 +103,18 @@ def choose_head(
 
     Args:
         embeddings: `(n, dim)`, a tensor, an array or nested lists of floating-point numbers.
-        labels: `(n,)`, the label of each row: all integers, or all strings.
+        labels: `(n,)`, the label of each row: all integers, or all strings; or a list or a set of labels of each row.
         keys: a key of each row. Rows with the same key, such as copies of a text, are in the same fold. By default,
             equal embeddings have the same key.
         dimension: the dimension of the new embeddings, at most `dim`; None keeps `dim`.
         seed: the seed of the folds and of the training.
         candidates: the settings to choose from. Their seed is replaced by `seed`.
         allow_none: whether to return no head if none of the candidates is better.
+        label_levels: the separator of the levels of nested labels, see `train_head`.
 
     Raises:
         EmbeddingError: the embeddings or the labels are invalid or not equally many, or `dimension` is above `dim`.
-        DataError: no batch can contain a triplet, or a setting is invalid.
+        DataError: no batch can contain a triplet, a setting is invalid, or no label has several levels.
 
     Example:
         >>> import torch
@@ -119,50 +129,55 @@ def choose_head(
         raise DataError("candidates must have at least one item")
     for candidate in candidates:
         candidate.check()
-    x, label_ids = check_rows(embeddings, labels)
+    x, rows = check_rows(embeddings, labels, label_levels)
     out_dim = check_new_dimension(dimension, x.shape[1])
     if keys is None:
         keys = vector_keys(distances.at_least_float32(x).cpu().numpy())
     if len(keys) != len(x):
         raise EmbeddingError(f"got {len(x)} embeddings and {len(keys)} keys; pass one key per embedding")
     start = initial_weight(x, out_dim)
-    scores = _cross_validate(x, label_ids, keys, out_dim, seed, candidates)
+    scores = _cross_validate(x, rows, keys, out_dim, seed, candidates)
     settings, reason = _decide(scores, candidates, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
-        head = fit_head(x, label_ids, start, settings)
+        head = fit_head(x, rows, start, settings)
     return HeadChoice(head=head, settings=settings, scores=scores, reason=reason)
 
 
 def _cross_validate(
-    x: Tensor, label_ids: np.ndarray, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
+    x: Tensor, labels: RowLabels, keys: Sequence[str], out_dim: int, seed: int, candidates: list[HeadSettings]
 ) -> list[HeadScore]:
     """Return the scores of no head and of each candidate; none if no fold can be scored."""
-    if len(label_ids) < _MIN_ROWS:
+    if len(labels) < _MIN_ROWS:
         return []
-    rows = _sample(label_ids, seed)
-    fold_of_row = deal_folds([keys[row] for row in rows], label_ids[rows], _FOLDS, seed)
+    strata = labels.strata()
+    rows = _sample(strata, seed)
+    fold_of_row = deal_folds([keys[row] for row in rows], strata[rows], _FOLDS, seed)
     found: list[Tensor] = []
     for fold in range(_FOLDS):
         inside, outside = rows[fold_of_row == fold], rows[fold_of_row != fold]
-        counts = np.bincount(label_ids[outside], minlength=label_ids.max() + 1)
-        queries = inside[counts[label_ids[inside]] > 0]
-        if len(queries) and counts.max() > 1 and (counts > 0).sum() > 1:
-            found.append(_score_fold(x, label_ids, outside, queries, out_dim, candidates))
+        reference = labels.take(outside)
+        positives = labels.take(inside).num_positives(reference)
+        # If each query shared a label with all rows, no ranking could be wrong.
+        if _have_triplet(reference) and ((positives > 0) & (positives < len(reference))).any():
+            found.append(_score_fold(x, labels, outside, inside[positives > 0], out_dim, candidates))
         if sum(part.shape[1] for part in found) >= _MIN_SCORED_ROWS:
             break
     if not found:
         return []
-    ap, by_neighbours, by_means = torch.cat(found, dim=1).unbind(dim=2)
-    accurate = torch.where((by_means.mean(1) > by_neighbours.mean(1)).unsqueeze(1), by_means, by_neighbours)
-    score = (2 * accurate + ap) / 3
+    ap, *correct = torch.cat(found, dim=1).unbind(dim=2)
+    accurate, score = None, ap
+    if correct:
+        by_neighbours, by_means = correct
+        accurate = torch.where((by_means.mean(1) > by_neighbours.mean(1)).unsqueeze(1), by_means, by_neighbours)
+        score = (2 * accurate + ap) / 3
     differences = score - score[0]
     errors = differences.std(dim=1) / len(score[0]) ** 0.5
     return [
         HeadScore(
             settings=settings,
             map_at_r=float(ap[number].mean()),
-            accuracy=float(accurate[number].mean()),
+            accuracy=None if accurate is None else float(accurate[number].mean()),
             score=float(score[number].mean()),
             standard_error=float(errors[number]),
         )
@@ -170,27 +185,34 @@ def _cross_validate(
     ]
 
 
+def _have_triplet(labels: RowLabels) -> bool:
+    """Return whether one of the rows has a positive and a negative."""
+    positives = labels.num_positives(labels)
+    return bool(((positives > 1) & (positives < len(labels))).any())
+
+
 def _score_fold(
     x: Tensor,
-    label_ids: np.ndarray,
+    labels: RowLabels,
     outside: np.ndarray,
     queries: np.ndarray,
     out_dim: int,
     candidates: list[HeadSettings],
 ) -> Tensor:
-    """Return float64 `(1 + num_candidates, num_queries, 3)`: average precision, and whether both classifiers are right.
+    """Return the scores of each query after each head, float64 `(1 + num_candidates, num_queries, 3)` or `(…, 1)`.
+
+    They are those of `score_rows`; only the first one if rows have several labels.
 
     Args:
         x: `(n, dim)`, the embeddings.
-        label_ids: `(n,)`, the label ids.
+        labels: the labels of the n rows.
         outside: the rows to train on.
         queries: the rows to score.
         out_dim: the dimension of the new embeddings.
         candidates: the settings of the heads. The first result is that of no head.
     """
     reference, held_out = x[outside], x[queries]
-    # The labels of a fold may be fewer than those of all rows.
-    known, numbered = np.unique(label_ids[outside], return_inverse=True)
+    given, wanted = labels.take(outside), labels.take(queries)
     start = initial_weight(reference, out_dim)
     heads = [LinearHead(start)]
     for settings in candidates:
@@ -199,10 +221,29 @@ def _score_fold(
             steps=min(settings.steps, _FOLD_STEPS),
             batch_size=max(min(settings.batch_size, _FOLD_BATCH), 2 * (settings.samples_per_label or 2)),
         )
-        heads.append(fit_head(reference, numbered, start, settings))
-    targets, query_targets = torch.as_tensor(numbered), torch.as_tensor(np.searchsorted(known, label_ids[queries]))
+        heads.append(fit_head(reference, given, start, settings))
     mapped = ((head(reference).cpu(), head(held_out).cpu()) for head in heads)
-    return torch.stack([score_rows(found, targets, rows, query_targets) for found, rows in mapped])
+    return torch.stack([_score(found, given, rows, wanted) for found, rows in mapped])
+
+
+def _score(reference: Tensor, labels: RowLabels, queries: Tensor, wanted: RowLabels) -> Tensor:
+    """Return the scores of each query, float64 `(n, 3)`, or `(n, 1)` if rows have several labels."""
+    levels = wanted.ranked_by(labels)
+    if isinstance(labels, SharedLabels):
+        return _average_precision(reference, queries, levels).unsqueeze(1)
+    scores = score_rows(reference, torch.as_tensor(labels.ids), queries, torch.as_tensor(wanted.ids))
+    if len(levels) > 1:
+        scores[:, 0] = _average_precision(reference, queries, levels)
+    return scores
+
+
+def _average_precision(reference: Tensor, queries: Tensor, levels: list[tuple[Any, Any]]) -> Tensor:
+    """Return the average precision at R of each query, the mean over the levels of `RowLabels.ranked_by`."""
+    parts = [
+        rank_queries(queries, own, reference_embeddings=reference, reference_labels=others, recall_at=(1,))
+        for own, others in levels
+    ]
+    return torch.stack([part.average_precision for part in parts]).mean(dim=0)
 
 
 def score_rows(reference: Tensor, label_ids: Tensor, queries: Tensor, query_labels: Tensor) -> Tensor:
@@ -238,8 +279,10 @@ def _decide(
     assert best.settings is not None
     measured = (
         f"in cross-validation over training rows, MAP@R is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} without "
-        f"a head, and the accuracy {100 * best.accuracy:.1f} % and {100 * none.accuracy:.1f} %"
+        "a head"
     )
+    if best.accuracy is not None and none.accuracy is not None:
+        measured += f", and the accuracy {100 * best.accuracy:.1f} % and {100 * none.accuracy:.1f} %"
     head = f"dropout {best.settings.dropout:g}"
     if allow_none and best.score <= none.score + _STANDARD_ERRORS * best.standard_error:
         return None, f"no head, because the best one ({head}) is not better beyond noise: {measured}"

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from tercet import distances
-from tercet._labels import plain_labels
 from tercet._numbers import check_integer, check_margin
-from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError, EmbeddingError
+from tercet.heads.labels import LossOfRows, RowLabels, row_labels
 from tercet.heads.linear import LinearHead, float_unit_rows
-from tercet.losses import functional
 
 # The principal directions are those of at most this number of rows.
 _MAX_PRINCIPAL_ROWS = 50_000
@@ -36,8 +34,11 @@ class HeadSettings:
             a batch, but at least 4 and at most the median number of rows per label.
         learning_rate: the highest learning rate of Adam. It rises over the first 10 % of the steps, then it decays
             linearly to 0.
-        margin: the margin of the semi-hard triplet loss, for the Euclidean distance between rows of length 1.
+        margin: the margin of the semi-hard triplet loss, for the Euclidean distance between rows of length 1. With
+            nested labels, that of the finest level; each coarser level has twice the margin.
         dropout: the probability that a value of an embedding is set to 0 in a step. More dropout suits fewer rows.
+        jaccard_weights: if rows have several labels, whether the loss of a pair of an anchor and a positive is
+            multiplied by the Jaccard overlap of their labels.
         seed: the seed of the batches and of the dropout.
     """
 
@@ -47,6 +48,7 @@ class HeadSettings:
     learning_rate: float = 1e-2
     margin: float = 0.2
     dropout: float = 0.1
+    jaccard_weights: bool = False
     seed: int = 0
 
     def check(self) -> None:
@@ -69,7 +71,12 @@ class HeadSettings:
 
 
 def train_head(
-    embeddings: Any, labels: Any, *, dimension: int | None = None, settings: HeadSettings | None = None
+    embeddings: Any,
+    labels: Any,
+    *,
+    dimension: int | None = None,
+    settings: HeadSettings | None = None,
+    label_levels: str | None = None,
 ) -> LinearHead:
     """Train a linear head on embeddings with the semi-hard triplet loss.
 
@@ -79,14 +86,17 @@ def train_head(
 
     Args:
         embeddings: `(n, dim)`, a tensor, an array or nested lists of floating-point numbers.
-        labels: `(n,)`, the label of each row: all integers, or all strings.
+        labels: `(n,)`, the label of each row: all integers, or all strings. If rows have several labels, a list or a
+            set of labels of each row; rows that share a label are then positives.
         dimension: the dimension of the new embeddings, at most `dim`; None keeps `dim`.
         settings: the settings of the training; None uses the defaults.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund". The loss is then
+            the sum of those of the levels; each finer level has twelve times the weight of the next coarser one.
 
     Raises:
         EmbeddingError: the embeddings or the labels are invalid or not equally many, or `dimension` is above `dim`.
-        DataError: no batch can contain a triplet, because there is one label only or no label has two rows; or a
-            setting is invalid.
+        DataError: no batch can contain a triplet, because there is one label only or no label has two rows; a setting
+            is invalid; or no label has several levels.
 
     Example:
         >>> import numpy as np
@@ -97,22 +107,23 @@ def train_head(
     """
     settings = settings or HeadSettings()
     settings.check()
-    x, label_ids = check_rows(embeddings, labels)
-    return fit_head(x, label_ids, initial_weight(x, check_new_dimension(dimension, x.shape[1])), settings)
+    x, rows = check_rows(embeddings, labels, label_levels)
+    return fit_head(x, rows, initial_weight(x, check_new_dimension(dimension, x.shape[1])), settings)
 
 
-def check_rows(embeddings: Any, labels: Any) -> tuple[Tensor, np.ndarray]:
-    """Return embeddings as a tensor `(n, dim)` of their own type, and labels as ids `(n,)` from 0.
+def check_rows(embeddings: Any, labels: Any, label_levels: str | None = None) -> tuple[Tensor, RowLabels]:
+    """Return embeddings as a tensor `(n, dim)` of their own type, and the labels of the n rows.
 
     Raises:
         EmbeddingError: the embeddings or the labels are invalid, or not equally many.
+        DataError: no label has several levels, or a level is empty.
     """
     x = distances.as_embeddings(embeddings).detach()
     distances.check_norms(x, distances.COSINE, advice="; remove or recompute these rows")
-    names = plain_labels(labels)
-    if len(names) != len(x):
-        raise EmbeddingError(f"got {len(x)} embeddings and {len(names)} labels; pass one label per embedding")
-    return x, np.unique(np.asarray(names), return_inverse=True)[1]
+    rows = row_labels(labels, label_levels)
+    if len(rows) != len(x):
+        raise EmbeddingError(f"got {len(x)} embeddings and {len(rows)} labels; pass one label per embedding")
+    return x, rows
 
 
 def check_new_dimension(dimension: int | None, dim: int) -> int:
@@ -122,35 +133,36 @@ def check_new_dimension(dimension: int | None, dim: int) -> int:
     return dim if dimension is None else int(dimension)
 
 
-def fit_head(x: Tensor, label_ids: np.ndarray, weight: Tensor, settings: HeadSettings) -> LinearHead:
+def fit_head(x: Tensor, labels: RowLabels, weight: Tensor, settings: HeadSettings) -> LinearHead:
     """Train a head from a first weight, without checks. See `train_head`.
 
     Args:
         x: `(n, dim)`, the embeddings.
-        label_ids: `(n,)`, the label ids, from 0.
+        labels: the labels of the n rows.
         weight: `(out_dim, dim)`, the weight before the first step; it is not changed.
         settings: the settings of the training.
     """
     weight = weight.clone().requires_grad_()
-    targets = torch.as_tensor(label_ids, device=x.device)
+    label_ids = torch.as_tensor(labels.ids, device=x.device)
+    loss = labels.loss(settings.margin, jaccard_weights=settings.jaccard_weights)
     generator = torch.Generator(x.device).manual_seed(settings.seed)
     optimizer = torch.optim.Adam([weight], lr=settings.learning_rate)
     warmup = max(1, settings.steps // 10)
-    for step, batch in zip(range(settings.steps), _batches(label_ids, settings), strict=False):
+    for step, batch in zip(range(settings.steps), _batches(labels, settings), strict=False):
         rate = min((step + 1) / warmup, (settings.steps - step) / settings.steps)
         optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
         rows = float_unit_rows(x[batch])
         if settings.dropout:
             rows = rows * torch.empty_like(rows).bernoulli_(1 - settings.dropout, generator=generator)
         optimizer.zero_grad()
-        head_loss(rows, targets[batch], weight, settings.margin).backward()
+        head_loss(rows, label_ids[batch], weight, loss).backward()
         optimizer.step()
     return LinearHead(weight.detach())
 
 
-def head_loss(rows: Tensor, label_ids: Tensor, weight: Tensor, margin: float) -> Tensor:
-    """Return the semi-hard triplet loss of rows `(batch, dim)` after a head with this weight."""
-    return functional.batch_semi_hard_triplet_loss(distances.unit_rows(rows @ weight.T), label_ids, margin=margin)
+def head_loss(rows: Tensor, label_ids: Tensor, weight: Tensor, loss: LossOfRows) -> Tensor:
+    """Return the loss of rows `(batch, dim)` after a head with this weight."""
+    return loss(distances.unit_rows(rows @ weight.T), label_ids)
 
 
 def initial_weight(x: Tensor, dimension: int) -> Tensor:
@@ -169,11 +181,11 @@ def initial_weight(x: Tensor, dimension: int) -> Tensor:
     return directions.flip(1)[:, :dimension].T.float().contiguous()
 
 
-def _batches(label_ids: np.ndarray, settings: HeadSettings) -> Iterator[Tensor]:
+def _batches(labels: RowLabels, settings: HeadSettings) -> Iterator[Tensor]:
     """Yield the row numbers of the batches, epoch after epoch."""
-    samples = settings.samples_per_label or _samples_per_label(label_ids, settings.batch_size)
+    samples = settings.samples_per_label or _samples_per_label(labels.counts(), settings.batch_size)
     size = samples * max(2, settings.batch_size // samples)
-    sampler = GroupByLabelSampler(label_ids, size, samples, settings.seed)
+    sampler = labels.sampler(size, samples, settings.seed)
     epoch = 0
     while True:
         sampler.set_epoch(epoch)
@@ -181,8 +193,6 @@ def _batches(label_ids: np.ndarray, settings: HeadSettings) -> Iterator[Tensor]:
         epoch += 1
 
 
-def _samples_per_label(label_ids: np.ndarray, batch_size: int) -> int:
+def _samples_per_label(counts: np.ndarray, batch_size: int) -> int:
     """Return the number of rows of each label that puts all labels into a batch, within limits; see `HeadSettings`."""
-    counts = np.bincount(label_ids)
-    counts = counts[counts > 0]
     return max(2, min(batch_size // 2, max(4, min(batch_size // len(counts), int(np.median(counts))))))

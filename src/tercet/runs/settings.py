@@ -188,14 +188,8 @@ class RunSettings:
         for name in ("label_levels", "multi_label"):
             if getattr(self, name) is not None and self.uses_triplets:
                 raise DataError(f"{name} needs labels, but the data of the triplet loss have none; leave it out")
-        if self.multi_label is None:
-            return
-        if self.label_levels is not None:
+        if self.multi_label is not None and self.label_levels is not None:
             raise DataError("label_levels and multi_label exclude each other; pass one of them")
-        if self.train in ("head", "both") or self.dimension is not None:
-            raise DataError(
-                "a head is trained on one label per sentence; pass train='encoder' and no dimension with multi_label"
-            )
 
     def _check_packages(self) -> None:
         """Raise `DataError` if an optional package is missing."""

@@ -4,7 +4,9 @@ The second stage trains the encoder and the head together, see `tercet.runs.trai
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from tercet._gather import broadcast_from_first
+from tercet._multi_labels import split_set
 from tercet._texts import text_key
 from tercet.data.evaluation_rows import can_rank
 from tercet.data.labels import LabelledSentences, labels_of
@@ -72,13 +75,11 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
                 "another loss with data that have labels"
             )
         return Stages(head=False, encoder=True, chooses=False, few_rows=False, validation=np.empty(0, dtype=np.int64))
-    is_auto, several = settings.train == "auto", settings.multi_label is not None
-    if is_auto and several:
-        logger.info("rows have several labels, so the encoder is trained without a linear head")
+    is_auto = settings.train == "auto"
     return Stages(
-        head=settings.train != "encoder" and not several,
+        head=settings.train != "encoder",
         encoder=settings.train != "head",
-        chooses=is_auto and not several,
+        chooses=is_auto,
         few_rows=few_rows,
         validation=_validation_rows(train_data, settings) if is_auto and not few_rows else np.empty(0, np.int64),
     )
@@ -113,16 +114,18 @@ def add_head(
         stages: what the run trains.
     """
     model, kept = trainer.model, stages.kept(len(train_data))
-    label_ids = labels_of(train_data, "label", "the training data")[0][kept]
+    label_ids, names = labels_of(train_data, "label", "the training data")
+    label_ids = label_ids[kept]
     texts = train_data["sentence"][:]
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
     choice = choose_head(
         rows,
-        label_ids,
+        _labels_of_head(label_ids, names, settings),
         keys=[text_key(texts[row]) for row in kept],
         dimension=settings.dimension,
         seed=settings.seed,
         allow_none=stages.chooses,
+        label_levels=None if names is None else settings.label_levels,
     )
     if choice.head is not None:
         head = LinearHead(broadcast_from_first(choice.head.weight.to(model.device)).cpu())
@@ -135,6 +138,14 @@ def add_head(
     if settings.neighbor_labels:
         trainer.set_label_means(_label_means(rows, label_ids))
     return choice
+
+
+def _labels_of_head(label_ids: np.ndarray, names: Sequence[str] | None, settings: RunSettings) -> Any:
+    """Return the labels of rows as `choose_head` takes them: the names only if they have several labels or levels."""
+    if names is None or (settings.multi_label is None and settings.label_levels is None):
+        return label_ids
+    labels = [names[label_id] for label_id in label_ids]
+    return labels if settings.multi_label is None else [split_set(name, settings.multi_label) for name in labels]
 
 
 def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:

@@ -91,9 +91,7 @@ def levels_of(tree: LabelTree, miners: Sequence[Miner], weights: Sequence[float]
     Raises:
         EmbeddingError: the number of miners or weights is not the number of levels.
     """
-    if weights is None:
-        relative = [WEIGHT_PER_LEVEL**level for level in range(len(tree))]
-        weights = [one / sum(relative) for one in relative]
+    weights = weights_of_levels(len(tree)) if weights is None else weights
     for number, what in ((len(miners), "miners"), (len(weights), "weights")):
         if number != len(tree):
             raise EmbeddingError(f"got {number} {what} for {len(tree)} levels of labels; pass one for each level")
@@ -101,3 +99,9 @@ def levels_of(tree: LabelTree, miners: Sequence[Miner], weights: Sequence[float]
         Level(relation=relation, miner=miner, weight=weight)
         for relation, miner, weight in zip(tree.levels(), miners, weights, strict=True)
     ]
+
+
+def weights_of_levels(levels: int, per_level: float = WEIGHT_PER_LEVEL) -> list[float]:
+    """Return the weight of each level, the coarsest first: each is `per_level` times the one before; the sum is 1."""
+    relative = [per_level**level for level in range(levels)]
+    return [one / sum(relative) for one in relative]

@@ -1,0 +1,196 @@
+"""The labels of the rows that a head is trained on: what a batch, a fold, a loss and a score need of them.
+
+RowLabels     one label per row
+SharedLabels  several labels per row: rows that share a label are positives
+NestedLabels  labels with levels: at each level, rows with the same ancestor are positives
+row_labels    makes one of them of labels in any container
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from torch import Tensor
+
+from tercet._labels import plain_labels
+from tercet._multi_labels import label_sets
+from tercet._nested_labels import MARGIN_PER_LEVEL, margins_of_levels, normalize_nested, path_of
+from tercet.data.label_sets import num_sharing, rarest_labels
+from tercet.data.multi_label_sampler import SharedLabelSampler
+from tercet.data.sampler import GroupByLabelSampler
+from tercet.errors import EmbeddingError
+from tercet.evaluation.relevance import are_sets
+from tercet.losses import functional, miners
+from tercet.losses.functional.nested import levels_of, loss_of_levels, weights_of_levels
+from tercet.losses.relations import LabelTree, SharedLabel
+
+# The character between the labels in the name of a set: no label contains it.
+_SEPARATOR = "\x1f"
+
+# The weight of a level of nested labels, relative to that of the next coarser one. With 12, MAP@R of the labels is that
+# of a head for complete labels; with 6, as for the encoder, it is 0.01 lower on HWU64 and CLINC150 (`dev/LOG.md`).
+_WEIGHT_PER_LEVEL = 12.0
+
+# Maps embeddings `(batch, dim)` and their label ids `(batch,)` to the scalar loss.
+LossOfRows = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class RowLabels:
+    """The labels of n rows, one of each.
+
+    Attributes:
+        ids: the label ids `(n,)`, from 0.
+    """
+
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Return the labels of some rows. Label ids do not change."""
+        return replace(self, ids=self.ids[rows])
+
+    def strata(self) -> np.ndarray:
+        """Return the number of the label `(n,)` by which rows are dealt to folds and sampled."""
+        return self.ids
+
+    def counts(self) -> np.ndarray:
+        """Return the number of rows of each label that occurs."""
+        counts = np.bincount(self.ids)
+        return counts[counts > 0]
+
+    def num_positives(self, reference: "RowLabels") -> np.ndarray:
+        """Return the number of rows of `reference` that are positives of each row `(n,)`, itself included."""
+        ids, counts = np.unique(reference.ids, return_counts=True)
+        by_id = np.zeros(max(self.ids.max(initial=0), ids.max(initial=0)) + 1, dtype=np.int64)
+        by_id[ids] = counts
+        positives: np.ndarray = by_id[self.ids]
+        return positives
+
+    def sampler(self, batch_size: int, samples_per_label: int, seed: int) -> GroupByLabelSampler:
+        """Return a sampler of P×K batches of the rows."""
+        return GroupByLabelSampler(self.ids, batch_size, samples_per_label, seed)
+
+    def loss(self, margin: float, *, jaccard_weights: bool = False) -> LossOfRows:
+        """Return the semi-hard triplet loss. `jaccard_weights` is for several labels."""
+        return lambda embeddings, ids: functional.batch_semi_hard_triplet_loss(embeddings, ids, margin=margin)
+
+    def ranked_by(self, reference: "RowLabels") -> list[tuple[Any, Any]]:
+        """Return what says which rows of `reference` are relevant: the labels of both, a pair for each level."""
+        return [(self.ids, reference.ids)]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedLabels(RowLabels):
+    """The labels of n rows, several of each. `ids` are those of sets of labels.
+
+    Attributes:
+        names: the name of each set: its labels, joined by the separator.
+    """
+
+    names: list[str]
+
+    @cached_property
+    def sets(self) -> list[list[int]]:
+        """The numbers of the labels of each set."""
+        return label_sets(self.names, _SEPARATOR)[0]
+
+    def strata(self) -> np.ndarray:
+        """Return the number of the label with the fewest rows; see `RowLabels.strata`."""
+        counts = np.bincount(self.ids, minlength=len(self.names))
+        strata: np.ndarray = rarest_labels(self.names, counts, _SEPARATOR)[self.ids]
+        return strata
+
+    def counts(self) -> np.ndarray:
+        """Return the number of rows of each label; see `RowLabels.counts`."""
+        counts = np.bincount([label for number in self.ids.tolist() for label in self.sets[number]])
+        return counts[counts > 0]
+
+    def num_positives(self, reference: RowLabels) -> np.ndarray:
+        """Return the number of rows of `reference` that share a label; see `RowLabels.num_positives`."""
+        ids, counts = np.unique(reference.ids, return_counts=True)
+        others = {self.names[number]: count for number, count in zip(ids.tolist(), counts.tolist(), strict=True)}
+        own, number = np.unique(self.ids, return_inverse=True)
+        positives: np.ndarray = num_sharing([self.names[set_id] for set_id in own], others, _SEPARATOR)[number]
+        return positives
+
+    def sampler(self, batch_size: int, samples_per_label: int, seed: int) -> GroupByLabelSampler:
+        """Return a sampler in whose batches K rows share a label."""
+        return SharedLabelSampler(self.ids, self.sets, batch_size, samples_per_label, seed)
+
+    def loss(self, margin: float, *, jaccard_weights: bool = False) -> LossOfRows:
+        """Return the semi-hard triplet loss in which positives share a label."""
+        relation, miner = SharedLabel(self.sets, weighted=jaccard_weights), miners.semi_hard(margin)
+        return lambda embeddings, ids: functional.loss_with_miner(embeddings, ids, miner, relation=relation)[0]
+
+    def ranked_by(self, reference: RowLabels) -> list[tuple[Any, Any]]:
+        """Return the labels of each row of both; see `RowLabels.ranked_by`."""
+        own, others = ([self.sets[number] for number in part.ids.tolist()] for part in (self, reference))
+        return [(own, others)]
+
+
+@dataclass(frozen=True, eq=False)
+class NestedLabels(RowLabels):
+    """The labels of n rows with several levels, such as "billing/refund". `ids` are those of complete labels.
+
+    Attributes:
+        paths: the path of each label.
+    """
+
+    paths: list[tuple[str, ...]]
+
+    @cached_property
+    def tree(self) -> LabelTree:
+        """The ancestors of each label."""
+        return LabelTree(self.paths)
+
+    def loss(self, margin: float, *, jaccard_weights: bool = False) -> LossOfRows:
+        """Return the weighted sum over the levels; `margin` is that of the finest level, see `HeadSettings`."""
+        depth = len(self.tree)
+        margins = margins_of_levels(margin / MARGIN_PER_LEVEL ** (depth - 1), depth)
+        weights = weights_of_levels(depth, _WEIGHT_PER_LEVEL)
+        levels = levels_of(self.tree, [miners.semi_hard(one) for one in margins], weights)
+        return lambda embeddings, ids: loss_of_levels(embeddings, ids, levels)[0]
+
+    def ranked_by(self, reference: RowLabels) -> list[tuple[Any, Any]]:
+        """Return the ancestors at each level, without levels at which all rows of `reference` have the same one."""
+        parts = [(ancestors[self.ids], ancestors[reference.ids]) for ancestors in self.tree.ancestors.numpy()]
+        return [part for part in parts if (part[1] != part[1][0]).any()]
+
+
+def row_labels(labels: Any, label_levels: str | None = None) -> RowLabels:
+    """Number labels: all integers, all strings, or a list or a set of labels of each row.
+
+    Args:
+        labels: the labels of n rows.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
+
+    Raises:
+        EmbeddingError: a label is missing or has another type, or a row has an empty list.
+        DataError: a level is empty, or no label has several levels.
+    """
+    if are_sets(labels):
+        return _shared(labels, label_levels)
+    values = plain_labels(labels)
+    if label_levels is None:
+        return RowLabels(np.unique(np.asarray(values), return_inverse=True)[1])
+    names = normalize_nested([str(value) for value in values], label_levels, "labels")
+    known, ids = np.unique(np.asarray(names), return_inverse=True)
+    return NestedLabels(ids, [path_of(name, label_levels) for name in known.tolist()])
+
+
+def _shared(labels: Sequence[Any], label_levels: str | None) -> SharedLabels:
+    if label_levels is not None:
+        raise EmbeddingError("label_levels is for one label per row, but labels has lists; pass only one of them")
+    rows = [frozenset(row) for row in labels]
+    if frozenset() in rows:
+        raise EmbeddingError(f"row {rows.index(frozenset())} of labels has no label; leave out the rows without one")
+    single = list(dict.fromkeys(label for row in rows for label in row))
+    numbers = {label: str(number) for number, label in enumerate(sorted(plain_labels(single)))}
+    names = [_SEPARATOR.join(sorted(numbers[label] for label in row)) for row in rows]
+    known, ids = np.unique(np.asarray(names), return_inverse=True)
+    return SharedLabels(ids, known.tolist())
