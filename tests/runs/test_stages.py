@@ -1,16 +1,19 @@
 """The two stages of a training: the head, then the encoder with the head; what `auto` chooses; time limits."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
 
-from tercet import SentenceTransformer
+from tercet import LabelClassifier, SentenceTransformer
 from tercet.errors import DataError, ModelError
-from tercet.runs import RunSettings, train
+from tercet.runs import RunSettings, evaluate, train
+from tercet.runs.margin import NUM_MEASURED
 from tercet.runs.recipe import choose_schedule
 from tercet.runs.stages import plan_stages
 from tercet.trainer.whole_checkpoints import latest_checkpoint
@@ -42,6 +45,32 @@ def test_a_head_alone_leaves_the_encoder_as_it_is(bert, many, tmp_path):
     assert run.record.after["map@r"] > run.record.before["map@r"]
     assert "linear head" in (tmp_path / "m/README.md").read_text()
     assert saved.label_names == ["bank", "match", "rain", "soup"]
+
+
+@pytest.mark.parametrize("has_eval_data", [True, False])
+def test_a_head_alone_encodes_each_sentence_once(has_eval_data, bert, many, tmp_path, monkeypatch):
+    def counted(self, sentences, *args, **options):
+        encoded.extend(sentences)
+        return encode(self, sentences, *args, **options)
+
+    encode, encoded = SentenceTransformer.encode, []
+    held_out = many.select(range(0, 80, 4))
+    options = {"eval_data": held_out} if has_eval_data else {"eval_fraction": 0}
+    data = many.select([row for row in range(80) if row % 4])
+    with monkeypatch.context() as patched:
+        patched.setattr(SentenceTransformer, "encode", counted)
+        settings = replace(SETTINGS, train="head")
+        run = train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, **options)
+    encoded = Counter(encoded)
+    assert {encoded[text] for text in held_out["sentence"]} == {int(has_eval_data)}
+    # The first sentences are encoded before, to choose the margin.
+    assert {encoded[text] - (row < NUM_MEASURED) for row, text in enumerate(data["sentence"])} == {1}
+    loaded = LabelClassifier.load(tmp_path / "m", device="cpu")
+    texts = held_out["sentence"][:]
+    np.testing.assert_allclose(loaded.predict_proba(texts), run.classifier.predict_proba(texts), atol=1e-3)
+    if has_eval_data:
+        again = evaluate(tmp_path / "m", held_out, reference=data, device="cpu").metrics
+        assert again == pytest.approx(run.record.after, abs=1e-6)
 
 
 def test_both_train_the_encoder_from_the_head(bert, many, tmp_path):

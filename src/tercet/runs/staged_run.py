@@ -93,7 +93,8 @@ def run_stages(run: PlannedRun) -> StageResults:
     """Measure the untouched model, train the head, train the encoder, and measure again."""
     trainer, result = run.trainer, StageResults()
     encoder = DistributedEncoder(trainer.model)
-    embedded = None
+    embedded = reference = None
+    old_modules, old_dim = len(trainer.model), trainer.model.truncate_dim
     with run.timing("evaluation"):
         result.train_stats = trainer.tokenize_train_dataset()
         if run.evaluation:
@@ -121,12 +122,15 @@ def run_stages(run: PlannedRun) -> StageResults:
     if not result.trained_encoder:
         assert result.choice is not None
         store_record_of_head(trainer, result.choice)
-    last = DistributedEncoder(trainer.model) if run.classifier is None else RememberingEncoder(trainer.model)
+    # A head that was appended to the encoder as it was takes the embeddings of the first evaluation.
+    appended = old_dim is None and len(trainer.model) == old_modules + 2 and not result.trained_encoder
+    inputs = [*([] if embedded is None else [embedded.queries]), reference] if appended else []
+    last = RememberingEncoder(trainer.model, inputs)
     if run.evaluation:
         with run.timing("evaluation"):
             result.after = run.evaluation.measure(run.evaluation.embed(last))
         run.trackers.log_evaluation(result.after)
-    if run.classifier and isinstance(last, RememberingEncoder):
+    if run.classifier:
         with run.timing("classifier"):
             run.classifier.embed(last, show_progress_bar=run.show_progress_bar)
             if trainer.is_world_process_zero():
