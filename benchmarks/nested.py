@@ -1,16 +1,19 @@
 """Nested labels against flat training: the metrics of both levels, after the same number of steps.
 
-    python benchmarks/nested.py --data DIR [--sets hwu64 clinc150] [--steps 60] [--seeds 0 1 2] [--output FILE.json]
+    python benchmarks/nested.py --data DIR [--sets hwu64 clinc150] [--train encoder head both auto] [--steps 60]
+        [--seeds 0 1 2] [--output FILE.json]
 
 HWU64 has 18 scenarios and 64 intents in its labels, such as alarm_query; CLINC150 has ten domains, in `domains.csv`.
-Flat training takes each label as one label. Both kinds train the encoder alone, with the same number of rows
-in a batch, and are measured by the same protocol: test sentences rank the training sentences.
+Flat training takes each label as one label. Both kinds train the same parts (the encoder alone, unless --train names
+others), with the same number of rows in a batch, and are measured by the same protocol: test sentences rank the
+training sentences.
 """
 
 import argparse
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,9 @@ from common import Results, mean_and_std, print_table, read_rows
 from datasets import Dataset
 
 from tercet.runs import RunSettings, evaluate, train
+from tercet.runs.settings import PARTS
 
+SEPARATORS = {"flat": None, "nested": "/"}
 METRICS = {
     "map@r": "MAP@R, labels",
     "map@r_level1": "MAP@R, parents",
@@ -52,13 +57,15 @@ def measure(data: Sequence[Dataset], settings: RunSettings, model: str) -> dict[
             show_progress_bar=False, **combined,
         )  # fmt: skip
         metrics = evaluate(run.model, test_rows, reference=rows, label_levels="/")
-    return {**{key: metrics[key] for key in METRICS}, "seconds": run.record.run["parts"]["encoder"]}
+    seconds = sum(run.record.run["parts"].get(part, 0.0) for part in ("head", "encoder"))
+    return {**{key: metrics[key] for key in METRICS}, "seconds": seconds}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--sets", nargs="+", default=["hwu64", "clinc150"])
+    parser.add_argument("--train", nargs="+", choices=list(PARTS), default=["encoder"], help="what is trained")
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rows", type=int, default=3000, help="number of training rows")
@@ -75,12 +82,12 @@ def main() -> None:
             for part, number in (("train", arguments.rows), ("test", arguments.test_rows))
         ]
         found: dict[str, list[dict[str, Any]]] = {}
-        for seed in arguments.seeds:
-            for kind, separator in (("flat", None), ("nested", "/")):
-                settings = RunSettings(train="encoder", max_steps=arguments.steps, seed=seed, label_levels=separator)
-                key = f"{name}, {kind}, {arguments.rows} rows, {arguments.steps} steps, seed {seed}"
-                run = results.get(key, partial(measure, data, settings, arguments.model))
-                found.setdefault(kind, []).append(run)
+        for seed, train_part, (kind, separator) in product(arguments.seeds, arguments.train, SEPARATORS.items()):
+            settings = RunSettings(train=train_part, max_steps=arguments.steps, seed=seed, label_levels=separator)
+            kind = kind if train_part == "encoder" else f"{kind}, {train_part}"
+            key = f"{name}, {kind}, {arguments.rows} rows, {arguments.steps} steps, seed {seed}"
+            run = results.get(key, partial(measure, data, settings, arguments.model))
+            found.setdefault(kind, []).append(run)
         print_table(
             ["training", *METRICS.values(), "seconds"],
             [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tercet.records import PairedDifference, SeveralLabelsGain, SeveralLabelsScores
 from tercet.report.neighbours import find_neighbourhood, hardest_triplets, recall_per_shared_label, shared_labels
 from tercet.report.run_report import write_run_report
 from tests.report.helpers import LOG, RECORD, evaluated
@@ -45,3 +46,13 @@ def test_the_page_shows_single_labels_and_no_map(tmp_path):
     assert "The hardest triplets at the end" in page
     assert "Confused labels" not in page
     assert "rows have several labels" in page
+    scores = SeveralLabelsScores(map_at_r=0.4, logistic_map_at_r=0.65432, f1=0.7, micro_f1=0.8, macro_f1=0.6)
+    change = PairedDifference(difference=0.1, low=-0.01, high=0.2)
+    gain = SeveralLabelsGain(
+        rows=30, labels=4, most_frequent_f1=0.1, untouched=scores, trained=scores, f1=change, map_at_r=change,
+        outcome="no difference", sentence="To search, training made no difference.",
+    )  # fmt: skip
+    write_run_report(tmp_path / "gain.html", replace(record, gain=gain), LOG, data)
+    page = (tmp_path / "gain.html").read_text(encoding="utf-8")
+    for words in (gain.sentence, gain.note, "MAP@R, probabilities", "0.654"):
+        assert words in page

@@ -16,6 +16,7 @@ from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
 from tercet.heads import HeadSettings, choose_head
 from tercet.losses.relations import SharedLabel
+from tercet.records import RunRecord
 from tercet.runs import RunSettings, TrainingInterrupted, evaluate, repeat_arguments, train
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.stages import plan_stages
@@ -59,7 +60,7 @@ def run(bert, tmp_path_factory):
     )  # fmt: skip
 
 
-def test_train_and_evaluate(run):
+def test_train_and_evaluate(bert, run):
     folder, trained = run
     assert trained.model.label_names == ["food", "money", "sport", "travel"]
     metrics = trained.record.after
@@ -69,12 +70,20 @@ def test_train_and_evaluate(run):
     assert trained.classifier is None
     record = json.loads((folder / "model" / "metrics.json").read_text())
     assert (record["settings"]["multi_label"], record["data"]["train"]["labels"]) == (";", 4)
-    assert "several labels" in trained.record.gain_missing_reason
     assert trained.model.training_record.loss_settings["positives"] == "share a label"
     again = evaluate(folder / "model", EVALUATION, reference=folder / "train.jsonl", multi_label=";")
     for key in ("map@r", "recall@1", "ndcg@10"):
         assert again[key] == pytest.approx(metrics[key], abs=1e-5)
-    assert again.classifiers is None
+    gain = trained.record.gain
+    assert gain.trained.map_at_r == pytest.approx(metrics["map@r"])
+    assert again.classifiers.f1 == pytest.approx(gain.trained.f1)
+    assert (gain.rows, gain.labels) == (trained.record.evaluation["against_reference"].rows.measured, 4)
+    assert gain.sentence in (folder / "model" / "README.md").read_text()
+    assert record["gain"]["f1"]["difference"] == pytest.approx(gain.trained.f1 - gain.untouched.f1)
+    assert RunRecord.from_dict(record).gain == gain
+    compared = evaluate(folder / "model", EVALUATION, reference=LISTS, baseline=str(bert))
+    assert compared.gain.f1.difference == pytest.approx(gain.f1.difference, abs=1e-5)
+    assert compared.gain.sentence.startswith(gain.sentence[:20])
     alone = evaluate(folder / "model", EVALUATION)
     assert set(alone.metrics) >= {"map@r", "ndcg@10"}
 
@@ -321,8 +330,6 @@ def test_settings_that_do_not_fit(settings, message):
 
 
 def test_what_takes_one_label_refuses(bert, tmp_path):
-    with pytest.raises(DataError, match="leave out baseline"):
-        evaluate(str(bert), EVALUATION, reference=LISTS, baseline=str(bert))
     with pytest.raises(DataError, match="several labels in one cell"):
         compare(LISTS, model=str(bert), output=tmp_path / "c")
     with pytest.raises(DataError, match="a comparison takes one label"):

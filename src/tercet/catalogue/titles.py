@@ -7,7 +7,7 @@ from tercet.catalogue.registry import resolve
 from tercet.catalogue.specs import MetricSpec
 
 if TYPE_CHECKING:
-    from tercet.records import EncoderScores
+    from tercet.records import EncoderScores, SeveralLabelsScores
 
 
 def loss_name(loss: object) -> str | None:
@@ -44,8 +44,10 @@ def protocol_title(key: str, reference: str = "training") -> str:
     return PROTOCOLS.get(key, key).format(reference=reference)
 
 
-def classifier_rows(scores: "EncoderScores") -> dict[str, float]:
+def classifier_rows(scores: "EncoderScores | SeveralLabelsScores") -> dict[str, float]:
     """Return the scores of an encoder by their titles, such as `accuracy, class means`, as the rows of a table."""
+    if hasattr(scores, "by_title"):
+        return scores.by_title()
     found = scores.classifiers.items()
     return {
         **{f"accuracy, {CLASSIFIERS.get(key, key)}": scores.accuracy for key, scores in found},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tercet._nested_labels import ParentErrors
 from tercet.catalogue import classifier_rows, protocol_title
 from tercet.cli.console import cell, print_metrics, print_result, terminal
-from tercet.records import EvaluationRecord, RunRecord, TrainingGain
+from tercet.records import EvaluationRecord, RunRecord, SeveralLabelsGain, TrainingGain
 from tercet.runs import EvaluationResult
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def print_parents(parents: Sequence[ParentErrors] | None) -> None:
     terminal().print(table)
 
 
-def print_gain(gain: TrainingGain) -> None:
+def print_gain(gain: TrainingGain | SeveralLabelsGain) -> None:
     """Print the scores of the classifiers for both encoders, whether training was worth it, and what the limits are."""
     before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     change = {key: after[key] - before[key] for key in after if key in before}

@@ -8,7 +8,7 @@ from tercet._display import one_line
 from tercet.catalogue import classifier_rows, metric_digits, metric_title, protocol_title
 from tercet.encoder.card_data import ModelCardData
 from tercet.encoder.storage import ModelSettings
-from tercet.records import TrainingGain, TrainingRecord
+from tercet.records import SeveralLabelsGain, TrainingGain, TrainingRecord
 
 # Words that YAML does not read as text.
 _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off")
@@ -94,7 +94,7 @@ def _training(training: TrainingRecord) -> list[str]:
     return parts + (_gain(training.gain) if training.gain else [])
 
 
-def _gain(gain: TrainingGain) -> list[str]:
+def _gain(gain: TrainingGain | SeveralLabelsGain) -> list[str]:
     """Return whether the training was worth it, with the scores of the classifiers."""
     before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     table = ["| metric | untouched | trained |", "|---|---|---|"]

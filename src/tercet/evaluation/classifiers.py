@@ -23,7 +23,7 @@ __all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_
 
 # λ of the logistic regression, for embeddings with a mean squared norm of 1. Of 0.02 to 1, it has the highest mean
 # accuracy on BANKING77, HWU64 and CLINC150 with all-MiniLM-L6-v2, with all rows and with 5 and 10 rows per label.
-_PENALTY = 0.1
+PENALTY = 0.1
 # The maximum of rows × labels × dimensions for a fit of the logistic regression. It takes 15 seconds on one core.
 MAX_FIT_PRODUCTS = 3_000_000_000
 # The maximum number of scores in a block `(rows, num_labels)`: 16 MiB of float32.
@@ -99,7 +99,7 @@ def logistic_regression(reference: Tensor, label_ids: Tensor, queries: Tensor) -
     reference, queries = at_least_float32(reference), at_least_float32(queries)
     mean, factor = centre_and_factor(reference)
     num_labels = int(label_ids.max()) + 1
-    model = fit_logistic((reference - mean) * factor, label_ids, num_labels, SCALE**2 * _PENALTY)
+    model = fit_logistic((reference - mean) * factor, label_ids, num_labels, SCALE**2 * PENALTY)
     blocks = queries.split(max(1, _BLOCK_VALUES // num_labels))
     return torch.cat([model.log_probabilities((block - mean) * factor).argmax(dim=1) for block in blocks])
 

@@ -7,6 +7,7 @@ minimum. The gradient by W is (softmax − one-hot)ᵀ x + λ W, summed over row
 only one block of logits `(m, num_labels)` is in memory at a time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -61,32 +62,78 @@ def fit_logistic(
     if start is not None:
         known = start.bias.isfinite().nonzero().flatten()
         parameters[known] = torch.cat([start.weights, start.bias.unsqueeze(1)], dim=1)[known].to(parameters)
-    parameters.requires_grad_()
     iterations = _MAX_ITERATIONS if start is None else _MAX_ITERATIONS_FROM_START
+
+    def errors(rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        given = label_ids[rows].unsqueeze(1)
+        log_p = F.log_softmax(logits + absent, dim=1)
+        total = -log_p.gather(1, given).sum()
+        return total, log_p.exp_().scatter_add_(1, given, log_p.new_full(given.shape, -1.0))
+
+    fitted = _minimize(parameters, x, penalty, iterations, errors)
+    return LogisticModel(weights=fitted[:, :-1], bias=fitted[:, -1] + absent)
+
+
+def fit_logistic_per_label(x: Tensor, has_label: Tensor, penalty: float) -> LogisticModel:
+    """Fit a logistic regression for each label, which tells the rows that have it from the others (binary relevance).
+
+    The log-odds of the labels are `x @ weights.T + bias`; a label that no row has gets −inf.
+
+    Args:
+        x: the rows `(n, dim)`.
+        has_label: bool `(n, num_labels)`.
+        penalty: λ, the weight of the squared norm of the weights.
+    """
+    parameters = torch.zeros(has_label.shape[1], x.shape[1] + 1, device=x.device, dtype=x.dtype)
+
+    def errors(rows: slice, logits: Tensor) -> tuple[Tensor, Tensor]:
+        targets = has_label[rows].to(logits)
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum"), logits.sigmoid() - targets
+
+    fitted = _minimize(parameters, x, penalty, _MAX_ITERATIONS, errors)
+    bias = fitted[:, -1].masked_fill(~has_label.any(dim=0), -torch.inf)
+    return LogisticModel(weights=fitted[:, :-1], bias=bias)
+
+
+def _minimize(
+    parameters: Tensor,
+    x: Tensor,
+    penalty: float,
+    iterations: int,
+    errors: Callable[[slice, Tensor], tuple[Tensor, Tensor]],
+) -> Tensor:
+    """Return the weights and, in the last column, the biases `(num_labels, dim + 1)` with the smallest loss.
+
+    Args:
+        parameters: their first values.
+        x: the rows `(n, dim)`.
+        penalty: λ.
+        iterations: the maximum number of iterations of L-BFGS.
+        errors: maps some of the rows and their logits to the sum of their losses, and to its gradient by the logits.
+    """
+    parameters.requires_grad_()
     optimizer = torch.optim.LBFGS(
         [parameters], max_iter=iterations, history_size=10, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
-    block_rows = max(1, _BLOCK_VALUES // num_labels)
+    block_rows = max(1, _BLOCK_VALUES // len(parameters))
 
     @torch.no_grad()
     def loss() -> Tensor:
         weights, bias = parameters[:, :-1], parameters[:, -1]
         total = penalty / 2 * weights.square().sum()
         gradient = torch.cat([penalty * weights, torch.zeros_like(bias).unsqueeze(1)], 1)
-        for rows, targets in zip(x.split(block_rows), label_ids.split(block_rows), strict=True):
-            given = targets.unsqueeze(1)
-            log_p = F.log_softmax(torch.addmm(bias + absent, rows, weights.T), dim=1)
-            total = total - log_p.gather(1, given).sum()
-            error = log_p.exp_().scatter_add_(1, given, log_p.new_full(given.shape, -1.0))
-            gradient[:, :-1] += error.T @ rows
+        for start in range(0, len(x), block_rows):
+            rows = slice(start, start + block_rows)
+            value, error = errors(rows, torch.addmm(bias, x[rows], weights.T))
+            total = total + value
+            gradient[:, :-1] += error.T @ x[rows]
             gradient[:, -1] += error.sum(0)
         # Return the mean instead of the sum, so that step lengths and tolerances do not depend on the number of rows.
         parameters.grad = gradient / len(x)
         return total / len(x)
 
     optimizer.step(loss)
-    fitted = parameters.detach()
-    return LogisticModel(weights=fitted[:, :-1], bias=fitted[:, -1] + absent)
+    return parameters.detach()
 
 
 def centre_and_factor(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@
 older versions. JSON has no NaN and no infinity, so `to_dict` of these two records writes None instead.
 
 evaluation.py   what was measured, and whether training was worth it
+several_labels.py  the same for rows with several labels
 classifier.py   the classifier that is saved with a model
 runs.py         RunRecord and TrainingRecord
 trials.py       the parts of a comparison
@@ -28,6 +29,7 @@ from tercet.records.evaluation import (
 )
 from tercet.records.reading import public_settings
 from tercet.records.runs import RUN_FORMAT_VERSION, RunRecord, TrainingRecord
+from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores
 from tercet.records.trials import BaselineRecord, Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "Recommendation",
     "RowCounts",
     "RunRecord",
+    "SeveralLabelsGain",
+    "SeveralLabelsScores",
     "TrainingGain",
     "TrainingRecord",
     "TrialRecord",

@@ -7,8 +7,9 @@ from typing import Any
 from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
 from tercet.records.classifier import ClassifierRecord
-from tercet.records.evaluation import EvaluationRecord, Metrics, TrainingGain, evaluation_of, gain_of
+from tercet.records.evaluation import EvaluationRecord, Metrics, TrainingGain, evaluation_of
 from tercet.records.reading import RENAMED_SETTINGS, finite, known_fields, renamed, typed_warnings
+from tercet.records.several_labels import SeveralLabelsGain, any_gain_of
 
 # If a field is renamed or changes its meaning, increase the version and extend the conversion in `from_dict`.
 RUN_FORMAT_VERSION = 3
@@ -44,7 +45,7 @@ class _Evaluated:
             "among_themselves": "no label of the evaluation data is in the training data",
         }
         if self.protocol is not None and self.settings.get("multi_label") is not None:
-            return "rows have several labels, and its classifiers give one"
+            return "rows have several labels, and the record has no predictions of them"
         return reasons.get(self.protocol, "the record does not contain it")
 
 
@@ -56,7 +57,8 @@ class RunRecord(_Evaluated):
         evaluation: the metrics before and after training, by protocol (see `tercet.catalogue.PROTOCOLS`), the headline
             first: `against_reference`, then `among_themselves`; `triplets` for triplets. Empty if the model was not
             evaluated.
-        gain: whether the training was worth it; None if no evaluation row could be classified by training rows.
+        gain: whether the training was worth it; None if no evaluation row could be classified by training rows. A
+            `SeveralLabelsGain` if rows have several labels.
         by_step: the metrics of each evaluation during training, by step. They are measured `among_themselves`, or on
             `triplets`.
         by_dimension: the metrics `against_reference` by the dimension of the vectors after a linear head, the largest
@@ -84,7 +86,7 @@ class RunRecord(_Evaluated):
     """
 
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
-    gain: TrainingGain | None = None
+    gain: TrainingGain | SeveralLabelsGain | None = None
     by_step: dict[str, Metrics] = field(default_factory=dict)
     by_dimension: dict[str, Metrics] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class RunRecord(_Evaluated):
         if version == 1:
             known["settings"] = renamed(known.get("settings") or {}, RENAMED_SETTINGS)
             known["warnings"] = typed_warnings(known.get("warnings", []))
-        known |= {"evaluation": evaluation_of(content), "gain": gain_of(content)}
+        known |= {"evaluation": evaluation_of(content), "gain": any_gain_of(content)}
         if known.get("classifier") is not None:
             known["classifier"] = ClassifierRecord(**known_fields(ClassifierRecord, known["classifier"]))
         if known.get("parents") is not None:
@@ -146,7 +148,7 @@ class TrainingRecord(_Evaluated):
     data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, EvaluationRecord] = field(default_factory=dict)
-    gain: TrainingGain | None = None
+    gain: TrainingGain | SeveralLabelsGain | None = None
     text_hashes: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,4 +158,4 @@ class TrainingRecord(_Evaluated):
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TrainingRecord":
         """Return the record in the content of a `tercet.json`. Ignore unknown fields."""
-        return cls(**{**known_fields(cls, content), "evaluation": evaluation_of(content), "gain": gain_of(content)})
+        return cls(**{**known_fields(cls, content), "evaluation": evaluation_of(content), "gain": any_gain_of(content)})

@@ -11,7 +11,7 @@ from tercet._nested_labels import ParentErrors
 from tercet.catalogue import CLASSIFIERS, classifier_rows
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
-from tercet.records import RunRecord, TrainingGain
+from tercet.records import RunRecord, SeveralLabelsGain, TrainingGain
 from tercet.report.classifier_plots import accuracy_bars, confusion_matrix
 from tercet.report.page import Part, Table, Wide
 
@@ -21,7 +21,7 @@ _MAX_LABELS_IN_MATRIX = 200
 _MAX_CONFUSIONS = 15
 
 
-def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
+def gain_parts(gain: TrainingGain | SeveralLabelsGain | None, missing_reason: str) -> list[Part]:
     """Return the parts of the section on whether the training was worth it.
 
     Args:
@@ -38,6 +38,8 @@ def gain_parts(gain: TrainingGain | None, missing_reason: str) -> list[Part]:
     ]
     caption = f"{gain.rows:,} evaluation sentences, classified by the training sentences"
     columns = ["metric", "untouched", "trained", "change"]
+    if isinstance(gain, SeveralLabelsGain):
+        return [gain.sentence, Table(caption, columns, rows, frozenset({1, 2, 3})), gain.note]
     return [
         gain.sentence,
         accuracy_bars(gain),
@@ -69,7 +71,7 @@ def parent_parts(parents: Sequence[ParentErrors] | None) -> list[Part]:
 
 def prediction_parts(record: RunRecord, predictions: Predictions) -> list[Part]:
     """Return the parts of the section on precision, recall and confusions of each label."""
-    assert record.gain is not None
+    assert isinstance(record.gain, TrainingGain)
     best = record.gain.trained.best
     given, predicted, names = predictions.label_ids, predictions.predicted[best], list(predictions.label_names)
     wrong = int((given != predicted).sum())

@@ -7,7 +7,7 @@ from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
 from tercet.catalogue import METRICS, classifier_rows, metric_digits, metric_title, protocol_title
 from tercet.decisions.judged import JudgedDecisions
-from tercet.records import EncoderScores, Metrics, RowCounts, TrainingGain
+from tercet.records import EncoderScores, Metrics, RowCounts, SeveralLabelsGain, SeveralLabelsScores, TrainingGain
 from tercet.report.classification import gain_parts, parent_parts
 from tercet.report.decisions import decision_headline, decision_sections
 from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Part, Section, Table, write_page
@@ -22,8 +22,8 @@ def write_evaluation_report(
     metrics: Metrics,
     protocol: str,
     rows: RowCounts,
-    classifiers: EncoderScores | None = None,
-    gain: TrainingGain | None = None,
+    classifiers: EncoderScores | SeveralLabelsScores | None = None,
+    gain: TrainingGain | SeveralLabelsGain | None = None,
     parents: Sequence[ParentErrors] | None = None,
     decisions: JudgedDecisions | None = None,
     warnings: Sequence[str] = (),
@@ -84,7 +84,7 @@ def _metrics(metrics: Metrics, protocol: str, rows: RowCounts, reference: str | 
     ]
 
 
-def _classifiers(classifiers: EncoderScores, rows: RowCounts) -> Table:
+def _classifiers(classifiers: EncoderScores | SeveralLabelsScores, rows: RowCounts) -> Table:
     caption = f"{rows.measured:,} evaluation sentences, classified by the reference sentences"
     values = [[key, f"{value:.4f}"] for key, value in classifier_rows(classifiers).items()]
     return Table(caption, ["metric", "value"], values, frozenset({1}))

@@ -94,7 +94,8 @@ def evaluate(
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund". The metrics then
             include those of each level, see `tercet.evaluation.nested_metrics`.
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
-            column of lists needs none. Sentences that share a label are then relevant, and there are no classifiers.
+            column of lists needs none. Sentences that share a label are then relevant, and labels are predicted by a
+            logistic regression for each label.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
@@ -171,10 +172,10 @@ def evaluate(
             several_labels=gallery is None,
         )
         multi_label = queries.multi_label
-        if multi_label is not None and (decisions or baseline is not None):
+        if multi_label is not None and decisions:
             raise DataError(
-                "a classifier gives each sentence one label, but the rows have several; leave out "
-                + ("baseline" if baseline is not None else "decisions, min_precision and max_novelty")
+                "a classifier gives each sentence one label, but the rows have several; leave out decisions, "
+                "min_precision and max_novelty"
             )
 
         import_transformers()
@@ -214,11 +215,12 @@ def evaluate(
             source = f"the rows of {file_name(data, 'the evaluation data')}"
             judged = judge.judge(encoder, evaluation, source)
     ((protocol, metrics),) = measured.metrics.items()
+    predictions = measured.predictions or measured.label_sets
     return EvaluationResult(
         metrics=metrics,
         protocol=protocol,
         rows=evaluation.counts[protocol],
-        classifiers=None if measured.predictions is None else measured.predictions.scores(),
+        classifiers=None if predictions is None else predictions.scores(),
         gain=None if untouched is None else evaluation.gain(untouched, measured),
         parents=evaluation.parents(measured),
         decisions=judged,

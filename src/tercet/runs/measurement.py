@@ -10,6 +10,7 @@ from torch import Tensor
 from tercet.encoder.token_stats import TokenStats
 from tercet.evaluation.gain import Predictions, classify_queries
 from tercet.evaluation.retrieval import RankedQueries
+from tercet.evaluation.several_labels import LabelSetPredictions, predict_label_sets
 from tercet.records import Metrics
 
 
@@ -39,13 +40,15 @@ class Measurement:
         token_stats: the number of evaluation texts that are truncated, and of their unknown tokens.
         embeddings: the embeddings of the rows of `Evaluation.data` `(n, dim)`; None for triplets.
         predictions: the labels that classifiers predict from the reference rows, for the rows of `Evaluation.queries`
-            with a known label; None if no row is ranked against reference rows.
+            with a known label; None if no row is ranked against reference rows, or rows have several labels.
+        label_sets: the same for rows with several labels; else None.
     """
 
     metrics: dict[str, Metrics]
     token_stats: TokenStats
     embeddings: Tensor | None = None
     predictions: Predictions | None = None
+    label_sets: LabelSetPredictions | None = None
 
 
 def classify_known(
@@ -64,5 +67,20 @@ def classify_known(
         np.array([number[labels[row]] for row in measured.tolist()]),
         [str(name) for name in names],
         voted_ids=reference_ids[ranking.voted[measured].numpy()],
+        average_precision=ranking.average_precision[measured].numpy(),
+    )
+
+
+def predict_known(
+    embeddings: EvaluationEmbeddings, labels: Sequence[Any], reference_labels: Sequence[Any], ranking: RankedQueries
+) -> LabelSetPredictions:
+    """Predict the labels of the rows that share a label with a reference row."""
+    assert embeddings.reference is not None
+    measured = ranking.average_precision.isfinite().nonzero().flatten()
+    return predict_label_sets(
+        embeddings.reference,
+        reference_labels,
+        embeddings.queries[measured.to(embeddings.queries.device)],
+        [labels[row] for row in measured.tolist()],
         average_precision=ranking.average_precision[measured].numpy(),
     )

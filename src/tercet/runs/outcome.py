@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import ParentErrors
-from tercet.records import EncoderScores, Metrics, RowCounts, RunRecord, TrainingGain
+from tercet.records import (
+    EncoderScores,
+    Metrics,
+    RowCounts,
+    RunRecord,
+    SeveralLabelsGain,
+    SeveralLabelsScores,
+    TrainingGain,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,7 +62,8 @@ class EvaluationResult(Mapping[str, float]):
         metrics: the metrics by their keys in `tercet.catalogue.METRICS`.
         protocol: what was ranked: `against_reference` or `among_themselves`.
         rows: the number of rows that were measured, and of those that were left out, by reason.
-        classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference.
+        classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference. If rows have
+            several labels, MAP@R and F1 of a logistic regression for each label.
         gain: the comparison with the baseline; None without one.
         parents: for nested labels with a reference, the wrong predictions within and across parents, by the best
             classifier; None for other labels.
@@ -66,8 +75,8 @@ class EvaluationResult(Mapping[str, float]):
     metrics: Metrics
     protocol: str
     rows: RowCounts
-    classifiers: EncoderScores | None = None
-    gain: TrainingGain | None = None
+    classifiers: EncoderScores | SeveralLabelsScores | None = None
+    gain: TrainingGain | SeveralLabelsGain | None = None
     parents: list[ParentErrors] | None = None
     decisions: "JudgedDecisions | None" = None
     warnings: list[dict[str, str]] = field(default_factory=list)

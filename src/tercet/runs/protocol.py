@@ -24,8 +24,9 @@ from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, t
 from tercet.evaluation.gain import training_gain
 from tercet.evaluation.nested import nested_metrics
 from tercet.evaluation.retrieval import rank_queries
-from tercet.records import EvaluationRecord, RowCounts, TrainingGain
-from tercet.runs.measurement import EvaluationEmbeddings, Measurement, classify_known
+from tercet.evaluation.several_labels import several_labels_gain
+from tercet.records import EvaluationRecord, RowCounts, SeveralLabelsGain, TrainingGain
+from tercet.runs.measurement import EvaluationEmbeddings, Measurement, classify_known, predict_known
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -96,7 +97,7 @@ class Evaluation:
             key = self.evaluator(**distance).primary_metric
             return Measurement(metrics={"triplets": {key: accuracy}}, token_stats=stats)
         labels = self._labels(self.queries)
-        metrics, predictions = {}, None
+        metrics, predictions, label_sets = {}, None, None
         if self.reference is not None:
             reference_labels = self._labels(self.reference)
             ranking = rank_queries(
@@ -111,6 +112,8 @@ class Evaluation:
             )
             if classify and self.multi_label is None:
                 predictions = classify_known(embeddings, labels, reference_labels, ranking)
+            elif classify:
+                label_sets = predict_known(embeddings, labels, reference_labels, ranking)
         ranked = embeddings.queries[self.ranked.tolist()]
         if "among_themselves" in self.counts:
             ranked_labels = [labels[row] for row in self.ranked]
@@ -118,7 +121,11 @@ class Evaluation:
                 ranked, ranked_labels
             )
         return Measurement(
-            metrics=metrics, token_stats=stats, embeddings=ranked.detach().cpu(), predictions=predictions
+            metrics=metrics,
+            token_stats=stats,
+            embeddings=ranked.detach().cpu(),
+            predictions=predictions,
+            label_sets=label_sets,
         )
 
     def _labels(self, rows: "Dataset") -> list[Any]:
@@ -141,8 +148,10 @@ class Evaluation:
             distance=self.options.get("distance", "cosine"),
         )
 
-    def gain(self, untouched: Measurement, trained: Measurement) -> TrainingGain | None:
+    def gain(self, untouched: Measurement, trained: Measurement) -> TrainingGain | SeveralLabelsGain | None:
         """Return whether the training was worth it; None if no row is ranked against training rows."""
+        if untouched.label_sets is not None and trained.label_sets is not None:
+            return several_labels_gain(untouched.label_sets, trained.label_sets)
         if untouched.predictions is None or trained.predictions is None:
             return None
         return training_gain(untouched.predictions, trained.predictions)

@@ -17,7 +17,7 @@ from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
 from tercet.heads.training import initial_weight
-from tercet.records import EvaluationRecord, Metrics, TrainingGain
+from tercet.records import EvaluationRecord, Metrics, SeveralLabelsGain, TrainingGain
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.measurement import EvaluationEmbeddings, Measurement
 from tercet.runs.protocol import Evaluation
@@ -79,7 +79,7 @@ class TrainedHead:
             return {}
         return self.evaluation.record(self.before, self.after)
 
-    def gain(self) -> TrainingGain | None:
+    def gain(self) -> TrainingGain | SeveralLabelsGain | None:
         """Return whether the training was worth it; None if it is unknown."""
         if self.evaluation is None or self.before is None or self.after is None:
             return None
