@@ -43,9 +43,10 @@ def test_the_defaults_are_those_that_the_documentation_states(tmp_path, monkeypa
         ({"warmup_ratio": 0.1, "warmup_steps": 5}, "warmup_ratio=0.1 and warmup_steps=5 exclude each other"),
         ({"warmup_ratio": 10}, "warmup_ratio must be a number of at least 0 and below 1, got 10"),
         (
-            {"router_mapping": {"text": "query"}},
-            "router_mapping=.* is not supported: a model with a Router is not trained",
+            {"router_mapping": {"text": "query", "first": {"text": "query"}}},
+            "router_mapping must give the task of each",
         ),
+        ({"router_mapping": "text"}, "router_mapping is no JSON object"),
         ({"learning_rate_mapping": {"(": 1e-3}}, r"learning_rate_mapping: '\(' is no regular expression"),
         ({"learning_rate_mapping": {"a": "b"}}, "learning_rate_mapping: the rate of 'a' must be at least 0, got 'b'"),
         (

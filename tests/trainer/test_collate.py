@@ -17,7 +17,7 @@ from tercet.trainer.collate import (
 )
 
 
-def _token_ids(texts):
+def _token_ids(column, texts):
     return [[len(text)] * (1 + position % 2) for position, text in enumerate(texts)]
 
 

@@ -23,7 +23,7 @@ RESULT = frozenset({
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
     "samples_per_label", "neighbor_labels", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
-    "multi_dataset_batch_sampler", "learning_rate_mapping",
+    "multi_dataset_batch_sampler", "learning_rate_mapping", "router_mapping",
 })  # fmt: skip
 
 FREE = frozenset({
@@ -63,7 +63,6 @@ UNSUPPORTED: dict[str, str] = {
     "use_cache": "an embedding model has no cache of keys and values",
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
-    "router_mapping": "a model with a Router is not trained; embed all columns with one model, or with prompts",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
     "fsdp": "only data-parallel training (torchrun) is supported",
     "fsdp_config": "only data-parallel training (torchrun) is supported",

@@ -17,6 +17,7 @@ from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
 from tercet.trainer.learning_rates import read_learning_rates
+from tercet.trainer.routing import read_router_mapping
 
 
 class BatchSamplers(str, Enum):
@@ -87,7 +88,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             an expression finds gets its rate instead of `learning_rate`; the last expression decides.
         warmup_ratio: another name of `warmup_steps` as a fraction of all steps, below 1. It sets `warmup_steps`, with a
             warning.
-        router_mapping: not supported, because there is no router module.
+        router_mapping: for a model with a `Router`, the task of each text column, such as `{"question": "query",
+            "answer": "document"}`, or such a dictionary for each data set. A column without a task takes the default
+            route. The evaluators of the trainer encode with these tasks, too.
 
     Raises:
         DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
@@ -139,7 +142,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "Another name of warmup_steps as a fraction of all steps."}
     )
     router_mapping: str | None | dict[str, Any] = field(  # noqa: RUF036
-        default=None, metadata={"help": "Not supported."}
+        default=None, metadata={"help": "The task of each text column, for a model with a Router."}
     )
 
     def __post_init__(self) -> None:
@@ -192,6 +195,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
                 "row of tokens, which cannot be split"
             )
+        self.router_mapping = read_router_mapping(self.router_mapping)
         self.learning_rate_mapping = read_learning_rates(self.learning_rate_mapping)
         self.batch_sampler = _member(BatchSamplers, self.batch_sampler, "batch_sampler")
         self.multi_dataset_batch_sampler = _member(

@@ -11,7 +11,6 @@ from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
 from tercet.data.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
 from tercet.distances import FunctionDistance, get_distance
-from tercet.encoder.modules import Router
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError, listed
 from tercet.losses.modules import BatchLoss
@@ -34,8 +33,6 @@ def check_model(model: Any) -> None:
     if not isinstance(model, SentenceTransformer):
         what = "no model" if model is None else f"a {type(model).__module__}.{type(model).__name__}"
         raise DataError(f"the trainer needs a tercet.SentenceTransformer as model, or model_init; got {what}")
-    if isinstance(next(iter(model), None), Router):
-        raise DataError("a model with a Router is not trained; train the modules of each route as a model of their own")
 
 
 def check_processing_class(tokenizer: Any, model: Any) -> None:

@@ -154,23 +154,19 @@ def add_prompts(dataset: Dataset, prompts: Mapping[str, str]) -> Dataset:
     return dataset.map(add, batched=True, keep_in_memory=True, new_fingerprint=uuid4().hex, desc="Add prompts")
 
 
-def tokenize(
-    dataset: Dataset, token_ids: Callable[[list[str]], list[list[int]]], prompts: Mapping[str, str] | None = None
-) -> Dataset:
+def tokenize(dataset: Dataset, token_ids: Callable[[str, list[str]], list[list[int]]]) -> Dataset:
     """Return the data set with a column of token ids for each text column, and hide the text columns.
 
     This tokenizes each sentence once instead of in every epoch. `with_format(None)` shows the text columns again.
 
     Args:
         dataset: the data set from `prepare_labelled` or `prepare_triplets`.
-        token_ids: a function from a list of texts to the token ids of each text.
-        prompts: the prompt before each text, by text column.
+        token_ids: a function from a text column and a list of its texts to the token ids of each text.
     """
-    prompts = prompts or {}
 
     def add(rows: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         return {
-            TOKEN_IDS.format(column): token_ids([prompts.get(column, "") + text for text in rows[column]])
+            TOKEN_IDS.format(column): token_ids(column, rows[column])
             for column in _PREPARED_TEXT_COLUMNS
             if column in rows
         }

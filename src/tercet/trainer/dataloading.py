@@ -1,6 +1,6 @@
 """Create the data loaders of the trainer: tokenize once, pack batches, split them over the processes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import seed_worker
 
+from tercet.encoder.modules import Router
 from tercet.encoder.token_stats import TokenStats
 from tercet.trainer.arguments import BatchSamplers
 from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
@@ -128,10 +129,14 @@ class DataLoadingTrainer(SamplingTrainer):
         """True if the trainer packs the batches itself, without a custom `data_collator`."""
         return self.data_collator in (collate, collate_columns)
 
-    def _collator(self) -> Callable[..., Any]:
-        """Return the default collator. A loss with `forward` alone takes the features of each column."""
+    def _collator(self, model: Any) -> Callable[..., Any]:
+        """Return the default collator.
+
+        A loss with `forward` alone takes the features of each column, and a Router has a route for each.
+        """
+        has_routes = isinstance(next(iter(model)), Router)
         by_column = any(
-            not takes_embeddings(loss) and takes_triplets(loss, default=self._train_columns("anchor"))
+            (has_routes or not takes_embeddings(loss)) and takes_triplets(loss, default=self._train_columns("anchor"))
             for loss in set_losses(self.loss)
         )
         return collate_columns if by_column else collate
@@ -139,26 +144,33 @@ class DataLoadingTrainer(SamplingTrainer):
     def _rows(self, dataset: Any) -> Rows:
         """Return the rows of a prepared data set, with token ids, or with texts for a custom collator."""
         facts = self._prepared_sets[dataset]
-        prompts = self._prompts_of(facts.name)
         if facts.labels is not None or has_transform(facts.source):
             return TransformedRows(
-                dataset, facts.source, facts.columns, facts.labels, partial(self._convert, prompts), facts.name
+                dataset, facts.source, facts.columns, facts.labels, partial(self._convert, facts.name), facts.name
             )
-        rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, prompts)
+        rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, self._prompts_of(facts.name))
         return Rows(dataset, rows, facts.name)
 
-    def _convert(self, prompts: Mapping[str, str], role: str, texts: list[str]) -> tuple[str, list[Any]]:
+    def _convert(self, name: str | None, role: str, texts: list[str]) -> tuple[str, list[Any]]:
         """Return the key in a batch of drawn texts of a prepared column, and their token ids or texts."""
-        texts = [prompts.get(role, "") + text for text in texts]
-        return (TOKEN_IDS.format(role), self.model.input_module.token_ids(texts)) if self._packs else (role, texts)
+        if self._packs:
+            return TOKEN_IDS.format(role), self._token_ids(name, role, texts)
+        prompt = self._prompts_of(name).get(role, "")
+        return role, [prompt + text for text in texts]
+
+    def _token_ids(
+        self, name: str | None, role: str, texts: list[str], stats: TokenStats | None = None
+    ) -> list[list[int]]:
+        """Return the token ids of texts of a prepared column, after its prompt, by the tokenizer of its task."""
+        prompt, tokens = self._prompts_of(name).get(role, ""), self.model.input_module
+        return tokens.for_task(self._tasks_of(name).get(role)).token_ids([prompt + text for text in texts], stats)
 
     def _with_token_ids(self, dataset: Any) -> Any:
         encoder, facts = self.model.input_module, self._prepared_sets[dataset]
-        prompts = self._prompts_of(facts.name)
-        settings = (*encoder.token_settings(), prompts)
+        settings = (*encoder.token_settings(), self._prompts_of(facts.name), self._tasks_of(facts.name))
         if facts.tokens is None or facts.tokens_for != settings:
             stats = TokenStats()
-            facts.tokens = tokenize(dataset, lambda texts: encoder.token_ids(texts, stats), prompts)
+            facts.tokens = tokenize(dataset, lambda role, texts: self._token_ids(facts.name, role, texts, stats))
             facts.tokens_for = settings
             if dataset is self.train_dataset:
                 self.train_token_stats = stats

@@ -1,6 +1,6 @@
 """Support distributed training: split each batch evenly over the processes, encode each sentence in one process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -94,12 +94,12 @@ class DistributedEncoder:
 
     Args:
         model: the model. All attributes and methods except `encode` are those of the model.
-        prompts: prompts to use instead of the model's default prompt: one for all sentences; or several, each for as
-            many consecutive sentences, as for anchors, positives and negatives. By default the default prompt.
+        columns: arguments of `encode`, such as `prompt` and `task`: one dictionary for all sentences; or several, each
+            for as many consecutive sentences, as for anchors, positives and negatives. By default none.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[str] = ()) -> None:
-        self.model, self._prompts = model, prompts
+    def __init__(self, model: Any, columns: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.model, self._columns = model, columns
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -113,14 +113,13 @@ class DistributedEncoder:
             **options: other arguments of the model's `encode`. Only the first process shows a progress bar.
         """
         options["show_progress_bar"] = options.get("show_progress_bar", False) and is_first_process()
-        if not self._prompts:
+        if not self._columns:
             return self._encode(sentences, **options)
-        size = len(sentences) // len(self._prompts)
-        parts = [sentences[number * size : (number + 1) * size] for number in range(len(self._prompts))]
-        embeddings = [
-            self._encode(part, prompt=prompt, **options) for part, prompt in zip(parts, self._prompts, strict=True)
-        ]
-        return torch.cat(embeddings)
+        size = len(sentences) // len(self._columns)
+        parts = [sentences[number * size : (number + 1) * size] for number in range(len(self._columns))]
+        return torch.cat(
+            [self._encode(part, **column, **options) for part, column in zip(parts, self._columns, strict=True)]
+        )
 
     def _encode(self, sentences: list[str], **options: Any) -> Tensor:
         if world_size() == 1:

@@ -89,13 +89,20 @@ class EvaluatingTrainer(StepTrainer):
         return values
 
     def _encoder_for(self, evaluator: Evaluator, name: str | None) -> Any:
-        """Return the model for an evaluator. The evaluators of Tercet use all processes, and the training's prompts."""
+        """Return the model for an evaluator.
+
+        The evaluators of Tercet use all processes, and the prompts and the tasks of the training.
+        """
         if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
             return self.model
-        prompts = list(self._prompts_of(name).values()) if self.args.prompts is not None else []
-        if len(set(prompts)) > 1 and not isinstance(evaluator, TripletEvaluator):
-            prompts = []  # The prompts of triplet columns say nothing about labelled sentences.
-        return DistributedEncoder(self.model, prompts=prompts)
+        prompts, tasks = self._prompts_of(name) if self.args.prompts is not None else {}, self._tasks_of(name)
+        columns = [
+            {**({"prompt": prompts[role]} if prompts else {}), **({"task": tasks[role]} if tasks else {})}
+            for role in prompts or tasks
+        ]
+        if any(one != columns[0] for one in columns) and not isinstance(evaluator, TripletEvaluator):
+            columns = []  # The prompts and tasks of triplet columns say nothing about labelled sentences.
+        return DistributedEncoder(self.model, columns)
 
     def _default_evaluators(self, dataset: Any) -> list[Evaluator]:
         if len(dataset) < 2:

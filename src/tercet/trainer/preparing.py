@@ -10,6 +10,7 @@ from torch import nn
 from transformers import Trainer
 
 from tercet.data.in_memory import EVALUATION_SPLITS, is_table_dict, to_dataset
+from tercet.encoder.modules import Router
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
@@ -23,7 +24,8 @@ from tercet.trainer.collate import (
 )
 from tercet.trainer.loss_kinds import LossBySet, innermost, loss_of_set, set_losses, takes_triplets
 from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
-from tercet.trainer.prompts import find_prompts, prompt_length_to_exclude
+from tercet.trainer.prompts import find_prompts, prompt_lengths_to_exclude
+from tercet.trainer.routing import find_tasks
 
 
 @dataclass
@@ -88,6 +90,18 @@ class PreparingTrainer(Trainer):
         known = self._known(name) or next(iter(self._training_sets.values()), None)
         return find_prompts(self.args.prompts, self.model, known.columns if known else {}, name)
 
+    @property
+    def _router_mapping(self) -> dict[str, Any] | None:
+        mapping = self.args.router_mapping
+        return mapping if isinstance(mapping, dict) else None  # A JSON text was read into one.
+
+    def _tasks_of(self, name: str | None) -> dict[str, str | None]:
+        """Return the task of each text column of a data set; none for a model without a Router."""
+        if not isinstance(self.model.input_module, Router):
+            return {}
+        known = self._known(name) or next(iter(self._training_sets.values()), None)
+        return find_tasks(self._router_mapping, known.columns if known else {}, name)
+
     def _known(self, name: str | None) -> "PreparedSet | None":
         """Return the training data that a data set with this name is compared with."""
         return self._training_sets.get(name) or self._training_sets.get(None)
@@ -116,15 +130,22 @@ class PreparingTrainer(Trainer):
         return any(name in known.columns.values() for known in self._training_sets.values())
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Move a batch to the device, and add the number of prompt tokens that pooling leaves out."""
+        """Move a batch to the device, and add the tasks, and the numbers of prompt tokens that pooling leaves out."""
         inputs = super()._prepare_inputs(inputs)
-        if length := prompt_length_to_exclude(self._prompts_of(inputs.get("dataset_name")), self.model):
-            features = inputs["features"]
-            inputs["features"] = (
-                [{**column, "prompt_length": length} for column in features]
-                if isinstance(features, list)
-                else {**features, "prompt_length": length}
-            )
+        name, features = inputs.get("dataset_name"), inputs["features"]
+        tasks = self._tasks_of(name)
+        lengths = prompt_lengths_to_exclude(self._prompts_of(name), tasks, self.model)
+        added = [
+            {**({"task": tasks[column]} if tasks.get(column) else {}), **({"prompt_length": length} if length else {})}
+            for column, length in lengths.items()
+        ]
+        if not any(added):
+            return inputs
+        if isinstance(features, list):  # A collator of the user may have made another number of them.
+            added = added if len(added) == len(features) else added[:1] * len(features)
+            inputs["features"] = [{**more, **column} for more, column in zip(added, features, strict=True)]
+        else:
+            inputs["features"] = {**added[0], **features}
         return inputs
 
     def _prepare(self, dataset: Any, source: str, *, name: str | None = None, training: bool = False) -> Any:

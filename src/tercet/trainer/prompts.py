@@ -65,18 +65,32 @@ def check_prompts(prompts: Prompts, columns: Mapping[str | None, Mapping[str, st
             raise DataError(f"prompts: the prompt of {key!r} must be a string, got {type(value).__name__}")
 
 
-def prompt_length_to_exclude(prompts: Mapping[str, str], model: Any) -> int:
-    """Return the number of prompt tokens that pooling leaves out; 0 if the pooling includes the prompt.
+def prompt_lengths_to_exclude(
+    prompts: Mapping[str, str], tasks: Mapping[str, str | None], model: Any
+) -> dict[str, int]:
+    """Return the number of prompt tokens of each text column that pooling leaves out; 0 if it includes the prompt.
+
+    Args:
+        prompts: the prompt of each prepared text column.
+        tasks: the task of each column, by which a Router chooses the tokenizer.
+        model: the model.
+    """
+    if all(module.include_prompt for module in model.modules() if isinstance(module, Pooling)):
+        return dict.fromkeys(prompts, 0)
+    return {
+        column: model.input_module.for_task(tasks.get(column)).prompt_length(prompt) if prompt else 0
+        for column, prompt in prompts.items()
+    }
+
+
+def check_one_prompt_length(lengths: Mapping[str, int]) -> None:
+    """Check the prompts of columns that are one row of tokens.
 
     Raises:
-        DataError: the columns have prompts of different lengths, but a batch has one length.
+        DataError: the columns have prompts of different lengths, but a row has one length.
     """
-    if all(module.include_prompt for module in model if isinstance(module, Pooling)):
-        return 0
-    lengths = {model.input_module.prompt_length(prompt) if prompt else 0 for prompt in prompts.values()}
-    if len(lengths) > 1:
+    if len(set(lengths.values())) > 1:
         raise DataError(
             "the prompts of the columns have different lengths, but the pooling of this model leaves out the prompt "
             "(include_prompt=False), which needs one length; use one prompt for all columns"
         )
-    return lengths.pop()

@@ -27,6 +27,7 @@ from tercet.trainer.loss_kinds import innermost, loss_of_set
 from tercet.trainer.multi_labels import check_triplets, shared_relation
 from tercet.trainer.preparing import PreparingTrainer, named, parts_of
 from tercet.trainer.prompts import check_prompts
+from tercet.trainer.routing import check_routes
 from tercet.trainer.rows import Rows
 
 logger = logging.getLogger(__name__)
@@ -47,9 +48,12 @@ class SamplingTrainer(PreparingTrainer):
 
         Raises:
             DataError: an epoch has no batch, a data set allows no P×K batch, the labels of a data set form no triplet,
-                or the prompts name a column that does not exist.
+                the prompts name a column that does not exist, or a text column has no route of a Router.
         """
-        check_prompts(self.args.prompts, {name: facts.columns for name, facts in self._training_sets.items()})
+        columns = {name: facts.columns for name, facts in self._training_sets.items()}
+        check_prompts(self.args.prompts, columns)
+        triplets = any("anchor" in roles.values() for roles in columns.values())
+        check_routes(self._router_mapping, self.model, columns, triplets=triplets)
         if self.train_dataset is not None:
             for name, part in parts_of(self.train_dataset).items():
                 self._check_train_batches(part, named("train_dataset", name), loss_of_set(self.loss, name))

@@ -31,12 +31,12 @@ from tercet.trainer.checks import (
     check_trainable,
     warn_of_trained_texts,
 )
-from tercet.trainer.collate import collate
+from tercet.trainer.collate import collate, collate_columns
 from tercet.trainer.evaluating import Evaluator
 from tercet.trainer.loss_kinds import check_losses, innermost, loss_function, loss_of_set, set_losses
 from tercet.trainer.loss_state import ClearLossGradients
 from tercet.trainer.multi_labels import set_relation, shared_relation
-from tercet.trainer.prompts import prompt_length_to_exclude
+from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_exclude
 from tercet.trainer.record import data_facts
 from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 
@@ -139,7 +139,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=data_collator or self._collator(),
+            data_collator=data_collator or self._collator(model),
             model_init=model_init,
             callbacks=callbacks,
             optimizers=optimizers,
@@ -170,12 +170,14 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self.reset_memories()
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
             raise DataError(
-                "mini_batch_tokens works only with the default data_collator, which packs the batches; leave out "
-                "mini_batch_tokens or data_collator"
+                "mini_batch_tokens needs one row of tokens for a batch, but "
+                + ("triplets for a Router have one for each column" if self._packs else "data_collator makes others")
+                + "; leave out mini_batch_tokens"
+                + ("" if self._packs else " or data_collator")
             )
         self._check_samplers(default_evaluators=not self.evaluators)
-        for name in self._training_sets:
-            prompt_length_to_exclude(self._prompts_of(name), self.model)  # Raises an error for different lengths.
+        for name in self._training_sets if self.data_collator is not collate_columns else ():
+            check_one_prompt_length(prompt_lengths_to_exclude(self._prompts_of(name), self._tasks_of(name), self.model))
         self._data_facts = data_facts(train_dataset, shared_relation(self.loss))
         self._text_hashes = training_text_hashes(train_dataset, self.model.training_record)
 

@@ -143,7 +143,7 @@ def test_what_is_wrong_with_routes_is_an_error(model, routes, sentences, labels,
     with pytest.raises(ModelError, match="no route for task='image'; its routes are 'query', 'document'"):
         model.encode(sentences, task="image")
     data = Dataset.from_dict({"text": sentences, "label": labels})
-    with pytest.raises(DataError, match="a model with a Router is not trained; train the modules of each route"):
+    with pytest.raises(DataError, match="with the training argument router_mapping, which gives each"):
         SentenceTransformerTrainer(model, train_dataset=data, loss=BatchAllTripletLoss(model))
     model.save(tmp_path)
     path = tmp_path / "0_Router/router_config.json"

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from tercet._events import WarningKind
 from tercet._files import read_json, write_json
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
@@ -23,8 +24,8 @@ _TEXT = "text"
 class Router(InputModule):
     """A module with several sequences of modules, the routes. `encode_query` and `encode_document` choose one.
 
-    `encode(texts, task="query")` chooses by a task of any name. A model with a Router computes embeddings; it is not
-    trained.
+    `encode(texts, task="query")` chooses by a task of any name. The training argument `router_mapping` gives each text
+    column of the training data a task.
 
     Args:
         sub_modules: the modules of each route. The first one tokenizes the texts.
@@ -69,6 +70,7 @@ class Router(InputModule):
         if len(set(sizes.values())) > 1:
             raise ModelError(f"the routes return vectors of different dimensions: {sizes}; add a Dense module to one")
         self._output_size = next(iter(sizes.values()))
+        self.warned: set[WarningKind] = set()
 
     @classmethod
     def for_query_document(
@@ -204,6 +206,10 @@ class Router(InputModule):
     def token_counts(self, texts: list[str]) -> list[int]:
         """Return the number of tokens of each text for the default route."""
         return self._default.token_counts(texts)
+
+    def token_settings(self) -> tuple[Any, ...]:
+        """Return what the token ids of a text depend on, for all routes."""
+        return tuple(module.token_settings() for module in self._first.values())
 
     def test_batch(self) -> tuple[Features, bool]:
         """Return a batch of two texts to test a route with, and whether their tokens differ."""
