@@ -8,6 +8,8 @@ import torch
 from pyarrow import parquet
 
 import tercet.heads.choice
+from tercet.data import ReadOptions
+from tercet.data.vectors import load_vectors
 from tercet.errors import DataError, EmbeddingError, ModelError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, load_head
@@ -168,3 +170,34 @@ def test_a_folder_with_files_is_left_alone(files, bert):
     with pytest.raises((DataError, ModelError), match="is a file"):
         train_vectors(files / "train.npy", files / "test.csv", overwrite=True, **arguments)
     assert os.listdir(files / "head") == ["head.json"]
+
+
+def test_vectors_with_several_labels(files):
+    """Each row has the label of its direction and that of its half."""
+    x, labels = _data()
+    rows = [[label, "left" if row % 2 else "right"] for row, label in enumerate(labels)]
+    columns = {"label": rows, "embedding": pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), 16)}
+    parquet.write_table(pa.table(columns), files / "lists.parquet")
+    run = train_vectors(files / "lists.parquet", files / "head", vector_column="embedding", dimension=8)
+    assert run.record.settings["multi_label"] == ";"
+    assert "accuracy" not in run.reason
+    assert run.record.gain.labels == 6
+    assert run.record.data["train"]["labels"] == 6
+    assert run.record.after["ndcg@10"] > run.record.before["ndcg@10"]
+    assert list(run.record.by_dimension) == ["16", "8"]
+    entry = json.loads((files / "head/head.json").read_text())
+    assert entry["label_names"][-2:] == ["left", "right"]
+    (files / "joined.csv").write_text("label\n" + "\n".join("+".join(row) for row in rows))
+    source = {"source": files / "train.npy", "label_file": files / "joined.csv"}
+    joined = load_vectors(options=ReadOptions(multi_label="+"), **source)
+    assert joined.rows.label_names == ["label 0+right", "label 1+left", "label 2+right", "label 3+left"]
+    with pytest.raises(DataError, match="no row has several labels separated by '/'"):
+        load_vectors(options=ReadOptions(multi_label="/"), **source)
+
+
+def test_vectors_with_nested_labels(files):
+    _, labels = _data()
+    (files / "nested.csv").write_text("label\n" + "\n".join(f"{'ab'['0' in label]}/{label}" for label in labels))
+    run = train_vectors(files / "train.npy", files / "head", label_file=files / "nested.csv", label_levels="/")
+    assert 0 < run.record.after["map@r_level1"] <= 1
+    assert run.record.settings["label_levels"] == "/"

@@ -112,7 +112,7 @@ def load_labelled(
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]
-        matched = _matched(labels, known_labels, table.source, options, known_from)
+        matched = match_known(labels, known_labels, table.source, options, known_from)
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     elif options.multi_label is not None:
@@ -137,7 +137,9 @@ def with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOpt
     return replace(options, multi_label=separator_for(label for value in lists for label in value))
 
 
-def _matched(labels: list[str], known: Sequence[str], source: str, options: ReadOptions, known_from: str) -> list[str]:
+def match_known(
+    labels: list[str], known: Sequence[str], source: str, options: ReadOptions, known_from: str
+) -> list[str]:
     """Return labels in the form that they have in other data; the labels of a set one by one."""
     mark = options.multi_label
     if mark is None:

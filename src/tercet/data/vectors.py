@@ -17,9 +17,11 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
-from tercet.data.cleaning import clean_rows, match_labels
+from tercet.data.cleaning import clean_rows
 from tercet.data.columns import check_columns, find_label_column
+from tercet.data.label_sets import check_several
 from tercet.data.labels import LabelledSentences, number_labels
+from tercet.data.loading import match_known, with_lists
 from tercet.data.read_options import ReadOptions, is_vector_file
 from tercet.data.reading import read_table
 from tercet.errors import DataError, listed, short_repr
@@ -76,7 +78,7 @@ def load_vectors(
             vectors differ, or the labels are invalid. The message names the row.
     """
     if options.level_columns:
-        raise DataError("a head on vectors learns labels without levels; pass one label_column")
+        raise DataError("vectors take the levels of a label from one column; pass one label_column and label_levels")
     if label_file is None and is_vector_file(source):
         raise DataError(f"{source} has vectors only; pass label_file, a file with a label for each row, in their order")
     vectors, missing = read_vectors(source, vector_column)
@@ -92,14 +94,18 @@ def load_vectors(
     _check_finite(vectors, kept, str(source))
     lines = None if table.lines is None else [table.lines[row] for row in kept]
     labels = [table.columns[column][row] for row in kept]
-    clean = clean_rows(["vector"] * len(kept), labels, table.source, lines, options)
+    options = with_lists(labels, column, table.source, options)
+    clean = clean_rows(["vector"] * len(kept), labels, table.source, lines, options, several_labels=True)
     kept, lines = kept[clean.rows], None if lines is None else [lines[row] for row in clean.rows]
     values = clean.labels
     if known_labels is not None:
-        values = match_labels([str(value) for value in values], known_labels, table.source, options, known_from)
+        values = match_known([str(value) for value in values], known_labels, table.source, options, known_from)
     label_ids, label_names = number_labels(values, table.source, lines)
+    if known_labels is None and options.multi_label is not None:
+        check_several(label_names, options.multi_label, table.source)
     vectors = vectors if len(kept) == len(vectors) else vectors[kept]
-    return LabelledVectors(vectors, LabelledSentences(vector_keys(vectors), label_ids, label_names, kept))
+    rows = LabelledSentences(vector_keys(vectors), label_ids, label_names, kept, multi_label=options.multi_label)
+    return LabelledVectors(vectors, rows)
 
 
 def read_vectors(source: str | Path, vector_column: str | None = None) -> tuple[np.ndarray, np.ndarray]:

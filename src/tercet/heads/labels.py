@@ -3,7 +3,7 @@
 RowLabels     one label per row
 SharedLabels  several labels per row: rows that share a label are positives
 NestedLabels  labels with levels: at each level, rows with the same ancestor are positives
-row_labels    makes one of them of labels in any container
+row_labels    makes one of them of labels in any container; `labels_from_ids` makes such labels of label ids
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet._labels import plain_labels
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import label_sets, split_set
 from tercet._nested_labels import MARGIN_PER_LEVEL, margins_of_levels, normalize_nested, path_of
 from tercet.data.label_sets import num_sharing, rarest_labels
 from tercet.data.multi_label_sampler import SharedLabelSampler
@@ -181,6 +181,19 @@ def row_labels(labels: Any, label_levels: str | None = None) -> RowLabels:
     names = normalize_nested([str(value) for value in values], label_levels, "labels")
     known, ids = np.unique(np.asarray(names), return_inverse=True)
     return NestedLabels(ids, [path_of(name, label_levels) for name in known.tolist()])
+
+
+def labels_from_ids(
+    label_ids: np.ndarray, names: Sequence[str] | None, multi_label: str | None, label_levels: str | None
+) -> Any:
+    """Return the labels of rows as `row_labels` takes them, from label ids `(n,)` and the name of each id.
+
+    Only several labels and levels need the names. `multi_label` is the separator of several labels.
+    """
+    if names is None or (multi_label is None and label_levels is None):
+        return label_ids
+    labels = [names[label_id] for label_id in label_ids]
+    return labels if multi_label is None else [split_set(name, multi_label) for name in labels]
 
 
 def _shared(labels: Sequence[Any], label_levels: str | None) -> SharedLabels:

@@ -4,9 +4,7 @@ The second stage trains the encoder and the head together, see `tercet.runs.trai
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +12,6 @@ from datasets import Dataset
 from torch import Tensor
 
 from tercet._gather import broadcast_from_first
-from tercet._multi_labels import split_set
 from tercet._texts import text_key
 from tercet.data.evaluation_rows import can_rank
 from tercet.data.labels import LabelledSentences, labels_of
@@ -22,6 +19,7 @@ from tercet.data.splits import held_out_labelled
 from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
+from tercet.heads.labels import labels_from_ids
 from tercet.runs.recipe import has_few_rows
 from tercet.runs.settings import RunSettings
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -120,7 +118,7 @@ def add_head(
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
     choice = choose_head(
         rows,
-        _labels_of_head(label_ids, names, settings),
+        labels_from_ids(label_ids, names, settings.multi_label, settings.label_levels),
         keys=[text_key(texts[row]) for row in kept],
         dimension=settings.dimension,
         seed=settings.seed,
@@ -138,14 +136,6 @@ def add_head(
     if settings.neighbor_labels:
         trainer.set_label_means(_label_means(rows, label_ids))
     return choice
-
-
-def _labels_of_head(label_ids: np.ndarray, names: Sequence[str] | None, settings: RunSettings) -> Any:
-    """Return the labels of rows as `choose_head` takes them: the names only if they have several labels or levels."""
-    if names is None or (settings.multi_label is None and settings.label_levels is None):
-        return label_ids
-    labels = [names[label_id] for label_id in label_ids]
-    return labels if settings.multi_label is None else [split_set(name, settings.multi_label) for name in labels]
 
 
 def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from tercet.data.vectors import LabelledVectors, load_vectors
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
+from tercet.heads.labels import labels_from_ids
 from tercet.heads.training import initial_weight
 from tercet.records import EvaluationRecord, Metrics, SeveralLabelsGain, TrainingGain
 from tercet.runs.evaluation_plan import plan_evaluation
@@ -45,10 +46,15 @@ class VectorData:
 
     def facts(self) -> dict[str, dict[str, object]]:
         """Return the facts about both for a record. The digests are over keys of the vectors and labels."""
-        facts: dict[str, dict[str, object]] = {"train": fingerprint(as_dataset(self.train.rows))}
+        facts: dict[str, dict[str, object]] = {
+            "train": fingerprint(as_dataset(self.train.rows), self.train.rows.multi_label)
+        }
         if self.evaluation is not None:
             held_out = {"held_out_rows": self.held_out_rows}
-            facts["eval"] = {**fingerprint(as_dataset(self.evaluation.rows)), **held_out}
+            facts["eval"] = {
+                **fingerprint(as_dataset(self.evaluation.rows), self.evaluation.rows.multi_label),
+                **held_out,
+            }
         return facts
 
 
@@ -103,11 +109,12 @@ def load_vector_data(
         DataError: a file is invalid, the labels form no triplet, or the dimensions differ.
     """
     loaded = load_vectors(data, options, vector_column=vector_column, label_file=label_file)
-    check_trainable(loaded.rows.label_ids, loaded.rows.label_names, data)
+    multi_label = loaded.rows.multi_label
+    check_trainable(loaded.rows.label_ids, loaded.rows.label_names, data, multi_label)
     if eval_data is not None:
         evaluation = load_vectors(
             eval_data,
-            options,
+            replace(options, multi_label=multi_label),
             vector_column=vector_column,
             label_file=eval_label_file,
             known_labels=loaded.rows.label_names,
@@ -126,9 +133,8 @@ def load_vector_data(
             "labels with at least four different vectors are split"
         )
     else:
-        check_trainable(
-            train.rows.label_ids, train.rows.label_names, f"{data} without the {eval_fraction:.0%} held out"
-        )
+        source = f"{data} without the {eval_fraction:.0%} held out"
+        check_trainable(train.rows.label_ids, train.rows.label_names, source, multi_label)
         logger.info(f"held out {len(rows):,} of {len(loaded):,} rows for evaluation (eval_fraction={eval_fraction:g})")
     assert held_out.rows.rows is not None
     held_out_rows = held_out.rows.rows.tolist()
@@ -140,21 +146,33 @@ def load_vector_data(
     )
 
 
-def train_on_vectors(data: VectorData, dimension: int | None, seed: int) -> TrainedHead:
+def train_on_vectors(
+    data: VectorData, dimension: int | None, seed: int, label_levels: str | None = None
+) -> TrainedHead:
     """Choose and train a head, and measure the vectors with and without it.
 
     Args:
         data: the vectors.
         dimension: the dimension of the new vectors; None keeps it.
         seed: the seed of cross-validation and training.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
     """
-    train = data.train
-    x, labels = torch.as_tensor(train.vectors), train.rows.label_ids
+    train, multi_label = data.train, data.train.rows.multi_label
+    x = torch.as_tensor(train.vectors)
+    labels = labels_from_ids(train.rows.label_ids, train.rows.label_names, multi_label, label_levels)
     evaluation = None
     if data.evaluation is not None:
-        evaluation = plan_evaluation(as_dataset(data.evaluation.rows), as_dataset(train.rows), names=data.names)
+        evaluation = plan_evaluation(
+            as_dataset(data.evaluation.rows),
+            as_dataset(train.rows),
+            names=data.names,
+            label_levels=label_levels,
+            multi_label=multi_label,
+        )
     logger.info(f"choosing a head by cross-validation over {len(x):,} rows of dimension {x.shape[1]}")
-    choice = choose_head(x, labels, keys=train.rows.sentences, dimension=dimension, seed=seed)
+    choice = choose_head(
+        x, labels, keys=train.rows.sentences, dimension=dimension, seed=seed, label_levels=label_levels
+    )
     head = LinearHead(torch.eye(x.shape[1])) if choice.head is None else choice.head
     if evaluation is None or data.evaluation is None:
         return TrainedHead(head=head, choice=choice, by_dimension={})
@@ -164,7 +182,7 @@ def train_on_vectors(data: VectorData, dimension: int | None, seed: int) -> Trai
         of_size = head
         if size != head.out_dim and choice.settings is not None:
             logger.info(f"training a head of dimension {size}, to compare")
-            of_size = train_head(x, labels, dimension=size, settings=choice.settings)
+            of_size = train_head(x, labels, dimension=size, settings=choice.settings, label_levels=label_levels)
         elif size != head.out_dim:
             of_size = LinearHead(initial_weight(x, size))
         by_dimension[str(size)] = measured.with_head(of_size, classify=size == head.out_dim)

@@ -12,6 +12,7 @@ from tercet._events import collect_warnings
 from tercet._files import check_separate, expand_path, reserved_folder
 from tercet._files.head_files import check_head_places
 from tercet._files.model_files import METRICS_FILE
+from tercet._multi_labels import label_sets
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -73,6 +74,8 @@ def train_vectors(
     combined_labels: str | None = None,
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
+    label_levels: str | None = None,
+    multi_label: str | None = None,
     overwrite: bool = False,
 ) -> HeadRun:
     """Train a linear head on vectors, such as embeddings of a paid service, and save it with its `metrics.json`.
@@ -101,6 +104,9 @@ def train_vectors(
         similar_labels: what to do with labels that differ only in form: `"merge"` or `"keep"`. None raises an error.
         drop_missing: what to do with rows without a vector or a label: None and True leave them out with a warning,
             False is an error.
+        label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund".
+        multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
+            column of lists needs none.
         overwrite: replace the head in `output`; other files there are kept.
 
     Raises:
@@ -121,7 +127,10 @@ def train_vectors(
         raise DataError("eval_label_file needs eval_data")
     if launched_world_size() > 1:
         raise DataError("a head is trained in one process; start the command without torchrun or accelerate launch")
-    options = ReadOptions(None, label_column, "train", header, combined_labels, similar_labels, drop_missing)
+    options = ReadOptions(
+        None, label_column, "train", header, combined_labels, similar_labels, drop_missing, label_levels=label_levels,
+        multi_label=multi_label,
+    )  # fmt: skip
     from tercet.heads.storage import save_head  # imports torch, which takes seconds
     from tercet.runs.environment import environment, utc_now
     from tercet.runs.vector_training import load_vector_data, train_on_vectors
@@ -132,7 +141,7 @@ def train_vectors(
             str(data), _text(eval_data), eval_fraction, options, vector_column=vector_column,
             label_file=_text(label_file), eval_label_file=_text(eval_label_file), seed=seed,
         )  # fmt: skip
-        trained = train_on_vectors(loaded, dimension, seed)
+        trained = train_on_vectors(loaded, dimension, seed, label_levels)
     chosen = None if trained.choice.settings is None else asdict(trained.choice.settings)
     settings = {
         "train": "head",
@@ -147,6 +156,8 @@ def train_vectors(
         "combined_labels": combined_labels,
         "similar_labels": similar_labels,
         "drop_missing": drop_missing,
+        "label_levels": label_levels,
+        "multi_label": loaded.train.rows.multi_label,
         "dimension": dimension,
         "seed": seed,
         "head": chosen,
@@ -162,7 +173,9 @@ def train_vectors(
         run={"started": started, "seconds": round(time.monotonic() - clock, 1)},
         environment=environment(),
     )
-    facts = {"settings": chosen, "label_names": loaded.train.rows.label_names}
+    rows = loaded.train.rows
+    names = rows.label_names if rows.multi_label is None else label_sets(rows.label_names, rows.multi_label)[1]
+    facts = {"settings": chosen, "label_names": names}
     more = {METRICS_FILE: record.to_dict()}
     save_head(trained.head, expand_path(output), facts=facts, more_files=more, overwrite=overwrite)
     return HeadRun(head=trained.head, record=record, reason=trained.choice.reason)
