@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from pyarrow import parquet
+from pyarrow import concat_tables, parquet
 
 from tercet import SentenceTransformer
 from tests.child import ENVIRONMENT
@@ -54,6 +54,27 @@ def test_search_returns_the_most_similar_sentences_with_their_rows_and_labels(cs
     assert list(written[0]) == ["query", "rank", "similarity", "row", "text", "label"]
     assert [(line["query"], int(line["rank"]), line["text"]) for line in written] == flat
     assert f"6 results written to {tmp_path / 'found.csv'}" in done.stderr
+
+
+def test_rows_of_a_part_of_the_data_keep_their_numbers_texts_and_stored_vectors(csv_file, bert, tmp_path):
+    stored, part = tmp_path / "stored.parquet", tmp_path / "part.parquet"
+    run("encode", bert, csv_file, "--output", stored)
+    table = parquet.read_table(stored)
+    odd = [row % 2 for row in range(len(table))]
+    tags = [["b", "a"] if row < 8 else ["a", "b"] for row in range(len(table))]
+    parquet.write_table(table.append_column("split", [[("train", "test")[one] for one in odd]]), part)
+    text, label = _ROWS[9]
+    for options in (("--split-column", "split", "--split", "test"), ("--sample", 12)):
+        for vectors in ((), ("--vector-column", "embedding")):
+            done = run("search", bert, part, text, *vectors, *options, "--top", 1, "--json")
+            (hit,) = json.loads(done.stdout)[0]["results"]
+            assert (hit["row"], hit["text"], hit["label"]) == (9, text, label)
+            assert hit["similarity"] == pytest.approx(1, abs=1e-4)
+    twice = concat_tables([table.append_column("tags", [tags]), table.append_column("tags", [tags[::-1]])])
+    parquet.write_table(twice, part)
+    options = ("--label-column", "tags", "--threshold", 0.9999, "--sample", 31, "--json")
+    for pair in json.loads(run("duplicates", bert, part, *options).stdout)["pairs"]:
+        assert (pair["other_row"], pair["label"], pair["other_label"]) == (pair["row"] + 16, "a, b", "a, b")
 
 
 def test_search_prints_a_table_for_each_query_of_a_file_and_of_the_command_line(csv_file, eval_file, bert):

@@ -79,7 +79,7 @@ def search(
     check_model_name(model)
     wanted = _read_queries(query or [], queries)
     rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
-    stored = None if vector_column is None else read_stored_vectors(data, vector_column)
+    stored = None if vector_column is None else read_stored_vectors(data, vector_column, rows.numbers)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)
     if stored is None:

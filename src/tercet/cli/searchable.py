@@ -21,15 +21,25 @@ _SAME_MODEL = 0.99
 
 @dataclass(frozen=True)
 class SearchableRows:
-    """Sentences, and the label of each one as a string ("" where it is missing); None without a column of labels."""
+    """Sentences and their labels.
+
+    Attributes:
+        source: the file or data set, for messages.
+        texts: the sentences.
+        labels: the label of each one as a string, "" where it is missing; several labels of a cell are sorted and
+            joined. None without a column of labels.
+        numbers: the number of each row in the file or data set, if only some are read; None if all are.
+    """
 
     source: str
     texts: list[str]
     labels: list[str] | None
+    numbers: list[int] | None = None
 
     def fields(self, row: int, prefix: str = "") -> dict[str, Any]:
         """Return the number, the text and, if there are labels, the label of a row, as fields of a result."""
-        found: dict[str, Any] = {f"{prefix}row": row, f"{prefix}text": self.texts[row]}
+        number = row if self.numbers is None else self.numbers[row]
+        found: dict[str, Any] = {f"{prefix}row": number, f"{prefix}text": self.texts[row]}
         return found if self.labels is None else {**found, f"{prefix}label": self.labels[row]}
 
 
@@ -54,6 +64,7 @@ def read_rows(
     from tercet._texts import check_texts
     from tercet.data.columns import ColumnError, find_labelled_columns
     from tercet.data.guessing import find_text
+    from tercet.data.label_forms import plain_values
     from tercet.data.read_options import ReadOptions
     from tercet.data.selection import read_data
 
@@ -63,12 +74,18 @@ def read_rows(
     if label_column is not None or (with_labels and len(table.columns) > 1):
         try:
             _, found = find_labelled_columns(table.columns, table.source, column, label_column)
-            labels = ["" if label is None else str(label).strip() for label in table.columns[found]]
+            labels = [_label_text(label) for label in plain_values(table.columns[found])]
         except ColumnError as error:
             if label_column is not None:
                 raise
             logger.info(f"no labels are shown: {error}")
-    return SearchableRows(table.source, check_texts(table.columns[column], table.source, table.lines), labels)
+    texts = check_texts(table.columns[column], table.source, table.lines)
+    return SearchableRows(table.source, texts, labels, table.rows)
+
+
+def _label_text(label: Any) -> str:
+    """Return a label as a string. Several labels in a cell have no order, so they are sorted."""
+    return "" if label is None else ", ".join(sorted(label)) if isinstance(label, tuple) else str(label).strip()
 
 
 def embed(
@@ -86,8 +103,13 @@ def embed(
     return vectors
 
 
-def read_stored_vectors(data: str, column: str) -> "np.ndarray":
+def read_stored_vectors(data: str, column: str, numbers: list[int] | None = None) -> "np.ndarray":
     """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1, float32 `(n, dim)`.
+
+    Args:
+        data: the file.
+        column: the column of the vectors.
+        numbers: the numbers of the n rows to return; None returns all rows.
 
     Raises:
         DataError: the vectors cannot be read.
@@ -97,6 +119,7 @@ def read_stored_vectors(data: str, column: str) -> "np.ndarray":
     from tercet.data.vectors import read_complete_vectors
 
     vectors = read_complete_vectors(data, column).astype(np.float32)
+    vectors = vectors if numbers is None else vectors[numbers]
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return vectors
 
