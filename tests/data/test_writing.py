@@ -12,7 +12,7 @@ from tercet.data.reading import read_table
 from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes
 from tercet.errors import DataError
 
-_COLUMNS = {"id": ["007", "2"], "text": ['a "b", c\td', "ü\n2"], "": ["x", ""]}
+_COLUMNS = {"id": ["007", "2", "3"], "text": ['a "b", c\td', "ü\n2", "one\rtwo"], "": ["x", "", "\r"]}
 
 
 def _written(suffix, *parts):

@@ -1,6 +1,5 @@
 """The command `tercet inspect`."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +171,8 @@ def _write_label_issues(
     path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
 ) -> int:
     """Write the label issues as CSV, with the other columns of the data, and return their number."""
+    from tercet.data.writing import row_writer
+
     found = inspection.with_model
     issues: Sequence[LabelIssue | LabelToAdd] = [] if found is None else found.labels_to_add or found.label_issues
     names = [
@@ -187,7 +188,7 @@ def _write_label_issues(
         if name not in labelled.columns
     }
     with atomic_file(path, overwrite=overwrite) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = row_writer(file)
         writer.writerow([*names, *others])
         for issue, row, number in zip(issues, rows, at, strict=True):
             line = "" if table.lines is None else table.lines[number]

@@ -79,6 +79,36 @@ def take_rows(values: Any, rows: Sequence[int]) -> Any:
     return values.take(rows) if hasattr(values, "to_pylist") else [values[row] for row in rows]
 
 
+class TextOutput(Protocol):
+    """The target of `row_writer`: a text file, or anything else that takes strings."""
+
+    def write(self, text: str, /) -> int:
+        """Write text."""
+
+
+class _Lines:
+    """Writes rows that end in a carriage return and a line feed, with a line feed instead."""
+
+    def __init__(self, file: TextOutput) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
+
+
+def row_writer(file: TextOutput, separator: str = ",") -> Any:
+    """Return a `csv.writer` whose rows end in a line feed.
+
+    Readers also end a row at a carriage return alone. Python before 3.13 encloses it in quotes only if it is a part of
+    the end of a row.
+
+    Args:
+        file: a text file that translates no line breaks.
+        separator: the character between two columns.
+    """
+    return csv.writer(_Lines(file), delimiter=separator, lineterminator="\r\n")
+
+
 class SeparatedWriter:
     """A writer of separated values. The names of the columns come first."""
 
@@ -88,7 +118,7 @@ class SeparatedWriter:
     def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Append rows."""
         text = io.StringIO()
-        rows = csv.writer(text, delimiter=self._separator, lineterminator="\n")
+        rows = row_writer(text, self._separator)
         if not self._started:
             rows.writerow(columns)
         self._started = True
