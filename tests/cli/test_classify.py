@@ -326,6 +326,12 @@ def test_fit_classifier_fits_any_encoder(bert, tmp_path, new):
     assert "fit with --calibration-data, labelled rows" in refused.stderr
     promised = run("fit-classifier", bert, data, "--output", tmp_path / "plain", "--unseen-rows", "--overwrite")
     assert "at 90 % precision it answers" in promised.stdout
+    alone = _write(tmp_path / "alone.csv", {"utterance": texts})
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    filed = ("--label-file", tmp_path / "labels.txt", "--calibration-data", test, "--unknown-sentences", unknown)
+    run("fit-classifier", bert, alone, *filed, "--output", tmp_path / "filed")
+    answers = (run("classify", tmp_path / name, test, "--max-novelty", 1).stdout for name in ("model", "filed"))
+    assert next(answers) == next(answers)
 
 
 @pytest.mark.parametrize(

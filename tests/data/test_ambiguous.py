@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tercet.data.loading import load_labelled, load_training_data
+from tercet.data.loading import load_labelled, load_training_data, load_triplets
 from tercet.data.read_options import ReadOptions
 from tercet.data.selection import read_data
 from tercet.errors import DataError
@@ -128,6 +128,27 @@ def test_rows_are_chosen_and_keep_their_numbers(tmp_path):
         load_labelled(path, ReadOptions(split_column="part", split="dev"))
     with pytest.raises(DataError, match="limit must be at least 1, got 0"):
         ReadOptions(limit=0)
+
+
+def test_splits_of_a_column_hold_for_triplets_and_in_any_case(tmp_path, caplog):
+    names = ("anchor", "positive", "negative")
+    rows = [{**{name: f"{name} {n}" for name in names}, "part": ["Train", "Test"][n % 3 == 0]} for n in range(9)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ReadOptions(split_column="part", split="Train")
+    found = load_training_data(path, None, 0.2, options, triplets=True, seed=0)
+    assert (found.train_rows, found.held_out_rows) == ([1, 2, 4, 5, 7, 8], [0, 3, 6])
+    assert found.evaluation["positive"][:] == ["positive 0", "positive 3", "positive 6"]
+    other = tmp_path / "eval.jsonl"  # which has no column of splits
+    other.write_text(json.dumps({name: name for name in names}))
+    assert len(load_training_data(path, str(other), 0.2, options, triplets=True, seed=0).evaluation) == 1
+    caplog.set_level("INFO", logger="tercet")
+    path.write_text(path.read_text().replace('"Test"', '"held"'))
+    assert len(load_training_data(path, None, 0.4, options, triplets=True, seed=0).held_out_rows) == 2
+    assert "rows with 'held' in 'part' are not used, because evaluation rows have one of 'validation'" in caplog.text
+    for name in ("label_file", "label_levels", "multi_label"):
+        with pytest.raises(DataError, match=f"triplets have no labels; pass no {name} with the triplet loss"):
+            load_triplets(path, ReadOptions(**{name: "/"}))
 
 
 def test_columns_of_texts_are_joined(tmp_path):

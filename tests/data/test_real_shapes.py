@@ -143,6 +143,30 @@ def test_a_shape_is_read_at_the_first_try(shape, tmp_path):
     assert _pairs(_write(tmp_path / name, content)) == expected
 
 
+@pytest.mark.parametrize("names", [("train", "test"), ("train-00000-of-00002", "train-00001-of-00002", "clinc-test")])
+def test_of_a_folder_of_files_of_several_splits_one_is_read(tmp_path, names, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text(f"text,label\na text of {name},x\n")
+    for split in ("train", "test"):
+        texts = read_data(tmp_path, ReadOptions(split=split)).columns["text"]
+        assert texts == [f"a text of {name}" for name in sorted(names) if split in name]
+    assert "the split 'test' is read; not read: 'train" in caplog.text
+    with pytest.raises(DataError, match="no split 'dev'; pass split, one of 'test', 'train'"):
+        read_data(tmp_path, ReadOptions(split="dev"))
+    for name in names[:-1]:
+        (tmp_path / f"{name}.csv").unlink()
+    assert len(read_data(tmp_path, ReadOptions())) == 1  # one split only: as it was asked for
+
+
+@pytest.mark.parametrize("rows", [[["a b", "x"], ["c"]], ["ab", "cd"]])
+def test_rows_without_a_value_for_each_column_are_refused(tmp_path, rows):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({"columns": ["text", "label"], "data": rows}))
+    with pytest.raises(DataError, match="not every row of 'data' is a list of 2 values"):
+        read_data(path, ReadOptions())
+
+
 def test_a_folder_per_label_is_read(tmp_path):
     for label, texts in LABELS.items():
         (tmp_path / "bbc" / label).mkdir(parents=True)

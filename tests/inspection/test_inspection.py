@@ -38,6 +38,24 @@ def _rows():
     return texts, [*labels, "y", "x", "x"]
 
 
+def test_rows_of_a_part_of_the_data_have_their_numbers_in_the_data():
+    texts, labels = _rows()
+    unused = {"text": ["z", "", "z"], "label": ["x", "x", ""], "part": ["train"] * 3}
+    data = {"text": unused["text"] + texts, "label": unused["label"] + labels, "part": unused["part"] + ["own"] * 16}
+    part = {"split_column": "part", "split": "own"}
+    found, kept = (inspect(data, Blobs(), batch_size=4, samples_per_label=2, **part, drop_missing=drop)
+                   for drop in (None, True))  # fmt: skip
+    assert (found.texts.rows, kept.texts.rows) == (16, 14)
+    assert (found.texts.empty, kept.texts.empty) == ([3, 11], [])
+    for one in (found, kept):
+        assert one.texts.duplicates == [12]
+        assert [c.rows for c in one.texts.contradictions] == [[6, 12, 13]]
+        assert {s.row for s in one.with_model.label_issues} == {8, 13}
+        assert all(
+            (s.text, s.label) == (data["text"][s.row], data["label"][s.row]) for s in one.with_model.label_issues
+        )
+
+
 def test_rows_count_from_the_first_row_of_data_also_after_empty_texts():
     texts, labels = _rows()
     found = inspect(labelled(texts, labels), Blobs(), batch_size=4, samples_per_label=2)

@@ -107,6 +107,17 @@ def test_invalid_arguments_of_compare(arguments, message, data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_file_has_the_labels_of_the_data_and_not_of_the_reference(bert, csv_file, sentences, labels, tmp_path):
+    data, label_file = tmp_path / "data.txt", tmp_path / "labels.txt"
+    data.write_text("".join(f"{text} again\n" for text in sentences))
+    label_file.write_text("".join(f"{label}\n" for label in labels))
+    reference = tmp_path / "reference.csv"  # as many rows, in another order
+    reference.write_text("text,label\n" + "".join(reversed(csv_file.read_text().splitlines(keepends=True)[1:])))
+    found = evaluate(bert, data, reference=reference, label_file=str(label_file))
+    expected = evaluate(bert, data, reference=csv_file, label_file=str(label_file))
+    assert found["map@r"] == pytest.approx(expected["map@r"])
+
+
 def test_reference_columns_and_label_forms(bert, csv_file, sentences, labels, tmp_path):
     other = tmp_path / "reference.jsonl"
     rows = [  # Two columns of sentences and of labels, so that none is guessed.

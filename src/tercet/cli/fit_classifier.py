@@ -91,11 +91,11 @@ def fit_classifier(
             f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more, so add the "
             "rows of the other labels"
         )
-    calibration = None
+    calibration, others = None, replace(options, label_file=None, split_column=None)  # These two are of DATA.
     if calibration_data is not None:
-        rows = load_labelled(calibration_data, options, known_labels=names, known_from=data)
+        rows = load_labelled(calibration_data, others, known_labels=names, known_from=data)
         calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]
-    unknown = None if unknown_sentences is None else _read_sentences(unknown_sentences, options)
+    unknown = None if unknown_sentences is None else _read_sentences(unknown_sentences, others)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     import torch
 

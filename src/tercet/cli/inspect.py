@@ -178,9 +178,8 @@ def _write_label_issues(
     names = [
         LABEL_TO_ADD if labelled.multi_label and name == "suggested_label" else name for name in LABEL_ISSUE_COLUMNS
     ]
-    assert labelled.rows is not None
     place = {row: at for at, row in enumerate(table.rows)} if table.rows is not None else None
-    rows = [int(labelled.rows[issue.row]) for issue in issues]
+    rows = [issue.row for issue in issues]
     at = rows if place is None else [place[row] for row in rows]
     others = {
         name if name not in names else f"data_{name}": table.columns[name]

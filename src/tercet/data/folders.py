@@ -7,7 +7,7 @@ from typing import Any
 
 from tercet.catalogue import FILE_FORMATS
 from tercet.data.encodings import check_encoding, guess_encoding
-from tercet.data.structures import is_split
+from tercet.data.structures import SPLIT_WORDS, is_split, split_words
 from tercet.data.table import Columns, Table
 from tercet.errors import DataError, listed
 
@@ -27,7 +27,8 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
     """Return the table of a folder.
 
     A folder with folders has a text in each file, and the name of its folder is the label. If the folders are splits,
-    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format.
+    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format. If their
+    names are those of several splits, such as `train.csv` and `test-00000-of-00001.csv`, `split` chooses some of them.
 
     Args:
         path: the folder.
@@ -45,7 +46,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
         formats = {_format(file) for file in files}
         if len(formats) == 1:
-            return read_parts(files, str(path), read_file)
+            return read_parts(_files_of_split(files, path, split), str(path), read_file)
         found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
         raise DataError(
             f"{path} is a folder with {found}; pass a file in it, or a folder with a folder of texts for each label "
@@ -53,7 +54,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         )
     if all(is_split(folder.name) for folder in folders):
         chosen = [folder for folder in folders if folder.name == split] or [
-            folder for folder in folders if split in folder.name.lower().replace("-", "_").split("_")
+            folder for folder in folders if split in split_words(folder.name)
         ]
         if len(chosen) != 1:
             raise DataError(
@@ -61,6 +62,25 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
             )
         return read_folder(chosen[0], split, encoding, read_file)
     return _texts_by_label(path, folders, encoding)
+
+
+def _files_of_split(files: Sequence[Path], path: Path, split: str) -> Sequence[Path]:
+    """Return the data files of a split; all files if their names do not name several splits."""
+    names = {file: file.name.removesuffix(_format(file) or "").lower() for file in files}
+    words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
+    splits = sorted({word for found in words.values() for word in found})
+    if len({found for found in words.values() if found}) < 2:
+        return files
+    chosen = [file for file, name in names.items() if name == split] or [
+        file for file, found in words.items() if split in found
+    ]
+    if not chosen:
+        raise DataError(
+            f"{path} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
+        )
+    others = [file.name for file in files if file not in chosen]
+    logger.info(f"{path}: the split {split!r} is read; not read: {listed(others, 5)}; for another split, pass split")
+    return chosen
 
 
 def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:

@@ -183,16 +183,15 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
     """Return the triplets, and the number of each one's row in the table, int64 `(num_triplets,)`."""
     from datasets import Dataset
 
+    of_labels = ("label_file", "label_levels", "multi_label", "combined_labels", "similar_labels")
+    if given := [name for name in of_labels if getattr(options, name) is not None]:
+        raise DataError(f"triplets have no labels; pass no {' and no '.join(given)} with the triplet loss")
     table = read_data(source, options)
     names = find_triplet_columns(table.columns, table.source)
     if options.text_column is not None or options.label_column is not None:
         raise DataError(
             "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
         )
-    if options.multi_label is not None:
-        raise DataError("triplets have no labels; pass no multi_label with the triplet loss")
-    if options.combined_labels is not None or options.similar_labels is not None:
-        raise DataError("triplets have no labels; pass no combined_labels and no similar_labels with the triplet loss")
     log_unused(table.columns, names, table.source)
     columns, lines = {name: table.columns[name] for name in names}, table.lines
     kept: Sequence[int] = range(len(columns[names[0]]))
@@ -233,9 +232,15 @@ def load_training_data(
             no triplet, or all triplets would be held out.
     """
     if triplets:
-        train, numbers = _read_triplets(data, options)
+        all_triplets = read_all(data, options)
+        train, numbers = _read_triplets(all_triplets, options)
         if eval_data is not None:
-            return TrainingData(train, load_triplets(eval_data, options), None, numbers.tolist())
+            evaluation_options = replace(options, split_column=None)
+            return TrainingData(train, load_triplets(eval_data, evaluation_options), None, numbers.tolist())
+        if eval_fraction > 0 and (value := evaluation_value(all_triplets, options)) is not None:
+            triplets_of_value, of_value = _read_triplets(all_triplets, replace(options, split=value))
+            _log_evaluation_rows(all_triplets, len(of_value), value, options)
+            return TrainingData(train, triplets_of_value, of_value.tolist(), numbers.tolist())
         rows = held_out_triplets(train, eval_fraction, seed)
         others = np.setdiff1d(np.arange(len(train)), rows)
         kept, held_out = train.select(others), train.select(rows)
@@ -260,7 +265,7 @@ def load_training_data(
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, labelled.rows.tolist(), mark)
     if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
         evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
-        logger.info(f"{source}: evaluated on the {len(evaluation):,} rows with {value!r} in {options.split_column!r}")
+        _log_evaluation_rows(table, len(evaluation), value, options)
         assert evaluation.rows is not None
         rows_of_evaluation = evaluation.rows.tolist()
         train_rows = labelled.rows.tolist()
@@ -280,6 +285,10 @@ def load_training_data(
 def name_of(source: "Source | None") -> str | None:
     """Return the path of a file or the name on the hub as a string; None for a table in memory and for None."""
     return str(source) if isinstance(source, (str, Path)) else None
+
+
+def _log_evaluation_rows(table: "Table", count: int, value: str, options: ReadOptions) -> None:
+    logger.info(f"{table.source}: evaluated on the {count:,} rows with {value!r} in {options.split_column!r}")
 
 
 def _log_held_out(held_out: Sequence[str], texts: Sequence[str], rows: str, eval_fraction: float) -> None:

@@ -1,5 +1,6 @@
 """Read a table as `ReadOptions` says: choose its rows, and join columns of texts."""
 
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ from tercet.data.read_options import ReadOptions
 from tercet.data.reading import read_source
 from tercet.data.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
+
+logger = logging.getLogger(__name__)
 
 # The seed of `sample`. It is fixed, so that every command sees the same rows.
 _SEED = 0
@@ -48,11 +51,21 @@ def read_all(source: Any, options: ReadOptions) -> Table:
 
 
 def evaluation_value(table: Table, options: ReadOptions) -> str | None:
-    """Return the value of `split_column` of the rows to evaluate on; None if there is no such column or value."""
+    """Return the value of `split_column` of the rows to evaluate on; None if there is no such column or value.
+
+    If the other values are no names of evaluation splits, that is logged, because their rows are not used.
+    """
     if options.split_column is None or options.split_column not in table.columns:
         return None
-    values = {str(value).strip() for value in table.columns[options.split_column]}
-    return next((name for name in EVALUATION_SPLITS if name in values and name != options.split), None)
+    values = {str(value).strip() for value in table.columns[options.split_column]} - {options.split}
+    by_name = {value.lower(): value for value in sorted(values)}
+    found = next((by_name[name] for name in EVALUATION_SPLITS if name in by_name), None)
+    if found is None and values:
+        logger.info(
+            f"{table.source}: rows with {listed(sorted(values), 5)} in {options.split_column!r} are not used, because "
+            f"evaluation rows have one of {listed(EVALUATION_SPLITS, 10)}"
+        )
+    return found
 
 
 def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:

@@ -21,7 +21,7 @@ from tercet.data.rasa import read_examples, read_nlu
 from tercet.data.table import Columns
 from tercet.errors import DataError, listed, short_repr
 
-_SPLIT_WORDS = ("train", "training", "testing", *EVALUATION_SPLITS)
+SPLIT_WORDS = frozenset(["train", "training", "testing", *EVALUATION_SPLITS])
 _LISTS_OF_TEXTS = ("patterns", "examples", "utterances", "texts", "sentences", "queries", "phrases", "samples")
 
 
@@ -49,6 +49,9 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
     if isinstance(value.get("nlu"), list):
         return read_nlu(value["nlu"], path)
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):  # pandas, orient="split"
+        width = len(value["columns"])
+        if not all(isinstance(row, list) and len(row) == width for row in value["data"]):
+            raise _unknown(path, f"not every row of 'data' is a list of {width} values, one for each of 'columns'")
         return {str(name): [row[at] for row in value["data"]] for at, name in enumerate(value["columns"])}
     items = list(value.values())
     if all(isinstance(item, dict) for item in items):
@@ -81,8 +84,17 @@ def _no_choice(lists: Mapping[str, Any], path: Path) -> Columns:
 
 def is_split(name: str) -> bool:
     """Return whether a name is that of a split, such as `train` or `oos_val`."""
-    words = name.lower().replace("-", "_").split("_")
-    return any(word in _SPLIT_WORDS for word in words)
+    return any(word in SPLIT_WORDS for word in split_words(name))
+
+
+def split_words(name: str) -> list[str]:
+    """Return the words of a name in which one may be that of a split.
+
+    Example:
+        >>> split_words("oos_val"), split_words("Train-00000-of-00002")
+        (['oos', 'val'], ['train', '00000', 'of', '00002'])
+    """
+    return name.lower().replace("-", "_").split("_")
 
 
 def _is_rows(items: list[Any]) -> bool:

@@ -29,7 +29,7 @@ from tercet.inspection.label_issues.score import score_texts
 from tercet.inspection.labels_to_add import LabelToAdd, find_labels_to_add
 from tercet.inspection.lengths import count_tokens, summarize_lengths
 from tercet.inspection.results import Inspection, ModelFindings
-from tercet.inspection.texts import Example, summarize_texts
+from tercet.inspection.texts import Example, TextSummary, summarize_texts
 
 if TYPE_CHECKING:
     from tercet.data.loading import Source
@@ -130,8 +130,9 @@ def inspect(
     texts = summarize_texts(data.sentences, data.label_ids, data.label_names, data.multi_label)
     if label_levels is not None:  # A label with levels is one label.
         texts = replace(texts, combined_labels=[], combined_separator=None)
-    rows = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
-    sentences = data.take(rows)
+    complete = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
+    sentences, texts = data.take(complete), _with_row_numbers(texts, data.rows)
+    rows = complete if sentences.rows is None else sentences.rows
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))
     if model is None or len(rows) == 0:
         return inspection
@@ -154,6 +155,24 @@ def inspect(
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
             findings = replace(findings, batches=batches, suggestions=suggestions)
     return replace(inspection, with_model=replace(findings, warning=_warning(findings)))
+
+
+def _with_row_numbers(texts: TextSummary, numbers: np.ndarray | None) -> TextSummary:
+    """Return the counts with the numbers of the rows in the file that the data come from; None changes nothing."""
+    if numbers is None:
+        return texts
+
+    def of_file(rows: list[int]) -> list[int]:
+        found: list[int] = numbers[rows].tolist()
+        return found
+
+    return replace(
+        texts,
+        empty=of_file(texts.empty),
+        duplicates=of_file(texts.duplicates),
+        missing_labels=of_file(texts.missing_labels),
+        contradictions=[replace(one, rows=of_file(one.rows)) for one in texts.contradictions],
+    )
 
 
 def _log_cost(texts: Sequence[str], rows: np.ndarray) -> None:

@@ -156,6 +156,7 @@ def evaluate(
             reference_options = replace(
                 options,
                 split="train",
+                label_file=None,
                 text_column=reference_text_column or text_column,
                 label_column=reference_label_column or label_column,
             )
