@@ -76,7 +76,7 @@ def mixed(folder: Path, part: str, num_rows: int, num_labels: int, seed: int) ->
 
 
 def packages(folder: Path, num_rows: int, num_test_rows: int) -> tuple[Rows, Rows]:
-    """The descriptions of packages and their tags, at most so many in each part."""
+    """The descriptions of packages and their tags, split at random, with a maximum number of rows in each part."""
     tags: dict[str, set[str]] = {}
     for entry in _entries(folder / "packages.txt"):
         if "Description" in entry and "Tag" in entry:

@@ -7,7 +7,8 @@ import torch
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
-from tercet.heads.choice import _sample, score_rows
+from tercet.heads.choice import _sample
+from tercet.heads.scoring import score_rows
 
 CANDIDATES = tuple(HeadSettings(steps=20, batch_size=64, learning_rate=0.01, dropout=dropout) for dropout in (0.0, 0.3))
 

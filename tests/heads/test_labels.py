@@ -7,8 +7,8 @@ import torch
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, choose_head, train_head
-from tercet.heads.choice import _score
 from tercet.heads.labels import row_labels
+from tercet.heads.scoring import score_labels
 from tercet.losses import functional, miners
 from tercet.losses.functional.labels import ids_and_relation
 
@@ -120,7 +120,7 @@ def test_nested_labels_are_scored_by_the_mean_of_the_levels():
     (x, labels), (queries, wanted) = _nested(), _nested(rows=50, seed=1)
     rows = row_labels([*labels, *wanted], "/")
     parts = rows.take(np.arange(240)), rows.take(np.arange(240, 290))
-    scores = _score(torch.tensor(x), parts[0], torch.tensor(queries), parts[1])
+    scores = score_labels(torch.tensor(x), parts[0], torch.tensor(queries), parts[1])
     expected = [
         label_metrics(
             queries, ["/".join(name.split("/")[:level]) for name in wanted], reference_embeddings=x,
@@ -133,6 +133,7 @@ def test_nested_labels_are_scored_by_the_mean_of_the_levels():
     assert scores[:, 1].mean().item() == pytest.approx(accuracy)
     choice = choose_head(x, labels, candidates=CANDIDATES, label_levels="/")
     assert choice.head is not None
+    assert "MAP@R, the mean over the levels, is" in choice.reason
     assert "and the accuracy" in choice.reason
 
 

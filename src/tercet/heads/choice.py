@@ -23,10 +23,9 @@ from tercet.data.folds import deal_folds
 from tercet.data.vectors import vector_keys
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
-from tercet.evaluation.classifiers import class_means
-from tercet.evaluation.retrieval import rank_queries
-from tercet.heads.labels import RowLabels, SharedLabels
+from tercet.heads.labels import NestedLabels, RowLabels
 from tercet.heads.linear import LinearHead
+from tercet.heads.scoring import score_labels
 from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
 
 # The candidates differ in their dropout, which of all settings has the best value that depends most on the data.
@@ -137,7 +136,8 @@ def choose_head(
         raise EmbeddingError(f"got {len(x)} embeddings and {len(keys)} keys; pass one key per embedding")
     start = initial_weight(x, out_dim)
     scores = _cross_validate(x, rows, keys, out_dim, seed, candidates)
-    settings, reason = _decide(scores, candidates, allow_none=allow_none)
+    metric = "MAP@R, the mean over the levels," if isinstance(rows, NestedLabels) else "MAP@R"
+    settings, reason = _decide(scores, candidates, metric, allow_none=allow_none)
     head = None if out_dim == x.shape[1] else LinearHead(start)
     if settings is not None:
         head = fit_head(x, rows, start, settings)
@@ -201,7 +201,7 @@ def _score_fold(
 ) -> Tensor:
     """Return the scores of each query after each head, float64 `(1 + num_candidates, num_queries, 3)` or `(…, 1)`.
 
-    They are those of `score_rows`; only the first one if rows have several labels.
+    They are those of `score_labels`.
 
     Args:
         x: `(n, dim)`, the embeddings.
@@ -223,49 +223,11 @@ def _score_fold(
         )
         heads.append(fit_head(reference, given, start, settings))
     mapped = ((head(reference).cpu(), head(held_out).cpu()) for head in heads)
-    return torch.stack([_score(found, given, rows, wanted) for found, rows in mapped])
-
-
-def _score(reference: Tensor, labels: RowLabels, queries: Tensor, wanted: RowLabels) -> Tensor:
-    """Return the scores of each query, float64 `(n, 3)`, or `(n, 1)` if rows have several labels."""
-    levels = wanted.ranked_by(labels)
-    if isinstance(labels, SharedLabels):
-        return _average_precision(reference, queries, levels).unsqueeze(1)
-    scores = score_rows(reference, torch.as_tensor(labels.ids), queries, torch.as_tensor(wanted.ids))
-    if len(levels) > 1:
-        scores[:, 0] = _average_precision(reference, queries, levels)
-    return scores
-
-
-def _average_precision(reference: Tensor, queries: Tensor, levels: list[tuple[Any, Any]]) -> Tensor:
-    """Return the average precision at R of each query, the mean over the levels of `RowLabels.ranked_by`."""
-    parts = [
-        rank_queries(queries, own, reference_embeddings=reference, reference_labels=others, recall_at=(1,))
-        for own, others in levels
-    ]
-    return torch.stack([part.average_precision for part in parts]).mean(dim=0)
-
-
-def score_rows(reference: Tensor, label_ids: Tensor, queries: Tensor, query_labels: Tensor) -> Tensor:
-    """Return three values of each query, float64 `(n, 3)`.
-
-    They are the average precision at R, and 1 or 0 for whether 5 nearest neighbours and class means give its label.
-
-    Args:
-        reference: `(m, dim)`, the rows to search in.
-        label_ids: `(m,)`, their label ids.
-        queries: `(n, dim)`, the rows to score.
-        query_labels: `(n,)`, their label ids; each of them occurs in `label_ids`.
-    """
-    ranked = rank_queries(
-        queries, query_labels, reference_embeddings=reference, reference_labels=label_ids, recall_at=(1,)
-    )
-    voted, nearest_mean = label_ids[ranked.voted], class_means(reference, label_ids, queries)
-    return torch.stack([ranked.average_precision, voted == query_labels, nearest_mean == query_labels], dim=1)
+    return torch.stack([score_labels(found, given, rows, wanted) for found, rows in mapped])
 
 
 def _decide(
-    scores: list[HeadScore], candidates: list[HeadSettings], *, allow_none: bool
+    scores: list[HeadScore], candidates: list[HeadSettings], metric: str, *, allow_none: bool
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason."""
     if not scores:
@@ -278,8 +240,8 @@ def _decide(
     none, best = scores[0], max(scores[1:], key=lambda candidate: candidate.score)
     assert best.settings is not None
     measured = (
-        f"in cross-validation over training rows, MAP@R is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} without "
-        "a head"
+        f"in cross-validation over training rows, {metric} is {best.map_at_r:.3f} with it and {none.map_at_r:.3f} "
+        "without a head"
     )
     if best.accuracy is not None and none.accuracy is not None:
         measured += f", and the accuracy {100 * best.accuracy:.1f} % and {100 * none.accuracy:.1f} %"
