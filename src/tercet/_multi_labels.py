@@ -31,12 +31,6 @@ def join_set(labels: Iterable[str], separator: str) -> str:
     return separator.join(sorted(set(labels)))
 
 
-def check_separator(separator: str | None) -> None:
-    """Raise `DataError` if the separator of several labels is empty or white space."""
-    if separator is not None and not separator.strip():
-        raise DataError(f"multi_label must be the separator of the labels of a row, such as ';', got {separator!r}")
-
-
 def separator_for(labels: Iterable[str]) -> str:
     """Return a separator that none of the labels contains, for labels that come in lists.
 

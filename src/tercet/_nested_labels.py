@@ -128,12 +128,6 @@ def margins_of_levels(margin: float | Sequence[float], levels: int) -> list[floa
     return list(margin)
 
 
-def check_separator(separator: str | None) -> None:
-    """Raise `DataError` if the separator of the levels is empty or white space."""
-    if separator is not None and not separator.strip():
-        raise DataError(f"label_levels must be the separator of the levels, such as '/', got {separator!r}")
-
-
 def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list[str]:
     """Remove white space around the levels of labels.
 

@@ -1,10 +1,6 @@
-"""Three steps of sentence-transformers' trainer with our loss, run by `test_peer_processes` under torchrun.
-
-Writes the weights of each rank. Usage: peer_processes_run.py MODEL OUTPUT
-"""
+"""Three steps of sentence-transformers' trainer with our loss, of which `test_peer_processes` starts two processes."""
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -19,9 +15,9 @@ from tercet import losses
 from tests.conftest import TOPICS
 
 
-def main(model_folder: str, output: Path) -> None:
-    torch.set_num_threads(1)
-    model = SentenceTransformer(model_folder, device="cpu")
+def main(model_folder: Path, output: Path) -> None:
+    """Train, and write the weights of this rank."""
+    model = SentenceTransformer(str(model_folder), device="cpu")
     texts = [text for topic in TOPICS.values() for text in topic]
     label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
     arguments = SentenceTransformerTrainingArguments(
@@ -38,7 +34,3 @@ def main(model_folder: str, output: Path) -> None:
     torch.save(weights, output / f"rank{os.environ['RANK']}.pt")
     # Threads of the group that are alive when Python ends can abort the process.
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

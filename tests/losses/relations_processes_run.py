@@ -1,7 +1,4 @@
-"""The losses of several and of nested labels in each of two processes, run by `test_relations` under torchrun.
-
-Compares loss and gradient with those of one process. Usage: relations_processes_run.py
-"""
+"""The losses of several and of nested labels in each of two processes, which `test_relations` starts."""
 
 import torch
 import torch.distributed as dist
@@ -24,7 +21,7 @@ def all_losses() -> list[losses.BatchLoss]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    """Compare loss and gradient with those of one process."""
     random = torch.Generator().manual_seed(0)
     x = torch.randn(sum(SIZES), 4, dtype=torch.float64, generator=random)
     labels = torch.randint(0, 6, (sum(SIZES),), generator=random)
@@ -45,7 +42,3 @@ def main() -> None:
         # DistributedDataParallel divides by the number of processes.
         torch.testing.assert_close(torch.autograd.grad(got, part)[0] / len(SIZES), gradient[rows])
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,8 +2,6 @@
 
 import os
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +19,8 @@ from tercet.losses._engine import levels as engine_levels
 from tercet.losses.functional.labels import ids_and_relation
 from tercet.losses.functional.nested import levels_of, loss_of_levels
 from tercet.losses.miners import Miner
-from tests.child import ENVIRONMENT, ROOT
+from tests.losses import relations_processes_run
+from tests.ranks import run_ranks
 
 LOSSES = {
     "all": (miners.all_triplets, reference.batch_all),
@@ -217,10 +216,7 @@ def test_a_level_copies_the_distances_once_at_most(paths, copies):
 
 @pytest.mark.distributed
 def test_two_processes_have_the_loss_and_gradient_of_one():
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*launcher, "-m", "tests.losses.relations_processes_run"]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_ranks(relations_processes_run.main, processes=2)
 
 
 def test_invalid_labels_and_miners_are_refused():

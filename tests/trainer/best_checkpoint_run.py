@@ -1,12 +1,6 @@
-"""A training run that loads its best checkpoint at the end. Writes the weights of each rank.
-
-`test_distributed` launches this module with torchrun.
-
-Usage: best_checkpoint_run.py MODEL OUTPUT
-"""
+"""A training run that loads its best checkpoint at the end, of which `test_distributed` starts two processes."""
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -18,8 +12,8 @@ from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, make_trainer
 
 
-def main(model_folder: str, output: Path) -> None:
-    torch.set_num_threads(1)
+def main(model_folder: Path, output: Path) -> None:
+    """Train, and write the weights of this rank."""
     columns = {
         "text": [text for topic in TOPICS.values() for text in topic],
         "label": [name for name, topic in TOPICS.items() for _ in topic],
@@ -40,7 +34,3 @@ def main(model_folder: str, output: Path) -> None:
     result = {"best": Path(best).name, "weights": flat_weights(trainer.model), "saved": flat_weights(saved)}
     torch.save(result, output / f"rank{os.environ['RANK']}.pt")
     leave_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

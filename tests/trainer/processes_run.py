@@ -1,13 +1,7 @@
-"""Training runs in float64, one after the other. Writes the weights of each rank.
-
-`test_distributed` launches this module with torchrun.
-
-Usage: processes_run.py MODEL OUTPUT BATCH_SIZE
-"""
+"""Training runs in float64, one after the other, of which `test_distributed` starts several processes."""
 
 import itertools
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -20,7 +14,8 @@ from tests.trainer.helpers import flat_weights, logged_losses, turn_off_dropout
 
 LOSSES = ["BatchAllTripletLoss", "BatchHardTripletLoss", "BatchSemiHardTripletLoss", "BatchHardSoftMarginTripletLoss"]
 RUNS = [
-    *itertools.product(LOSSES, ["group_by_label"], [None, 12], [True, False], [0]),
+    *itertools.product(LOSSES, ["group_by_label"], [None, 12], [True], [0]),
+    *itertools.product(LOSSES[:1], ["group_by_label"], [None, 12], [False], [0]),  # padded; no loss sees a difference
     ("BatchAllTripletLoss", "batch_sampler", None, True, 0),  # a last, smaller batch; ranks without a triplet
     ("BatchHardTripletLoss", "batch_sampler", 12, True, 0),
     ("BatchSemiHardTripletLoss", "group_by_label", 12, True, 10),  # with a cross-batch memory
@@ -30,6 +25,7 @@ RUNS = [
     ("BatchSemiHardTripletLoss with neighbour labels", "group_by_label", None, True, 0),
     ("BatchHardTripletLoss with neighbour labels and several labels", "group_by_label", 12, True, 10),
 ]
+STEPS = 6  # three epochs of two batches, the last one smaller
 STATS = ("active_fraction", "anchors_without_triplet", "positive_distance", "hardest_negative_distance", "norm")
 
 
@@ -37,8 +33,8 @@ def _custom_distance(embeddings: torch.Tensor) -> torch.Tensor:
     return torch.cdist(embeddings, embeddings) ** 2
 
 
-def main(model_folder: str, output: Path, batch_size: int) -> None:
-    torch.set_num_threads(1)
+def main(model_folder: Path, output: Path, batch_size: int) -> None:
+    """Train, and write the weights of this rank."""
     texts = [text for topic in TOPICS.values() for text in topic]
     label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
     results = {}
@@ -55,7 +51,7 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
             ]
         name, _, neighbours = name.partition(" with neighbour")
         arguments = SentenceTransformerTrainingArguments(
-            str(output), max_steps=10, per_device_train_batch_size=batch_size, report_to="none", learning_rate=1e-3,
+            str(output), max_steps=STEPS, per_device_train_batch_size=batch_size, report_to="none", learning_rate=1e-3,
             save_strategy="no", disable_tqdm=True, logging_steps=1, seed=3, use_cpu=True, batch_sampler=sampler,
             samples_per_label=2, mini_batch_tokens=tokens, cross_batch_memory=cross_batch_memory,
             neighbor_labels=0.5 if neighbours else 0.0,
@@ -79,7 +75,3 @@ def main(model_folder: str, output: Path, batch_size: int) -> None:
         }
     torch.save(results, output / f"rank{os.environ.get('RANK', '0')}.pt")
     leave_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

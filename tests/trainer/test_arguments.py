@@ -99,3 +99,9 @@ def test_arguments_are_read_from_a_command_line(tmp_path):
     assert arguments.batch_sampler.value == "group_by_label"
     assert arguments.prompts == "query: "
     assert arguments.learning_rate_mapping == {"^1": 0.01}
+
+
+def test_dictionaries_may_be_json_texts(tmp_path):
+    arguments = make_arguments(tmp_path, prompts='{"text": "a "}', router_mapping='{"first": {"text": "query"}}')
+    assert (arguments.prompts, arguments.router_mapping) == ({"text": "a "}, {"first": {"text": "query"}})
+    assert make_arguments(tmp_path, prompts="{query} ").prompts == "{query} "

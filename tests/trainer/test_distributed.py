@@ -4,13 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.child import ENVIRONMENT, ROOT
-from tests.trainer.processes_run import RUNS
+from tests.child import ENVIRONMENT
+from tests.ranks import command_line, run_ranks
+from tests.trainer import best_checkpoint_run, processes_run
+from tests.trainer.processes_run import RUNS, STATS, STEPS
 
 pytestmark = pytest.mark.distributed
 
@@ -24,12 +27,7 @@ def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
     results = {}
     for processes in (1, 2, 4):
         output = tmp_path_factory.mktemp(f"processes{processes}")
-        launcher = [sys.executable]
-        if processes > 1:
-            launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [*launcher, "-m", "tests.trainer.processes_run", str(bert), str(output), str(8 // processes)]
-        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
+        run_ranks(processes_run.main, bert, output, 8 // processes, processes=processes, seconds=600)
         results[processes] = [torch.load(output / f"rank{rank}.pt") for rank in range(processes)]
     return results
 
@@ -37,7 +35,7 @@ def results(bert, tmp_path_factory) -> dict[int, list[dict]]:
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("run", RUNS, ids=str)
 def test_several_processes_train_as_one(run, processes, results):
-    """Ten steps of AdamW on the same global batches of 8: bit-identical replicas, and the weights of one process."""
+    """Six steps of AdamW on the same global batches of 8: bit-identical replicas, and the weights of one process."""
     ranks = [rank[str(run)] for rank in results[processes]]
     (alone,) = (rank[str(run)] for rank in results[1])
     for rank in ranks[1:]:
@@ -46,16 +44,13 @@ def test_several_processes_train_as_one(run, processes, results):
     torch.testing.assert_close(ranks[0]["weights"], alone["weights"], rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(ranks[0]["label_means"], alone["label_means"], rtol=0, atol=8)  # of 2**20
     assert ranks[0]["stats"] == pytest.approx(alone["stats"], abs=1e-4)
-    assert len(alone["stats"]) == 50
+    assert len(alone["stats"]) == STEPS * len(STATS)
     assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
     assert ranks[0]["map"] == alone["map"]
 
 
 def test_every_rank_loads_the_best_checkpoint(bert, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "tests.trainer.best_checkpoint_run", str(bert), str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_ranks(best_checkpoint_run.main, bert, tmp_path, processes=2)
     results = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     assert {result["best"] for result in results} == {"checkpoint-2"}
     for result in results:
@@ -72,19 +67,31 @@ def without_dropout(bert, tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("options", [[], ["--mini-batch-tokens", "30", "--no-packing"]], ids=["direct", "cached"])
-def test_the_command_line_under_torchrun(options, without_dropout, csv_file, tmp_path):
+def _torchrun(*words, processes):
+    """Run `tercet …` in several processes of torchrun, as a user does, and return what it prints."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [*command, "-m", "tercet", *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("launch", "options"),
+    [(_torchrun, []), (partial(run_ranks, command_line), ["--mini-batch-tokens", "30", "--no-packing"])],
+    ids=["direct", "cached"],
+)
+def test_the_command_line_in_several_processes(launch, options, without_dropout, csv_file, tmp_path):
     trained, measured = [], []
     for processes in (1, 2):
         output = tmp_path / f"model{processes}"
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command += ["-m", "tercet", "train", str(csv_file), "--output", str(output), "--model", str(without_dropout)]
-        command += ["--max-steps", "10", "--batch-size", "8", "--samples-per-label", "2"]
-        command += ["--eval-fraction", "0.5", "--eval-steps", "4"]
-        done = subprocess.run([*command, *options], env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
+        words = ["train", csv_file, "--output", output, "--model", without_dropout, "--max-steps", 10]
+        words += ["--batch-size", 8, "--samples-per-label", 2, "--eval-fraction", 0.5, "--eval-steps", 4, *options]
+        start = launch if processes > 1 else partial(run_ranks, command_line)
+        printed = start(*map(str, words), processes=processes)
         # One process prints: one table for each protocol, and one line about the model.
-        assert (done.stdout.count("R-precision"), done.stderr.count("model written to")) == (2, 1)
+        assert (printed.count("R-precision"), printed.count("model written to")) == (2, 1)
         trained.append(load_file(output / "model.safetensors"))
         measured.append(json.loads((output / "metrics.json").read_text())["by_step"])
     assert list(measured[0]) == list(measured[1]) == ["4", "8", "10"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from tercet import _multi_labels, _nested_labels
 from tercet._nested_labels import separator_of
+from tercet._separators import check_separator
 from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
@@ -82,8 +82,8 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.label_column is not None and not isinstance(self.label_column, str):
             self._set_label_columns(list(self.label_column))
-        _nested_labels.check_separator(self.label_levels)
-        _multi_labels.check_separator(self.multi_label)
+        check_separator(self.label_levels, "label_levels")
+        check_separator(self.multi_label, "multi_label")
         given = [name for name in ("label_levels", "multi_label", "combined_labels") if getattr(self, name) is not None]
         if len(given) > 1:
             raise DataError(f"{' and '.join(given)} exclude each other; pass one of them")

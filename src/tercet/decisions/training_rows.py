@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tercet._nested_labels import check_separator, normalize_nested
+from tercet._nested_labels import normalize_nested
+from tercet._separators import check_separator
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.candidates import Rows
 from tercet.decisions.embedding import Spaces
@@ -53,7 +54,7 @@ def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str
 
 def check_levels(labels: list[Any], label_levels: str | None) -> None:
     """Raise `DataError` if `label_levels` is not the separator of the levels of these labels."""
-    check_separator(label_levels)
+    check_separator(label_levels, "label_levels")
     if label_levels is None:
         return
     if not isinstance(labels[0], str):

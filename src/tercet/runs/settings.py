@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from tercet import _multi_labels, _nested_labels
 from tercet._numbers import check_margin
+from tercet._separators import check_separator
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
 from tercet.runs.trackers import check_trackers
@@ -183,8 +183,8 @@ class RunSettings:
             )
 
     def _check_labels(self) -> None:
-        _nested_labels.check_separator(self.label_levels)
-        _multi_labels.check_separator(self.multi_label)
+        check_separator(self.label_levels, "label_levels")
+        check_separator(self.multi_label, "multi_label")
         for name in ("label_levels", "multi_label"):
             if getattr(self, name) is not None and self.uses_triplets:
                 raise DataError(f"{name} needs labels, but the data of the triplet loss have none; leave it out")

@@ -17,6 +17,7 @@ from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
 from tercet.trainer.learning_rates import read_learning_rates
+from tercet.trainer.prompts import read_prompts
 from tercet.trainer.routing import read_router_mapping
 
 
@@ -83,7 +84,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         prompts: the string before each text, in training and in the evaluations of the trainer. A dictionary gives the
             prompt by column of the training data, or by the name of the data set if there are several (a string or a
             dictionary by column for each); other columns have none. None uses the default prompt of the model, as
-            `encode` does; an empty string means no prompt.
+            `encode` does; an empty string means no prompt. The text of a JSON object is read as a dictionary.
         learning_rate_mapping: learning rates by regular expression. A weight whose name in `model.named_parameters()`
             an expression finds gets its rate instead of `learning_rate`; the last expression decides.
         warmup_ratio: another name of `warmup_steps` as a fraction of all steps, below 1. It sets `warmup_steps`, with a
@@ -195,6 +196,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 "accelerator_config: leave out dispatch_batches and split_batches, because a packed batch is a single "
                 "row of tokens, which cannot be split"
             )
+        self.prompts = read_prompts(self.prompts)  # type: ignore[assignment]
         self.router_mapping = read_router_mapping(self.router_mapping)
         self.learning_rate_mapping = read_learning_rates(self.learning_rate_mapping)
         self.batch_sampler = _member(BatchSamplers, self.batch_sampler, "batch_sampler")

@@ -22,7 +22,7 @@ from tercet.trainer.collate import (
     prepare_triplets,
     text_columns,
 )
-from tercet.trainer.loss_kinds import LossBySet, innermost, loss_of_set, set_losses, takes_triplets
+from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_triplets
 from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
 from tercet.trainer.prompts import find_prompts, prompt_lengths_to_exclude
 from tercet.trainer.routing import find_tasks
@@ -174,11 +174,6 @@ class PreparingTrainer(Trainer):
             known = self._known_by_loss(loss, source, has_sets=has_sets, training=training) or known
             names = None if known is None or training else known.set_names or known.label_names
             prepared, label_names = prepare_labelled(drawn, source, names)
-            if has_sets and training and name is not None and not isinstance(self.loss, LossBySet):
-                raise DataError(
-                    f"{source}: the label column has lists, whose labels are not those of the other data sets; pass "
-                    "a dictionary with a loss for each data set"
-                )
             of_training = None if training or known is None else known
             if has_sets or (of_training is not None and of_training.set_names is not None):
                 check_both_have_sets(source, of_training is None or of_training.set_names is not None, label_names)

@@ -3,6 +3,7 @@
 By default they are the model's default prompt, as in `encode`, so training, evaluation and use see the same texts.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,17 @@ from tercet.encoder.modules import Pooling
 from tercet.errors import DataError, listed
 
 Prompts = str | Mapping[str, str] | Mapping[str, str | Mapping[str, str]] | None
+
+
+def read_prompts(prompts: Prompts) -> Prompts:
+    """Return the training argument `prompts`, which may be the text of a JSON object, as in sentence-transformers."""
+    if not isinstance(prompts, str) or not prompts.lstrip().startswith("{"):
+        return prompts
+    try:
+        found: dict[str, str] = json.loads(prompts)
+    except ValueError:
+        return prompts
+    return found
 
 
 def find_prompts(prompts: Prompts, model: Any, columns: Mapping[str, str], name: str | None = None) -> dict[str, str]:

@@ -1,0 +1,18 @@
+"""The separators within a label: of the levels of nested labels, and of several labels of a row."""
+
+from tercet.errors import DataError
+
+# By argument: what the separator separates, and an example.
+_ARGUMENTS = {"label_levels": ("the levels", "/"), "multi_label": ("the labels of a row", ";")}
+
+
+def check_separator(separator: str | None, argument: str) -> None:
+    """Raise `DataError` if a separator is empty or white space.
+
+    Args:
+        separator: the separator; None for none.
+        argument: the argument that it was passed as, "label_levels" or "multi_label".
+    """
+    if separator is not None and not separator.strip():
+        what, example = _ARGUMENTS[argument]
+        raise DataError(f"{argument} must be the separator of {what}, such as '{example}', got {separator!r}")
