@@ -1,11 +1,11 @@
 """Wait for a condition instead of sleeping for a fixed time."""
 
-import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen | None = None, seconds: float = 200) -> None:
+def wait_until(condition: Callable[[], bool], process: Any = None, seconds: float = 200) -> None:
     """Return when `condition` is true; fail after some seconds, or if `process` ends before."""
     deadline = time.monotonic() + seconds
     while not condition():

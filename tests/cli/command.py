@@ -1,6 +1,6 @@
 """Run `tercet …` in the tests of the command line. Each call is a process, forked from one that imported the libraries.
 
-Importing them takes seconds in a new process (see `warm_up.py`), and the tests start a hundred. The tests of Ctrl-C,
+Importing them takes seconds in a new process (see `warm_up.py`), and the tests start a hundred. The tests of streams,
 torchrun and the examples start new processes, as a user does.
 """
 

@@ -14,8 +14,9 @@ from pyarrow import parquet
 
 from tercet import SentenceTransformer
 from tercet.trainer.arguments import cpu_has_bfloat16
-from tests.child import ENVIRONMENT, start_tercet
+from tests.child import ENVIRONMENT
 from tests.cli.command import run, train_arguments
+from tests.forked import ForkedProcess, command_line
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +197,8 @@ def test_an_existing_model_is_not_overwritten_without_the_flag(csv_file, bert, t
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, bert, tmp_path):
-    arguments = train_arguments(csv_file, bert, tmp_path / "model", "--epochs", 60, "--eval-fraction", 0)
-    process = start_tercet(*arguments)
+    arguments = train_arguments(csv_file, bert, tmp_path / "model", "--epochs", 24, "--eval-fraction", 0)
+    process = ForkedProcess(command_line, *map(str, arguments))
     checkpoints = tmp_path / "model.checkpoints"
     deadline = time.time() + 120
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
@@ -214,7 +215,7 @@ def test_ctrl_c_leaves_a_complete_checkpoint_and_says_how_to_resume(csv_file, be
     assert "pass --resume to continue that run, or remove the folder" in again.stderr
     # A run without an interruption ends in the same weights.
     run(*arguments, "--resume")
-    run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 60, "--eval-fraction", 0))
+    run(*train_arguments(csv_file, bert, tmp_path / "whole", "--epochs", 24, "--eval-fraction", 0))
     texts = ["the team won", "the bank"]
     resumed, whole = (SentenceTransformer(tmp_path / name, device="cpu").encode(texts) for name in ("model", "whole"))
     np.testing.assert_array_equal(resumed, whole)

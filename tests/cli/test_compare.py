@@ -10,8 +10,8 @@ import pytest
 
 from tercet._version import __version__
 from tercet.trainer.arguments import cpu_has_bfloat16
-from tests.child import start_tercet
 from tests.cli.command import run
+from tests.forked import ForkedProcess, command_line
 from tests.waiting import wait_until
 
 
@@ -26,7 +26,7 @@ def _compare(csv_file, bert, output, *more):
 @pytest.mark.slow
 def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, eval_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
-    process = start_tercet(*arguments, start_new_session=True)
+    process = ForkedProcess(command_line, *map(str, arguments), new_session=True)
     file = tmp_path / "out/compare.json"
     # The file is empty for a moment when the command tries whether it can be written.
     wait_until(lambda: file.exists() and json.loads(file.read_text() or '{"runs": []}')["runs"] != [], process)

@@ -1,9 +1,5 @@
-"""One run of `run_training` on a tiny model, resumed if there is a checkpoint; the test kills it.
+"""One run of `run_training` on a tiny model, resumed if there is a checkpoint; the test kills it."""
 
-Usage: survival_run.py MODEL OUTPUT CROSS_BATCH_MEMORY EPOCHS
-"""
-
-import sys
 from pathlib import Path
 
 import torch
@@ -16,8 +12,8 @@ from tercet.trainer.whole_checkpoints import latest_checkpoint
 from tests.conftest import TOPICS
 
 
-def main(model_folder: str, output: Path, cross_batch_memory: int, epochs: int) -> None:
-    torch.set_num_threads(1)
+def main(model_folder: Path, output: Path, cross_batch_memory: int, epochs: int) -> None:
+    """Train, from the newest checkpoint if there is one."""
     torch.manual_seed(0)
     texts = [text for topic in TOPICS.values() for text in topic]
     label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
@@ -28,7 +24,3 @@ def main(model_folder: str, output: Path, cross_batch_memory: int, epochs: int) 
     resume = latest_checkpoint(checkpoint_dir(output)) is not None
     data = Dataset.from_dict({"sentence": texts, "label": label_ids})
     run_training(SentenceTransformer(model_folder, device="cpu"), data, None, output, settings, resume=resume)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -2,9 +2,6 @@
 
 import os
 import random
-import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +12,8 @@ from safetensors.torch import load_file
 from tercet import SentenceTransformer
 from tercet.runs import checkpoint_dir
 from tercet.trainer.whole_checkpoints import latest_checkpoint
-from tests.child import ENVIRONMENT, ROOT
+from tests.forked import ForkedProcess
+from tests.runs import survival_run
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -24,18 +22,17 @@ pytestmark = pytest.mark.slow
 _KILLS = int(os.environ.get("TERCET_KILLS", "2"))
 
 
-def _start(bert: Path, output: Path, cross_batch_memory: int, **options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.runs.survival_run", str(bert), str(output), str(cross_batch_memory)]
-    command.append(str(4 * _KILLS))  # epochs of three steps, so there are a few steps per kill
-    return subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, **options)
+def _start(bert: Path, output: Path, cross_batch_memory: int, **options) -> ForkedProcess:
+    epochs = 4 * _KILLS  # of three steps, so there are a few steps per kill
+    return ForkedProcess(survival_run.main, bert, output, cross_batch_memory, epochs, **options)
 
 
-def _finish(process: subprocess.Popen) -> None:
+def _finish(process: ForkedProcess) -> None:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-2000:]
 
 
-def _kill(process: subprocess.Popen) -> None:
+def _kill(process: ForkedProcess) -> None:
     process.kill()
     process.communicate()
 
@@ -82,8 +79,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_complete(bert, tmp_path):
     _kill(process)
     before = latest_checkpoint(folder)
     small = (before / "optimizer.pt").stat().st_size // 2
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))  # noqa: E731
-    process = _start(bert, output, 0, preexec_fn=limit)
+    process = _start(bert, output, 0, max_file_size=small)
     _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     assert f"cannot write the checkpoint {folder}" in errors

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.child import ENVIRONMENT
-from tests.ranks import command_line, run_ranks
+from tests.forked import command_line
+from tests.ranks import run_ranks
 from tests.trainer import best_checkpoint_run, processes_run
 from tests.trainer.processes_run import RUNS, STATS, STEPS
 
