@@ -7,14 +7,7 @@ from datasets import Dataset
 from tercet.data.labels import LabelledSentences
 from tercet.data.loading import as_dataset
 from tercet.errors import DataError
-from tercet.trainer.collate import (
-    collate,
-    label_column,
-    prepare_labelled,
-    prepare_triplets,
-    text_columns,
-    tokenize,
-)
+from tercet.trainer.collate import collate, label_column, prepare_labelled, prepare_triplets, text_columns, tokenize
 
 
 def _token_ids(column, texts):

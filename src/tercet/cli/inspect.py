@@ -9,14 +9,7 @@ import typer
 
 from tercet._files import atomic_file
 from tercet.cli import options as opt
-from tercet.cli.console import (
-    finish,
-    load_model,
-    print_note,
-    print_result,
-    report_errors,
-    shows_progress,
-)
+from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.data.read_options import ReadOptions

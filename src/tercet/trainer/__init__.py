@@ -1,14 +1,18 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next seven files
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next nine files
 preparing.py        the data sets: find and check their columns, prepare their rows
 sampling.py         the samplers: which rows are a batch
 dataloading.py      data loaders: tokenize once, pack batches, split them over the processes
 pushing.py          upload models to the hub
-steps.py            training steps: the loss of a batch, its gradient, and what is logged
+memories.py         what a run remembers of past batches: cross-batch memory, label means
+monitoring.py       log the statistics of batches
+steps.py            training steps: the loss of a batch and its gradient
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
+prompts.py          the prompt of each text column
+routing.py          the task of each text column, for a model with a Router
 multi_labels.py     rows with several labels: the ids of their sets, and the relation of the loss
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory

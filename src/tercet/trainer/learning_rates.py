@@ -1,6 +1,5 @@
 """Give parameters their own learning rates, by regular expressions of their names."""
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 
 from tercet.errors import DataError
+from tercet.trainer.json_arguments import read_mapping
 
 
 def read_learning_rates(mapping: str | Mapping[str, float] | None) -> dict[str, float] | None:
@@ -16,23 +16,15 @@ def read_learning_rates(mapping: str | Mapping[str, float] | None) -> dict[str, 
     Raises:
         DataError: it is not a dictionary of regular expressions and numbers of at least 0.
     """
-    if isinstance(mapping, str):
-        try:
-            mapping = json.loads(mapping)
-        except ValueError as error:
-            raise DataError(f"learning_rate_mapping is no JSON object ({error}): {mapping!r}") from None
-    if mapping is None:
-        return None
-    if not isinstance(mapping, Mapping):
-        raise DataError(f"learning_rate_mapping must be a dictionary of expressions and rates, got {mapping!r}")
-    for pattern, rate in mapping.items():
+    rates = read_mapping(mapping, "learning_rate_mapping", "expressions and rates")
+    for pattern, rate in (rates or {}).items():
         try:
             re.compile(pattern)
         except (re.error, TypeError) as error:
             raise DataError(f"learning_rate_mapping: {pattern!r} is no regular expression: {error}") from None
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < float("inf"):
             raise DataError(f"learning_rate_mapping: the rate of {pattern!r} must be at least 0, got {rate!r}")
-    return dict(mapping)
+    return rates
 
 
 def set_learning_rates(

@@ -3,13 +3,13 @@
 The training argument `router_mapping` and its meaning are those of sentence-transformers.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from tercet._distributed import world_size
 from tercet.encoder.modules import Router
 from tercet.errors import DataError, ModelError, listed
+from tercet.trainer.json_arguments import read_mapping
 
 RouterMapping = Mapping[str, Any]
 
@@ -20,23 +20,16 @@ def read_router_mapping(mapping: str | RouterMapping | None) -> dict[str, Any] |
     Raises:
         DataError: it is not a dictionary of the task by column, or of such dictionaries by data set.
     """
-    if isinstance(mapping, str):
-        try:
-            mapping = json.loads(mapping)
-        except ValueError as error:
-            raise DataError(f"router_mapping is no JSON object ({error}): {mapping!r}") from None
-    if mapping is None:
-        return None
-    if not isinstance(mapping, Mapping):
-        raise DataError(f"router_mapping must be a dictionary of a task by column, got {mapping!r}")
-    kinds = {isinstance(value, Mapping) for value in mapping.values()}
-    tasks = [task for value in mapping.values() for task in (value.values() if isinstance(value, Mapping) else [value])]
+    tasks_of = read_mapping(mapping, "router_mapping", "a task by column")
+    values = list((tasks_of or {}).values())
+    kinds = {isinstance(value, Mapping) for value in values}
+    tasks = [task for value in values for task in (value.values() if isinstance(value, Mapping) else [value])]
     if len(kinds) > 1 or not all(isinstance(task, str) for task in tasks):
         raise DataError(
             "router_mapping must give the task of each text column, such as {'question': 'query'}, or such a "
-            f"dictionary for each data set; got {dict(mapping)!r}"
+            f"dictionary for each data set; got {tasks_of!r}"
         )
-    return dict(mapping)
+    return tasks_of
 
 
 def find_tasks(mapping: RouterMapping | None, columns: Mapping[str, str], name: str | None) -> dict[str, str | None]:

@@ -1,115 +1,25 @@
-"""Compute the loss of a batch and its gradient, and log what a run has seen."""
+"""Compute the loss of a batch and its gradient."""
 
-import math
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tercet._gather import gather_rows
-from tercet.errors import DataError
-from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.losses.modules import BaseLoss, BatchLoss
-from tercet.trainer.checks import check_cross_batch_memory, check_finite, warn_of_untrained_parameters
+from tercet.trainer.checks import warn_of_untrained_parameters
 from tercet.trainer.gradient_cache import cached_step
-from tercet.trainer.label_means import LabelMeans
 from tercet.trainer.learning_rates import set_learning_rates
-from tercet.trainer.loss_kinds import (
-    call_forward,
-    innermost,
-    loss_of_set,
-    reset_warnings,
-    takes_embeddings,
-    takes_triplets,
-)
+from tercet.trainer.loss_kinds import call_forward, loss_of_set, takes_embeddings, takes_triplets
 from tercet.trainer.loss_state import add_to_optimizer, loss_parameters
-from tercet.trainer.monitor import LogStats, TrainingMonitor
-from tercet.trainer.multi_labels import shared_relation
-from tercet.trainer.pushing import PushingTrainer
-from tercet.trainer.unread_stats import UnreadStats
-from tercet.trainer.whole_checkpoints import latest_checkpoint
+from tercet.trainer.monitoring import MonitoringTrainer
 
 # On a GPU, the statistics of this number of batches are read together. The monitor needs ten batches for a collapse.
 _UNREAD_BATCHES = 10
 
 
-class StepTrainer(PushingTrainer):
+class StepTrainer(MonitoringTrainer):
     """The part of `SentenceTransformerTrainer` that runs training steps."""
-
-    loss: Any
-    _log_stats: LogStats
-    _monitors: dict[str | None, TrainingMonitor]
-    _unread_stats: dict[str | None, UnreadStats]
-    _ran_a_step: bool
-    _chunks: int
-    _chunks_with_gradient: int
-
-    def reset_memories(self) -> None:
-        """Empty the cross-batch memory and the label means.
-
-        Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
-        """
-        dimension, device = self.model.get_sentence_embedding_dimension(), self.args.device
-        self.cross_batch_memory: CrossBatchMemory | None = None
-        if self.args.cross_batch_memory:
-            check_cross_batch_memory(self.loss)
-            self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
-        self._label_means: LabelMeans | None = None
-        if self.args.neighbor_labels and self.train_dataset is not None:
-            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
-
-    def set_label_means(self, means: Any) -> None:
-        """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
-
-        Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
-        training computes. A resumed run uses the means in its checkpoint.
-
-        Args:
-            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. If rows
-                have several labels, `(num_sets, dim)`: one row for each set of labels that a row has, in the order of
-                the set ids, which are in `train_dataset["label"]` of the trainer. None for random batches. In
-                distributed training, all processes must pass the same means.
-
-        Raises:
-            DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
-                there are labels (or sets of labels), or are not finite.
-        """
-        if self._label_means is None:
-            raise DataError(
-                "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
-                "arguments"
-            )
-        self._label_means.set_first(means, of_sets=shared_relation(self.loss) is not None)
-
-    def _start_monitoring(self, *, resumed: bool) -> None:
-        """Reset the statistics and the once-per-run warnings, because a trainer may run several times."""
-        self._log_stats = LogStats()
-        # One for each data set, or one under the name None.
-        self._monitors = {
-            name: TrainingMonitor.for_loss(innermost(loss_of_set(self.loss, name)), resumed=resumed)
-            for name in self._training_sets or [None]
-        }
-        self._unread_stats = {name: UnreadStats() for name in self._monitors}
-        reset_warnings(self.loss)
-
-    def _check_finite(self) -> None:
-        def remaining() -> str:
-            last = latest_checkpoint(Path(self.args.output_dir or ""))
-            return f"the last checkpoint is {last}" if last else "there is no checkpoint to resume from"
-
-        check_finite(self.model, self.state.global_step, remaining)
-
-    def _run_epoch(self, *args: Any, **options: Any) -> None:
-        """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True
-            return
-        if self._label_means is not None:
-            self._label_means.start_epoch(options["epoch"])
-            for sampler in self._train_samplers:
-                sampler.set_label_means(self._label_means.current)
-        super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
 
     def compute_loss(
         self,
@@ -174,19 +84,6 @@ class StepTrainer(PushingTrainer):
             self._monitors[name].observe(stats, norm=self._log_stats.update(stats, columns[0]))
         return loss
 
-    def _defers_reading(self) -> bool:
-        """Return whether statistics and checks stay on the device, because reading them would wait for it."""
-        return self.args.device.type == "cuda"
-
-    def _read_stats(self) -> None:
-        for name, unread in self._unread_stats.items():
-            for batch in unread.read():
-                self._monitors[name].observe(batch[0], norm=self._log_stats.add(*batch))
-
-    def _memory_is_warm(self) -> bool:
-        warmup = self.args.cross_batch_memory_warmup
-        return self.state.global_step >= (warmup * self.state.max_steps if warmup < 1 else warmup)
-
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
@@ -242,18 +139,3 @@ class StepTrainer(PushingTrainer):
             packed = how == "non_padding" and "packing" in features
             mask = {"attention_mask": torch.ones_like(features["input_ids"])} if packed else {}
             super()._track_num_input_tokens({**features, **mask})  # type: ignore[no-untyped-call]
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as in `transformers.Trainer.log`. Add the statistics of the batches since the last entry with a loss."""
-        if "train_loss" in logs and not self._ran_a_step:
-            del logs["train_loss"]
-        if "loss" in logs:
-            self._read_stats()
-        if any(name in logs and not math.isfinite(logs[name]) for name in ("loss", "grad_norm")):
-            self._check_finite()
-        if "loss" in logs:
-            logs.update(self._log_stats.compute_and_reset(self.args.device))
-            if self._chunks:
-                logs["chunks_skipped"] = round(1 - self._chunks_with_gradient / self._chunks, 4)
-                self._chunks = self._chunks_with_gradient = 0
-        super().log(logs, *args, **kwargs)

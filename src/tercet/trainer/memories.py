@@ -1,0 +1,68 @@
+"""Keep what a run remembers of past batches: the cross-batch memory and the label means."""
+
+from typing import Any
+
+from tercet.errors import DataError
+from tercet.losses.cross_batch_memory import CrossBatchMemory
+from tercet.trainer.checks import check_cross_batch_memory
+from tercet.trainer.label_means import LabelMeans
+from tercet.trainer.multi_labels import shared_relation
+from tercet.trainer.pushing import PushingTrainer
+
+
+class MemoryTrainer(PushingTrainer):
+    """The part of `SentenceTransformerTrainer` that remembers past batches."""
+
+    loss: Any
+
+    def reset_memories(self) -> None:
+        """Empty the cross-batch memory and the label means.
+
+        Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
+        """
+        dimension, device = self.model.get_sentence_embedding_dimension(), self.args.device
+        self.cross_batch_memory: CrossBatchMemory | None = None
+        if self.args.cross_batch_memory:
+            check_cross_batch_memory(self.loss)
+            self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
+        self._label_means: LabelMeans | None = None
+        if self.args.neighbor_labels and self.train_dataset is not None:
+            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
+
+    def set_label_means(self, means: Any) -> None:
+        """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
+
+        Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
+        training computes. A resumed run uses the means in its checkpoint.
+
+        Args:
+            means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. If rows
+                have several labels, `(num_sets, dim)`: one row for each set of labels that a row has, in the order of
+                the set ids, which are in `train_dataset["label"]` of the trainer. None for random batches. In
+                distributed training, all processes must pass the same means.
+
+        Raises:
+            DataError: the training argument `neighbor_labels` is 0, or the means have another number of rows than
+                there are labels (or sets of labels), or are not finite.
+        """
+        if self._label_means is None:
+            raise DataError(
+                "the label means have no effect, because neighbor_labels is 0; set neighbor_labels in the training "
+                "arguments"
+            )
+        self._label_means.set_first(means, of_sets=shared_relation(self.loss) is not None)
+
+    def _run_epoch(self, *args: Any, **options: Any) -> None:
+        """Run an epoch as `transformers` does, but no step of a run that a checkpoint has resumed at its end."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        if self._label_means is not None:
+            self._label_means.start_epoch(options["epoch"])
+            for sampler in self._train_samplers:
+                sampler.set_label_means(self._label_means.current)
+        super()._run_epoch(*args, **options)  # type: ignore[no-untyped-call]
+
+    def _memory_is_warm(self) -> bool:
+        warmup = self.args.cross_batch_memory_warmup
+        return self.state.global_step >= (warmup * self.state.max_steps if warmup < 1 else warmup)
