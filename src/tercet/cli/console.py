@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-# In distributed training, only the first process prints notes. Every process prints its errors.
-IS_FIRST_PROCESS = is_first_launched()
-
 # Variables that turn off the progress bars of libraries. A library reads them when it is imported, and subprocesses
 # inherit them.
 _NO_PROGRESS_BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
@@ -40,7 +37,8 @@ _NO_PROGRESS_BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASET
 # A narrower table would have columns of single letters.
 _MIN_WIDTH = 40
 
-_prints_notes = IS_FIRST_PROCESS
+# In distributed training, only the first process prints notes. Every process prints its errors.
+_prints_notes = is_first_launched()
 _started = time.monotonic()
 
 
@@ -131,7 +129,7 @@ def configure(*, quiet: bool, translate: Callable[[str], str] = str) -> None:
         translate: a function that puts flags into the messages of the library.
     """
     global _prints_notes, _started
-    _prints_notes, _started = IS_FIRST_PROCESS and not quiet, time.monotonic()
+    _prints_notes, _started = is_first_launched() and not quiet, time.monotonic()
     configure_logging(logging.INFO if _prints_notes else logging.ERROR, translate)
     if not shows_progress(quiet):
         os.environ.update(dict.fromkeys(_NO_PROGRESS_BARS, "1"))

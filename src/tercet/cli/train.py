@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from tercet._display import numbers_text
+from tercet._distributed import is_first_launched
 from tercet._logging import quiet_transformers
 from tercet._nested_labels import separator_of
 from tercet.catalogue import LOSSES
 from tercet.cli import options as opt
 from tercet.cli.choices import margin_of
 from tercet.cli.console import (
-    IS_FIRST_PROCESS,
     finish,
     print_note,
     print_result,
@@ -151,7 +151,7 @@ def train(
         print_note(f"--margin {numbers_text(margin)} is not used: the loss {loss} has no margin")
     if private and push_to_hub is None:
         raise DataError("--private needs --push-to-hub")
-    if push_to_hub is not None and IS_FIRST_PROCESS:
+    if push_to_hub is not None and is_first_launched():
         # The upload itself is done after the results are printed, so that a failure does not hide them.
         publishing.check_upload(push_to_hub, model=model, settings=settings)
     quiet_transformers()
@@ -169,7 +169,7 @@ def train(
     except TrainingInterrupted as interrupt:
         _print_how_to_resume(interrupt.checkpoint)
         raise typer.Exit(130) from None
-    if not IS_FIRST_PROCESS:
+    if not is_first_launched():
         return
     if as_json:
         print_result(json.dumps(run.record.to_dict(), indent=2))
