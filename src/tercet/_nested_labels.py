@@ -33,6 +33,16 @@ def join_path(path: Sequence[str], separator: str) -> str:
     return separator.join(path)
 
 
+def normalize_label(label: str, separator: str | None) -> str:
+    """Return a label without white space around its levels; the label itself without a separator.
+
+    Example:
+        >>> normalize_label("billing / refund", "/"), normalize_label("billing / refund", None)
+        ('billing/refund', 'billing / refund')
+    """
+    return label if separator is None else join_path(path_of(label, separator), separator)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParentErrors:
     """The errors in the sentences of one parent: of all labels with the same coarsest level.

@@ -1,6 +1,7 @@
 """A folder of Parquet files: every file once, complete, by several processes, of which some are killed."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.cli.command import _tercet, run
-from tests.conftest import TOPICS
+from tests.conftest import TOPICS, build_bert
 from tests.warm import WARM
 
 _TEXTS = [text for texts in TOPICS.values() for text in texts]
@@ -71,6 +72,24 @@ def test_killed_and_parallel_workers_write_every_row_once(folder, bert):
     np.testing.assert_allclose(np.array(table["embedding"].to_pylist()), np.load(whole), atol=1e-6)
     refused = run("encode", bert, folder / "in", "--output", folder / "out", "--normalize", expect=2)
     assert "has files of another run, with other values of 'normalize'; choose another folder" in refused.stderr
+
+
+def test_a_changed_model_or_input_and_other_files_are_noticed(folder, bert):
+    model, data = shutil.copytree(bert, folder / "model"), folder / "few"
+    data.mkdir()
+    for number in range(2):
+        shutil.copy(folder / "in" / f"part-00{number}.parquet", data)
+    (data / "more").mkdir()
+    (data / "_SUCCESS").touch()  # as Spark writes it
+    words = ("encode", model, data, "--output", folder / "out")
+    assert "few: only the .parquet files are read; not read: 'more'" in run(*words).stderr
+    os.utime(data / "part-001.parquet", (time.time() + 60,) * 2)
+    again = run(*words).stderr
+    assert "1 files of the input have changed since their files in" in again
+    assert "('part-001.parquet'); to write them again, remove those" in again
+    build_bert(model, seed=1)
+    refused = run(*words, expect=2)
+    assert "has files of another run, with other values of 'content of the model'; choose another" in refused.stderr
 
 
 def test_what_is_no_folder_of_files_is_refused(folder, bert):

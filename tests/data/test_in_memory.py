@@ -125,3 +125,16 @@ def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, c
     assert "trains on the split 'train' of the data and evaluates on the split 'test'" in caplog.text
     assert evaluation_split(splits, None, "train", 0) is None
     assert tercet.inspect(splits).texts.rows == 12
+
+
+def test_missing_values_of_a_data_frame_are_no_texts():
+    frame = pd.DataFrame(
+        {"title": ["a", float("nan"), None, pd.NA], "body": ["b", "c", pd.NaT, pd.NA], "label": list("xyxy")}
+    )
+    joined = load_labelled(frame, ReadOptions(text_column="title,body"))
+    assert (joined.sentences, joined.rows.tolist()) == (["a\nb", "c"], [0, 1])
+    assert load_labelled(frame, ReadOptions(text_column="title")).sentences == ["a"]
+    guessed = frame.rename(columns={"title": "words", "body": "note"}).assign(
+        words=["a b c d", pd.NA, "e f g h", "i j k"]
+    )
+    assert load_labelled(guessed, ReadOptions()).sentences == ["a b c d", "e f g h", "i j k"]

@@ -151,6 +151,21 @@ def test_the_best_precision_can_be_promised_and_no_higher_one(depth, seed):
     assert (higher.is_empty, higher.best) == (True, best)
 
 
+def test_white_space_around_levels_does_not_matter(nested):
+    x, labels = _nested_rows(120, seed=5)
+    spaced = [label.replace("/", " / ") for label in labels]
+    limits = choose_limits(nested)
+    judged, again = (judge(nested, x, given, limits=limits, leave_out_copies=False) for given in (labels, spaced))
+    assert (again.precision, again.accuracy, again.known.all()) == (judged.precision, judged.accuracy, True)
+    summary = Summary(known=frozenset(nested.classes_), calibration_rows=0, separator="/")
+    summary.add(nested.decision(x, top=1), spaced)
+    assert (summary.unknown, summary.right / 120) == (0, judged.accuracy)
+    classifier = LabelClassifier(unseen_rows=True, method="class_means", label_levels="/").fit(x, spaced)
+    names = classifier.classes_.tolist()
+    assert names == sorted(set(labels))
+    assert classifier.partial_fit(x[:1], spaced[:1]).classes_.tolist() == names
+
+
 def test_other_limits_have_no_parents(nested):
     x, _ = _nested_rows(100, seed=8)
     for limits in ({"coverage": 0.5}, {"threshold": 0.6}, {"min_precision": 0.9, "per_label": True}, {}):

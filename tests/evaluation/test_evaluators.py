@@ -79,3 +79,15 @@ def test_the_triplet_evaluator_checks_its_arguments():
         TripletEvaluator(["a"], ["b"], ["c"], batch_size=-1)
     with pytest.raises(EmbeddingError, match="unknown distance 'l2'"):
         TripletEvaluator(["a"], ["b"], ["c"], distance="l2")
+
+
+@pytest.mark.parametrize("options", [{}, {"margin": 0.1}, {"main_similarity_function": "dot"}])
+def test_embeddings_that_are_not_finite_have_no_accuracy(options):
+    class Broken:
+        def encode(self, sentences, **_):
+            return torch.full((len(sentences), 4), float("nan"))
+
+    with pytest.raises(EmbeddingError, match="anchors"):
+        TripletEvaluator(["a"], ["b"], ["c"], **options)(Broken())
+    with pytest.raises(DataError, match="margin must be a number"):
+        TripletEvaluator(["a"], ["b"], ["c"], margin=float("nan"))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tercet._files import atomic_file, expand_path
-from tercet._files.model_files import CLASSIFIER_FILE, has_classifier, is_model_folder
+from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, has_classifier, is_model_folder
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
 from tercet.cli.classify_columns import added_columns, added_names
 from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input, read_table_input
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
-from tercet.cli.many_files import find_files, write_each
+from tercet.cli.many_files import find_files, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
 from tercet.data.read_options import ReadOptions
@@ -171,7 +171,11 @@ def classify(
 
     if files is not None:
         assert output is not None
-        settings = {"command": "classify", "model": model, "top": top, "explain": explain, **limits, **asdict(options)}
+        assert classifier.model_ is not None
+        folder = expand_path(model)
+        content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
+        settings = {"command": "classify", "model": model, **content, "top": top, "explain": explain, **limits,
+                    **asdict(options)}  # fmt: skip
         write_each(files, output, settings, write_file, overwrite=overwrite)
     else:
         with _destination(output, overwrite=overwrite) as file:

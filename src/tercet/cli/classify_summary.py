@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import is_below
+from tercet._nested_labels import is_below, normalize_label
 from tercet.errors import listed
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Summary:
         ):
             if label is None:
                 continue
-            given = str(label)
+            given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
             self.answered_labelled += answered
             if is_parent[row] and self.separator is not None:

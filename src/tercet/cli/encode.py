@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet._files import atomic_file
+from tercet._files import atomic_file, expand_path
+from tercet._files.head_files import WEIGHTS_FILE
 from tercet.cli import options as opt
 from tercet.cli.classify_input import TableInput, check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
-from tercet.cli.many_files import find_files, write_each
+from tercet.cli.many_files import find_files, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
@@ -117,7 +118,8 @@ def encode(
         _write(target, dict(found.columns), embed(found.texts))
         return len(found.texts)
 
-    settings = {"command": "encode", "model": model, "head": None if head is None else str(head),
+    content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
+    settings = {"command": "encode", "model": model, **content, "head": None if head is None else str(head),
                 "normalize": normalize, "prompt_name": prompt_name, **asdict(options)}  # fmt: skip
     write_each(files, output, settings, write, overwrite=overwrite)
     finish()

@@ -6,12 +6,14 @@ when the process ends, however it ends, so another process can take over the fil
 """
 
 import glob
+import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tercet._files import (
     PREFIX,
@@ -27,6 +29,11 @@ from tercet._files import (
 )
 from tercet.cli.console import print_note
 from tercet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+logger = logging.getLogger(__name__)
 
 _SUFFIX = ".parquet"
 # The settings that the files of a folder were written with. Readers of tables skip hidden files.
@@ -45,7 +52,10 @@ def find_files(data: str, output: Path | None) -> list[Path] | None:
         return None
     path = expand_path(data)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix == _SUFFIX and not file.name.startswith("."))
+        found = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
+        files = [entry for entry in found if entry.suffix == _SUFFIX]
+        if files and (others := [entry.name for entry in found if entry not in files]):
+            logger.warning(f"{data}: only the {_SUFFIX} files are read; not read: {listed(others, 3)}")
     elif glob.has_magic(data):
         files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
     else:
@@ -56,6 +66,18 @@ def find_files(data: str, output: Path | None) -> list[Path] | None:
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
     return files
+
+
+def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:
+    """Return what the output depends on besides the name of the model: its weights, its settings and other files."""
+    from tercet.trainer.run_identity import model_identity
+
+    settings = {
+        name: getattr(model, name, None)
+        for name in ("prompts", "default_prompt_name", "max_seq_length", "truncate_dim")
+    }
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return {"content of the model": {**model_identity(model), **settings, "files": digests}}
 
 
 def write_each(
@@ -83,9 +105,12 @@ def write_each(
         raise DataError(f"--output {output} is the folder of the input; choose another folder")
     _check_settings(folder, dict(settings), output)
     written = rows = elsewhere = 0
+    outdated: list[str] = []
     for file in files:
         target = folder / file.name
         if target.exists():
+            if file.stat().st_mtime > target.stat().st_mtime:
+                outdated.append(file.name)
             continue
         try:
             with locked(target):
@@ -100,6 +125,11 @@ def write_each(
     _clean(folder, [folder / file.name for file in files])
     present = len(files) - written - elsewhere
     print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} were there before")
+    if outdated:
+        logger.warning(
+            f"{len(outdated):,} files of the input have changed since their files in {output} were written "
+            f"({listed(outdated, 3)}); to write them again, remove those and run the command again"
+        )
     if elsewhere:
         print_note(
             f"{elsewhere:,} files are in work by other processes; when those have ended, run the command again to "

@@ -21,6 +21,7 @@ from tercet.data.label_forms import (
     find_placeholders,
     find_similar,
     in_list,
+    is_missing_value,
     plain_values,
     trim_labels,
 )
@@ -133,7 +134,7 @@ def rows_with_text(
 
 
 def _is_missing(text: Any) -> bool:
-    return text is None or (isinstance(text, str) and not text_key(text))
+    return not text_key(text) if isinstance(text, str) else is_missing_value(text)
 
 
 def clean_labels(

@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from tercet.data.columns import UnclearColumnError, find_labelled_columns, find_text_column, is_index
+from tercet.data.label_forms import is_missing_value
 from tercet.data.table import Table
 from tercet.errors import DataError, listed, short_repr
 
@@ -122,7 +123,8 @@ def _stats(table: Table) -> list[_Stats]:
     found = []
     for name in table.columns:
         try:
-            values: list[Any] = [v for v in islice(table.columns[name], _CHECKED_ROWS) if v is not None and v != ""]
+            some = islice(table.columns[name], _CHECKED_ROWS)
+            values: list[Any] = [value for value in some if not is_missing_value(value) and value != ""]
         except DataError:  # a column that cannot be read
             continue
         texts = [value if isinstance(value, str) else str(value) for value in values]

@@ -76,12 +76,21 @@ def plain_values(values: Iterable[Any]) -> list[Any]:
     return plain
 
 
+def is_missing_value(value: Any) -> bool:
+    """Return whether a value is None, NaN, or a missing value of pandas."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or _is_of_pandas(value)
+
+
+def _is_of_pandas(value: Any) -> bool:
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, Real) or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
+    if isinstance(value, Real) or _is_of_pandas(value):
         number = float(value) if isinstance(value, Real) else math.nan
         return None if math.isnan(number) else int(number) if number.is_integer() else number
     if hasattr(value, "tolist") and not isinstance(value, bytes):

@@ -8,6 +8,7 @@ from typing import Any
 
 from tercet.data.columns import check_columns, find_label_column
 from tercet.data.in_memory import EVALUATION_SPLITS
+from tercet.data.label_forms import is_missing_value
 from tercet.data.level_columns import join_label_columns
 from tercet.data.read_options import ReadOptions
 from tercet.data.reading import read_source
@@ -138,6 +139,6 @@ def _joined(columns: Sequence[Sequence[Any]]) -> list[str | None]:
     """Return the values of each row, joined by line breaks, without missing ones; None if all are missing."""
     joined = []
     for values in zip(*columns, strict=True):
-        present = [str(value) for value in values if value is not None and str(value).strip()]
+        present = [str(value) for value in values if not is_missing_value(value) and str(value).strip()]
         joined.append("\n".join(present) if present else None)
     return joined

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tercet._labels import plain_labels
+from tercet._nested_labels import normalize_label
 from tercet.decisions.inputs import Embedded, embed, like, read
 from tercet.decisions.seen import seen_rows
 from tercet.decisions.training_rows import check_label_type, check_length
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def read_pair(data: Any, y: Sequence[Any]) -> tuple[Embedded | list[str], list[Any]]:
+def read_pair(data: Any, y: Sequence[Any], label_levels: str | None = None) -> tuple[Embedded | list[str], list[Any]]:
     """Return the rows of `calibration_data`, of which nothing is encoded yet, and their labels.
 
     Args:
         data: what the user passed.
         y: the labels of the training rows.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
 
     Raises:
         DataError: the data are no pair of rows and as many labels of the type of `y`, or a row is invalid.
@@ -36,7 +38,7 @@ def read_pair(data: Any, y: Sequence[Any]) -> tuple[Embedded | list[str], list[A
     rows = read(data[0], "calibration_data")
     check_length(rows, labels, "calibration_data", "its second part")
     check_label_type(labels, y[0], "calibration_data")
-    return rows, list(labels)
+    return rows, [normalize_label(label, label_levels) for label in labels]
 
 
 def calibration_rows(

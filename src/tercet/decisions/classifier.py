@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from tercet._labels import plain_labels
+from tercet._nested_labels import normalize_label
 from tercet.decisions import inputs
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.calibration_data import calibration_rows, read_pair, why_uncalibrated
@@ -24,7 +25,7 @@ from tercet.decisions.rejection import Limits, limits_for
 from tercet.decisions.results import Decisions
 from tercet.decisions.seen import seen_fraction
 from tercet.decisions.thresholds import Promise
-from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, check_levels, number_labels
+from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, number_labels, with_levels
 from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
@@ -121,10 +122,10 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
         if self.method not in ("auto", *METHODS):
             raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {self.method!r}")
-        check_levels(labels, self.label_levels)
+        labels = with_levels(labels, self.label_levels)
         given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
         check_length(given, labels, "X", "y")
-        pair = None if calibration_data is None else read_pair(calibration_data, labels)
+        pair = None if calibration_data is None else read_pair(calibration_data, labels, self.label_levels)
         none_of_these = None if unknown_sentences is None else inputs.read(unknown_sentences, "unknown_sentences")
         if none_of_these is not None and not len(none_of_these):
             raise DataError("unknown_sentences has no rows; pass sentences, or None")
@@ -213,6 +214,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.fit(X, y)
         labels = plain_labels(y, "y", error=DataError)
         check_label_type(labels, self._names[0], "y")
+        labels = [normalize_label(label, self.label_levels) for label in labels]
         given = inputs.read(X, "X")
         check_length(given, labels, "X", "y")
         new = self._embed(given, "X")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tercet._nested_labels import is_below
+from tercet._nested_labels import is_below, normalize_label
 from tercet.decisions.back_off import right_at_level, steps_up
 from tercet.decisions.judged import ChosenLimits, JudgedDecisions
 from tercet.decisions.rejection import limits_for, reasons_against
@@ -108,18 +108,19 @@ def judge(
             f"all {len(sentences):,} sentences of {source} are training sentences of the classifier, so they cannot "
             "show how right its answers are; pass sentences that it was not fitted to"
         )
+    labels = [normalize_label(str(label), classifier.label_levels) for label in labels]
     names = [str(name) for name in classifier.classes_.tolist()]
     num_known = len(names)
     number = {name: at for at, name in enumerate(names)}
     for label in labels:
-        number.setdefault(str(label), len(number))
+        number.setdefault(label, len(number))
     numbers = np.arange(len(sentences)) if rows is None else np.asarray(rows)
     return JudgedDecisions(
         source=source,
         limits=limits,
         label_names=list(number),
         num_known=num_known,
-        label_ids=np.array([number[str(labels[row])] for row in kept.tolist()], dtype=np.int64),
+        label_ids=np.array([number[labels[row]] for row in kept.tolist()], dtype=np.int64),
         predicted_ids=np.array([number[str(label)] for label in found.predicted[kept]], dtype=np.int64),
         runner_up_ids=np.array([number[str(label)] for label in found.runner_up[kept]], dtype=np.int64),
         confidence=found.confidence[kept],
@@ -135,12 +136,12 @@ def judge(
 
 
 def _parents_are_right(
-    found: Decisions, labels: Sequence[Any], separator: str | None, kept: np.ndarray
+    found: Decisions, labels: Sequence[str], separator: str | None, kept: np.ndarray
 ) -> np.ndarray | None:
     """Return whether the given label of each kept row is below an answer that is a parent; None without parents."""
     if found.levels_left_out is None or separator is None:
         return None
-    return np.array([is_below(str(labels[row]), str(found.labels[row]), separator) for row in kept.tolist()], bool)
+    return np.array([is_below(labels[row], str(found.labels[row]), separator) for row in kept.tolist()], bool)
 
 
 def judge_calibration(

@@ -52,14 +52,18 @@ def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str
         raise DataError(f"{name} has no rows; pass labelled sentences")
 
 
-def check_levels(labels: list[Any], label_levels: str | None) -> None:
-    """Raise `DataError` if `label_levels` is not the separator of the levels of these labels."""
+def with_levels(labels: list[Any], label_levels: str | None) -> list[Any]:
+    """Return labels without white space around their levels.
+
+    Raises:
+        DataError: `label_levels` is not the separator of the levels of these labels.
+    """
     check_separator(label_levels, "label_levels")
     if label_levels is None:
-        return
+        return labels
     if not isinstance(labels[0], str):
         raise DataError("label_levels needs labels that are strings; leave it out for integers")
-    normalize_nested(labels, label_levels, "y")
+    return list(normalize_nested(labels, label_levels, "y"))
 
 
 def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from tercet import distances
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError, listed
-from tercet.evaluation._inputs import check_batch_size, check_texts_list
+from tercet.evaluation._inputs import as_rows, check_batch_size, check_texts_list
 from tercet.evaluation.retrieval import triplet_accuracy
 from tercet.evaluation.sentence_evaluator import Encoder, SentenceEvaluator
 
@@ -162,7 +163,7 @@ def _margins(margin: Any, names: Iterable[str]) -> dict[str, float]:
     """Return the margin of each name."""
     values = margin if isinstance(margin, dict) else dict.fromkeys(names, 0 if margin is None else margin)
     unknown = set(values) - {*names, "cosine", _DOT, "euclidean", "manhattan"}
-    if unknown or not all(isinstance(value, (int, float)) for value in values.values()):
+    if unknown or not all(isinstance(value, (int, float)) and isfinite(value) for value in values.values()):
         problem = f"it has the unknown names {listed(sorted(unknown))}" if unknown else f"got {margin!r}"
         raise DataError(f"margin must be a number, or a dictionary of a name and a number each; {problem}")
     return {**dict.fromkeys(names, 0), **values}
@@ -171,6 +172,9 @@ def _margins(margin: Any, names: Iterable[str]) -> dict[str, float]:
 def _accuracy(anchors: Tensor, positives: Tensor, negatives: Tensor, distance: DistanceLike, margin: float) -> float:
     if distance != _DOT and not margin:
         return triplet_accuracy(anchors, positives, negatives, distance=distance)
+    metric = distances.EUCLIDEAN if distance == _DOT else get_distance(distance)
+    parts = {"anchors": anchors, "positives": positives, "negatives": negatives}
+    anchors, positives, negatives = (as_rows(part, metric, name) for name, part in parts.items())
     to_positives, to_negatives = (
         -(anchors * others).sum(1) if distance == _DOT else distances.pairs(anchors, others, distance)
         for others in (positives, negatives)
