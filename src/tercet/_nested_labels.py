@@ -8,6 +8,8 @@ from tercet.errors import DataError, short_repr
 
 # The margin of a level, relative to that of the next coarser level.
 MARGIN_PER_LEVEL = 0.5
+# The largest margin of a level, relative to that of the finest one, because unit vectors have a distance of 2 at most.
+_MOST_TIMES_FINEST = 3.0
 # The separator of the levels that come from several columns.
 DEFAULT_SEPARATOR = "/"
 
@@ -136,6 +138,20 @@ def margins_of_levels(margin: float | Sequence[float], levels: int) -> list[floa
             "coarsest first, or one number, of which each finer level has half"
         )
     return list(margin)
+
+
+def margins_from_finest(margin: float, levels: int) -> list[float]:
+    """Return the margin of each level, the coarsest first: twice that of the next finer one, at most 3 × `margin`.
+
+    Args:
+        margin: the margin of the finest level.
+        levels: the number of levels.
+
+    Example:
+        >>> margins_from_finest(0.5, 2), margins_from_finest(0.5, 4)
+        ([1.0, 0.5], [1.5, 1.5, 1.0, 0.5])
+    """
+    return [margin * min(2.0**level, _MOST_TIMES_FINEST) for level in reversed(range(levels))]
 
 
 def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list[str]:

@@ -76,6 +76,12 @@ def test_the_head_learns_the_levels(bert, tmp_path, monkeypatch):
         classifier=False, show_progress_bar=False,
     )  # fmt: skip
     assert run.record.choices["head"]["steps"] > 0
+    assert run.record.settings["margin"] == [0.6, 0.3]
+    flat = replace(SETTINGS, train="encoder"), replace(SETTINGS, train="both", margin=[0.5, 0.2])
+    losses = [build_loss(settings, None, ["a/b", "a/c", "e"]) for settings in flat]
+    assert losses[0].weights is None
+    assert losses[1].weights == pytest.approx([1 / 13, 12 / 13])
+    assert [loss.margin for loss in losses[1].losses] == [0.5, 0.2]
     assert seen == [[("home", "food"), ("leisure", "sport"), ("leisure", "travel"), ("money",)]]
 
 

@@ -16,22 +16,23 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet._multi_labels import label_sets, split_set
-from tercet._nested_labels import MARGIN_PER_LEVEL, margins_of_levels, normalize_nested, path_of
+from tercet._nested_labels import margins_from_finest, normalize_nested, path_of
 from tercet.data.label_sets import num_sharing, rarest_labels
 from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import EmbeddingError
 from tercet.evaluation.relevance import are_sets
 from tercet.losses import functional, miners
-from tercet.losses.functional.nested import levels_of, loss_of_levels, weights_of_levels
+from tercet.losses.functional.nested import (
+    WEIGHT_PER_LEVEL_WITH_HEAD,
+    levels_of,
+    loss_of_levels,
+    weights_of_levels,
+)
 from tercet.losses.relations import LabelTree, SharedLabel
 
 # The character between the labels in the name of a set: no label contains it.
 _SEPARATOR = "\x1f"
-
-# The weight of a level of nested labels, relative to that of the next coarser one. With 12, MAP@R of the labels is that
-# of a head for complete labels; with 6, as for the encoder, it is 0.01 lower on HWU64 and CLINC150 (`dev/LOG.md`).
-_WEIGHT_PER_LEVEL = 12.0
 
 # Maps embeddings `(batch, dim)` and their label ids `(batch,)` to the scalar loss.
 LossOfRows = Callable[[Tensor, Tensor], Tensor]
@@ -151,8 +152,8 @@ class NestedLabels(RowLabels):
     def loss(self, margin: float, *, jaccard_weights: bool = False) -> LossOfRows:
         """Return the weighted sum over the levels; `margin` is that of the finest level, see `HeadSettings`."""
         depth = len(self.tree)
-        margins = margins_of_levels(margin / MARGIN_PER_LEVEL ** (depth - 1), depth)
-        weights = weights_of_levels(depth, _WEIGHT_PER_LEVEL)
+        margins = margins_from_finest(margin, depth)
+        weights = weights_of_levels(depth, WEIGHT_PER_LEVEL_WITH_HEAD)
         levels = levels_of(self.tree, [miners.semi_hard(one) for one in margins], weights)
         return lambda embeddings, ids: loss_of_levels(embeddings, ids, levels)[0]
 

@@ -35,7 +35,7 @@ class HeadSettings:
         learning_rate: the highest learning rate of Adam. It rises over the first 10 % of the steps, then it decays
             linearly to 0.
         margin: the margin of the semi-hard triplet loss, for the Euclidean distance between rows of length 1. With
-            nested labels, that of the finest level; each coarser level has twice the margin.
+            nested labels, that of the finest level; a coarser level has twice the margin, up to 3 × `margin`.
         dropout: the probability that a value of an embedding is set to 0 in a step. More dropout suits fewer rows.
         jaccard_weights: if rows have several labels, whether the loss of a pair of an anchor and a positive is
             multiplied by the Jaccard overlap of their labels.

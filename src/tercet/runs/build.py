@@ -19,6 +19,7 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.losses import BatchLoss, NestedTripletLoss
+from tercet.losses.functional.nested import WEIGHT_PER_LEVEL_WITH_HEAD, weights_of_levels
 from tercet.runs.recipe import choose_schedule, has_few_rows
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 from tercet.trainer.arguments import BatchSamplers, SentenceTransformerTrainingArguments
@@ -52,7 +53,9 @@ def build_loss(
         raise DataError(f"label_levels needs a loss that mines batches of labels, but {settings.loss!r} does not")
     margins = margins_of_levels(margin, num_levels(label_names, settings.label_levels))
     losses = [cls(None, distance, *([value] if spec.has_margin else [])) for value in margins]
-    return NestedTripletLoss(model, losses, [path_of(name, settings.label_levels) for name in label_names])
+    paths = [path_of(name, settings.label_levels) for name in label_names]
+    weights = None if settings.train == "encoder" else weights_of_levels(len(losses), WEIGHT_PER_LEVEL_WITH_HEAD)
+    return NestedTripletLoss(model, losses, paths, weights)
 
 
 def training_arguments(
@@ -139,7 +142,7 @@ def build_trainer(
             settings, checkpoints, triplets="anchor" in train_data.column_names, steps=steps, **changes
         ),
         train_dataset=train_data,
-        loss=build_loss(settings, model, _label_names(train_data)),
+        loss=build_loss(settings, model, label_names_of(train_data)),
         evaluator=evaluator,
         callbacks=[UseCurrentIntervals(), *callbacks],
     )
@@ -147,7 +150,7 @@ def build_trainer(
     return trainer
 
 
-def _label_names(data: Dataset) -> list[str] | None:
+def label_names_of(data: Dataset) -> list[str] | None:
     """Return the names of the labels of a data set whose label column is a `ClassLabel`; else None."""
     feature = data.features.get("label")
     return list(feature.names) if isinstance(feature, ClassLabel) else None

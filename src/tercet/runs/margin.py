@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from tercet import distances
+from tercet._nested_labels import margins_from_finest, num_levels
 from tercet.catalogue import LOSSES
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import collect_token_stats
@@ -68,6 +69,19 @@ def choose_margin_and_distance(
             margin = fitting_margin(mean) or DEFAULT_MARGIN
             logger.info(f"margin {margin:g}: a quarter of {mean:.3g}, the mean {distance} distance between sentences")
     return replace(settings, distance=distance, margin=margin)
+
+
+def choose_margins_of_levels(settings: RunSettings, label_names: Sequence[str] | None) -> RunSettings:
+    """Return settings with a margin for each level of nested labels, for an encoder that starts from a linear head.
+
+    The finest level gets the margin that was chosen for labels without levels. A smaller one, as for an encoder without
+    a head, loses what the head has gained (`dev/LOG.md`). Settings without levels are returned unchanged.
+    """
+    if settings.label_levels is None or label_names is None or not isinstance(settings.margin, float):
+        return settings
+    margins = margins_from_finest(settings.margin, num_levels(label_names, settings.label_levels))
+    logger.info(f"margins of the levels: {', '.join(f'{margin:g}' for margin in margins)}")
+    return replace(settings, margin=margins)
 
 
 def _depends_on_scale(distance: str, *, unit_length: bool) -> bool:

@@ -57,7 +57,7 @@ class RunSettings:
         None,
         "How much farther from the anchor a negative should be than a positive; 0.3, unless a given distance grows "
         "with the length of the embeddings: then a quarter of the mean distance. With label_levels, also one for each "
-        "level, the coarsest first, such as 0.3,0.15.",
+        "level, the coarsest first, such as 0.3,0.15. With a head, the finest level has 0.3, a coarser one twice it.",
     )
     distance: str | None = _setting(
         None,
@@ -71,7 +71,7 @@ class RunSettings:
     label_levels: str | None = _setting(
         None,
         "The separator of the levels of nested labels, such as / in billing/refund. The loss is a weighted mean of "
-        "those of the levels; each finer level has half the margin and six times the weight.",
+        "those of the levels; each finer level has half the margin and six times the weight, with a head twelve times.",
     )
     multi_label: str | None = _setting(
         None,

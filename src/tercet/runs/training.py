@@ -20,11 +20,11 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import public_settings
-from tercet.runs.build import build_trainer
+from tercet.runs.build import build_trainer, label_names_of
 from tercet.runs.classifier import RunClassifier
 from tercet.runs.environment import utc_now
 from tercet.runs.evaluation_plan import plan_evaluation
-from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
+from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance, choose_margins_of_levels
 from tercet.runs.model_changes import change_model
 from tercet.runs.outcome import TrainingInterrupted, TrainingRun
 from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_without_checkpoint
@@ -171,7 +171,10 @@ def _choose_settings(
     """Return settings in which the margin, the distance, the epochs and the learning rate are chosen."""
     first = train_data[:NUM_MEASURED]
     sentences = first["sentence" if "sentence" in first else "anchor"]
+    has_margin = settings.margin is not None
     settings = choose_margin_and_distance(settings, model, sentences, unit_length=stages.head)
+    if stages.head and not has_margin:
+        settings = choose_margins_of_levels(settings, label_names_of(train_data))
     return choose_schedule(settings, few_rows=stages.few_rows, width=model.input_module.hidden_size)
 
 

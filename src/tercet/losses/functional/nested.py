@@ -19,6 +19,8 @@ from tercet.losses.relations import LabelTree
 # The weight of a level of nested labels, relative to that of the next coarser level. With a smaller one, MAP@R of the
 # labels is lower than in flat training; with a larger one, that of their parents gains less (`benchmarks/nested.py`).
 WEIGHT_PER_LEVEL = 6.0
+# The same for a linear head, and for an encoder that starts from one (`dev/LOG.md`).
+WEIGHT_PER_LEVEL_WITH_HEAD = 12.0
 
 
 def nested_triplet_loss(
