@@ -1,12 +1,13 @@
 """Validate texts from files, from data sets and in the arguments of `SentenceTransformer.encode`; compare texts.
 
-check_texts            raises an error for a text that is no string, is empty, or cannot be encoded
+check_texts            raises an error for a text that is no string, is empty, or cannot be encoded; returns a list
+validate_texts         raises the same errors
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tercet.errors import DataError, TercetError, short_repr
@@ -32,6 +33,22 @@ def check_texts(
 ) -> list[str]:
     """Check that every text is a string that a tokenizer can read, and return the texts as a list.
 
+    The arguments and errors are those of `validate_texts`.
+    """
+    validate_texts(texts, source, lines, allow_empty=allow_empty, error=error)
+    return list(texts)
+
+
+def validate_texts(
+    texts: Iterable[Any],
+    source: str,
+    lines: Sequence[int] | None = None,
+    *,
+    allow_empty: bool = False,
+    error: type[TercetError] = DataError,
+) -> None:
+    """Check that every text is a string that a tokenizer can read.
+
     Args:
         texts: the values to check.
         source: the file, data set or argument that contains the texts, for messages.
@@ -56,7 +73,6 @@ def check_texts(
                 f"{row_place(source, row, lines)}: the text contains a lone surrogate (half of a character), "
                 "which UTF-8 cannot encode; remove it"
             )
-    return list(texts)
 
 
 def text_key(text: str) -> str:

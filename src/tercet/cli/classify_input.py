@@ -115,12 +115,13 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
         DataError: as for `open_input`.
     """
     from tercet._texts import check_texts
+    from tercet.data.arrow_columns import take_rows
     from tercet.data.cleaning import rows_with_text
     from tercet.data.columns import find_given_labels
     from tercet.data.guessing import find_text
     from tercet.data.label_forms import plain_values, trim_labels
     from tercet.data.selection import read_data
-    from tercet.data.writing import prepare_columns, take_rows
+    from tercet.data.writing import prepare_columns
 
     table = read_data(data, options)
     text = find_text(table, options.text_column)

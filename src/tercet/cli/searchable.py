@@ -1,6 +1,7 @@
 """Read the sentences that a command searches in, with their labels if there are any, and embed them."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class SearchableRows:
     source: str
     texts: list[str]
     labels: list[str] | None
-    numbers: list[int] | None = None
+    numbers: Sequence[int] | None = None
 
     def fields(self, row: int, prefix: str = "") -> dict[str, Any]:
         """Return the number, the text and, if there are labels, the label of a row, as fields of a result."""
@@ -103,7 +104,7 @@ def embed(
     return vectors
 
 
-def read_stored_vectors(data: str, column: str, numbers: list[int] | None = None) -> "np.ndarray":
+def read_stored_vectors(data: str, column: str, numbers: Sequence[int] | None = None) -> "np.ndarray":
     """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1, float32 `(n, dim)`.
 
     Args:

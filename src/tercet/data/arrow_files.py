@@ -1,9 +1,11 @@
 """Read .arrow files and folders that `datasets` has saved."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+from tercet.data.arrow_columns import column_values
 from tercet.data.table import Columns, Content
 from tercet.errors import DataError, listed, short_repr
 
@@ -26,10 +28,10 @@ def read_arrow(path: Path) -> Content:
     except (pyarrow.ArrowException, ValueError) as error:
         raise DataError(f"{path} is not a readable Arrow file: {shorten(str(error), 500)}") from None
 
-    def read(name: str) -> list[Any]:
+    def read(name: str) -> Sequence[Any]:
         if table.column_names.count(name) > 1:
             raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
-        return list(table.column(name).to_pylist())
+        return column_values(table.column(name))
 
     def read_all() -> dict[str, Any]:
         return dict(zip(table.column_names, table.columns, strict=True))

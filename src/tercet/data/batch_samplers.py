@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch.utils.data import BatchSampler, ConcatDataset, SubsetRandomSampler
 
+from tercet.data.arrow_columns import integers_of
 from tercet.data.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 
@@ -179,7 +181,9 @@ class GroupByLabelBatchSampler(DefaultBatchSampler):
                 f"the data set has none of the label columns {valid_label_columns}; its columns are "
                 f"{dataset.column_names}"
             )
-        sampler = GroupByLabelSampler(dataset[names[0]][:], batch_size, samples_per_label, seed)
+        found = integers_of(dataset, names[0]) if isinstance(dataset, Dataset) else None
+        labels = dataset[names[0]][:] if found is None else found
+        sampler = GroupByLabelSampler(labels, batch_size, samples_per_label, seed)
         super().__init__(sampler, batch_size, drop_last, valid_label_columns, generator, seed)
 
 

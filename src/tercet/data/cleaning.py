@@ -15,6 +15,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import text_key
+from tercet.data.arrow_columns import TextColumn, take_rows
 from tercet.data.label_forms import (
     CombinedLabels,
     find_combined,
@@ -26,6 +27,7 @@ from tercet.data.label_forms import (
     trim_labels,
 )
 from tercet.data.read_options import ReadOptions
+from tercet.data.text_hashes import hash_texts
 from tercet.errors import DataError, short_repr
 
 # The number of rows, and of labels, that a message names.
@@ -45,7 +47,7 @@ class CleanRows:
     """
 
     rows: np.ndarray
-    texts: list[Any]
+    texts: Sequence[Any]
     labels: list[Any]
 
 
@@ -78,7 +80,7 @@ def clean_rows(
     values = plain_values(labels)
     if options.multi_label is not None:
         values = set_names(map(in_list, values), options.multi_label, source)
-    no_text = [row for row, text in enumerate(texts) if _is_missing(text)]
+    no_text = _without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
     if incomplete and options.drop_missing is None:
@@ -94,28 +96,31 @@ def clean_rows(
         kept = np.setdiff1d(kept, [*no_text, *no_label])
         _warn(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
     values, remain = clean_labels(
-        [values[row] for row in kept], source, options, incomplete=incomplete, several_labels=several_labels
+        values if len(kept) == len(values) else [values[row] for row in kept],
+        source,
+        options,
+        incomplete=incomplete,
+        several_labels=several_labels,
     )
     kept = kept[remain]
     if len(kept) == 0:
         raise DataError(f"{source}: no row remains after rows are left out; check the columns of texts and labels")
-    return CleanRows(rows=kept, texts=[texts[row] for row in kept], labels=values)
+    return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
-def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence[int] | None) -> list[int]:
+def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence[int] | None) -> Sequence[int]:
     """Return the numbers of the rows that have a text in each column, and warn about the others.
 
     Raises:
         DataError: no row remains.
     """
     total = len(columns[0])
-    missing = [row for row in range(total) if any(_is_missing(column[row]) for column in columns)]
+    missing = sorted(set[int]().union(*map(_without_text, columns)))
     if len(missing) == total:
         raise DataError(f"{source}: no row has a text in every column; check the columns")
     if missing:
         _warn(f"{source}: {_incomplete(missing, [], total, lines)}; rows left out: {len(missing):,}")
-    dropped = set(missing)
-    return [row for row in range(total) if row not in dropped]
+    return np.setdiff1d(np.arange(total), missing).tolist() if missing else range(total)
 
 
 def rows_with_text(
@@ -128,9 +133,16 @@ def rows_with_text(
     """
     if drop_missing is not False:
         return complete_rows([texts], source, lines)
-    if missing := [row for row, text in enumerate(texts) if _is_missing(text)]:
+    if missing := _without_text(texts):
         raise DataError(f"{source}: {_incomplete(missing, [], len(texts), lines)}; {_REMEDY}")
     return range(len(texts))
+
+
+def _without_text(texts: Sequence[Any]) -> list[int]:
+    """Return the numbers of the rows whose text is missing or shows nothing."""
+    if isinstance(texts, TextColumn):
+        return np.flatnonzero(texts.hashes == hash_texts([""])[0]).tolist()
+    return [row for row, text in enumerate(texts) if _is_missing(text)]
 
 
 def _is_missing(text: Any) -> bool:

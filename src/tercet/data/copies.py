@@ -1,14 +1,14 @@
 """Find copies of a text, within one list of texts or between two.
 
 Two texts are copies if `tercet._texts.text_key` gives both the same key: they differ at most in case, white space,
-Unicode form (NFKC) or invisible characters.
+Unicode form (NFKC) or invisible characters. Keys are compared by their hashes of 64 bits, see `text_hashes.py`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from tercet._texts import text_key, text_keys
+from tercet.data.text_hashes import hashes_of
 
 
 def copy_groups(texts: Sequence[str]) -> np.ndarray:
@@ -20,8 +20,11 @@ def copy_groups(texts: Sequence[str]) -> np.ndarray:
         >>> copy_groups(["Reset login", "Lost card", "reset  login"]).tolist()
         [0, 1, 0]
     """
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in text_keys(texts)], dtype=np.int64)
+    _, first, numbers = np.unique(hashes_of(texts), return_index=True, return_inverse=True)
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first)] = np.arange(len(first))
+    groups: np.ndarray = order[numbers]
+    return groups
 
 
 def overlapping_rows(eval_sentences: Sequence[str], train_sentences: Sequence[str]) -> list[int]:
@@ -37,5 +40,4 @@ def overlapping_rows(eval_sentences: Sequence[str], train_sentences: Sequence[st
         >>> overlapping_rows(["a late goal", "warm soup"], ["Warm  soup", "the team won"])
         [1]
     """
-    known = set(text_keys(train_sentences))
-    return [row for row, text in enumerate(eval_sentences) if text_key(text) in known]
+    return np.flatnonzero(np.isin(hashes_of(eval_sentences), hashes_of(train_sentences))).tolist()

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
-from tercet._texts import text_keys
 from tercet.data.copies import copy_groups
 from tercet.data.labels import LabelledSentences
+from tercet.data.text_hashes import hashes_of
 from tercet.errors import short_repr
 
 # From this fraction of the rows on, texts with several labels are a warning.
@@ -30,11 +30,13 @@ def warn_of_doubtful_labels(data: LabelledSentences, source: str) -> None:
         source: the file or data set, for messages.
     """
     groups = copy_groups(data.sentences)
-    pairs = np.unique(np.stack([groups, data.label_ids]), axis=1)
-    conflicting = np.bincount(pairs[0])[groups] > 1
+    # Numbers of pairs of a text and a label are sorted ten times as fast as the pairs.
+    pairs = np.sort(groups * len(data.label_names) + data.label_ids)
+    text_of_pair, label_of_pair = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], len(data.label_names))
+    conflicting = np.bincount(text_of_pair)[groups] > 1
     if conflicting.any() and conflicting.sum() >= _CONFLICTS_TO_WARN * len(data):
         first = int(np.argmax(conflicting))
-        names = [data.label_names[label_id] for label_id in pairs[1][pairs[0] == groups[first]]]
+        names = [data.label_names[label_id] for label_id in label_of_pair[text_of_pair == groups[first]]]
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
             f"{source}: {conflicting.sum():,} of {len(data):,} rows have a text that also occurs with another label, "
@@ -52,37 +54,33 @@ def warn_of_doubtful_labels(data: LabelledSentences, source: str) -> None:
         )
 
 
-def equal_texts(columns: Sequence[Sequence[str]]) -> np.ndarray:
+def equal_texts(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return the rows of the triplets in which two of the three texts are copies, ascending.
 
     Args:
-        columns: the keys (see `tercet._texts.text_key`) of the anchors, the positives and the negatives.
+        columns: the hashes (see `text_hashes.py`) of the anchors, the positives and the negatives.
     """
-    return np.array(
-        [row for row, keys in enumerate(zip(*columns, strict=True)) if len(set(keys)) < len(keys)], dtype=np.int64
-    )
+    anchor, positive, negative = map(np.asarray, columns)
+    return np.flatnonzero((anchor == positive) | (anchor == negative) | (positive == negative))
 
 
-def exchanged_triplets(columns: Sequence[Sequence[str]]) -> np.ndarray:
+def exchanged_triplets(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return the rows of the triplets of which another row exchanges the positive and the negative, ascending.
 
     Args:
-        columns: the keys (see `tercet._texts.text_key`) of the anchors, the positives and the negatives.
+        columns: the hashes (see `text_hashes.py`) of the anchors, the positives and the negatives.
 
     Example:
         >>> exchanged_triplets([["a", "a", "a"], ["p", "n", "x"], ["n", "p", "n"]]).tolist()
         [0, 1]
     """
-    triplets = list(zip(*columns, strict=True))
-    present = set(triplets)
-    return np.array(
-        [
-            row
-            for row, (anchor, positive, negative) in enumerate(triplets)
-            if positive != negative and (anchor, negative, positive) in present
-        ],
-        dtype=np.int64,
-    )
+    values, numbers = np.unique(np.concatenate(columns), return_inverse=True)
+    anchor, positive, negative = numbers.reshape(len(columns), -1)
+    # Numbers of pairs, and then of triplets, fit into 64 bits for a billion rows.
+    forth, back = positive * len(values) + negative, negative * len(values) + positive
+    pairs, numbers = np.unique(np.concatenate((forth, back)), return_inverse=True)
+    forth, back = (anchor * len(pairs) + pair for pair in numbers.reshape(2, -1))
+    return np.flatnonzero((positive != negative) & np.isin(back, forth))
 
 
 def warn_of_doubtful_triplets(texts: Mapping[str, Sequence[str]], source: str, lines: Sequence[int] | None) -> None:
@@ -93,7 +91,7 @@ def warn_of_doubtful_triplets(texts: Mapping[str, Sequence[str]], source: str, l
         source: the file or data set, for messages.
         lines: the line number of each row in its file, for messages; None names the row instead.
     """
-    columns = [text_keys(column) for column in texts.values()]
+    columns = [hashes_of(column) for column in texts.values()]
     findings = (
         (
             equal_texts(columns),

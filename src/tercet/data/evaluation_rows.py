@@ -7,7 +7,7 @@ uses it.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
-from tercet._texts import text_keys
+from tercet.data.arrow_columns import texts_of
 from tercet.data.doubts import equal_texts
 from tercet.data.label_sets import num_sharing
 from tercet.data.labels import label_values
+from tercet.data.text_hashes import hashes_of
 from tercet.records import RowCounts
 
 if TYPE_CHECKING:
@@ -147,9 +148,10 @@ def select_rows(
         ([1, 2], [True, False], 1)
     """
     sizes = None if reference_labels is None else Counter(reference_labels)
-    keys = list(zip(text_keys(sentences), labels, strict=True))
-    in_reference = set(text_keys(reference_sentences or ()))
-    kept, overlapping = _first_rows(keys, range(len(keys)), lambda key: key[0] in in_reference)
+    hashes = hashes_of(sentences)
+    keys = list(zip(hashes.tolist(), labels, strict=True))
+    overlaps = np.isin(hashes, hashes_of(() if reference_sentences is None else reference_sentences))
+    kept, overlapping = _first_rows(keys, range(len(keys)), overlaps)
     found = [labels[row] for row in kept]
     relevant = [1] * len(kept) if sizes is None else _num_relevant(found, sizes, multi_label)
     return EvaluationRows(
@@ -180,8 +182,8 @@ def select_labelled(
     data: "Dataset", reference: "Dataset | None" = None, multi_label: str | None = None
 ) -> EvaluationRows:
     """Return the rows that are measured of evaluation data with the columns `sentence` and `label`."""
-    texts, labels = (None, None) if reference is None else (reference["sentence"][:], label_values(reference))
-    return select_rows(data["sentence"][:], label_values(data), texts, labels, multi_label)
+    texts, labels = (None, None) if reference is None else (texts_of(reference, "sentence"), label_values(reference))
+    return select_rows(texts_of(data, "sentence"), label_values(data), texts, labels, multi_label)
 
 
 def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
@@ -189,12 +191,13 @@ def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
 
     A trained pair is an anchor and a positive of one triplet of the training data.
     """
-    columns = [text_keys(data[name][:]) for name in ("anchor", "positive", "negative")]
-    trained = set(zip(*(text_keys(train[name][:]) for name in ("anchor", "positive")), strict=True))
-    triplets = list(zip(*columns, strict=True))
+    columns = [hashes_of(texts_of(data, name)) for name in ("anchor", "positive", "negative")]
+    trained = set(zip(*(hashes_of(texts_of(train, name)).tolist() for name in ("anchor", "positive")), strict=True))
+    triplets = list(zip(*(column.tolist() for column in columns), strict=True))
+    overlaps = np.array([triplet[:2] in trained for triplet in triplets], dtype=bool)
     equal = set(equal_texts(columns).tolist())
     unequal = [row for row in range(len(triplets)) if row not in equal]
-    kept, overlapping = _first_rows(triplets, unequal, lambda triplet: triplet[:2] in trained)
+    kept, overlapping = _first_rows(triplets, unequal, overlaps)
     return EvaluationRows(
         total=len(triplets),
         kept=np.array(kept, dtype=np.int64),
@@ -227,11 +230,11 @@ def warn_of_overlap(rows: EvaluationRows, evaluation: str, reference: str, conse
         logger.info(message)
 
 
-def _first_rows(keys: Sequence[T], rows: Iterable[int], is_overlapping: Callable[[T], bool]) -> tuple[list[int], int]:
+def _first_rows(keys: Sequence[T], rows: Iterable[int], overlaps: np.ndarray) -> tuple[list[int], int]:
     """Return the rows that do not overlap and do not repeat the key of an earlier one, and the number that overlap."""
     kept, seen, overlapping = [], set[T](), 0
     for row in rows:
-        if is_overlapping(keys[row]):
+        if overlaps[row]:
             overlapping += 1
         elif keys[row] not in seen:
             seen.add(keys[row])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tercet._multi_labels import label_sets
+from tercet.data.arrow_columns import texts_of
 from tercet.data.copies import copy_groups
 from tercet.data.labels import label_values
 
@@ -28,8 +29,8 @@ def fingerprint(data: "Dataset", multi_label: str | None = None) -> dict[str, An
         as the JSON list [text, label], or [anchor, positive, negative], in ASCII with Python's default separators.
     """
     labelled = "label" in data.column_names
-    columns = [data["sentence"][:], label_values(data)] if labelled else [
-        data[name][:] for name in ("anchor", "positive", "negative")
+    columns = [texts_of(data, "sentence"), label_values(data)] if labelled else [
+        texts_of(data, name) for name in ("anchor", "positive", "negative")
     ]  # fmt: skip
     different = len(np.unique(copy_groups(columns[0])))
     names = set(columns[1]) if labelled else set()

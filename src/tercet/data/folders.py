@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet.catalogue import FILE_FORMATS
+from tercet.data.arrow_columns import ColumnBuilder
 from tercet.data.encodings import check_encoding, guess_encoding
 from tercet.data.structures import SPLIT_WORDS, is_split, split_words
 from tercet.data.table import Columns, Table
@@ -99,8 +100,11 @@ def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], T
             )
     logger.info(f"{source}: {len(tables):,} files, {sum(map(len, tables)):,} rows")
 
-    def read(name: str) -> list[Any]:
-        return [value for table in tables for value in table.columns[name]]
+    def read(name: str) -> Sequence[Any]:
+        builder = ColumnBuilder()
+        for table in tables:
+            builder.extend(table.columns[name])
+        return builder.column()
 
     return Table(source, Columns(names, read, sum(map(len, tables))))
 

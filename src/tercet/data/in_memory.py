@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tercet.data.arrow_columns import texts_of
 from tercet.data.columns import TRIPLET_COLUMNS, is_usual_name
 from tercet.data.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
@@ -87,8 +88,8 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
 
     plain = dataset.with_format(None)
 
-    def read(name: str) -> list[Any]:
-        values, feature = plain[name][:], plain.features[name]
+    def read(name: str) -> Sequence[Any]:
+        values, feature = texts_of(plain, name), plain.features[name]
         of_items = getattr(feature, "feature", None)
         if isinstance(of_items, ClassLabel):  # A list of classes in each row.
             names = [*of_items.names, None]  # The last one is that of -1.
@@ -96,7 +97,7 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
         if isinstance(feature, ClassLabel):
             # Data sets of the hub contain -1 or None where a label is not published.
             return [None if label is None or label < 0 else feature.names[label] for label in values]
-        return list(values)
+        return values
 
     return Table(source, Columns(plain.column_names, read, len(plain)))
 

@@ -2,10 +2,11 @@
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tercet.data.arrow_columns import PART, ColumnBuilder
 from tercet.data.table import Columns, Content
 from tercet.data.text_files import open_text
 from tercet.errors import DataError, short_repr
@@ -23,7 +24,8 @@ class ObjectRows:
     def __init__(self, place: Callable[[int], str]) -> None:
         self._place, self._num_rows = place, 0
         self._rows: dict[str, array[int]] = {}
-        self._values: dict[str, list[Any]] = {}
+        self._values: dict[str, list[Any]] = {}  # the last ones, which are not in a builder yet
+        self._builders: dict[str, ColumnBuilder] = {}
         self._twice: dict[str, int] = {}
 
     def add(self, pairs: list[tuple[str, Any]]) -> None:
@@ -37,23 +39,32 @@ class ObjectRows:
                 seen.add(name)
         for name, value in row.items():
             self._rows.setdefault(name, array("q")).append(self._num_rows)
-            self._values.setdefault(name, []).append(value)
+            values = self._values.setdefault(name, [])
+            values.append(value)
+            if len(values) == PART:
+                self._flush(name)
         self._num_rows += 1
 
     def columns(self) -> Columns:
         """Return the columns. A key that an object has twice is an error if the column is used."""
         return Columns(self._values, self._column, self._num_rows)
 
-    def _column(self, name: str) -> list[Any]:
+    def _column(self, name: str) -> Sequence[Any]:
         if name in self._twice:
             place = self._place(self._twice[name])
             raise DataError(f"{place}: the key {short_repr(name)} occurs twice; remove one of them")
-        if len(self._values[name]) == self._num_rows:
-            return self._values[name]
+        self._flush(name)
+        values = self._builders[name].column()
+        if len(values) == self._num_rows:
+            return values
         column: list[Any] = [None] * self._num_rows
-        for row, value in zip(self._rows[name], self._values[name], strict=True):
+        for row, value in zip(self._rows[name], values, strict=True):
             column[row] = value
         return column
+
+    def _flush(self, name: str) -> None:
+        self._builders.setdefault(name, ColumnBuilder()).extend(self._values[name])
+        self._values[name].clear()
 
 
 def read_json_lines(path: Path, *, encoding: str | None = None) -> Content:
@@ -86,4 +97,4 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Content:
                 )
             lines.append(number)
             rows.add(pairs)
-    return rows.columns(), lines.tolist()
+    return rows.columns(), lines

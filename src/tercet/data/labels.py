@@ -19,6 +19,7 @@ import numpy as np
 from tercet._labels import check_present, plain_labels
 from tercet._multi_labels import split_set
 from tercet._texts import has_lone_surrogate, row_place
+from tercet.data.arrow_columns import integers_of, take_rows, texts_of
 from tercet.data.cleaning import clean_labels
 from tercet.data.label_forms import plain_values
 from tercet.data.label_sets import num_sharing, rarest_labels
@@ -34,7 +35,7 @@ class LabelledSentences:
     """Sentences and their labels; the label of sentence `i` is `label_names[label_ids[i]]`.
 
     Args:
-        sentences: the texts.
+        sentences: the texts; a `TextColumn` if they come from a file.
         label_ids: int64 `(num_sentences,)`, the index of each sentence's label in `label_names`.
         label_names: the name of each label; the position is the id.
         rows: int64 `(num_sentences,)`, the number of each sentence's row in the file or data set that it comes from,
@@ -49,7 +50,7 @@ class LabelledSentences:
         ([1, 0, 1], ['food', 'sport'])
     """
 
-    sentences: list[str]
+    sentences: Sequence[str]
     label_ids: np.ndarray
     label_names: list[str]
     rows: np.ndarray | None = None
@@ -61,7 +62,7 @@ class LabelledSentences:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "LabelledSentences":
         """Return the given rows, in the given order. Label ids and names do not change."""
-        sentences = [self.sentences[row] for row in rows]
+        sentences = take_rows(self.sentences, rows)
         of_rows = None if self.rows is None else self.rows[rows]
         return replace(self, sentences=sentences, label_ids=self.label_ids[rows], rows=of_rows)
 
@@ -132,7 +133,11 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
     """
     from datasets import ClassLabel
 
-    labels, feature = dataset.with_format(None)[column][:], dataset.features[column]
+    feature = dataset.features[column]
+    found = integers_of(dataset, column)
+    if found is not None and not (isinstance(feature, ClassLabel) and (found < 0).any()):
+        return found, list(feature.names) if isinstance(feature, ClassLabel) else None
+    labels: Any = texts_of(dataset, column)
     if isinstance(feature, ClassLabel):
         # In data sets on the hub, -1 means that the label is not published.
         labels = [None if label is None or label < 0 else label for label in labels]
@@ -152,7 +157,7 @@ def label_values(dataset: "Dataset") -> list[Any]:
     """
     from datasets import ClassLabel
 
-    labels, feature = dataset.with_format(None)["label"][:], dataset.features["label"]
+    labels, feature = texts_of(dataset, "label"), dataset.features["label"]
     if not isinstance(feature, ClassLabel):
         return list(labels)
     present = [None if label is None or label < 0 else label for label in labels]

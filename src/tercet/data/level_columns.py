@@ -27,7 +27,7 @@ def join_label_columns(table: Table, columns: Sequence[str], separator: str) -> 
     check_columns(columns, list(table.columns), table.source)
     base, name = table.columns, separator.join(columns)
 
-    def read(wanted: str) -> list[Any]:
+    def read(wanted: str) -> Sequence[Any]:
         if wanted != name:
             return base[wanted]
         levels = [_levels(base[column], column, separator, table) for column in columns]

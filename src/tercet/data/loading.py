@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tercet._multi_labels import renamed_sets, separator_for, split_set
-from tercet._texts import check_texts
+from tercet._texts import validate_texts
+from tercet.data.arrow_columns import (
+    TextColumn,
+    add_labels,
+    dataset_of,
+    select_rows,
+    shared_values,
+    take_rows,
+    texts_of,
+)
 from tercet.data.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.columns import find_triplet_columns, log_unused
 from tercet.data.copies import copy_groups
@@ -61,7 +70,7 @@ class TrainingData(NamedTuple):
     train: "Dataset"
     evaluation: "Dataset | None"
     held_out_rows: list[int] | None
-    train_rows: list[int]
+    train_rows: Sequence[int]
     multi_label: str | None = None
 
 
@@ -96,19 +105,20 @@ def load_labelled(
     """
     table = read_data(source, options)
     text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
-    _warn_if_swapped(table.columns[text], table.columns[label], text, label, table.source)
+    labels_of_rows = shared_values(table.columns[label])
+    _warn_if_swapped(table.columns[text], labels_of_rows, text, label, table.source)
     if several_labels:
-        options = with_lists(table.columns[label], label, table.source, options)
+        options = with_lists(labels_of_rows, label, table.source, options)
     clean = clean_rows(
         table.columns[text],
-        table.columns[label],
+        labels_of_rows,
         table.source,
         table.lines,
         options,
         incomplete=incomplete,
         several_labels=several_labels,
     )
-    lines = None if table.lines is None else [table.lines[row] for row in clean.rows]
+    lines = None if table.lines is None else np.asarray(table.lines)[clean.rows]
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]
@@ -117,9 +127,9 @@ def load_labelled(
             label_ids, label_names = number_labels(matched, table.source, lines)
     elif options.multi_label is not None:
         check_several(label_names, options.multi_label, table.source)
-    sentences = check_texts(clean.texts, table.source, lines, allow_empty=incomplete)
+    validate_texts(clean.texts, table.source, lines, allow_empty=incomplete)
     rows = clean.rows if table.rows is None else np.array(table.rows, dtype=np.int64)[clean.rows]
-    data = LabelledSentences(sentences, label_ids, label_names, rows, (text, label), options.multi_label)
+    data = LabelledSentences(clean.texts, label_ids, label_names, rows, (text, label), options.multi_label)
     if not incomplete:
         warn_of_doubtful_labels(data, table.source)
     return data
@@ -156,8 +166,16 @@ def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, lab
 
     Fewer than ten rows are too few to decide.
     """
-    num_texts, num_labels = len(set(map(str, texts))), len(set(map(str, labels)))
-    if len(texts) >= _FEWEST_ROWS_TO_SWAP and num_texts < num_labels and num_texts <= len(texts) / 2:
+    if len(texts) < _FEWEST_ROWS_TO_SWAP:
+        return
+    num_labels = len(set(map(str, labels)))
+    different: set[str] = set()
+    for text_of_row in texts:
+        different.add(str(text_of_row))
+        if len(different) >= num_labels or len(different) > len(texts) / 2:
+            return
+    num_texts = len(different)
+    if num_texts:
         logger.warning(
             f"{source}: {len(texts):,} rows have {num_texts:,} different texts (column {short_repr(text)}), but "
             f"{num_labels:,} different labels (column {short_repr(label)}); are the two columns swapped?"
@@ -181,8 +199,6 @@ def load_triplets(source: "Source", options: ReadOptions = _DEFAULTS) -> "Datase
 
 def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np.ndarray]":
     """Return the triplets, and the number of each one's row in the table, int64 `(num_triplets,)`."""
-    from datasets import Dataset
-
     of_labels = ("label_file", "label_levels", "multi_label", "combined_labels", "similar_labels")
     if given := [name for name in of_labels if getattr(options, name) is not None]:
         raise DataError(f"triplets have no labels; pass no {' and no '.join(given)} with the triplet loss")
@@ -193,15 +209,18 @@ def _read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np
             "the triplet loss reads the columns anchor, positive and negative; pass no text_column and no label_column"
         )
     log_unused(table.columns, names, table.source)
-    columns, lines = {name: table.columns[name] for name in names}, table.lines
-    kept: Sequence[int] = range(len(columns[names[0]]))
+    columns: dict[str, Any] = {name: table.columns[name] for name in names}
+    lines, kept = table.lines, np.arange(len(table))
     if options.drop_missing is not False:
-        kept = complete_rows(list(columns.values()), table.source, lines)
-        columns = {name: [values[row] for row in kept] for name, values in columns.items()}
-        lines = None if lines is None else [lines[row] for row in kept]
-    texts = {name: check_texts(values, f"{table.source}, {name}", lines) for name, values in columns.items()}
+        kept = np.array(complete_rows(list(columns.values()), table.source, lines), dtype=np.int64)
+        columns = {name: take_rows(values, kept) for name, values in columns.items()}
+        lines = None if lines is None else np.asarray(lines)[kept].tolist()
+    for name, values in columns.items():
+        validate_texts(values, f"{table.source}, {name}", lines)
+    texts = {name: TextColumn.of(values) for name, values in columns.items()}
     warn_of_doubtful_triplets(texts, table.source, lines)
-    return Dataset.from_dict(texts), np.array([table.row_number(row) for row in kept], dtype=np.int64)
+    rows = kept if table.rows is None else np.array(table.rows, dtype=np.int64)[kept]
+    return dataset_of(texts), rows
 
 
 def load_training_data(
@@ -236,22 +255,22 @@ def load_training_data(
         train, numbers = _read_triplets(all_triplets, options)
         if eval_data is not None:
             evaluation_options = replace(options, split_column=None)
-            return TrainingData(train, load_triplets(eval_data, evaluation_options), None, numbers.tolist())
+            return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
         if eval_fraction > 0 and (value := evaluation_value(all_triplets, options)) is not None:
             triplets_of_value, of_value = _read_triplets(all_triplets, replace(options, split=value))
             _log_evaluation_rows(all_triplets, len(of_value), value, options)
-            return TrainingData(train, triplets_of_value, of_value.tolist(), numbers.tolist())
+            return TrainingData(train, triplets_of_value, of_value.tolist(), _numbers(numbers))
         rows = held_out_triplets(train, eval_fraction, seed)
         others = np.setdiff1d(np.arange(len(train)), rows)
-        kept, held_out = train.select(others), train.select(rows)
+        kept, held_out = select_rows(train, others), select_rows(train, rows)
         if len(kept) == 0:
             raise DataError(
                 f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
                 "eval_fraction=0 to train on all rows"
             )
-        _log_held_out(held_out["anchor"][:], train["anchor"][:], "triplets", eval_fraction)
+        _log_held_out(texts_of(held_out, "anchor"), texts_of(train, "anchor"), "triplets", eval_fraction)
         numbers_held_out = numbers[rows].tolist()
-        return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, numbers[others].tolist())
+        return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, _numbers(numbers[others]))
     source = name_of(data) or "data"
     table = read_all(data, options)
     labelled = load_labelled(table, options, several_labels=several_labels)
@@ -262,13 +281,13 @@ def load_training_data(
     if eval_data is not None:
         options = replace(options, label_file=None, split_column=None)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, labelled.rows.tolist(), mark)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
     if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
         evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
         _log_evaluation_rows(table, len(evaluation), value, options)
         assert evaluation.rows is not None
         rows_of_evaluation = evaluation.rows.tolist()
-        train_rows = labelled.rows.tolist()
+        train_rows = _numbers(labelled.rows)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark)
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
@@ -279,7 +298,12 @@ def load_training_data(
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
-    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), kept_rows.rows.tolist(), mark)
+    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), _numbers(kept_rows.rows), mark)
+
+
+def _numbers(rows: np.ndarray) -> Sequence[int]:
+    """Return the numbers of rows: a range if they are all rows, which takes no memory, else a list."""
+    return range(len(rows)) if (rows == np.arange(len(rows))).all() else rows.tolist()
 
 
 def name_of(source: "Source | None") -> str | None:
@@ -321,7 +345,7 @@ def as_dataset(data: LabelledSentences) -> "Dataset":
 
     The label column is a `ClassLabel` with the ids and the names of `data`.
     """
-    from datasets import ClassLabel, Dataset, Features, Value
+    from datasets import ClassLabel
 
-    features = Features({"sentence": Value("string"), "label": ClassLabel(names=data.label_names)})
-    return Dataset.from_dict({"sentence": data.sentences, "label": data.label_ids}, features=features)
+    texts = dataset_of({"sentence": TextColumn.of(data.sentences)})
+    return add_labels(texts, data.label_ids, ClassLabel(names=data.label_names))

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
@@ -192,7 +192,7 @@ def _run(reader: Callable[..., Content], path: Path, arguments: dict[str, Any]) 
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
-def _checked(path: Path, columns: Any, lines: list[int] | None, *, guessed: bool = False) -> Table:
+def _checked(path: Path, columns: Any, lines: Sequence[int] | None, *, guessed: bool = False) -> Table:
     """Return the table of a file that has rows; `guessed` is whether its first line may be data."""
     if not isinstance(columns, Columns) and len({len(values) for values in columns.values()}) > 1:
         raise DataError(f"{path}: the reader of this format returned columns of different lengths")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tercet.data.arrow_columns import take_rows
 from tercet.data.columns import check_columns, find_label_column
 from tercet.data.in_memory import EVALUATION_SPLITS
 from tercet.data.label_forms import is_missing_value
@@ -80,7 +81,7 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
         )
     name, base = options.label_name or "label", table.columns
 
-    def read(wanted: str) -> list[Any]:
+    def read(wanted: str) -> Sequence[Any]:
         return labels.columns[column] if wanted == name else base[wanted]
 
     return replace(table, columns=Columns([*base, name], read, len(table)))
@@ -108,16 +109,12 @@ def _choose_rows(table: Table, options: ReadOptions) -> Table:
     source = f"{table.source} ({len(rows):,} of {total:,} rows)"
     columns = Columns(
         table.columns,
-        lambda name: _take(base.columns[name], rows),
+        lambda name: take_rows(base.columns[name], rows),
         len(rows),
-        lambda: {name: _take(values, rows) for name, values in base.complete_columns().items()},
+        lambda: {name: take_rows(values, rows) for name, values in base.complete_columns().items()},
     )
     lines = None if table.lines is None else [table.lines[row] for row in rows]
     return replace(table, source=source, columns=columns, lines=lines, rows=[table.row_number(row) for row in rows])
-
-
-def _take(values: Any, rows: Sequence[int]) -> Any:
-    return values.take(list(rows)) if hasattr(values, "to_pylist") else [values[row] for row in rows]
 
 
 def _join_texts(table: Table, text_column: str | None) -> Table:
@@ -128,7 +125,7 @@ def _join_texts(table: Table, text_column: str | None) -> Table:
     check_columns(names, list(table.columns), table.source)
     base = table.columns
 
-    def read(name: str) -> list[Any]:
+    def read(name: str) -> Sequence[Any]:
         return _joined([base[part] for part in names]) if name == text_column else base[name]
 
     complete: Callable[[], Mapping[str, Any]] = table.complete_columns

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tercet.data.arrow_columns import PART, ColumnBuilder
 from tercet.data.separators import SEPARATOR_NAMES, Dialect, find_dialect
 from tercet.data.table import Columns, Content
 from tercet.data.text_files import open_text
@@ -42,6 +43,7 @@ def read_separated(
     """Read a file of separated values. `default` is the separator that its file extension stands for."""
     csv.field_size_limit(_FIELD_LIMIT)
     columns: list[list[str]] = []
+    builders: list[ColumnBuilder] = []
     names: list[str] = []
     lines = array("q")
     with open_text(path, encoding) as file:
@@ -53,7 +55,7 @@ def read_separated(
             for row in rows:
                 if not names:
                     names = [str(index) for index in range(len(row))] if not header else row
-                    columns = [[] for _ in row]
+                    columns, builders = [[] for _ in row], [ColumnBuilder() for _ in row]
                     if header:
                         if not row:
                             break
@@ -66,6 +68,8 @@ def read_separated(
                 lines.append(rows.line_num + dialect.skipped)
                 for column, value in zip(columns, row, strict=True):
                     column.append(value)
+                if len(columns[0]) == PART:
+                    _flush(columns, builders)
         except csv.Error as error:
             hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
             reason = str(error).replace("\t", "\\t")
@@ -73,10 +77,17 @@ def read_separated(
     if not any(name.strip() for name in names):
         wanted = "it must contain the names of the columns" if header else "it must contain data"
         raise DataError(f"{path}: the first line is empty or missing; {wanted}")
-    return named_columns(path, names, columns), lines.tolist()
+    _flush(columns, builders)
+    return named_columns(path, names, [builder.column() for builder in builders]), lines
 
 
-def named_columns(path: Path, names: Sequence[str], columns: list[list[str]]) -> Columns:
+def _flush(columns: Sequence[list[str]], builders: Sequence[ColumnBuilder]) -> None:
+    for column, builder in zip(columns, builders, strict=True):
+        builder.extend(column)
+        column.clear()
+
+
+def named_columns(path: Path, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> Columns:
     """Return the columns by name. Columns without a name are hidden; two of one name are an error if it is used."""
     position, twice = {}, set()
     for index, name in enumerate(names):
@@ -85,7 +96,7 @@ def named_columns(path: Path, names: Sequence[str], columns: list[list[str]]) ->
         else:
             position[name] = index
 
-    def read(name: str) -> list[Any]:
+    def read(name: str) -> Sequence[Any]:
         if name in twice:
             raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
         return columns[position[name]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tercet.data.arrow_columns import texts_of
 from tercet.data.copies import copy_groups
 from tercet.data.labels import LabelledSentences
 
@@ -78,7 +79,7 @@ def split_triplets(data: "Dataset", fraction: float, seed: int) -> "tuple[Datase
 
 def held_out_triplets(data: "Dataset", fraction: float, seed: int) -> np.ndarray:
     """Return the numbers of the rows that `split_triplets` holds out, ascending, int64 `(num_held_out,)`."""
-    groups = copy_groups(data.with_format(None)["anchor"][:])
+    groups = copy_groups(texts_of(data, "anchor"))
     sizes = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(sizes))
     taken = np.zeros(len(sizes), dtype=bool)

@@ -1,13 +1,13 @@
 """A table whose columns are read when they are used, so that a column that is not used never ends a command."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 
-class Columns(Mapping[str, list[Any]]):
-    """Columns by name. A column is read when it is first used.
+class Columns(Mapping[str, Sequence[Any]]):
+    """Columns by name: lists, or `TextColumn`s of strings. A column is read when it is first used.
 
     Args:
         names: the names, in the order of the columns. Of equal names, only the first counts.
@@ -19,12 +19,12 @@ class Columns(Mapping[str, list[Any]]):
     def __init__(
         self,
         names: Iterable[str],
-        read: Callable[[str], list[Any]],
+        read: Callable[[str], Sequence[Any]],
         num_rows: int,
         read_all: "Callable[[], AnyColumns] | None" = None,
     ) -> None:
         self._names, self._read, self.num_rows, self._read_all = dict.fromkeys(names), read, num_rows, read_all
-        self._values: dict[str, list[Any]] = {}
+        self._values: dict[str, Sequence[Any]] = {}
 
     def complete(self) -> "AnyColumns":
         """Return every column of the file, in its order, to write it again.
@@ -37,7 +37,7 @@ class Columns(Mapping[str, list[Any]]):
         """
         return dict(self) if self._read_all is None else self._read_all()
 
-    def __getitem__(self, name: str) -> list[Any]:
+    def __getitem__(self, name: str) -> Sequence[Any]:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._values:
@@ -58,7 +58,7 @@ class Columns(Mapping[str, list[Any]]):
 AnyColumns = dict[str, Any]
 
 # The columns by name, and the line number of each row (None if the format has no lines).
-Content = tuple[Mapping[str, list[Any]], list[int] | None]
+Content = tuple[Mapping[str, Sequence[Any]], Sequence[int] | None]
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ class Table:
     """
 
     source: str
-    columns: Mapping[str, list[Any]]
-    lines: list[int] | None = None
+    columns: Mapping[str, Sequence[Any]]
+    lines: Sequence[int] | None = None
     guessed_header: tuple[str, ...] | None = None
-    rows: list[int] | None = None
+    rows: Sequence[int] | None = None
 
     def row_number(self, row: int) -> int:
         """Return the number that a row of the table has in its file or data set."""

@@ -74,11 +74,6 @@ def prepare_columns(columns: Mapping[str, Any], suffix: str, source: str) -> dic
     return dict(columns)
 
 
-def take_rows(values: Any, rows: Sequence[int]) -> Any:
-    """Return the values of some rows: of a list as a list, of an array of pyarrow as an array."""
-    return values.take(rows) if hasattr(values, "to_pylist") else [values[row] for row in rows]
-
-
 class TextOutput(Protocol):
     """The target of `row_writer`: a text file, or anything else that takes strings."""
 

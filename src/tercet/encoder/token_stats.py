@@ -22,6 +22,7 @@ class TokenStats:
         tokens: the number of tokens, without special tokens.
         unknown: the number of tokens that are not in the vocabulary, which all have the same embedding.
         limit: the maximum number of tokens of a text; None if there is no limit.
+        sampled_of: the number of rows of the data set, if only a random part of them was tokenized; else None.
     """
 
     texts: int = 0
@@ -29,6 +30,7 @@ class TokenStats:
     tokens: int = 0
     unknown: int = 0
     limit: int | None = None
+    sampled_of: int | None = None
 
     def add(self, other: "TokenStats") -> None:
         """Add the counts of more texts."""
@@ -49,6 +51,7 @@ class TokenStats:
             "truncated_texts": self.truncated,
             "max_seq_length": self.limit,
             "unknown_tokens": round(self.unknown_fraction, 4),
+            **({"tokenized_texts": self.texts} if self.sampled_of is not None else {}),
         }
 
     def warn(self, warned: set[WarningKind]) -> None:

@@ -193,7 +193,7 @@ def _log_cost(texts: Sequence[str], rows: np.ndarray) -> None:
 
 
 def _embed(
-    texts: list[str], rows: np.ndarray, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
+    texts: Sequence[str], rows: np.ndarray, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
 ) -> torch.Tensor:
     """Return the embeddings `(n, dim)` of the n texts, which are in the given `rows` `(n,)` of the data.
 

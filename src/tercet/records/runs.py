@@ -67,7 +67,8 @@ class RunRecord(_Evaluated):
         data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
             an earlier text), the `sha256` of all texts and labels, the number of `truncated_texts` (those with more
             tokens than `max_seq_length`), and the fraction of `unknown_tokens`. For `eval`, the last two are those of
-            the measured rows (of the first process, if there are several), and `held_out_rows` are the numbers of the
+            the measured rows (of the first process, if there are several); of large training data, they are those of a
+            random part with `tokenized_texts` texts. For `eval`, `held_out_rows` are the numbers of the
             rows of the training file that were held out, from 0; null if there was a file for evaluation.
         choices: what the run chose and why: `head`, the settings of the linear head, null if there is none;
             `head_scores` of the candidates in cross-validation; the `reason` in a sentence; whether the encoder was

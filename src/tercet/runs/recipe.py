@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tercet._multi_labels import label_sets
+from tercet.data.arrow_columns import label_ids_of
 from tercet.data.labels import label_values
 from tercet.runs.settings import RunSettings
 
@@ -29,7 +30,7 @@ def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
     """
     if "label" not in data.column_names or len(data) == 0:
         return False
-    counts = np.unique(np.asarray(data.with_format(None)["label"][:]), return_counts=True)[1]
+    counts = np.unique(label_ids_of(data), return_counts=True)[1]
     if multi_label is not None:
         sets = label_sets(label_values(data), multi_label)[0]
         counts = np.bincount([label for ids in sets for label in ids])

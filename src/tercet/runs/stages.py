@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tercet._gather import broadcast_from_first
 from tercet._texts import text_key
+from tercet.data.arrow_columns import select_rows, texts_of
 from tercet.data.evaluation_rows import can_rank
 from tercet.data.labels import LabelledSentences, labels_of
 from tercet.data.splits import held_out_labelled
@@ -52,7 +53,7 @@ class Stages:
 
     def rows_to_train_on(self, train_data: Dataset) -> Dataset:
         """Return the training rows without the validation rows."""
-        return train_data.select(self.kept(len(train_data))) if len(self.validation) else train_data
+        return select_rows(train_data, self.kept(len(train_data))) if len(self.validation) else train_data
 
     def kept(self, num_rows: int) -> np.ndarray:
         """Return the numbers of the training rows that are not validation rows, ascending."""
@@ -87,7 +88,7 @@ def _validation_rows(train_data: Dataset, settings: RunSettings) -> np.ndarray:
     label_ids, names = labels_of(train_data, "label", "the training data")
     names = [str(label_id) for label_id in range(int(label_ids.max()) + 1)] if names is None else names
     fraction = min(_VALIDATION_FRACTION, _MOST_VALIDATION_ROWS / len(train_data))
-    sentences = LabelledSentences(train_data["sentence"][:], label_ids, names, multi_label=settings.multi_label)
+    sentences = LabelledSentences(texts_of(train_data, "sentence"), label_ids, names, multi_label=settings.multi_label)
     rows = held_out_labelled(sentences, fraction, settings.seed)
     # If all rows share a label, every ranking is right.
     return rows if can_rank([names[label_id] for label_id in label_ids[rows]], settings.multi_label) else rows[:0]

@@ -23,7 +23,7 @@ RESULT = frozenset({
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
     "samples_per_label", "neighbor_labels", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
-    "multi_dataset_batch_sampler", "learning_rate_mapping", "router_mapping",
+    "multi_dataset_batch_sampler", "learning_rate_mapping", "router_mapping", "stream_buffer_size",
 })  # fmt: skip
 
 FREE = frozenset({
@@ -88,6 +88,7 @@ _MINIMUM: dict[str, tuple[float, bool]] = {
     "mini_batch_tokens": (1, True),
     "cross_batch_memory": (0, True),
     "cross_batch_memory_warmup": (0, True),
+    "stream_buffer_size": (1, True),
 }
 # For each number: the value that it must be below.
 _BELOW = {"adam_beta1": 1.0, "adam_beta2": 1.0, "seed": 2.0**32, "data_seed": 2.0**32}
@@ -103,6 +104,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _INTEGERS = (
     "seed", "data_seed", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "samples_per_label", "mini_batch_tokens", "cross_batch_memory",
+    "stream_buffer_size",
 )  # fmt: skip
 
 

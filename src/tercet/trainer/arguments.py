@@ -81,6 +81,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             `tercet.losses.cross_batch_memory`). 0 turns the memory off.
         cross_batch_memory_warmup: number of steps at the start in which the memory is filled but not used. A value
             below 1 is a fraction of all steps.
+        stream_buffer_size: number of rows of an `IterableDataset` that are in memory, of which the batches are drawn;
+            at least two batches. Other data sets do not use it.
         prompts: the string before each text, in training and in the evaluations of the trainer. A dictionary gives the
             prompt by column of the training data, or by the name of the data set if there are several (a string or a
             dictionary by column for each); other columns have none. None uses the default prompt of the model, as
@@ -131,6 +133,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
     cross_batch_memory_warmup: float = field(
         default=0.1, metadata={"help": "The number of steps that only fill the memory; below 1, a fraction."}
+    )
+    stream_buffer_size: int = field(
+        default=10_000, metadata={"help": "The number of rows of an IterableDataset of which batches are drawn."}
     )
     # `HfArgumentParser` reads these three from a command line, and needs None in the second place for that.
     prompts: str | None | dict[str, str] | dict[str, dict[str, str]] = field(  # noqa: RUF036

@@ -16,8 +16,10 @@ from tercet.records import TrainingRecord
 from tercet.trainer.checkpoints import load_memory, write_checkpoint
 from tercet.trainer.evaluating import EvaluatingTrainer
 from tercet.trainer.loss_state import load_loss, save_loss
+from tercet.trainer.preparing import first_rows
 from tercet.trainer.record import training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
+from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import load_weights
 from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
 
@@ -79,7 +81,8 @@ class CheckpointingTrainer(EvaluatingTrainer):
             for kind, data in (("train", self.train_dataset), ("eval", self.eval_dataset)):
                 # Several training sets decide the result, several evaluation sets do not.
                 sets: dict[Any, Any] = data if isinstance(data, dict) and kind == "train" else {None: data}
-                for name, part in sets.items():
+                for name, data_set in sets.items():
+                    part = first_rows(data_set)
                     if part is not None and not isinstance(part, dict) and len(part):
                         names = (
                             self._prepared_sets[part].label_names if kind == "train" else self.label_names_of_training
@@ -97,7 +100,10 @@ class CheckpointingTrainer(EvaluatingTrainer):
     def _update_model_record(self) -> None:
         """Store the label names and the training record in the model, which saves them with its weights."""
         if self.train_dataset is not None:  # The names of an earlier training would describe other labels.
-            self.model.label_names = self.label_names_of_training
+            stream = self.train_dataset if isinstance(self.train_dataset, Stream) else None
+            self.model.label_names = (
+                stream.labels.names if stream is not None and stream.labels else self.label_names_of_training
+            )
         best_step = self.state.best_global_step if self._best_was_loaded else None
         self.model.training_record = training_record(
             self.args,

@@ -9,6 +9,7 @@ from torch import nn
 
 from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
+from tercet.data.arrow_columns import label_ids_of
 from tercet.data.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
 from tercet.distances import FunctionDistance, get_distance
 from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -178,7 +179,7 @@ def check_evaluation_set(dataset: Any, name: str, loss: nn.Module, *, default_ev
         DataError: the labels form no triplet.
     """
     if "label" in dataset.column_names and (isinstance(innermost(loss), BatchLoss) or default_evaluator):
-        check_triplets(loss, dataset["label"][:], None, name)
+        check_triplets(loss, label_ids_of(dataset), None, name)
 
 
 def warn_of_trained_texts(train_dataset: Any, eval_dataset: Any) -> None:

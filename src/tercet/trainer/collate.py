@@ -16,7 +16,8 @@ import torch
 from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from tercet._texts import check_texts
+from tercet._texts import validate_texts
+from tercet.data.arrow_columns import add_labels, renamed, texts_of
 from tercet.data.cleaning import match_labels
 from tercet.data.columns import (
     TRIPLET_COLUMNS,
@@ -62,16 +63,17 @@ def prepare_labelled(
     """
     text, label = _labelled_columns(dataset, source)
     log_unused(dataset.column_names, (text, label), source, logging.WARNING)
-    sentences = check_texts(dataset.with_format(None)[text][:], source)
+    validate_texts(texts_of(dataset, text), source)
+    texts = renamed(dataset, {text: "sentence"})
     if has_lists(dataset.features[label]):
         set_ids, set_names = number_sets(dataset, label, source, known_names)
-        return Dataset.from_dict({"sentence": sentences, "label": set_ids}), set_names
+        return add_labels(texts, set_ids), set_names
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
         if not isinstance(dataset.features[label], ClassLabel):
             match_labels(names, known_names, source, ReadOptions(), "the training data", fixed=True)
         label_ids, names = map_onto_names(label_ids, names, known_names)
-    return Dataset.from_dict({"sentence": sentences, "label": label_ids}), names
+    return add_labels(texts, label_ids), names
 
 
 def prepare_triplets(dataset: Any, source: str) -> Dataset:
@@ -89,9 +91,9 @@ def prepare_triplets(dataset: Any, source: str) -> Dataset:
     columns, kinds = _columns(dataset, source)
     found = find_triplet_columns(columns, source, kinds)
     log_unused(columns, found, source, logging.WARNING)
-    roles = zip(TRIPLET_COLUMNS, found, strict=True)
-    dataset = dataset.with_format(None)
-    return Dataset.from_dict({role: check_texts(dataset[name][:], f"{source}, {name}") for role, name in roles})
+    for name in found:
+        validate_texts(texts_of(dataset, name), f"{source}, {name}")
+    return renamed(dataset, dict(zip(found, TRIPLET_COLUMNS, strict=True)))
 
 
 def has_transform(dataset: Any) -> bool:

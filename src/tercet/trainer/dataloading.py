@@ -1,9 +1,11 @@
 """Create the data loaders of the trainer: tokenize once, pack batches, split them over the processes."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import seed_worker
@@ -14,9 +16,18 @@ from tercet.trainer.arguments import BatchSamplers
 from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
 from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
-from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TransformedRows
+from tercet.trainer.preparing import first_rows
+from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TextRows, TransformedRows
 from tercet.trainer.sampling import SamplingTrainer
+from tercet.trainer.streaming import Stream, StreamBatches
 
+logger = logging.getLogger(__name__)
+
+# The token ids of larger data sets are not kept: they would take more memory than the texts, and minutes before the
+# first step. Tokenization takes less than a tenth of a step of the smallest usual encoder.
+ROWS_TOKENIZED_ONCE = 200_000
+# The number of texts of such a data set in which truncated texts and unknown tokens are counted.
+_SAMPLED_TEXTS = 10_000
 _SAMPLED_BY_ROW = (BatchSamplers.BATCH_SAMPLER, BatchSamplers.GROUP_BY_LABEL)
 
 
@@ -27,6 +38,8 @@ class DataLoadingTrainer(SamplingTrainer):
 
     def get_train_dataloader(self) -> Any:
         """Return the data loader of the training data."""
+        if isinstance(self.train_dataset, Stream):
+            return self._stream_loader(self.train_dataset)
         if not isinstance(self.train_dataset, dict):
             return super().get_train_dataloader()
         generator = torch.Generator().manual_seed(self._data_seed)
@@ -35,6 +48,31 @@ class DataLoadingTrainer(SamplingTrainer):
         rows = ConcatenatedRows([self._rows(part) for part in parts])
         batches = self.get_multi_dataset_batch_sampler(rows, samplers, generator, self._data_seed)
         return self._own_loader(rows, batches, is_training=True)
+
+    def _stream_loader(self, stream: Stream) -> DataLoader[Any]:
+        """Return the data loader of the batches of this process. It has no end, and no length."""
+        facts, args = self._prepared_sets[stream.prepared], self.args
+        if self._packs:
+            self._count_tokens_of_sample(stream.prepared)
+        batches = StreamBatches(
+            stream,
+            facts.columns,
+            batch_size=self._global_batch_size,
+            samples_per_label=args.samples_per_label if self._groups_by_label else None,
+            convert=partial(self._convert, None),
+            seed=self._data_seed,
+            process=(args.process_index, args.world_size),
+            drop_last=args.dataloader_drop_last,
+        )
+        return DataLoader(
+            batches,
+            batch_size=None,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+        )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Return the data loader of an evaluation set: of the trainer, by name or None, or any other data set."""
@@ -148,6 +186,9 @@ class DataLoadingTrainer(SamplingTrainer):
             return TransformedRows(
                 dataset, facts.source, facts.columns, facts.labels, partial(self._convert, facts.name), facts.name
             )
+        if self._packs and len(dataset) > ROWS_TOKENIZED_ONCE:
+            self._count_tokens_of_sample(dataset)
+            return TextRows(dataset, partial(self._convert, facts.name), facts.name)
         rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, self._prompts_of(facts.name))
         return Rows(dataset, rows, facts.name)
 
@@ -178,6 +219,28 @@ class DataLoadingTrainer(SamplingTrainer):
             stats.warn(encoder.warned)
         return facts.tokens
 
+    def _count_tokens_of_sample(self, dataset: Any) -> None:
+        """Count truncated texts and unknown tokens in a random part of a large data set, and warn of them once."""
+        facts, encoder, stats = self._prepared_sets[dataset], self.model.input_module, TokenStats()
+        settings = (*encoder.token_settings(), self._prompts_of(facts.name), self._tasks_of(facts.name))
+        if facts.tokens_for == settings:
+            return
+        facts.tokens_for = settings
+        size = min(_SAMPLED_TEXTS, len(dataset))
+        sample = np.random.default_rng(self._data_seed).choice(len(dataset), size, replace=False)
+        for role, texts in dataset.with_format(None)[np.sort(sample).tolist()].items():
+            if role != "label":
+                self._token_ids(facts.name, role, texts, stats)
+        rows = "the rows of the stream" if isinstance(self.train_dataset, Stream) else f"{len(dataset):,} rows"
+        logger.info(
+            f"{rows} are tokenized batch by batch; truncated texts and unknown tokens are counted in {size:,} of them"
+        )
+        stats.sampled_of = len(dataset)
+        if dataset is first_rows(self.train_dataset):
+            self.train_token_stats = stats
+            encoder.warned.clear()
+        stats.warn(encoder.warned)
+
     def tokenize_train_dataset(self) -> TokenStats | None:
         """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.
 
@@ -185,5 +248,6 @@ class DataLoadingTrainer(SamplingTrainer):
         """
         if not self._packs:
             return None
-        self._rows(self.train_dataset)
+        if not isinstance(self.train_dataset, Stream):
+            self._rows(self.train_dataset)
         return self.train_token_stats

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tercet.data.arrow_columns import label_ids_of
 from tercet.errors import DataError
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.trainer.checks import check_cross_batch_memory
@@ -27,7 +28,7 @@ class MemoryTrainer(PushingTrainer):
             self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
         self._label_means: LabelMeans | None = None
         if self.args.neighbor_labels and self.train_dataset is not None:
-            self._label_means = LabelMeans(self.train_dataset["label"][:], dimension, device)
+            self._label_means = LabelMeans(label_ids_of(self.train_dataset), dimension, device)
 
     def set_label_means(self, means: Any) -> None:
         """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.

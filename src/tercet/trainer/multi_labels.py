@@ -7,6 +7,7 @@ labels_of        the labels of each row, for metrics
 shared_relation  the relation of a loss whose rows have several labels
 """
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -115,7 +116,7 @@ def labels_of(loss: nn.Module, label_ids: list[int]) -> list[Any]:
     return label_ids if relation is None else relation.label_sets(label_ids)
 
 
-def check_triplets(loss: nn.Module, label_ids: list[int], label_names: list[str] | None, source: str) -> None:
+def check_triplets(loss: nn.Module, label_ids: Any, label_names: list[str] | None, source: str) -> None:
     """Check that the labels, or the sets of labels of a loss, form a triplet.
 
     Raises:
@@ -134,7 +135,7 @@ def single_labels(names: list[str]) -> list[str]:
     return sorted({label for name in names for label in split_set(name, SEPARATOR)})
 
 
-def _are_indicators(values: list[Any]) -> bool:
+def _are_indicators(values: Sequence[Any]) -> bool:
     lists = [value for value in values if value is not None]
     lengths = {len(value) for value in lists}
     return (

@@ -20,7 +20,7 @@ def seconds_per_step(trainer: SentenceTransformerTrainer) -> float:
     The weights and the state of the random numbers do not change: the optimizer updates copies of the weights.
     """
     model, device = trainer.model, trainer.args.device
-    dataset = trainer._with_token_ids(trainer.train_dataset)
+    dataset = trainer._rows(trainer.train_dataset)
     size = trainer.args.train_batch_size
     rows = iter(trainer._get_train_sampler() or range(len(dataset)))
     trained = [value for value in model.parameters() if value.requires_grad]
@@ -35,7 +35,7 @@ def seconds_per_step(trainer: SentenceTransformerTrainer) -> float:
             if len(batch) < size and seconds:
                 break
             start = time.perf_counter()
-            trainer._training_step(model, trainer.data_collator([dataset[int(row)] for row in batch]))
+            trainer._training_step(model, trainer.data_collator(dataset.__getitems__(list(map(int, batch)))))
             for value, copy in zip(trained, copies, strict=True):
                 copy.grad, value.grad = value.grad, None
             optimizer.step()

@@ -26,6 +26,7 @@ from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_
 from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
 from tercet.trainer.prompts import find_prompts, prompt_lengths_to_exclude
 from tercet.trainer.routing import find_tasks
+from tercet.trainer.streaming import Stream, check_stream, is_stream, labels_of_stream
 
 
 @dataclass
@@ -59,6 +60,7 @@ class PreparingTrainer(Trainer):
     model: SentenceTransformer
     args: SentenceTransformerTrainingArguments
     loss: nn.Module
+    _arguments: SentenceTransformerTrainingArguments
 
     def _forget_data_sets(self) -> None:
         """Start without any data set. The trainer calls this before it prepares the first one."""
@@ -191,8 +193,30 @@ class PreparingTrainer(Trainer):
             self._training_sets[name] = facts
         return prepared
 
+    def _prepare_stream(self, data: Any) -> Stream:
+        """Return training data that are a stream. The rows of its first part are prepared as a data set."""
+        args = self._arguments
+        size = max(args.stream_buffer_size, 2 * args.train_batch_size * args.world_size)
+        stream = Stream(data, size)
+        triplets = takes_triplets(self.loss, default=_has_three_texts(stream.first))
+        column = None if triplets else label_column(stream.first, "train_dataset")
+        check_stream(args, self.loss, stream.first, column)
+        first = self._prepare(stream.first, "train_dataset", training=True)
+        if column is not None:
+            stream.labels = labels_of_stream(stream.first, column, self._prepared_sets[first].label_names)
+        stream.prepared = first
+        return stream
+
     def _prepare_all(self, data: Any, source: str, *, training: bool = False) -> Any:
-        """Return one prepared data set, or a `DatasetDict` of several."""
+        """Return one prepared data set, a `Stream`, or a `DatasetDict` of several data sets."""
+        if is_stream(data) and training:
+            return self._prepare_stream(data)
+        parts = data.values() if isinstance(data, Mapping) else [data]
+        if any(map(is_stream, parts)):
+            raise DataError(
+                f"{source} is an IterableDataset, of which only one can be trained on, and none be evaluated; pass a "
+                "datasets.Dataset, such as Dataset.from_generator, which keeps its rows on disk"
+            )
         if not is_table_dict(data):
             return self._prepare(data, source, training=training)
         if training:
@@ -203,12 +227,17 @@ class PreparingTrainer(Trainer):
 
     def _empty_evaluation_set(self) -> Any:
         """Return a data set without rows. Without one, `transformers` raises an error instead of evaluating."""
-        first: Any = next(iter(parts_of(self.train_dataset).values())) if self.train_dataset is not None else None
+        first = first_rows(next(iter(parts_of(self.train_dataset).values())))
         if first is None:
             return None
         empty, facts = first.select(range(0)), self._prepared_sets[first]
         self._prepared_sets[empty] = PreparedSet(facts.name, empty, facts.columns, label_names=facts.label_names)
         return empty
+
+
+def first_rows(data: Any) -> Any:
+    """Return the prepared rows of the first part of a stream; any other data unchanged."""
+    return data.prepared if isinstance(data, Stream) else data
 
 
 def parts_of(data: Any) -> dict[str | None, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tercet.data.arrow_columns import label_ids_of
 from tercet.losses.relations import SharedLabel
 from tercet.records import EvaluationRecord, TrainingRecord
 from tercet.trainer.loss_kinds import loss_settings
@@ -77,7 +78,7 @@ def data_facts(dataset: Any, relation: SharedLabel | None = None) -> dict[str, A
         return {"Data sets": len(parts), **{title: sum(part.get(title, 0) for part in parts) for title in titles}}
     if "label" not in dataset.column_names:
         return {"Training triplets": len(dataset)}
-    found = np.unique(dataset["label"][:])
+    found = np.unique(label_ids_of(dataset))
     number = len(found) if relation is None else relation.num_labels(torch.from_numpy(found))
     return {"Training sentences": len(dataset), "Training labels": number}
 

@@ -1,6 +1,7 @@
 """The rows of a prepared data set that a data loader reads: token ids, or texts for a custom collator.
 
 Rows                 rows that were tokenized once
+TextRows             rows of a large data set, which are tokenized each time a row is read
 TransformedRows      rows of a data set with a transform, which is applied and tokenized each time a row is read
 ConcatenatedRows     the rows of several data sets, of which each batch has those of one
 """
@@ -9,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from torch.utils.data import ConcatDataset, Dataset
 
 from tercet._texts import check_texts
+from tercet.data.arrow_columns import label_ids_of
 from tercet.errors import DataError
 
 TOKEN_IDS = "{}_input_ids"
@@ -69,7 +70,7 @@ class TransformedRows(Rows):
     ) -> None:
         super().__init__(prepared, source, name)
         self._columns, self._labels, self._convert = columns, labels, convert
-        self._label_ids = None if labels is None else np.asarray(prepared["label"][:])
+        self._label_ids = None if labels is None else label_ids_of(prepared)
 
     def _read(self, indices: list[int]) -> list[dict[str, Any]]:
         drawn = self.rows[indices]
@@ -88,6 +89,29 @@ class TransformedRows(Rows):
             if any(label != first[index] for label, index in zip(drawn[name], indices, strict=True)):
                 raise DataError("the transform of the data set must not change a label from one draw to the next")
             batch["label"] = self._label_ids[indices].tolist()
+        return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+
+
+class TextRows(Rows):
+    """Rows of a large data set, whose texts are tokenized each time they are read, so that no token ids are kept.
+
+    Args:
+        prepared: the prepared data set.
+        convert: as in `TransformedRows`.
+        name: as in `Rows`.
+    """
+
+    def __init__(
+        self, prepared: Any, convert: Callable[[str, list[str]], tuple[str, list[Any]]], name: str | None
+    ) -> None:
+        super().__init__(prepared, prepared, name)
+        self._convert = convert
+
+    def _read(self, indices: list[int]) -> list[dict[str, Any]]:
+        drawn = self.rows[indices]
+        batch = dict(self._convert(name, drawn[name]) for name in drawn if name != "label")
+        if "label" in drawn:
+            batch["label"] = drawn["label"]
         return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 

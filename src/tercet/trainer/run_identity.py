@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tercet.data.arrow_columns import texts_of
 from tercet.data.fingerprint import digest_rows
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
@@ -105,8 +106,8 @@ def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
     """Return the number of rows, and a SHA-256 digest of the texts and labels in their order."""
-    columns = dataset.with_format(None)[:]
-    digest = digest_rows((columns[name] for name in sorted(columns)), json.dumps(label_names).encode())
+    columns = [texts_of(dataset, name) for name in sorted(dataset.column_names)]
+    digest = digest_rows(columns, json.dumps(label_names).encode())
     return {"rows": len(dataset), "sha256": digest}
 
 

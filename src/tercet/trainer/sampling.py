@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import BatchSampler, ConcatDataset, RandomSampler, Sampler
 
+from tercet.data.arrow_columns import label_ids_of
 from tercet.data.batch_samplers import (
     DefaultBatchSampler,
     GroupByLabelBatchSampler,
@@ -29,6 +30,7 @@ from tercet.trainer.preparing import PreparingTrainer, named, parts_of
 from tercet.trainer.prompts import check_prompts
 from tercet.trainer.routing import check_routes
 from tercet.trainer.rows import Rows
+from tercet.trainer.streaming import Stream, sampler_of_part
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +68,28 @@ class SamplingTrainer(PreparingTrainer):
                 self._eval_group_by_label(part, named("eval_dataset", name))
 
     def _check_train_batches(self, dataset: Any, name: str, loss: nn.Module) -> None:
+        if isinstance(dataset, Stream):
+            self._check_first_part(dataset.prepared)
+            return
         rows = len(dataset)
         if self._groups_by_label:
             sampler = self._group_by_label(dataset, self._global_batch_size, name)
             logger.info(sampler.describe())
             rows = len(sampler)
         elif isinstance(innermost(loss), BatchLoss):
-            check_triplets(loss, dataset["label"][:], self._prepared_sets[dataset].label_names, name)
+            check_triplets(loss, label_ids_of(dataset), self._prepared_sets[dataset].label_names, name)
         if not callable(self.args.batch_sampler):
             check_number_of_batches(rows, self._global_batch_size, drop_last=self.args.dataloader_drop_last, name=name)
+
+    def _check_first_part(self, dataset: Any) -> None:
+        """Check the batches of the first part of a stream."""
+        size, k = self._global_batch_size, self.args.samples_per_label
+        if len(dataset) < size:
+            raise DataError(f"train_dataset is a stream of {len(dataset)} rows, less than a batch of {size}")
+        if self._groups_by_label:
+            sampler_of_part(
+                label_ids_of(dataset), size, k, self._data_seed, "train_dataset, from row 0 of the stream on"
+            )
 
     @property
     def _groups_by_label(self) -> bool:
@@ -176,10 +191,10 @@ class SamplingTrainer(PreparingTrainer):
             )
         try:
             if (sets := self._sets_of(dataset)) is not None:
-                k, label_ids = self.args.samples_per_label, dataset["label"][:]
+                k, label_ids = self.args.samples_per_label, label_ids_of(dataset)
                 return SharedLabelSampler(label_ids, sets, batch_size, k, self._data_seed, neighbor_labels)
             return GroupByLabelSampler(
-                dataset["label"][:],
+                label_ids_of(dataset),
                 batch_size,
                 self.args.samples_per_label,
                 self._data_seed,
@@ -198,7 +213,7 @@ class SamplingTrainer(PreparingTrainer):
         """Return the parent of each label of a data set, in sorted order; None if the labels have one level."""
         if not isinstance(self.loss, NestedTripletLoss) or len(self.loss.tree) < 2:
             return None
-        parents: np.ndarray = self.loss.tree.ancestors[-2].numpy()[np.unique(np.asarray(dataset["label"][:]))]
+        parents: np.ndarray = self.loss.tree.ancestors[-2].numpy()[np.unique(label_ids_of(dataset))]
         return parents
 
     @property

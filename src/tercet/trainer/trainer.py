@@ -39,6 +39,7 @@ from tercet.trainer.loss_state import ClearLossGradients
 from tercet.trainer.multi_labels import set_relation, shared_relation
 from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_exclude
 from tercet.trainer.record import data_facts
+from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 
 LossLike = nn.Module | Callable[[Any], nn.Module]
@@ -54,7 +55,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             dictionaries, pairs or triplets; with a text column and a label column, or three text columns for
             `TripletLoss`. Labels may be integers, strings or a `ClassLabel`. Other columns are named in a warning. A
             dictionary of several such tables trains on all of them; each has labels of its own, and each batch has rows
-            of one of them. A transform of a data set (`set_transform`) is applied each time a row is drawn, but must
+            of one of them. An `IterableDataset` is read in parts of `stream_buffer_size` rows; it needs `max_steps`. A
+            transform of a data set (`set_transform`) is applied each time a row is drawn, but must
             not change its label.
         eval_dataset: evaluation data with such columns, or a dictionary of several such tables. Each evaluation
             computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
@@ -117,7 +119,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             )
         self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
         self._forget_data_sets()
-        args = args or SentenceTransformerTrainingArguments()
+        self._arguments = args = args or SentenceTransformerTrainingArguments()
         self._first_model: Any = None
         if model is None and model_init is not None:
             self.model_init = model_init  # type: ignore[assignment]
@@ -179,8 +181,11 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._check_samplers(default_evaluators=not self.evaluators)
         for name in self._training_sets if self.data_collator is not collate_columns else ():
             check_one_prompt_length(prompt_lengths_to_exclude(self._prompts_of(name), self._tasks_of(name), self.model))
-        self._data_facts = data_facts(train_dataset, shared_relation(self.loss))
-        self._text_hashes = training_text_hashes(train_dataset, self.model.training_record)
+        is_stream = isinstance(train_dataset, Stream)
+        self._data_facts: dict[str, Any] = (
+            {"Training data": "a stream"} if is_stream else data_facts(train_dataset, shared_relation(self.loss))
+        )
+        self._text_hashes = None if is_stream else training_text_hashes(train_dataset, self.model.training_record)
 
     def call_model_init(self, trial: Any = None) -> Any:
         """Return a new model, and make the loss for it if `loss` is a function."""
@@ -216,7 +221,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         if self.args.save_strategy != SaveStrategy.NO:
             check_replaceable(Path(str(self.args.output_dir)), checkpoint)
         self._start_monitoring(resumed=checkpoint is not None)
-        warn_of_trained_texts(self.train_dataset, self.eval_dataset)
+        if not isinstance(self.train_dataset, Stream):
+            warn_of_trained_texts(self.train_dataset, self.eval_dataset)
         if self._label_means is not None:
             self._label_means.reset()
         weights, sampled = fingerprint(self.model), sample_weights(self.model)
