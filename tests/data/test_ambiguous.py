@@ -151,6 +151,16 @@ def test_splits_of_a_column_hold_for_triplets_and_in_any_case(tmp_path, caplog):
             load_triplets(path, ReadOptions(**{name: "/"}))
 
 
+def test_labels_of_a_file_in_another_order_are_refused(tmp_path):
+    data, labels = tmp_path / "d.csv", tmp_path / "l.csv"
+    data.write_text("id,text\n1,a\n2,b\n")
+    labels.write_text("id,label\n2,x\n1,y\n")
+    with pytest.raises(DataError, match="different values in the column 'id' in row 0, so their rows are in another"):
+        load_labelled(data, ReadOptions(label_file=str(labels)))
+    labels.write_text("id,label\n1,y\n2,x\n")
+    assert load_labelled(data, ReadOptions(label_file=str(labels))).labels() == ["y", "x"]
+
+
 def test_columns_of_texts_are_joined(tmp_path):
     (tmp_path / "d.csv").write_text("title,body,label\nA title,A body,x\nOnly a title,,y\n,Only a body,x\n,,y\n")
     data = load_labelled(tmp_path / "d.csv", ReadOptions(text_column="title,body"))

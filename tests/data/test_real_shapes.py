@@ -167,6 +167,37 @@ def test_rows_without_a_value_for_each_column_are_refused(tmp_path, rows):
         read_data(path, ReadOptions())
 
 
+def test_several_labels_of_fasttext_are_a_list(tmp_path):
+    path = _write(tmp_path / "d.txt", "__label__a __label__b hello there\n__label__a\tbye\n__label__c so\n")
+    with pytest.raises(DataError, match="1 of 3 rows have several labels in one cell, such as 'a, b'"):
+        _pairs(path)
+    found = load_labelled(path, ReadOptions(multi_label=";"))
+    assert (found.sentences, found.labels()) == (["hello there", "bye", "so"], ["a;b", "a", "c"])
+
+
+def test_values_of_yaml_are_texts_as_they_are_written(tmp_path):
+    path = _write(tmp_path / "d.yml", "- {text: 10:30, label: no}\n- {text: on, label: 010}\n- {text: b, label: }\n")
+    assert _pairs(path, ReadOptions(drop_missing=True)) == [("10:30", "no"), ("on", "010")]
+
+
+def test_objects_with_texts_under_another_key_are_refused(tmp_path):
+    rows = [{"tag": "a", "patterns": ["a b"]}, {"tag": "b", "patterns": "c d"}, {"tag": "c", "patterns": []}]
+    assert _pairs(_write(tmp_path / "d.json", json.dumps(rows))) == [("a b", "a"), ("c d", "b")]
+    with pytest.raises(DataError, match="row 3 has no list of texts 'patterns', as the first one has"):
+        _pairs(_write(tmp_path / "d.json", json.dumps([*rows, {"tag": "d", "examples": ["e"]}])))
+
+
+def test_what_is_no_label_beside_folders_of_labels_is_named(tmp_path, caplog):
+    for label in ("a", "b", "_unknown"):
+        (tmp_path / label).mkdir()
+        _write(tmp_path / label / "1.txt", f"text of {label}")
+    (tmp_path / "empty").mkdir()
+    for name in ("README.md", "notes.txt", "more.csv"):
+        _write(tmp_path / name, "")
+    assert _pairs(tmp_path) == [("text of a", "a"), ("text of b", "b")]
+    assert f"{tmp_path}: 'empty', '_unknown', 'more.csv' gave no rows; a label is a folder with texts" in caplog.text
+
+
 def test_a_folder_per_label_is_read(tmp_path):
     for label, texts in LABELS.items():
         (tmp_path / "bbc" / label).mkdir(parents=True)

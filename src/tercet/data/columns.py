@@ -247,6 +247,17 @@ def is_usual_name(name: str) -> bool:
     return name.strip().lower() in names
 
 
+def is_key(name: str) -> bool:
+    """Return whether a column name is that of ids, or a usual one of texts: equal rows of two tables have equal values.
+
+    Example:
+        >>> is_key("ticket_id"), is_key("Text"), is_key("label")
+        (True, True, False)
+    """
+    words = re.findall(r"[a-z]+", name.lower())
+    return bool({"id", "uuid", "guid"} & set(words)) or bool(_usual([name], "text"))
+
+
 def is_index(name: str) -> bool:
     """Return whether a column is the index that pandas writes: "__index_level_0__", or "Unnamed: 0" in a CSV file."""
     return re.fullmatch(r"__index_level_\d+__|Unnamed: 0|", name) is not None

@@ -133,12 +133,27 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
                 raise DataError(f"{file} is not in the encoding {found}; pass another encoding") from None
             labels.append(folder.name)
             names.append(str(file.relative_to(path)))
+    _warn_of_others(path, folders, set(labels))
     if guessed:
         logger.info(
             f"{path}: {len(guessed):,} of {len(texts):,} files are not UTF-8 and are read as cp1252 (Western European),"
             f" such as {guessed[0]}; for another encoding, pass encoding"
         )
     return Table(str(path), {"text": texts, "label": labels, "file": names})
+
+
+def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str]) -> None:
+    """Warn of what a user may take for labels or rows: empty folders, names with an underscore, data files."""
+    others = [folder.name for folder in folders if folder.name not in labels]
+    for entry in sorted(path.iterdir()):
+        is_data = _format(entry) is not None and entry.suffix.lower() not in (".txt", ".md")
+        if is_data or (entry.is_dir() and entry.name.startswith("_")):
+            others.append(entry.name)
+    if others:
+        logger.warning(
+            f"{path}: {listed(others, 5)} gave no rows; a label is a folder with texts whose name does not start "
+            "with . or _"
+        )
 
 
 def _format(path: Path) -> str | None:

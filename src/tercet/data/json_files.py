@@ -47,16 +47,25 @@ def read_json(path: Path, *, split: str = "train", encoding: str | None = None) 
 
 
 def read_yaml(path: Path, *, split: str = "train", encoding: str | None = None) -> Content:
-    """Read a YAML file, such as training data of Rasa. The arguments are those of `read_json`."""
+    """Read a YAML file, such as training data of Rasa. The arguments are those of `read_json`.
+
+    Values are texts as they are written, as in a .csv file: the intent `no` is no boolean, and 010 is not 8.
+    """
     try:
         import yaml
     except ImportError:
         raise DataError(f"{path}: reading YAML needs another package; {EXTRA}") from None
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    class Texts(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """A loader without the types of numbers, booleans and dates."""
+
+    Texts.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag.endswith((":null", ":merge"))]
+        for first, found in Texts.yaml_implicit_resolvers.items()
+    }
     with open_text(path, encoding) as file:
         try:
-            value = yaml.load(file, loader)
+            value = yaml.load(file, Texts)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = "" if mark is None else f", line {mark.line + 1}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tercet.data.arrow_columns import take_rows
-from tercet.data.columns import check_columns, find_label_column
+from tercet.data.columns import check_columns, find_label_column, is_key
 from tercet.data.in_memory import EVALUATION_SPLITS
 from tercet.data.label_forms import is_missing_value
 from tercet.data.level_columns import join_label_columns
@@ -79,12 +79,27 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
             f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
             "for each row, in the same order"
         )
+    _check_same_order(table, labels, column)
     name, base = options.label_name or "label", table.columns
 
     def read(wanted: str) -> Sequence[Any]:
         return labels.columns[column] if wanted == name else base[wanted]
 
     return replace(table, columns=Columns([*base, name], read, len(table)))
+
+
+def _check_same_order(table: Table, labels: Table, label_column: str) -> None:
+    """Raise `DataError` if both tables have a column of ids or texts of the same name, and a value differs."""
+    for name in table.columns:
+        if name not in labels.columns or name == label_column or not is_key(name):
+            continue
+        pairs = zip(table.columns[name], labels.columns[name], strict=True)
+        row = next((row for row, (one, other) in enumerate(pairs) if str(one).strip() != str(other).strip()), None)
+        if row is not None:
+            raise DataError(
+                f"{table.source} and {labels.source} have different values in the column {short_repr(name)} in row "
+                f"{table.row_number(row)}, so their rows are in another order; sort both files, or join them"
+            )
 
 
 def _choose_rows(table: Table, options: ReadOptions) -> Table:

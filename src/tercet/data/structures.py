@@ -154,8 +154,15 @@ def _lists_in_objects(items: list[Any], texts: str, path: Path) -> dict[str, lis
         raise _unknown(
             path, f"the objects have lists in {texts!r}, but no key that is the label ({listed(items[0], 4)})"
         )
-    pairs = [(text, item.get(label)) for item in items for text in item.get(texts) or ()]
+    for row, item in enumerate(items):
+        if texts not in item or not isinstance(item[texts], list | str | None):
+            raise _unknown(path, f"row {row} has no list of texts {texts!r}, as the first one has")
+    pairs = [(text, item.get(label)) for item in items for text in _as_list(item[texts])]
     return {"text": [text for text, _ in pairs], label: [name for _, name in pairs]}
+
+
+def _as_list(texts: list[Any] | str | None) -> list[Any]:
+    return [texts] if isinstance(texts, str) else texts or []
 
 
 def _by_label(lists: dict[str, list[Any]], path: Path) -> dict[str, list[Any]]:

@@ -38,7 +38,9 @@ def read_pair(data: Any, y: Sequence[Any], label_levels: str | None = None) -> t
     rows = read(data[0], "calibration_data")
     check_length(rows, labels, "calibration_data", "its second part")
     check_label_type(labels, y[0], "calibration_data")
-    return rows, [normalize_label(label, label_levels) for label in labels]
+    if label_levels is not None:
+        labels = [normalize_label(str(label), label_levels) for label in labels]
+    return rows, list(labels)
 
 
 def calibration_rows(

@@ -214,7 +214,8 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.fit(X, y)
         labels = plain_labels(y, "y", error=DataError)
         check_label_type(labels, self._names[0], "y")
-        labels = [normalize_label(label, self.label_levels) for label in labels]
+        if self.label_levels is not None:
+            labels = [normalize_label(str(label), self.label_levels) for label in labels]
         given = inputs.read(X, "X")
         check_length(given, labels, "X", "y")
         new = self._embed(given, "X")
