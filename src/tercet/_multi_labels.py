@@ -95,14 +95,14 @@ def renamed_sets(names: Sequence[str], new: Mapping[str, str], separator: str) -
     return [changed[name] for name in names]
 
 
-def label_sets(names: Sequence[str], separator: str | None) -> tuple[list[list[int]], list[str]]:
+def number_label_sets(names: Sequence[str], separator: str | None) -> tuple[list[list[int]], list[str]]:
     """Number the labels of sets.
 
     Returns:
         The label ids of each set, and the name of each label id, sorted.
 
     Example:
-        >>> label_sets(["billing;refund", "card"], ";")
+        >>> number_label_sets(["billing;refund", "card"], ";")
         ([[0, 2], [1]], ['billing', 'card', 'refund'])
     """
     labels = sorted({label for name in names for label in split_set(name, separator)})

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -37,11 +38,13 @@ def main(model_folder: Path, output: Path, batch_size: int) -> None:
     """Train, and write the weights of this rank."""
     texts = [text for topic in TOPICS.values() for text in topic]
     label_ids = [label_id for label_id, topic in enumerate(TOPICS.values()) for _ in topic]
+    loaded = SentenceTransformer(model_folder, device="cpu").double()
+    turn_off_dropout(loaded)
     results = {}
     for run in RUNS:
         name, sampler, tokens, packing, cross_batch_memory = run
-        model = SentenceTransformer(model_folder, device="cpu", packing=packing).double()
-        turn_off_dropout(model)
+        model = deepcopy(loaded)
+        model.packing = packing
         columns = {"text": texts[:13], "label": label_ids[:13]}
         if name == "TripletLoss":
             columns = {"anchor": texts[:13], "positive": texts[1:14], "negative": texts[3:16]}

@@ -19,7 +19,7 @@ copies.py      finds copies of a text, and the overlap of two data sets
 splits.py      splits data into rows to train on and rows to evaluate on
 folds.py       divides rows into folds for cross-validation
 sampler.py     samples P×K batches: P labels with K sentences each
-multi_label_sampler.py  the same for rows with several labels; label_sets.py counts what sets of labels have in common
+multi_label_sampler.py  the same for rows with several labels; set_counts.py counts what sets of labels have in common
 batch_samplers.py  batches of one data set and of several, for samplers of one's own
 bundled.py     provides sentences without a download, for the demo
 

@@ -13,7 +13,7 @@ from tercet._multi_labels import set_names
 from tercet._texts import row_place
 from tercet.data.columns import check_columns
 from tercet.data.label_forms import in_list, plain_values, read_list, trim_labels
-from tercet.data.label_sets import check_several
+from tercet.data.set_counts import check_several
 from tercet.data.table import Table
 from tercet.errors import DataError, short_repr
 

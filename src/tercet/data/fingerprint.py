@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tercet._multi_labels import label_sets
 from tercet.data.arrow_columns import texts_of
+from tercet._multi_labels import number_label_sets
 from tercet.data.copies import copy_groups
 from tercet.data.labels import label_values
 
@@ -34,7 +34,7 @@ def fingerprint(data: "Dataset", multi_label: str | None = None) -> dict[str, An
     ]  # fmt: skip
     different = len(np.unique(copy_groups(columns[0])))
     names = set(columns[1]) if labelled else set()
-    number = len(names) if multi_label is None else len(label_sets(list(names), multi_label)[1])
+    number = len(names) if multi_label is None else len(number_label_sets(list(names), multi_label)[1])
     labels = {"labels": number} if labelled else {}
     return {"rows": len(data), **labels, "copies": len(data) - different, "sha256": digest_rows(columns)}
 

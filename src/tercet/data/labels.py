@@ -22,8 +22,8 @@ from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.arrow_columns import integers_of, take_rows, texts_of
 from tercet.data.cleaning import clean_labels
 from tercet.data.label_forms import plain_values
-from tercet.data.label_sets import num_sharing, rarest_labels
 from tercet.data.read_options import ReadOptions
+from tercet.data.set_counts import num_sharing, rarest_labels
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:

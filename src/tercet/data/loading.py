@@ -31,10 +31,10 @@ from tercet.data.copies import copy_groups
 from tercet.data.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.guessing import find_columns
 from tercet.data.label_forms import plain_values
-from tercet.data.label_sets import check_several
 from tercet.data.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.read_options import ReadOptions as ReadOptions
 from tercet.data.selection import evaluation_value, read_all, read_data
+from tercet.data.set_counts import check_several
 from tercet.data.splits import held_out_labelled, held_out_triplets
 from tercet.errors import DataError, short_repr
 

@@ -19,11 +19,11 @@ from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet.data.cleaning import clean_rows
 from tercet.data.columns import check_columns, find_label_column
-from tercet.data.label_sets import check_several
 from tercet.data.labels import LabelledSentences, number_labels
 from tercet.data.loading import match_known, with_lists
 from tercet.data.read_options import ReadOptions, is_vector_file
 from tercet.data.reading import read_table
+from tercet.data.set_counts import check_several
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:

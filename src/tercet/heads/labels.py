@@ -15,11 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from tercet._labels import plain_labels
-from tercet._multi_labels import label_sets, split_set
+from tercet._multi_labels import number_label_sets, split_set
 from tercet._nested_labels import margins_from_finest, normalize_nested, path_of
-from tercet.data.label_sets import num_sharing, rarest_labels
 from tercet.data.multi_label_sampler import SharedLabelSampler
 from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.set_counts import num_sharing, rarest_labels
 from tercet.errors import EmbeddingError
 from tercet.evaluation.relevance import are_sets
 from tercet.losses import functional, miners
@@ -98,7 +98,7 @@ class SharedLabels(RowLabels):
     @cached_property
     def sets(self) -> list[list[int]]:
         """The numbers of the labels of each set."""
-        return label_sets(self.names, _SEPARATOR)[0]
+        return number_label_sets(self.names, _SEPARATOR)[0]
 
     def strata(self) -> np.ndarray:
         """Return the number of the label with the fewest rows; see `RowLabels.strata`."""

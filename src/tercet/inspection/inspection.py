@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import torch
 
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
 from tercet.data.labels import LabelledSentences, check_trainable
@@ -248,7 +248,7 @@ def _parents(
 def _labels_to_add(
     data: LabelledSentences, rows: np.ndarray, embeddings: torch.Tensor, multi_label: str
 ) -> list[LabelToAdd]:
-    sets, names = label_sets(data.label_names, multi_label)
+    sets, names = number_label_sets(data.label_names, multi_label)
     of_rows = [sets[label_id] for label_id in data.label_ids.tolist()]
     return find_labels_to_add(_examples(data, rows), of_rows, names, embeddings)
 

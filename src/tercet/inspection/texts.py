@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet._texts import text_keys
 from tercet.data.label_forms import find_combined, find_similar
 
@@ -128,7 +128,7 @@ def summarize_texts(
         labels = label_sizes(of_rows, label_names)
         combined = find_combined(label_names[label_id] for label_id in label_ids.tolist() if label_names[label_id])
     else:
-        sets, names = label_sets(label_names, multi_label)
+        sets, names = number_label_sets(label_names, multi_label)
         of_rows = np.array([label for label_id in of_rows.tolist() for label in sets[label_id]], dtype=np.int64)
         labels = label_sizes(of_rows, names)
     return TextSummary(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import margins_of_levels, num_levels
 from tercet.catalogue import LOSSES
 from tercet.report import plots
@@ -67,7 +67,7 @@ class EvaluatedSentences:
 def evaluated_sections(evaluated: EvaluatedSentences, settings: Mapping[str, Any], *, texts: bool) -> list[Section]:
     """Return the sections about labelled sentences: distances, maps, recall, confused labels, hardest triplets."""
     label_ids, distance = evaluated.label_ids, settings["distance"]
-    sets, names = label_sets(evaluated.label_names, evaluated.multi_label)
+    sets, names = number_label_sets(evaluated.label_names, evaluated.multi_label)
     several = evaluated.multi_label is not None
     labels = shared_labels(label_ids, sets) if several else label_ids
     loss = LOSSES.get(settings["loss"])

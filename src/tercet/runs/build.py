@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import margins_of_levels, num_levels, path_of
 from tercet.catalogue import LOSSES, resolve
 from tercet.encoder.devices import cpu_has_bfloat16
@@ -47,7 +47,7 @@ def build_loss(
         if label_names is not None and settings.multi_label is not None:
             if not isinstance(loss, BatchLoss):
                 raise DataError(f"multi_label needs a loss that mines batches, but {settings.loss!r} does not")
-            loss.set_label_sets(label_sets(label_names, settings.multi_label)[0])
+            loss.set_label_sets(number_label_sets(label_names, settings.multi_label)[0])
         return loss
     if not issubclass(cls, BatchLoss):
         raise DataError(f"label_levels needs a loss that mines batches of labels, but {settings.loss!r} does not")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tercet._multi_labels import label_sets
 from tercet.data.arrow_columns import label_ids_of
+from tercet._multi_labels import number_label_sets
 from tercet.data.labels import label_values
 from tercet.runs.settings import RunSettings
 
@@ -32,7 +32,7 @@ def has_few_rows(data: Any, multi_label: str | None = None) -> bool:
         return False
     counts = np.unique(label_ids_of(data), return_counts=True)[1]
     if multi_label is not None:
-        sets = label_sets(label_values(data), multi_label)[0]
+        sets = number_label_sets(label_values(data), multi_label)[0]
         counts = np.bincount([label for ids in sets for label in ids])
     return bool(np.median(counts) < FEW_ROWS_PER_LABEL)
 

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Dataset
 
 from tercet._events import TrainingWarning
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet.data.fingerprint import fingerprint
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import TokenStats
@@ -61,7 +61,7 @@ def extend_training_record(model: SentenceTransformer, record: RunRecord) -> Non
     assert training is not None
     training.evaluation, training.gain = record.evaluation, record.gain
     if (separator := record.settings.get("multi_label")) is not None and model.label_names is not None:
-        model.label_names = label_sets(model.label_names, separator)[1]  # They were those of sets of labels.
+        model.label_names = number_label_sets(model.label_names, separator)[1]  # They were those of sets of labels.
     if source := public_settings(record.settings).get("data"):
         training.data = {"Data": source, **training.data}
 

@@ -12,7 +12,7 @@ from tercet._events import collect_warnings
 from tercet._files import check_separate, expand_path, reserved_folder
 from tercet._files.head_files import check_head_places
 from tercet._files.model_files import METRICS_FILE
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet.data.read_options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -174,7 +174,7 @@ def train_vectors(
         environment=environment(),
     )
     rows = loaded.train.rows
-    names = rows.label_names if rows.multi_label is None else label_sets(rows.label_names, rows.multi_label)[1]
+    names = rows.label_names if rows.multi_label is None else number_label_sets(rows.label_names, rows.multi_label)[1]
     facts = {"settings": chosen, "label_names": names}
     more = {METRICS_FILE: record.to_dict()}
     save_head(trained.head, expand_path(output), facts=facts, more_files=more, overwrite=overwrite)

@@ -16,7 +16,7 @@ from datasets import ClassLabel
 from torch import nn
 
 from tercet._labels import check_present
-from tercet._multi_labels import label_sets, set_names, split_set
+from tercet._multi_labels import number_label_sets, set_names, split_set
 from tercet.data.cleaning import match_labels
 from tercet.data.in_memory import table_of
 from tercet.data.label_forms import plain_values
@@ -83,7 +83,7 @@ def set_relation(loss: nn.Module, names: list[str]) -> None:
             f"the label column has lists, but {type(inner).__name__} takes one label for each row; pass one label per "
             "row, or use one of the batch losses of Tercet"
         )
-    inner.set_label_sets(label_sets(names, SEPARATOR)[0])
+    inner.set_label_sets(number_label_sets(names, SEPARATOR)[0])
     _SET_BY_TRAINER.add(inner)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tercet._multi_labels import label_sets
+from tercet._multi_labels import number_label_sets
 from tercet.errors import DataError
 
 # The number of pairs of sets whose common labels are counted at the same time.
@@ -31,7 +31,7 @@ def num_sharing(names: Sequence[str], others: Mapping[str, int], separator: str)
     from scipy.sparse import csr_array  # takes a tenth of a second
 
     distinct = list(dict.fromkeys(names))
-    sets, labels = label_sets([*distinct, *others], separator)
+    sets, labels = number_label_sets([*distinct, *others], separator)
     lengths = [len(one) for one in sets]
     columns = np.array([label for one in sets for label in one], dtype=np.int64)
     starts = np.concatenate(([0], np.cumsum(lengths)))
@@ -54,7 +54,7 @@ def rarest_labels(names: Sequence[str], counts: Sequence[int] | np.ndarray, sepa
         counts: the number of rows of each set.
         separator: the separator of the labels in the names.
     """
-    sets, labels = label_sets(names, separator)
+    sets, labels = number_label_sets(names, separator)
     rows = np.zeros(len(labels) + 1, dtype=np.int64)
     for ids, count in zip(sets, counts, strict=True):
         rows[ids] += count
