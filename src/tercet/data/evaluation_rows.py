@@ -18,8 +18,8 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.arrow_columns import texts_of
 from tercet.data.doubts import equal_texts
 from tercet.data.labels import label_values
-from tercet.data.text_hashes import hashes_of
 from tercet.data.set_counts import num_sharing
+from tercet.data.text_hashes import hashes_of
 from tercet.records import RowCounts
 
 if TYPE_CHECKING:

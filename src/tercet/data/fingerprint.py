@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tercet.data.arrow_columns import texts_of
 from tercet._multi_labels import number_label_sets
+from tercet.data.arrow_columns import texts_of
 from tercet.data.copies import copy_groups
 from tercet.data.labels import label_values
 

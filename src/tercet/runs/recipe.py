@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tercet.data.arrow_columns import label_ids_of
 from tercet._multi_labels import number_label_sets
+from tercet.data.arrow_columns import label_ids_of
 from tercet.data.labels import label_values
 from tercet.runs.settings import RunSettings
 

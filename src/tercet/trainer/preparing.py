@@ -122,8 +122,7 @@ class PreparingTrainer(Trainer):
                 if training:
                     raise DataError(
                         f"{source} has the same loss object as the data set {name!r}, and rows have several labels, "
-                        "whose numbers differ from set to set; pass a dictionary with a loss for each data set, an object "
-                        "for each"
+                        "whose numbers differ from set to set; pass a dictionary with a loss for each data set"
                     )
                 return facts
         return None
