@@ -91,6 +91,8 @@ def test_a_better_ranking_by_embeddings_does_not_hide_the_regressions_of_the_unt
     )  # fmt: skip
     gain = several_labels_gain(before, after)
     assert gain.trained.map_at_r > gain.untouched.map_at_r + 0.02
+    alone = f"a MAP@R of {gain.untouched.map_at_r:.3f}, then {gain.trained.map_at_r:.3f}."
+    assert alone in gain.sentence
     assert gain.outcome == "no difference"
     assert "take a logistic regression for each label on the untouched encoder" in gain.sentence
 
