@@ -201,3 +201,15 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(
         assert done.stdout == ""
     assert existing.read_text() == "mine"
     assert sorted(os.listdir(tmp_path)) == ["data.csv", "empty.csv", "there.csv"]
+
+
+def test_prompts_of_a_model_that_are_not_used_are_named(csv_file, bert, tmp_path):
+    model = SentenceTransformer(bert, device="cpu")
+    model.prompts = {"query": "the ", "document": ""}
+    model.save_pretrained(tmp_path / "model")
+    message = "has the prompts 'query' and no default prompt, so the sentences are embedded without one"
+    words = ("search", tmp_path / "model", csv_file, "a goal", "--json")
+    assert message in run(*words).stderr
+    assert message not in run(*words, "--query-prompt-name", "query").stderr
+    words = ("encode", tmp_path / "model", csv_file, "--output", tmp_path / "e.npy")
+    assert f"{message}; if the model was trained with them, pass --prompt-name" in run(*words).stderr

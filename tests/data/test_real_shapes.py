@@ -175,6 +175,11 @@ def test_several_labels_of_fasttext_are_a_list(tmp_path):
     assert (found.sentences, found.labels()) == (["hello there", "bye", "so"], ["a;b", "a", "c"])
 
 
+def test_a_line_separator_within_an_example_of_rasa_is_kept(tmp_path):
+    path = _write(tmp_path / "d.md", "## intent:a\r\n- one\u2028two\r\n- three\r\n")
+    assert _pairs(path) == [("one\u2028two", "a"), ("three", "a")]
+
+
 def test_values_of_yaml_are_texts_as_they_are_written(tmp_path):
     path = _write(tmp_path / "d.yml", "- {text: 10:30, label: no}\n- {text: on, label: 010}\n- {text: b, label: }\n")
     assert _pairs(path, ReadOptions(drop_missing=True)) == [("10:30", "no"), ("on", "010")]

@@ -173,3 +173,13 @@ def test_which_column_and_which_file(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="is not a readable Parquet file"):
         read_vectors(tmp_path / "broken.parquet")
+
+
+def test_labels_of_vectors_in_another_order_are_refused(tmp_path):
+    data, labels = tmp_path / "d.parquet", tmp_path / "l.csv"
+    parquet.write_table(pa.table({"id": [1, 2, 3, 4], "vector": [[0.0, 1.0]] * 4}), data)
+    labels.write_text("id,label\n1,a\n3,a\n2,b\n4,b\n")
+    with pytest.raises(DataError, match="different values in the column 'id' in row 1, so their rows are in another"):
+        load_vectors(data, label_file=labels)
+    labels.write_text("id,label\n1,a\n2,a\n3,b\n4,b\n")
+    assert load_vectors(data, label_file=labels).rows.labels() == ["a", "a", "b", "b"]

@@ -13,6 +13,7 @@ from tercet.cli.classify_input import TableInput, check_new_names, read_table_in
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
 from tercet.cli.many_files import find_files, model_settings, write_each
 from tercet.cli.outputs import check_outputs
+from tercet.cli.searchable import warn_of_unused_prompts
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
@@ -96,7 +97,9 @@ def encode(
 
     rows = read(data if files is None else files[0])
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
-    if loaded_head is not None:
+    if loaded_head is None:  # The prompt of vectors that a head was trained on is unknown.
+        warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
+    else:
         loaded_head.check_dimension(encoder.get_sentence_embedding_dimension(), f"the embeddings of {model}")
 
     def embed(texts: list[str]) -> "np.ndarray":

@@ -10,7 +10,13 @@ from tercet._display import truncate
 from tercet.cli import options as opt
 from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
 from tercet.cli.outputs import check_outputs, check_table, write_rows
-from tercet.cli.searchable import check_stored_vectors, embed, read_rows, read_stored_vectors
+from tercet.cli.searchable import (
+    check_stored_vectors,
+    embed,
+    read_rows,
+    read_stored_vectors,
+    warn_of_unused_prompts,
+)
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
@@ -81,6 +87,8 @@ def search(
     rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
     stored = None if vector_column is None else read_stored_vectors(data, vector_column, rows.numbers)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    given = [prompt_name, query_prompt_name]
+    warn_of_unused_prompts(encoder, model, given, "query_prompt_name and prompt_name")
     query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)
     if stored is None:
         vectors = embed(encoder, rows.texts, prompt_name, batch_size=batch_size, quiet=quiet)

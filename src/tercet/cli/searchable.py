@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tercet.cli.console import shows_progress
-from tercet.errors import DataError
+from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +87,23 @@ def read_rows(
 def _label_text(label: Any) -> str:
     """Return a label as a string. Several labels in a cell have no order, so they are sorted."""
     return "" if label is None else ", ".join(sorted(label)) if isinstance(label, tuple) else str(label).strip()
+
+
+def warn_of_unused_prompts(model: "SentenceTransformer", name: str, given: Sequence[str | None], remedy: str) -> None:
+    """Warn if a model has prompts, but none of them is put before the sentences.
+
+    Args:
+        model: the model.
+        name: its name, for the message.
+        given: the names of the prompts that the user has chosen; None for none.
+        remedy: the arguments that choose a prompt.
+    """
+    prompts = [prompt for prompt, text in model.prompts.items() if text]
+    if prompts and model.default_prompt_name is None and not any(given):
+        logger.warning(
+            f"{name} has the prompts {listed(prompts)} and no default prompt, so the sentences are embedded without "
+            f"one; if the model was trained with them, pass {remedy}"
+        )
 
 
 def embed(

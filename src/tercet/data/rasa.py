@@ -11,6 +11,8 @@ from tercet.errors import DataError
 # [Rome](city), [Rome](city:capital), [Rome]{"entity": "city"}
 _ENTITY = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\{[^{}]*\})")
 _HEADING = re.compile(r"##+\s*(\w+)\s*:\s*(.*\S)\s*$")
+# `str.splitlines` would also divide a text at characters such as U+2028, which texts of web pages contain.
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -27,7 +29,7 @@ def read_rasa_markdown(path: Path, *, encoding: str | None = None) -> Content:
     found = False
     with open_text(path, encoding) as file:
         content = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), file.read())
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(_LINE_END.split(content), start=1):
         if heading := _HEADING.match(line):
             intent = heading[2] if heading[1].lower() == "intent" else None
             found = found or intent is not None
@@ -56,7 +58,7 @@ def read_nlu(items: list[Any], path: Path) -> dict[str, list[Any]]:
             continue
         examples = item.get("examples") or []
         if isinstance(examples, str):
-            examples = [line.strip().removeprefix("-") for line in examples.splitlines()]
+            examples = [line.strip().removeprefix("-") for line in _LINE_END.split(examples)]
         if not isinstance(examples, list):
             raise DataError(f"{path}: the examples of the intent {item['intent']!r} are no lines with '- '")
         for example in examples:

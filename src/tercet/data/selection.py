@@ -79,7 +79,7 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
             f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
             "for each row, in the same order"
         )
-    _check_same_order(table, labels, column)
+    check_same_order(table, labels, column)
     name, base = options.label_name or "label", table.columns
 
     def read(wanted: str) -> Sequence[Any]:
@@ -88,7 +88,7 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
     return replace(table, columns=Columns([*base, name], read, len(table)))
 
 
-def _check_same_order(table: Table, labels: Table, label_column: str) -> None:
+def check_same_order(table: Table, labels: Table, label_column: str) -> None:
     """Raise `DataError` if both tables have a column of ids or texts of the same name, and a value differs."""
     for name in table.columns:
         if name not in labels.columns or name == label_column or not is_key(name):

@@ -23,6 +23,7 @@ from tercet.data.labels import LabelledSentences, number_labels
 from tercet.data.loading import match_known, with_lists
 from tercet.data.read_options import ReadOptions, is_vector_file
 from tercet.data.reading import read_table
+from tercet.data.selection import check_same_order
 from tercet.data.set_counts import check_several
 from tercet.errors import DataError, listed, short_repr
 
@@ -90,6 +91,8 @@ def load_vectors(
             f"{source} has {len(vectors):,} vectors, but {table.source} has {len(table):,} labels; there must be one "
             "label per vector, in the same order"
         )
+    if label_file is not None and not is_vector_file(source):
+        check_same_order(read_table(source), table, column)
     kept = _complete(missing, str(source), options)
     _check_finite(vectors, kept, str(source))
     lines = None if table.lines is None else [table.lines[row] for row in kept]
