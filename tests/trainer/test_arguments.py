@@ -105,3 +105,9 @@ def test_dictionaries_may_be_json_texts(tmp_path):
     arguments = make_arguments(tmp_path, prompts='{"text": "a "}', router_mapping='{"first": {"text": "query"}}')
     assert (arguments.prompts, arguments.router_mapping) == ({"text": "a "}, {"first": {"text": "query"}})
     assert make_arguments(tmp_path, prompts="{query} ").prompts == "{query} "
+
+
+def test_sharding_by_the_launcher_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(DataError, match="ACCELERATE_USE_FSDP asks for FSDP, which is not supported: each"):
+        make_arguments(tmp_path)

@@ -64,8 +64,8 @@ UNSUPPORTED: dict[str, str] = {
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
-    "fsdp": "only data-parallel training (torchrun) is supported",
-    "fsdp_config": "only data-parallel training (torchrun) is supported",
+    "fsdp": "each process holds the whole model, and torchrun trains it with DistributedDataParallel",
+    "fsdp_config": "each process holds the whole model, and torchrun trains it with DistributedDataParallel",
     "deepspeed": "only data-parallel training (torchrun) is supported",
 }
 

@@ -96,9 +96,10 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
             route. The evaluators of the trainer encode with these tasks, too.
 
     Raises:
-        DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
-            is not supported (see `tercet.trainer.argument_rules`); `accelerator_config` sets `dispatch_batches` or
-            `split_batches`; the environment has only some of the variables of a launcher such as `torchrun`; or the
+        DataError: the environment asks for FSDP, which is not supported; an argument has an invalid value, also by the
+            checks of `transformers`; an argument of `transformers` is not supported (see
+            `tercet.trainer.argument_rules`); `accelerator_config` sets `dispatch_batches` or `split_batches`; the
+            environment has only some of the variables of a launcher such as `torchrun`; or the
             process group does not contain exactly the processes that were launched.
 
     Example:
@@ -153,6 +154,11 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         check_launcher()
+        if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("true", "1"):
+            raise DataError(
+                "the environment variable ACCELERATE_USE_FSDP asks for FSDP, which is not supported: each process "
+                "holds the whole model; start accelerate without --use_fsdp, or unset the variable"
+            )
         self._replace_warmup_ratio()
         check_supported({item.name: getattr(self, item.name) for item in fields(self)}, _defaults(type(self)))
         launched = launched_world_size()
