@@ -1,6 +1,5 @@
 """Uploading a model directory to the hub."""
 
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tercet import SentenceTransformer
+from tests.child import ENVIRONMENT
 from tests.hub_server import running_hub
 
 
@@ -60,7 +60,7 @@ print(model.save_to_hub("tiny", "me", token="hf_x", exist_ok=True))
 model.push_to_hub("me/tiny", "hf_x", exist_ok=True, revision="draft", replace_model_card=True)
 """
     with running_hub() as hub:
-        environment = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
+        environment = {**ENVIRONMENT, "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
         done = subprocess.run(
             [sys.executable, "-c", code, str(bert)], env=environment, capture_output=True, text=True, timeout=120
         )

@@ -1,12 +1,12 @@
 """Pushing models from the trainer: whole model folders with a card."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from tercet.errors import DataError
+from tests.child import ENVIRONMENT
 from tests.hub_server import running_hub
 from tests.trainer.helpers import make_trainer
 
@@ -35,7 +35,7 @@ def test_a_trainer_pushes_the_whole_model(bert, tmp_path):
     """Run the real client against a small server, in a subprocess, because it reads the address when imported."""
     with running_hub() as hub:
         environment = {
-            **os.environ,
+            **ENVIRONMENT,
             "HF_ENDPOINT": hub.address,
             "HF_HUB_OFFLINE": "0",
             "HF_HOME": str(tmp_path / "home"),
