@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast test-exhaustive test-peer fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data bench-multi-label bench-nested gpu
+	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data bench-many-files bench-multi-label bench-nested gpu
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -96,6 +96,10 @@ bench-clusters: $(VENV)/.test
 # 10 million rows; BENCH="--rows 1000000" for a million.
 bench-large-data: $(VENV)/.test
 	$(BIN)/python benchmarks/large_data.py $(BENCH) --output large_data.json
+
+# 1,000 files of 1,000 rows, killed twice; BENCH="--files 40" for fewer.
+bench-many-files: $(VENV)/.test
+	$(BIN)/python benchmarks/many_files.py $(BENCH) --output many_files.json
 
 bench-multi-label: $(VENV)/.test
 	$(BIN)/python benchmarks/multi_label.py --data $(DATA) $(BENCH) --output multi_label.json

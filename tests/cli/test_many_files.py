@@ -80,9 +80,15 @@ def test_a_changed_model_or_input_and_other_files_are_noticed(folder, bert):
     for number in range(2):
         shutil.copy(folder / "in" / f"part-00{number}.parquet", data)
     (data / "more").mkdir()
-    (data / "_SUCCESS").touch()  # as Spark writes it
+    (data / "_SUCCESS").touch()  # as Spark writes it, and files without rows
+    parquet.write_table(
+        pa.table({"id": pa.array([], pa.int64()), "text": pa.array([], pa.string())}), data / "e.parquet"
+    )
     words = ("encode", model, data, "--output", folder / "out")
-    assert "few: only the .parquet files are read; not read: 'more'" in run(*words).stderr
+    first = run(*words).stderr
+    assert "few: only the .parquet files are read; not read: 'more'" in first
+    assert f"few: files without rows get no file in {folder / 'out'}: 'e.parquet'" in first
+    assert "2 of 2 files written" in first
     os.utime(data / "part-001.parquet", (time.time() + 60,) * 2)
     again = run(*words).stderr
     assert "1 files of the input have changed since their files in" in again

@@ -46,7 +46,7 @@ def find_files(data: str, output: Path | None) -> list[Path] | None:
     """Return the input files if `data` is a folder or a pattern and `output` is a folder; None for a single table.
 
     Raises:
-        DataError: there are no Parquet files, or two with the same name.
+        DataError: there are no Parquet files with rows, or two with the same name.
     """
     if output is None or output.suffix:
         return None
@@ -60,12 +60,31 @@ def find_files(data: str, output: Path | None) -> list[Path] | None:
         files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
     else:
         return None
+    files, empty = _without_rows(files)
+    if empty:
+        logger.warning(f"{data}: files without rows get no file in {output}: {listed(empty, 3)}")
     if not files:
-        raise DataError(f"{data} has no {_SUFFIX} files; to write a folder, pass a folder or a pattern of such files")
+        what = "files with rows" if empty else "files"
+        raise DataError(f"{data} has no {_SUFFIX} {what}; to write a folder, pass a folder or a pattern of such files")
     names = [file.name for file in files]
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
     return files
+
+
+def _without_rows(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """Return the files with rows, and the names of those without, which Spark writes for empty partitions.
+
+    A file that cannot be read has rows, so that reading it gives the error.
+    """
+    from pyarrow import ArrowException, parquet
+
+    empty = []
+    for file in files:
+        with suppress(OSError, ArrowException):
+            if parquet.read_metadata(file).num_rows == 0:
+                empty.append(file)
+    return [file for file in files if file not in empty], [file.name for file in empty]
 
 
 def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:
