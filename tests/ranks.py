@@ -4,6 +4,7 @@
 """
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +27,15 @@ def run_ranks(target: Callable[..., None], *arguments: Any, processes: int, seco
         launch["MASTER_PORT"] = str(port)
         started.append(ForkedProcess(target, *arguments, environment=launch if processes > 1 else None))
     try:
-        printed = ["".join(process.communicate(seconds)) for process in started]
+        end = time.monotonic() + seconds
+        while any(process.returncode is None for process in started) and time.monotonic() < end:
+            if any(process.returncode for process in started):  # The others would wait for this one.
+                break
+            time.sleep(0.02)
     finally:
         for process in started:
             process.kill()
+    printed = ["".join(process.communicate()) for process in started]
     failed = [text[-3000:] for text, process in zip(printed, started, strict=True) if process.returncode]
     assert not failed, "\n".join(failed)
     return "".join(printed)

@@ -11,7 +11,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from tercet.evaluation.logistic import centre_and_factor, fit_logistic_per_label
 from tercet.evaluation.retrieval import rank_queries
-from tercet.evaluation.several_labels import predict_label_sets, several_labels_gain
+from tercet.evaluation.several_labels import LabelSetPredictions, predict_label_sets, several_labels_gain
 from tercet.records import SeveralLabelsGain
 from tercet.records.several_labels import any_gain_of
 
@@ -109,3 +109,28 @@ def test_a_large_fit_takes_a_sample():
     assert found.fitted_rows == 1000
     gain = several_labels_gain(found, found)
     assert "fitted to a sample of 1,000 sentences" in gain.note
+
+
+def test_few_rows_are_not_called_chance():
+    for rows in (5, 8):
+        given = np.eye(rows, dtype=bool)
+        kinds = {"given": given, "predicted": given, "most_frequent": 0, "num_labels": rows}
+        before, after = (
+            LabelSetPredictions(
+                **kinds, average_precision=np.full(rows, ap), average_precision_of_probabilities=np.full(rows, ap)
+            )
+            for ap in (0.3, 1.0)
+        )
+        assert several_labels_gain(before, after).outcome != "at chance"
+
+
+def test_the_smaller_sample_is_in_the_record():
+    rng = np.random.default_rng(0)
+    labels = [[f"{rng.integers(3)}"] for _ in range(2200)]
+    found = []
+    for dim in (32, 4):
+        rows = torch.from_numpy(rng.normal(size=(2200, dim))).float()
+        options = {"average_precision": np.zeros(20), "max_products": 3 * 4 * 2200}
+        found.append(predict_label_sets(rows, labels, rows[:20], labels[:20], **options))
+    assert [part.fitted_rows for part in found] == [1000, None]
+    assert several_labels_gain(*found).fitted_rows == several_labels_gain(*found[::-1]).fitted_rows == 1000

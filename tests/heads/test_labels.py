@@ -104,7 +104,10 @@ def test_a_head_for_several_labels_is_chosen_by_map_at_r():
     assert separated.head is None
     assert separated.reason.startswith("no head, because the best one")
     few = choose_head(x[:60], labels[:60], candidates=CANDIDATES)
-    assert few.reason == "no head, because there are too few rows to measure whether one helps"
+    assert few.reason == (
+        "no head, because it cannot be measured whether one helps: the rows are too few, or do not form triplets in "
+        "folds"
+    )
 
 
 def test_a_label_of_all_rows_gives_no_head():

@@ -89,8 +89,7 @@ def test_the_command_line_in_several_processes(launch, options, without_dropout,
         output = tmp_path / f"model{processes}"
         words = ["train", csv_file, "--output", output, "--model", without_dropout, "--max-steps", 10]
         words += ["--batch-size", 8, "--samples-per-label", 2, "--eval-fraction", 0.5, "--eval-steps", 4, *options]
-        start = launch if processes > 1 else partial(run_ranks, command_line)
-        printed = start(*map(str, words), processes=processes)
+        printed = launch(*map(str, words), processes=processes)
         # One process prints: one table for each protocol, and one line about the model.
         assert (printed.count("R-precision"), printed.count("model written to")) == (2, 1)
         trained.append(load_file(output / "model.safetensors"))

@@ -1,9 +1,27 @@
 """Turn embeddings into decisions: classify sentences, say how sure that is, and say "none of these".
 
-classifier     LabelClassifier, a scikit-learn classifier of sentences
-results        Decisions, what it answers
-thresholds     Promise, what a threshold of the confidence gives
-judged         JudgedDecisions, how right the decisions about labelled rows are
+The public classes:
+
+classifier        LabelClassifier, a scikit-learn classifier of sentences
+results           Decisions, what it answers
+thresholds        Promise, what a threshold of the confidence gives
+judged            JudgedDecisions, how right the decisions about labelled rows are
+
+What the classifier is made of, in the order of its work:
+
+inputs            check and embed what the user passes; embedding.py computes the embeddings
+training_rows     check labels and rows, and put them in a fixed order
+seen              on which of the sentences the encoder was trained
+calibration_data  rows that the encoder has not seen
+candidates        the classifiers to choose from; models.py has the fitted ones
+choice            choose among them by predictions for other rows
+fitting           fit the chosen one; updates.py adds rows to it
+calibration       make its probabilities honest
+novelty           how unlike the training sentences a sentence is; unknown.py tunes its limit
+deciding          decide about sentences: rejection.py applies the limits, back_off.py answers with a parent
+judging           compare decisions with labels; curves.py draws precision by coverage
+storage           write and read a classifier; validation.py checks what was read
+summary           describe it for the command line and for records; limit_values.py checks limits without torch
 """
 
 from typing import TYPE_CHECKING

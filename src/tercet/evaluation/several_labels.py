@@ -26,8 +26,12 @@ from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores
 
 # With fewer rows, most labels would have none.
 _FEWEST_FITTED_ROWS = 1_000
+# The maximum number of probabilities in a block on the device of the embeddings: 16 MiB of float32.
+_BLOCK_VALUES = 1 << 22
 # Confidence with which the predictions must be better than the most frequent label, as in `tercet.evaluation.gain`.
 _CHANCE_CONFIDENCE = 0.999
+# With fewer rows, even perfect predictions are not better than chance with this confidence.
+_FEWEST_ROWS_TO_TELL = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +121,14 @@ def predict_label_sets(
     fitted, mean, factor = reference[chosen], *centre_and_factor(reference[chosen])
     model = fit_logistic_per_label((fitted - mean) * factor, has_label[chosen], SCALE**2 * PENALTY)
     # In float64, no row of small probabilities has a norm of 0.
+    block_rows = max(1, _BLOCK_VALUES // len(names))
     of_reference, of_queries = (
-        torch.addmm(model.bias, (part - mean) * factor, model.weights.T).double().sigmoid().cpu()
+        torch.cat(
+            [
+                torch.addmm(model.bias, (block - mean) * factor, model.weights.T).cpu().double().sigmoid()
+                for block in part.split(block_rows)
+            ]
+        )
         for part in (reference, queries)
     )
     ranked = rank_queries(
@@ -140,6 +150,7 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
     """Compare the trained with the untouched encoder on the same rows: to search, and to predict labels."""
     always, f1 = untouched.most_frequent_f1(), (untouched.f1(), trained.f1())
     above_chance = any(mean_difference(always, rows, confidence=_CHANCE_CONFIDENCE).low > 0 for rows in f1)
+    fitted = untouched.fitted_rows, trained.fitted_rows
     rankings = untouched.rankings(), trained.rankings()
     best = [max(found, key=lambda key: found[key].mean()) for found in rankings]
     of_search = mean_difference(*(found[key] for found, key in zip(rankings, best, strict=True)))
@@ -153,9 +164,9 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
         map_at_r=of_search,
         outcome="at chance",
         sentence="",
-        fitted_rows=untouched.fitted_rows,
+        fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
-    if not above_chance:
+    if not above_chance and len(always) >= _FEWEST_ROWS_TO_TELL:
         gain.sentence = (
             f"Training was not worth it: the predicted labels are at chance, with an F1 of {gain.trained.f1:.3f}; "
             f"always the most frequent label gives {gain.most_frequent_f1:.3f}. The labels do not follow from the "

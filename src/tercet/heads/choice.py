@@ -159,7 +159,7 @@ def _cross_validate(
         reference = labels.take(outside)
         positives = labels.take(inside).num_positives(reference)
         # If each query shared a label with all rows, no ranking could be wrong.
-        if _have_triplet(reference) and ((positives > 0) & (positives < len(reference))).any():
+        if reference.have_triplet() and ((positives > 0) & (positives < len(reference))).any():
             found.append(_score_fold(x, labels, outside, inside[positives > 0], out_dim, candidates))
         if sum(part.shape[1] for part in found) >= _MIN_SCORED_ROWS:
             break
@@ -183,12 +183,6 @@ def _cross_validate(
         )
         for number, settings in enumerate([None, *candidates])
     ]
-
-
-def _have_triplet(labels: RowLabels) -> bool:
-    """Return whether one of the rows has a positive and a negative."""
-    positives = labels.num_positives(labels)
-    return bool(((positives > 1) & (positives < len(labels))).any())
 
 
 def _score_fold(
@@ -231,7 +225,7 @@ def _decide(
 ) -> tuple[HeadSettings | None, str]:
     """Return the settings of the winner, None for no head, and the reason."""
     if not scores:
-        why = "because there are too few rows to measure whether one helps"
+        why = "because it cannot be measured whether one helps: the rows are too few, or do not form triplets in folds"
         if allow_none:
             return None, f"no head, {why}"
         # Of all candidates, the most dropout changes the embeddings least.

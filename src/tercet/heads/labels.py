@@ -40,7 +40,7 @@ LossOfRows = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class RowLabels:
-    """The labels of n rows, one of each.
+    """One label per row, of n rows.
 
     Attributes:
         ids: the label ids `(n,)`, from 0.
@@ -54,6 +54,11 @@ class RowLabels:
     def take(self, rows: np.ndarray) -> Self:
         """Return the labels of some rows. Label ids do not change."""
         return replace(self, ids=self.ids[rows])
+
+    def have_triplet(self) -> bool:
+        """Return whether one of the rows has a positive and a negative."""
+        positives = self.num_positives(self)
+        return bool(((positives > 1) & (positives < len(self))).any())
 
     def strata(self) -> np.ndarray:
         """Return the number of the label `(n,)` by which rows are dealt to folds and sampled."""
@@ -87,7 +92,7 @@ class RowLabels:
 
 @dataclass(frozen=True, eq=False)
 class SharedLabels(RowLabels):
-    """The labels of n rows, several of each. `ids` are those of sets of labels.
+    """Several labels per row, of n rows. `ids` are those of sets of labels.
 
     Attributes:
         names: the name of each set: its labels, joined by the separator.

@@ -12,7 +12,7 @@ from torch import Tensor
 from tercet import distances
 from tercet._numbers import check_integer, check_margin
 from tercet.errors import DataError, EmbeddingError
-from tercet.heads.labels import LossOfRows, RowLabels, row_labels
+from tercet.heads.labels import LossOfRows, RowLabels, SharedLabels, row_labels
 from tercet.heads.linear import LinearHead, float_unit_rows
 
 # The principal directions are those of at most this number of rows.
@@ -108,6 +108,8 @@ def train_head(
     settings = settings or HeadSettings()
     settings.check()
     x, rows = check_rows(embeddings, labels, label_levels)
+    if isinstance(rows, SharedLabels) and not rows.have_triplet():  # Batches of other labels are checked later.
+        raise DataError("the labels form no triplet: no row shares a label with some other rows and none with others")
     return fit_head(x, rows, initial_weight(x, check_new_dimension(dimension, x.shape[1])), settings)
 
 

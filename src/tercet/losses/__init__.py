@@ -5,8 +5,8 @@ losses mine triplets in a batch of labelled sentences; `TripletLoss` takes given
 d(a,p) + margin ≤ d(a,n).
 
 reference.py            the batch losses as plain loops: read this first
-functional.py           the losses as functions of tensors
-modules/               the losses as `nn.Module` classes, and their base classes
+functional/             the losses as functions of tensors
+modules/                the losses as `nn.Module` classes, and their base classes
 matryoshka.py           a loss on the leading dimensions of the embeddings
 adaptive_layer.py       a loss on several layers of the encoder
 margins.py              a margin compared with the distances of embeddings

@@ -44,7 +44,7 @@ class _Evaluated:
             "triplets": "triplets have no labels to classify",
             "among_themselves": "no label of the evaluation data is in the training data",
         }
-        if self.protocol is not None and self.settings.get("multi_label") is not None:
+        if self.protocol == "against_reference" and self.settings.get("multi_label") is not None:
             return "rows have several labels, and the record has no predictions of them"
         return reasons.get(self.protocol, "the record does not contain it")
 
@@ -66,10 +66,10 @@ class RunRecord(_Evaluated):
         settings: the settings of the run by name, and the names of its data and its model.
         data: facts about the rows of `train` and `eval`: the number of `rows`, `labels` and `copies` (rows that repeat
             an earlier text), the `sha256` of all texts and labels, the number of `truncated_texts` (those with more
-            tokens than `max_seq_length`), and the fraction of `unknown_tokens`. For `eval`, the last two are those of
-            the measured rows (of the first process, if there are several); of large training data, they are those of a
-            random part with `tokenized_texts` texts. For `eval`, `held_out_rows` are the numbers of the
-            rows of the training file that were held out, from 0; null if there was a file for evaluation.
+            tokens than `max_seq_length`), and the fraction of `unknown_tokens`. Of large training data, the last two
+            are those of a random part with `tokenized_texts` texts. `eval` has them of the measured rows (of the first
+            process, if there are several). `eval` also has `held_out_rows`, the numbers of the rows of the training
+            file that were held out, from 0; null if there was a file for evaluation.
         choices: what the run chose and why: `head`, the settings of the linear head, null if there is none;
             `head_scores` of the candidates in cross-validation; the `reason` in a sentence; whether the encoder was
             trained (`trained_encoder`); the `time_limit`, which `settings` replaces by the number of steps; and

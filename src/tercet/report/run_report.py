@@ -44,8 +44,7 @@ def write_run_report(
         record: the content of the run's `metrics.json`.
         log: `trainer.state.log_history`.
         evaluated: the labelled sentences; None leaves out the sections that need them.
-        predictions: the predictions of classifiers on the trained encoder, if `record.gain` is not None; None leaves
-            out the section that needs them.
+        predictions: the predictions of classifiers on the trained encoder; None leaves out the section that needs them.
         decisions: how right the decisions of the run's classifier are; None if no classifier was fitted.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it in place of these sections.

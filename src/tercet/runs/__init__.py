@@ -3,13 +3,19 @@
     train_model.py       train: the public function, which `tercet train` calls
     evaluate_model.py    evaluate: the public function, which `tercet evaluate` calls
     settings.py          RunSettings: names, defaults, descriptions and limits of the settings
+    recipe.py            choose the number of epochs and the learning rate
+    margin.py            choose the distance and the margin by the scale of the embeddings
+    time_limit.py        fit the number of steps to a time limit
+    model_changes.py     change a model as the settings require, before it is measured
     build.py             build the loss and the trainer from the settings
     training.py          run_training: check one run on loaded data, run it, and save the model
     stages.py            which parts a run trains: the head, the encoder or both
     staged_run.py        run these stages: measure, train the head, train the encoder, measure again
+    classifier.py        fit the classifier at the end of a run
+    decisions.py         judge this classifier, or that of a saved model
     run_result.py        save a run that has ended, and return its result
     run_record.py        the record of a run, the content of metrics.json
-    vectors.py           train_vectors: train a head on vectors, by vector_training.py
+    vectors.py           train_vectors: train a head on vectors; vector_training.py does the work
     source_names.py      how messages name the data
     evaluation_plan.py   choose the rows and the protocols that can be measured
     protocol.py          measure evaluation data against the training data and among themselves
@@ -17,7 +23,7 @@
     environment.py       describe the machine and the libraries
     output.py            check and reserve the paths that a run writes to
     repeat.py            repeat_arguments: the arguments of a run by its record, and what differs from it
-    tracking.py          report a run to experiment trackers
+    tracking.py          report a run to experiment trackers, which trackers.py names
     publishing.py        push_to_hub: upload the folder of a trained model
     outcome.py           TrainingRun, EvaluationResult and TrainingInterrupted: what a run returns or raises
 

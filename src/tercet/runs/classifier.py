@@ -34,14 +34,15 @@ class RememberingEncoder:
         model: the model. All attributes and methods except `encode` are those of the model.
         inputs: for each of the first calls, the inputs of the head if they were computed before, `(num_sentences,
             dim)`. Then nothing is encoded.
+        keep: whether to keep the embeddings.
 
     Attributes:
-        calls: for each call, the embeddings after the head, and its inputs; None without a head.
+        calls: for each call, the embeddings after the head, and its inputs; None without a head. Empty unless `keep`.
     """
 
-    def __init__(self, model: SentenceTransformer, inputs: Iterable[Tensor] = ()) -> None:
+    def __init__(self, model: SentenceTransformer, inputs: Iterable[Tensor] = (), *, keep: bool = True) -> None:
         self.model, before = model, without_head(model)
-        self._inputs = list(inputs)
+        self._inputs, self._keep = list(inputs), keep
         self._encoder = DistributedEncoder(model if before is None else before)
         self._head = [] if before is None else list(model)[-2:]
         self.calls: list[tuple[Tensor, Tensor | None]] = []
@@ -62,7 +63,8 @@ class RememberingEncoder:
             dtype = next((parameter.dtype for parameter in module.parameters()), embeddings.dtype)
             embeddings = module({"sentence_embedding": embeddings.to(dtype)})["sentence_embedding"]
         embeddings = embeddings.float()
-        self.calls.append((embeddings, inputs))
+        if self._keep:
+            self.calls.append((embeddings, inputs))
         return embeddings
 
 

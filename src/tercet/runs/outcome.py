@@ -40,7 +40,7 @@ class TrainingRun:
         embeddings: the embeddings `(num_sentences, dim)` of the sentences of `eval_data` before training, and those
             after training; None unless `keep_embeddings` was set and `eval_data` has labels.
         predictions: the labels that classifiers predict for the evaluation rows from the training rows, with the
-            trained model; None if `record.gain` is None.
+            trained model; None if `record.gain` is None, or if rows have several labels.
         classifier: the classifier that was fitted and saved with the model; None without one.
     """
 

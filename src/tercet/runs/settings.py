@@ -57,7 +57,8 @@ class RunSettings:
         None,
         "How much farther from the anchor a negative should be than a positive; 0.3, unless a given distance grows "
         "with the length of the embeddings: then a quarter of the mean distance. With label_levels, also one for each "
-        "level, the coarsest first, such as 0.3,0.15. With a head, the finest level has 0.3, a coarser one twice it.",
+        "level, the coarsest first, such as 0.3,0.15. With a head, each coarser level has by default twice the margin "
+        "of the next finer one, at most 0.9; a single given margin is always that of the coarsest level.",
     )
     distance: str | None = _setting(
         None,

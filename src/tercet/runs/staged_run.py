@@ -125,7 +125,8 @@ def run_stages(run: PlannedRun) -> StageResults:
     # A head that was appended to the encoder as it was takes the embeddings of the first evaluation.
     appended = old_dim is None and len(trainer.model) == old_modules + 2 and not result.trained_encoder
     first = (None if embedded is None else embedded.queries, reference) if appended else ()
-    last = RememberingEncoder(trainer.model, [rows for rows in first if rows is not None])
+    known = [rows for rows in first if rows is not None]
+    last = RememberingEncoder(trainer.model, known, keep=run.classifier is not None)
     if run.evaluation:
         with run.timing("evaluation"):
             result.after = run.evaluation.measure(run.evaluation.embed(last))
