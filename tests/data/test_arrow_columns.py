@@ -1,10 +1,15 @@
 """Large columns are in a file: every operation gives what it gives for a list."""
 
+import json
 import pickle
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset
+from pyarrow import parquet
 
 from tercet._texts import text_key
 from tercet.data import arrow_columns
@@ -19,7 +24,9 @@ from tercet.data.arrow_columns import (
 )
 from tercet.data.copies import copy_groups
 from tercet.data.loading import load_labelled, load_triplets
+from tercet.data.read_options import ReadOptions
 from tercet.data.reading import read_table
+from tercet.data.selection import read_data
 from tercet.data.text_hashes import hashes_of
 from tercet.errors import DataError
 
@@ -108,3 +115,37 @@ def test_the_file_is_removed_with_its_column_and_a_full_disk_is_an_error(monkeyp
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(DataError, match="cannot be written in .*missing: No such file.* environment variable TMPDIR"):
         TextColumn.of(TEXTS)
+
+
+@pytest.mark.parametrize("rows", [[0, 0, 2], [1, 1], [2, 0, 2, 1, 0], [0, 2, 2, 3, 3, 5]])
+def test_rows_that_are_taken_twice(rows, storage):
+    column, names = TextColumn.of(TEXTS), [f"label {number % 4}" for number in range(len(TEXTS))]
+    assert list(column.take(rows)) == [TEXTS[row] for row in rows]
+    dataset = Dataset.from_dict({"text": [f"text {text}" for text in TEXTS], "label": names}).select([*rows, 7, 8, 9])
+    data = load_labelled(dataset)
+    assert list(zip(data.sentences, data.labels(), strict=True)) == [
+        (f"text {TEXTS[row]}", names[row]) for row in [*rows, 7, 8, 9]
+    ]
+
+
+def test_triplets_of_which_one_lacks_a_key(storage, tmp_path):
+    rows = [{"anchor": f"a {n}", "positive": f"p {n}", "negative": f"n {n}"} for n in range(9)]
+    del rows[3]["anchor"], rows[5]["negative"]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = load_triplets(str(path))
+    kept = [n for n in range(9) if n not in (3, 5)]
+    assert [found[name][:] for name in ("anchor", "positive", "negative")] == [
+        [f"{role} {n}" for n in kept] for role in "apn"
+    ]
+
+
+def test_parts_and_labels_of_a_parquet_file_keep_the_types_of_columns(tmp_path):
+    days = [date(2026, 11, day) for day in (1, 2, 3)]
+    parquet.write_table(pa.table({"text": ["x", "y", "z"], "when": days}), tmp_path / "p.parquet")
+    (tmp_path / "l.txt").write_text("a\nb\na\n")
+    options = ReadOptions(limit=2, label_file=str(tmp_path / "l.txt"))
+    for chosen in (replace(options, label_file=None), replace(options, limit=None), options):
+        columns = read_data(tmp_path / "p.parquet", chosen).complete_columns()
+        assert list(columns["when"].to_pylist()) == days[: chosen.limit]
+        assert len(columns) == (2 if chosen.label_file is None else 3)

@@ -159,6 +159,14 @@ def test_of_a_folder_of_files_of_several_splits_one_is_read(tmp_path, names, cap
     assert len(read_data(tmp_path, ReadOptions())) == 1  # one split only: as it was asked for
 
 
+@pytest.mark.parametrize("names", [("data", "test"), ("data.train", "data.test")])
+def test_a_test_file_beside_files_without_a_split_is_not_trained_on(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text(f"text,label\na text of {name},x\n")
+    for split, name in zip(("train", "test"), names, strict=True):
+        assert read_data(tmp_path, ReadOptions(split=split)).columns["text"] == [f"a text of {name}"]
+
+
 @pytest.mark.parametrize("rows", [[["a b", "x"], ["c"]], ["ab", "cd"]])
 def test_rows_without_a_value_for_each_column_are_refused(tmp_path, rows):
     path = tmp_path / "d.json"

@@ -150,7 +150,7 @@ def test_what_a_stream_cannot_do_is_an_error_before_the_run(bert, tmp_path, data
     [
         ([{"text": "", "intent": "play"}], "from row 24 of the stream on, row 0: the text is empty"),
         ([{"text": "a", "intent": None}], "from row 24 of the stream on, row 0: the label is missing"),
-        ([{"text": "a", "intent": 3}] * 40, "from row 24 of the stream on: the labels are 3 and others, but strings"),
+        ([{"text": "a", "intent": 3}] * 40, "from row 24 of the stream on: a label is 3, but earlier ones are strings"),
         ([{"text": "a", "intent": "Play"}] * 20, "another way than in earlier rows, such as 'Play' for 'play'"),
         ([{"text": "a"}] * 20, "a row has no 'intent', only 'text'"),
         (SORTED[:12] * 2, r"from row 24 of the stream on, 24 rows: no batch .* mix the labels with dataset.shuffle"),
@@ -159,6 +159,17 @@ def test_what_a_stream_cannot_do_is_an_error_before_the_run(bert, tmp_path, data
 def test_later_rows_that_cannot_be_used_are_an_error_with_their_place(later, message):
     with pytest.raises(DataError, match=message):
         batches_of(ROWS[:24] + later + ROWS[:24])
+
+
+def test_a_stream_that_cannot_start_again_is_refused():
+    rows = iter(ROWS)
+    with pytest.raises(DataError, match="a stream that cannot start again, such as a generator; pass an"):
+        Stream(rows, 24)
+
+
+def test_a_first_part_with_one_label_is_refused_without_groups(bert, tmp_path):
+    with pytest.raises(DataError, match="train_dataset"):
+        make_trainer(bert, tmp_path, stream(SORTED[:12] * 4), changes={"batch_sampler": "batch_sampler", **BUFFER})
 
 
 def test_a_stream_cannot_be_evaluated(bert, tmp_path):

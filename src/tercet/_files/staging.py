@@ -43,7 +43,7 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
     After an error, `path` is unchanged. Missing parent folders are created. If `path` is a symbolic link, the file that
     it leads to is replaced. A file that exists keeps its permissions. The temporary file has the file extension of
-    `path`.
+    `path`. What killed processes left for `path` is removed.
 
     Raises:
         DataError: the file cannot be written, or exists when the block ends although `overwrite` is False, or the block
@@ -54,15 +54,17 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             raise DataError(f"cannot write {path}: it is not a regular file; choose another path")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target, seconds=_SECONDS_TO_WAIT), staging(target) as stage:
-            partial = stage / f"new{target.suffix}"
-            partial.touch()
-            yield partial
-            _keep_permissions(target, partial)
-            with partial.open("r+b") as file:
-                os.fsync(file.fileno())
-            check_unused(path, overwrite=overwrite)
-            _replace_file(partial, target)
+        with locked(target, seconds=_SECONDS_TO_WAIT):
+            remove_leftovers(target)
+            with staging(target) as stage:
+                partial = stage / f"new{target.suffix}"
+                partial.touch()
+                yield partial
+                _keep_permissions(target, partial)
+                with partial.open("r+b") as file:
+                    os.fsync(file.fileno())
+                check_unused(path, overwrite=overwrite)
+                _replace_file(partial, target)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -133,7 +133,6 @@ def write_each(
             continue
         try:
             with locked(target):
-                remove_leftovers(target)
                 if target.exists():  # another process has written it meanwhile
                     continue
                 with atomic_file(target, overwrite=False) as partial:

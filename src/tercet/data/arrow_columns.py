@@ -10,6 +10,7 @@ integers_of     returns a column of a `datasets.Dataset` as an array of integers
 dataset_of      returns a `datasets.Dataset` of columns, which are not copied
 renamed         returns some columns of a `datasets.Dataset` under new names
 label_ids_of    returns the column `label` of a prepared `datasets.Dataset`
+remember_texts  keeps the column of a data set, so that its texts are hashed once
 select_rows     returns some rows of a `datasets.Dataset`
 add_labels      adds label ids to a `datasets.Dataset` of texts, which are not copied
 """
@@ -18,6 +19,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +45,7 @@ Rows = Sequence[int] | np.ndarray
 
 
 class TextColumn(Sequence[Any]):
-    """Strings in Arrow, of which some may be None. It is used like a list; a slice of it is a list.
+    """A read-only sequence of strings in Arrow, of which some may be None. A slice of it is a list.
 
     Args:
         chunks: the arrays of strings of pyarrow, one after the other.
@@ -98,6 +100,17 @@ class TextColumn(Sequence[Any]):
     def __repr__(self) -> str:
         return f"TextColumn({len(self):,} rows, {self[:3]}…)"
 
+    def copy(self) -> "TextColumn":
+        """Return a column with the same values and nothing else in its arrays."""
+        if self.rows is None:
+            return self
+        builder = ColumnBuilder()
+        for start in range(0, len(self), PART):
+            builder.extend(self[start : start + PART])
+        column = builder.column()
+        assert isinstance(column, TextColumn)
+        return column
+
     @property
     def is_small(self) -> bool:
         """True if the arrays are in memory, and few."""
@@ -131,7 +144,7 @@ class TextColumn(Sequence[Any]):
             number = chunk_of[start]
             inside = ordered[start:stop] - self._starts[number]
             chunk, first, last = self.chunks[number], int(inside[0]), int(inside[-1])
-            if last - first + 1 == len(inside):
+            if last - first + 1 == len(inside) and (np.diff(inside) == 1).all():  # no row twice
                 found += chunk.slice(first, len(inside)).to_pylist()
             else:
                 found += chunk.take(inside).to_pylist()
@@ -160,11 +173,11 @@ class ColumnFile:
         try:
             handle, path = tempfile.mkstemp(prefix="tercet-", suffix=".arrow")
             os.close(handle)
+            self.path = Path(path)
+            self._remove = weakref.finalize(self, _remove, path, os.getpid())
+            self._sink = pyarrow.OSFile(path, "wb")
         except OSError as error:
             raise self._error(error) from None
-        self.path = Path(path)
-        self._remove = weakref.finalize(self, _remove, path, os.getpid())
-        self._sink = pyarrow.OSFile(path, "wb")
         self._writer: Any = None
 
     def write(self, chunk: "pyarrow.Array") -> None:
@@ -200,7 +213,8 @@ class ColumnFile:
 
 def _remove(path: str, process: int) -> None:
     if os.getpid() == process:  # A forked process has the same object.
-        Path(path).unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows keeps a file that is still mapped.
+            Path(path).unlink(missing_ok=True)
 
 
 class ColumnBuilder:
@@ -217,6 +231,15 @@ class ColumnBuilder:
         values = list(values)
         for start in range(0, len(values), PART):
             self._append(values[start : start + PART])
+
+    def extend_column(self, values: Sequence[Any]) -> None:
+        """Append the values of a column."""
+        if self._others is None and isinstance(values, TextColumn) and values.rows is None:
+            for chunk in values.chunks:
+                self.append_array(chunk.cast("string") if len(chunk) else chunk.slice(0, 0).cast("string"))
+        else:
+            for start in range(0, len(values), PART):
+                self.extend(values[start : start + PART])
 
     def append_array(self, chunk: "pyarrow.Array") -> None:
         """Append an array of strings."""
@@ -252,7 +275,7 @@ class ColumnBuilder:
 
 def take_rows(values: Any, rows: Any) -> Any:
     """Return the values of some rows: of a list as a list, of a `TextColumn` or an array of pyarrow as another one."""
-    return values.take(rows) if hasattr(values, "take") else [values[row] for row in rows]
+    return values.take(np.asarray(rows, dtype=np.int64)) if hasattr(values, "take") else [values[row] for row in rows]
 
 
 def column_values(column: "pyarrow.ChunkedArray") -> "TextColumn | list[Any]":
@@ -304,8 +327,9 @@ def dataset_of(columns: Mapping[str, TextColumn]) -> "Dataset":
     from datasets import concatenate_datasets
 
     rows = next(iter(columns.values())).rows
-    if rows is not None and all(column.is_small for column in columns.values()):
-        return dataset_of({name: TextColumn.of(list(column)) for name, column in columns.items()})
+    same = all(np.array_equal(rows, column.rows) for column in columns.values())  # None is equal to None alone
+    if not same or (rows is not None and all(column.is_small for column in columns.values())):
+        return dataset_of({name: column.copy() for name, column in columns.items()})
     whole = concatenate_datasets([_all_rows_of(column, name) for name, column in columns.items()], axis=1)
     dataset = whole if rows is None else _with_rows(whole, rows)
     for name, column in columns.items():

@@ -66,15 +66,22 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
 
 
 def _files_of_split(files: Sequence[Path], path: Path, split: str) -> Sequence[Path]:
-    """Return the data files of a split; all files if their names do not name several splits."""
+    """Return the data files of a split; all files if their names do not name several splits.
+
+    Beside a file such as `test.csv`, files that name no split are those of `train`.
+    """
     names = {file: file.name.removesuffix(_format(file) or "").lower() for file in files}
     words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
     splits = sorted({word for found in words.values() for word in found})
-    if len({found for found in words.values() if found}) < 2:
+    unnamed = [file for file, found in words.items() if not found]
+    num_splits = len({found for found in words.values() if found})
+    if num_splits == 0 or (num_splits == 1 and (not unnamed or {"train", "training"} & set(splits))):
         return files
     chosen = [file for file, name in names.items() if name == split] or [
         file for file, found in words.items() if split in found
     ]
+    if not chosen and split == "train":
+        chosen = unnamed
     if not chosen:
         raise DataError(
             f"{path} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
@@ -103,7 +110,7 @@ def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], T
     def read(name: str) -> Sequence[Any]:
         builder = ColumnBuilder()
         for table in tables:
-            builder.extend(table.columns[name])
+            builder.extend_column(table.columns[name])
         return builder.column()
 
     return Table(source, Columns(names, read, sum(map(len, tables))))

@@ -85,7 +85,10 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
     def read(wanted: str) -> Sequence[Any]:
         return labels.columns[column] if wanted == name else base[wanted]
 
-    return replace(table, columns=Columns([*base, name], read, len(table)))
+    def read_all() -> dict[str, Any]:
+        return {**table.complete_columns(), name: labels.columns[column]}
+
+    return replace(table, columns=Columns([*base, name], read, len(table), read_all))
 
 
 def check_same_order(table: Table, labels: Table, label_column: str) -> None:

@@ -10,6 +10,7 @@
 {"rasa_nlu_data": …}, {"nlu": [ … ]}          training data of Rasa, see `rasa.py`
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def split_words(name: str) -> list[str]:
         >>> split_words("oos_val"), split_words("Train-00000-of-00002")
         (['oos', 'val'], ['train', '00000', 'of', '00002'])
     """
-    return name.lower().replace("-", "_").split("_")
+    return re.findall(r"[a-z0-9]+", name.lower())
 
 
 def _is_rows(items: list[Any]) -> bool:

@@ -30,7 +30,7 @@ class Columns(Mapping[str, Sequence[Any]]):
         """Return every column of the file, in its order, to write it again.
 
         A column without a name has an empty one. The columns of a Parquet file are arrays of pyarrow, which keep their
-        types; all others are lists.
+        types; all others are lists or columns of texts.
 
         Raises:
             DataError: two columns have the same name, or a column cannot be read.

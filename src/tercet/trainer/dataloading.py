@@ -231,7 +231,8 @@ class DataLoadingTrainer(SamplingTrainer):
         for role, texts in dataset.with_format(None)[np.sort(sample).tolist()].items():
             if role != "label":
                 self._token_ids(facts.name, role, texts, stats)
-        rows = "the rows of the stream" if isinstance(self.train_dataset, Stream) else f"{len(dataset):,} rows"
+        is_stream = isinstance(self.train_dataset, Stream) and dataset is self.train_dataset.prepared
+        rows = "the rows of the stream" if is_stream else f"{len(dataset):,} rows"
         logger.info(
             f"{rows} are tokenized batch by batch; truncated texts and unknown tokens are counted in {size:,} of them"
         )

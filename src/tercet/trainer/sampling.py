@@ -69,7 +69,7 @@ class SamplingTrainer(PreparingTrainer):
 
     def _check_train_batches(self, dataset: Any, name: str, loss: nn.Module) -> None:
         if isinstance(dataset, Stream):
-            self._check_first_part(dataset.prepared)
+            self._check_first_part(dataset.prepared, name, loss)
             return
         rows = len(dataset)
         if self._groups_by_label:
@@ -81,7 +81,7 @@ class SamplingTrainer(PreparingTrainer):
         if not callable(self.args.batch_sampler):
             check_number_of_batches(rows, self._global_batch_size, drop_last=self.args.dataloader_drop_last, name=name)
 
-    def _check_first_part(self, dataset: Any) -> None:
+    def _check_first_part(self, dataset: Any, name: str, loss: nn.Module) -> None:
         """Check the batches of the first part of a stream."""
         size, k = self._global_batch_size, self.args.samples_per_label
         if len(dataset) < size:
@@ -90,6 +90,8 @@ class SamplingTrainer(PreparingTrainer):
             sampler_of_part(
                 label_ids_of(dataset), size, k, self._data_seed, "train_dataset, from row 0 of the stream on"
             )
+        elif isinstance(innermost(loss), BatchLoss):
+            check_triplets(loss, label_ids_of(dataset), self._prepared_sets[dataset].label_names, name)
 
     @property
     def _groups_by_label(self) -> bool:

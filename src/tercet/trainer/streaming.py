@@ -64,7 +64,13 @@ class Stream:
         self.source, self.buffer_size = source, buffer_size
         self.prepared: Any = None
         self.labels: StreamLabels | None = None
-        rows = list(islice(source, buffer_size))
+        start = iter(source)
+        rows = list(islice(start, buffer_size))
+        if rows and iter(source) is start:
+            raise DataError(
+                f"{_NAME} is a stream that cannot start again, such as a generator; pass an IterableDataset that makes "
+                "a new iterator each time, such as IterableDataset.from_generator(function)"
+            )
         if not rows:
             raise DataError(f"{_NAME} is a stream without rows; check how it was loaded")
         _check_row(rows[0])
@@ -117,10 +123,12 @@ class StreamLabels:
         plain = plain_labels(trim_labels(plain_values(values))[0], source, error=DataError)
         if self.names is None or self._fixed:
             if not all(type(value) is int for value in plain):
-                raise DataError(f"{source}: the labels are {short_repr(plain[0])} and others, but integers before")
+                wrong = next(value for value in plain if type(value) is not int)
+                raise DataError(f"{source}: a label is {short_repr(wrong)}, but earlier ones are integers")
             return np.array(plain, dtype=np.int64)
         if any(type(value) is int for value in plain):
-            raise DataError(f"{source}: the labels are {short_repr(plain[0])} and others, but strings before")
+            wrong = next(value for value in plain if type(value) is int)
+            raise DataError(f"{source}: a label is {short_repr(wrong)}, but earlier ones are strings")
         found = list(map(str, plain))
         if new := [name for name in dict.fromkeys(found) if name not in self._ids]:
             match_labels(new, self.names, source, ReadOptions(), "earlier rows", fixed=True)

@@ -56,8 +56,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             `TripletLoss`. Labels may be integers, strings or a `ClassLabel`. Other columns are named in a warning. A
             dictionary of several such tables trains on all of them; each has labels of its own, and each batch has rows
             of one of them. An `IterableDataset` is read in parts of `stream_buffer_size` rows; it needs `max_steps`. A
-            transform of a data set (`set_transform`) is applied each time a row is drawn, but must
-            not change its label.
+            transform of a data set (`set_transform`) is applied each time a row is drawn, but must not change its
+            label.
         eval_dataset: evaluation data with such columns, or a dictionary of several such tables. Each evaluation
             computes the loss on them. If there is no `evaluator`, it also computes the metrics of `LabelEvaluator` (or
             `TripletEvaluator`) on each data set with at least two rows.
