@@ -327,7 +327,10 @@ def dataset_of(columns: Mapping[str, TextColumn]) -> "Dataset":
     from datasets import concatenate_datasets
 
     rows = next(iter(columns.values())).rows
-    same = all(np.array_equal(rows, column.rows) for column in columns.values())  # None is equal to None alone
+    others = [column.rows for column in columns.values()]
+    same = all(
+        other is rows or (other is not None and rows is not None and np.array_equal(other, rows)) for other in others
+    )
     if not same or (rows is not None and all(column.is_small for column in columns.values())):
         return dataset_of({name: column.copy() for name, column in columns.items()})
     whole = concatenate_datasets([_all_rows_of(column, name) for name, column in columns.items()], axis=1)
