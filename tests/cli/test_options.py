@@ -151,6 +151,7 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert opt.read_options(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
     assert opt.evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
     assert opt.evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
+    assert opt.evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))[-1] == "TEST.csv"
 
 
 def test_an_empty_argument_is_refused(tmp_path):

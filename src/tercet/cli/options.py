@@ -251,7 +251,9 @@ def evaluate_command(model: object, eval_data: str | None, data: str, options: R
     """Return the command that evaluates a trained model, to print when a training has ended."""
     rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
     words = read_options(replace(options, split="train", **rows))
-    return ["tercet", "evaluate", model, eval_data or "TEST.csv", "--reference", data, *words]
+    # The labels of a reference are in its own file.
+    reference = ["--reference", data] if options.label_file is None else []
+    return ["tercet", "evaluate", model, eval_data or "TEST.csv", *reference, *words]
 
 
 def classify_command(model: object, text_column: str | None) -> list[object]:
