@@ -38,7 +38,8 @@ def test_neighbours_and_recall_equal_loops():
 
 def test_the_page_shows_single_labels_and_no_map(tmp_path):
     data = replace(evaluated([f"text {row}" for row in range(30)], NAMES * 6), multi_label=";")
-    record = replace(RECORD, settings={**RECORD.settings, "multi_label": ";"})
+    evaluation = {"against_reference": next(iter(RECORD.evaluation.values()))}
+    record = replace(RECORD, settings={**RECORD.settings, "multi_label": ";"}, evaluation=evaluation)
     write_run_report(tmp_path / "r.html", record, LOG, data)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Recall per label" in page

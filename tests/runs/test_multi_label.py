@@ -139,7 +139,7 @@ def test_a_head_alone_and_a_smaller_dimension(bert, tmp_path, caplog, quick_head
             LISTS, tmp_path / "m", model=str(bert), settings=settings, eval_data=EVALUATION, show_progress_bar=False
         )
     assert run.record.choices["trained_encoder"] is False
-    assert "a head with dropout 0.1, because there are too few rows" in caplog.text
+    assert "a head with dropout 0.1, because it cannot be measured whether one helps" in caplog.text
     loaded = SentenceTransformer(str(tmp_path / "m"))
     assert loaded.encode(["the match"]).shape == (1, 4)
     assert evaluate(loaded, EVALUATION, reference=LISTS)["map@r"] == pytest.approx(run.record.after["map@r"], abs=1e-5)
