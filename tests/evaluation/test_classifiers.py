@@ -71,7 +71,7 @@ def test_the_scale_of_the_embeddings_and_the_size_of_the_blocks_do_not_count(cla
     queries, _ = _blobs(40, seed=1)
     expected = classifier(x, label_ids, queries).tolist()
     assert classifier(1e-3 * x, label_ids, 1e-3 * queries).tolist() == expected
-    monkeypatch.setattr(classifiers, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(classifiers, "BLOCK_VALUES", 1)
     options = {"block_bytes": 1} if classifier is nearest_neighbours else {}
     assert classifier(x, label_ids, queries, **options).tolist() == expected
 

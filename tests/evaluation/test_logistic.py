@@ -39,7 +39,7 @@ def test_the_gradient_at_the_optimum_is_zero():
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids = (torch.from_numpy(part) for part in _data())
     whole = fit_logistic(x, label_ids, 5, 0.7)
-    monkeypatch.setattr(logistic, "_BLOCK_VALUES", 7 * 5)
+    monkeypatch.setattr(logistic, "BLOCK_VALUES", 7 * 5)
     parts = fit_logistic(x, label_ids, 5, 0.7)
     torch.testing.assert_close(parts.weights, whole.weights, atol=1e-6, rtol=0)
     torch.testing.assert_close(parts.bias, whole.bias, atol=1e-6, rtol=0)

@@ -12,6 +12,7 @@ from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
+from tercet.data.label_forms import multi_label_for
 from tercet.data.read_options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError
@@ -122,7 +123,7 @@ def _next_command(inspection: "Inspection", data: str, model: str | None, option
     """Return the command to run after an inspection; an empty one if the data cannot be used for training."""
     columns, separator = opt.read_options(options), inspection.texts.combined_separator
     if separator is not None and options.combined_labels is None:  # Training would refuse these rows.
-        again = ["--multi-label", ";" if separator == "[]" else separator]
+        again = ["--multi-label", multi_label_for(separator)]
         return ["tercet", "inspect", data, *columns, *again, *([] if model is None else ["--model", model])]
     if inspection.obstacle is not None:
         return []

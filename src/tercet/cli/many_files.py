@@ -79,12 +79,13 @@ def _without_rows(files: list[Path]) -> tuple[list[Path], list[str]]:
     """
     from pyarrow import ArrowException, parquet
 
-    empty = []
+    full, empty = [], []
     for file in files:
+        num_rows = 1
         with suppress(OSError, ArrowException):
-            if parquet.read_metadata(file).num_rows == 0:
-                empty.append(file)
-    return [file for file in files if file not in empty], [file.name for file in empty]
+            num_rows = parquet.read_metadata(file).num_rows
+        full.append(file) if num_rows else empty.append(file.name)
+    return full, empty
 
 
 def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:

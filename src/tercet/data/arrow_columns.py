@@ -105,8 +105,7 @@ class TextColumn(Sequence[Any]):
         if self.rows is None:
             return self
         builder = ColumnBuilder()
-        for start in range(0, len(self), PART):
-            builder.extend(self[start : start + PART])
+        builder.extend_column(self)
         column = builder.column()
         assert isinstance(column, TextColumn)
         return column
@@ -143,11 +142,9 @@ class TextColumn(Sequence[Any]):
         for start, stop in pairwise(bounds):
             number = chunk_of[start]
             inside = ordered[start:stop] - self._starts[number]
-            chunk, first, last = self.chunks[number], int(inside[0]), int(inside[-1])
-            if last - first + 1 == len(inside) and (np.diff(inside) == 1).all():  # no row twice
-                found += chunk.slice(first, len(inside)).to_pylist()
-            else:
-                found += chunk.take(inside).to_pylist()
+            chunk = self.chunks[number]
+            is_slice = bool((np.diff(inside) == 1).all())
+            found += (chunk.slice(int(inside[0]), len(inside)) if is_slice else chunk.take(inside)).to_pylist()
         if order is None:
             return found
         values: list[Any] = [None] * len(found)
@@ -236,7 +233,7 @@ class ColumnBuilder:
         """Append the values of a column."""
         if self._others is None and isinstance(values, TextColumn) and values.rows is None:
             for chunk in values.chunks:
-                self.append_array(chunk.cast("string") if len(chunk) else chunk.slice(0, 0).cast("string"))
+                self.append_array(chunk.cast("string"))
         else:
             for start in range(0, len(values), PART):
                 self.extend(values[start : start + PART])

@@ -23,6 +23,7 @@ from tercet.data.label_forms import (
     find_similar,
     in_list,
     is_missing_value,
+    multi_label_for,
     plain_values,
     trim_labels,
 )
@@ -266,7 +267,7 @@ def _resolve_combined(
         f"{source}: {found.rows:,} of {len(values):,} rows have several labels in one cell{separator}, such as "
         f"{_shown(dict.fromkeys(examples))}"
     )
-    mark = ";" if found.separator == "[]" else found.separator
+    mark = multi_label_for(found.separator)
     if choice is None:
         remedy = (
             "keep one label per row"

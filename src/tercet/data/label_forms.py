@@ -57,6 +57,11 @@ class CombinedLabels:
     rows: int
 
 
+def multi_label_for(separator: str) -> str:
+    """Return the `multi_label` to pass for `CombinedLabels.separator`: any separator will do for lists in brackets."""
+    return ";" if separator == "[]" else separator
+
+
 def plain_values(values: Iterable[Any]) -> list[Any]:
     """Return the values of a label column as integers, strings or tuples of strings; a missing label becomes None.
 

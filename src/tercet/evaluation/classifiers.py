@@ -15,7 +15,7 @@ from torch import Tensor
 from tercet.distances import BLOCK_BYTES, DistanceLike, at_least_float32, distance_blocks, get_distance, nearest
 from tercet.distances.points import unit_rows
 from tercet.evaluation.balanced_sample import balanced_rows
-from tercet.evaluation.logistic import SCALE, centre_and_factor, fit_logistic
+from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, fit_logistic
 from tercet.evaluation.retrieval import majority
 from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS
 
@@ -26,8 +26,6 @@ __all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_
 PENALTY = 0.1
 # The maximum of rows × labels × dimensions for a fit of the logistic regression. It takes 15 seconds on one core.
 MAX_FIT_PRODUCTS = 3_000_000_000
-# The maximum number of scores in a block `(rows, num_labels)`: 16 MiB of float32.
-_BLOCK_VALUES = 1 << 22
 
 
 def nearest_neighbours(
@@ -83,7 +81,7 @@ def class_means(reference: Tensor, label_ids: Tensor, queries: Tensor) -> Tensor
     means = unit_rows(x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x))
     absent = torch.bincount(label_ids, minlength=num_labels) == 0
     # The length of a query does not change which similarity is the highest.
-    blocks = at_least_float32(queries).split(max(1, _BLOCK_VALUES // num_labels))
+    blocks = at_least_float32(queries).split(max(1, BLOCK_VALUES // num_labels))
     return torch.cat([(block @ means.T).masked_fill_(absent, -torch.inf).argmax(dim=1) for block in blocks])
 
 
@@ -100,7 +98,7 @@ def logistic_regression(reference: Tensor, label_ids: Tensor, queries: Tensor) -
     mean, factor = centre_and_factor(reference)
     num_labels = int(label_ids.max()) + 1
     model = fit_logistic((reference - mean) * factor, label_ids, num_labels, SCALE**2 * PENALTY)
-    blocks = queries.split(max(1, _BLOCK_VALUES // num_labels))
+    blocks = queries.split(max(1, BLOCK_VALUES // num_labels))
     return torch.cat([model.log_probabilities((block - mean) * factor).argmax(dim=1) for block in blocks])
 
 

@@ -21,7 +21,7 @@ _MAX_ITERATIONS = 40
 # From the solution for nearly the same rows, so many steps reach the same predictions.
 _MAX_ITERATIONS_FROM_START = 8
 # The maximum number of logits in a block `(m, num_labels)`: 16 MiB of float32.
-_BLOCK_VALUES = 1 << 22
+BLOCK_VALUES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def _minimize(
     optimizer = torch.optim.LBFGS(
         [parameters], max_iter=iterations, history_size=10, tolerance_change=1e-7, line_search_fn="strong_wolfe"
     )
-    block_rows = max(1, _BLOCK_VALUES // len(parameters))
+    block_rows = max(1, BLOCK_VALUES // len(parameters))
 
     @torch.no_grad()
     def loss() -> Tensor:

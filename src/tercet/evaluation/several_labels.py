@@ -18,7 +18,7 @@ from torch import Tensor
 from tercet.distances import at_least_float32
 from tercet.evaluation.bootstrap import mean_difference
 from tercet.evaluation.classifiers import MAX_FIT_PRODUCTS, PENALTY
-from tercet.evaluation.logistic import SCALE, centre_and_factor, fit_logistic_per_label
+from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, fit_logistic_per_label
 from tercet.evaluation.relevance import indicators
 from tercet.evaluation.retrieval import rank_queries
 from tercet.records import PairedDifference
@@ -26,8 +26,6 @@ from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores
 
 # With fewer rows, most labels would have none.
 _FEWEST_FITTED_ROWS = 1_000
-# The maximum number of probabilities in a block on the device of the embeddings: 16 MiB of float32.
-_BLOCK_VALUES = 1 << 22
 # Confidence with which the predictions must be better than the most frequent label, as in `tercet.evaluation.gain`.
 _CHANCE_CONFIDENCE = 0.999
 # With fewer rows, even perfect predictions are not better than chance with this confidence.
@@ -121,7 +119,7 @@ def predict_label_sets(
     fitted, mean, factor = reference[chosen], *centre_and_factor(reference[chosen])
     model = fit_logistic_per_label((fitted - mean) * factor, has_label[chosen], SCALE**2 * PENALTY)
     # In float64, no row of small probabilities has a norm of 0.
-    block_rows = max(1, _BLOCK_VALUES // len(names))
+    block_rows = max(1, BLOCK_VALUES // len(names))
     of_reference, of_queries = (
         torch.cat(
             [

@@ -26,7 +26,7 @@ from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers
 from tercet.trainer.checks import check_evaluation_set, check_number_of_batches
 from tercet.trainer.loss_kinds import innermost, loss_of_set
 from tercet.trainer.multi_labels import check_triplets, shared_relation
-from tercet.trainer.preparing import PreparingTrainer, named, parts_of
+from tercet.trainer.preparing import PreparingTrainer, first_rows, named, parts_of
 from tercet.trainer.prompts import check_prompts
 from tercet.trainer.routing import check_routes
 from tercet.trainer.rows import Rows
@@ -68,20 +68,20 @@ class SamplingTrainer(PreparingTrainer):
                 self._eval_group_by_label(part, named("eval_dataset", name))
 
     def _check_train_batches(self, dataset: Any, name: str, loss: nn.Module) -> None:
-        if isinstance(dataset, Stream):
-            self._check_first_part(dataset.prepared, name, loss)
-            return
-        rows = len(dataset)
-        if self._groups_by_label:
-            sampler = self._group_by_label(dataset, self._global_batch_size, name)
+        first = first_rows(dataset)
+        rows, is_stream = len(first), isinstance(dataset, Stream)
+        if is_stream:
+            self._check_first_part(first)
+        elif self._groups_by_label:
+            sampler = self._group_by_label(first, self._global_batch_size, name)
             logger.info(sampler.describe())
             rows = len(sampler)
-        elif isinstance(innermost(loss), BatchLoss):
-            check_triplets(loss, label_ids_of(dataset), self._prepared_sets[dataset].label_names, name)
-        if not callable(self.args.batch_sampler):
+        if not self._groups_by_label and isinstance(innermost(loss), BatchLoss):
+            check_triplets(loss, label_ids_of(first), self._prepared_sets[first].label_names, name)
+        if not is_stream and not callable(self.args.batch_sampler):
             check_number_of_batches(rows, self._global_batch_size, drop_last=self.args.dataloader_drop_last, name=name)
 
-    def _check_first_part(self, dataset: Any, name: str, loss: nn.Module) -> None:
+    def _check_first_part(self, dataset: Any) -> None:
         """Check the batches of the first part of a stream."""
         size, k = self._global_batch_size, self.args.samples_per_label
         if len(dataset) < size:
@@ -90,8 +90,6 @@ class SamplingTrainer(PreparingTrainer):
             sampler_of_part(
                 label_ids_of(dataset), size, k, self._data_seed, "train_dataset, from row 0 of the stream on"
             )
-        elif isinstance(innermost(loss), BatchLoss):
-            check_triplets(loss, label_ids_of(dataset), self._prepared_sets[dataset].label_names, name)
 
     @property
     def _groups_by_label(self) -> bool:
