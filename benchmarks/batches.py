@@ -22,7 +22,7 @@ DIMENSION = 384
 def measure(rows: int, labels: int, neighbor_labels: float) -> dict[str, float]:
     import numpy as np
 
-    from tercet.data.sampler import GroupByLabelSampler
+    from tercet.data.sampling.sampler import GroupByLabelSampler
 
     rng = np.random.default_rng(0)
     data = np.unique(rng.integers(0, labels, rows), return_inverse=True)[1]

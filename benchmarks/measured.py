@@ -11,7 +11,7 @@ import torch
 from common import few_rows, train_and_test
 from torch import Tensor
 
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 from tercet.evaluation.classifiers import class_means, logistic_regression, nearest_neighbours
 from tercet.evaluation.retrieval import rank_queries
 

@@ -41,7 +41,7 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     else:
         import sentence_transformers as library
         from sentence_transformers.sentence_transformer import losses
-    from tercet.data.sampler import GroupByLabelSampler
+    from tercet.data.sampling.sampler import GroupByLabelSampler
 
     torch.set_num_threads(options["threads"])
     texts, labels = labelled(Path(options["data"]), "banking77")

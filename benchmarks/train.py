@@ -29,7 +29,7 @@ def make_trainer(options: dict[str, Any], output: str) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    from tercet.data.sampler import GroupByLabelSampler
+    from tercet.data.sampling.sampler import GroupByLabelSampler
 
     is_tercet = options["library"] == "tercet"
     if is_tercet:

@@ -86,7 +86,7 @@ def test_labels_are_corrected_in_every_format_that_can_be_written(suffix, tmp_pa
         '{"row": 3, "text": "text 3", "label": 1, "suggested_label": 0, "accept": null}\n'
     )
     run("fix", data, tmp_path / "l.jsonl", "--output", tmp_path / f"fixed{suffix}")
-    from tercet.data.reading import read_table
+    from tercet.data.reading.sources import read_table
 
     columns = read_table(tmp_path / f"fixed{suffix}").columns
     assert [int(label) for label in columns["label"]] == [0, 1, 1, 1]

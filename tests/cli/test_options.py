@@ -15,7 +15,7 @@ from tercet.cli import options as opt
 from tercet.cli.choices import fill_placeholders
 from tercet.cli.compare import compare
 from tercet.cli.flags import Flags
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 from tests.cli.command import run
 

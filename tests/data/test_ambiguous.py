@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tercet.data.loading import load_labelled, load_training_data, load_triplets
-from tercet.data.read_options import ReadOptions
-from tercet.data.selection import read_data
+from tercet.data.loading.loading import load_labelled, load_training_data, load_triplets
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import read_data
 from tercet.errors import DataError
 
 # Each case: the file, its content, a part of the message, and the options that decide.

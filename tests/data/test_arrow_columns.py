@@ -12,8 +12,13 @@ from datasets import ClassLabel, Dataset
 from pyarrow import parquet
 
 from tercet._texts import text_key
-from tercet.data import arrow_columns
-from tercet.data.arrow_columns import (
+from tercet.data.cleaning.copies import copy_groups
+from tercet.data.loading.loading import load_labelled, load_triplets
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import read_data
+from tercet.data.reading.sources import read_table
+from tercet.data.tables import arrow_columns
+from tercet.data.tables.arrow_columns import (
     ColumnBuilder,
     TextColumn,
     add_labels,
@@ -22,12 +27,7 @@ from tercet.data.arrow_columns import (
     select_rows,
     texts_of,
 )
-from tercet.data.copies import copy_groups
-from tercet.data.loading import load_labelled, load_triplets
-from tercet.data.read_options import ReadOptions
-from tercet.data.reading import read_table
-from tercet.data.selection import read_data
-from tercet.data.text_hashes import hashes_of
+from tercet.data.tables.text_hashes import hashes_of
 from tercet.errors import DataError
 
 TEXTS = [f"Text  {number % 7}" + "é" * (number % 3) for number in range(25)] + [None, "text 1"]

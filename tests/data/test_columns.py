@@ -2,8 +2,8 @@
 
 import pytest
 
-from tercet.data import columns
-from tercet.data.columns import find_labelled_columns, find_triplet_columns
+from tercet.data.columns import columns
+from tercet.data.columns.columns import find_labelled_columns, find_triplet_columns
 from tercet.errors import DataError
 
 

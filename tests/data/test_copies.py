@@ -1,6 +1,6 @@
 """Copies of a text are found in any form, within one list and between two."""
 
-from tercet.data.copies import copy_groups, overlapping_rows
+from tercet.data.cleaning.copies import copy_groups, overlapping_rows
 
 
 def test_copies_have_one_number():

@@ -4,8 +4,8 @@ import pytest
 from datasets import Dataset
 
 from tercet._events import WarningKind, collect_warnings
-from tercet.data.evaluation_rows import select_triplets
-from tercet.data.loading import load_labelled, load_triplets
+from tercet.data.loading.loading import load_labelled, load_triplets
+from tercet.data.splits.evaluation_rows import select_triplets
 
 
 def _warnings(load, **columns):

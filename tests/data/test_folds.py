@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 
 _ROWS = st.lists(st.tuples(st.sampled_from("abcdefghijklm\ud800"), st.integers(0, 3)), min_size=1, max_size=40)
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tercet.data.loading import ReadOptions, load_labelled
-from tercet.data.reading import read_table
+from tercet.data.loading.loading import load_labelled
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.sources import read_table
 from tercet.errors import DataError
 
 _WATSON = """give me the weather for merced at three pm,weather_query

@@ -9,8 +9,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 import tercet
-from tercet.data.in_memory import evaluation_split, is_table_dict, to_dataset
-from tercet.data.loading import ReadOptions, load_labelled, load_triplets
+from tercet.data.loading.loading import load_labelled, load_triplets
+from tercet.data.reading.in_memory import evaluation_split, is_table_dict, to_dataset
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 
 TEXTS, LABELS = ["a goal", "a soup", "a match"], ["sport", "food", "sport"]

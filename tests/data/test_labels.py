@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 
-from tercet.data import labels
+from tercet.data.labels import labels
 from tercet.errors import DataError
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tercet.data.lines import read_lines
+from tercet.data.reading.lines import read_lines
 from tercet.errors import DataError
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, load_from_disk
 
-from tercet.data.labels import labels_of
-from tercet.data.loading import ReadOptions, as_dataset, load_labelled, load_training_data, load_triplets
+from tercet.data.labels.labels import labels_of
+from tercet.data.loading.loading import as_dataset, load_labelled, load_training_data, load_triplets
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 
 

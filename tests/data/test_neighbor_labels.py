@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tercet.data import neighbor_labels as module
-from tercet.data.neighbor_labels import move_neighbours_together, nearest_labels
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling import neighbor_labels as module
+from tercet.data.sampling.neighbor_labels import move_neighbours_together, nearest_labels
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tests.data.test_sampler import _check_batches, _labels
 

@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from tercet.catalogue import FILE_FORMATS, FileFormatSpec
-from tercet.data.loading import load_labelled
-from tercet.data.reading import read_table
+from tercet.data.loading.loading import load_labelled
+from tercet.data.reading.sources import read_table
 from tercet.errors import DataError
 
 

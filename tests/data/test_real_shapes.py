@@ -6,11 +6,11 @@ import zipfile
 
 import pytest
 
-from tercet.data.guessing import find_columns
-from tercet.data.loading import load_labelled
-from tercet.data.read_options import ReadOptions
-from tercet.data.selection import read_data
-from tercet.data.table import Table
+from tercet.data.columns.guessing import find_columns
+from tercet.data.loading.loading import load_labelled
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import read_data
+from tercet.data.tables.table import Table
 from tercet.errors import DataError
 from tests.conftest import TOPICS
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tercet.data.labels import number_labels
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.labels.labels import number_labels
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 
 

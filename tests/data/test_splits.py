@@ -6,9 +6,9 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tercet.data.copies import overlapping_rows
-from tercet.data.labels import LabelledSentences
-from tercet.data.splits import split_labelled, split_triplets
+from tercet.data.cleaning.copies import overlapping_rows
+from tercet.data.labels.labels import LabelledSentences
+from tercet.data.splits.splits import split_labelled, split_triplets
 
 _FORMS = ["{}", " {} ", "{}\u200b", "{}\u00a0"]
 

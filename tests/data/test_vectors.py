@@ -4,8 +4,8 @@ import pytest
 from pyarrow import parquet
 
 from tercet._events import collect_warnings
-from tercet.data.read_options import ReadOptions
-from tercet.data.vectors import load_vectors, read_vectors, vector_keys
+from tercet.data.loading.vectors import load_vectors, read_vectors, vector_keys
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)

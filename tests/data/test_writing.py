@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tercet.data.reading import read_table
+from tercet.data.reading.sources import read_table
 from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes
 from tercet.errors import DataError
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 from tercet.decisions import choice
 from tercet.decisions.calibration import mean_loss, softened
 from tercet.decisions.candidates import candidate_names, fit

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 
 from tercet import LabelClassifier, load_model
-from tercet.data.text_hashes import decode_hashes, hashes_of
+from tercet.data.tables.text_hashes import decode_hashes, hashes_of
 from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.seen import seen_fraction
 from tercet.errors import DataError

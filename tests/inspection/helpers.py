@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tercet.data.labels import LabelledSentences, number_labels
+from tercet.data.labels.labels import LabelledSentences, number_labels
 
 
 class Blobs:

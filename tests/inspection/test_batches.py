@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tercet import distances
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.inspection import active, batches
 from tercet.inspection.batches import (

@@ -12,7 +12,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, losses
 from tercet.comparison import compare
 from tercet.comparison.grid import parse_grid
-from tercet.data.multi_label_sampler import SharedLabelSampler
+from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
 from tercet.errors import DataError
 from tercet.heads import HeadSettings, choose_head
 from tercet.losses.relations import SharedLabel

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 
 from tercet.data import ReadOptions, load_labelled
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.evaluation import nested_metrics
 from tercet.heads import HeadSettings, choose_head

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 from tercet import SentenceTransformer
-from tercet.data.evaluation_rows import select_rows, select_triplets
+from tercet.data.splits.evaluation_rows import select_rows, select_triplets
 from tercet.errors import DataError
 from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.evaluation_plan import plan_evaluation

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 import tercet.heads.choice
 from tercet.data import ReadOptions
-from tercet.data.vectors import load_vectors
+from tercet.data.loading.vectors import load_vectors
 from tercet.errors import DataError, EmbeddingError, ModelError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, load_head

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from tercet.data.labels import LabelledSentences
-from tercet.data.loading import as_dataset
+from tercet.data.labels.labels import LabelledSentences
+from tercet.data.loading.loading import as_dataset
 from tercet.errors import DataError
 from tercet.trainer.collate import collate, label_column, prepare_labelled, prepare_triplets, text_columns, tokenize
 

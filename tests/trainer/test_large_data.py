@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 
 import tercet.runs
-from tercet.data import arrow_columns
+from tercet.data.tables import arrow_columns
 from tercet.trainer import dataloading
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
 

@@ -99,44 +99,50 @@ FILE_FORMATS: Registry[FileFormatSpec] = Registry(
     [
         FileFormatSpec(
             suffix=".csv",
-            reader=f"{_DATA}.separated:read_csv",
+            reader=f"{_DATA}.formats.separated:read_csv",
             writer=f"{_DATA}.writing:csv_writer",
             summary="comma-separated values with a header",
         ),
         FileFormatSpec(
             suffix=".tsv",
-            reader=f"{_DATA}.separated:read_tsv",
+            reader=f"{_DATA}.formats.separated:read_tsv",
             writer=f"{_DATA}.writing:tsv_writer",
             summary="tab-separated values with a header",
         ),
         FileFormatSpec(
             suffix=".jsonl",
-            reader=f"{_DATA}.json_lines:read_json_lines",
+            reader=f"{_DATA}.formats.json_lines:read_json_lines",
             writer=f"{_DATA}.writing:JsonLinesWriter",
             summary="one JSON object per line",
         ),
         FileFormatSpec(
             suffix=".ndjson",
-            reader=f"{_DATA}.json_lines:read_json_lines",
+            reader=f"{_DATA}.formats.json_lines:read_json_lines",
             writer=f"{_DATA}.writing:JsonLinesWriter",
             summary="one JSON object per line",
         ),
         FileFormatSpec(
             suffix=".parquet",
-            reader=f"{_DATA}.parquet_files:read_parquet",
+            reader=f"{_DATA}.formats.parquet_files:read_parquet",
             writer=f"{_DATA}.writing:ParquetWriter",
             summary="a Parquet table",
         ),
         FileFormatSpec(
-            suffix=".json", reader=f"{_DATA}.json_files:read_json", summary="a JSON list of objects and the like"
+            suffix=".json",
+            reader=f"{_DATA}.formats.json_files:read_json",
+            summary="a JSON list of objects and the like",
         ),
-        FileFormatSpec(suffix=".xlsx", reader=f"{_DATA}.excel:read_xlsx", summary="a sheet of Excel"),
-        FileFormatSpec(suffix=".txt", reader=f"{_DATA}.plain_text:read_txt", summary="one text per line"),
-        FileFormatSpec(suffix=".yml", reader=f"{_DATA}.json_files:read_yaml", summary="training data of Rasa in YAML"),
-        FileFormatSpec(suffix=".yaml", reader=f"{_DATA}.json_files:read_yaml", summary="training data of Rasa in YAML"),
+        FileFormatSpec(suffix=".xlsx", reader=f"{_DATA}.formats.excel:read_xlsx", summary="a sheet of Excel"),
+        FileFormatSpec(suffix=".txt", reader=f"{_DATA}.formats.plain_text:read_txt", summary="one text per line"),
         FileFormatSpec(
-            suffix=".md", reader=f"{_DATA}.rasa:read_rasa_markdown", summary="training data of Rasa in Markdown"
+            suffix=".yml", reader=f"{_DATA}.formats.json_files:read_yaml", summary="training data of Rasa in YAML"
         ),
-        FileFormatSpec(suffix=".arrow", reader=f"{_DATA}.arrow_files:read_arrow", summary="an Arrow table"),
+        FileFormatSpec(
+            suffix=".yaml", reader=f"{_DATA}.formats.json_files:read_yaml", summary="training data of Rasa in YAML"
+        ),
+        FileFormatSpec(
+            suffix=".md", reader=f"{_DATA}.formats.rasa:read_rasa_markdown", summary="training data of Rasa in Markdown"
+        ),
+        FileFormatSpec(suffix=".arrow", reader=f"{_DATA}.formats.arrow_files:read_arrow", summary="an Arrow table"),
     ],
 )

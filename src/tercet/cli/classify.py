@@ -20,7 +20,7 @@ from tercet.cli.console import finish, load_model, print_note, print_result, rep
 from tercet.cli.many_files import find_files, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
 from tercet.decisions.limit_values import check_limits
 from tercet.errors import DataError, listed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercet.cli.console import print_note
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError, listed
 
 STANDARD_INPUT = "-"
@@ -61,7 +61,7 @@ class StandardInput:
 
     def parts(self) -> Iterator[Rows]:
         """Yield the lines as they arrive, without empty ones."""
-        from tercet.data.lines import read_lines
+        from tercet.data.reading.lines import read_lines
 
         if sys.stdin.isatty():
             print_note("type one sentence per line; Ctrl-D ends the input")
@@ -115,12 +115,12 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
         DataError: as for `open_input`.
     """
     from tercet._texts import check_texts
-    from tercet.data.arrow_columns import take_rows
-    from tercet.data.cleaning import rows_with_text
-    from tercet.data.columns import find_given_labels
-    from tercet.data.guessing import find_text
-    from tercet.data.label_forms import plain_values, trim_labels
-    from tercet.data.selection import read_data
+    from tercet.data.cleaning.cleaning import rows_with_text
+    from tercet.data.cleaning.label_forms import plain_values, trim_labels
+    from tercet.data.columns.columns import find_given_labels
+    from tercet.data.columns.guessing import find_text
+    from tercet.data.reading.selection import read_data
+    from tercet.data.tables.arrow_columns import take_rows
     from tercet.data.writing import prepare_columns
 
     table = read_data(data, options)

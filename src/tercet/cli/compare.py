@@ -27,7 +27,7 @@ from tercet.comparison.files import inputs_of_grid, reserved_comparison
 from tercet.comparison.grid import separator_in_grid
 from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.comparison.recommendation import compared_metrics
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value, describe

@@ -72,8 +72,8 @@ def demo(
     settings = RunSettings(epochs=epochs, seed=seed, eval_steps=_DEFAULTS.eval_steps)
     settings.check()
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.labels import LabelledSentences, label_values, number_labels
-    from tercet.data.loading import as_dataset
+    from tercet.data.labels.labels import LabelledSentences, label_values, number_labels
+    from tercet.data.loading.loading import as_dataset
 
     sentences, verbs = standard_library_docstrings()
     data = as_dataset(LabelledSentences(sentences, *number_labels(verbs, "the standard library")))

@@ -83,7 +83,7 @@ def encode(
         raise DataError("--vector-column is for vectors, which need no model: tercet encode VECTORS --head FOLDER")
     check_model_name(model)
     loaded_head = None if head is None else _load_head(head)
-    from tercet.data.read_options import ReadOptions
+    from tercet.data.reading.options import ReadOptions
 
     # The rows of a .npy file are numbered like those of the data, so none can be left out.
     strict = False if output.suffix == ".npy" else None
@@ -136,7 +136,7 @@ def _load_head(folder: Path) -> "LinearHead":
 
 def _encode_vectors(source: str, folder: Path, vector_column: str | None, output: Path, *, overwrite: bool) -> None:
     """Apply a head to a file of vectors. The other columns of a .parquet file are written, too."""
-    from tercet.data.vectors import other_columns, read_complete_vectors
+    from tercet.data.loading.vectors import other_columns, read_complete_vectors
 
     vectors = read_complete_vectors(source, vector_column)
     head = _load_head(folder)

@@ -12,7 +12,7 @@ from tercet._files.model_files import check_places
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError, short_repr
 
@@ -78,7 +78,7 @@ def fit_classifier(
     check_outputs({}, sources, overwrite=overwrite, folder=output)
     check_places(expand_path(output), more_files=())
     check_model_name(model)
-    from tercet.data.loading import load_labelled
+    from tercet.data.loading.loading import load_labelled
 
     options = ReadOptions(
         text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
@@ -131,10 +131,10 @@ def fit_classifier(
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     """Return the sentences of a table without labels."""
     from tercet._texts import check_texts
-    from tercet.data.cleaning import rows_with_text
-    from tercet.data.columns import ColumnError
-    from tercet.data.guessing import find_text
-    from tercet.data.selection import read_data
+    from tercet.data.cleaning.cleaning import rows_with_text
+    from tercet.data.columns.columns import ColumnError
+    from tercet.data.columns.guessing import find_text
+    from tercet.data.reading.selection import read_data
 
     try:
         table = read_data(data, options)

@@ -9,7 +9,7 @@ from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, print_note, report_errors
 from tercet.cli.outputs import check_outputs
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 
 
 @report_errors
@@ -35,11 +35,11 @@ def fix(
     quiet: opt.Quiet = False,
 ) -> None:
     """Write a copy of labelled data with the accepted label issues corrected; all other columns stay as they are."""
-    from tercet.data.corrections import TO_ADD, accepted_additions, accepted_labels, with_additions, with_labels
-    from tercet.data.guessing import find_columns
-    from tercet.data.loading import with_lists
-    from tercet.data.reading import read_table
-    from tercet.data.selection import read_data
+    from tercet.data.columns.guessing import find_columns
+    from tercet.data.labels.corrections import TO_ADD, accepted_additions, accepted_labels, with_additions, with_labels
+    from tercet.data.loading.loading import with_lists
+    from tercet.data.reading.selection import read_data
+    from tercet.data.reading.sources import read_table
     from tercet.data.writing import find_suffix, open_writer, prepare_columns
 
     suffix = find_suffix(output, "--output")

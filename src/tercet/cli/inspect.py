@@ -12,15 +12,15 @@ from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
-from tercet.data.label_forms import multi_label_for
-from tercet.data.read_options import ReadOptions
+from tercet.data.cleaning.label_forms import multi_label_for
+from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
-    from tercet.data.labels import LabelledSentences
-    from tercet.data.table import Table
+    from tercet.data.labels.labels import LabelledSentences
+    from tercet.data.tables.table import Table
     from tercet.inspection.label_issues.issues import LabelIssue
     from tercet.inspection.labels_to_add import LabelToAdd
     from tercet.inspection.results import Inspection
@@ -84,8 +84,8 @@ def inspect(
     )
     if model is not None:
         check_model_name(model)
-    from tercet.data.loading import load_labelled
-    from tercet.data.selection import read_data
+    from tercet.data.loading.loading import load_labelled
+    from tercet.data.reading.selection import read_data
 
     options = ReadOptions(
         text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,

@@ -10,7 +10,7 @@ import typer
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.cli.choices import choice_option, seconds_of
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe

@@ -121,7 +121,7 @@ def _read_queries(query: list[str], file: str | None) -> list[str]:
         DataError: there are none, or they cannot be read.
     """
     from tercet._texts import check_texts
-    from tercet.data.lines import read_lines
+    from tercet.data.reading.lines import read_lines
 
     found: list[str] = []
     for text in query:

@@ -63,11 +63,11 @@ def read_rows(
         DataError: the data cannot be read, a column is not found, or a text is invalid.
     """
     from tercet._texts import check_texts
-    from tercet.data.columns import ColumnError, find_labelled_columns
-    from tercet.data.guessing import find_text
-    from tercet.data.label_forms import plain_values
-    from tercet.data.read_options import ReadOptions
-    from tercet.data.selection import read_data
+    from tercet.data.cleaning.label_forms import plain_values
+    from tercet.data.columns.columns import ColumnError, find_labelled_columns
+    from tercet.data.columns.guessing import find_text
+    from tercet.data.reading.options import ReadOptions
+    from tercet.data.reading.selection import read_data
 
     table = read_data(data, ReadOptions(text_column, label_column, split, header, **reading))
     column = find_text(table, text_column)
@@ -134,7 +134,7 @@ def read_stored_vectors(data: str, column: str, numbers: Sequence[int] | None = 
     """
     import numpy as np
 
-    from tercet.data.vectors import read_complete_vectors
+    from tercet.data.loading.vectors import read_complete_vectors
 
     vectors = read_complete_vectors(data, column).astype(np.float32)
     vectors = vectors if numbers is None else vectors[numbers]

@@ -25,7 +25,7 @@ from tercet.cli.evaluations import print_choices, print_classifier, print_evalua
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 from tercet.runs import RunSettings, TrainingInterrupted, publishing
 from tercet.runs import train as run_train

@@ -9,7 +9,7 @@ from typing import Any
 from tercet.cli.console import finish, print_metrics, print_note, print_result
 from tercet.cli.evaluations import print_evaluation
 from tercet.cli.outputs import check_outputs
-from tercet.data.read_options import is_vector_file
+from tercet.data.reading.options import is_vector_file
 from tercet.errors import DataError, listed
 from tercet.records import RunRecord
 from tercet.runs import train_vectors as run_train_vectors

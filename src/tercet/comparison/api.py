@@ -17,7 +17,7 @@ from tercet._nested_labels import separator_of
 from tercet.comparison.files import reserves_comparison
 from tercet.comparison.grid import models_in_grid, parse_grid, read_grid, separator_in_grid
 from tercet.comparison.plan import Plan
-from tercet.data.read_options import FileArguments
+from tercet.data.reading.options import FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
@@ -27,7 +27,7 @@ from tercet.runs.trackers import tracker_names
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading import Source
+    from tercet.data.loading.loading import Source
 
 
 @reserves_comparison
@@ -155,8 +155,9 @@ def compare(
     models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
-    from tercet.data.in_memory import evaluation_split
-    from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
+    from tercet.data.loading.loading import load_training_data, name_of
+    from tercet.data.reading.in_memory import evaluation_split
+    from tercet.data.reading.options import ReadOptions
 
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     options = ReadOptions(

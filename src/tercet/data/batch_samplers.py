@@ -22,8 +22,8 @@ import torch
 from datasets import Dataset
 from torch.utils.data import BatchSampler, ConcatDataset, SubsetRandomSampler
 
-from tercet.data.arrow_columns import integers_of
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
+from tercet.data.tables.arrow_columns import integers_of
 from tercet.errors import DataError
 
 __all__ = [
@@ -153,7 +153,7 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
 
 
 class GroupByLabelBatchSampler(DefaultBatchSampler):
-    """A batch sampler of P labels with K rows each. Every epoch has every row, see `tercet.data.sampler`.
+    """A batch sampler of P labels with K rows each. Every epoch has every row, see `tercet.data.sampling.sampler`.
 
     Args:
         dataset: a `datasets.Dataset` with a column that is named in `valid_label_columns`.

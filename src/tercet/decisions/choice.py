@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 from tercet.decisions import novelty
 from tercet.decisions.calibration import fit_temperature, mean_loss
 from tercet.decisions.candidates import PENALTIES, Rows, candidate_names, fit, is_logistic, space_of

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tercet.data.text_hashes import decode_hashes, hashes_of
+from tercet.data.tables.text_hashes import decode_hashes, hashes_of
 from tercet.heads.models import find_head
 
 if TYPE_CHECKING:

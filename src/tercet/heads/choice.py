@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from tercet import distances
-from tercet.data.folds import deal_folds
-from tercet.data.vectors import vector_keys
+from tercet.data.loading.vectors import vector_keys
+from tercet.data.splits.folds import deal_folds
 from tercet.errors import DataError, EmbeddingError
 from tercet.evaluation.balanced_sample import first_rows_of_each_label, rows_per_label
 from tercet.heads.labels import NestedLabels, RowLabels

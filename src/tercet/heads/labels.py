@@ -17,9 +17,9 @@ from torch import Tensor
 from tercet._labels import plain_labels
 from tercet._multi_labels import number_label_sets, split_set
 from tercet._nested_labels import margins_from_finest, normalize_nested, path_of
-from tercet.data.multi_label_sampler import SharedLabelSampler
-from tercet.data.sampler import GroupByLabelSampler
-from tercet.data.set_counts import num_sharing, rarest_labels
+from tercet.data.labels.set_counts import num_sharing, rarest_labels
+from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import EmbeddingError
 from tercet.evaluation.relevance import are_sets
 from tercet.losses import functional, miners

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.inspection.active import count_active
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)

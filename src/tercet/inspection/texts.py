@@ -11,7 +11,7 @@ import numpy as np
 
 from tercet._multi_labels import number_label_sets
 from tercet._texts import text_keys
-from tercet.data.label_forms import find_combined, find_similar
+from tercet.data.cleaning.label_forms import find_combined, find_similar
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from tercet._events import collect_warnings
 from tercet._logging import import_transformers
-from tercet.data.read_options import FileArguments
+from tercet.data.reading.options import FileArguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
@@ -22,7 +22,7 @@ from tercet.runs.settings import DEFAULT_MODEL
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading import Source
+    from tercet.data.loading.loading import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
@@ -125,8 +125,9 @@ def evaluate(
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
-    from tercet.data.columns import ColumnError
-    from tercet.data.loading import ReadOptions, as_dataset, load_labelled  # imports NumPy
+    from tercet.data.columns.columns import ColumnError
+    from tercet.data.loading.loading import as_dataset, load_labelled
+    from tercet.data.reading.options import ReadOptions
 
     options = ReadOptions(
         text_column,

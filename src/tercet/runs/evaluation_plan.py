@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
-from tercet.data.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
+from tercet.data.splits.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.errors import DataError, listed
 from tercet.records import RowCounts
 from tercet.runs.protocol import Evaluation

@@ -4,8 +4,8 @@
     among_themselves    each evaluation sentence ranks the other evaluation sentences
     triplets            evaluation triplets: is the positive nearer than the negative?
 
-All protocols measure the rows that `tercet.data.evaluation_rows` chooses. What cannot be measured is an error before
-the model runs.
+All protocols measure the rows that `tercet.data.splits.evaluation_rows` chooses. What cannot be measured is an error
+before the model runs.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tercet._multi_labels import split_set
 from tercet._nested_labels import ParentErrors, parent_errors
-from tercet.data.labels import label_values
+from tercet.data.labels.labels import label_values
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics, triplet_accuracy

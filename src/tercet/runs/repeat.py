@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tercet._files import expand_path, read_json
 from tercet._files.model_files import METRICS_FILE
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError, ModelError, listed, short_repr
 from tercet.records import RunRecord
 from tercet.runs.settings import RunSettings

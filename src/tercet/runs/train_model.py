@@ -14,7 +14,7 @@ from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet._nested_labels import margins_of_levels, num_levels, separator_of
-from tercet.data.read_options import FileArguments
+from tercet.data.reading.options import FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -27,7 +27,7 @@ from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettin
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading import Source
+    from tercet.data.loading.loading import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
@@ -145,8 +145,9 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
-    from tercet.data.in_memory import evaluation_split
-    from tercet.data.loading import ReadOptions, load_training_data, name_of  # imports NumPy
+    from tercet.data.loading.loading import load_training_data, name_of
+    from tercet.data.reading.in_memory import evaluation_split
+    from tercet.data.reading.options import ReadOptions
 
     options = ReadOptions(
         text_column,

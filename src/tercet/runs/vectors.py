@@ -13,7 +13,7 @@ from tercet._files import check_separate, expand_path, reserved_folder
 from tercet._files.head_files import check_head_places
 from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import number_label_sets
-from tercet.data.read_options import ReadOptions
+from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs.output import runs_inside

@@ -28,7 +28,7 @@ class BatchSamplers(str, Enum):
         BATCH_SAMPLER: rows at random.
         NO_DUPLICATES: rows at random, no text twice in a batch.
         NO_DUPLICATES_HASHED: the same batches as `NO_DUPLICATES`.
-        GROUP_BY_LABEL: P labels with K sentences each (P×K), see `tercet.data.sampler`.
+        GROUP_BY_LABEL: P labels with K sentences each (P×K), see `tercet.data.sampling.sampler`.
     """
 
     BATCH_SAMPLER = "batch_sampler"

@@ -17,9 +17,8 @@ from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from tercet._texts import validate_texts
-from tercet.data.arrow_columns import add_labels, renamed, texts_of
-from tercet.data.cleaning import match_labels
-from tercet.data.columns import (
+from tercet.data.cleaning.cleaning import match_labels
+from tercet.data.columns.columns import (
     TRIPLET_COLUMNS,
     Kind,
     UnclearColumnError,
@@ -27,10 +26,11 @@ from tercet.data.columns import (
     find_triplet_columns,
     log_unused,
 )
-from tercet.data.guessing import find_columns
-from tercet.data.in_memory import table_of
-from tercet.data.labels import labels_of, map_onto_names
-from tercet.data.read_options import ReadOptions
+from tercet.data.columns.guessing import find_columns
+from tercet.data.labels.labels import labels_of, map_onto_names
+from tercet.data.reading.in_memory import table_of
+from tercet.data.reading.options import ReadOptions
+from tercet.data.tables.arrow_columns import add_labels, renamed, texts_of
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 from tercet.trainer.multi_labels import has_lists, number_sets

@@ -1,7 +1,8 @@
 """Mean embeddings of the labels, from the batches of the training itself: no row is encoded again.
 
-The batches of an epoch need one mean per label (see `neighbor_labels` in `tercet.data.sampler`). Each training step
-adds its embeddings to the sums of an epoch. When the next epoch begins, the means of these sums replace the old ones.
+The batches of an epoch need one mean per label (see `neighbor_labels` in `tercet.data.sampling.sampler`). Each training
+step adds its embeddings to the sums of an epoch. When the next epoch begins, the means of these sums replace the old
+ones.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from tercet._distributed import rank
 from tercet._gather import all_reduce_sum
-from tercet.data.sampler import check_label_means
+from tercet.data.sampling.sampler import check_label_means
 
 FILE = "label_means.safetensors"
 _NO_EPOCH = -1

@@ -9,7 +9,8 @@ from datasets import Dataset, DatasetDict
 from torch import nn
 from transformers import Trainer
 
-from tercet.data.in_memory import EVALUATION_SPLITS, is_table_dict, to_dataset
+from tercet.data.formats.split_names import EVALUATION_SPLITS
+from tercet.data.reading.in_memory import is_table_dict, to_dataset
 from tercet.encoder.modules import Router
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError

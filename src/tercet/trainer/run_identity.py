@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tercet.data.arrow_columns import texts_of
 from tercet.data.fingerprint import digest_rows
+from tercet.data.tables.arrow_columns import texts_of
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.loss_kinds import loss_settings

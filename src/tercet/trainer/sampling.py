@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.utils.data import BatchSampler, ConcatDataset, RandomSampler, Sampler
 
-from tercet.data.arrow_columns import label_ids_of
 from tercet.data.batch_samplers import (
     DefaultBatchSampler,
     GroupByLabelBatchSampler,
@@ -18,8 +17,9 @@ from tercet.data.batch_samplers import (
     ProportionalBatchSampler,
     RoundRobinBatchSampler,
 )
-from tercet.data.multi_label_sampler import SharedLabelSampler
-from tercet.data.sampler import GroupByLabelSampler
+from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
+from tercet.data.sampling.sampler import GroupByLabelSampler
+from tercet.data.tables.arrow_columns import label_ids_of
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 from tercet.errors import EmbeddingError
 from tercet.evaluation.logistic import fit_logistic
 from tercet.inspection.label_issues import score

@@ -1,6 +1,6 @@
 """Compute, by cross-validation, how much likelier another label is than the given one.
 
-Each sentence is scored with the sentences of the other folds (`tercet.data.folds`) in two ways: p(ℓ | xᵢ) from a
+Each sentence is scored with the sentences of the other folds (`tercet.data.splits.folds`) in two ways: p(ℓ | xᵢ) from a
 logistic regression that is fitted to them (`tercet.evaluation.logistic`), and a vote of the nearest of them
 (`neighbours.py`). For sentence i and label ℓ,
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tercet._texts import text_keys
-from tercet.data.folds import deal_folds
+from tercet.data.splits.folds import deal_folds
 from tercet.errors import EmbeddingError
 from tercet.evaluation.logistic import LogisticModel, fit_logistic
 from tercet.inspection.label_issues.neighbours import Neighbours, centred, find_neighbours, vote

@@ -1,0 +1,66 @@
+"""Read .xlsx files of Excel and other spreadsheets."""
+
+from array import array
+from pathlib import Path
+from typing import Any
+
+from tercet.data.formats.json_files import EXTRA
+from tercet.data.formats.separated import named_columns
+from tercet.data.tables.table import Content
+from tercet.errors import DataError, listed
+
+
+def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Content:
+    """Read the sheet of a workbook that has data. Empty rows are skipped; numbers, dates and formulas give values.
+
+    Args:
+        path: the file.
+        header: whether the first row contains the column names. If False, the columns are named "0", "1" and so on.
+        split: the name of the sheet if several have data.
+
+    Raises:
+        DataError: the package for it is missing, the file is damaged, or several sheets have data.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise DataError(f"{path}: reading .xlsx needs another package; {EXTRA}") from None
+
+    try:
+        workbook = load_workbook(path, read_only=True, data_only=True)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(f"{path} is not a readable .xlsx file: {error}") from None
+    except Exception as error:  # openpyxl raises many types for damaged files
+        raise DataError(f"{path} is not a readable .xlsx file: {error}") from None
+    sheets = {sheet.title: found for sheet in workbook.worksheets if (found := _rows(sheet))[0]}
+    workbook.close()
+    if len(sheets) > 1 and split not in sheets:
+        raise DataError(f"{path} has several sheets with data; pass split, one of {listed(sheets, 12)}")
+    if not sheets:
+        raise DataError(f"{path} has no rows of data")
+    rows, lines = sheets[split] if split in sheets else next(iter(sheets.values()))
+    width = max(map(len, rows))
+    rows = [[*row, *[None] * (width - len(row))] for row in rows]
+    names = [str(index) for index in range(width)]
+    if header:
+        names = ["" if name is None else str(name) for name in rows.pop(0)]
+        del lines[0]
+        if not any(name.strip() for name in names):
+            raise DataError(f"{path}: the first row is empty; it must contain the names of the columns")
+    columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in names]
+    return named_columns(path, names, columns), lines
+
+
+def _rows(sheet: Any) -> tuple[list[list[Any]], list[int]]:
+    """Return the rows of a sheet that are not empty, without empty cells at their ends, and their line numbers."""
+    rows, lines = [], array("q")
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+        row = list(cells)
+        while row and row[-1] is None:
+            row.pop()
+        if row:
+            rows.append(row)
+            lines.append(number)
+    return rows, lines.tolist()

@@ -1,0 +1,141 @@
+"""Read files of comma-separated or tab-separated values. `separators.py` finds the separator."""
+
+import csv
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialect
+from tercet.data.formats.text_files import open_text
+from tercet.data.tables.arrow_columns import PART, ColumnBuilder
+from tercet.data.tables.table import Columns, Content
+from tercet.errors import DataError, listed, short_repr
+
+# The maximum length of a field, in characters. The default of Python, 131,072, is too short for long documents.
+_FIELD_LIMIT = 2**24
+
+
+def read_csv(
+    path: Path, *, header: bool = True, csv_separator: str | None = None, encoding: str | None = None
+) -> Content:
+    """Read a file of comma-separated values. Blank lines are skipped.
+
+    Args:
+        path: the file.
+        header: whether the first line contains the column names. If False, the columns are named "0", "1" and so on.
+        csv_separator: the separator of the columns; None finds it, see `find_dialect`.
+        encoding: the encoding; None finds it, see `find_encoding`.
+    """
+    return read_separated(path, ",", header=header, csv_separator=csv_separator, encoding=encoding)
+
+
+def read_tsv(
+    path: Path, *, header: bool = True, csv_separator: str | None = None, encoding: str | None = None
+) -> Content:
+    """Read a file of tab-separated values. Blank lines are skipped. The arguments are those of `read_csv`."""
+    return read_separated(path, "\t", header=header, csv_separator=csv_separator, encoding=encoding)
+
+
+def read_separated(
+    path: Path, default: str, *, header: bool, csv_separator: str | None = None, encoding: str | None = None
+) -> Content:
+    """Read a file of separated values. `default` is the separator that its file extension stands for."""
+    csv.field_size_limit(_FIELD_LIMIT)
+    columns: list[list[str]] = []
+    builders: list[ColumnBuilder] = []
+    names: list[str] = []
+    lines = array("q")
+    with open_text(path, encoding) as file:
+        dialect = find_dialect(file, path, default, csv_separator)
+        for _ in range(dialect.skipped):
+            next(file)
+        rows = dialect.rows(file)
+        try:
+            for row in rows:
+                if not names:
+                    names = [str(index) for index in range(len(row))] if not header else row
+                    columns, builders = [[] for _ in row], [ColumnBuilder() for _ in row]
+                    if header:
+                        if not row:
+                            break
+                        continue
+                if not row:
+                    continue
+                if len(row) != len(columns):
+                    line = rows.line_num + dialect.skipped
+                    raise DataError(_wrong_number(path, line, row, names, dialect, header=header))
+                lines.append(rows.line_num + dialect.skipped)
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+                if len(columns[0]) == PART:
+                    _flush(columns, builders)
+        except csv.Error as error:
+            hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
+            reason = str(error).replace("\t", "\\t")
+            raise DataError(f"{path}, line {rows.line_num + dialect.skipped}: {reason}{hint}") from None
+    if not any(name.strip() for name in names):
+        wanted = "it must contain the names of the columns" if header else "it must contain data"
+        raise DataError(f"{path}: the first line is empty or missing; {wanted}")
+    _flush(columns, builders)
+    return named_columns(path, names, [builder.column() for builder in builders]), lines
+
+
+def _flush(columns: Sequence[list[str]], builders: Sequence[ColumnBuilder]) -> None:
+    for column, builder in zip(columns, builders, strict=True):
+        builder.extend(column)
+        column.clear()
+
+
+def named_columns(path: Path, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> Columns:
+    """Return the columns by name. Columns without a name are hidden; two of one name are an error if it is used."""
+    position, twice = {}, set()
+    for index, name in enumerate(names):
+        if name in position:
+            twice.add(name)
+        else:
+            position[name] = index
+
+    def read(name: str) -> Sequence[Any]:
+        if name in twice:
+            raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
+        return columns[position[name]]
+
+    def read_all() -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, values in zip(names, columns, strict=True):
+            if name in kept:
+                raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
+            # Excel and Kaggle write columns without a name and without a value.
+            if name.strip() or any(values):
+                kept[name] = values
+        return kept
+
+    named = [name for name in position if name.strip()]
+    return Columns(named, read, len(columns[0]), read_all)
+
+
+def _wrong_number(
+    path: Path, line: int, row: Sequence[str], names: Sequence[str], dialect: Dialect, *, header: bool
+) -> str:
+    """Return the message for a row that has more or fewer fields than the first line."""
+    first = "header" if header else "first line"
+    message = f"{path}, line {line}: {len(row)} fields, but the {first} has {len(names)}; "
+    other = other_separator(names, dialect.separator) if header else None
+    if other is not None:
+        return (
+            f"{message}the columns seem to be separated by {SEPARATOR_NAMES[other]} ({listed(names, 1)}), but not in "
+            "every row; correct the rows, or pass csv_separator"
+        )
+    if len(row) > len(names):
+        mark = {",": "a comma", "\t": "a tab"}.get(dialect.separator, repr(dialect.separator))
+        return f'{message}put fields that contain {mark} in "double quotes"'
+    return f"{message}add the missing fields"
+
+
+def other_separator(names: Sequence[str], separator: str) -> str | None:
+    """Return the separator that the names of a header seem to have instead of `separator`, or None."""
+    joined = separator.join(names)
+    counts = {mark: joined.count(mark) for mark in SEPARATOR_NAMES if mark != separator}
+    most = max(counts, key=lambda mark: counts[mark])
+    return most if counts[most] >= len(names) else None

@@ -1,0 +1,126 @@
+"""Find the character that separates the columns of a text file."""
+
+import csv
+import io
+import logging
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from tercet.data.columns.columns import is_usual_name
+from tercet.errors import DataError, listed
+
+logger = logging.getLogger(__name__)
+
+SEPARATOR_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
+_WORDS = {"comma": ",", "tab": "\t", "\\t": "\t", "semicolon": ";", "bar": "|", "pipe": "|"}
+# The rows and the characters at the start of a file that decide.
+_CHECKED_ROWS = 1000
+_CHECKED_CHARACTERS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The separator and the quoting of a text file.
+
+    Attributes:
+        separator: the character between two columns.
+        quoted: whether double quotes enclose fields; if False, they are characters like others.
+        skipped: the number of lines before the first row.
+    """
+
+    separator: str
+    quoted: bool = True
+    skipped: int = 0
+
+    def rows(self, file: TextIO) -> Any:
+        """Return a `csv.reader` of an open file."""
+        if self.quoted:
+            return csv.reader(file, delimiter=self.separator, strict=True)
+        return csv.reader(file, delimiter=self.separator, quoting=csv.QUOTE_NONE)
+
+
+def parse_separator(given: str) -> str:
+    """Return the character of a separator that the user has named, such as ";" or "tab".
+
+    Raises:
+        DataError: it is no single character.
+    """
+    found = _WORDS.get(given.strip().lower(), given)
+    if len(found) != 1 or found in '"\r\n':
+        raise DataError(f"csv_separator must be one character, or 'tab', got {given!r}")
+    return found
+
+
+def find_dialect(file: TextIO, path: Path, default: str, given: str | None = None) -> Dialect:
+    """Return how the columns of a file are separated, from its first rows. Anything but `default` is logged.
+
+    A separator is possible if all rows have the same number of columns, and at least two.
+
+    Args:
+        file: the file, open at its start. It is read and rewound.
+        path: the file, for messages.
+        default: the separator that the file extension stands for.
+        given: the separator that the user has named; None finds it.
+
+    Raises:
+        DataError: several separators are possible, or `given` is invalid.
+    """
+    sample = file.read(_CHECKED_CHARACTERS)
+    file.seek(0)
+    whole = len(sample) < _CHECKED_CHARACTERS
+    skipped = 0
+    first, _, rest = sample.partition("\n")
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel writes this line for itself.
+        given, skipped, sample = given or first[4], 1, rest
+    if given is not None:
+        return Dialect(parse_separator(given), skipped=skipped)
+    names = {mark: rows[0] for mark in SEPARATOR_NAMES if (rows := _rows(sample, Dialect(mark), whole=whole))}
+    if len(names) > 1:
+        named = {mark: sum(map(is_usual_name, header)) for mark, header in names.items()}
+        best = [mark for mark in named if named[mark] == max(named.values())]
+        if len(best) > 1:
+            raise DataError(
+                f"{path}: the columns may be separated by {' or by '.join(SEPARATOR_NAMES[mark] for mark in names)} "
+                f"(their names would be {' or '.join(listed(names[mark], 3) for mark in names)}); pass csv_separator"
+            )
+        names = {best[0]: names[best[0]]}
+    if not names:
+        unquoted = Dialect("\t", quoted=False)
+        if (
+            '"' in sample
+            and not _parses(sample, Dialect(default), whole=whole)
+            and _rows(sample, unquoted, whole=whole)
+        ):
+            logger.info(f"{path}: columns separated by tabs, and double quotes are part of the texts")
+            return unquoted
+        return Dialect(default)
+    found = next(iter(names))
+    if found != default:
+        logger.info(f"{path}: columns separated by {SEPARATOR_NAMES[found]}; for another one, pass csv_separator")
+    return Dialect(found)
+
+
+def _rows(sample: str, dialect: Dialect, *, whole: bool) -> list[list[str]]:
+    """Return the first rows; none if they have different numbers of columns, or only one column."""
+    rows = []
+    try:
+        for row in islice(dialect.rows(io.StringIO(sample, newline="")), _CHECKED_ROWS):
+            if row:
+                rows.append(row)
+    except csv.Error as error:
+        if whole or "unexpected end" not in str(error):
+            return []
+    else:
+        if not whole and len(rows) < _CHECKED_ROWS:
+            rows = rows[:-1]  # The sample ends inside of it.
+    return rows if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else []
+
+
+def _parses(sample: str, dialect: Dialect, *, whole: bool) -> bool:
+    try:
+        widths = {len(row) for row in islice(dialect.rows(io.StringIO(sample, newline="")), _CHECKED_ROWS)}
+    except csv.Error:
+        return False
+    return len(widths - {0}) < 2

@@ -1,0 +1,170 @@
+"""Read folders: one with a folder of texts for each label, one of data files, or one that `datasets` has saved."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tercet.catalogue import FILE_FORMATS
+from tercet.data.formats.encodings import check_encoding, guess_encoding
+from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
+from tercet.data.tables.arrow_columns import ColumnBuilder
+from tercet.data.tables.table import Columns, Table
+from tercet.errors import DataError, listed
+
+logger = logging.getLogger(__name__)
+
+# File names that are no texts, in a folder of texts.
+_HIDDEN = (".", "_")
+_SAVED = ("state.json", "dataset_dict.json")
+
+
+def is_saved_dataset(path: Path) -> bool:
+    """Return whether a folder was written by `save_to_disk` of `datasets`."""
+    return any((path / name).is_file() for name in _SAVED)
+
+
+def read_folder(path: Path, split: str, encoding: str | None, read_file: Callable[[Path], Table]) -> Table:
+    """Return the table of a folder.
+
+    A folder with folders has a text in each file, and the name of its folder is the label. If the folders are splits,
+    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format. If their
+    names are those of several splits, such as `train.csv` and `test-00000-of-00001.csv`, `split` chooses some of them.
+
+    Args:
+        path: the folder.
+        split: the split to read.
+        encoding: the encoding of the texts; None finds it for each file.
+        read_file: a function that reads a data file.
+
+    Raises:
+        DataError: the folder has neither folders nor data files of one format, or no such split; or a file cannot be
+            read.
+    """
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
+        formats = {_format(file) for file in files}
+        if len(formats) == 1:
+            return read_parts(_files_of_split(files, path, split), str(path), read_file)
+        found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
+        raise DataError(
+            f"{path} is a folder with {found}; pass a file in it, or a folder with a folder of texts for each label "
+            f"(supported files: {listed(FILE_FORMATS, limit=20)})"
+        )
+    if all(is_split(folder.name) for folder in folders):
+        chosen = [folder for folder in folders if folder.name == split] or [
+            folder for folder in folders if split in split_words(folder.name)
+        ]
+        if len(chosen) != 1:
+            raise DataError(
+                f"{path} has no split {split!r}; pass split, one of {listed([f.name for f in folders], 12)}"
+            )
+        return read_folder(chosen[0], split, encoding, read_file)
+    return _texts_by_label(path, folders, encoding)
+
+
+def _files_of_split(files: Sequence[Path], path: Path, split: str) -> Sequence[Path]:
+    """Return the data files of a split; all files if their names do not name several splits.
+
+    Beside a file such as `test.csv`, files that name no split are those of `train`.
+    """
+    names = {file: file.name.removesuffix(_format(file) or "").lower() for file in files}
+    words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
+    splits = sorted({word for found in words.values() for word in found})
+    unnamed = [file for file, found in words.items() if not found]
+    num_splits = len({found for found in words.values() if found})
+    if num_splits == 0 or (num_splits == 1 and (not unnamed or {"train", "training"} & set(splits))):
+        return files
+    chosen = [file for file, name in names.items() if name == split] or [
+        file for file, found in words.items() if split in found
+    ]
+    if not chosen and split == "train":
+        chosen = unnamed
+    if not chosen:
+        raise DataError(
+            f"{path} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
+        )
+    others = [file.name for file in files if file not in chosen]
+    logger.info(f"{path}: the split {split!r} is read; not read: {listed(others, 5)}; for another split, pass split")
+    return chosen
+
+
+def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:
+    """Return the rows of several files as one table.
+
+    Raises:
+        DataError: a file cannot be read, or has other columns than the first one.
+    """
+    tables = [read_file(file) for file in files]
+    names = list(tables[0].columns)
+    for table in tables[1:]:
+        if sorted(table.columns) != sorted(names):
+            raise DataError(
+                f"{table.source} has the columns {listed(table.columns)}, but {tables[0].source} has {listed(names)}; "
+                "read the files one by one, or make their columns equal"
+            )
+    logger.info(f"{source}: {len(tables):,} files, {sum(map(len, tables)):,} rows")
+
+    def read(name: str) -> Sequence[Any]:
+        builder = ColumnBuilder()
+        for table in tables:
+            builder.extend_column(table.columns[name])
+        return builder.column()
+
+    return Table(source, Columns(names, read, sum(map(len, tables))))
+
+
+def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -> Table:
+    texts: list[str] = []
+    labels: list[str] = []
+    names: list[str] = []
+    guessed: list[Path] = []
+    known = None if encoding is None else check_encoding(encoding)
+    for folder in folders:
+        for file in sorted(folder.iterdir()):
+            if file.name.startswith(_HIDDEN):
+                continue
+            if file.is_dir():
+                raise DataError(
+                    f"{path} has folders inside of folders ({file}); pass a folder whose folders are the labels and "
+                    "have one text in each file"
+                )
+            found, reason = (known, None) if known is not None else guess_encoding(file)
+            if reason is not None:
+                guessed.append(file)
+            try:
+                texts.append(file.read_bytes().decode(found).replace("\r\n", "\n").strip())
+            except UnicodeDecodeError:
+                raise DataError(f"{file} is not in the encoding {found}; pass another encoding") from None
+            labels.append(folder.name)
+            names.append(str(file.relative_to(path)))
+    _warn_of_others(path, folders, set(labels))
+    if guessed:
+        logger.info(
+            f"{path}: {len(guessed):,} of {len(texts):,} files are not UTF-8 and are read as cp1252 (Western European),"
+            f" such as {guessed[0]}; for another encoding, pass encoding"
+        )
+    return Table(str(path), {"text": texts, "label": labels, "file": names})
+
+
+def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str]) -> None:
+    """Warn of what a user may take for labels or rows: empty folders, names with an underscore, data files."""
+    others = [folder.name for folder in folders if folder.name not in labels]
+    for entry in sorted(path.iterdir()):
+        is_data = _format(entry) is not None and entry.suffix.lower() not in (".txt", ".md")
+        if is_data or (entry.is_dir() and entry.name.startswith("_")):
+            others.append(entry.name)
+    if others:
+        logger.warning(
+            f"{path}: {listed(others, 5)} gave no rows; a label is a folder with texts whose name does not start "
+            "with . or _"
+        )
+
+
+def _format(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix)]
+    return max(suffixes, key=len) if suffixes else None

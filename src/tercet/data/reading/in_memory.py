@@ -1,0 +1,213 @@
+"""Read tables that are Python objects: data frames, Arrow tables, dictionaries, lists of rows and data sets.
+
+table_of          returns the table of an object
+is_table_dict     tells a dictionary of tables, such as a `DatasetDict`, from a dictionary of columns
+choose_split      takes the table of a split from a dictionary of tables
+evaluation_split  takes the evaluation data from the dictionary that has the training data
+to_dataset        converts an object to a `datasets.Dataset`, for the trainer
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tercet.data.columns.columns import TRIPLET_COLUMNS, is_usual_name
+from tercet.data.formats.split_names import EVALUATION_SPLITS
+from tercet.data.tables.arrow_columns import texts_of
+from tercet.data.tables.table import Columns, Table
+from tercet.errors import DataError, listed, short_repr
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+SUPPORTED = (
+    "a datasets.Dataset, a pandas, polars or Arrow table, a dictionary of columns, or a list of (text, label) pairs or "
+    "of dictionaries"
+)
+
+
+class ArrowTable(Protocol):
+    """A table with the Arrow stream interface, such as a data frame of pandas or polars."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+def table_of(data: Any, source: str, also: str = "") -> Table:
+    """Return the table of an object. Its columns are read when they are used.
+
+    Args:
+        data: a `datasets.Dataset`, a pandas data frame, an object with the Arrow stream interface (polars, pyarrow), a
+            dictionary of columns, a list of dictionaries, of (text, label) pairs, or of (anchor, positive, negative).
+        source: the name of the data in messages.
+        also: what else the caller takes, for the message about an unsupported type.
+
+    Raises:
+        DataError: `data` is no such object, has no rows, or its columns or rows have different lengths.
+
+    Example:
+        >>> table_of([("a goal", "sport"), ("a soup", "food")], "data").columns["label"]
+        ['sport', 'food']
+    """
+    table = _table_of(data, source)
+    if table is None:
+        raise DataError(f"{source} of type {type(data).__name__} are not supported; pass {also}{SUPPORTED}")
+    if len(table) == 0:
+        names = f", only the columns {listed(table.columns)}" if table.columns else ""
+        raise DataError(f"{source} has no rows{names}; check how it was loaded or split")
+    return table
+
+
+def _table_of(data: Any, source: str) -> Table | None:
+    if is_table_dict(data):
+        raise DataError(
+            f"{source} is a {type(data).__name__} of several tables ({listed(data)}); pass one of them, such as "
+            f"data[{next(iter(data))!r}]"
+        )
+    if hasattr(data, "column_names") and hasattr(data, "with_format") and hasattr(data, "__len__"):
+        return _of_dataset(data, source)
+    if hasattr(data, "iloc") and hasattr(data, "columns"):  # a data frame of pandas
+        return _of_columns([(name, data.iloc[:, place]) for place, name in enumerate(data.columns)], source)
+    if hasattr(data, "__arrow_c_stream__") and _is_table(data):
+        import pyarrow
+
+        arrow = pyarrow.table(data)
+        return _of_columns(list(zip(arrow.column_names, arrow.columns, strict=True)), source)
+    if isinstance(data, Mapping):
+        return _of_columns(list(data.items()), source)
+    if isinstance(data, (list, tuple)):
+        return _of_rows(data, source)
+    return None
+
+
+def _of_dataset(dataset: "Dataset", source: str) -> Table:
+    """Return the columns of a data set. A `ClassLabel` column contains label names, and None for missing labels."""
+    from datasets import ClassLabel
+
+    plain = dataset.with_format(None)
+
+    def read(name: str) -> Sequence[Any]:
+        values, feature = texts_of(plain, name), plain.features[name]
+        of_items = getattr(feature, "feature", None)
+        if isinstance(of_items, ClassLabel):  # A list of classes in each row.
+            names = [*of_items.names, None]  # The last one is that of -1.
+            return [None if labels is None else [names[label] for label in labels] for labels in values]
+        if isinstance(feature, ClassLabel):
+            # Data sets of the hub contain -1 or None where a label is not published.
+            return [None if label is None or label < 0 else feature.names[label] for label in values]
+        return values
+
+    return Table(source, Columns(plain.column_names, read, len(plain)))
+
+
+def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
+    by_name: dict[str, Any] = {}
+    for name, values in columns:
+        by_name.setdefault(str(name), values)
+    if invalid := [name for name, values in by_name.items() if not hasattr(values, "__len__") or type(values) is str]:
+        raise DataError(f"{source}: column {short_repr(invalid[0])} is no list of values; pass one value per row")
+    lengths = {name: len(values) for name, values in by_name.items()}
+    if len(set(lengths.values())) > 1:
+        shown = listed([f"{name}: {length}" for name, length in lengths.items()], 6)
+        raise DataError(f"{source}: the columns have different numbers of rows ({shown})")
+    return Table(source, Columns(by_name, lambda name: _listed(by_name[name]), next(iter(lengths.values()), 0)))
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return the values of a list, an array, a tensor or a column as a list of plain Python values."""
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(values, method):
+            return list(getattr(values, method)())
+    return list(values)
+
+
+def _of_rows(rows: Sequence[Any], source: str) -> Table:
+    """Return the table of a list of dictionaries, pairs or triplets."""
+    if not rows:
+        return Table(source, {})
+    if isinstance(rows[0], Mapping):
+        names = dict.fromkeys(name for row in rows if isinstance(row, Mapping) for name in row)
+        kind, size = "a dictionary", None
+    else:
+        kind, size = f"a row of {len(rows[0])} values" if isinstance(rows[0], (list, tuple)) else "", len(rows[0])
+        names = dict.fromkeys(TRIPLET_COLUMNS if size == 3 else ("text", "label"))
+    if not kind or size not in (None, 2, 3):
+        raise DataError(
+            f"{source} is a list whose first row is {short_repr(rows[0])}; rows must be (text, label) pairs, (anchor, "
+            "positive, negative) triplets, or dictionaries"
+        )
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping if size is None else (list, tuple)) or (size is not None and len(row) != size):
+            raise DataError(f"{source}, row {number}: expected {kind} as in row 0, got {short_repr(row)}")
+    if size is None:
+        return _of_columns([(name, [row.get(name) for row in rows]) for name in names], source)
+    return _of_columns(list(zip(names, zip(*rows, strict=True), strict=True)), source)
+
+
+def is_table_dict(data: Any) -> bool:
+    """Return whether an object is a dictionary of tables, such as a `DatasetDict`, and no dictionary of columns."""
+    return isinstance(data, Mapping) and any(map(_is_table, data.values()))
+
+
+def _is_table(data: Any) -> bool:
+    # A column of any library has none of these attributes.
+    return isinstance(data, Mapping) or hasattr(data, "column_names") or hasattr(data, "columns")
+
+
+def choose_split(data: Any, split: str, source: str = "data") -> Any:
+    """Return the table of a split if `data` is a dictionary of tables, else `data`.
+
+    Raises:
+        DataError: the dictionary has no such split.
+    """
+    if not is_table_dict(data):
+        return data
+    if split not in data:
+        raise DataError(f"{source} has the splits {listed(data)}, but no split {short_repr(split)}; pass another split")
+    return data[split]
+
+
+def evaluation_split(data: Any, eval_data: Any, split: str, eval_fraction: float) -> Any:
+    """Return `eval_data`; if it is None, the table to evaluate on in a dictionary of tables `data`, or None.
+
+    It is the first of the splits `validation`, `valid`, `val`, `dev`, `eval` and `test` that exists and is not `split`.
+    With an `eval_fraction` of 0, nothing is evaluated.
+    """
+    if eval_data is not None or eval_fraction == 0 or not is_table_dict(data):
+        return eval_data
+    found = next((name for name in EVALUATION_SPLITS if name in data and name != split), None)
+    if found is None:
+        return None
+    logger.info(f"trains on the split {split!r} of the data and evaluates on the split {found!r}")
+    return data[found]
+
+
+def to_dataset(data: Any, source: str) -> "Dataset":
+    """Return a table as a `datasets.Dataset`. A `Dataset` is returned as it is.
+
+    A column without a common type, such as one with strings and lists, is left out unless it has a usual name.
+
+    Raises:
+        DataError: as for `table_of`; or a column with a usual name has values of several types.
+    """
+    from datasets import Dataset
+
+    if isinstance(data, Dataset):
+        return data
+    table = table_of(data, source)
+    columns = {}
+    for name in table.columns:
+        values = table.columns[name]
+        try:
+            Dataset.from_dict({name: values})
+        except Exception as error:  # pyarrow raises several types
+            if is_usual_name(name):
+                reason = str(error).split("\n")[0]
+                raise DataError(
+                    f"{source}: the values of column {short_repr(name)} have no common type ({reason}); make all of "
+                    "them strings or all of them integers"
+                ) from None
+            continue
+        columns[name] = values
+    return Dataset.from_dict(columns)

@@ -1,0 +1,159 @@
+"""Read a table as `ReadOptions` says: choose its rows, and join columns of texts."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tercet.data.cleaning.label_forms import is_missing_value
+from tercet.data.columns.columns import check_columns, find_label_column, is_key
+from tercet.data.columns.level_columns import join_label_columns
+from tercet.data.formats.split_names import EVALUATION_SPLITS
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.sources import read_source
+from tercet.data.tables.arrow_columns import take_rows
+from tercet.data.tables.table import Columns, Table
+from tercet.errors import DataError, listed, short_repr
+
+logger = logging.getLogger(__name__)
+
+# The seed of `sample`. It is fixed, so that every command sees the same rows.
+_SEED = 0
+
+
+def read_data(source: Any, options: ReadOptions) -> Table:
+    """Read a table, choose its rows and join its columns of texts; see `ReadOptions`.
+
+    Args:
+        source: a file, the name of a data set on the hub, a table in memory, or a table that was read.
+        options: what to read.
+
+    Raises:
+        DataError: as for `read_table`; a column of `options` does not exist; or no row is left.
+    """
+    table = read_all(source, options)
+    if options.label_file is not None:
+        table = _add_labels(table, options.label_file, options)
+    table = _join_texts(_choose_rows(table, options), options.text_column)
+    if options.label_levels is None or not options.level_columns:
+        return table
+    return join_label_columns(table, options.level_columns, options.label_levels)
+
+
+def read_all(source: Any, options: ReadOptions) -> Table:
+    """Read a table with all its rows. The arguments and errors are those of `read_data`."""
+    return read_source(
+        source,
+        options.split,
+        header=options.header,
+        csv_separator=options.csv_separator,
+        encoding=options.encoding,
+    )
+
+
+def evaluation_value(table: Table, options: ReadOptions) -> str | None:
+    """Return the value of `split_column` of the rows to evaluate on; None if there is no such column or value.
+
+    If the other values are no names of evaluation splits, that is logged, because their rows are not used.
+    """
+    if options.split_column is None or options.split_column not in table.columns:
+        return None
+    values = {str(value).strip() for value in table.columns[options.split_column]} - {options.split}
+    by_name = {value.lower(): value for value in sorted(values)}
+    found = next((by_name[name] for name in EVALUATION_SPLITS if name in by_name), None)
+    if found is None and values:
+        logger.info(
+            f"{table.source}: rows with {listed(sorted(values), 5)} in {options.split_column!r} are not used, because "
+            f"evaluation rows have one of {listed(EVALUATION_SPLITS, 10)}"
+        )
+    return found
+
+
+def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
+    """Add the column "label" of another file."""
+    labels = read_source(label_file, header=options.header, encoding=options.encoding)
+    column = find_label_column(labels.columns, labels.source, options.label_name)
+    if len(labels) != len(table):
+        raise DataError(
+            f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
+            "for each row, in the same order"
+        )
+    check_same_order(table, labels, column)
+    name, base = options.label_name or "label", table.columns
+
+    def read(wanted: str) -> Sequence[Any]:
+        return labels.columns[column] if wanted == name else base[wanted]
+
+    def read_all() -> dict[str, Any]:
+        return {**table.complete_columns(), name: labels.columns[column]}
+
+    return replace(table, columns=Columns([*base, name], read, len(table), read_all))
+
+
+def check_same_order(table: Table, labels: Table, label_column: str) -> None:
+    """Raise `DataError` if both tables have a column of ids or texts of the same name, and a value differs."""
+    for name in table.columns:
+        if name not in labels.columns or name == label_column or not is_key(name):
+            continue
+        pairs = zip(table.columns[name], labels.columns[name], strict=True)
+        row = next((row for row, (one, other) in enumerate(pairs) if str(one).strip() != str(other).strip()), None)
+        if row is not None:
+            raise DataError(
+                f"{table.source} and {labels.source} have different values in the column {short_repr(name)} in row "
+                f"{table.row_number(row)}, so their rows are in another order; sort both files, or join them"
+            )
+
+
+def _choose_rows(table: Table, options: ReadOptions) -> Table:
+    rows: Sequence[int] = range(len(table))
+    if options.split_column is not None:
+        check_columns([options.split_column], list(table.columns), table.source)
+        values = table.columns[options.split_column]
+        rows = [row for row, value in enumerate(values) if str(value).strip() == options.split]
+        if not rows:
+            names = sorted({str(value).strip() for value in values})
+            raise DataError(
+                f"{table.source}: no row has {options.split!r} in the column {short_repr(options.split_column)}; pass "
+                f"split, one of {listed(names, 12)}"
+            )
+    if options.limit is not None:
+        rows = rows[: options.limit]
+    if options.sample is not None and options.sample < len(rows):
+        rows = sorted(random.Random(_SEED).sample(rows, options.sample))
+    if len(rows) == len(table):
+        return table
+    total, base = len(table), table
+    source = f"{table.source} ({len(rows):,} of {total:,} rows)"
+    columns = Columns(
+        table.columns,
+        lambda name: take_rows(base.columns[name], rows),
+        len(rows),
+        lambda: {name: take_rows(values, rows) for name, values in base.complete_columns().items()},
+    )
+    lines = None if table.lines is None else [table.lines[row] for row in rows]
+    return replace(table, source=source, columns=columns, lines=lines, rows=[table.row_number(row) for row in rows])
+
+
+def _join_texts(table: Table, text_column: str | None) -> Table:
+    """Add the column "title,body" if it is the text column: the values of both, joined by a line break."""
+    if text_column is None or text_column in table.columns or "," not in text_column:
+        return table
+    names = [name.strip() for name in text_column.split(",")]
+    check_columns(names, list(table.columns), table.source)
+    base = table.columns
+
+    def read(name: str) -> Sequence[Any]:
+        return _joined([base[part] for part in names]) if name == text_column else base[name]
+
+    complete: Callable[[], Mapping[str, Any]] = table.complete_columns
+    return replace(table, columns=Columns([*base, text_column], read, len(table), lambda: dict(complete())))
+
+
+def _joined(columns: Sequence[Sequence[Any]]) -> list[str | None]:
+    """Return the values of each row, joined by line breaks, without missing ones; None if all are missing."""
+    joined = []
+    for values in zip(*columns, strict=True):
+        present = [str(value) for value in values if not is_missing_value(value) and str(value).strip()]
+        joined.append("\n".join(present) if present else None)
+    return joined
