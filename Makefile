@@ -35,7 +35,7 @@ test-peer: $(VENV)/.test
 	$(BIN)/python -m tests.peer $(if $(ST_TESTS),--checkout $(ST_TESTS)) --output build/peer
 
 coverage: $(VENV)/.test
-	$(PYTEST) -m "$(FAST)" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not distributed and not browser" --cov --cov-report=term:skip-covered
 
 # The losses of several and of nested labels against plain loops, 2,000 random cases.
 test-exhaustive: $(VENV)/.test

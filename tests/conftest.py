@@ -30,6 +30,8 @@ TOPICS = {
     "food": ["the soup is hot", "bake the bread", "a fresh salad with oil", "the cake was sweet"],
     "travel": ["the train is late", "we flew to the coast", "a room in the hotel", "the bus left early"],
 }
+# The tests in these folders run complete commands, so they are slow; `make test-fast` leaves them out.
+WHOLE_COMMANDS = {"cli", "comparison", "docs", "runs"}
 # Other sentences of the same words, which no training file of the tests contains.
 EVALUATION_TOPICS = {
     "sport": ["the team lost the match", "the player won the final", "a great game"],
@@ -96,6 +98,10 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(tests).parts[0] in WHOLE_COMMANDS:
+            item.add_marker(pytest.mark.slow)
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):

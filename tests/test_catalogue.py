@@ -170,6 +170,7 @@ def test_a_plugin_adds_a_choice_to_the_command_line(tmp_path):
     assert "'added'" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

@@ -95,6 +95,7 @@ def test_the_loss_is_in_the_grid_of_compare():
     assert len(parse_grid(["loss=batch-hard,harder"])) == 2
 
 
+@pytest.mark.slow
 def test_the_loss_and_the_distance_train_and_are_in_the_report_and_the_card(csv_file, bert, tmp_path):
     report = tmp_path / "report.html"
     _train(csv_file, bert, tmp_path / "m", "--loss", "harder", "--distance", "chebyshev", "--report", report)
@@ -113,6 +114,7 @@ def test_the_distance_trains_and_ranks(csv_file, bert, tmp_path):
     assert "MAP@R" in ranked
 
 
+@pytest.mark.slow
 def test_the_metric_is_measured_and_is_in_the_report_and_the_card(csv_file, bert, tmp_path):
     report = tmp_path / "report.html"
     printed = _train(csv_file, bert, tmp_path / "m", "--report", report)

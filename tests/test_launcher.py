@@ -65,6 +65,7 @@ def test_variables_that_are_set_by_accident_raise_one_error(variables, words, en
         SentenceTransformerTrainingArguments(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_stray_rank_ends_train_before_it_reads_and_does_not_silence_inspect(csv_file, tmp_path):
     without = {name: value for name, value in ENVIRONMENT.items() if name not in COMPLETE}
 

@@ -60,6 +60,7 @@ def _fit(library, method, kinds, encoder, sentences, labels, **options):
     return model, [value for _, loss in objectives for value in loss.values]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "kinds", "options"),
     [

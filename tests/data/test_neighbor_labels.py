@@ -67,6 +67,7 @@ def test_equal_means_have_neighbours_too():
     ]
 
 
+@pytest.mark.slow
 @given(
     counts=st.lists(st.one_of(st.integers(1, 4), st.integers(1, 300)), min_size=2, max_size=40),
     labels_per_batch=st.integers(2, 12),

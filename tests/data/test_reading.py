@@ -164,6 +164,7 @@ def test_parquet_reads_only_the_columns_that_are_used(tmp_path):
         table.columns["struct"]
 
 
+@pytest.mark.slow
 def test_many_equal_rows_in_a_small_file_take_little_memory(tmp_path):
     parquet.write_table(pa.table({"text": pa.array(["a long text " * 100] * 200_000)}), tmp_path / "d.parquet")
     before = pa.total_allocated_bytes()
@@ -174,6 +175,7 @@ def test_many_equal_rows_in_a_small_file_take_little_memory(tmp_path):
     assert pa.total_allocated_bytes() - before < 80 << 20
 
 
+@pytest.mark.slow
 def test_a_header_of_many_columns_takes_linear_time(tmp_path):
     names = ",".join(f"c{column}" for column in range(100_000))
     table = read_table(_write(tmp_path / "d.csv", f"text,{names}\na{',' * 100_000}\n"))

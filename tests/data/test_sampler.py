@@ -26,6 +26,7 @@ def _check_batches(labels: np.ndarray, sampler: GroupByLabelSampler) -> None:
         assert counts.max() > 1, "no positive"
 
 
+@pytest.mark.slow
 @given(
     counts=st.lists(st.one_of(st.integers(1, 4), st.integers(1, 300)), min_size=2, max_size=40),
     labels_per_batch=st.integers(2, 12),

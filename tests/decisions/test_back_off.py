@@ -137,6 +137,7 @@ def test_it_answers_with_the_parent_where_the_label_is_unsure(nested, tmp_path):
     assert again.predict(x, min_precision=0.95).tolist() == found.labels.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "seed"), [(2, 1), (3, 0), (3, 1)])
 def test_the_best_precision_can_be_promised_and_no_higher_one(depth, seed):
     x, ids = blobs(100, labels=6, dim=6, noise=0.7, seed=seed, means_seed=seed)

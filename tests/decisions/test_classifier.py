@@ -110,6 +110,7 @@ def test_an_impossible_precision_answers_nothing():
     assert not classifier.decision(x, min_precision=0.99).accepted.any()
 
 
+@pytest.mark.slow
 def test_the_promised_precision_is_kept_on_new_rows():
     """Of 20 classifiers, each with rows of its own, at most a few break the promise."""
     broken, made = 0, 0
@@ -152,6 +153,7 @@ def test_rows_of_another_distribution_are_reported(held_out):
     assert (found.predicted == blobs(300)[1])[found.accepted].mean() < 0.9
 
 
+@pytest.mark.slow
 def test_rows_of_the_same_distribution_are_seldom_reported():
     alarms = sum(
         LabelClassifier(method="class_means", unseen_rows=True)
@@ -412,6 +414,7 @@ def test_one_label_with_5000_rows_beside_labels_with_3():
     assert (classifier.predict(new) == new_ids)[new_ids > 0].mean() > 0.5
 
 
+@pytest.mark.slow
 def test_1000_labels_with_few_rows():
     x, ids = blobs(2000, labels=1000, dim=48, noise=0.05)
     classifier = LabelClassifier(unseen_rows=True).fit(x, ids)

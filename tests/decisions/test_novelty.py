@@ -93,6 +93,7 @@ def test_rows_of_another_distribution_are_novel():
     assert np.mean(novelty > 0.95) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [5, 19, 20, 45, 200])
 @pytest.mark.parametrize("new", [30, 2000])
 def test_the_same_distribution_is_seldom_unfamiliar(rows, new):

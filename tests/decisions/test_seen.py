@@ -139,6 +139,7 @@ def test_after_a_training_loop_of_ones_own_nothing_is_known(model, sentences, tm
     assert seen_fraction(load_model(str(tmp_path / "m"), device="cpu"), EVALUATION) is None
 
 
+@pytest.mark.slow
 def test_a_published_encoder_is_known_until_a_training_loop_changes_it():
     model = load_model("bundled", device="cpu")
     assert seen_fraction(model, EVALUATION) == 0

@@ -153,6 +153,7 @@ def test_wrong_options_are_refused(models):
             ours.encode(**options)
 
 
+@pytest.mark.slow
 def test_a_process_of_a_pool_encodes_as_this_process_does(models, sentences):
     ours, _ = models
     pool = ours.start_multi_process_pool(["cpu"])

@@ -22,6 +22,7 @@ def check_same_as_peer(folder):
     np.testing.assert_allclose(ours, Peer(str(folder), device="cpu").encode(TEXTS), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OLD_NAMES)
 def test_settings_under_an_old_name_are_read(name, bert, tmp_path):
     Peer(str(bert), device="cpu").save_pretrained(str(tmp_path / "model"))

@@ -155,6 +155,7 @@ def _write_two_files(target, text, killed_after=None):
             os.rename = counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_after", range(1, 7))
 def test_an_exchange_that_was_killed_is_completed_or_undone(killed_after, tmp_path):
     target = tmp_path / "m"

@@ -38,6 +38,7 @@ def test_a_head_that_helps_is_chosen_and_trained_on_all_rows():
     assert "\n" not in choice.reason
 
 
+@pytest.mark.slow
 def test_random_labels_get_no_head():
     for seed in range(3):
         x, y = _data(seed=seed)

@@ -19,6 +19,7 @@ def _batch(sizes, dim=6, seed=0):
     ] / 2, label_ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 @pytest.mark.parametrize(
     "sizes",

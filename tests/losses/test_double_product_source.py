@@ -41,6 +41,7 @@ def loss_of(leaf, labels, miner, distance, anchors):
     return engine.batch_loss(leaf, labels, miner, distance, anchors=chosen)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_it_is_as_accurate_as_the_source_of_the_cpu(name, distance, monkeypatch):

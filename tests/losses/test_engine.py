@@ -74,6 +74,7 @@ def test_equals_the_loops(name, distance, labels, seed, margin):
     assert single.item() == pytest.approx(wanted[0].item(), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("distance", DISTANCES)
 @given(
@@ -158,6 +159,7 @@ RAGGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", RAGGED.values(), ids=RAGGED)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("distance", ["euclidean", "cosine", shifted])
@@ -186,6 +188,7 @@ def test_rows_of_zeros_have_the_cosine_distance_1_to_each_other(name, rows, monk
             assert got.item() == pytest.approx(dense(name, x, labels, 0.3, "cosine").item(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_anchors_that_are_no_candidates(name, distance):

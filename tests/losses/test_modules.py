@@ -107,6 +107,7 @@ def test_settings_for_the_card():
     assert losses.TripletLoss(None).get_config_dict() == {"distance_metric": "euclidean", "triplet_margin": 5.0}
 
 
+@pytest.mark.slow
 @every_variant
 def test_in_the_trainer_of_sentence_transformers_the_numbers_are_its_own(variant, bert, sentences, labels, tmp_path):
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer

@@ -27,6 +27,7 @@ ALL = ["Was it worth it?", "Metrics", "Training", "Distances", "Map", "Recall pe
        "The hardest triplets at the end", "To repeat the run"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_data_never_become_markup(tmp_path):
     labels = [f"{nasty} {number % 2}" for number, nasty in enumerate(NASTY * 4)]
     sentences = NASTY * 4

@@ -18,6 +18,7 @@ def _make(bert, folder, labelled, cross_batch_memory, **changes):
     return make_trainer(bert, folder, labelled, losses.BatchAllTripletLoss, changes=options, eval_dataset=labelled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("written", "resumed"), [(12, 0), (12, 6), (0, 12)])
 def test_a_cross_batch_memory_of_another_size_is_not_resumed(written, resumed, bert, labelled, tmp_path):
     _make(bert, tmp_path, labelled, written, max_steps=2).train()

@@ -39,6 +39,7 @@ def test_drop_last_drops_no_row_of_an_evaluation(bert, labelled, tmp_path):
     assert losses_of[0] == losses_of[1]
 
 
+@pytest.mark.slow
 def test_persistent_workers_do_not_mix_up_evaluation_sets(bert, labelled, tmp_path):
     changes = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
     trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=labelled, changes=changes)

@@ -16,6 +16,7 @@ def _sentences(features):
     return [tuple(ids.tolist()) for ids in features["input_ids"][0].split(features["packing"].lengths.tolist())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["names", "integers", "class labels"])
 def test_every_kind_of_label_trains_the_same_model_and_names_are_stored(kind, bert, sentences, labels, tmp_path):
     label_ids = [sorted(set(labels)).index(label) for label in labels]
@@ -146,6 +147,7 @@ def test_other_data_sets_are_prepared_like_those_of_the_constructor_and_not_kept
     assert len(trainer._prepared_sets) == 2
 
 
+@pytest.mark.slow
 def test_each_evaluation_set_has_its_own_persistent_workers(bert, labelled, tmp_path):
     parts = {"one": labelled.select(range(8)), "two": labelled}
     changes = {"dataloader_persistent_workers": True, "dataloader_num_workers": 1}
@@ -160,6 +162,7 @@ def test_each_evaluation_set_has_its_own_persistent_workers(bert, labelled, tmp_
     assert len(set(losses_of_parts[0])) == 2
 
 
+@pytest.mark.slow
 def test_whole_floating_point_labels_are_integers(bert, sentences, tmp_path):
     labels = [float(row // 4) for row in range(16)]
     data = Dataset.from_dict({"text": sentences, "label": labels})

@@ -96,6 +96,7 @@ def test_a_batch_without_gradient_still_gives_every_parameter_one(model, sentenc
     assert all(not gradient.any() for gradient in _gradients(model).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"gradient_accumulation_steps": 2}, {"bf16": True, "use_cpu": True}])
 def test_the_trainer_gives_the_same_weights_in_chunks_and_at_once(changes, bert, labelled, tmp_path):
     weights, recorded = [], []

@@ -94,6 +94,7 @@ def test_the_batches_are_those_of_the_sampler_with_the_means(bert, twelve, tmp_p
     assert drawn[-_STEPS:] == np.sort(labels[sampler.batches()], axis=1).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [None, _means()], ids=["random", "given"])
 def test_a_resumed_run_has_the_weights_of_the_whole_run(first, bert, twelve, tmp_path):
     """Within the first epoch, at its end, within the second epoch, and within the third."""

@@ -23,6 +23,7 @@ def is_large(monkeypatch):
     return make_large
 
 
+@pytest.mark.slow
 def test_a_run_on_a_large_file_is_that_on_a_small_one(bert, csv_file, tmp_path, is_large, caplog):
     settings = tercet.runs.RunSettings(max_steps=3, batch_size=8, samples_per_label=2, train="encoder", margin=0.3)
     caplog.set_level(logging.INFO, "tercet")
@@ -45,6 +46,7 @@ def test_a_run_on_a_large_file_is_that_on_a_small_one(bert, csv_file, tmp_path, 
     assert "first step of the training after" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_data_set_on_disk_is_not_copied(bert, labelled, tmp_path, is_large, workers):
     changes = {"dataloader_num_workers": workers, "max_steps": 2}

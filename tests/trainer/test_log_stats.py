@@ -40,6 +40,7 @@ def test_anchors_without_a_triplet_are_a_fraction_of_all_sentences():
     assert stats.compute_and_reset(torch.device("cpu"))["anchors_without_triplet"] == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.TripletLoss])
 @pytest.mark.parametrize("tokens", [None, 20])
 def test_the_log_contains_the_statistics_of_its_batches(loss, tokens, bert, labelled, sentences, tmp_path):

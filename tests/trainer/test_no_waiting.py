@@ -28,6 +28,7 @@ class StopAfter(TrainerCallback):
             raise self.End
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [losses.BatchSemiHardTripletLoss, losses.BatchAllTripletLoss])
 def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, monkeypatch):
     """The meta device has no values: whatever reads one raises an error. It stands for a GPU here.

@@ -103,6 +103,7 @@ def _curve(library, loss, data, encoder, folder, **changes):
         (_semi_hard, "labelled sets", {}),
     ],
 )
+@pytest.mark.slow
 def test_a_run_has_the_losses_of_the_peer(loss, kind, changes, bert, sentences, labels, tmp_path):
     curves = []
     for library in (peer, tercet):

@@ -25,6 +25,7 @@ def _make(bert, folder, data, loss=losses.BatchAllTripletLoss, *, default=None, 
     return SentenceTransformerTrainer(model, make_arguments(folder, **changes), data, evaluation, made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [True, False])
 @pytest.mark.parametrize("how", ["default prompt", "argument", "argument for the column"])
 def test_training_and_evaluation_embed_what_encode_embeds(how, include, bert, labelled, tmp_path):
@@ -44,6 +45,7 @@ def test_training_and_evaluation_embed_what_encode_embeds(how, include, bert, la
     assert metrics["eval_mean_positive_distance"] != pytest.approx(other["eval_mean_positive_distance"], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include", [True, False])
 def test_packed_padded_and_cached_steps_use_the_prompt_alike(include, bert, labelled, tmp_path):
     weights = []

@@ -114,6 +114,7 @@ def _pipe(path):
         (lambda path: (path / "run.json").write_text("{}"), "run.json or trainer_state.json is invalid"),
     ],
 )
+@pytest.mark.slow
 def test_the_newest_whole_checkpoint_is_used_with_a_warning(damage, words, bert, labelled, folder, written, caplog):
     damage(folder / "checkpoint-4")
     damage(folder / "checkpoint-3")

@@ -66,6 +66,7 @@ def _by_set(module, model):
     return {"first": _semi_hard(module, model), "second": _triplet(module, model)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "kind", "changes"),
     [
@@ -111,6 +112,7 @@ def test_evaluations_encode_with_the_tasks_of_the_columns(routed, triplets, sent
     assert found["eval_cosine_accuracy"] == pytest.approx(tercet.evaluation.triplet_accuracy(*vectors))
 
 
+@pytest.mark.slow
 def test_a_run_in_chunks_and_a_resumed_run_are_those_of_one_piece(routed, sentences, labels, tmp_path):
     labelled = _labelled(sentences, labels)
     changes = {"router_mapping": {"text": "document"}, "save_strategy": "steps", "save_steps": 2}

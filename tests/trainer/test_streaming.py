@@ -73,6 +73,7 @@ def test_random_batches_have_every_row_once():
     assert all(len(batch) == 8 for batch in batches_of(ROWS[:-2], samples_per_label=None, drop_last=True)[:7])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_is_decided_by_the_seed_and_can_be_resumed(bert, tmp_path, workers):
     changes = {**BUFFER, "dataloader_num_workers": workers, "max_steps": 9, "save_strategy": "steps", "save_steps": 5}

@@ -52,6 +52,7 @@ def test_values_and_gradients_equal_those_of_the_modules(kind, bert, products, m
         torch.testing.assert_close(torch.cat(run_packed(transformer, ids)), torch.cat(states), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropout", [0.0, 0.3, 1.0])
 def test_the_gradient_of_the_functions(dropout, products):
     """gradcheck in float64, with the same dropout in each evaluation."""
