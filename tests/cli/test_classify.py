@@ -290,6 +290,8 @@ def test_folders_without_a_whole_classifier_are_one_line(model, bert, tmp_path):
     shutil.copytree(model, broken)
     (broken / "label_classifier.safetensors").write_bytes(b"no tensors")
     assert "is not a valid file" in run("classify", broken, data, expect=2).stderr
+    # An impossible option is refused before the weights are read.
+    assert "--top must be at most 4" in run("classify", broken, data, "--top", 5, "--explain", expect=2).stderr
     LabelClassifier().fit([[0.0, 1.0], [1.0, 0.0]] * 2, ["a", "b"] * 2).save(tmp_path / "vectors")
     assert (
         "has a classifier of embeddings and no encoder" in run("classify", tmp_path / "vectors", data, expect=2).stderr

@@ -5,9 +5,10 @@ import json
 import zipfile
 
 import pytest
+from datasets import Dataset, DatasetDict
 
 from tercet.data.columns.guessing import find_columns
-from tercet.data.loading.loading import load_labelled
+from tercet.data.loading.loading import load_labelled, load_training_data
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.data.tables.table import Table
@@ -157,6 +158,50 @@ def test_of_a_folder_of_files_of_several_splits_one_is_read(tmp_path, names, cap
     for name in names[:-1]:
         (tmp_path / f"{name}.csv").unlink()
     assert len(read_data(tmp_path, ReadOptions())) == 1  # one split only: as it was asked for
+
+
+_TRAIN = [{"text": f"text {row}", "label": "ab"[row % 2]} for row in range(20)]
+_TEST = [{"text": f"other {row}", "label": "ab"[row % 2]} for row in range(6)]
+
+
+def _with_splits(folder, form, test):
+    """Write a folder or file with the splits train, test and val, and return its path."""
+    splits = {"train": _TRAIN, "test": test, "val": test[:4]}
+    if form == "json":
+        (folder / "d.json").write_text(json.dumps(splits))
+        return folder / "d.json"
+    if form == "saved":
+        DatasetDict({name: Dataset.from_list(rows) for name, rows in splits.items()}).save_to_disk(str(folder / "d"))
+        return folder / "d"
+    for name, rows in splits.items():
+        place = folder / name if form == "folders" else folder
+        place.mkdir(exist_ok=True)
+        (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["files", "folders", "json", "saved"])
+def test_a_split_beside_the_training_data_is_the_evaluation_data(form, tmp_path, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    path = _with_splits(tmp_path, form, _TEST)
+    found = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert found.evaluation["sentence"][:] == [f"other {row}" for row in range(4)]
+    assert (len(found.train), found.held_out_rows, found.eval_split) == (20, None, "val")
+    assert "trains on the split 'train' and evaluates on the split 'val'; not used: 'test'; for other" in caplog.text
+    assert "not read" not in caplog.text
+    given = load_training_data(path, _TEST, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert (len(given.train), len(given.evaluation), given.eval_split) == (20, 6, None)
+    assert "the split 'train' is read; not read: 'test" in caplog.text
+    unused = load_training_data(path, None, 0.0, ReadOptions(), triplets=False, seed=0)
+    assert (len(unused.train), unused.evaluation) == (20, None)
+
+
+def test_a_split_without_labels_is_not_the_evaluation_data(tmp_path, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    path = _with_splits(tmp_path, "files", [{"text": row["text"], "id": "7"} for row in _TEST])
+    found = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    assert len(found.train) + len(found.held_out_rows) == 20
+    assert "is not evaluated on the split 'val', which has no values in the column 'label'" in caplog.text
 
 
 @pytest.mark.parametrize("names", [("data", "test"), ("data.train", "data.test")])

@@ -22,6 +22,8 @@ CARD = "README.md"
 METRICS_FILE = "metrics.json"
 # The files of a classifier of labels, in the folder of its model.
 CLASSIFIER_FILE, CLASSIFIER_WEIGHTS = "label_classifier.json", "label_classifier.safetensors"
+# The first has the texts of the gallery, if they are kept.
+MAX_CLASSIFIER_BYTES = 2**31
 # These files say what a folder is. They leave first and arrive last, `config.json` as the very last: without it, the
 # first module cannot be loaded, so no reader accepts a folder in which files of two models are mixed.
 ENTRY_FILES = ("modules.json", "adapter_config.json", "config.json")

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet._files import atomic_file, expand_path
-from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, has_classifier, is_model_folder
+from tercet._files import atomic_file, expand_path, read_json
+from tercet._files.model_files import (
+    CLASSIFIER_FILE,
+    CLASSIFIER_WEIGHTS,
+    MAX_CLASSIFIER_BYTES,
+    has_classifier,
+    is_model_folder,
+)
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
 from tercet.cli.classify_columns import added_columns, added_names
@@ -134,10 +140,11 @@ def classify(
         check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     _check_folder(model)
     options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing, **reading)
+    _check_top(model, top)
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
     rows = open_input(data if files is None else str(files[0]), options, suffix)
     _check_names(rows, top, explain=explain)
-    classifier = _read_classifier(model, top)
+    classifier = _read_classifier(model)
     promise = _promise(classifier, limits)
     _load_encoder(classifier, model, device, batch_size)
     summary = Summary(
@@ -215,20 +222,24 @@ def _check_folder(model: str) -> None:
         raise DataError(f"{model} has a classifier of embeddings and no encoder, so it cannot classify sentences")
 
 
-def _read_classifier(model: str, top: int) -> "LabelClassifier":
-    """Return the classifier without its encoder.
+def _check_top(model: str, top: int) -> None:
+    """Raise `DataError` if the classifier in the folder has fewer labels than `top`.
 
-    Raises:
-        DataError: there are fewer labels than `top`.
-        ModelError: the files of the classifier are damaged.
+    Only the file with the labels is read. A damaged one is an error later, when the whole classifier is read.
     """
+    labels = (
+        read_json(expand_path(model) / CLASSIFIER_FILE, max_bytes=MAX_CLASSIFIER_BYTES).get("labels") if top else None
+    )
+    if isinstance(labels, list) and top > len(labels):
+        raise DataError(f"--top must be at most {len(labels)}, the number of labels, got {top}")
+
+
+def _read_classifier(model: str) -> "LabelClassifier":
+    """Return the classifier without its encoder. Raise `ModelError` if its files are damaged."""
     from tercet.decisions import LabelClassifier
     from tercet.decisions.storage import read
 
-    classifier = read(LabelClassifier, Path(model))
-    if top > len(classifier.classes_):
-        raise DataError(f"--top must be at most {len(classifier.classes_)}, the number of labels, got {top}")
-    return classifier
+    return read(LabelClassifier, Path(model))
 
 
 def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str, Any] | None:

@@ -157,7 +157,8 @@ def compare(
         text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
         label_levels=separator_in_grid(grid or ()) or label_levels, **reading,
     )  # fmt: skip
-    finish(opt.evaluate_command(output / "model", eval_data, data, options))
+    evaluate = opt.evaluate_command(output / "model", eval_data, data, options)
+    finish(evaluate if record.recommendation is not None else [])
 
 
 def print_comparison(record: ComparisonRecord) -> None:

@@ -169,10 +169,11 @@ def finish(*next_commands: Sequence[object]) -> None:
     """Print how long the command took, and the commands to run next.
 
     Args:
-        next_commands: the words of each command. A word in capitals, such as TEST.csv, is for the user to replace.
+        next_commands: the words of each command; none to print nothing. A word in capitals, such as TEST.csv, is for
+            the user to replace.
     """
     took = f"finished in {duration(time.monotonic() - _started)}"
-    lines = "".join(f"\n  {command_line(words)}" for words in next_commands)
+    lines = "".join(f"\n  {command_line(words)}" for words in next_commands if words)
     print_note(f"{took}; next:{lines}" if lines else took)
 
 
@@ -222,9 +223,14 @@ def load_model(
     return load(name, device=device, trust_remote_code=trust_remote_code, packing=packing)
 
 
+def words_of_this_command(*without: str) -> list[str]:
+    """Return the words of the command line of this process without the given flags."""
+    return ["tercet", *(word for word in sys.argv[1:] if word not in without)]
+
+
 def this_command(*without: str) -> str:
     """Return the command line of this process without the given flags."""
-    return shlex.join(["tercet", *(word for word in sys.argv[1:] if word not in without)])
+    return shlex.join(words_of_this_command(*without))
 
 
 def resume_command(without: str = "") -> str:

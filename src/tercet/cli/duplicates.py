@@ -8,7 +8,16 @@ import typer
 
 from tercet._display import truncate
 from tercet.cli import options as opt
-from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
+from tercet.cli.console import (
+    cell,
+    finish,
+    load_model,
+    print_note,
+    print_result,
+    report_errors,
+    terminal,
+    words_of_this_command,
+)
 from tercet.cli.outputs import check_outputs, check_table, write_rows
 from tercet.cli.searchable import embed, read_rows
 from tercet.encoder.names import check_model_name
@@ -77,7 +86,7 @@ def duplicates(
             names = ["similarity", "group", *rows.fields(0), *rows.fields(0, "other_")]
             write_rows(output, found, names, overwrite=overwrite)
             print_note(f"{len(found):,} pairs written to {output}")
-    finish([] if output or not found else ["tercet", "duplicates", model, data, "--output", "pairs.csv"])
+    finish([] if output or not found else [*words_of_this_command(), "--output", "pairs.csv"])
 
 
 def _differ(pair: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tercet._events import WarningKind
 from tercet._files import expand_path
 from tercet._files.model_files import has_classifier
 from tercet._logging import quiet_transformers
@@ -20,6 +21,7 @@ from tercet.cli.console import (
 from tercet.cli.evaluations import print_result_of_evaluation
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report_of_evaluation
+from tercet.data.reading.options import ReadOptions
 from tercet.runs import evaluate as evaluate_model
 
 
@@ -123,5 +125,6 @@ def evaluate(
         write_report_of_evaluation(
             report, result, model=model, data=data, reference=reference, texts=not no_texts, overwrite=overwrite
         )
-    words = [] if text_column is None else ["--text-column", text_column]
-    finish(["tercet", "encode", model, data, *words, "--output", "embeddings.npy"])
+    incomplete = any(warning["kind"] == WarningKind.CHANGED_DATA.value for warning in result.warnings)
+    options = ReadOptions(text_column, None, split, header, **{**reading, "label_file": None})
+    finish(opt.encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust_remote_code))

@@ -125,7 +125,7 @@ def fit_classifier(
         for line in record.describe():
             print_result(line)
     print_note(f"encoder and classifier written to {output}")
-    finish(opt.classify_command(output, text_column))
+    finish(opt.classify_command(output, options))
 
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:

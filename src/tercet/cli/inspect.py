@@ -116,22 +116,30 @@ def inspect(
             what = "label issues" if labelled.multi_label is None else "labels to add"
             print_note(f"{number} {what} written to {label_issues}")
         _write(inspection, output, texts=not no_texts, overwrite=overwrite)
-    finish(_next_command(inspection, data, model, options))
+    trusting = ["--trust-remote-code"] if trust_remote_code else []
+    finish(_next_command(inspection, data, options, model=[] if model is None else ["--model", model, *trusting]))
 
 
-def _next_command(inspection: "Inspection", data: str, model: str | None, options: ReadOptions) -> list[object]:
-    """Return the command to run after an inspection; an empty one if the data cannot be used for training."""
+def _next_command(inspection: "Inspection", data: str, options: ReadOptions, *, model: list[str]) -> list[object]:
+    """Return the command to run after an inspection; an empty one if the data cannot be used for training.
+
+    Args:
+        inspection: the inspection.
+        data: the data.
+        options: how they were read.
+        model: the options that name the model; empty without one.
+    """
     columns, separator = opt.read_options(options), inspection.texts.combined_separator
     if separator is not None and options.combined_labels is None:  # Training would refuse these rows.
         again = ["--multi-label", multi_label_for(separator)]
-        return ["tercet", "inspect", data, *columns, *again, *([] if model is None else ["--model", model])]
+        return ["tercet", "inspect", data, *columns, *again, *model]
     if inspection.obstacle is not None:
         return []
-    if model is None:
+    if not model:
         return ["tercet", "inspect", data, *columns, "--model", BUNDLED]
     suggestions = inspection.with_model.suggestions if inspection.with_model else []
     suggested = [word for found in suggestions for word in (f"--{found.setting.replace('_', '-')}", f"{found.value}")]
-    return ["tercet", "train", data, *columns, "--model", model, *suggested, "--output", "my-model"]
+    return ["tercet", "train", data, *columns, *model, *suggested, "--output", "my-model"]
 
 
 def _print(inspection: "Inspection", *, as_json: bool) -> None:

@@ -45,7 +45,8 @@ TrainDistance = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(help=describe("batch_size"))]
 EncodeBatchSize = Annotated[
-    int | None, typer.Option(help="Maximum number of sentences to embed at once. [default: depends on their length]")
+    int | None,
+    typer.Option(help="Maximum number of sentences to embed at once. [default: depends on their length]", min=1),
 ]
 SamplesPerLabel = Annotated[int, typer.Option(help=describe("samples_per_label"))]
 LearningRate = Annotated[float | None, typer.Option(help=describe("learning_rate"), show_default="by encoder and data")]
@@ -60,7 +61,11 @@ TimeLimit = Annotated[
 ]
 WarmupRatio = Annotated[float, typer.Option(help=describe("warmup_ratio"))]
 EvalData = Annotated[
-    str | None, typer.Option(help="The data to evaluate on: a file, or a data set on the hub (same --split).")
+    str | None,
+    typer.Option(
+        help="The data to evaluate on: a file, or a data set on the hub (same --split). [default: the split validation "
+        "or test of DATA, if it is a folder or a file with splits, else held-out rows]"
+    ),
 ]
 EvalFraction = Annotated[
     float | None,
@@ -247,19 +252,55 @@ def read_options(options: ReadOptions) -> list[str]:
     return words
 
 
-def evaluate_command(model: object, eval_data: str | None, data: str, options: ReadOptions) -> list[object]:
-    """Return the command that evaluates a trained model, to print when a training has ended."""
-    rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
-    words = read_options(replace(options, split="train", **rows))
+def evaluate_command(
+    model: object, eval_data: str | None, data: str, options: ReadOptions, eval_split: str | None = None
+) -> list[object]:
+    """Return the command that evaluates a trained model, to print when a training has ended.
+
+    Args:
+        model: the folder of the model.
+        eval_data: the value of `--eval-data`.
+        data: the training data.
+        options: how they were read.
+        eval_split: the split of the training data that the run was evaluated on; None if it was on other rows.
+    """
     # The labels of a reference are in its own file.
     reference = ["--reference", data] if options.label_file is None else []
+    if eval_split is not None and reference and options.split == "train":  # A reference is read from this split.
+        return ["tercet", "evaluate", model, data, *reference, *read_options(replace(options, split=eval_split))]
+    rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
+    words = read_options(replace(options, split="train", **rows))
+    if eval_data is None and not reference:
+        words += ["--label-file", "TEST-LABELS.txt"]
     return ["tercet", "evaluate", model, eval_data or "TEST.csv", *reference, *words]
 
 
-def classify_command(model: object, text_column: str | None) -> list[object]:
-    """Return the command that classifies new sentences, to print when a classifier was fitted."""
-    words = [] if text_column is None else ["--text-column", text_column]
-    return ["tercet", "classify", model, "NEW.csv", *words, "--output", "routed.csv"]
+def encode_command(
+    model: object, data: str, options: ReadOptions, *, incomplete: bool, trust_remote_code: bool
+) -> list[object]:
+    """Return the command that embeds data, to print when a model was evaluated on them.
+
+    Args:
+        model: the model.
+        data: the data.
+        options: how they were read.
+        incomplete: whether rows were left out. A .npy file has a row for each row of the data, so a table is written.
+        trust_remote_code: the value of `--trust-remote-code`.
+    """
+    from tercet.data.reading.sources import takes_split
+
+    names = ("text_column", "split", "header", *(name for name in _FILE_OPTIONS))
+    given = {name: getattr(options, name) for name in names}
+    if options.split_column is None and not takes_split(data):
+        del given["split"]
+    words = [*read_options(ReadOptions(**given)), *(["--trust-remote-code"] if trust_remote_code else [])]
+    return ["tercet", "encode", model, data, *words, "--output", f"embeddings.{'parquet' if incomplete else 'npy'}"]
+
+
+def classify_command(model: object, options: ReadOptions) -> list[object]:
+    """Return the command that classifies new sentences in a file like the training data, which `options` read."""
+    of_file = {name: getattr(options, name) for name in ("text_column", "header", "csv_separator", "encoding")}
+    return ["tercet", "classify", model, "NEW.csv", *read_options(ReadOptions(**of_file)), "--output", "routed.csv"]
 
 
 def check_evaluation(eval_data: str | None, eval_fraction: float | None) -> None:

@@ -199,8 +199,8 @@ def train(
             multi_label=multi_label,
             **reading,
         )
-        evaluate = opt.evaluate_command(output, eval_data, data, options)
-        classify = opt.classify_command(output, text_column)
+        evaluate = opt.evaluate_command(output, eval_data, data, options, run.record.settings.get("eval_split"))
+        classify = opt.classify_command(output, options)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 
 

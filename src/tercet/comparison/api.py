@@ -78,7 +78,7 @@ def compare(
             `grid`, else `DEFAULT_MODEL`, or `"bundled"`, with a warning, if the hub cannot be reached. Models are
             loaded one at a time.
         eval_data: evaluation data of the same type as `data`. None takes the split `validation`, or else `test`, of a
-            dictionary `data`, and else holds out rows of `data`.
+            dictionary, a folder or a file with splits, and else holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label to hold out if `eval_data` is None. At least one
             row must be held out.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.

@@ -18,7 +18,13 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_file
-from tercet._files.model_files import CLASSIFIER_FILE, CLASSIFIER_WEIGHTS, has_classifier, is_model_folder
+from tercet._files.model_files import (
+    CLASSIFIER_FILE,
+    CLASSIFIER_WEIGHTS,
+    MAX_CLASSIFIER_BYTES,
+    has_classifier,
+    is_model_folder,
+)
 from tercet._version import __version__
 from tercet.decisions.candidates import Rows
 from tercet.decisions.choice import Choice
@@ -39,8 +45,6 @@ _FORMAT_VERSION = 1
 _TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
 # The encoder may run in another precision or on another device. Another encoder is far below this.
 _LEAST_SIMILARITY = 0.95
-# The file has the texts of the gallery, if they are kept.
-_MAX_JSON_BYTES = 2**31
 _LINEAR = ("weights", "bias")
 _CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows", "ancestor_confidence")
 _CALIBRATION_FACTS = ("held_out", "unseen", "basis")
@@ -109,7 +113,7 @@ def read(cls: type[C], folder: Path) -> C:
         what = "does not exist" if not folder.exists() else f"has no file {CLASSIFIER_FILE}"
         raise ModelError(f"{folder} {what}, so there is no classifier; fit one with LabelClassifier(model).fit(…)")
     check_regular_files(folder)
-    content = read_json(path, max_bytes=_MAX_JSON_BYTES)
+    content = read_json(path, max_bytes=MAX_CLASSIFIER_BYTES)
     version = content.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ModelError(f"{path} is not the file of a classifier: format_version is {version!r}")

@@ -79,7 +79,7 @@ def train(
             reached.
         settings: loss, batch size, learning rate and so on; None uses the defaults of `RunSettings`.
         eval_data: evaluation data of the same type as `data`. None takes the split `validation`, or else `test`, of a
-            dictionary `data`, and else holds out rows of `data`.
+            dictionary, a folder or a file with splits, and else holds out rows of `data`.
         eval_fraction: the fraction of the rows of each label (or of all triplets) to hold out if `eval_data` is None.
             If no row is held out, as with 0, the model is not evaluated.
         text_column: the name of the sentence column; None finds it by a usual name, such as `text` or `sentence`.
@@ -175,7 +175,7 @@ def train(
     }
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     with collect_warnings() as warnings:
-        train_data, evaluation, held_out_rows, train_rows, multi_label = load_training_data(
+        train_data, evaluation, held_out_rows, train_rows, multi_label, eval_split = load_training_data(
             data,
             eval_data,
             eval_fraction,
@@ -190,6 +190,8 @@ def train(
         settings = replace(settings, multi_label=multi_label)
         settings.check()
         named["multi_label"] = multi_label
+    if eval_split is not None:
+        named["eval_split"] = eval_split
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"

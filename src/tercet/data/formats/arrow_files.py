@@ -39,8 +39,8 @@ def read_arrow(path: Path) -> Content:
     return Columns(table.column_names, read, table.num_rows, read_all), None
 
 
-def read_saved_dataset(path: Path, split: str) -> "Dataset":
-    """Return the data set in a folder that `save_to_disk` of `datasets` has written.
+def read_saved_dataset(path: Path, split: str) -> "tuple[Dataset, list[str]]":
+    """Return the data set in a folder that `save_to_disk` of `datasets` has written, and its splits if it has several.
 
     Raises:
         DataError: the folder is damaged, or has several splits and not this one.
@@ -52,7 +52,7 @@ def read_saved_dataset(path: Path, split: str) -> "Dataset":
     except Exception as error:  # `datasets` raises many types
         raise DataError(f"{path} is not a readable data set: {shorten(str(error), 500)}") from None
     if not isinstance(found, DatasetDict):
-        return found
+        return found, []
     if split not in found:
         raise DataError(f"{path} has no split {split!r}; pass split, one of {listed(found, 12)}")
-    return found[split]
+    return found[split], list(found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tercet.data.formats.json_files import EXTRA
 from tercet.data.formats.separated import named_columns
-from tercet.data.tables.table import Content
+from tercet.data.tables.table import Columns, Content
 from tercet.errors import DataError, listed
 
 
@@ -40,7 +40,8 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
         raise DataError(f"{path} has several sheets with data; pass split, one of {listed(sheets, 12)}")
     if not sheets:
         raise DataError(f"{path} has no rows of data")
-    rows, lines = sheets[split] if split in sheets else next(iter(sheets.values()))
+    chosen = split if split in sheets else next(iter(sheets))
+    rows, lines = sheets[chosen]
     width = max(map(len, rows))
     rows = [[*row, *[None] * (width - len(row))] for row in rows]
     names = [str(index) for index in range(width)]
@@ -50,7 +51,10 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
         if not any(name.strip() for name in names):
             raise DataError(f"{path}: the first row is empty; it must contain the names of the columns")
     columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in names]
-    return named_columns(path, names, columns), lines
+    named = named_columns(path, names, columns)
+    if len(sheets) == 1:
+        return named, lines
+    return Columns.of_split(named, list(sheets), [name for name in sheets if name != chosen]), lines
 
 
 def _rows(sheet: Any) -> tuple[list[list[Any]], list[int]]:

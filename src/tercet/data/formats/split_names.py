@@ -3,8 +3,8 @@
 import re
 
 # The splits to evaluate on, the first that exists. A test split is often kept for a last measurement.
-EVALUATION_SPLITS = ("validation", "valid", "val", "dev", "eval", "test")
-SPLIT_WORDS = frozenset(["train", "training", "testing", *EVALUATION_SPLITS])
+EVALUATION_SPLITS = ("validation", "valid", "val", "dev", "eval", "test", "testing")
+SPLIT_WORDS = frozenset(["train", "training", *EVALUATION_SPLITS])
 
 
 def is_split(name: str) -> bool:

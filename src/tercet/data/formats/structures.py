@@ -67,7 +67,8 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
     if all(is_split(name) for name in lists):
         if split not in lists:
             raise DataError(f"{path} has no split {split!r}; pass split, one of {listed(lists, 12)}")
-        return _list(lists[split], path)
+        not_read = [name for name in lists if name != split]
+        return Columns.of_split(_list(lists[split], path), list(lists), not_read)
     columns = _columns(lists, path) if len(lists) == len(value) else None
     if columns is not None:
         return columns

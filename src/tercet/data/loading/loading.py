@@ -19,13 +19,13 @@ from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.cleaning.label_forms import plain_values
-from tercet.data.columns.columns import find_triplet_columns, log_unused
+from tercet.data.columns.columns import TRIPLET_COLUMNS, find_triplet_columns, log_unused
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.labels.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.labels.set_counts import check_several
 from tercet.data.reading.options import ReadOptions
-from tercet.data.reading.selection import evaluation_value, read_all, read_data
+from tercet.data.reading.selection import evaluation_table, evaluation_value, read_all, read_data
 from tercet.data.splits.splits import held_out_labelled, held_out_triplets
 from tercet.data.tables.arrow_columns import (
     TextColumn,
@@ -65,6 +65,8 @@ class TrainingData(NamedTuple):
             the first row of data; None if the evaluation data have a source of their own.
         train_rows: the numbers of the rows of `train` in their file or data set, from 0.
         multi_label: the separator of the labels in the names of the column `label`, if rows have several; else None.
+        eval_split: the name of the split of the same file or folder that the evaluation rows are from; None if they
+            have another source, or were held out.
     """
 
     train: "Dataset"
@@ -72,6 +74,7 @@ class TrainingData(NamedTuple):
     held_out_rows: list[int] | None
     train_rows: Sequence[int]
     multi_label: str | None = None
+    eval_split: str | None = None
 
 
 def load_labelled(
@@ -237,8 +240,8 @@ def load_training_data(
 
     Args:
         data: the training data: a file, the name of a data set on the hub, or a table in memory.
-        eval_data: the evaluation data; None takes the rows of another split in `split_column`, such as `test`, or else
-            holds out rows of `data`.
+        eval_data: the evaluation data; None takes another split, such as `test`: the rows with this value in
+            `split_column`, or those of a file or folder with splits. Without one, rows of `data` are held out.
         eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
             of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
         options: the columns and the split to read from both.
@@ -250,16 +253,20 @@ def load_training_data(
         DataError: the data cannot be read or are invalid, the labels of the training data are decimal numbers or form
             no triplet, or all triplets would be held out.
     """
+    wanted = eval_data is None and eval_fraction > 0
     if triplets:
         all_triplets = read_all(data, options)
         train, numbers = _read_triplets(all_triplets, options)
+        split = evaluation_table(data, all_triplets, options, TRIPLET_COLUMNS, wanted=wanted)
+        if split is not None:
+            return TrainingData(train, load_triplets(split[1], options), None, _numbers(numbers), None, split[0])
         if eval_data is not None:
             evaluation_options = replace(options, split_column=None)
             return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
         if eval_fraction > 0 and (value := evaluation_value(all_triplets, options)) is not None:
             triplets_of_value, of_value = _read_triplets(all_triplets, replace(options, split=value))
             _log_evaluation_rows(all_triplets, len(of_value), value, options)
-            return TrainingData(train, triplets_of_value, of_value.tolist(), _numbers(numbers))
+            return TrainingData(train, triplets_of_value, of_value.tolist(), _numbers(numbers), None, value)
         rows = held_out_triplets(train, eval_fraction, seed)
         others = np.setdiff1d(np.arange(len(train)), rows)
         kept, held_out = select_rows(train, others), select_rows(train, rows)
@@ -278,6 +285,11 @@ def load_training_data(
     mark = labelled.multi_label
     check_trainable(labelled.label_ids, labelled.label_names, source, mark)
     options = replace(options, multi_label=mark)
+    columns = options.level_columns or [labelled.columns[1]]
+    if (split := evaluation_table(data, table, options, columns, wanted=wanted)) is not None:
+        evaluation = load_labelled(split[1], options, known_labels=labelled.label_names)
+        train_rows = _numbers(labelled.rows)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, train_rows, mark, split[0])
     if eval_data is not None:
         options = replace(options, label_file=None, split_column=None)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
@@ -288,7 +300,7 @@ def load_training_data(
         assert evaluation.rows is not None
         rows_of_evaluation = evaluation.rows.tolist()
         train_rows = _numbers(labelled.rows)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark, value)
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):

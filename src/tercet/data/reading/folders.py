@@ -1,7 +1,8 @@
 """Read folders: one with a folder of texts for each label, one of data files, or one that `datasets` has saved."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,36 +48,48 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
         formats = {_format(file) for file in files}
         if len(formats) == 1:
-            return read_parts(_files_of_split(files, path, split), str(path), read_file)
+            chosen, splits = _files_of_split(files, path, split)
+            table = read_parts(chosen, str(path), read_file)
+            not_read = [file.name for file in files if file not in chosen]
+            return replace(table, columns=Columns.of_split(table.columns, splits, not_read))
         found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
         raise DataError(
             f"{path} is a folder with {found}; pass a file in it, or a folder with a folder of texts for each label "
             f"(supported files: {listed(FILE_FORMATS, limit=20)})"
         )
     if all(is_split(folder.name) for folder in folders):
-        chosen = [folder for folder in folders if folder.name == split] or [
+        chosen_folders = [folder for folder in folders if folder.name == split] or [
             folder for folder in folders if split in split_words(folder.name)
         ]
-        if len(chosen) != 1:
+        if len(chosen_folders) != 1:
             raise DataError(
                 f"{path} has no split {split!r}; pass split, one of {listed([f.name for f in folders], 12)}"
             )
-        return read_folder(chosen[0], split, encoding, read_file)
+        table = read_folder(chosen_folders[0], split, encoding, read_file)
+        not_read = [folder.name for folder in folders if folder != chosen_folders[0]]
+        return replace(
+            table, columns=Columns.of_split(table.columns, _splits(folder.name for folder in folders), not_read)
+        )
     return _texts_by_label(path, folders, encoding)
 
 
-def _files_of_split(files: Sequence[Path], path: Path, split: str) -> Sequence[Path]:
-    """Return the data files of a split; all files if their names do not name several splits.
+def _splits(names: Iterable[str]) -> list[str]:
+    """Return the words in names that are those of splits, sorted."""
+    return sorted({word for name in names for word in split_words(name)} & SPLIT_WORDS)
+
+
+def _files_of_split(files: Sequence[Path], path: Path, split: str) -> tuple[Sequence[Path], Sequence[str]]:
+    """Return the data files of a split and the names of all; all files if their names do not name several splits.
 
     Beside a file such as `test.csv`, files that name no split are those of `train`.
     """
     names = {file: file.name.removesuffix(_format(file) or "").lower() for file in files}
     words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
-    splits = sorted({word for found in words.values() for word in found})
+    splits = _splits(names.values())
     unnamed = [file for file, found in words.items() if not found]
     num_splits = len({found for found in words.values() if found})
     if num_splits == 0 or (num_splits == 1 and (not unnamed or {"train", "training"} & set(splits))):
-        return files
+        return files, ()
     chosen = [file for file, name in names.items() if name == split] or [
         file for file, found in words.items() if split in found
     ]
@@ -86,9 +99,7 @@ def _files_of_split(files: Sequence[Path], path: Path, split: str) -> Sequence[P
         raise DataError(
             f"{path} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
         )
-    others = [file.name for file in files if file not in chosen]
-    logger.info(f"{path}: the split {split!r} is read; not read: {listed(others, 5)}; for another split, pass split")
-    return chosen
+    return chosen, splits
 
 
 def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:

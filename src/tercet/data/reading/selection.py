@@ -33,6 +33,8 @@ def read_data(source: Any, options: ReadOptions) -> Table:
         DataError: as for `read_table`; a column of `options` does not exist; or no row is left.
     """
     table = read_all(source, options)
+    if table is not source:
+        log_not_read(table, options)
     if options.label_file is not None:
         table = _add_labels(table, options.label_file, options)
     table = _join_texts(_choose_rows(table, options), options.text_column)
@@ -50,6 +52,52 @@ def read_all(source: Any, options: ReadOptions) -> Table:
         csv_separator=options.csv_separator,
         encoding=options.encoding,
     )
+
+
+def log_not_read(table: Table, options: ReadOptions) -> None:
+    """Log which splits of the source of a table are not read, if it has several."""
+    if table.not_read:
+        logger.info(
+            f"{table.source}: the split {options.split!r} is read; not read: {listed(table.not_read, 5)}; for another "
+            "split, pass split"
+        )
+
+
+def evaluation_table(
+    source: Any, table: Table, options: ReadOptions, labels: Sequence[str], *, wanted: bool
+) -> tuple[str, Table] | None:
+    """Return the name and the rows of the split to evaluate on, of a file or folder with splits; None if it has none.
+
+    If the rows of this split have no labels, as in many competitions, that is logged, and None is returned.
+
+    Args:
+        source: the file or folder.
+        table: the rows of the split to train on.
+        options: how they were read.
+        labels: the columns of labels that the rows must have.
+        wanted: whether there are no other rows to evaluate on. If not, only what is not read is logged.
+    """
+    name = next((name for name in EVALUATION_SPLITS if name in table.splits and name != options.split), None)
+    if not wanted or name is None or options.label_file is not None or options.split_column is not None:
+        log_not_read(table, options)
+        return None
+    found = read_all(source, replace(options, split=name))
+    missing = [
+        column for column in labels if column not in found.columns or all(map(is_missing_value, found.columns[column]))
+    ]
+    if missing:
+        logger.info(
+            f"{table.source}: trains on the split {options.split!r}, and is not evaluated on the split {name!r}, which "
+            f"has no values in the column {listed(missing)}"
+        )
+        return None
+    others = [split for split in table.splits if split not in (name, options.split)]
+    unread = f"; not used: {listed(others, 5)}" if others else ""
+    logger.info(
+        f"{table.source}: trains on the split {options.split!r} and evaluates on the split {name!r}{unread}; for other "
+        "rows, pass the file of one split as data"
+    )
+    return name, found
 
 
 def evaluation_value(table: Table, options: ReadOptions) -> str | None:

@@ -101,7 +101,9 @@ def read_table(
         raise DataError(f"{str(name)[:80]!r} cannot be read as a file: {reason}") from None
     if stat.S_ISDIR(mode):
         if is_saved_dataset(path):
-            return table_of(read_saved_dataset(path, split), str(path))
+            dataset, splits = read_saved_dataset(path, split)
+            table = table_of(dataset, str(path))
+            return replace(table, columns=Columns.of_split(table.columns, splits, [s for s in splits if s != split]))
         table = read_folder(path, split, encoding, lambda file: read_table(file, split, **options))
         if len(table) == 0:
             raise DataError(f"{path} has no texts in its folders")
@@ -116,6 +118,13 @@ def read_table(
             f"{_conversion(path)}"
         )
     return _read_file(path, reader, split, options)
+
+
+def takes_split(name: str | Path) -> bool:
+    """Return whether `read_table` uses `split`: for data sets on the hub, folders, and files that may have several."""
+    path = _expanded(name)
+    reader = _reader(path) if path.is_file() else None
+    return reader is None or "split" in inspect.signature(reader).parameters
 
 
 def _conversion(path: Path) -> str:

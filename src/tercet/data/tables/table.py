@@ -14,6 +14,8 @@ class Columns(Mapping[str, Sequence[Any]]):
         read: a function from a name to the values of the column. It raises `DataError` if the column cannot be read.
         num_rows: the number of values of each column.
         read_all: a function that returns every column of the file, by name; see `complete`. None reads the names.
+        splits: the splits of the source, such as "train" and "test", if one of them was chosen.
+        not_read: the names of the files or splits that were not chosen, for messages.
     """
 
     def __init__(
@@ -22,9 +24,22 @@ class Columns(Mapping[str, Sequence[Any]]):
         read: Callable[[str], Sequence[Any]],
         num_rows: int,
         read_all: "Callable[[], AnyColumns] | None" = None,
+        *,
+        splits: Sequence[str] = (),
+        not_read: Sequence[str] = (),
     ) -> None:
         self._names, self._read, self.num_rows, self._read_all = dict.fromkeys(names), read, num_rows, read_all
         self._values: dict[str, Sequence[Any]] = {}
+        self.splits, self.not_read = tuple(splits), tuple(not_read)
+
+    @classmethod
+    def of_split(
+        cls, columns: Mapping[str, Sequence[Any]], splits: Sequence[str], not_read: Sequence[str]
+    ) -> "Columns":
+        """Return the columns of a split, with the names of all splits and of those that were not read."""
+        num_rows = columns.num_rows if isinstance(columns, cls) else len(next(iter(columns.values()), []))
+        read_all = columns.complete if isinstance(columns, cls) else None
+        return cls(columns, columns.__getitem__, num_rows, read_all, splits=splits, not_read=not_read)
 
     def complete(self) -> "AnyColumns":
         """Return every column of the file, in its order, to write it again.
@@ -79,6 +94,16 @@ class Table:
     lines: Sequence[int] | None = None
     guessed_header: tuple[str, ...] | None = None
     rows: Sequence[int] | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the source, if one of them was chosen."""
+        return self.columns.splits if isinstance(self.columns, Columns) else ()
+
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """The names of the files or splits of the source that were not chosen."""
+        return self.columns.not_read if isinstance(self.columns, Columns) else ()
 
     def row_number(self, row: int) -> int:
         """Return the number that a row of the table has in its file or data set."""

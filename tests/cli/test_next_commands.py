@@ -1,0 +1,102 @@
+"""The commands that each command prints at its end run as they are printed, on files like those of the user."""
+
+import shlex
+import shutil
+
+import pytest
+from typer.main import get_command
+
+from tercet.cli.app import app
+from tests.cli.command import run
+from tests.conftest import EVALUATION_TOPICS, TOPICS
+
+# One step, so that the tests take seconds.
+_SHORT = ("--batch-size", 8, "--samples-per-label", 2, "--train", "encoder", "--max-steps", 1)
+
+
+def _rows(topics, form):
+    return "".join(form.format(text=text, label=label) for label, texts in topics.items() for text in texts)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Data without a header, with a split column, with labels in another file, and new data of each form."""
+    folder = tmp_path_factory.mktemp("next")
+    for name, topics in (("train", TOPICS), ("TEST", EVALUATION_TOPICS), ("NEW", EVALUATION_TOPICS)):
+        (folder / f"{name}.csv").write_text(_rows(topics, "{label};{text}\n"), encoding="utf-8")
+        (folder / f"{name}-texts.txt").write_text(_rows(topics, "{text}\n"))
+        (folder / f"{name}-LABELS.txt").write_text(_rows(topics, "{label}\n"))
+    parts = _rows(TOPICS, "train,{text},{label}\n") + _rows(EVALUATION_TOPICS, "dev,{text},{label}\n")
+    (folder / "parts.csv").write_text("part,text,label\n" + parts)
+    (folder / "copies.csv").write_text("body,label,part\nthe soup,a,x\nthe soup,b,x\na goal,c,x\na cake,c,y\n")
+    return folder
+
+
+def _next(done):
+    """Return the words of the printed commands."""
+    assert "next:\n" in done.stderr
+    lines = done.stderr.split("next:\n")[1].splitlines()
+    commands = [shlex.split(line) for line in lines]
+    for words in commands:
+        assert words.pop(0) == "tercet"
+        command = get_command(app).commands[words[0]]
+        command.make_context(words[0], words[1:])  # It has these options.
+    return commands
+
+
+def test_after_data_without_a_header(folder, bert):
+    form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
+    done = run("train", "train.csv", "--model", bert, "--output", "m", *form, *_SHORT, cwd=folder)
+    classify, evaluate = _next(done)
+    assert len((folder / "TEST.csv").read_text().splitlines()) == 12
+    assert "12 rows written" in run(*classify, cwd=folder).stderr  # The first line is data here, too.
+    done = run(*evaluate, cwd=folder)
+    assert "12" in done.stdout
+    (encode,) = _next(done)
+    assert "12 embeddings" in run(*encode, cwd=folder).stderr
+
+
+def test_after_labels_in_another_file(folder, bert):
+    labels = ("--label-file", "train-LABELS.txt")
+    done = run("train", "train-texts.txt", "--model", bert, "--output", "m2", *labels, *_SHORT, cwd=folder)
+    _, evaluate = _next(done)
+    assert evaluate[2:] == ["TEST.csv", "--label-file", "TEST-LABELS.txt"]
+    shutil.copy(folder / "TEST-texts.txt", folder / "TEST.txt")
+    run(evaluate[0], evaluate[1], "TEST.txt", *evaluate[3:], cwd=folder)
+
+
+def test_after_a_split_in_the_file_the_evaluation_has_the_same_numbers(folder, bert):
+    words = ("--split-column", "part", "--no-classifier", *_SHORT)
+    done = run("train", "parts.csv", "--model", bert, "--output", "m3", *words, cwd=folder)
+    (evaluate,) = _next(done)
+    again = run(*evaluate, cwd=folder)
+    row = next(line for line in done.stdout.splitlines() if "MAP@R" in line)
+    assert row.split("│")[3].strip() in again.stdout
+    (encode,) = _next(again)
+    assert "12 embeddings" in run(*encode, "--overwrite", cwd=folder).stderr  # Those of the evaluated rows only.
+
+
+def test_after_duplicates_an_inspection_and_a_correction(folder, bert, tmp_path):
+    words = ("--text-column", "body", "--split-column", "part", "--split", "x", "--threshold", 0.99)
+    (duplicates,) = _next(run("duplicates", bert, "copies.csv", *words, cwd=folder))
+    assert "1 pairs written" in run(*duplicates, cwd=folder).stderr
+    shutil.copy(folder / "train.csv", tmp_path)
+    form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
+    issues = ("--label-issues", "issues.csv", "--trust-remote-code")
+    (train,) = _next(run("inspect", "train.csv", "--model", bert, *form, *issues, cwd=tmp_path))
+    assert "--trust-remote-code" in train
+    names = "row,line,text,label,suggested_label,log_odds,accept"
+    (tmp_path / "issues.csv").write_text(f"{names}\n0,1,the team won the game,sport,money,1,yes\n")
+    (train,) = _next(run("fix", "train.csv", "issues.csv", "--output", "fixed.csv", *form, cwd=tmp_path))
+    done = run("inspect", *train[1 : train.index("--output")], cwd=tmp_path)
+    assert "16" in done.stdout
+    # An incomplete row has no place in a .npy file.
+    (tmp_path / "holes.csv").write_text("text,label\n" + _rows(TOPICS, "{text},{label}\n") + ",sport\n")
+    (encode,) = _next(run("evaluate", bert, "holes.csv", cwd=tmp_path))
+    assert "16 embeddings" in run(*encode, cwd=tmp_path).stderr
+
+
+def test_after_a_classifier_was_fitted(folder, bert):
+    form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
+    (classify,) = _next(run("fit-classifier", bert, "train.csv", "--output", "m4", *form, "--unseen-rows", cwd=folder))
+    run(*classify, "--overwrite", cwd=folder)
