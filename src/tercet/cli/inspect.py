@@ -12,7 +12,7 @@ from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
-from tercet.data.cleaning.label_forms import multi_label_for
+from tercet.data.cleaning.combined_labels import multi_label_for
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
 from tercet.errors import DataError

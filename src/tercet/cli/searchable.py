@@ -63,11 +63,11 @@ def read_rows(
         DataError: the data cannot be read, a column is not found, or a text is invalid.
     """
     from tercet._texts import check_texts
-    from tercet.data.cleaning.label_forms import plain_values
     from tercet.data.columns.columns import ColumnError, find_labelled_columns
     from tercet.data.columns.guessing import find_text
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.selection import read_data
+    from tercet.data.tables.cells import plain_values
 
     table = read_data(data, ReadOptions(text_column, label_column, split, header, **reading))
     column = find_text(table, text_column)

@@ -11,7 +11,8 @@ import numpy as np
 
 from tercet._multi_labels import number_label_sets
 from tercet._texts import text_keys
-from tercet.data.cleaning.label_forms import find_combined, find_similar
+from tercet.data.cleaning.combined_labels import find_combined
+from tercet.data.cleaning.label_forms import find_similar
 
 
 @dataclass(frozen=True, kw_only=True)

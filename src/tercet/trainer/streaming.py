@@ -20,11 +20,12 @@ from torch.utils.data import IterableDataset
 from tercet._labels import plain_labels
 from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import match_labels
-from tercet.data.cleaning.label_forms import plain_values, trim_labels
+from tercet.data.cleaning.label_forms import trim_labels
 from tercet.data.reading.in_memory import to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.data.tables.arrow_columns import integers_of
+from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError, listed, short_repr
 from tercet.losses.modules import NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers

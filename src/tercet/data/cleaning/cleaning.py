@@ -15,19 +15,11 @@ from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import text_key
-from tercet.data.cleaning.label_forms import (
-    CombinedLabels,
-    find_combined,
-    find_placeholders,
-    find_similar,
-    in_list,
-    is_missing_value,
-    multi_label_for,
-    plain_values,
-    trim_labels,
-)
+from tercet.data.cleaning.combined_labels import CombinedLabels, find_combined, multi_label_for
+from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.arrow_columns import TextColumn, take_rows
+from tercet.data.tables.cells import in_list, is_missing_value, plain_values
 from tercet.data.tables.text_hashes import hash_texts
 from tercet.errors import DataError, short_repr
 

@@ -20,10 +20,10 @@ from tercet._labels import check_present, plain_labels
 from tercet._multi_labels import split_set
 from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning.cleaning import clean_labels
-from tercet.data.cleaning.label_forms import plain_values
 from tercet.data.labels.set_counts import num_sharing, rarest_labels
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.arrow_columns import integers_of, take_rows, texts_of
+from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:

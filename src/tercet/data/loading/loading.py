@@ -18,7 +18,6 @@ from tercet._multi_labels import renamed_sets, separator_for, split_set
 from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import clean_rows, complete_rows, match_labels
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.cleaning.label_forms import plain_values
 from tercet.data.columns.columns import TRIPLET_COLUMNS, find_triplet_columns, log_unused
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
@@ -36,6 +35,7 @@ from tercet.data.tables.arrow_columns import (
     take_rows,
     texts_of,
 )
+from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:

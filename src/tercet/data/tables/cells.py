@@ -1,0 +1,133 @@
+"""Read the values of cells: numbers, strings, lists and missing values.
+
+plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
+is_missing_value   tells whether a value is missing
+in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
+read_list          reads the text of a list, and keeps the type of its items
+items_in_brackets  splits a text in brackets, and tells whether it is a list beyond doubt
+"""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from numbers import Integral, Real
+from typing import Any
+
+from tercet._texts import text_key
+
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
+# An object in a list, such as Label(name="bug") in an export of GitHub issues.
+_OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
+
+
+def plain_values(values: Iterable[Any]) -> list[Any]:
+    """Return the values of a label column as integers, strings or tuples of strings; a missing label becomes None.
+
+    Missing are None, NaN, empty lists (also as the text "[]") and strings without a visible character. Whole floating
+    point numbers become integers, as in a column of integers of which some are missing. A list of one label is this
+    label. All other values stay as they are.
+    """
+    cache: dict[str, Any] = {}
+    plain = []
+    for value in values:
+        if isinstance(value, str):
+            if value not in cache:
+                cache[value] = None if not text_key(value) or re.fullmatch(r"\s*\[\s*\]\s*", value) else value
+            plain.append(cache[value])
+        else:
+            plain.append(_plain(value))
+    return plain
+
+
+def is_missing_value(value: Any) -> bool:
+    """Return whether a value is None, NaN, or a missing value of pandas."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or _is_of_pandas(value)
+
+
+def _is_of_pandas(value: Any) -> bool:
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) or _is_of_pandas(value):
+        number = float(value) if isinstance(value, Real) else math.nan
+        return None if math.isnan(number) else int(number) if number.is_integer() else number
+    if hasattr(value, "tolist") and not isinstance(value, bytes):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [_plain(item) for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+        items = [item for item in items if item is not None and item != ""]
+        if len(items) < 2:
+            return items[0] if items else None
+        return tuple(str(item) for item in items)
+    return value
+
+
+def in_list(value: Any) -> Any:
+    """Return the labels of a cell that has the text of a list of JSON or Python as a tuple; any other value unchanged.
+
+    Example:
+        >>> in_list("['bug', 'crash']"), in_list("bug"), in_list(3)
+        (('bug', 'crash'), 'bug', 3)
+    """
+    found = items_in_brackets(value) if isinstance(value, str) else None
+    return value if found is None or not found[1] else found[0]
+
+
+def read_list(text: str) -> list[Any] | None:
+    """Return the items of the text of a list of JSON or Python, a set sorted; None for any other text.
+
+    Example:
+        >>> read_list("[1, 2]"), read_list("('bug',)"), read_list("bug")
+        ([1, 2], ['bug'], None)
+    """
+    items: Any = None
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            items = ast.literal_eval(text)
+    if not isinstance(items, (list, tuple, set)):
+        return None
+    return sorted(items, key=str) if isinstance(items, set) else list(items)
+
+
+def items_in_brackets(label: str) -> tuple[tuple[str, ...], bool] | None:
+    """Return the items of a label that is written in brackets, and whether it is a list beyond doubt; else None."""
+    if _BRACKETS.get(label[:1]) != label[-1:] or len(label) < 2:
+        return None
+    items = read_list(label)
+    if items is not None:
+        return tuple(str(item).strip() for item in items), True
+    parts = _split_outside_quotes(label[1:-1])
+    objects = [_OBJECT.fullmatch(part) for part in parts]
+    if label[0] == "[" and parts and all(objects):
+        return tuple(found[2] for found in objects if found), True
+    return tuple(part.strip("'\"") for part in parts), False
+
+
+def _split_outside_quotes(text: str) -> list[str]:
+    """Split at the commas (or, without commas, the white space) that are outside of quotes and brackets."""
+    parts, part, depth, quote = [], "", 0, ""
+    for c in text:
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"":
+            quote = c
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+        elif c == "," and depth == 0:
+            parts.append(part.strip())
+            part = ""
+            continue
+        part += c
+    return [part for part in (*parts, part.strip()) if part]
