@@ -115,7 +115,7 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
         DataError: as for `open_input`.
     """
     from tercet._texts import check_texts
-    from tercet.data.cleaning.cleaning import rows_with_text
+    from tercet.data.cleaning.incomplete_rows import rows_with_text
     from tercet.data.cleaning.label_forms import trim_labels
     from tercet.data.columns.columns import find_given_labels
     from tercet.data.columns.guessing import find_text

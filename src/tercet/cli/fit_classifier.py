@@ -131,7 +131,7 @@ def fit_classifier(
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     """Return the sentences of a table without labels."""
     from tercet._texts import check_texts
-    from tercet.data.cleaning.cleaning import rows_with_text
+    from tercet.data.cleaning.incomplete_rows import rows_with_text
     from tercet.data.columns.columns import ColumnError
     from tercet.data.columns.guessing import find_text
     from tercet.data.reading.selection import read_data

@@ -17,7 +17,7 @@ from datasets import ClassLabel, Dataset, Value
 from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from tercet._texts import validate_texts
-from tercet.data.cleaning.cleaning import match_labels
+from tercet.data.cleaning.resolving import match_labels
 from tercet.data.columns.columns import (
     TRIPLET_COLUMNS,
     Kind,

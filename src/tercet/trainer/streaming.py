@@ -19,8 +19,8 @@ from torch.utils.data import IterableDataset
 
 from tercet._labels import plain_labels
 from tercet._texts import validate_texts
-from tercet.data.cleaning.cleaning import match_labels
 from tercet.data.cleaning.label_forms import trim_labels
+from tercet.data.cleaning.resolving import match_labels
 from tercet.data.reading.in_memory import to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.data.sampling.sampler import GroupByLabelSampler

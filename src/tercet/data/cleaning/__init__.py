@@ -1,7 +1,10 @@
 """Clean texts and labels, and find what is probably not what it seems.
 
-cleaning.py          leaves out incomplete rows, and cleans labels as `ReadOptions` says
+cleaning.py          the steps: incomplete rows, white space, combined and similar labels
+incomplete_rows.py   finds rows without a text or a label
+resolving.py         does with combined and similar labels what `ReadOptions` says
 combined_labels.py   finds cells with several labels
 label_forms.py       finds labels that differ only in form, or stand for a missing one
+messages.py          parts of the messages
 copies.py            finds copies of a text, and the overlap of two data sets
 """

@@ -16,8 +16,10 @@ import numpy as np
 
 from tercet._multi_labels import renamed_sets, separator_for, split_set
 from tercet._texts import validate_texts
-from tercet.data.cleaning.cleaning import clean_rows, complete_rows, match_labels
+from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.copies import copy_groups
+from tercet.data.cleaning.incomplete_rows import complete_rows
+from tercet.data.cleaning.resolving import match_labels
 from tercet.data.columns.columns import TRIPLET_COLUMNS, find_triplet_columns, log_unused
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets

@@ -1,0 +1,80 @@
+"""Find rows without a text or a label, and leave them out or report them.
+
+complete_rows       returns the rows that have a text in each column
+rows_with_text      returns the rows that have a text, as `drop_missing` says
+without_text        returns the rows whose text is missing
+incomplete_message  returns which rows have no text or no label, for a message
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tercet._texts import text_key
+from tercet.data.cleaning.messages import warn_of_change
+from tercet.data.tables.arrow_columns import TextColumn
+from tercet.data.tables.cells import is_missing_value
+from tercet.data.tables.text_hashes import hash_texts
+from tercet.errors import DataError
+
+# The number of rows that a message names.
+_NAMED_ROWS = 5
+REMEDY = "fill them in, or pass drop_missing=True to leave the rows out"
+
+
+def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence[int] | None) -> Sequence[int]:
+    """Return the numbers of the rows that have a text in each column, and warn about the others.
+
+    Raises:
+        DataError: no row remains.
+    """
+    total = len(columns[0])
+    missing = sorted(set[int]().union(*map(without_text, columns)))
+    if len(missing) == total:
+        raise DataError(f"{source}: no row has a text in every column; check the columns")
+    if missing:
+        warn_of_change(f"{source}: {incomplete_message(missing, [], total, lines)}; rows left out: {len(missing):,}")
+    return np.setdiff1d(np.arange(total), missing).tolist() if missing else range(total)
+
+
+def rows_with_text(
+    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool | None
+) -> Sequence[int]:
+    """Return the numbers of the rows that have a text; unless `drop_missing` is False, warn about the others.
+
+    Raises:
+        DataError: a row has no text and `drop_missing` is False, or no row has one.
+    """
+    if drop_missing is not False:
+        return complete_rows([texts], source, lines)
+    if missing := without_text(texts):
+        raise DataError(f"{source}: {incomplete_message(missing, [], len(texts), lines)}; {REMEDY}")
+    return range(len(texts))
+
+
+def without_text(texts: Sequence[Any]) -> list[int]:
+    """Return the numbers of the rows whose text is missing or shows nothing."""
+    if isinstance(texts, TextColumn):
+        return np.flatnonzero(texts.hashes == hash_texts([""])[0]).tolist()
+    return [row for row, text in enumerate(texts) if _is_missing(text)]
+
+
+def _is_missing(text: Any) -> bool:
+    return not text_key(text) if isinstance(text, str) else is_missing_value(text)
+
+
+def incomplete_message(no_text: list[int], no_label: list[int], total: int, lines: Sequence[int] | None) -> str:
+    """Return which of `total` rows have no text or no label, for a message."""
+    parts = []
+    for rows, what in ((no_label, "label"), (no_text, "text")):
+        if rows:
+            have = "has" if len(rows) == 1 else "have"
+            parts.append(f"{len(rows):,} of {total:,} rows {have} no {what} ({_places(rows, lines)})")
+    return " and ".join(parts)
+
+
+def _places(rows: list[int], lines: Sequence[int] | None) -> str:
+    named = [str(row if lines is None else lines[row]) for row in rows[:_NAMED_ROWS]]
+    kind = ("row" if lines is None else "line") + ("s" if len(rows) > 1 else "")
+    return f"{kind} {', '.join(named)}{', …' if len(rows) > _NAMED_ROWS else ''}"
