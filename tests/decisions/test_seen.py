@@ -9,7 +9,8 @@ import torch
 from datasets import Dataset
 
 from tercet import LabelClassifier, load_model
-from tercet.data.tables.text_hashes import decode_hashes, hashes_of
+from tercet.data.splits.trained_texts import decode_hashes
+from tercet.data.tables.text_hashes import hashes_of
 from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.seen import seen_fraction
 from tercet.errors import DataError

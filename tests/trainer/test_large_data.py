@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset
 
 import tercet.runs
-from tercet.data.tables import arrow_columns
+from tercet.data.tables import text_column
 from tercet.trainer import dataloading
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
 
@@ -15,8 +15,8 @@ from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
 @pytest.fixture
 def is_large(monkeypatch):
     def make_large():
-        monkeypatch.setattr(arrow_columns, "_MAX_BYTES", 0)
-        monkeypatch.setattr(arrow_columns, "PART", 7)
+        monkeypatch.setattr(text_column, "_MAX_BYTES", 0)
+        monkeypatch.setattr(text_column, "PART", 7)
         monkeypatch.setattr(dataloading, "ROWS_TOKENIZED_ONCE", 0)
         monkeypatch.setattr(dataloading, "_SAMPLED_TEXTS", 6)
 

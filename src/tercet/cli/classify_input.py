@@ -120,8 +120,8 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     from tercet.data.columns.columns import find_given_labels
     from tercet.data.columns.guessing import find_text
     from tercet.data.reading.selection import read_data
-    from tercet.data.tables.arrow_columns import take_rows
     from tercet.data.tables.cells import plain_values
+    from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
     table = read_data(data, options)

@@ -23,7 +23,7 @@ from datasets import Dataset
 from torch.utils.data import BatchSampler, ConcatDataset, SubsetRandomSampler
 
 from tercet.data.sampling.sampler import GroupByLabelSampler
-from tercet.data.tables.arrow_columns import integers_of
+from tercet.data.tables.dataset_columns import integers_of
 from tercet.errors import DataError
 
 __all__ = [

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tercet.data.tables.text_hashes import decode_hashes, hashes_of
+from tercet.data.splits.trained_texts import decode_hashes
+from tercet.data.tables.text_hashes import hashes_of
 from tercet.heads.models import find_head
 
 if TYPE_CHECKING:

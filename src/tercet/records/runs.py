@@ -140,8 +140,8 @@ class TrainingRecord(_Evaluated):
         settings: the settings of the trainer, by their titles.
         evaluation: the metrics before and after training, by protocol, as in `RunRecord`.
         gain: whether the training was worth it, as in `RunRecord`.
-        text_hashes: hashes of all texts that the model has been trained on, see `tercet.data.tables.text_hashes`; None
-            if they are not known.
+        text_hashes: hashes of all texts that the model has been trained on, see `tercet.data.splits.trained_texts`;
+            None if they are not known.
     """
 
     loss: str

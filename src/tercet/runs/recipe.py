@@ -7,7 +7,7 @@ import numpy as np
 
 from tercet._multi_labels import number_label_sets
 from tercet.data.labels.labels import label_values
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.runs.settings import RunSettings
 
 # With fewer sentences per label than this, more and gentler steps are better.

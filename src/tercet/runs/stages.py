@@ -16,7 +16,7 @@ from tercet._texts import text_key
 from tercet.data.labels.labels import LabelledSentences, labels_of
 from tercet.data.splits.evaluation_rows import can_rank
 from tercet.data.splits.splits import held_out_labelled
-from tercet.data.tables.arrow_columns import select_rows, texts_of
+from tercet.data.tables.dataset_columns import select_rows, texts_of
 from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head

@@ -10,7 +10,7 @@ from torch import nn
 from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
 from tercet.data.splits.evaluation_rows import select_labelled, select_triplets, warn_of_overlap
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.distances import FunctionDistance, get_distance
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError, listed

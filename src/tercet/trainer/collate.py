@@ -30,7 +30,7 @@ from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.labels import labels_of, map_onto_names
 from tercet.data.reading.in_memory import table_of
 from tercet.data.reading.options import ReadOptions
-from tercet.data.tables.arrow_columns import add_labels, renamed, texts_of
+from tercet.data.tables.dataset_columns import add_labels, renamed, texts_of
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
 from tercet.trainer.multi_labels import has_lists, number_sets

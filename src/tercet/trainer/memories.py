@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.errors import DataError
 from tercet.losses.cross_batch_memory import CrossBatchMemory
 from tercet.trainer.checks import check_cross_batch_memory

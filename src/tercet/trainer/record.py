@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.losses.relations import SharedLabel
 from tercet.records import EvaluationRecord, TrainingRecord
 from tercet.trainer.loss_kinds import loss_settings

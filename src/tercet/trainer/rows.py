@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data import ConcatDataset, Dataset
 
 from tercet._texts import check_texts
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.errors import DataError
 
 TOKEN_IDS = "{}_input_ids"

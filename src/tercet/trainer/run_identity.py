@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tercet.data.fingerprint import digest_rows
-from tercet.data.tables.arrow_columns import texts_of
+from tercet.data.tables.dataset_columns import texts_of
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.loss_kinds import loss_settings

@@ -19,7 +19,7 @@ from tercet.data.batch_samplers import (
 )
 from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
 from tercet.data.sampling.sampler import GroupByLabelSampler
-from tercet.data.tables.arrow_columns import label_ids_of
+from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers, MultiDatasetBatchSamplers

@@ -24,8 +24,8 @@ from tercet.data.cleaning.resolving import match_labels
 from tercet.data.reading.in_memory import to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.data.sampling.sampler import GroupByLabelSampler
-from tercet.data.tables.arrow_columns import integers_of
 from tercet.data.tables.cells import plain_values
+from tercet.data.tables.dataset_columns import integers_of
 from tercet.errors import DataError, listed, short_repr
 from tercet.losses.modules import NestedTripletLoss
 from tercet.trainer.arguments import BatchSamplers

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, set_seed
 
-from tercet.data.tables.text_hashes import training_text_hashes
+from tercet.data.splits.trained_texts import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.losses.modules import BaseLoss

@@ -19,8 +19,8 @@ from tercet.data.cleaning.label_forms import find_placeholders, find_similar, tr
 from tercet.data.cleaning.messages import shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
 from tercet.data.reading.options import ReadOptions
-from tercet.data.tables.arrow_columns import take_rows
 from tercet.data.tables.cells import in_list, plain_values
+from tercet.data.tables.column_values import take_rows
 from tercet.errors import DataError, short_repr
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from tercet._texts import text_key
 from tercet.data.cleaning.messages import warn_of_change
-from tercet.data.tables.arrow_columns import TextColumn
 from tercet.data.tables.cells import is_missing_value
+from tercet.data.tables.text_column import TextColumn
 from tercet.data.tables.text_hashes import hash_texts
 from tercet.errors import DataError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from tercet.data.tables.arrow_columns import column_values
+from tercet.data.tables.column_values import column_values
 from tercet.data.tables.table import Columns, Content
 from tercet.errors import DataError, listed, short_repr
 

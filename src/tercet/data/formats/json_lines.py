@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tercet.data.formats.text_files import open_text
-from tercet.data.tables.arrow_columns import PART, ColumnBuilder
 from tercet.data.tables.table import Columns, Content
+from tercet.data.tables.text_column import PART, ColumnBuilder
 from tercet.errors import DataError, short_repr
 
 

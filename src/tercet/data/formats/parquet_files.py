@@ -6,8 +6,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from tercet.data.tables.arrow_columns import ColumnBuilder
 from tercet.data.tables.table import AnyColumns, Columns, Content
+from tercet.data.tables.text_column import ColumnBuilder
 from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialect
 from tercet.data.formats.text_files import open_text
-from tercet.data.tables.arrow_columns import PART, ColumnBuilder
 from tercet.data.tables.table import Columns, Content
+from tercet.data.tables.text_column import PART, ColumnBuilder
 from tercet.errors import DataError, listed, short_repr
 
 # The maximum length of a field, in characters. The default of Python, 131,072, is too short for long documents.

@@ -22,8 +22,9 @@ from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning.cleaning import clean_labels
 from tercet.data.labels.set_counts import num_sharing, rarest_labels
 from tercet.data.reading.options import ReadOptions
-from tercet.data.tables.arrow_columns import integers_of, take_rows, texts_of
 from tercet.data.tables.cells import plain_values
+from tercet.data.tables.column_values import take_rows
+from tercet.data.tables.dataset_columns import integers_of, texts_of
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:

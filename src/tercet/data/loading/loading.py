@@ -28,16 +28,10 @@ from tercet.data.labels.set_counts import check_several
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import evaluation_table, evaluation_value, read_all, read_data
 from tercet.data.splits.splits import held_out_labelled, held_out_triplets
-from tercet.data.tables.arrow_columns import (
-    TextColumn,
-    add_labels,
-    dataset_of,
-    select_rows,
-    shared_values,
-    take_rows,
-    texts_of,
-)
 from tercet.data.tables.cells import plain_values
+from tercet.data.tables.column_values import shared_values, take_rows
+from tercet.data.tables.dataset_columns import add_labels, dataset_of, select_rows, texts_of
+from tercet.data.tables.text_column import TextColumn
 from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 from tercet.catalogue import FILE_FORMATS
 from tercet.data.formats.encodings import check_encoding, guess_encoding
 from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
-from tercet.data.tables.arrow_columns import ColumnBuilder
 from tercet.data.tables.table import Columns, Table
+from tercet.data.tables.text_column import ColumnBuilder
 from tercet.errors import DataError, listed
 
 logger = logging.getLogger(__name__)

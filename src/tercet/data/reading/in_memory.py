@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.data.columns.columns import TRIPLET_COLUMNS, is_usual_name
 from tercet.data.formats.split_names import EVALUATION_SPLITS
-from tercet.data.tables.arrow_columns import texts_of
+from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 

@@ -11,8 +11,8 @@ from tercet.data.columns.level_columns import join_label_columns
 from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_source
-from tercet.data.tables.arrow_columns import take_rows
 from tercet.data.tables.cells import is_missing_value
+from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 

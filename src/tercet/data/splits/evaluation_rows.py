@@ -18,7 +18,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.labels.doubts import equal_texts
 from tercet.data.labels.labels import label_values
 from tercet.data.labels.set_counts import num_sharing
-from tercet.data.tables.arrow_columns import texts_of
+from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.text_hashes import hashes_of
 from tercet.records import RowCounts
 

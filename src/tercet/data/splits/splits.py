@@ -9,7 +9,7 @@ import numpy as np
 
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.labels.labels import LabelledSentences
-from tercet.data.tables.arrow_columns import texts_of
+from tercet.data.tables.dataset_columns import texts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

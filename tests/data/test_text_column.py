@@ -17,16 +17,9 @@ from tercet.data.loading.loading import load_labelled, load_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.data.reading.sources import read_table
-from tercet.data.tables import arrow_columns
-from tercet.data.tables.arrow_columns import (
-    ColumnBuilder,
-    TextColumn,
-    add_labels,
-    dataset_of,
-    integers_of,
-    select_rows,
-    texts_of,
-)
+from tercet.data.tables import text_column
+from tercet.data.tables.dataset_columns import add_labels, dataset_of, integers_of, select_rows, texts_of
+from tercet.data.tables.text_column import ColumnBuilder, TextColumn
 from tercet.data.tables.text_hashes import hashes_of
 from tercet.errors import DataError
 
@@ -35,9 +28,9 @@ TEXTS = [f"Text  {number % 7}" + "é" * (number % 3) for number in range(25)] + 
 
 @pytest.fixture(params=["memory", "file"])
 def storage(request, monkeypatch):
-    monkeypatch.setattr(arrow_columns, "PART", 4)
+    monkeypatch.setattr(text_column, "PART", 4)
     if request.param == "file":
-        monkeypatch.setattr(arrow_columns, "_MAX_BYTES", 0)
+        monkeypatch.setattr(text_column, "_MAX_BYTES", 0)
     return request.param
 
 
@@ -104,7 +97,7 @@ def test_files_in_parts_are_read_as_before(storage, tmp_path):
 
 
 def test_the_file_is_removed_with_its_column_and_a_full_disk_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(arrow_columns, "_MAX_BYTES", 0)
+    monkeypatch.setattr(text_column, "_MAX_BYTES", 0)
     column = TextColumn.of(TEXTS)
     path = column.file.path
     part = column.take([1])
