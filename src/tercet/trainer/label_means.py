@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tercet._distributed import rank
 from tercet._gather import all_reduce_sum
-from tercet.data.sampling.sampler import check_label_means
+from tercet.data.sampling.label_space import check_label_means
 
 FILE = "label_means.safetensors"
 _NO_EPOCH = -1

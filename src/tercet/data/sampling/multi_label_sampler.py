@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from tercet.data.sampling.sampler import EMPTY, GroupByLabelSampler, check_label_means, compact
+from tercet.data.sampling.groups import EMPTY
+from tercet.data.sampling.label_space import check_label_means, compact
+from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 
 # The passes over all rows that exchange labels. With 3,000 rows of one to three of 10 (or 30) labels, 58 % (52 %) of

@@ -22,36 +22,20 @@ An epoch is drawn with array operations, without a Python object per row:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Sampler
 
+from tercet.data.sampling.groups import draw_groups, fill_places, plan_groups
+from tercet.data.sampling.label_space import check_label_means, compact, sibling_codes
 from tercet.data.sampling.neighbor_labels import move_neighbours_together
+from tercet.data.sampling.places import deal_groups, replace_empty_and_repeated
 from tercet.errors import DataError
 
-EMPTY = -1
 # The length of the code of a parent beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6, and
 # that of other labels at most 0.2, so siblings come first.
 _SIBLING_WEIGHT = 2.0
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The numbers of batches and of groups, which are the same in every epoch.
-
-    Attributes:
-        batches: the number of batches.
-        groups: the number of groups before any is repeated.
-        pair_groups: the number of groups that contain two sentences with the same label.
-        singleton_groups: the number of groups of labels with one sentence each.
-    """
-
-    batches: int
-    groups: int
-    pair_groups: int
-    singleton_groups: int
 
 
 class GroupByLabelSampler(Sampler[int]):
@@ -69,7 +53,6 @@ class GroupByLabelSampler(Sampler[int]):
         neighbor_labels: the fraction of the P labels of a batch that are near each other in the space of the
             embeddings, at least 2 of them; the others are random. Before the first call of `set_label_means`, and with
             0, all labels are random.
-
         parents: for nested labels, the parent of each label `(num_labels,)` as a number, in the sorted order of the
             labels. The labels that `neighbor_labels` puts together are then siblings first, also before the first call
             of `set_label_means`. None for labels without levels.
@@ -109,8 +92,8 @@ class GroupByLabelSampler(Sampler[int]):
         self.batch_size, self.samples_per_label, self.seed = batch_size, samples_per_label, seed
         self.epoch, self.neighbor_labels = 0, neighbor_labels
         self._label_means: np.ndarray | None = None
-        self._siblings = None if parents is None else _sibling_codes(parents, len(counts))
-        self._plan = _plan(counts, batch_size // samples_per_label, samples_per_label)
+        self._siblings = None if parents is None else sibling_codes(parents, len(counts))
+        self._plan = plan_groups(counts, batch_size // samples_per_label, samples_per_label)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, which determines the order of the next iteration."""
@@ -183,63 +166,16 @@ class GroupByLabelSampler(Sampler[int]):
         rows = self.num_rows
         if rows <= self.batch_size:
             return rng.permutation(rows).reshape(1, -1)
-        groups, label_of_group = _groups(self.label_ids, self.counts, self.samples_per_label, rng)
-        chosen = _fill_up(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
-        table = _deal(label_of_group[chosen], self._plan.batches, rng)
+        groups, label_of_group = draw_groups(self.label_ids, self.counts, self.samples_per_label, rng)
+        chosen = fill_places(label_of_group, self.counts, self._plan, self.batch_size // self.samples_per_label, rng)
+        table = deal_groups(label_of_group[chosen], self._plan.batches, rng)
         means = self._means_with_siblings()
         if self.neighbor_labels and means is not None:
             labels = np.where(chosen < self._plan.pair_groups, label_of_group[chosen].astype(np.int64), -1)[table]
             table = table.ravel()[move_neighbours_together(labels, means, self._num_near(), rng)]
         drawn = self._rows(groups[chosen[table]].reshape(self._plan.batches, self.batch_size), rng)
-        _replace_empty_and_repeated(drawn, rows, rng)
+        replace_empty_and_repeated(drawn, rows, rng)
         return drawn
-
-
-def check_label_means(means: Any, num_labels: int, *, of_sets: bool = False) -> np.ndarray:
-    """Return the mean embeddings of the labels, or of the sets of labels, as float32 `(num_labels, dim)`.
-
-    Raises:
-        DataError: the shape is another, or a value is NaN or infinite.
-    """
-    values = np.asarray(means, dtype=np.float32)
-    if values.ndim != 2 or len(values) != num_labels:
-        each = "set of labels in the order of the set ids" if of_sets else "label in sorted order"
-        raise DataError(
-            f"the label means must have the shape ({num_labels}, dim), one row for each {each}, got {values.shape}"
-        )
-    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(broken):
-        what = "set" if of_sets else "label"
-        raise DataError(f"the mean of {what} number {broken[0]}, counted from 0, is NaN or infinite")
-    return values
-
-
-def compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the labels from 0 in sorted order. Return the ids `(num_rows,)`, and the number of rows of each id.
-
-    If the labels are already such ids, return them unchanged.
-    """
-    if (
-        np.issubdtype(labels.dtype, np.signedinteger)
-        and len(labels)
-        and labels.min() == 0
-        and labels.max() < len(labels)
-    ):
-        counts = np.bincount(labels)
-        if counts.all():
-            return labels, counts
-    _, label_ids, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return label_ids, counts
-
-
-def _sibling_codes(parents: Any, num_labels: int) -> np.ndarray:
-    """Return float32 `(num_labels, num_parents)` with equal rows for siblings, and zeros for an only child."""
-    _, number, counts = np.unique(np.asarray(parents), return_inverse=True, return_counts=True)
-    if len(number) != num_labels:
-        raise DataError(f"parents must have one number for each of the {num_labels} labels, got {len(number)}")
-    codes = np.eye(len(counts), dtype=np.float32)[number]
-    codes[counts[number] == 1] = 0
-    return codes
 
 
 def _check_sizes(batch_size: int, samples_per_label: int) -> None:
@@ -251,157 +187,3 @@ def _check_sizes(batch_size: int, samples_per_label: int) -> None:
             f"a batch of {batch_size} cannot hold labels with {samples_per_label} sentences each: the batch size must "
             f"be a multiple of samples_per_label and at least twice as large, for example {labels * samples_per_label}"
         )
-
-
-def _plan(counts: np.ndarray, labels_per_batch: int, k: int) -> _Plan:
-    full = counts[counts >= k]
-    pair_groups = int((-(-full // k)).sum())
-    # Only sizes that occur, because k may be far larger than any label.
-    for size, labels in zip(*np.unique(counts[(counts > 1) & (counts < k)], return_counts=True), strict=True):
-        pair_groups += -(-int(labels) // (k // int(size)))
-    singleton_groups = -(-int((counts == 1).sum()) // k)
-    groups = pair_groups + singleton_groups
-    largest = int(-(-counts.max() // k)) if counts.max() >= k else 1
-    batches = max(
-        -(-groups // labels_per_batch),
-        -(-largest // (labels_per_batch - 1)),  # In each batch, one place is left for another label than the largest.
-        -(-singleton_groups // (labels_per_batch - 1)),  # In each batch, one place is left for a positive pair.
-    )
-    return _Plan(batches, groups, pair_groups, singleton_groups)
-
-
-def _groups(
-    label_ids: np.ndarray, counts: np.ndarray, k: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Divide all rows into groups.
-
-    Returns:
-        The row numbers `(num_groups, k)`, with `EMPTY` in empty positions, and the label of each group
-        `(num_groups,)`; for a group of several labels, the first one. Labels with at least k rows are first, then
-        smaller labels by descending size; labels with one row are last. Within these parts, the order is random.
-    """
-    order = rng.permutation(len(label_ids))
-    order = order[np.argsort(label_ids[order], kind="stable")]
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    parts, labels = [], []
-    full = rng.permutation(np.flatnonzero(counts >= k))
-    groups_of = -(-counts[full] // k)
-    label = np.repeat(full, groups_of)
-    first = np.arange(len(label)) - np.repeat(np.cumsum(groups_of) - groups_of, groups_of)
-    # A last group with fewer than k rows starts earlier, so that it repeats rows of the previous group.
-    offset = np.minimum(first * k, counts[label] - k)
-    parts.append(order[(starts[label] + offset)[:, None] + np.arange(k)])
-    labels.append(label)
-    for size in np.unique(counts[counts < k])[::-1].tolist():
-        labels_of_size = rng.permutation(np.flatnonzero(counts == size))
-        labels_per_group = k // size
-        rows = order[starts[labels_of_size][:, None] + np.arange(size)]
-        num_groups = -(-len(labels_of_size) // labels_per_group)
-        part = np.full((num_groups * labels_per_group, size), EMPTY, dtype=rows.dtype)
-        part[: len(labels_of_size)] = rows
-        padding = np.full((num_groups, k - labels_per_group * size), EMPTY, dtype=rows.dtype)
-        parts.append(np.hstack([part.reshape(num_groups, labels_per_group * size), padding]))
-        labels.append(labels_of_size[::labels_per_group])
-    return np.concatenate(parts), np.concatenate(labels)
-
-
-def _fill_up(
-    label_of_group: np.ndarray, counts: np.ndarray, plan: _Plan, labels_per_batch: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the groups of an epoch in the order in which `_deal` assigns them. Repeat groups to fill every place.
-
-    Groups with a positive pair are first, at least one per batch. Groups of labels with one sentence are last. Groups
-    of the largest label are repeated only if no other group has a positive pair.
-    """
-    places = plan.batches * labels_per_batch
-    pairs = np.arange(plan.pair_groups)
-    singletons = np.arange(plan.pair_groups, plan.groups)
-    largest = label_of_group == counts.argmax()
-    repeatable = pairs[~largest[pairs]]
-    missing_pairs = max(0, plan.batches - len(pairs))
-    extra_pairs = _cycle(repeatable if len(repeatable) else pairs, missing_pairs, rng)
-    remaining = places - plan.groups - missing_pairs
-    extra = (
-        _cycle_labels(repeatable, label_of_group, remaining, rng)
-        if len(repeatable)
-        else _cycle(singletons, remaining, rng)
-    )
-    is_pair = extra < plan.pair_groups
-    ordered = np.concatenate([pairs, extra_pairs, extra[is_pair]])
-    # `_deal` puts consecutive groups into different batches, so keep the groups of each label consecutive.
-    position = np.empty(len(counts), dtype=np.int64)
-    position[label_of_group[pairs][::-1]] = np.arange(len(pairs))[::-1]
-    ordered = ordered[np.argsort(position[label_of_group[ordered]], kind="stable")]
-    return np.concatenate([ordered, singletons, extra[~is_pair]])
-
-
-def _cycle(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` groups in random order. Repeat a group only after all groups were returned."""
-    if count <= 0:
-        return groups[:0]
-    return np.resize(rng.permutation(groups), count)
-
-
-def _cycle_labels(groups: np.ndarray, label_of_group: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return `count` groups. Take the labels in turn, so that small labels are repeated as often as large labels."""
-    if count <= 0:
-        return groups[:0]
-    shuffled = rng.permutation(groups)
-    labels = label_of_group[shuffled]
-    by_label = np.argsort(labels, kind="stable")
-    _, first, sizes = np.unique(labels[by_label], return_index=True, return_counts=True)
-    turns = np.arange(count) // len(first)
-    which = rng.permutation(len(first))[np.arange(count) % len(first)]
-    return shuffled[by_label[first[which] + turns % sizes[which]]]
-
-
-def _deal(labels: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndarray:
-    """Assign groups to batches.
-
-    Args:
-        labels: `(num_groups,)`, the label of each group. Groups with a positive pair and the same label are
-            consecutive.
-        batches: the number of batches. The number of groups must be a multiple of it.
-        rng: the random number generator.
-
-    Returns:
-        `(num_batches, num_places)`, the index in `labels` of the group at each place.
-    """
-    places = len(labels) // batches
-    table = np.empty((batches, places), dtype=np.int64)
-    # The label of the last group at the previous place, and the batches that contain this label.
-    continued, its_batches = -1, np.empty(0, dtype=np.int64)
-    for place in range(places):
-        start, end = place * batches, (place + 1) * batches
-        order = rng.permutation(batches)
-        if labels[start] == continued:
-            head = _run_length(labels[start:end])
-            free = order[~np.isin(order, its_batches)]
-            order = np.concatenate([free[:head], rng.permutation(np.concatenate([free[head:], its_batches]))])
-        table[order, place] = np.arange(start, end)
-        last = labels[end - 1]
-        if last != continued:
-            tail = _run_length(labels[start:end][::-1])
-            continued, its_batches = last, order[batches - tail :]
-    return table
-
-
-def _run_length(labels: np.ndarray) -> int:
-    """Return the number of labels at the start that are equal to the first label."""
-    other = labels != labels[0]
-    return int(other.argmax()) if other.any() else len(labels)
-
-
-def _replace_empty_and_repeated(drawn: np.ndarray, rows: int, rng: np.random.Generator) -> None:
-    """Modify `drawn` in place: replace empty positions and repeated rows of a batch by random rows not yet in it."""
-    pending = np.arange(len(drawn))
-    while len(pending):
-        batches = drawn[pending]
-        order = np.argsort(batches, axis=1, kind="stable")
-        ranked = np.take_along_axis(batches, order, axis=1)
-        replaced = np.zeros(batches.shape, dtype=bool)
-        np.put_along_axis(replaced, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-        replaced |= batches == EMPTY
-        batches[replaced] = rng.integers(0, rows, int(replaced.sum()))
-        drawn[pending] = batches
-        pending = pending[replaced.any(axis=1)]
