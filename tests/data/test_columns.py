@@ -2,13 +2,13 @@
 
 import pytest
 
-from tercet.data.columns import columns
-from tercet.data.columns.columns import find_labelled_columns, find_triplet_columns
+from tercet.data.columns.labelled import find_labelled_columns, find_text_column
+from tercet.data.columns.triplets import find_triplet_columns
 from tercet.errors import DataError
 
 
 def test_usual_names_are_found_and_others_are_asked_for():
-    find = columns.find_labelled_columns
+    find = find_labelled_columns
     assert find(["id", "Utterance", "intent"], "d") == ("Utterance", "intent")
     assert find(["a", "b"], "d", "a", "b") == ("a", "b")
     with pytest.raises(DataError, match=r"which column is the text\? the columns are 'a', 'b'; pass text_column"):
@@ -29,25 +29,25 @@ def test_usual_names_are_found_and_others_are_asked_for():
 
 def test_the_nearest_name_is_named():
     with pytest.raises(DataError, match="d has no column 'Text'; did you mean ' text '\\? it has ' text ', 'label'"):
-        columns.find_labelled_columns([" text ", "label"], "d", "Text")
+        find_labelled_columns([" text ", "label"], "d", "Text")
     with pytest.raises(DataError, match="d has no column 'lable'; did you mean 'label'"):
-        columns.find_labelled_columns(["text", "label"], "d", None, "lable")
+        find_labelled_columns(["text", "label"], "d", None, "lable")
 
 
 def test_two_usual_names_in_a_file_are_ambiguous():
     with pytest.raises(DataError, match="several have a usual name: 'label', 'category'; pass label_column"):
-        columns.find_labelled_columns(["text", "category", "label"], "d")
+        find_labelled_columns(["text", "category", "label"], "d")
 
 
 def test_columns_that_are_both_missing_are_named_in_one_message():
     with pytest.raises(DataError, match="d has no column 'txt' and no column 'lbl'; it has 'a', 'b'"):
-        columns.find_labelled_columns(["a", "b"], "d", "txt", "lbl")
+        find_labelled_columns(["a", "b"], "d", "txt", "lbl")
     with pytest.raises(DataError, match=r"pass text_column, and label_column, as none has a usual name of a label"):
-        columns.find_labelled_columns(["a", "b"], "d")
+        find_labelled_columns(["a", "b"], "d")
 
 
 def test_a_single_column_is_the_text():
-    find = columns.find_text_column
+    find = find_text_column
     assert find(["whatever"], "d") == "whatever"
     assert find(["id", "sentence"], "d") == "sentence"
     assert find(["id", "sentence"], "d", "id") == "id"
@@ -59,7 +59,7 @@ def test_a_single_column_is_the_text():
 
 def test_columns_of_a_data_set():
     def find(kinds):
-        return columns.find_labelled_columns(list(kinds), "the data set", kinds=kinds)
+        return find_labelled_columns(list(kinds), "the data set", kinds=kinds)
 
     assert find({"label": "text", "t": "text"}) == ("t", "label")
     assert find({"t": "text", "y": "integer"}) == ("t", "y")
@@ -75,7 +75,7 @@ def test_columns_of_a_data_set():
 
 def test_columns_of_triplets_in_a_data_set():
     def find(kinds):
-        return columns.find_triplet_columns(list(kinds), "the data set", kinds)
+        return find_triplet_columns(list(kinds), "the data set", kinds)
 
     assert find(dict.fromkeys(["negative", "anchor", "positive"], "text")) == ("anchor", "positive", "negative")
     assert find(dict.fromkeys("abc", "text")) == ("a", "b", "c")
@@ -84,7 +84,7 @@ def test_columns_of_triplets_in_a_data_set():
 
 
 def test_columns_of_triplets_in_a_file_need_their_names():
-    find = columns.find_triplet_columns
+    find = find_triplet_columns
     assert find(["id", "negative", "anchor", "positive"], "d") == ("anchor", "positive", "negative")
     with pytest.raises(DataError, match="missing: 'positive', 'negative'; the columns are 'anchor', 'b', 'c'"):
         find(["anchor", "b", "c"], "d")

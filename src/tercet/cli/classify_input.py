@@ -117,8 +117,8 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     from tercet._texts import check_texts
     from tercet.data.cleaning.incomplete_rows import rows_with_text
     from tercet.data.cleaning.label_forms import trim_labels
-    from tercet.data.columns.columns import find_given_labels
     from tercet.data.columns.guessing import find_text
+    from tercet.data.columns.labelled import find_given_labels
     from tercet.data.reading.selection import read_data
     from tercet.data.tables.cells import plain_values
     from tercet.data.tables.column_values import take_rows

@@ -132,8 +132,8 @@ def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     """Return the sentences of a table without labels."""
     from tercet._texts import check_texts
     from tercet.data.cleaning.incomplete_rows import rows_with_text
-    from tercet.data.columns.columns import ColumnError
     from tercet.data.columns.guessing import find_text
+    from tercet.data.columns.names import ColumnError
     from tercet.data.reading.selection import read_data
 
     try:

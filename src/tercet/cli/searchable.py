@@ -63,8 +63,9 @@ def read_rows(
         DataError: the data cannot be read, a column is not found, or a text is invalid.
     """
     from tercet._texts import check_texts
-    from tercet.data.columns.columns import ColumnError, find_labelled_columns
     from tercet.data.columns.guessing import find_text
+    from tercet.data.columns.labelled import find_labelled_columns
+    from tercet.data.columns.names import ColumnError
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.selection import read_data
     from tercet.data.tables.cells import plain_values

@@ -125,7 +125,7 @@ def evaluate(
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
-    from tercet.data.columns.columns import ColumnError
+    from tercet.data.columns.names import ColumnError
     from tercet.data.loading.loading import as_dataset, load_labelled
     from tercet.data.reading.options import ReadOptions
 

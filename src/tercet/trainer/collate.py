@@ -18,15 +18,10 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from tercet._texts import validate_texts
 from tercet.data.cleaning.resolving import match_labels
-from tercet.data.columns.columns import (
-    TRIPLET_COLUMNS,
-    Kind,
-    UnclearColumnError,
-    find_labelled_columns,
-    find_triplet_columns,
-    log_unused,
-)
 from tercet.data.columns.guessing import find_columns
+from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns
+from tercet.data.columns.names import TRIPLET_COLUMNS, Kind, log_unused
+from tercet.data.columns.triplets import find_triplet_columns
 from tercet.data.labels.labels import labels_of, map_onto_names
 from tercet.data.reading.in_memory import table_of
 from tercet.data.reading.options import ReadOptions

@@ -1,6 +1,8 @@
 """Find the columns of texts, labels and triplets.
 
-columns.py         by their usual names
-guessing.py        by words in their names, or by their values
+names.py           the usual names of columns, and checks of given names
+labelled.py        finds texts and labels by usual names, or by types
+triplets.py        finds anchors, positives and negatives
+guessing.py        finds texts and labels by words in their names, or by their values
 level_columns.py   joins several label columns to one column of nested labels
 """

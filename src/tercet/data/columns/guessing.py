@@ -8,7 +8,8 @@ from itertools import islice
 from statistics import mean
 from typing import Any
 
-from tercet.data.columns.columns import UnclearColumnError, find_labelled_columns, find_text_column, is_index
+from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns, find_text_column
+from tercet.data.columns.names import is_index
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed, short_repr

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from tercet.data.columns.columns import check_columns
+from tercet.data.columns.names import check_columns
 from tercet.data.tables.cells import plain_values
 from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, short_repr

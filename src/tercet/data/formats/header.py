@@ -4,7 +4,7 @@ import logging
 from itertools import islice
 from statistics import median
 
-from tercet.data.columns.columns import is_usual_name
+from tercet.data.columns.names import is_usual_name
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed
 

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from tercet.data.columns.columns import is_usual_name
+from tercet.data.columns.names import is_usual_name
 from tercet.errors import DataError, listed
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tercet.data.columns.columns import is_usual_name
+from tercet.data.columns.names import is_usual_name
 from tercet.data.formats.json_lines import ObjectRows
 from tercet.data.formats.rasa import read_examples, read_nlu
 from tercet.data.formats.split_names import is_split

@@ -12,7 +12,7 @@ from typing import Any
 from tercet._multi_labels import set_names
 from tercet._texts import row_place
 from tercet.data.cleaning.label_forms import trim_labels
-from tercet.data.columns.columns import check_columns
+from tercet.data.columns.names import check_columns
 from tercet.data.labels.set_counts import check_several
 from tercet.data.tables.cells import in_list, plain_values, read_list
 from tercet.data.tables.table import Table

@@ -20,8 +20,9 @@ from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.cleaning.incomplete_rows import complete_rows
 from tercet.data.cleaning.resolving import match_labels
-from tercet.data.columns.columns import TRIPLET_COLUMNS, find_triplet_columns, log_unused
 from tercet.data.columns.guessing import find_columns
+from tercet.data.columns.names import TRIPLET_COLUMNS, log_unused
+from tercet.data.columns.triplets import find_triplet_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels, warn_of_doubtful_triplets
 from tercet.data.labels.labels import LabelledSentences, check_trainable, number_labels
 from tercet.data.labels.set_counts import check_several

@@ -18,7 +18,8 @@ import numpy as np
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet.data.cleaning.cleaning import clean_rows
-from tercet.data.columns.columns import check_columns, find_label_column
+from tercet.data.columns.labelled import find_label_column
+from tercet.data.columns.names import check_columns
 from tercet.data.labels.labels import LabelledSentences, number_labels
 from tercet.data.labels.set_counts import check_several
 from tercet.data.loading.loading import match_known, with_lists

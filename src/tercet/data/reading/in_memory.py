@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tercet.data.columns.columns import TRIPLET_COLUMNS, is_usual_name
+from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
 from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tercet.data.columns.columns import check_columns, find_label_column, is_key
+from tercet.data.columns.labelled import find_label_column
 from tercet.data.columns.level_columns import join_label_columns
+from tercet.data.columns.names import check_columns, is_key
 from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_source
