@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from tercet.data.loading.loading import load_labelled, load_training_data, load_triplets
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.training_data import load_training_data
+from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.errors import DataError

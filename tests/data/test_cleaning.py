@@ -7,7 +7,9 @@ import pytest
 from datasets import Dataset
 
 from tercet._events import WarningKind, collect_warnings
-from tercet.data.loading.loading import load_labelled, load_training_data, load_triplets
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.training_data import load_training_data
+from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 

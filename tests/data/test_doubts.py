@@ -4,7 +4,8 @@ import pytest
 from datasets import Dataset
 
 from tercet._events import WarningKind, collect_warnings
-from tercet.data.loading.loading import load_labelled, load_triplets
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.triplets import load_triplets
 from tercet.data.splits.evaluation_rows import select_triplets
 
 

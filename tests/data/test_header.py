@@ -2,7 +2,7 @@
 
 import pytest
 
-from tercet.data.loading.loading import load_labelled
+from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_table
 from tercet.errors import DataError

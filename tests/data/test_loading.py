@@ -8,7 +8,9 @@ import pytest
 from datasets import ClassLabel, Dataset, load_from_disk
 
 from tercet.data.labels.labels import labels_of
-from tercet.data.loading.loading import as_dataset, load_labelled, load_training_data, load_triplets
+from tercet.data.loading.labelled import as_dataset, load_labelled
+from tercet.data.loading.training_data import load_training_data
+from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from tercet.catalogue import FILE_FORMATS, FileFormatSpec
-from tercet.data.loading.loading import load_labelled
+from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.sources import read_table
 from tercet.errors import DataError
 

@@ -8,7 +8,8 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from tercet.data.columns.guessing import find_columns
-from tercet.data.loading.loading import load_labelled, load_training_data
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.training_data import load_training_data
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.data.tables.table import Table

@@ -13,7 +13,8 @@ from pyarrow import parquet
 
 from tercet._texts import text_key
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.loading.loading import load_labelled, load_triplets
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.data.reading.sources import read_table

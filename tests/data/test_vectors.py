@@ -4,7 +4,8 @@ import pytest
 from pyarrow import parquet
 
 from tercet._events import collect_warnings
-from tercet.data.loading.vectors import load_vectors, read_vectors, vector_keys
+from tercet.data.formats.vector_files import read_vectors
+from tercet.data.loading.vectors import load_vectors, vector_keys
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 

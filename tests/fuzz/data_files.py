@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tercet.data.loading.loading import load_labelled
+from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.options import ReadOptions
 from tests.fuzz.mutate import break_file
 from tests.fuzz.outcome import Area, CaseRandom, Finding, refusable

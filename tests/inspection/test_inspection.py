@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.data.loading.loading import load_labelled
+from tercet.data.loading.labelled import load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection import inspection
 from tercet.inspection.inspection import inspect

@@ -73,7 +73,7 @@ def demo(
     settings.check()
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.labels.labels import LabelledSentences, label_values, number_labels
-    from tercet.data.loading.loading import as_dataset
+    from tercet.data.loading.labelled import as_dataset
 
     sentences, verbs = standard_library_docstrings()
     data = as_dataset(LabelledSentences(sentences, *number_labels(verbs, "the standard library")))

@@ -136,7 +136,7 @@ def _load_head(folder: Path) -> "LinearHead":
 
 def _encode_vectors(source: str, folder: Path, vector_column: str | None, output: Path, *, overwrite: bool) -> None:
     """Apply a head to a file of vectors. The other columns of a .parquet file are written, too."""
-    from tercet.data.loading.vectors import other_columns, read_complete_vectors
+    from tercet.data.formats.vector_files import other_columns, read_complete_vectors
 
     vectors = read_complete_vectors(source, vector_column)
     head = _load_head(folder)

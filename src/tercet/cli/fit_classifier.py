@@ -78,7 +78,7 @@ def fit_classifier(
     check_outputs({}, sources, overwrite=overwrite, folder=output)
     check_places(expand_path(output), more_files=())
     check_model_name(model)
-    from tercet.data.loading.loading import load_labelled
+    from tercet.data.loading.labelled import load_labelled
 
     options = ReadOptions(
         text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,

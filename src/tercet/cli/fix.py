@@ -37,7 +37,7 @@ def fix(
     """Write a copy of labelled data with the accepted label issues corrected; all other columns stay as they are."""
     from tercet.data.columns.guessing import find_columns
     from tercet.data.labels.corrections import TO_ADD, accepted_additions, accepted_labels, with_additions, with_labels
-    from tercet.data.loading.loading import with_lists
+    from tercet.data.loading.labelled import with_lists
     from tercet.data.reading.selection import read_data
     from tercet.data.reading.sources import read_table
     from tercet.data.writing import find_suffix, open_writer, prepare_columns

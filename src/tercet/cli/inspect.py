@@ -84,7 +84,7 @@ def inspect(
     )
     if model is not None:
         check_model_name(model)
-    from tercet.data.loading.loading import load_labelled
+    from tercet.data.loading.labelled import load_labelled
     from tercet.data.reading.selection import read_data
 
     options = ReadOptions(

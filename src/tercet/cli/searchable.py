@@ -135,7 +135,7 @@ def read_stored_vectors(data: str, column: str, numbers: Sequence[int] | None = 
     """
     import numpy as np
 
-    from tercet.data.loading.vectors import read_complete_vectors
+    from tercet.data.formats.vector_files import read_complete_vectors
 
     vectors = read_complete_vectors(data, column).astype(np.float32)
     vectors = vectors if numbers is None else vectors[numbers]

@@ -9,7 +9,6 @@ from typing import Any
 from tercet.cli.console import finish, print_metrics, print_note, print_result
 from tercet.cli.evaluations import print_evaluation
 from tercet.cli.outputs import check_outputs
-from tercet.data.reading.options import is_vector_file
 from tercet.errors import DataError, listed
 from tercet.records import RunRecord
 from tercet.runs import train_vectors as run_train_vectors
@@ -30,6 +29,8 @@ def is_for_vectors(given: Mapping[str, Any]) -> bool:
     Raises:
         DataError: a file of evaluation labels is named, but no vectors.
     """
+    from tercet.data.formats.vector_files import is_vector_file
+
     if is_vector_file(given["data"]) or given["vector_column"] is not None:
         return True
     if given["eval_label_file"] is not None:
@@ -40,6 +41,7 @@ def is_for_vectors(given: Mapping[str, Any]) -> bool:
 def train_vectors(given: Mapping[str, Any]) -> None:
     """Train a head on vectors, with the arguments `given` to `tercet train`."""
     from tercet.cli.train import train as command  # which imports this module
+    from tercet.data.formats.vector_files import is_vector_file
 
     defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
     others = [name for name, value in given.items() if name not in _USED and value != defaults[name]]

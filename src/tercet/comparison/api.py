@@ -27,7 +27,7 @@ from tercet.runs.trackers import tracker_names
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading.loading import Source
+    from tercet.data.reading.sources import Source
 
 
 @reserves_comparison
@@ -155,7 +155,7 @@ def compare(
     models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
-    from tercet.data.loading.loading import load_training_data, name_of
+    from tercet.data.loading.training_data import load_training_data, name_of
     from tercet.data.reading.in_memory import evaluation_split
     from tercet.data.reading.options import ReadOptions
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.cleaning.copies import copy_groups, overlapping_rows
     from tercet.data.labels.labels import LabelledSentences, check_trainable, number_labels
-    from tercet.data.loading.loading import as_dataset, load_labelled, load_training_data, load_triplets
+    from tercet.data.loading.labelled import as_dataset, load_labelled
+    from tercet.data.loading.training_data import load_training_data
+    from tercet.data.loading.triplets import load_triplets
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import read_table
     from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
@@ -65,7 +67,9 @@ __getattr__, __dir__ = lazy_names(
         "bundled": ("standard_library_docstrings",),
         "cleaning.copies": ("copy_groups", "overlapping_rows"),
         "labels.labels": ("LabelledSentences", "check_trainable", "number_labels"),
-        "loading.loading": ("as_dataset", "load_labelled", "load_training_data", "load_triplets"),
+        "loading.labelled": ("as_dataset", "load_labelled"),
+        "loading.training_data": ("load_training_data",),
+        "loading.triplets": ("load_triplets",),
         "reading.options": ("ReadOptions",),
         "reading.sources": ("read_table",),
         "sampling.multi_label_sampler": ("SharedLabelSampler",),

@@ -17,7 +17,8 @@ from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
 from tercet.data.labels.labels import LabelledSentences, check_trainable
-from tercet.data.loading.loading import load_labelled, name_of
+from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.training_data import name_of
 from tercet.data.reading.options import FileArguments, ReadOptions
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError, ModelError
@@ -32,7 +33,7 @@ from tercet.inspection.results import Inspection, ModelFindings
 from tercet.inspection.texts import Example, TextSummary, summarize_texts
 
 if TYPE_CHECKING:
-    from tercet.data.loading.loading import Source
+    from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from tercet.runs.settings import DEFAULT_MODEL
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading.loading import Source
+    from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
@@ -126,7 +126,7 @@ def evaluate(
     model = resolve_model(model, DEFAULT_MODEL)
 
     from tercet.data.columns.names import ColumnError
-    from tercet.data.loading.loading import as_dataset, load_labelled
+    from tercet.data.loading.labelled import as_dataset, load_labelled
     from tercet.data.reading.options import ReadOptions
 
     options = ReadOptions(

@@ -27,7 +27,7 @@ from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettin
 if TYPE_CHECKING:
     import torch
 
-    from tercet.data.loading.loading import Source
+    from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
@@ -145,7 +145,7 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
-    from tercet.data.loading.loading import load_training_data, name_of
+    from tercet.data.loading.training_data import load_training_data, name_of
     from tercet.data.reading.in_memory import evaluation_split
     from tercet.data.reading.options import ReadOptions
 

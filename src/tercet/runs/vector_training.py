@@ -9,7 +9,7 @@ import torch
 
 from tercet.data.fingerprint import fingerprint
 from tercet.data.labels.labels import check_trainable
-from tercet.data.loading.loading import as_dataset
+from tercet.data.loading.labelled import as_dataset
 from tercet.data.loading.vectors import LabelledVectors, load_vectors
 from tercet.data.reading.options import ReadOptions
 from tercet.data.splits.splits import held_out_labelled

@@ -1,5 +1,7 @@
 """Load and check data: the steps of the other packages, one after the other.
 
-loading.py    labelled sentences, triplets, and the data of a training
-vectors.py    vectors and their labels
+training_data.py   the rows to train on and those to evaluate on
+labelled.py        labelled sentences
+triplets.py        triplets
+vectors.py         vectors and their labels
 """

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypedDict
 
 from tercet._nested_labels import separator_of
@@ -118,6 +117,5 @@ class ReadOptions:
         return None if self.label_column is None else str(self.label_column)
 
 
-def is_vector_file(source: object) -> bool:
-    """Return whether the file of `source` can only contain vectors: its extension is .npy."""
-    return isinstance(source, (str, Path)) and str(source).lower().endswith(".npy")
+# Nothing is named, and nothing is changed that would change the meaning.
+DEFAULT_OPTIONS = ReadOptions()

@@ -11,11 +11,11 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.data.formats.arrow_files import read_saved_dataset
@@ -26,6 +26,14 @@ from tercet.data.reading.folders import is_saved_dataset, read_folder, read_part
 from tercet.data.reading.in_memory import choose_split, table_of
 from tercet.data.tables.table import Columns, Content, Table
 from tercet.errors import DataError, listed, short_repr
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tercet.data.reading.in_memory import ArrowTable
+
+    # A file, the name of a data set on the hub, a table in memory, or a table that was read.
+    Source: TypeAlias = str | Path | Dataset | ArrowTable | Mapping[str, Any] | Sequence[Any] | Table
 
 STANDARD_INPUT = "-"
 # The maximum length of another library's error message within ours, in characters.

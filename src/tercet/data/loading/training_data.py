@@ -1,0 +1,198 @@
+"""Read the rows to train on and those to evaluate on.
+
+Evaluation rows are other data, the rows of another split, or rows that are held out.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tercet.data.cleaning.copies import copy_groups
+from tercet.data.columns.names import TRIPLET_COLUMNS
+from tercet.data.labels.labels import check_trainable
+from tercet.data.loading.labelled import as_dataset, load_labelled
+from tercet.data.loading.triplets import load_triplets, read_triplets
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import evaluation_table, evaluation_value, read_all
+from tercet.data.splits.splits import held_out_labelled, held_out_triplets
+from tercet.data.tables.dataset_columns import select_rows, texts_of
+from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tercet.data.reading.sources import Source
+    from tercet.data.tables.table import Table
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingData(NamedTuple):
+    """The rows to train on, and those to evaluate on.
+
+    Attributes:
+        train: a data set with the columns `sentence` and `label`, or `anchor`, `positive` and `negative`.
+        evaluation: a data set with the same columns; None if there is nothing to evaluate on.
+        held_out_rows: the numbers of the rows of `evaluation` in the file or data set that both come from, from 0 for
+            the first row of data; None if the evaluation data have a source of their own.
+        train_rows: the numbers of the rows of `train` in their file or data set, from 0.
+        multi_label: the separator of the labels in the names of the column `label`, if rows have several; else None.
+        eval_split: the name of the split of the same file or folder that the evaluation rows are from; None if they
+            have another source, or were held out.
+    """
+
+    train: "Dataset"
+    evaluation: "Dataset | None"
+    held_out_rows: list[int] | None
+    train_rows: Sequence[int]
+    multi_label: str | None = None
+    eval_split: str | None = None
+
+
+def load_training_data(
+    data: "Source",
+    eval_data: "Source | None",
+    eval_fraction: float,
+    options: ReadOptions,
+    *,
+    triplets: bool,
+    seed: int,
+    several_labels: bool = False,
+) -> TrainingData:
+    """Return training and evaluation data.
+
+    Args:
+        data: the training data: a file, the name of a data set on the hub, or a table in memory.
+        eval_data: the evaluation data; None takes another split, such as `test`: the rows with this value in
+            `split_column`, or those of a file or folder with splits. Without one, rows of `data` are held out.
+        eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
+            of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
+        options: the columns and the split to read from both.
+        triplets: whether the rows are triplets instead of labelled sentences.
+        seed: the seed of the random selection of held-out rows.
+        several_labels: as for `load_labelled`.
+
+    Raises:
+        DataError: the data cannot be read or are invalid, the labels of the training data are decimal numbers or form
+            no triplet, or all triplets would be held out.
+    """
+    if triplets:
+        return _triplet_data(data, eval_data, eval_fraction, options, seed)
+    return _labelled_data(data, eval_data, eval_fraction, options, seed, several_labels=several_labels)
+
+
+def _triplet_data(
+    data: "Source", eval_data: "Source | None", eval_fraction: float, options: ReadOptions, seed: int
+) -> TrainingData:
+    all_triplets = read_all(data, options)
+    train, numbers = read_triplets(all_triplets, options)
+    wanted = eval_data is None and eval_fraction > 0
+    split = evaluation_table(data, all_triplets, options, TRIPLET_COLUMNS, wanted=wanted)
+    if split is not None:
+        return TrainingData(train, load_triplets(split[1], options), None, _numbers(numbers), None, split[0])
+    if eval_data is not None:
+        evaluation_options = replace(options, split_column=None)
+        return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
+    if eval_fraction > 0 and (value := evaluation_value(all_triplets, options)) is not None:
+        triplets_of_value, of_value = read_triplets(all_triplets, replace(options, split=value))
+        _log_evaluation_rows(all_triplets, len(of_value), value, options)
+        return TrainingData(train, triplets_of_value, of_value.tolist(), _numbers(numbers), None, value)
+    rows = held_out_triplets(train, eval_fraction, seed)
+    others = np.setdiff1d(np.arange(len(train)), rows)
+    kept, held_out = select_rows(train, others), select_rows(train, rows)
+    if len(kept) == 0:
+        raise DataError(
+            f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
+            "eval_fraction=0 to train on all rows"
+        )
+    _log_held_out(texts_of(held_out, "anchor"), texts_of(train, "anchor"), "triplets", eval_fraction)
+    numbers_held_out = numbers[rows].tolist()
+    return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, _numbers(numbers[others]))
+
+
+def _labelled_data(
+    data: "Source",
+    eval_data: "Source | None",
+    eval_fraction: float,
+    options: ReadOptions,
+    seed: int,
+    *,
+    several_labels: bool,
+) -> TrainingData:
+    source = name_of(data) or "data"
+    table = read_all(data, options)
+    labelled = load_labelled(table, options, several_labels=several_labels)
+    assert labelled.rows is not None
+    mark = labelled.multi_label
+    check_trainable(labelled.label_ids, labelled.label_names, source, mark)
+    options = replace(options, multi_label=mark)
+    wanted = eval_data is None and eval_fraction > 0
+    columns = options.level_columns or [labelled.columns[1]]
+    if (split := evaluation_table(data, table, options, columns, wanted=wanted)) is not None:
+        evaluation = load_labelled(split[1], options, known_labels=labelled.label_names)
+        train_rows = _numbers(labelled.rows)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, train_rows, mark, split[0])
+    if eval_data is not None:
+        options = replace(options, label_file=None, split_column=None)
+        evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
+    if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
+        evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
+        _log_evaluation_rows(table, len(evaluation), value, options)
+        assert evaluation.rows is not None
+        rows_of_evaluation = evaluation.rows.tolist()
+        train_rows = _numbers(labelled.rows)
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark, value)
+    rows = held_out_labelled(labelled, eval_fraction, seed)
+    kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
+    if len(held_out_rows):
+        without = f"{source} without the {eval_fraction:.0%} held out"
+        check_trainable(kept_rows.label_ids, kept_rows.label_names, without, mark)
+    _log_held_out(held_out_rows.sentences, labelled.sentences, "sentences", eval_fraction)
+    assert held_out_rows.rows is not None
+    assert kept_rows.rows is not None
+    held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
+    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), _numbers(kept_rows.rows), mark)
+
+
+def _numbers(rows: np.ndarray) -> Sequence[int]:
+    """Return the numbers of rows: a range if they are all rows, which takes no memory, else a list."""
+    return range(len(rows)) if (rows == np.arange(len(rows))).all() else rows.tolist()
+
+
+def name_of(source: "Source | None") -> str | None:
+    """Return the path of a file or the name on the hub as a string; None for a table in memory and for None."""
+    return str(source) if isinstance(source, (str, Path)) else None
+
+
+def _log_evaluation_rows(table: "Table", count: int, value: str, options: ReadOptions) -> None:
+    logger.info(f"{table.source}: evaluated on the {count:,} rows with {value!r} in {options.split_column!r}")
+
+
+def _log_held_out(held_out: Sequence[str], texts: Sequence[str], rows: str, eval_fraction: float) -> None:
+    if len(held_out):
+        different, held = len(np.unique(copy_groups(texts))), len(np.unique(copy_groups(held_out)))
+        anchors = "anchors" if rows == "triplets" else "texts"
+        copies = (
+            f"; the {len(texts)} {rows} have only {different} different {anchors}, of which {held} are held out with "
+            "all their copies"
+            if different < len(texts)
+            else ""
+        )
+        logger.info(
+            f"held out {len(held_out)} of {len(texts)} {rows} for evaluation (eval_fraction={eval_fraction:g}){copies}"
+        )
+    else:
+        limit = (
+            " (only labels with at least four different sentences are split)"
+            if rows == "sentences"
+            else " (triplets with the same anchor are not split)"
+        )
+        logger.info(
+            f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
+            f"for an evaluation, pass evaluation data or another eval_fraction{limit}"
+        )
