@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, load_from_disk
 
-from tercet.data.labels.labels import labels_of
+from tercet.data.labels.numbering import labels_of
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.training_data import load_training_data
 from tercet.data.loading.triplets import load_triplets

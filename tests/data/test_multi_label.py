@@ -8,10 +8,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from tercet.data import ReadOptions, load_labelled, load_training_data
-from tercet.data.labels.labels import check_trainable
+from tercet.data.labels.trainable import check_trainable
 from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
 from tercet.data.splits.evaluation_rows import can_rank, select_rows
-from tercet.data.splits.splits import split_labelled
+from tercet.data.splits.held_out import split_labelled
 from tercet.errors import DataError
 
 SETS = [["b", "a"], ["c"], ["a", "c", "a"], ["b"]]

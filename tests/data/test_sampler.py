@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tercet.data.labels.labels import number_labels
+from tercet.data.labels.numbering import number_labels
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 

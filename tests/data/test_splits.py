@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercet.data.cleaning.copies import overlapping_rows
-from tercet.data.labels.labels import LabelledSentences
-from tercet.data.splits.splits import split_labelled, split_triplets
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.splits.held_out import split_labelled, split_triplets
 
 _FORMS = ["{}", " {} ", "{}\u200b", "{}\u00a0"]
 

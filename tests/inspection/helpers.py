@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from tercet.data.labels.labels import LabelledSentences, number_labels
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.labels.numbering import number_labels
 
 
 class Blobs:

@@ -339,7 +339,8 @@ def test_the_decisions_log_nothing_request_nothing_and_fit(chrome, tmp_path, wid
 
 def test_an_inspection_logs_nothing_and_requests_nothing(chrome, tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.labels.labels import LabelledSentences, number_labels
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.labels.numbering import number_labels
     from tercet.inspection.inspection import inspect
 
     sentences = [s for topic in TOPICS.values() for s in topic] * 2

@@ -145,7 +145,8 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_described(tmp
 
 def test_an_inspection_is_complete_and_escaped(tmp_path, bert):
     from tercet import SentenceTransformer
-    from tercet.data.labels.labels import LabelledSentences, number_labels
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.labels.numbering import number_labels
     from tercet.inspection.inspection import inspect
 
     sentences = [f"{s} {nasty}" for topic in TOPICS.values() for s in topic for nasty in NASTY[:4]]
@@ -168,7 +169,8 @@ def test_an_inspection_is_complete_and_escaped(tmp_path, bert):
 
 
 def test_without_a_model_an_inspection_is_of_texts_alone(tmp_path):
-    from tercet.data.labels.labels import LabelledSentences, number_labels
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.labels.numbering import number_labels
     from tercet.inspection.inspection import inspect
 
     found = inspect(LabelledSentences(["a", "b", "a", ""], *number_labels(["x", "x", "y", "y"], "x")))

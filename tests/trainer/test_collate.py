@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from tercet.data.labels.labels import LabelledSentences
+from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.loading.labelled import as_dataset
 from tercet.errors import DataError
 from tercet.trainer.collate import collate, label_column, prepare_labelled, prepare_triplets, text_columns, tokenize

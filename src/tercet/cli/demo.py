@@ -72,7 +72,8 @@ def demo(
     settings = RunSettings(epochs=epochs, seed=seed, eval_steps=_DEFAULTS.eval_steps)
     settings.check()
     from tercet.data.bundled import standard_library_docstrings
-    from tercet.data.labels.labels import LabelledSentences, label_values, number_labels
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.labels.numbering import label_values, number_labels
     from tercet.data.loading.labelled import as_dataset
 
     sentences, verbs = standard_library_docstrings()

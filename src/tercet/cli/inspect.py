@@ -19,7 +19,7 @@ from tercet.errors import DataError
 from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
-    from tercet.data.labels.labels import LabelledSentences
+    from tercet.data.labels.labelled_sentences import LabelledSentences
     from tercet.data.tables.table import Table
     from tercet.inspection.label_issues.issues import LabelIssue
     from tercet.inspection.labels_to_add import LabelToAdd

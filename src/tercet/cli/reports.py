@@ -33,7 +33,7 @@ def write_report(path: Path, run: "TrainingRun", *, texts: bool = True, overwrit
 
     `texts` is whether the report may contain sentences from the data.
     """
-    from tercet.data.labels.labels import label_values, number_labels
+    from tercet.data.labels.numbering import label_values, number_labels
     from tercet.report.evaluated_sentences import EvaluatedSentences
     from tercet.report.run_report import write_run_report
     from tercet.runs.decisions import judge_run

@@ -155,9 +155,10 @@ def compare(
     models: dict[str | None, str] = {name: str(resolve_model(name, DEFAULT_MODEL)) for name in grid_models}
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
-    from tercet.data.loading.training_data import load_training_data, name_of
+    from tercet.data.loading.training_data import load_training_data
     from tercet.data.reading.in_memory import evaluation_split
     from tercet.data.reading.options import ReadOptions
+    from tercet.data.reading.sources import name_of
 
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     options = ReadOptions(

@@ -29,7 +29,7 @@ from tercet.comparison.store import open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
 from tercet.data.fingerprint import fingerprint
-from tercet.data.labels.labels import labels_of
+from tercet.data.labels.numbering import labels_of
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError

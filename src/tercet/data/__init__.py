@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tercet.data import batch_samplers
     from tercet.data.bundled import standard_library_docstrings
     from tercet.data.cleaning.copies import copy_groups, overlapping_rows
-    from tercet.data.labels.labels import LabelledSentences, check_trainable, number_labels
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.labels.numbering import number_labels
+    from tercet.data.labels.trainable import check_trainable
     from tercet.data.loading.labelled import as_dataset, load_labelled
     from tercet.data.loading.training_data import load_training_data
     from tercet.data.loading.triplets import load_triplets
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from tercet.data.reading.sources import read_table
     from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
     from tercet.data.sampling.sampler import GroupByLabelSampler
-    from tercet.data.splits.splits import split_labelled, split_triplets
+    from tercet.data.splits.held_out import split_labelled, split_triplets
     from tercet.data.tables.table import Table
 
 __all__ = [
@@ -66,7 +68,9 @@ __getattr__, __dir__ = lazy_names(
         "batch_samplers": (),
         "bundled": ("standard_library_docstrings",),
         "cleaning.copies": ("copy_groups", "overlapping_rows"),
-        "labels.labels": ("LabelledSentences", "check_trainable", "number_labels"),
+        "labels.labelled_sentences": ("LabelledSentences",),
+        "labels.numbering": ("number_labels",),
+        "labels.trainable": ("check_trainable",),
         "loading.labelled": ("as_dataset", "load_labelled"),
         "loading.training_data": ("load_training_data",),
         "loading.triplets": ("load_triplets",),
@@ -74,7 +78,7 @@ __getattr__, __dir__ = lazy_names(
         "reading.sources": ("read_table",),
         "sampling.multi_label_sampler": ("SharedLabelSampler",),
         "sampling.sampler": ("GroupByLabelSampler",),
-        "splits.splits": ("split_labelled", "split_triplets"),
+        "splits.held_out": ("split_labelled", "split_triplets"),
         "tables.table": ("Table",),
     },
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from tercet._multi_labels import number_label_sets
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.labels.labels import label_values
+from tercet.data.labels.numbering import label_values
 from tercet.data.tables.dataset_columns import texts_of
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ import torch
 from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
-from tercet.data.labels.labels import LabelledSentences, check_trainable
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import load_labelled
-from tercet.data.loading.training_data import name_of
 from tercet.data.reading.options import FileArguments, ReadOptions
+from tercet.data.reading.sources import name_of
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError, ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
-from tercet.data.labels.labels import label_values
+from tercet.data.labels.numbering import label_values
 from tercet.decisions import LabelClassifier
 from tercet.decisions.embedding import spaces, without_head
 from tercet.decisions.inputs import Embedded

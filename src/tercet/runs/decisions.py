@@ -68,7 +68,7 @@ class Judge:
             DataError: all rows are training sentences of the classifier.
             ModelError: the encoder is not the one that the classifier was fitted with.
         """
-        from tercet.data.labels.labels import label_values
+        from tercet.data.labels.numbering import label_values
         from tercet.decisions.judging import judge
         from tercet.decisions.storage import attach_encoder
         from tercet.runs.classifier import embedded_rows
@@ -98,7 +98,7 @@ def judge_run(run: "TrainingRun") -> "JudgedDecisions | None":
     Args:
         run: the finished run.
     """
-    from tercet.data.labels.labels import label_values
+    from tercet.data.labels.numbering import label_values
     from tercet.decisions.judging import choose_limits, judge, judge_calibration
 
     if run.classifier is None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tercet._multi_labels import number_label_sets
-from tercet.data.labels.labels import label_values
+from tercet.data.labels.numbering import label_values
 from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.runs.settings import RunSettings
 

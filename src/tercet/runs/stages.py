@@ -13,9 +13,10 @@ from torch import Tensor
 
 from tercet._gather import broadcast_from_first
 from tercet._texts import text_key
-from tercet.data.labels.labels import LabelledSentences, labels_of
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.labels.numbering import labels_of
 from tercet.data.splits.evaluation_rows import can_rank
-from tercet.data.splits.splits import held_out_labelled
+from tercet.data.splits.held_out import held_out_labelled
 from tercet.data.tables.dataset_columns import select_rows, texts_of
 from tercet.encoder.modules import Normalize
 from tercet.errors import DataError

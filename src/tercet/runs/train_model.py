@@ -145,9 +145,10 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
-    from tercet.data.loading.training_data import load_training_data, name_of
+    from tercet.data.loading.training_data import load_training_data
     from tercet.data.reading.in_memory import evaluation_split
     from tercet.data.reading.options import ReadOptions
+    from tercet.data.reading.sources import name_of
 
     options = ReadOptions(
         text_column,

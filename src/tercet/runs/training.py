@@ -15,7 +15,7 @@ from tercet._events import TrainingWarning, collect_warnings
 from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import split_set
-from tercet.data.labels.labels import label_values
+from tercet.data.labels.numbering import label_values
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tercet.data.fingerprint import fingerprint
-from tercet.data.labels.labels import check_trainable
+from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import as_dataset
 from tercet.data.loading.vectors import LabelledVectors, load_vectors
 from tercet.data.reading.options import ReadOptions
-from tercet.data.splits.splits import held_out_labelled
+from tercet.data.splits.held_out import held_out_labelled
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, choose_head, train_head

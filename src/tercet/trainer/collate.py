@@ -22,7 +22,7 @@ from tercet.data.columns.guessing import find_columns
 from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns
 from tercet.data.columns.names import TRIPLET_COLUMNS, Kind, log_unused
 from tercet.data.columns.triplets import find_triplet_columns
-from tercet.data.labels.labels import labels_of, map_onto_names
+from tercet.data.labels.numbering import labels_of, map_onto_names
 from tercet.data.reading.in_memory import table_of
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.dataset_columns import add_labels, renamed, texts_of

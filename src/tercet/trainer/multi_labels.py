@@ -18,7 +18,8 @@ from torch import nn
 from tercet._labels import check_present
 from tercet._multi_labels import number_label_sets, set_names, split_set
 from tercet.data.cleaning.resolving import match_labels
-from tercet.data.labels.labels import check_shared_triplets_exist, check_triplets_exist, map_onto_names, number_labels
+from tercet.data.labels.numbering import map_onto_names, number_labels
+from tercet.data.labels.trainable import check_shared_triplets_exist, check_triplets_exist
 from tercet.data.reading.in_memory import table_of
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.cells import plain_values

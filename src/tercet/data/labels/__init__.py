@@ -1,7 +1,9 @@
 """Number the labels, and check them.
 
-labels.py        numbers the labels; defines `LabelledSentences`
-set_counts.py    counts what sets of labels have in common
-doubts.py        warns about rows that are probably wrong
-corrections.py   applies accepted label issues to a table
+numbering.py            labels → ids and names
+labelled_sentences.py   sentences with the ids and the names of their labels
+trainable.py            checks that labels form triplets
+set_counts.py           counts what sets of labels have in common
+doubts.py               warns about rows that are probably wrong
+corrections.py          applies accepted label issues to a table
 """

@@ -12,7 +12,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.labels.labels import LabelledSentences
+from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.tables.text_hashes import hashes_of
 from tercet.errors import short_repr
 

@@ -19,7 +19,8 @@ from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels
-from tercet.data.labels.labels import LabelledSentences, number_labels
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.labels.numbering import number_labels
 from tercet.data.labels.set_counts import check_several
 from tercet.data.reading.options import DEFAULT_OPTIONS, ReadOptions
 from tercet.data.reading.selection import read_data

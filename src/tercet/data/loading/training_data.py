@@ -6,19 +6,19 @@ Evaluation rows are other data, the rows of another split, or rows that are held
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.columns.names import TRIPLET_COLUMNS
-from tercet.data.labels.labels import check_trainable
+from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.triplets import load_triplets, read_triplets
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import evaluation_table, evaluation_value, read_all
-from tercet.data.splits.splits import held_out_labelled, held_out_triplets
+from tercet.data.reading.sources import name_of
+from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
 from tercet.data.tables.dataset_columns import select_rows, texts_of
 from tercet.errors import DataError
 
@@ -162,11 +162,6 @@ def _labelled_data(
 def _numbers(rows: np.ndarray) -> Sequence[int]:
     """Return the numbers of rows: a range if they are all rows, which takes no memory, else a list."""
     return range(len(rows)) if (rows == np.arange(len(rows))).all() else rows.tolist()
-
-
-def name_of(source: "Source | None") -> str | None:
-    """Return the path of a file or the name on the hub as a string; None for a table in memory and for None."""
-    return str(source) if isinstance(source, (str, Path)) else None
 
 
 def _log_evaluation_rows(table: "Table", count: int, value: str, options: ReadOptions) -> None:

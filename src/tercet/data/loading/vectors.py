@@ -15,7 +15,8 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.formats.vector_files import check_finite, is_vector_file, read_vectors, shown_rows
-from tercet.data.labels.labels import LabelledSentences, number_labels
+from tercet.data.labels.labelled_sentences import LabelledSentences
+from tercet.data.labels.numbering import number_labels
 from tercet.data.labels.set_counts import check_several
 from tercet.data.loading.labelled import match_known, with_lists
 from tercet.data.reading.options import DEFAULT_OPTIONS, ReadOptions

@@ -46,6 +46,11 @@ _SPECIAL_FILES = {
 }
 
 
+def name_of(source: "Source | None") -> str | None:
+    """Return the path of a file or the name on the hub as a string; None for a table in memory and for None."""
+    return str(source) if isinstance(source, (str, Path)) else None
+
+
 def read_source(source: Any, split: str = "train", **reading: Any) -> Table:
     """Return the table of a file, of a data set on the hub, or of a Python object, see `table_of`.
 

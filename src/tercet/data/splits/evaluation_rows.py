@@ -16,7 +16,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet.data.labels.doubts import equal_texts
-from tercet.data.labels.labels import label_values
+from tercet.data.labels.numbering import label_values
 from tercet.data.labels.set_counts import num_sharing
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.text_hashes import hashes_of

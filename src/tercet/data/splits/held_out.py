@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.labels.labels import LabelledSentences
+from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.tables.dataset_columns import texts_of
 
 if TYPE_CHECKING:
