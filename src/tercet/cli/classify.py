@@ -139,7 +139,7 @@ def classify(
     if files is None:
         check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     _check_folder(model)
-    options = ReadOptions(text_column, label_column, split, header, drop_missing=drop_missing, **reading)
+    options = ReadOptions.of(locals())
     _check_top(model, top)
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
     rows = open_input(data if files is None else str(files[0]), options, suffix)

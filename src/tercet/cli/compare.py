@@ -153,10 +153,7 @@ def compare(
         print_note(f"model of {record.recommendation.variant} written to {output / 'model'}")
     if report is not None:
         write_report_of_comparison(report, record, overwrite=overwrite)
-    options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-        label_levels=separator_in_grid(grid or ()) or label_levels, **reading,
-    )  # fmt: skip
+    options = ReadOptions.of(locals(), label_levels=separator_in_grid(grid or ()) or label_levels)
     evaluate = opt.evaluate_command(output / "model", eval_data, data, options)
     finish(evaluate if record.recommendation is not None else [])
 

@@ -87,7 +87,7 @@ def encode(
 
     # The rows of a .npy file are numbered like those of the data, so none can be left out.
     strict = False if output.suffix == ".npy" else None
-    options = ReadOptions(text_column, None, split, header, drop_missing=strict, **reading)
+    options = ReadOptions.of(locals(), drop_missing=strict)
 
     def read(source: str | Path) -> TableInput:
         rows = read_table_input(str(source), options, output.suffix or ".parquet", with_labels=False)

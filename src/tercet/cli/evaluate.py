@@ -126,5 +126,5 @@ def evaluate(
             report, result, model=model, data=data, reference=reference, texts=not no_texts, overwrite=overwrite
         )
     incomplete = any(warning["kind"] == WarningKind.CHANGED_DATA.value for warning in result.warnings)
-    options = ReadOptions(text_column, None, split, header, **{**reading, "label_file": None})
+    options = ReadOptions.of(locals(), label_file=None)
     finish(opt.encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust_remote_code))

@@ -80,10 +80,7 @@ def fit_classifier(
     check_model_name(model)
     from tercet.data.loading.labelled import load_labelled
 
-    options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-        label_levels=label_levels, **reading,
-    )  # fmt: skip
+    options = ReadOptions.of(locals())
     train = load_labelled(data, options)
     names = train.label_names
     if len(names) < 2:

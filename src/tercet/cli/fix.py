@@ -45,15 +45,7 @@ def fix(
     suffix = find_suffix(output, "--output")
     inputs = {"the input data": data, "the label issues": label_issues}
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
-    options = ReadOptions(
-        text_column,
-        label_column,
-        split,
-        header,
-        csv_separator=csv_separator,
-        encoding=encoding,
-        multi_label=multi_label,
-    )
+    options = ReadOptions.of(locals())
     table = read_data(data, options)
     text, label = find_columns(table, text_column, label_column)
     found, texts, labels = read_table(label_issues), table.columns[text], table.columns[label]

@@ -87,10 +87,7 @@ def inspect(
     from tercet.data.loading.labelled import load_labelled
     from tercet.data.reading.selection import read_data
 
-    options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-        label_levels=label_levels, multi_label=multi_label, **reading,
-    )  # fmt: skip
+    options = ReadOptions.of(locals())
     table = read_data(data, options)
     labelled = load_labelled(table, options, incomplete=True, several_labels=True)
     # This import takes seconds. Import it here, so that invalid data are reported before.

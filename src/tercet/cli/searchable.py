@@ -70,7 +70,7 @@ def read_rows(
     from tercet.data.reading.selection import read_data
     from tercet.data.tables.cells import plain_values
 
-    table = read_data(data, ReadOptions(text_column, label_column, split, header, **reading))
+    table = read_data(data, ReadOptions.of(locals()))
     column = find_text(table, text_column)
     labels = None
     if label_column is not None or (with_labels and len(table.columns) > 1):

@@ -186,19 +186,7 @@ def train(
     if settings.uses_triplets:
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:
-        options = ReadOptions(
-            text_column,
-            label_column,
-            split,
-            header,
-            combined_labels,
-            similar_labels,
-            drop_missing,
-            label_file=label_file,
-            label_levels=label_levels,
-            multi_label=multi_label,
-            **reading,
-        )
+        options = ReadOptions.of(given)
         evaluate = opt.evaluate_command(output, eval_data, data, options, run.record.settings.get("eval_split"))
         classify = opt.classify_command(output, options)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))

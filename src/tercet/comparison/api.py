@@ -161,10 +161,7 @@ def compare(
     from tercet.data.reading.sources import name_of
 
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
-    options = ReadOptions(
-        text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-        label_levels=label_levels, **reading,
-    )  # fmt: skip
+    options = ReadOptions.of(locals())
     train_data, evaluation, held_out_rows, *_ = load_training_data(
         data,
         eval_data,

@@ -115,10 +115,7 @@ def inspect(
     """
     if not isinstance(data, LabelledSentences):
         source = source or name_of(data)
-        options = ReadOptions(
-            text_column, label_column, split, header, combined_labels, similar_labels, drop_missing,
-            label_levels=label_levels, multi_label=multi_label, **reading,
-        )  # fmt: skip
+        options = ReadOptions.of(locals())
         data = load_labelled(data, options, incomplete=True, several_labels=True)
         label_levels = options.label_levels
     if isinstance(model, (str, Path)):

@@ -129,18 +129,7 @@ def evaluate(
     from tercet.data.loading.labelled import as_dataset, load_labelled
     from tercet.data.reading.options import ReadOptions
 
-    options = ReadOptions(
-        text_column,
-        label_column,
-        split,
-        header,
-        combined_labels,
-        similar_labels,
-        drop_missing,
-        label_levels=label_levels,
-        multi_label=multi_label,
-        **reading,
-    )
+    options = ReadOptions.of(locals())
     if reference is None and (reference_text_column is not None or reference_label_column is not None):
         raise DataError("reference_text_column and reference_label_column need reference")
     if baseline is not None:

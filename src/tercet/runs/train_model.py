@@ -150,18 +150,7 @@ def train(
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 
-    options = ReadOptions(
-        text_column,
-        label_column,
-        split,
-        header,
-        combined_labels,
-        similar_labels,
-        drop_missing,
-        label_levels=settings.label_levels,
-        multi_label=settings.multi_label,
-        **reading,
-    )
+    options = ReadOptions.of(locals(), label_levels=settings.label_levels, multi_label=settings.multi_label)
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,

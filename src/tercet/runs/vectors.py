@@ -127,10 +127,7 @@ def train_vectors(
         raise DataError("eval_label_file needs eval_data")
     if launched_world_size() > 1:
         raise DataError("a head is trained in one process; start the command without torchrun or accelerate launch")
-    options = ReadOptions(
-        None, label_column, "train", header, combined_labels, similar_labels, drop_missing, label_levels=label_levels,
-        multi_label=multi_label,
-    )  # fmt: skip
+    options = ReadOptions.of(locals(), label_file=None)
     from tercet.heads.storage import save_head  # imports torch, which takes seconds
     from tercet.runs.environment import environment, utc_now
     from tercet.runs.vector_training import load_vector_data, train_on_vectors

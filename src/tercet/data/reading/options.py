@@ -1,8 +1,8 @@
 """The options of reading labelled data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
 
 from tercet._nested_labels import separator_of
 from tercet._separators import check_separator
@@ -77,6 +77,24 @@ class ReadOptions:
     label_file: str | None = None
     label_levels: str | None = None
     multi_label: str | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], **changes: Any) -> "ReadOptions":
+        """Return the options among the arguments of a function that reads data.
+
+        Args:
+            arguments: the arguments by name, such as `locals()` in the function. `reading` may have more of them, and
+                arguments that are no options are ignored.
+            changes: options that are not the argument of their name.
+
+        Example:
+            >>> def load(data, text_column=None, **reading):
+            ...     return ReadOptions.of(locals())
+            >>> load("d.csv", "title", limit=10) == ReadOptions(text_column="title", limit=10)
+            True
+        """
+        given = {**arguments, **arguments.get("reading", {}), **changes}
+        return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
 
     def __post_init__(self) -> None:
         if self.label_column is not None and not isinstance(self.label_column, str):
