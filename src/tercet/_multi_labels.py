@@ -84,10 +84,10 @@ def set_names(values: Iterable[Any], separator: str, source: str) -> list[str | 
     return [None if value is None else cache[value] for value in values]
 
 
-def renamed_sets(names: Sequence[str], new: Mapping[str, str], separator: str) -> list[str]:
-    """Return the names of sets in which some labels get other names."""
-    if not new:
-        return list(names)
+def renamed_sets(names: Sequence[Any], new: Mapping[str, str], separator: str | None) -> list[Any]:
+    """Return the names of sets in which some labels get other names; without a separator, a name is one label."""
+    if not new or separator is None:
+        return [new.get(name, name) for name in names]
     changed = {
         name: join_set((new.get(label, label) for label in split_set(name, separator)), separator)
         for name in set(names)

@@ -24,7 +24,7 @@ from tercet.data.columns.names import TRIPLET_COLUMNS, Kind, log_unused
 from tercet.data.columns.triplets import find_triplet_columns
 from tercet.data.labels.numbering import labels_of, map_onto_names
 from tercet.data.reading.in_memory import table_of
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_OPTIONS
 from tercet.data.tables.dataset_columns import add_labels, renamed, texts_of
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
@@ -66,7 +66,7 @@ def prepare_labelled(
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
         if not isinstance(dataset.features[label], ClassLabel):
-            match_labels(names, known_names, source, ReadOptions(), "the training data", fixed=True)
+            match_labels(names, known_names, source, DEFAULT_OPTIONS, "the training data", fixed=True)
         label_ids, names = map_onto_names(label_ids, names, known_names)
     return add_labels(texts, label_ids), names
 

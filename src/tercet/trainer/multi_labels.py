@@ -21,7 +21,7 @@ from tercet.data.cleaning.resolving import match_labels
 from tercet.data.labels.numbering import map_onto_names, number_labels
 from tercet.data.labels.trainable import check_shared_triplets_exist, check_triplets_exist
 from tercet.data.reading.in_memory import table_of
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_OPTIONS
 from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
@@ -64,10 +64,8 @@ def number_sets(
     check_present(names, source, error=DataError)
     label_ids, found = number_labels(names, source)
     if known_names is not None:
-        flat, known = (
-            {label for name in part for label in split_set(name, SEPARATOR)} for part in (found, known_names)
-        )
-        match_labels(sorted(flat), known, source, ReadOptions(), "the training data", fixed=True)
+        labels, known = single_labels(found), single_labels(known_names)
+        match_labels(labels, known, source, DEFAULT_OPTIONS, "the training data", fixed=True)
         return map_onto_names(label_ids, found, known_names)
     return label_ids, found
 

@@ -22,7 +22,7 @@ from tercet._texts import validate_texts
 from tercet.data.cleaning.label_forms import trim_labels
 from tercet.data.cleaning.resolving import match_labels
 from tercet.data.reading.in_memory import to_dataset
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_OPTIONS
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.data.tables.cells import plain_values
 from tercet.data.tables.dataset_columns import integers_of
@@ -132,7 +132,7 @@ class StreamLabels:
             raise DataError(f"{source}: a label is {short_repr(wrong)}, but earlier ones are strings")
         found = list(map(str, plain))
         if new := [name for name in dict.fromkeys(found) if name not in self._ids]:
-            match_labels(new, self.names, source, ReadOptions(), "earlier rows", fixed=True)
+            match_labels(new, self.names, source, DEFAULT_OPTIONS, "earlier rows", fixed=True)
             for name in new:
                 self._ids[name] = len(self.names)
                 self.names.append(name)

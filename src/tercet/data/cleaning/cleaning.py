@@ -143,9 +143,7 @@ def clean_labels(
         )
     if similar := find_similar(counts):
         merged = resolve_similar(similar, counts, source, options, incomplete=incomplete, fixed=fixed)
-        if options.multi_label is not None:
-            return renamed_sets(values, merged, options.multi_label), remain
-        values = [merged.get(value, value) for value in values]
+        values = renamed_sets(values, merged, options.multi_label)
     return values, remain
 
 

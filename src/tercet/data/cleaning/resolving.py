@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
+from tercet._multi_labels import renamed_sets, split_set
 from tercet.data.cleaning.combined_labels import CombinedLabels, find_combined, multi_label_for
 from tercet.data.cleaning.label_forms import find_similar
 from tercet.data.cleaning.messages import NAMED_LABELS, shown_labels, warn_of_change
@@ -22,8 +23,15 @@ from tercet.errors import DataError, short_repr
 
 
 def match_labels(
-    labels: list[Any], known: Iterable[str], source: str, options: ReadOptions, known_from: str, *, fixed: bool = False
-) -> list[Any]:
+    labels: list[str],
+    known: Iterable[str],
+    source: str,
+    options: ReadOptions,
+    known_from: str,
+    *,
+    multi_label: str | None = None,
+    fixed: bool = False,
+) -> list[str]:
     """Give labels of evaluation data the form that they have in the training data.
 
     Args:
@@ -32,13 +40,14 @@ def match_labels(
         source: the evaluation data, for messages.
         options: what to do with similar labels.
         known_from: the training data, for messages.
+        multi_label: the separator of the labels in names of sets, which are matched one by one; None for one label.
         fixed: as for `clean_labels`.
 
     Raises:
         DataError: a label has another form than in the training data, and `options` does not say what to do.
     """
-    counts = Counter(labels)
-    known = set(known)
+    counts = Counter(label for name in labels for label in split_set(name, multi_label))
+    known = {label for name in known for label in split_set(name, multi_label)}
     groups = [group for group in find_similar(counts, known) if group[0] in known]
     pairs = {label: group[0] for group in groups for label in group if label not in known and counts[label]}
     if not pairs or options.similar_labels == "keep":
@@ -59,7 +68,7 @@ def match_labels(
         )
         raise DataError(f"{message}; correct the labels{remedy}")
     warn_of_change(f"{message}; the form of {known_from} is used")
-    return [pairs.get(label, label) for label in labels]
+    return renamed_sets(labels, pairs, multi_label)
 
 
 def resolve_combined(

@@ -3,7 +3,6 @@
 load_labelled  reads one table of labelled sentences
 as_dataset     converts `LabelledSentences` to a `datasets.Dataset`
 with_lists     returns options for a label column that has lists
-match_known    gives labels the form that they have in other data
 """
 
 import logging
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tercet._multi_labels import renamed_sets, separator_for, split_set
+from tercet._multi_labels import separator_for
 from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
@@ -90,7 +89,7 @@ def load_labelled(
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]
-        matched = match_known(labels, known_labels, table.source, options, known_from)
+        matched = match_labels(labels, known_labels, table.source, options, known_from, multi_label=options.multi_label)
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     elif options.multi_label is not None:
@@ -113,20 +112,6 @@ def with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOpt
         return options
     logger.info(f"{source}: column {short_repr(column)} has lists, so a row may have several labels")
     return replace(options, multi_label=separator_for(label for value in lists for label in value))
-
-
-def match_known(
-    labels: list[str], known: Sequence[str], source: str, options: ReadOptions, known_from: str
-) -> list[str]:
-    """Return labels in the form that they have in other data; the labels of a set one by one."""
-    mark = options.multi_label
-    if mark is None:
-        return match_labels(labels, known, source, options, known_from)
-    flat = [label for name in labels for label in split_set(name, mark)]
-    matched = match_labels(flat, {label for name in known for label in split_set(name, mark)}, source, options,
-                           known_from)  # fmt: skip
-    new = {old: form for old, form in zip(flat, matched, strict=True) if old != form}
-    return renamed_sets(labels, new, mark) if new else labels
 
 
 def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, label: str, source: str) -> None:

@@ -13,12 +13,13 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.cleaning import clean_rows
+from tercet.data.cleaning.resolving import match_labels
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.formats.vector_files import check_finite, is_vector_file, read_vectors, shown_rows
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.numbering import number_labels
 from tercet.data.labels.set_counts import check_several
-from tercet.data.loading.labelled import match_known, with_lists
+from tercet.data.loading.labelled import with_lists
 from tercet.data.reading.options import DEFAULT_OPTIONS, ReadOptions
 from tercet.data.reading.selection import check_same_order
 from tercet.data.reading.sources import read_table
@@ -93,7 +94,10 @@ def load_vectors(
     kept, lines = kept[clean.rows], None if lines is None else [lines[row] for row in clean.rows]
     values = clean.labels
     if known_labels is not None:
-        values = match_known([str(value) for value in values], known_labels, table.source, options, known_from)
+        values = match_labels(
+            [str(value) for value in values], known_labels, table.source, options, known_from,
+            multi_label=options.multi_label,
+        )  # fmt: skip
     label_ids, label_names = number_labels(values, table.source, lines)
     if known_labels is None and options.multi_label is not None:
         check_several(label_names, options.multi_label, table.source)
