@@ -8,10 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tercet._separators import JOINING_LABELS
 from tercet.errors import DataError, short_repr
-
-# The separators for columns of lists, the first that no label contains.
-_SEPARATORS = (";", "|", ",", "/", " + ")
 
 
 def split_set(name: str, separator: str | None) -> tuple[str, ...]:
@@ -38,10 +36,10 @@ def separator_for(labels: Iterable[str]) -> str:
         DataError: each of the separators that are tried occurs in a label.
     """
     labels = set(labels)
-    found = next((mark for mark in _SEPARATORS if not any(mark in label for label in labels)), None)
+    found = next((mark for mark in JOINING_LABELS if not any(mark in label for label in labels)), None)
     if found is None:
         raise DataError(
-            f"each of the characters {' '.join(map(str.strip, _SEPARATORS))} occurs in a label; pass multi_label, a "
+            f"each of the characters {' '.join(map(str.strip, JOINING_LABELS))} occurs in a label; pass multi_label, a "
             "character or a word that no label contains"
         )
     return found

@@ -2,6 +2,13 @@
 
 from tercet.errors import DataError
 
+# The characters between several labels in one cell, the least ambiguous first.
+BETWEEN_LABELS = ("|", ";", "\n", "\t", ",")
+# Between labels too, but also in names, such as "TCP/IP" and "R&D".
+ALSO_IN_NAMES = ("/", "&", "+")
+# The separators for the labels of a list: the first that no label contains.
+JOINING_LABELS = (";", "|", ",", "/", " + ")
+
 # By argument: what the separator separates, and an example.
 _ARGUMENTS = {"label_levels": ("the levels", "/"), "multi_label": ("the labels of a row", ";")}
 

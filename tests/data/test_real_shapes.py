@@ -407,6 +407,8 @@ def test_guesses_are_printed(tmp_path, caplog):
     "table",
     [
         pytest.param({"text": [t for t, _ in PAIRS], "Tags": [f"{n % 5};{n % 3}" for n in range(16)]}, id="separated"),
+        pytest.param({"text": [t for t, _ in PAIRS], "Tags": [f"{n % 5}\n{n % 3}" for n in range(16)]}, id="on lines"),
+        pytest.param({"text": [t for t, _ in PAIRS], "Tags": [f"{n % 5}\t{n % 3}" for n in range(16)]}, id="by tabs"),
         pytest.param({"body": [t for t, _ in PAIRS], "about": [[f"{n % 5}", "x"] for n in range(16)]}, id="lists"),
         pytest.param({"text": [t for t, _ in PAIRS], "topics": [c for _, c in PAIRS], "id": range(16)}, id="plural"),
     ],

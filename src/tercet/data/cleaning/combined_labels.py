@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tercet._separators import ALSO_IN_NAMES, BETWEEN_LABELS
 from tercet.data.tables.cells import items_in_brackets
 
-# The characters between two labels in one cell, the least ambiguous first. Names contain the last three too, such as
-# "TCP/IP" and "R&D", so two parts of a combination must recur alone.
-_SEPARATORS = ("|", ";", "\n", "\t", ",", "/", "&", "+")
-_IN_NAMES = ("/", "&", "+")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
@@ -60,10 +57,10 @@ def find_combined(labels: Iterable[str]) -> CombinedLabels | None:
         # A list of one label is the label itself, so that "['bug']" and 'bug' in a longer list become one.
         single = {label: items for label, (items, _) in lists.items() if len(items) == 1}
         return _combined("[]", {**single, **found}, counts)
-    for separator in _SEPARATORS:
+    for separator in (*BETWEEN_LABELS, *ALSO_IN_NAMES):
         split = {label: parts for label in counts if len(parts := _parts(label, separator)) > 1}
         found = _recurring(counts, split)
-        if separator in _IN_NAMES:
+        if separator in ALSO_IN_NAMES:
             alone = counts.keys() - split.keys()
             found = {label: parts for label, parts in found.items() if len(alone.intersection(parts)) > 1}
         if separator == "," and not _is_certain(counts, split, found):

@@ -8,6 +8,7 @@ from itertools import islice
 from statistics import mean
 from typing import Any
 
+from tercet._separators import BETWEEN_LABELS
 from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns, find_text_column
 from tercet.data.columns.names import is_index
 from tercet.data.tables.cells import is_missing_value
@@ -29,8 +30,7 @@ _LABEL_WORDS = (
     | {"sentiment", "emotion", "genre", "department", "queue"}
     | {"sentiments", "emotions", "genres", "departments", "queues"}
 )
-# Between several labels in one cell.
-_BETWEEN_LABELS = re.compile(r"[;|,]")
+_BETWEEN_LABELS = re.compile(f"[{''.join(map(re.escape, BETWEEN_LABELS))}]")
 _CHECKED_ROWS = 2000
 # A text has several words. Of two columns of texts, one is chosen if its texts are longer by this factor.
 _WORDS_OF_A_TEXT = 3
