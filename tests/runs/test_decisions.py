@@ -9,10 +9,12 @@ from itertools import product
 import numpy as np
 import pytest
 from datasets import Dataset
+from sklearn.metrics import f1_score
 
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
 from tercet.errors import DataError, ModelError
+from tercet.records import RunRecord
 from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.decisions import judge_run
 from tests.cli.command import run
@@ -191,12 +193,29 @@ def test_the_decisions_of_a_run_are_about_its_held_out_rows(bert, tmp_path):
     texts, labels = pairs(TOPICS)
     assert judged.sentences == [texts[row] for row in judged.rows]
     assert [judged.label_names[number] for number in judged.label_ids] == [labels[row] for row in judged.rows]
+    saved = done.record.gain.saved
+    assert len(judged) == done.record.gain.rows
+    assert (saved.accuracy, saved.chosen_on_rows) == (judged.accuracy, True)
+    assert saved.accuracy == pytest.approx(done.record.classifier.accuracy["chosen"])
 
 
-def test_the_decisions_of_a_run_with_evaluation_data_are_about_them(bert, tmp_path):
-    data, test = dataset(TOPICS), dataset(EVALUATION_TOPICS)
-    done = train(data, tmp_path / "m", model=bert, settings=SETTINGS, eval_data=test, device="cpu")
-    judged = judge_run(done)
+def test_the_decisions_of_a_run_with_evaluation_data_are_about_them(bert, tmp_path, monkeypatch):
+    data, test = dataset(TOPICS), dataset(EVALUATION_TOPICS, [("the market of soup", "unknown")])
+    done = train(
+        data, tmp_path / "m", model=bert, settings=SETTINGS, eval_data=test, device="cpu", keep_embeddings=True
+    )
+    with monkeypatch.context() as patch:  # Nothing is encoded again.
+        patch.setattr(type(done.model), "encode", None)
+        judged = judge_run(done)
+    np.testing.assert_allclose(judged.confidence, judge_run(replace(done, embeddings=None)).confidence, atol=1e-3)
+    saved = done.record.gain.saved
+    test = test.select(range(len(test) - 1))  # without the row with an unknown label
+    assert len(judged) == done.record.gain.rows == len(test)
+    assert (saved.accuracy, saved.chosen_on_rows) == (judged.accuracy, False)
+    assert saved.macro_f1 == pytest.approx(
+        f1_score(test["label"], done.classifier.predict(test["sentence"]).tolist(), average="macro")
+    )
+    assert RunRecord.from_dict(json.loads((tmp_path / "m/metrics.json").read_text())).gain.saved == saved
     assert (judged.basis, judged.source) == ("new", "the evaluation rows")
     assert judged.rows.tolist() == done.eval_rows
     answers = done.classifier.predict(test["sentence"]).tolist()

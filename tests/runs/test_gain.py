@@ -1,6 +1,7 @@
 """Was it worth it? in runs: in metrics.json, in the model card, on the command line, and where it cannot be known."""
 
 import json
+import re
 
 import pytest
 from datasets import Dataset
@@ -77,7 +78,16 @@ def test_the_commands_print_the_verdict(bert, csv_file, eval_file, tmp_path):
     done = run("train", csv_file, "--eval-data", eval_file, "--model", bert, "--output", tmp_path / "m",
                        "--max-steps", "2", "--batch-size", "8", "--samples-per-label", "2")  # fmt: skip
     assert "Was it worth it? 12 evaluation sentences" in " ".join(done.stdout.split())
-    assert json.loads((tmp_path / "m/metrics.json").read_text())["gain"]["sentence"] in done.stdout
+    gain = json.loads((tmp_path / "m/metrics.json").read_text())["gain"]
+    assert gain["sentence"] in done.stdout
+    saved = gain["saved"]["accuracy"]
+    assert f"The saved classifier, which tercet classify uses ({' and '.join(gain['saved']['members'])})".replace(
+        "_", " "
+    ) in " ".join(done.stdout.split())
+    assert re.search(rf"accuracy, saved classifier +│ +– │ +{saved:.4f} │ +–", done.stdout)
+    assert f"| accuracy, saved classifier | – | {saved:.4f} |" in (tmp_path / "m/README.md").read_text()
+    classified = run("classify", tmp_path / "m", eval_file, "--output", tmp_path / "a.csv")  # The user's number.
+    assert f"{saved:.1%}".replace("%", " %") in classified.stdout
     done = run("evaluate", tmp_path / "m", eval_file, "--reference", csv_file, "--baseline", bert)
     assert "accuracy, class means" in done.stdout
     assert "raining" in done.stdout.split("MAP@R")[-1]

@@ -20,7 +20,15 @@ titles.py     names and titles of entries, for tables and plots
 from tercet.catalogue.entries import CLASSIFIERS, DISTANCES, FILE_FORMATS, LOSSES, METRICS, PROTOCOLS
 from tercet.catalogue.registry import PLUGIN_GROUP, Registry, resolve
 from tercet.catalogue.specs import DistanceSpec, FileFormatSpec, LossSpec, MetricSpec
-from tercet.catalogue.titles import classifier_rows, loss_name, metric_digits, metric_spec, metric_title, protocol_title
+from tercet.catalogue.titles import (
+    classifier_rows,
+    gain_rows,
+    loss_name,
+    metric_digits,
+    metric_spec,
+    metric_title,
+    protocol_title,
+)
 
 __all__ = [
     "CLASSIFIERS",
@@ -36,6 +44,7 @@ __all__ = [
     "MetricSpec",
     "Registry",
     "classifier_rows",
+    "gain_rows",
     "loss_name",
     "metric_digits",
     "metric_spec",

@@ -7,7 +7,7 @@ from tercet.catalogue.registry import resolve
 from tercet.catalogue.specs import MetricSpec
 
 if TYPE_CHECKING:
-    from tercet.records import EncoderScores, SeveralLabelsScores
+    from tercet.records import EncoderScores, SeveralLabelsGain, SeveralLabelsScores, TrainingGain
 
 
 def loss_name(loss: object) -> str | None:
@@ -54,3 +54,17 @@ def classifier_rows(scores: "EncoderScores | SeveralLabelsScores") -> dict[str, 
         **{f"macro-F1, {CLASSIFIERS.get(key, key)}": scores.macro_f1 for key, scores in found},
         "MAP@R": scores.map_at_r,
     }
+
+
+def gain_rows(gain: "TrainingGain | SeveralLabelsGain") -> dict[str, tuple[float | None, float]]:
+    """Return the scores of the untouched and the trained encoder by their titles, as the rows of a table.
+
+    The saved classifier exists for the trained encoder only.
+    """
+    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
+    rows: dict[str, tuple[float | None, float]] = {key: (before[key], after[key]) for key in after if key in before}
+    saved = getattr(gain, "saved", None)
+    if saved is not None:
+        rows["accuracy, saved classifier"] = None, saved.accuracy
+        rows["macro-F1, saved classifier"] = None, saved.macro_f1
+    return rows

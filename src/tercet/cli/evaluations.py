@@ -1,10 +1,10 @@
 """Print the metrics of a model, one table for each protocol."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import ParentErrors
-from tercet.catalogue import classifier_rows, protocol_title
+from tercet.catalogue import classifier_rows, gain_rows, protocol_title
 from tercet.cli.console import cell, print_metrics, print_result, terminal
 from tercet.records import EvaluationRecord, RunRecord, SeveralLabelsGain, TrainingGain
 from tercet.runs import EvaluationResult
@@ -47,9 +47,13 @@ def print_parents(parents: Sequence[ParentErrors] | None) -> None:
 
 def print_gain(gain: TrainingGain | SeveralLabelsGain) -> None:
     """Print the scores of the classifiers for both encoders, whether training was worth it, and what the limits are."""
-    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
-    change = {key: after[key] - before[key] for key in after if key in before}
-    print_metrics(gain.title, {"untouched": before, "trained": after, "change": change})
+    rows = gain_rows(gain)
+    columns: dict[str, dict[str, Any]] = {
+        "untouched": {key: before for key, (before, _) in rows.items()},
+        "trained": {key: after for key, (_, after) in rows.items()},
+        "change": {key: None if before is None else after - before for key, (before, after) in rows.items()},
+    }
+    print_metrics(gain.title, columns)
     print_result(gain.sentence)
     print_result(gain.note)
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tercet._display import one_line
-from tercet.catalogue import classifier_rows, metric_digits, metric_title, protocol_title
+from tercet.catalogue import gain_rows, metric_digits, metric_title, protocol_title
 from tercet.encoder.card_data import ModelCardData
 from tercet.encoder.storage import ModelSettings
 from tercet.records import SeveralLabelsGain, TrainingGain, TrainingRecord
@@ -96,9 +96,11 @@ def _training(training: TrainingRecord) -> list[str]:
 
 def _gain(gain: TrainingGain | SeveralLabelsGain) -> list[str]:
     """Return whether the training was worth it, with the scores of the classifiers."""
-    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     table = ["| metric | untouched | trained |", "|---|---|---|"]
-    table += [f"| {key} | {_number(before.get(key), key)} | {_number(value, key)} |" for key, value in after.items()]
+    table += [
+        f"| {key} | {_number(before, key)} | {_number(after, key)} |"
+        for key, (before, after) in gain_rows(gain).items()
+    ]
     facts = f"{gain.rows:,} evaluation sentences, classified by the training sentences:\n"
     return ["### Was it worth it?\n", f"{gain.sentence}\n", facts, "\n".join(table) + "\n", f"{gain.note}\n"]
 

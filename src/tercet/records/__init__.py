@@ -25,6 +25,7 @@ from tercet.records.evaluation import (
     Metrics,
     PairedDifference,
     RowCounts,
+    SavedClassifierScores,
     TrainingGain,
 )
 from tercet.records.reading import public_settings
@@ -48,6 +49,7 @@ __all__ = [
     "Recommendation",
     "RowCounts",
     "RunRecord",
+    "SavedClassifierScores",
     "SeveralLabelsGain",
     "SeveralLabelsScores",
     "TrainingGain",

@@ -146,6 +146,30 @@ class PairedDifference:
 
 
 @dataclass(kw_only=True)
+class SavedClassifierScores:
+    """The scores of the classifier that is saved with the trained model, on the same evaluation rows.
+
+    Attributes:
+        members: the names of the classifiers whose log-probabilities it averages.
+        accuracy: the fraction of rows whose label is predicted.
+        macro_f1: the mean F1 over the labels that are given or predicted.
+        chosen_on_rows: whether the members were chosen on these rows. The rows joined its training rows afterwards, and
+            the scores are those before.
+    """
+
+    members: list[str]
+    accuracy: float
+    macro_f1: float
+    chosen_on_rows: bool
+
+    def describe(self) -> str:
+        """Return a sentence on the classifier and its accuracy."""
+        members = " and ".join(name.replace("_", " ") for name in self.members)
+        chosen = "; it was chosen on these sentences" if self.chosen_on_rows else ""
+        return f"The saved classifier, which tercet classify uses ({members}), reaches {self.accuracy:.1%}{chosen}."
+
+
+@dataclass(kw_only=True)
 class TrainingGain:
     """The comparison of the trained with the untouched encoder: was the training worth it?
 
@@ -167,6 +191,8 @@ class TrainingGain:
         sentence: the outcome in words, with the numbers.
         fitted_rows: the number of training rows to which the logistic regression was fitted if there are too many for
             all of them, 0 if it was left out; None if it was fitted to all rows.
+        saved: the scores of the classifier that is saved with the trained model; None without one, or if it was not
+            measured on the same rows.
     """
 
     rows: int
@@ -179,6 +205,7 @@ class TrainingGain:
     outcome: Literal["worth it", "no difference", "worse", "already separated", "at chance"]
     sentence: str
     fitted_rows: int | None = None
+    saved: SavedClassifierScores | None = None
 
     @property
     def title(self) -> str:
@@ -193,7 +220,7 @@ class TrainingGain:
         )
         return (
             "The best classifier of each encoder is chosen on the evaluation sentences; the interval takes that into "
-            f"account.{fitted}"
+            f"account.{fitted}{'' if self.saved is None else f' {self.saved.describe()}'}"
         )
 
     @classmethod
@@ -204,6 +231,8 @@ class TrainingGain:
             known[key] = EncoderScores.from_dict(known[key])
         for key in ("accuracy", "map_at_r"):
             known[key] = PairedDifference(**known_fields(PairedDifference, known[key]))
+        if known.get("saved") is not None:
+            known["saved"] = SavedClassifierScores(**known_fields(SavedClassifierScores, known["saved"]))
         return cls(**known)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tercet._nested_labels import ParentErrors
-from tercet.catalogue import CLASSIFIERS, classifier_rows
+from tercet.catalogue import CLASSIFIERS, gain_rows
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
 from tercet.records import RunRecord, SeveralLabelsGain, TrainingGain
@@ -30,11 +30,16 @@ def gain_parts(gain: TrainingGain | SeveralLabelsGain | None, missing_reason: st
     """
     if gain is None:
         return [f"Unknown, because {missing_reason}."]
-    before, after = classifier_rows(gain.untouched), classifier_rows(gain.trained)
     rows = [
-        [key, f"{before[key]:.3f}", f"{after[key]:.3f}", f"{after[key] - before[key]:+.3f}"]
-        for key in after
-        if key in before
+        [
+            key,
+            *(
+                ["–", f"{after:.3f}", "–"]
+                if before is None
+                else [f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}"]
+            ),
+        ]
+        for key, (before, after) in gain_rows(gain).items()
     ]
     caption = f"{gain.rows:,} evaluation sentences, classified by the training sentences"
     columns = ["metric", "untouched", "trained", "change"]

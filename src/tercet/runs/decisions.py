@@ -1,5 +1,6 @@
 """Judge the classifier of a training run, or one that is saved in the folder of a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,8 +9,11 @@ from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet._files.model_files import CLASSIFIER_FILE, has_classifier
 from tercet.errors import DataError
+from tercet.records import SavedClassifierScores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tercet.decisions import JudgedDecisions, LabelClassifier
     from tercet.decisions.judged import ChosenLimits
     from tercet.runs.classifier import RememberingEncoder
@@ -106,9 +110,16 @@ def judge_run(run: "TrainingRun") -> "JudgedDecisions | None":
     limits = choose_limits(run.classifier)
     held_out = run.record.data.get("eval", {}).get("held_out_rows")
     if run.eval_data is not None and held_out is None:
+        embedded = None
+        if run.embeddings is not None:  # Then nothing is encoded again.
+            import numpy as np
+
+            from tercet.runs.classifier import embedded_rows
+
+            embedded = embedded_rows(run.eval_data, (run.embeddings[1], run.head_inputs), np.asarray(run.eval_rows))
         judged = judge(
             run.classifier, run.eval_data["sentence"][:], label_values(run.eval_data), limits=limits,
-            rows=run.eval_rows, source="the evaluation rows", leave_out_copies=False,
+            embedded=embedded, rows=run.eval_rows, source="the evaluation rows", leave_out_copies=False,
         )  # fmt: skip
         _warn(judged)
         return judged
@@ -120,6 +131,55 @@ def judge_run(run: "TrainingRun") -> "JudgedDecisions | None":
     if judged.basis == "held out":
         source = "the held-out rows" if set(judged.rows.tolist()) <= set(held_out or ()) else "the validation rows"
     return replace(judged, source=source)
+
+
+def saved_scores(
+    classifier: "LabelClassifier",
+    evaluation: "Evaluation",
+    queries: "tuple[Tensor, Tensor | None]",
+    held_out_rows: Sequence[int] | None,
+    *,
+    num_rows: int,
+) -> SavedClassifierScores | None:
+    """Return the scores of the classifier of a run on the evaluation rows with a known label.
+
+    Rows of their own are new to the classifier, and are classified. Held-out rows have joined it, so the answers are
+    those before. None is returned if it has not judged all of them.
+
+    Args:
+        classifier: the fitted classifier.
+        evaluation: the evaluation rows.
+        queries: their embeddings, a call of `RememberingEncoder`.
+        held_out_rows: the number of each evaluation row in the file of the training rows; None for rows of their own.
+        num_rows: the number of rows with a known label.
+    """
+    import numpy as np
+
+    from tercet.data.labels.labels import label_values
+    from tercet.evaluation.label_scores import label_scores
+    from tercet.runs.classifier import embedded_rows
+
+    if held_out_rows is not None:
+        found = classifier._fitted.calibration
+        numbers = classifier._numbers.numpy()[found.rows]
+        if not found.held_out or len(numbers) != num_rows or not set(numbers.tolist()) <= set(held_out_rows):
+            return None
+        given, predicted = classifier._fitted.rows.label_ids.numpy()[found.rows], found.predicted_ids
+    else:
+        number = {str(label): at for at, label in enumerate(classifier.classes_.tolist())}
+        labels = [str(label) for label in label_values(evaluation.queries)]
+        rows = [row for row, label in enumerate(labels) if label in number]
+        if len(rows) != num_rows:
+            return None
+        embedded = embedded_rows(evaluation.queries, queries, evaluation.query_rows).select(rows)
+        given = np.array([number[labels[row]] for row in rows])
+        predicted = np.array([number[str(label)] for label in classifier.predict(embedded)])
+    return SavedClassifierScores(
+        members=classifier.members_,
+        accuracy=float((given == predicted).mean()),
+        macro_f1=float(label_scores(given, predicted).f1.mean()),
+        chosen_on_rows=held_out_rows is not None,
+    )
 
 
 def _warn(judged: "JudgedDecisions") -> None:

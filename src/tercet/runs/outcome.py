@@ -42,6 +42,8 @@ class TrainingRun:
         predictions: the labels that classifiers predict for the evaluation rows from the training rows, with the
             trained model; None if `record.gain` is None, or if rows have several labels.
         classifier: the classifier that was fitted and saved with the model; None without one.
+        head_inputs: the embeddings after training of the sentences of `eval_data` before the head of the model
+            `(num_sentences, dim)`; None without a head, or without `embeddings` and `classifier`.
     """
 
     model: "SentenceTransformer"
@@ -52,6 +54,7 @@ class TrainingRun:
     embeddings: "tuple[Tensor, Tensor] | None" = None
     predictions: "Predictions | None" = None
     classifier: "LabelClassifier | None" = None
+    head_inputs: "Tensor | None" = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

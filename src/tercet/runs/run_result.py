@@ -13,7 +13,8 @@ from tercet.decisions.storage import classifier_files
 from tercet.decisions.summary import record_of
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
-from tercet.records import RunRecord
+from tercet.records import RunRecord, TrainingGain
+from tercet.runs.decisions import saved_scores
 from tercet.runs.outcome import TrainingRun
 from tercet.runs.output import remove_checkpoints
 from tercet.runs.run_record import build_record, data_facts, describe_choices
@@ -45,6 +46,10 @@ def record_of_run(
         record.classifier = record_of(result.classifier)
     if evaluation and before and after:
         record.gain = evaluation.gain(before, after)
+        if isinstance(record.gain, TrainingGain) and result.classifier is not None and result.queries is not None:
+            record.gain.saved = saved_scores(
+                result.classifier, evaluation, result.queries, held_out_rows, num_rows=record.gain.rows
+            )
         record.parents = evaluation.parents(after)
     validation = run.stages.validation.tolist()
     record.choices = describe_choices(
@@ -74,9 +79,11 @@ def training_run(
 ) -> TrainingRun:
     """Return what `train` returns, with the embeddings of the measured rows if `keep_embeddings`."""
     before, after, evaluation = result.before, result.after, run.evaluation
-    embeddings = None
+    embeddings = head_inputs = None
     if keep_embeddings and before and after and before.embeddings is not None and after.embeddings is not None:
         embeddings = before.embeddings, after.embeddings
+        inputs = None if result.queries is None else result.queries[1]
+        head_inputs = None if inputs is None or evaluation is None else inputs[evaluation.ranked.tolist()].cpu()
     eval_rows = None
     if evaluation:
         positions = evaluation.positions.tolist()
@@ -90,6 +97,7 @@ def training_run(
         embeddings=embeddings,
         predictions=None if after is None else after.predictions,
         classifier=result.classifier,
+        head_inputs=head_inputs,
     )
 
 

@@ -78,7 +78,11 @@ class PlannedRun:
 
 @dataclass(kw_only=True)
 class StageResults:
-    """The results of the stages of a run."""
+    """The results of the stages of a run.
+
+    `queries` are the embeddings after training of the rows of `Evaluation.queries`, after the head and before it; None
+    without a classifier or an evaluation.
+    """
 
     before: Measurement | None = None
     after: Measurement | None = None
@@ -87,6 +91,7 @@ class StageResults:
     best_step: int | None = None
     train_stats: TokenStats | None = None
     classifier: LabelClassifier | None = None
+    queries: tuple[Tensor, Tensor | None] | None = None
 
 
 def run_stages(run: PlannedRun) -> StageResults:
@@ -136,6 +141,7 @@ def run_stages(run: PlannedRun) -> StageResults:
             run.classifier.embed(last, show_progress_bar=run.show_progress_bar)
             if trainer.is_world_process_zero():
                 result.classifier = run.classifier.fit(last, trainer.model)
+        result.queries = last.calls[0] if run.evaluation else None
     return result
 
 
