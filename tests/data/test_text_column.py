@@ -79,6 +79,11 @@ def test_a_data_set_shares_the_texts_and_keeps_the_rows(storage):
     assert texts_of(selected, "sentence") == [TEXTS[7], TEXTS[24]]
     # Worker processes that are not forked get the data set by pickle.
     assert pickle.loads(pickle.dumps(selected))[:] == selected[:]
+    # A row that is taken twice may have two labels.
+    twice = dataset_of({"sentence": TextColumn.of(TEXTS).take([24, 2, 24])})
+    assert add_labels(twice, np.array([1, 0, 0]), labels)[:] == {
+        "sentence": [TEXTS[24], TEXTS[2], TEXTS[24]], "label": [1, 0, 0],
+    }  # fmt: skip
     shuffled = Dataset.from_dict({"a": list("abcdef")}).shuffle(seed=0)
     assert texts_of(shuffled, "a") == shuffled["a"][:]
 

@@ -236,6 +236,10 @@ def test_the_report_of_a_training_has_the_decisions(bert, tmp_path):
     titles = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
     assert titles[2:5] == ["Decisions", "Answers per label", "Rejected sentences"]
     assert "The held-out rows (" in text
+    promises = json.loads((tmp_path / "m/metrics.json").read_text())["classifier"]["promises"]
+    assert [promise["min_precision"] for promise in promises] == [0.9, 0.95, 0.98]
+    for promise in promises:  # The reader sees how many sentences are answered at 98 %.
+        assert html.escape(promise["sentence"]) in text
     run(*words, "--output", tmp_path / "n", "--report", tmp_path / "n.html", "--no-classifier")
     assert "Rejected sentences" not in (tmp_path / "n.html").read_text()
     run(*words, "--output", tmp_path / "o", "--report", tmp_path / "o.html", "--eval-fraction", 0)

@@ -85,6 +85,22 @@ def test_the_head_learns_the_levels(bert, tmp_path, monkeypatch):
     assert seen == [[("home", "food"), ("leisure", "sport"), ("leisure", "travel"), ("money",)]]
 
 
+def test_without_a_head_the_loss_is_that_of_an_encoder(bert, tmp_path, caplog):
+    caplog.set_level("INFO", logger="tercet")
+    settings = replace(SETTINGS, train="auto", max_steps=1, mini_batch_tokens=None, cross_batch_memory=0)
+    made = []
+    for margin in (None, [0.5, 0.4]):
+        run = train(
+            _data(TOPICS), tmp_path / f"m{len(made)}", model=bert, settings=replace(settings, margin=margin),
+            eval_fraction=0, classifier=False, show_progress_bar=False,
+        )  # fmt: skip
+        assert run.record.choices["head"] is None  # The data are too few for a choice.
+        card = json.loads((tmp_path / f"m{len(made)}/tercet.json").read_text())["training"]
+        made.append((run.record.settings["margin"], card["loss_settings"]["Margin"]))
+    assert made == [(0.3, [0.3, 0.15]), ([0.5, 0.4], [0.5, 0.4])]
+    assert "without a head, the margin of the coarsest level is 0.3" in caplog.text
+
+
 def _check_parents(run, again, folder):
     """The errors within and across parents are those of the best classifier, in records and in both reports."""
     parents = run.record.parents

@@ -1,12 +1,17 @@
 """Large data: texts stay in a file and are tokenized batch by batch, and the run is the same."""
 
+import gc
 import logging
+import pickle
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
 
 import tercet.runs
+from tercet.data import as_dataset, load_labelled
 from tercet.data.tables import text_column
 from tercet.trainer import dataloading
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
@@ -59,3 +64,35 @@ def test_a_data_set_on_disk_is_not_copied(bert, labelled, tmp_path, is_large, wo
     assert trainer.train_dataset.cache_files == on_disk.cache_files
     trainer.train()
     assert logged_losses(trainer) == logged_losses(expected)
+
+
+def _stream_rows():
+    yield from ({"text": f"the goal {row}", "label": row % 4} for row in range(32))
+
+
+@pytest.mark.slow
+def test_spawned_workers_get_large_data_streams_and_data_sets_derived_from_files(bert, csv_file, tmp_path, is_large):
+    """macOS and Windows start workers that way: they get the data set pickled."""
+    is_large()
+    data = as_dataset(load_labelled(csv_file)).shuffle(seed=0)  # The file belongs to the data set before.
+    gc.collect()
+    spawned = {"dataloader_num_workers": 1, "dataloader_multiprocessing_context": "spawn"}
+    rows = [
+        [
+            batch["labels"].tolist()
+            for batch in make_trainer(bert, tmp_path, data, changes=changes).get_train_dataloader()
+        ]
+        for changes in ({}, spawned)
+    ]
+    assert rows[0] == rows[1]
+    assert sorted(label for batch in rows[1] for label in batch) == sorted(data["label"])
+    trainer = make_trainer(bert, tmp_path, IterableDataset.from_generator(_stream_rows))
+    batches = trainer.get_train_dataloader().dataset
+    sent = ForkingPickler.dumps(batches)
+    assert len(sent) < 200_000  # The weights of the encoder are not sent.
+    assert next(iter(pickle.loads(sent))) == next(iter(batches))
+    file = Path(data.cache_files[0]["filename"])
+    assert file.exists()
+    del data, trainer, batches
+    gc.collect()
+    assert not file.exists()

@@ -30,12 +30,13 @@ _HOW = {
 }
 
 
-def decision_sections(judged: JudgedDecisions, *, texts: bool = True) -> list[Section]:
+def decision_sections(judged: JudgedDecisions, *, texts: bool = True, promises: Sequence[str] = ()) -> list[Section]:
     """Return the sections of a page on the decisions of a classifier.
 
     Args:
         judged: the decisions about labelled rows.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
+        promises: sentences on what the classifier promises at several precisions.
     """
     if not len(judged):
         return [Section("Decisions", ["The classifier has too few rows to measure how right its decisions are."])]
@@ -43,7 +44,7 @@ def decision_sections(judged: JudgedDecisions, *, texts: bool = True) -> list[Se
     if texts and judged.sentences is not None:
         shown = [number if text is None else text for number, text in zip(shown, judged.sentences, strict=True)]
     return [
-        Section("Decisions", _overview(judged)),
+        Section("Decisions", _overview(judged, promises)),
         Section("Answers per label", _answers(judged, shown)),
         Section("Rejected sentences", _rejected(judged, shown)),
     ]
@@ -55,13 +56,17 @@ def decision_headline(judged: JudgedDecisions) -> str:
     return text[0].upper() + text[1:]
 
 
-def _overview(judged: JudgedDecisions) -> list[Part]:
+def _overview(judged: JudgedDecisions, promises: Sequence[str]) -> list[Part]:
     promise, answered = judged.limits.promise, judged.answered
     curve, reliable = judged.risk_coverage, judged.reliability
     chosen = (judged.coverage, judged.precision) if answered.any() and promise is not None else None
     return [
         _which_rows(judged),
         _promised(judged),
+        *(
+            [f"By precision: {'; '.join(promises)}. For another one, use tercet evaluate --min-precision."]
+            * bool(promises)
+        ),
         _measured(judged),
         *_unknown_labels(judged),
         precision_by_coverage(curve, chosen, None if promise is None else promise.min_precision),

@@ -54,10 +54,11 @@ def write_run_report(
         rows = range(len(evaluated.sentences)) if evaluated.rows is None else evaluated.rows
         numbers = [f"row {row:,}" for row in rows]
         evaluated = replace(evaluated, sentences=numbers)
+    promises = [] if record.classifier is None else [promise["sentence"] for promise in record.classifier.promises]
     sections = [
         Section("Was it worth it?", gain_parts(record.gain, record.gain_missing_reason)),
         *([Section("Predictions per label", prediction_parts(record, predictions))] if predictions else []),
-        *(decision_sections(decisions, texts=texts) if decisions is not None else []),
+        *(decision_sections(decisions, texts=texts, promises=promises) if decisions is not None else []),
         Section("Metrics", _metrics(record, log)),
         Section("Training", _curves(log)),
     ]

@@ -19,7 +19,7 @@ from tercet.runs.classifier import RememberingEncoder, RunClassifier
 from tercet.runs.measurement import Measurement
 from tercet.runs.protocol import Evaluation
 from tercet.runs.settings import RunSettings
-from tercet.runs.stages import Stages, add_head, store_record_of_head
+from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
 from tercet.runs.time_limit import plan_steps
 from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest
@@ -46,6 +46,7 @@ class PlannedRun:
         clock: the time of the start, by `time.monotonic`.
         show_progress_bar: whether to show progress bars.
         classifier: fits the classifier at the end; None for none.
+        margins_chosen: whether the margins of nested labels were chosen, for a head, and not given.
         warnings: the warnings so far.
         seconds: the seconds of each part of the run.
     """
@@ -63,6 +64,7 @@ class PlannedRun:
     clock: float
     show_progress_bar: bool
     classifier: RunClassifier | None
+    margins_chosen: bool
     warnings: list[TrainingWarning]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -112,6 +114,10 @@ def run_stages(run: PlannedRun) -> StageResults:
             if reference is None:
                 reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
             result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
+            if result.choice.head is None:
+                run.settings = use_loss_without_head(
+                    trainer, run.train_data, run.settings, margins_chosen=run.margins_chosen
+                )
     if run.stages.encoder:
         elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
         steps = plan_steps(

@@ -4,7 +4,7 @@ The second stage trains the encoder and the head together, see `tercet.runs.trai
 """
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
 from tercet.heads.labels import labels_from_ids
+from tercet.losses import NestedTripletLoss
+from tercet.runs.build import build_loss, label_names_of
 from tercet.runs.recipe import has_few_rows
 from tercet.runs.settings import RunSettings
 from tercet.trainer.trainer import SentenceTransformerTrainer
@@ -138,6 +140,29 @@ def add_head(
     if settings.neighbor_labels:
         trainer.set_label_means(_label_means(rows, label_ids))
     return choice
+
+
+def use_loss_without_head(
+    trainer: SentenceTransformerTrainer, train_data: Dataset, settings: RunSettings, *, margins_chosen: bool
+) -> RunSettings:
+    """Give a loss for nested labels the weights and margins for an encoder that got no head. Return the settings.
+
+    Args:
+        trainer: the trainer of the encoder, before its training.
+        train_data: the training rows.
+        settings: the settings of the run.
+        margins_chosen: whether the margins of the levels were chosen, for a head, and not given.
+    """
+    loss = trainer.loss
+    if not isinstance(loss, NestedTripletLoss):
+        return settings
+    if margins_chosen and isinstance(settings.margin, list):
+        settings = replace(settings, margin=settings.margin[-1])
+        logger.info(f"without a head, the margin of the coarsest level is {settings.margin:g}, and each finer has half")
+    new = build_loss(replace(settings, train="encoder"), trainer.model, label_names_of(train_data))
+    assert isinstance(new, NestedTripletLoss)
+    loss.losses, loss.weights, loss.margin = new.losses, new.weights, new.margin
+    return settings
 
 
 def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:

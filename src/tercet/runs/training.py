@@ -113,6 +113,7 @@ def run_training(
     if classifier and settings.multi_label is not None:
         logger.info("no classifier is fitted, because it gives each sentence one label, and the rows have several")
     change_model(model, settings)
+    margins_chosen = settings.margin is None
     progress = ProgressBar() if show_progress_bar else ProgressLog()
     trackers = Trackers(settings.report_to, output)
     try:
@@ -141,7 +142,7 @@ def run_training(
             settings=settings, time_limit=settings.time_limit, stages=stages, train_data=train_data,
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
-            show_progress_bar=show_progress_bar, warnings=[*warnings, *early_warnings],
+            show_progress_bar=show_progress_bar, margins_chosen=margins_chosen, warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
                 train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
                 keep_texts=keep_texts, seed=settings.seed, label_levels=settings.label_levels,

@@ -17,7 +17,7 @@ from tercet.trainer.collate import add_prompts, collate, collate_columns, has_tr
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
 from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
 from tercet.trainer.preparing import first_rows
-from tercet.trainer.rows import TOKEN_IDS, ConcatenatedRows, Rows, TextRows, TransformedRows
+from tercet.trainer.rows import ColumnConverter, ConcatenatedRows, Rows, TextRows, TransformedRows
 from tercet.trainer.sampling import SamplingTrainer
 from tercet.trainer.streaming import Stream, StreamBatches
 
@@ -59,7 +59,7 @@ class DataLoadingTrainer(SamplingTrainer):
             facts.columns,
             batch_size=self._global_batch_size,
             samples_per_label=args.samples_per_label if self._groups_by_label else None,
-            convert=partial(self._convert, None),
+            convert=self._converter(stream.prepared),
             seed=self._data_seed,
             process=(args.process_index, args.world_size),
             drop_last=args.dataloader_drop_last,
@@ -184,20 +184,22 @@ class DataLoadingTrainer(SamplingTrainer):
         facts = self._prepared_sets[dataset]
         if facts.labels is not None or has_transform(facts.source):
             return TransformedRows(
-                dataset, facts.source, facts.columns, facts.labels, partial(self._convert, facts.name), facts.name
+                dataset, facts.source, facts.columns, facts.labels, self._converter(dataset), facts.name
             )
         if self._packs and len(dataset) > ROWS_TOKENIZED_ONCE:
             self._count_tokens_of_sample(dataset)
-            return TextRows(dataset, partial(self._convert, facts.name), facts.name)
+            return TextRows(dataset, self._converter(dataset), facts.name)
         rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, self._prompts_of(facts.name))
         return Rows(dataset, rows, facts.name)
 
-    def _convert(self, name: str | None, role: str, texts: list[str]) -> tuple[str, list[Any]]:
-        """Return the key in a batch of drawn texts of a prepared column, and their token ids or texts."""
-        if self._packs:
-            return TOKEN_IDS.format(role), self._token_ids(name, role, texts)
-        prompt = self._prompts_of(name).get(role, "")
-        return role, [prompt + text for text in texts]
+    def _converter(self, dataset: Any) -> ColumnConverter:
+        """Return the function that converts drawn texts of a prepared data set, for its data loader."""
+        facts, encoder = self._prepared_sets[dataset], self.model.input_module
+        prompts, tasks = self._prompts_of(facts.name), self._tasks_of(facts.name)
+        roles = facts.columns.values()
+        return ColumnConverter(
+            prompts, {role: encoder.for_task(tasks.get(role)) for role in roles} if self._packs else None
+        )
 
     def _token_ids(
         self, name: str | None, role: str, texts: list[str], stats: TokenStats | None = None

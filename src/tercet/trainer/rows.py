@@ -1,6 +1,7 @@
 """The rows of a prepared data set that a data loader reads: token ids, or texts for a custom collator.
 
 Rows                 rows that were tokenized once
+ColumnConverter      converts drawn texts of a column; it can be sent to a spawned worker process
 TextRows             rows of a large data set, which are tokenized each time a row is read
 TransformedRows      rows of a data set with a transform, which is applied and tokenized each time a row is read
 ConcatenatedRows     the rows of several data sets, of which each batch has those of one
@@ -14,9 +15,36 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from tercet._texts import check_texts
 from tercet.data.tables.dataset_columns import label_ids_of
+from tercet.encoder.modules.input_module import InputModule
 from tercet.errors import DataError
 
 TOKEN_IDS = "{}_input_ids"
+
+
+class ColumnConverter:
+    """A function from a prepared column and drawn texts of it to the key and the values of a batch.
+
+    Args:
+        prompts: the prompt of each prepared column.
+        tokenizers: the module that tokenizes each prepared column; None if the values are texts.
+    """
+
+    def __init__(self, prompts: Mapping[str, str], tokenizers: Mapping[str, InputModule] | None) -> None:
+        self._prompts, self._tokenizers = prompts, tokenizers
+
+    def __call__(self, role: str, texts: list[str]) -> tuple[str, list[Any]]:
+        """Return the key in a batch, and the token ids or the texts."""
+        prompt = self._prompts.get(role, "")
+        texts = [prompt + text for text in texts]
+        if self._tokenizers is None:
+            return role, texts
+        return TOKEN_IDS.format(role), self._tokenizers[role].token_ids(texts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the weights of the encoder, for a spawned worker process."""
+        modules = self._tokenizers
+        light = None if modules is None else {role: module.without_weights() for role, module in modules.items()}
+        return {"_prompts": self._prompts, "_tokenizers": light}
 
 
 class Rows(Dataset[dict[str, Any]]):

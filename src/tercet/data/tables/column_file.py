@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class ColumnFile:
-    """A temporary file with an Arrow table of one column, which is removed with this object, at the latest at the exit.
+    """A temporary file with an Arrow table of one column.
+
+    It is removed with this object and its arrays, at the latest at the exit. So it exists as long as a data set that
+    was made of them, also by `shuffle` or `map`, and worker processes can map it.
 
     Raises:
         DataError: the file cannot be written.
@@ -53,7 +56,10 @@ class ColumnFile:
         try:
             self._writer.close()
             self._sink.close()
-            table = pyarrow.ipc.open_stream(pyarrow.memory_map(str(self.path))).read_all()
+            mapped = pyarrow.memory_map(str(self.path)).read_buffer()
+            # The arrays of this buffer keep its base.
+            buffer = pyarrow.foreign_buffer(mapped.address, mapped.size, base=(self, mapped))
+            table = pyarrow.ipc.open_stream(pyarrow.BufferReader(buffer)).read_all()
         except OSError as error:
             raise self._error(error) from None
         return list(table.column(0).chunks)

@@ -72,11 +72,12 @@ def _all_rows_of(column: TextColumn, name: str) -> "Dataset":
     """Return a data set with all values of the arrays of a column."""
     import pyarrow
     from datasets import Dataset
-    from datasets.table import InMemoryTable
+    from datasets.table import InMemoryTable, MemoryMappedTable
 
-    if column.file is not None:  # Worker processes get the name of the file, and map it too.
-        return Dataset.from_file(str(column.file.path)).rename_column(column.file.name, name)
     values = pyarrow.chunked_array(column.chunks, column.chunks[0].type if column.chunks else pyarrow.string())
+    if column.file is not None:  # Worker processes get the name of the file, and map it too.
+        table = MemoryMappedTable(pyarrow.table({column.file.name: values}), str(column.file.path))
+        return Dataset(table, fingerprint=uuid4().hex).rename_column(column.file.name, name)
     return Dataset(InMemoryTable(pyarrow.table({name: values})), fingerprint=uuid4().hex)
 
 
@@ -118,6 +119,9 @@ def add_labels(texts: "Dataset", label_ids: np.ndarray, feature: Any = None) -> 
         whole = Dataset(texts.data, info=texts.info, fingerprint=uuid4().hex)
         of_all = np.zeros(len(whole), dtype=np.int64)
         of_all[rows] = label_ids
+        if not np.array_equal(of_all[rows], label_ids):  # A row that was taken twice has two labels.
+            copied = dataset_of({"sentence": TextColumn.of(texts_of(texts, "sentence")).copy()})
+            return add_labels(copied, label_ids, feature)
         label_ids = of_all
     labelled = whole.add_column("label", label_ids, new_fingerprint=uuid4().hex, feature=feature or Value("int64"))
     found = labelled if rows is None else _with_rows(labelled, rows)

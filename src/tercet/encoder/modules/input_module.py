@@ -1,7 +1,8 @@
 """InputModule: the base class of modules that tokenize texts, the first module of a model."""
 
+import copy
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 
@@ -99,6 +100,12 @@ class InputModule(Module):
     def for_task(self, task: str | None) -> "InputModule":
         """Return the module that tokenizes the texts of a task: this one, except for a `Router`."""
         return self
+
+    def without_weights(self) -> Self:
+        """Return a copy that tokenizes texts but has no weights, which a worker process can be given."""
+        part = copy.copy(self)
+        part._parameters, part._buffers, part._modules = {}, {}, {}
+        return part
 
     def check_prompt(self, prompt: str) -> None:
         """Raise `ModelError` if a prompt leaves no room for a word within `max_seq_length`."""

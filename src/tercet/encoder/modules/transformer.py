@@ -225,7 +225,7 @@ class Transformer(PackedRows):
 
     def _call_tokenizer(self, texts: list[str], **options: Any) -> Any:
         """Tokenize texts. One thread at a time does so, because truncation and padding are state of the tokenizer."""
-        rows = embedding_rows(self.auto_model)
+        rows = embedding_rows(self._modules.get("auto_model"))  # None in a copy without weights.
         if rows is not None:
             check_ids_fit(self.tokenizer, rows)
         try:
