@@ -29,6 +29,17 @@ def test_evaluation_labels_get_the_ids_of_the_training_names():
     assert names == ["9", "10", "11"]
 
 
+@pytest.mark.parametrize("as_list", [False, True])
+def test_labels_in_another_form_than_in_the_training_data_are_counted_by_their_rows(as_list):
+    labels = ["Play", "Play", "stop", "Play"]
+    data = Dataset.from_dict({"text": ["a"] * 4, "label": [["stop", one] if as_list else one for one in labels]})
+    known = ["play", "play\x1fstop", "stop"] if as_list else ["play", "stop"]
+    with pytest.raises(
+        DataError, match="^eval: 3 rows have a label .* in the training data, such as 'Play' for 'play'"
+    ):
+        prepare_labelled(data, "eval", known)
+
+
 def test_integers_of_a_users_data_set_stay_as_they_are_without_names():
     data = Dataset.from_dict({"text": ["a", "b"], "label": [7, -3]})
     prepared, names = prepare_labelled(data, "train_dataset", ["x"])

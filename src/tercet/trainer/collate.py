@@ -66,7 +66,8 @@ def prepare_labelled(
     label_ids, names = labels_of(dataset, label, source)
     if known_names is not None and names is not None:
         if not isinstance(dataset.features[label], ClassLabel):
-            match_labels(names, known_names, source, DEFAULT_OPTIONS, "the training data", fixed=True)
+            of_rows = [names[label_id] for label_id in label_ids.tolist()]
+            match_labels(of_rows, known_names, source, DEFAULT_OPTIONS, "the training data", fixed=True)
         label_ids, names = map_onto_names(label_ids, names, known_names)
     return add_labels(texts, label_ids), names
 

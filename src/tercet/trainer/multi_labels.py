@@ -64,8 +64,10 @@ def number_sets(
     check_present(names, source, error=DataError)
     label_ids, found = number_labels(names, source)
     if known_names is not None:
-        labels, known = single_labels(found), single_labels(known_names)
-        match_labels(labels, known, source, DEFAULT_OPTIONS, "the training data", fixed=True)
+        of_rows = [found[label_id] for label_id in label_ids.tolist()]
+        match_labels(
+            of_rows, known_names, source, DEFAULT_OPTIONS, "the training data", multi_label=SEPARATOR, fixed=True
+        )
         return map_onto_names(label_ids, found, known_names)
     return label_ids, found
 

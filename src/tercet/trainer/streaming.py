@@ -131,9 +131,9 @@ class StreamLabels:
             wrong = next(value for value in plain if type(value) is int)
             raise DataError(f"{source}: a label is {short_repr(wrong)}, but earlier ones are strings")
         found = list(map(str, plain))
-        if new := [name for name in dict.fromkeys(found) if name not in self._ids]:
+        if new := [name for name in found if name not in self._ids]:
             match_labels(new, self.names, source, DEFAULT_OPTIONS, "earlier rows", fixed=True)
-            for name in new:
+            for name in dict.fromkeys(new):
                 self._ids[name] = len(self.names)
                 self.names.append(name)
         return np.array([self._ids[name] for name in found], dtype=np.int64)
