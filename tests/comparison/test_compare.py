@@ -15,7 +15,7 @@ import torch
 
 from tercet import SentenceTransformer
 from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec, MetricSpec
-from tercet.comparison import Variant, parse_grid
+from tercet.comparison import Variant, baselines, budget, parse_grid
 from tercet.comparison import loop as comparison
 from tercet.comparison.files import read_record
 from tercet.comparison.subprocess_runner import _interrupts_deferred, describe_error, run_in_subprocess
@@ -29,6 +29,13 @@ from tests.waiting import wait_until
 _CHANGES_EACH_TIME = ("seconds_per_step", "seconds", "head_seconds", "peak_memory_mib")
 
 
+def _patch(monkeypatch, name, value):
+    """Replace a function in each module of the comparison that calls it."""
+    for module in (baselines, budget, comparison):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
+
+
 @pytest.fixture
 def here(monkeypatch):
     """Make runs take place in this process: faster, and tests can look into them."""
@@ -39,7 +46,7 @@ def here(monkeypatch):
         except ValueError as error:
             return {"failed": describe_error(error)}
 
-    monkeypatch.setattr(comparison, "run_in_subprocess", call)
+    _patch(monkeypatch, "run_in_subprocess", call)
 
 
 class Watched(Load):
@@ -338,7 +345,7 @@ def test_a_head_alone_a_head_before_the_encoder_and_the_encoder_alone(here, bert
 
 def test_the_time_for_the_head_is_taken_off_a_budget_of_minutes(here, bert, tmp_path, monkeypatch):
     timed = {"seconds_per_step": 0.5, "head_seconds": 20.0, "failed": "only timed"}
-    monkeypatch.setattr(comparison, "run_trial", lambda trial: timed)
+    _patch(monkeypatch, "run_trial", lambda trial: timed)
     plan = replace(PLAN, minutes=1.0, variants=parse_grid(["train=head,both"]))
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "out", plan)
@@ -360,7 +367,7 @@ def test_when_a_repeated_seed_is_equally_good_the_model_of_the_first_seed_is_kep
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "run_trial", failing_first)
+    _patch(monkeypatch, "run_trial", failing_first)
     with pytest.raises(KeyboardInterrupt):
         _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), report_progress=stop)
     found = _compare(bert, tmp_path / "out", replace(PLAN, seeds=(3, 4, 5)), resume=True).recommendation
@@ -380,7 +387,7 @@ def test_overwrite_removes_the_model_of_the_earlier_comparison(here, bert, tmp_p
 
 def test_a_budget_of_minutes_or_epochs_becomes_steps(here, bert, tmp_path, monkeypatch):
     plan = replace(PLAN, minutes=1.0)
-    monkeypatch.setattr(comparison, "run_trial", lambda trial: {"seconds_per_step": 0.5, "failed": "only timed"})
+    _patch(monkeypatch, "run_trial", lambda trial: {"seconds_per_step": 0.5, "failed": "only timed"})
     with pytest.raises(DataError, match="every run failed"):
         _compare(bert, tmp_path / "minutes", plan)
     record = _read(tmp_path / "minutes")

@@ -4,7 +4,8 @@
     plan.py                 Plan and Variant
     grid.py                 parse_grid: the grid of losses, encoders and settings
     loop.py                 run_comparison: the loop over seeds and variants, which can be resumed
-    baseline.py             measure_baseline: an encoder without training
+    budget.py               the number of steps of each run
+    baselines.py            each model before training
     trial.py                run_trial: one run with early stopping, which saves the best state
     subprocess_runner.py    run a function in a spawned subprocess
     store.py                read, write and check compare.json

@@ -177,7 +177,7 @@ def compare(
         )
 
     import_transformers()
-    from tercet.comparison.loop import logger, run_comparison  # imports torch, which takes seconds
+    from tercet.comparison.loop import logger, run_comparison
     from tercet.encoder.devices import find_device
     from tercet.encoder.loading import load_model
     from tercet.runs.source_names import Names

@@ -10,41 +10,34 @@ recommendation.
 """
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 
 from tercet.catalogue import metric_title
-from tercet.comparison.baseline import measure_baseline
+from tercet.comparison.baselines import check_same_start, measure_baselines
+from tercet.comparison.budget import budget_steps, steps_in_minutes
 from tercet.comparison.files import FILE, publish_model, remove_model, remove_run, remove_runs
-from tercet.comparison.plan import DEFAULT_EPOCHS, DEFAULT_VARIANT, Plan, Variant
+from tercet.comparison.plan import DEFAULT_VARIANT, Plan, Variant
 from tercet.comparison.recommendation import METRIC, PROTOCOL, best_seed, recommend, summarize
 from tercet.comparison.store import open_record, write_record
 from tercet.comparison.subprocess_runner import run_in_subprocess
 from tercet.comparison.trial import Trial, run_trial
 from tercet.data.fingerprint import fingerprint
 from tercet.data.labels.numbering import labels_of
-from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.records import BaselineRecord, ComparisonRecord, TrialRecord
+from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
 from tercet.runs.evaluation_plan import plan_evaluation
-from tercet.runs.measurement import Measurement
-from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
 
 logger = logging.getLogger(__name__)
-
-# The number of steps in which the seconds per step are measured. The timer leaves out the first ones, which are slower.
-_TIMED_STEPS = 15
 
 
 def run_comparison(
@@ -94,7 +87,7 @@ def run_comparison(
     for variant in plan.variants:  # Raise errors now instead of in each run.
         training_arguments(variant.apply_to(plan.settings), work, triplets=False)
     label_ids = labels_of(train_data, "label", "the training data")[0]
-    steps = {variant.name: _budget_steps(variant.apply_to(plan.settings), label_ids) for variant in plan.variants}
+    steps = {variant.name: budget_steps(variant.apply_to(plan.settings), label_ids) for variant in plan.variants}
     data = {"train": fingerprint(train_data), "eval": fingerprint(eval_data)}
     settings = {**extra_settings, **plan.describe()}
     record = open_record(output, settings, data, rows, resume=resume, overwrite=overwrite)
@@ -124,7 +117,7 @@ def run_comparison(
     done = {(run.seed, run.variant) for run in record.runs}
     missing = [(seed, variant) for seed, variant in plan.runs() if (seed, variant.name) not in done]
     needed = {variant.model for _, variant in missing}
-    untouched = _measure_baselines({model: base for model, base in bases.items() if model in needed}, record, output)
+    untouched = measure_baselines({model: base for model, base in bases.items() if model in needed}, record, output)
     for seed, variant in missing:
         number = plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
@@ -133,7 +126,7 @@ def run_comparison(
         if isinstance(found, str):
             result = {"failed": found}
         elif plan.minutes is not None and steps[variant.name]:
-            result = _steps_in_minutes(plan.minutes, variant, record, base)
+            result = steps_in_minutes(plan.minutes, variant, record, base)
         else:
             result = {"budget_steps": steps[variant.name]}
         if "budget_steps" in result:
@@ -147,7 +140,7 @@ def run_comparison(
             )
             result |= run_in_subprocess(run_trial, trial)
         run = _record_of_run(variant, base.extra_settings.get("model"), seed, result)
-        _check_same_start(run, record, output)
+        check_same_start(run, record, output)
         if not record.runs:  # The first run could load its model, so the old model can be removed now.
             remove_model(output / "model")
         record.runs.append(run)
@@ -186,41 +179,6 @@ def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRec
     return record
 
 
-def _measure_baselines(
-    bases: Mapping[str | None, Trial], record: ComparisonRecord, output: Path
-) -> dict[str | None, Measurement | str]:
-    """Measure models before training, one at a time. Return the measurements, or the reasons of those that failed.
-
-    A comparison that is resumed measures them again: the runs need more of it than the record has.
-
-    Raises:
-        DataError: a model cannot be loaded, or it has changed since the comparison was started.
-    """
-    found: dict[str | None, Measurement | str] = {}
-    for model, base in bases.items():
-        name = base.extra_settings.get("model")
-        result = run_in_subprocess(measure_baseline, base)
-        if "not_loaded" in result:
-            raise DataError(result["not_loaded"])
-        if "failed" in result:
-            found[model] = result["failed"]
-            continue
-        start, measured = result["start"], result["measured"]
-        earlier = record.baseline(name)
-        if earlier is not None and earlier.start not in (None, start):
-            raise _changed(output)
-        if earlier is None:
-            metrics = measured.metrics[PROTOCOL]
-            logger.info(f"{name or 'the model'} before training: {metric_title(METRIC)} {metrics[METRIC]:.4f}")
-            for other in record.baselines:
-                if other.start == start:
-                    logger.warning(f"{other.model} and {name} have the same weights")
-            scores = None if measured.predictions is None else measured.predictions.scores()
-            record.baselines.append(BaselineRecord(model=name, start=start, metrics=metrics, scores=scores))
-        found[model] = measured
-    return found
-
-
 def _record_of_run(variant: Variant, model: str | None, seed: int, result: Mapping[str, Any]) -> TrialRecord:
     """Return the record of a run. Raise `DataError` if the initial model could not be loaded."""
     if "not_loaded" in result:
@@ -229,54 +187,6 @@ def _record_of_run(variant: Variant, model: str | None, seed: int, result: Mappi
         variant=variant.name, loss=variant.loss, margin=variant.margin, distance=variant.distance, model=model,
         settings=dict(variant.changes), seed=seed, **result,
     )  # fmt: skip
-
-
-def _budget_steps(settings: RunSettings, label_ids: np.ndarray) -> int:
-    """Return the number of steps of a run whose budget is in steps or epochs; 0 if it trains a head only.
-
-    Raises:
-        DataError: no batch can be drawn.
-    """
-    if settings.train == "head":
-        return 0
-    sampler = GroupByLabelSampler(label_ids, settings.batch_size, settings.samples_per_label)
-    if settings.max_steps > 0:
-        return settings.max_steps
-    batches = math.ceil(len(sampler) / settings.batch_size)
-    epochs = DEFAULT_EPOCHS if settings.epochs is None else settings.epochs
-    return max(1, math.ceil(epochs * batches))
-
-
-def _steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord, base: Trial) -> dict[str, Any]:
-    """Return `{"budget_steps": n}`, with the number of steps that take `minutes`, or the failed result of the timing.
-
-    Measure the time per step once per variant, so that all of its seeds get the same number of steps. The time to train
-    a head is taken off the budget.
-    """
-    known = record.steps_in_budget
-    if variant.name not in known:
-        settings = replace(variant.apply_to(base.settings), max_steps=_TIMED_STEPS)
-        timed = run_in_subprocess(run_trial, replace(base, settings=settings, evaluation=None))
-        if "seconds_per_step" not in timed:
-            return timed
-        left = 60 * minutes - (timed.get("head_seconds") or 0.0)
-        known[variant.name] = max(1, round(left / timed["seconds_per_step"]))
-    return {"budget_steps": known[variant.name]}
-
-
-def _check_same_start(run: TrialRecord, record: ComparisonRecord, output: Path) -> None:
-    baseline = record.baseline(run.model)
-    starts = {baseline.start if baseline else None, run.start}
-    starts |= {other.start for other in record.runs if other.model == run.model}
-    if len(starts - {None}) > 1:
-        raise _changed(output)
-
-
-def _changed(output: Path) -> DataError:
-    return DataError(
-        f"the model has changed since the comparison in {output / FILE} was started; start a new comparison with "
-        "overwrite=True"
-    )
 
 
 def _remove_all_but_best(work: Path, plan: Plan, runs: list[TrialRecord]) -> None:

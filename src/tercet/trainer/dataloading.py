@@ -19,7 +19,8 @@ from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triple
 from tercet.trainer.preparing import first_rows
 from tercet.trainer.rows import ColumnConverter, ConcatenatedRows, Rows, TextRows, TransformedRows
 from tercet.trainer.sampling import SamplingTrainer
-from tercet.trainer.streaming import Stream, StreamBatches
+from tercet.trainer.stream_batches import StreamBatches
+from tercet.trainer.streaming import Stream
 
 logger = logging.getLogger(__name__)
 

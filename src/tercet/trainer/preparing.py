@@ -27,7 +27,8 @@ from tercet.trainer.loss_kinds import innermost, loss_of_set, set_losses, takes_
 from tercet.trainer.multi_labels import check_both_have_sets, clear_relation, has_lists, set_relation, single_labels
 from tercet.trainer.prompts import find_prompts, prompt_lengths_to_exclude
 from tercet.trainer.routing import find_tasks
-from tercet.trainer.streaming import Stream, check_stream, is_stream, labels_of_stream
+from tercet.trainer.stream_labels import labels_of_stream
+from tercet.trainer.streaming import Stream, check_stream, is_stream
 
 
 @dataclass

@@ -30,7 +30,8 @@ from tercet.trainer.preparing import PreparingTrainer, first_rows, named, parts_
 from tercet.trainer.prompts import check_prompts
 from tercet.trainer.routing import check_routes
 from tercet.trainer.rows import Rows
-from tercet.trainer.streaming import Stream, sampler_of_part
+from tercet.trainer.stream_batches import sampler_of_part
+from tercet.trainer.streaming import Stream
 
 logger = logging.getLogger(__name__)
 
