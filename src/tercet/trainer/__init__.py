@@ -13,6 +13,9 @@ evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
 prompts.py          the prompt of each text column
 routing.py          the task of each text column, for a model with a Router
+streaming.py        a stream as training data, and what it cannot do
+stream_labels.py    the numbers of the labels of a stream
+stream_batches.py   the batches of a stream
 multi_labels.py     rows with several labels: the ids of their sets, and the relation of the loss
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 from tercet._texts import validate_texts
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError, listed, short_repr
-from tercet.trainer.streaming import TRAIN_DATASET, Stream
+from tercet.trainer.streaming import Stream
 
 
 class StreamBatches(IterableDataset[list[dict[str, Any]]]):
@@ -51,7 +51,7 @@ class StreamBatches(IterableDataset[list[dict[str, Any]]]):
         for epoch in count():
             drawn = False
             for start, part in self._stream.parts(epoch):
-                source = f"{TRAIN_DATASET}, from row {start} of the stream on"
+                source = f"train_dataset, from row {start} of the stream on"
                 texts, label_ids = self._read(part, source)
                 for batch in self._batches(label_ids, len(part), number, source):
                     if rows := self._own_part(batch):
@@ -60,7 +60,7 @@ class StreamBatches(IterableDataset[list[dict[str, Any]]]):
                 number += 1
             if not drawn:
                 raise DataError(
-                    f"{TRAIN_DATASET} is a stream without a batch of {self._batch_size} rows; use a smaller batch"
+                    f"train_dataset is a stream without a batch of {self._batch_size} rows; use a smaller batch"
                 )
 
     def _read(self, part: list[Mapping[str, Any]], source: str) -> tuple[dict[str, list[str]], np.ndarray | None]:

@@ -25,8 +25,6 @@ from tercet.trainer.loss_kinds import innermost
 from tercet.trainer.multi_labels import has_lists
 from tercet.trainer.stream_labels import StreamLabels
 
-TRAIN_DATASET = "train_dataset"
-
 
 def is_stream(data: Any) -> bool:
     """Return whether data are a stream: an `IterableDataset` of `datasets` or of torch, without a number of rows."""
@@ -52,7 +50,7 @@ class Stream:
     def __init__(self, source: Any, buffer_size: int) -> None:
         if getattr(source, "_distributed", None) is not None:
             raise DataError(
-                f"{TRAIN_DATASET} is a part of a stream (split_dataset_by_node); pass the whole stream in every process, "
+                "train_dataset is a part of a stream (split_dataset_by_node); pass the whole stream in every process, "
                 "because the trainer divides each batch"
             )
         self.source, self.buffer_size = source, buffer_size
@@ -62,17 +60,17 @@ class Stream:
         rows = list(islice(start, buffer_size))
         if rows and iter(source) is start:
             raise DataError(
-                f"{TRAIN_DATASET} is a stream that cannot start again, such as a generator; pass an IterableDataset that makes "
-                "a new iterator each time, such as IterableDataset.from_generator(function)"
+                "train_dataset is a stream that cannot start again, such as a generator; pass an IterableDataset that "
+                "makes a new iterator each time, such as IterableDataset.from_generator(function)"
             )
         if not rows:
-            raise DataError(f"{TRAIN_DATASET} is a stream without rows; check how it was loaded")
+            raise DataError("train_dataset is a stream without rows; check how it was loaded")
         _check_row(rows[0])
         features: Any = getattr(source, "features", None)
         columns = list(rows[0]) if features is None else list(features)
         table = {name: [row.get(name) for row in rows] for name in columns}
         self.first = (
-            to_dataset(table, TRAIN_DATASET)
+            to_dataset(table, "train_dataset")
             if features is None
             else Dataset.from_dict(table, features=Features(features))
         )
@@ -107,7 +105,7 @@ def check_stream(args: Any, loss: Any, first: Dataset, label: str | None) -> Non
         DataError: an argument needs all rows, or the loss needs to know all labels before.
     """
     if args.max_steps < 1:
-        raise DataError(f"{TRAIN_DATASET} is a stream, whose number of rows is unknown; pass max_steps")
+        raise DataError("train_dataset is a stream, whose number of rows is unknown; pass max_steps")
     if args.dataloader_num_workers > 1:
         raise DataError(
             f"dataloader_num_workers={args.dataloader_num_workers}: a stream is read by one worker at most, in its "
@@ -120,21 +118,21 @@ def check_stream(args: Any, loss: Any, first: Dataset, label: str | None) -> Non
         )
     if args.batch_sampler not in (BatchSamplers.BATCH_SAMPLER, BatchSamplers.GROUP_BY_LABEL):
         raise DataError(
-            f"batch_sampler={getattr(args.batch_sampler, 'value', args.batch_sampler)!r} needs all rows, but {TRAIN_DATASET} "
-            "is a stream; pass 'group_by_label' or 'batch_sampler'"
+            f"batch_sampler={getattr(args.batch_sampler, 'value', args.batch_sampler)!r} needs all rows, but "
+            "train_dataset is a stream; pass 'group_by_label' or 'batch_sampler'"
         )
     if args.neighbor_labels:
-        raise DataError(f"neighbor_labels needs all labels, but {TRAIN_DATASET} is a stream; leave out neighbor_labels")
+        raise DataError("neighbor_labels needs all labels, but train_dataset is a stream; leave out neighbor_labels")
     if label is not None and (has_lists(first.features[label]) or isinstance(innermost(loss), NestedTripletLoss)):
         raise DataError(
-            f"several or nested labels of a row must be known before the training, but {TRAIN_DATASET} is a stream; pass a "
-            "datasets.Dataset, such as Dataset.from_generator, which keeps its rows on disk"
+            "several or nested labels of a row must be known before the training, but train_dataset is a stream; pass "
+            "a datasets.Dataset, such as Dataset.from_generator, which keeps its rows on disk"
         )
 
 
 def _check_row(row: Any) -> None:
     if not isinstance(row, Mapping):
         raise DataError(
-            f"{TRAIN_DATASET} is a stream whose first row is {short_repr(row)}; rows must be dictionaries, such as "
+            f"train_dataset is a stream whose first row is {short_repr(row)}; rows must be dictionaries, such as "
             "{'text': 'a goal', 'label': 'sport'}"
         )
