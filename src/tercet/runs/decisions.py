@@ -155,7 +155,7 @@ def saved_scores(
     """
     import numpy as np
 
-    from tercet.data.labels.labels import label_values
+    from tercet.data.labels.numbering import label_values
     from tercet.evaluation.label_scores import label_scores
     from tercet.runs.classifier import embedded_rows
 
