@@ -9,7 +9,7 @@ import torch
 from tercet import SentenceTransformer
 from tercet.data.loading.labelled import load_labelled
 from tercet.errors import DataError, ModelError
-from tercet.inspection import inspection
+from tercet.inspection import model_findings
 from tercet.inspection.inspection import inspect
 from tercet.inspection.label_issues.neighbours import Neighbours
 from tercet.inspection.label_issues.score import LabelScores
@@ -188,7 +188,7 @@ def test_half_of_the_labels_are_not_most(wrong, warned, monkeypatch):
     suggested, nothing = torch.zeros(5, dtype=torch.long), torch.full((5,), -torch.inf)
     neighbours = Neighbours(similarity=nothing, row=suggested, other_similarity=nothing, other_row=suggested)
     found = LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
-    monkeypatch.setattr(inspection, "score_texts", lambda *_, **__: found)
+    monkeypatch.setattr(model_findings, "score_texts", lambda *_, **__: found)
     findings = inspect(labelled([f"one {letter}" for letter in "abcde"], ["y"] * 4 + ["x"]), Blobs()).with_model
     assert (findings.num_scored, len(findings.label_issues)) == (4, wrong)
     assert (findings.warning is not None) == warned

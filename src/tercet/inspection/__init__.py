@@ -1,6 +1,7 @@
 """Inspect labelled data before training.
 
 inspection.py   `inspect`, which runs all checks on a data set
+model_findings.py  what it finds with a model
 results.py      `Inspection` and its parts, the dataclasses that `inspect` returns
 texts.py        label sizes, empty texts, duplicates, texts with several labels
 lengths.py      token counts and truncated sentences
