@@ -16,17 +16,16 @@ from tercet._labels import plain_labels
 from tercet._nested_labels import normalize_label
 from tercet.decisions import inputs
 from tercet.decisions.back_off import Ancestors
-from tercet.decisions.calibration_data import calibration_rows, read_pair, why_uncalibrated
-from tercet.decisions.candidates import METHODS, candidate_names
+from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.deciding import decide, with_evidence
+from tercet.decisions.fit_arguments import read_fit_arguments
 from tercet.decisions.fitting import Fitted, add_rows
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.rejection import Limits, limits_for
 from tercet.decisions.results import Decisions
-from tercet.decisions.seen import seen_fraction
 from tercet.decisions.thresholds import Promise
-from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, number_labels, with_levels
-from tercet.errors import DataError, listed
+from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, number_labels
+from tercet.errors import DataError
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -117,47 +116,13 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a text, an embedding or a label is invalid or missing, or there are fewer than two labels.
             ModelError: the encoder cannot be loaded.
         """
-        labels = plain_labels(y, "y", error=DataError)
-        if len(set(labels)) < 2:
-            raise DataError(f"y has {listed(set(labels)) or 'no label'}; a classifier needs two labels or more")
-        if self.method not in ("auto", *METHODS):
-            raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {self.method!r}")
-        labels = with_levels(labels, self.label_levels)
-        given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
-        check_length(given, labels, "X", "y")
-        pair = None if calibration_data is None else read_pair(calibration_data, labels, self.label_levels)
-        none_of_these = None if unknown_sentences is None else inputs.read(unknown_sentences, "unknown_sentences")
-        if none_of_these is not None and not len(none_of_these):
-            raise DataError("unknown_sentences has no rows; pass sentences, or None")
-        model = inputs.load_encoder(self.model, self.device)
-        training = inputs.embed(given, "X", model, batch_size=self.batch_size)
-        if self.method not in ("auto", *candidate_names(training.spaces)):
-            raise DataError(f"method={self.method!r} needs sentences and an encoder that ends in a linear head")
-        seen = seen_fraction(model, training.texts)
-        if seen is None and self.unseen_rows:
-            seen = 0.0
-        names, label_ids = number_labels(labels, training)
-        calibration, calibration_ids, unknown = None, None, None
-        if pair is not None:
-            calibration, calibration_ids = calibration_rows(pair, names, training, model, batch_size=self.batch_size)
-            assert calibration.numbers is not None
-            first = len(training) if training.numbers is None else int(training.numbers.max()) + 1
-            calibration = replace(calibration, numbers=first + calibration.numbers)
-        if none_of_these is not None:
-            found = inputs.embed(
-                none_of_these, "unknown_sentences", model, batch_size=self.batch_size,
-                dimension=training.spaces.embeddings.shape[1],
-            )  # fmt: skip
-            unknown = inputs.like(found, training.spaces, "unknown_sentences").spaces
-        self.model_ = model
-        self._fit(
-            TrainingRows(
-                rows=training, label_ids=label_ids, names=names, calibration=calibration,
-                calibration_ids=calibration_ids, unknown=unknown, seen=seen,
-            )
+        self.model_, rows = read_fit_arguments(
+            X, y, calibration_data, unknown_sentences, model=self.model, device=self.device, method=self.method,
+            unseen_rows=self.unseen_rows, batch_size=self.batch_size, label_levels=self.label_levels,
         )  # fmt: skip
+        self._fit(rows)
         if not self.calibrated_:
-            logger.warning(why_uncalibrated(seen))
+            logger.warning(why_uncalibrated(rows.seen))
         return self
 
     def fit_embedded(
