@@ -37,8 +37,8 @@ from torch import Tensor
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
 from tercet.decisions.calibration import reliability
-from tercet.decisions.embedding import with_head
 from tercet.decisions.inputs import Embedded, embedded
+from tercet.decisions.spaces import with_head
 from tercet.decisions.thresholds import choose_threshold
 from tercet.evaluation.classifiers import nearest_neighbours
 from tercet.heads import append_head, train_head

@@ -14,7 +14,7 @@ from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 import tercet.comparison.loop
 import tercet.inspection.inspection
 import tercet.report.run_report
-import tercet.runs.training
+import tercet.runs.run_training
 from tercet.cli.app import app
 
 # Typer imports a large part of itself when it first parses options.

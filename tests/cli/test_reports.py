@@ -151,7 +151,7 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     from tercet import SentenceTransformer
     from tercet.runs import RunSettings
     from tercet.runs.build import build_trainer
-    from tercet.runs.training import run_training
+    from tercet.runs.run_training import run_training
 
     data = Dataset.from_csv(str(csv_file)).rename_column("text", "sentence")
     settings = RunSettings(max_steps=6, batch_size=8, samples_per_label=2, save_every=3, distance="cosine", margin=0.3)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from tercet.decisions.candidates import Rows
-from tercet.decisions.embedding import spaces
+from tercet.decisions.spaces import spaces
 
 
 def blobs(rows=120, *, labels=3, dim=8, noise=0.35, seed=0, means_seed=0):

@@ -6,7 +6,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 from tercet.decisions.candidates import candidate_names, fit, fit_logistic_regression
-from tercet.decisions.embedding import Spaces, spaces
+from tercet.decisions.spaces import Spaces, spaces
 from tests.decisions.data import blobs, rows_of
 
 

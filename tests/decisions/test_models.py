@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from tercet.decisions import models
-from tercet.decisions.embedding import spaces
 from tercet.decisions.models import LinearScores, NeighbourVote, nearest_of_label, nearest_rows
+from tercet.decisions.spaces import spaces
 from tests.decisions.data import blobs, rows_of
 
 

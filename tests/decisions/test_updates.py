@@ -4,8 +4,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from tercet.decisions.candidates import fit_logistic_regression
-from tercet.decisions.embedding import spaces
 from tercet.decisions.models import LinearScores
+from tercet.decisions.spaces import spaces
 from tercet.decisions.updates import refit_labels
 from tests.decisions.data import blobs, rows_of
 

@@ -9,7 +9,7 @@ import torch
 
 from tercet.catalogue import CLASSIFIERS
 from tercet.comparison.recommendation import recommend, summarize
-from tercet.decisions.judged import ChosenLimits, JudgedDecisions
+from tercet.decisions.judged_decisions import ChosenLimits, JudgedDecisions
 from tercet.decisions.results import reason_of
 from tercet.decisions.thresholds import measure
 from tercet.evaluation.gain import Predictions, training_gain

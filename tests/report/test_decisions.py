@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tercet.decisions import LabelClassifier
-from tercet.decisions.judged import ChosenLimits
+from tercet.decisions.judged_decisions import ChosenLimits
 from tercet.decisions.judging import choose_limits, judge, judge_calibration
 from tercet.records import RowCounts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram

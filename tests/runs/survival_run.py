@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from tercet import SentenceTransformer
 from tercet.runs import RunSettings, checkpoint_dir
-from tercet.runs.training import run_training
+from tercet.runs.run_training import run_training
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 from tests.conftest import TOPICS
 

@@ -10,8 +10,8 @@ from datasets import Dataset
 
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
-from tercet.decisions.embedding import embed_texts, spaces
 from tercet.decisions.seen import seen_fraction
+from tercet.decisions.spaces import embed_texts, spaces
 from tercet.heads import LinearHead, append_head
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, TrainingInterrupted, train

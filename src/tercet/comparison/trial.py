@@ -23,10 +23,10 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
 from tercet.records import EvaluationRecord
 from tercet.runs.build import build_trainer
+from tercet.runs.evaluation import Evaluation
 from tercet.runs.measurement import Measurement
 from tercet.runs.model_changes import change_model
 from tercet.runs.output import checkpoint_dir, remove_checkpoints
-from tercet.runs.protocol import Evaluation
 from tercet.runs.run_record import build_record, extend_training_record
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, plan_stages, store_record_of_head

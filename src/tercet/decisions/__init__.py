@@ -30,7 +30,7 @@ from tercet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
-    from tercet.decisions.judged import JudgedDecisions
+    from tercet.decisions.judged_decisions import JudgedDecisions
     from tercet.decisions.results import Decisions
     from tercet.decisions.thresholds import Promise
 

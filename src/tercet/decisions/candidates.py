@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
+from tercet.decisions.spaces import Spaces
 from tercet.distances.points import unit_rows
 from tercet.evaluation.logistic import SCALE, LogisticModel, centre_and_factor, fit_logistic
 

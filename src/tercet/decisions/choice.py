@@ -21,8 +21,8 @@ from tercet.data.splits.folds import deal_folds
 from tercet.decisions import novelty
 from tercet.decisions.calibration import fit_temperature, mean_loss
 from tercet.decisions.candidates import PENALTIES, Rows, candidate_names, fit, is_logistic, space_of
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import Model
+from tercet.decisions.spaces import Spaces
 from tercet.evaluation.balanced_sample import balanced_rows
 
 NUM_FOLDS = 5

@@ -26,9 +26,9 @@ from tercet.decisions.choice import (
     predict_out_of_fold,
     rows_to_fit,
 )
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import LinearScores, Model
 from tercet.decisions.novelty import Familiarity
+from tercet.decisions.spaces import Spaces
 from tercet.decisions.unknown import tuned_to
 from tercet.decisions.updates import refit_labels
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tercet._texts import check_texts, text_key
-from tercet.decisions.embedding import Spaces, embed_texts, spaces
+from tercet.decisions.spaces import Spaces, embed_texts, spaces
 from tercet.distances import as_embeddings
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError, EmbeddingError

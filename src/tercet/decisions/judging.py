@@ -10,7 +10,7 @@ import numpy as np
 
 from tercet._nested_labels import is_below, normalize_label
 from tercet.decisions.back_off import right_at_level, steps_up
-from tercet.decisions.judged import ChosenLimits, JudgedDecisions
+from tercet.decisions.judged_decisions import ChosenLimits, JudgedDecisions
 from tercet.decisions.rejection import limits_for, reasons_against
 from tercet.decisions.results import Decisions
 from tercet.errors import DataError

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tercet.decisions.candidates import Rows, is_logistic, space_of
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.models import LinearScores, Model, nearest_of_label
+from tercet.decisions.spaces import Spaces
 
 _NUM_NEIGHBOURS = 5
 

@@ -28,10 +28,10 @@ from tercet._files.model_files import (
 from tercet._version import __version__
 from tercet.decisions.candidates import Rows
 from tercet.decisions.choice import Choice
-from tercet.decisions.embedding import Spaces, as_half, from_half
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
 from tercet.decisions.novelty import Familiarity
+from tercet.decisions.spaces import Spaces, as_half, from_half
 from tercet.decisions.validation import check_content, check_fitted
 from tercet.encoder.pretrained.files import check_regular_files
 from tercet.encoder.token_stats import collect_token_stats

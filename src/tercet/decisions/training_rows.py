@@ -11,9 +11,9 @@ from tercet._nested_labels import normalize_nested
 from tercet._separators import check_separator
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.candidates import Rows
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted, fit_rows
 from tercet.decisions.inputs import Embedded
+from tercet.decisions.spaces import Spaces
 from tercet.errors import DataError
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from tercet.decisions.candidates import METHODS
-from tercet.decisions.embedding import Spaces
 from tercet.decisions.fitting import Fitted
 from tercet.decisions.models import LinearScores
+from tercet.decisions.spaces import Spaces
 from tercet.errors import listed
 
 

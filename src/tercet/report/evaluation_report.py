@@ -6,7 +6,7 @@ from pathlib import Path
 from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
 from tercet.catalogue import METRICS, classifier_rows, metric_digits, metric_title, protocol_title
-from tercet.decisions.judged import JudgedDecisions
+from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.records import EncoderScores, Metrics, RowCounts, SeveralLabelsGain, SeveralLabelsScores, TrainingGain
 from tercet.report.classification import gain_parts, parent_parts
 from tercet.report.decisions import decision_headline, decision_sections

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
-from tercet.decisions.judged import JudgedDecisions
+from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.evaluation.gain import Predictions
 from tercet.records import RunRecord
 from tercet.report import plots

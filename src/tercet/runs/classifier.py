@@ -13,11 +13,11 @@ from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
 from tercet.data.labels.numbering import label_values
 from tercet.decisions import LabelClassifier
-from tercet.decisions.embedding import spaces, without_head
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.seen import seen_rows
+from tercet.decisions.spaces import spaces, without_head
 from tercet.encoder.sentence_transformer import SentenceTransformer
-from tercet.runs.protocol import Evaluation
+from tercet.runs.evaluation import Evaluation
 from tercet.runs.stages import Stages
 from tercet.trainer.distributed import DistributedEncoder
 

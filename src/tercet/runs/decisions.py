@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tercet.decisions import JudgedDecisions, LabelClassifier
-    from tercet.decisions.judged import ChosenLimits
+    from tercet.decisions.judged_decisions import ChosenLimits
     from tercet.runs.classifier import RememberingEncoder
-    from tercet.runs.outcome import TrainingRun
-    from tercet.runs.protocol import Evaluation
+    from tercet.runs.evaluation import Evaluation
+    from tercet.runs.results import TrainingRun
 
 
 def check_classifier(model: Any) -> None:

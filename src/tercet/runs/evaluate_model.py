@@ -16,7 +16,7 @@ from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.runs.decisions import Judge, check_classifier
-from tercet.runs.outcome import EvaluationResult
+from tercet.runs.results import EvaluationResult
 from tercet.runs.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.splits.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
 from tercet.errors import DataError, listed
 from tercet.records import RowCounts
-from tercet.runs.protocol import Evaluation
+from tercet.runs.evaluation import Evaluation
 from tercet.runs.source_names import DEFAULT_NAMES, Names
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import publishing
-from tercet.runs.outcome import TrainingRun
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
+from tercet.runs.results import TrainingRun
 from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ def train(
     import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
     from tercet.runs.environment import environment
+    from tercet.runs.run_training import run_training
     from tercet.runs.source_names import Names
-    from tercet.runs.training import run_training
     from tercet.trainer.run_identity import model_identity
 
     if isinstance(model, (str, Path)):

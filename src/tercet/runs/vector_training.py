@@ -19,9 +19,9 @@ from tercet.heads import HeadChoice, LinearHead, choose_head, train_head
 from tercet.heads.labels import labels_from_ids
 from tercet.heads.training import initial_weight
 from tercet.records import EvaluationRecord, Metrics, SeveralLabelsGain, TrainingGain
+from tercet.runs.evaluation import Evaluation
 from tercet.runs.evaluation_plan import plan_evaluation
 from tercet.runs.measurement import EvaluationEmbeddings, Measurement
-from tercet.runs.protocol import Evaluation
 from tercet.runs.source_names import Names
 
 logger = logging.getLogger(__name__)

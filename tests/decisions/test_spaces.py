@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tercet import LabelClassifier, load_model
-from tercet.decisions.embedding import as_half, embed_texts, from_half, spaces
+from tercet.decisions.spaces import as_half, embed_texts, from_half, spaces
 from tercet.errors import DataError
 from tercet.heads import LinearHead, append_head
 from tests.conftest import EVALUATION_TOPICS, build_bert

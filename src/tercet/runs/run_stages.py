@@ -16,8 +16,8 @@ from tercet.decisions import LabelClassifier
 from tercet.encoder.token_stats import TokenStats
 from tercet.heads import HeadChoice
 from tercet.runs.classifier import RememberingEncoder, RunClassifier
+from tercet.runs.evaluation import Evaluation
 from tercet.runs.measurement import Measurement
-from tercet.runs.protocol import Evaluation
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
 from tercet.runs.time_limit import plan_steps

@@ -24,16 +24,16 @@ from tercet.runs.build import build_trainer, label_names_of
 from tercet.runs.classifier import RunClassifier
 from tercet.runs.environment import utc_now
 from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.finish_run import record_of_run, save_run, training_run
 from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance, choose_margins_of_levels
 from tercet.runs.model_changes import change_model
-from tercet.runs.outcome import TrainingInterrupted, TrainingRun
 from tercet.runs.output import BEST_STATE, checkpoint_dir, remove_without_checkpoint
 from tercet.runs.recipe import choose_schedule
+from tercet.runs.results import TrainingInterrupted, TrainingRun
 from tercet.runs.run_record import extend_training_record
-from tercet.runs.run_result import record_of_run, save_run, training_run
+from tercet.runs.run_stages import PlannedRun, run_stages
 from tercet.runs.settings import RunSettings
 from tercet.runs.source_names import DEFAULT_NAMES, Names
-from tercet.runs.staged_run import PlannedRun, run_stages
 from tercet.runs.stages import Stages, plan_stages
 from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest

@@ -15,10 +15,10 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import TercetError
 from tercet.records import RunRecord, TrainingGain
 from tercet.runs.decisions import saved_scores
-from tercet.runs.outcome import TrainingRun
 from tercet.runs.output import remove_checkpoints
+from tercet.runs.results import TrainingRun
 from tercet.runs.run_record import build_record, data_facts, describe_choices
-from tercet.runs.staged_run import PlannedRun, StageResults
+from tercet.runs.run_stages import PlannedRun, StageResults
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 
 logger = logging.getLogger(__name__)
