@@ -1,7 +1,9 @@
 """The package itself: light to import, whole as a wheel."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +24,16 @@ def test_public_names_are_there():
     assert set(tercet.__all__) <= set(dir(tercet))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         tercet.nothing  # noqa: B018
+
+
+_PACKAGES = [init.parent for init in sorted(Path(tercet.__file__).parent.glob("*/**/__init__.py"))]
+
+
+@pytest.mark.parametrize("package", _PACKAGES, ids=lambda folder: folder.name)
+def test_the_docstring_of_a_package_names_each_of_its_modules(package):
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    modules |= {f"{init.parent.name}/" for init in package.glob("*/__init__.py")}
+    assert {name for name in modules if name not in text} == set()
+    named = {word.strip("(),.;:`") for word in text.split() if word.strip("(),.;:`").endswith(".py")}
+    assert named <= modules

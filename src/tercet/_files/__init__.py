@@ -2,6 +2,7 @@
 
 json_files.py        read and write JSON
 checkpoint_names.py  find checkpoints by their names
+model_files.py       the names of the files of a model; head_files.py of a head
 paths.py             ~, symbolic links, mounts, names; explain an `OSError`
 lock.py              one process at a time writes to a path
 staging.py           atomic_file, atomic_directory: build in a hidden folder, then exchange

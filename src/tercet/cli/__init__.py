@@ -1,15 +1,24 @@
 """The command line. A command parses its options, calls the library and prints the result.
 
-    app                               the Typer application with all commands
-    inspect, train, compare,
-    evaluate, classify, encode, …     one command each
-    classify_input, classify_columns,
-    classify_summary                  what `classify` reads, adds and counts
-    options                           options that several commands have, and their checks
-    choices                           option values and help texts from the catalogue
-    console                           errors, notes, checks of output paths, loading of models, tables of metrics
-    inspect_tables                    printing of the tables of an inspection
-    reports                           checks and writing of the HTML report of a run
+    app.py                  the Typer application with all commands
+
+One file for each command: inspect.py, train.py, compare.py, evaluate.py, classify.py, fit_classifier.py, encode.py,
+search.py, duplicates.py, fix.py and demo.py. What they consist of:
+
+    classify_input.py       what `classify` reads; classify_columns.py what it adds, classify_summary.py what it counts
+    train_vectors.py        `train` for vectors
+    searchable.py           the sentences that `search` and `duplicates` read
+    many_files.py           the same work for many files
+    options.py              options that several commands have, and the commands to run next
+    option_files.py         defaults from --config and --repeat
+    choices.py              option values and help texts from the catalogue
+    flags.py                arguments in messages → flags
+    outputs.py              checks of paths, and writing of tables
+    console.py              errors, notes, tables of metrics, loading of models
+    streams.py              guarded standard output and standard error
+    evaluations.py          printing of the metrics of a model
+    inspect_tables.py       printing of the tables of an inspection
+    reports.py              checks and writing of HTML reports
 
 Only this package mentions flags such as `--overwrite`; the messages of the library mention arguments.
 

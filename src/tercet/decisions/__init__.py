@@ -2,26 +2,28 @@
 
 The public classes:
 
-classifier        LabelClassifier, a scikit-learn classifier of sentences
-results           Decisions, what it answers
-thresholds        Promise, what a threshold of the confidence gives
-judged            JudgedDecisions, how right the decisions about labelled rows are
+classifier.py        LabelClassifier, a scikit-learn classifier of sentences
+results.py           Decisions, what it answers
+thresholds.py        Promise, what a threshold of the confidence gives
+judged_decisions.py  JudgedDecisions, how right the decisions about labelled rows are
 
 What the classifier is made of, in the order of its work:
 
-inputs            check and embed what the user passes; embedding.py computes the embeddings
-training_rows     check labels and rows, and put them in a fixed order
-seen              on which of the sentences the encoder was trained
-calibration_data  rows that the encoder has not seen
-candidates        the classifiers to choose from; models.py has the fitted ones
-choice            choose among them by predictions for other rows
-fitting           fit the chosen one; updates.py adds rows to it
-calibration       make its probabilities honest
-novelty           how unlike the training sentences a sentence is; unknown.py tunes its limit
-deciding          decide about sentences: rejection.py applies the limits, back_off.py answers with a parent
-judging           compare decisions with labels; curves.py draws precision by coverage
-storage           write and read a classifier; validation.py checks what was read
-summary           describe it for the command line and for records; limit_values.py checks limits without torch
+fit_arguments.py     check all arguments of `fit`, then embed them
+inputs.py            check and embed what the user passes
+spaces.py            the embeddings that classifiers work on: before and after the head of the encoder
+training_rows.py     check labels and rows, and put them in a fixed order
+seen.py              on which of the sentences the encoder was trained
+calibration_data.py  rows that the encoder has not seen
+candidates.py        the classifiers to choose from; models.py has the fitted ones
+choice.py            choose among them by predictions for other rows
+fitting.py           fit the chosen one; updates.py adds rows to it
+calibration.py       make its probabilities honest
+novelty.py           how unlike the training sentences a sentence is; unknown.py tunes its limit
+deciding.py          decide about sentences: rejection.py applies the limits, back_off.py answers with a parent
+judging.py           compare decisions with labels; curves.py draws precision by coverage
+storage.py           write and read a classifier; validation.py checks what was read
+summary.py           describe it for the command line and for records; limit_values.py checks limits without torch
 """
 
 from typing import TYPE_CHECKING

@@ -8,6 +8,8 @@ modules/                  the modules of a model: Transformer, Pooling, Dense, N
 packing/                  run the encoder on batches without padding
 features.py               Features, the dictionary that modules receive and return
 encode.py                 embed many sentences in batches with a maximum number of tokens
+ahead.py                  prepare the next batch in a thread
+token_stats.py            count truncated texts and unknown tokens
 token_outputs.py          token embeddings and features of each sentence
 process_pool.py           encode in several processes
 quantization.py           embeddings of one byte or one bit per dimension
@@ -22,6 +24,7 @@ storage.py                write model directories
 hub.py                    download from and upload to the Hugging Face hub
 card_data.py              what the user states for the model card
 card.py                   create the model card, the README.md of a model directory
+weight_sample.py          find out whether weights have changed
 threads.py                what several threads share when they use one model
 
 A public name is imported when it is first used, because most modules import torch, which is slow.

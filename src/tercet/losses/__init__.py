@@ -13,6 +13,7 @@ margins.py              a margin compared with the distances of embeddings
 relations.py            the positives of an anchor: its label, its ancestor at a level, or a label in common
 miners.py               the selection of triplets in a batch
 cross_batch_memory.py   embeddings of past batches as additional candidates
+_peer_names.py          further names of sentence-transformers
 _engine/                distances and gradients, computed block by block (private)
 """
 

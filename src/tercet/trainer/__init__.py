@@ -23,6 +23,20 @@ distributed.py      distributed training: split batches evenly, encode each sent
 checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
 monitor.py          statistics of the batches, and warnings if training fails
+argument_rules.py   which arguments decide the result, and which are supported
+json_arguments.py   arguments that are dictionaries or JSON
+learning_rates.py   learning rates of single parameters
+checks.py           what is checked before the first step
+loss_kinds.py       losses of other shapes: around another loss, or one for each data set
+loss_state.py       parameters of a custom loss
+rows.py             the rows that a data loader reads
+label_means.py      mean embeddings of the labels
+unread_stats.py     statistics that are still on the device
+weights.py          load weights, and detect unchanged ones
+best_state.py       keep the best state of a model on disk
+run_identity.py     whether a checkpoint is of the same run
+whole_checkpoints.py  whether a checkpoint is complete
+pace.py             the seconds of a step, before the training
 record.py           the record of a training run, for the model card
 """
 
