@@ -35,13 +35,13 @@ def build(name: str, folder: Path) -> str:
     words = [f"w{number}" for number in range(vocabulary - len(special))]
     folder = folder / name
     folder.mkdir(parents=True)
-    (folder / "vocab.txt").write_text("\n".join([*special, *words]))
+    vocab = {token: number for number, token in enumerate([*special, *words])}
     torch.manual_seed(0)
     if name == "mpnet":
-        tokenizer = MPNetTokenizerFast(str(folder / "vocab.txt"), model_max_length=_MAX_LENGTH)
+        tokenizer = MPNetTokenizerFast(vocab=vocab, model_max_length=_MAX_LENGTH)
         encoder = MPNetModel(MPNetConfig(max_position_embeddings=514, **sizes))
     else:
-        tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=_MAX_LENGTH)
+        tokenizer = BertTokenizerFast(vocab=vocab, model_max_length=_MAX_LENGTH)
         encoder = BertModel(BertConfig(max_position_embeddings=512, **sizes))
     encoder.eval()
     modules = [Transformer(encoder, tokenizer, max_seq_length=_MAX_LENGTH), Pooling(hidden), Normalize()]

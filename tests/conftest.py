@@ -49,14 +49,18 @@ def _save(folder: Path, model, tokenizer) -> Path:
     return folder
 
 
+def _numbered(tokens: list[str]) -> dict[str, int]:
+    """Number the tokens as lines of a vocab.txt; the oldest transformers that we support warns about such a file."""
+    return {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+
+
 def build_bert(folder: Path, *, max_length: int = 32, seed: int = 0) -> Path:
     """A BERT of 32 dimensions with a WordPiece tokenizer for the words above."""
     folder.mkdir(parents=True, exist_ok=True)
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = [*letters, *(f"##{letter}" for letter in letters)]
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *pieces]
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocab)))
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=max_length)
+    tokenizer = BertTokenizerFast(vocab=_numbered(vocab), model_max_length=max_length)
     torch.manual_seed(seed)
     model = BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=max_length, **_SIZES))
     return _save(folder, model, tokenizer)
@@ -66,8 +70,7 @@ def build_mpnet(folder: Path) -> Path:
     """A tiny MPNet, the architecture of the script in the README."""
     folder.mkdir(parents=True, exist_ok=True)
     vocab = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", *WORDS, "<mask>"]
-    (folder / "vocab.txt").write_text("\n".join(vocab))
-    tokenizer = MPNetTokenizerFast(str(folder / "vocab.txt"), model_max_length=32)
+    tokenizer = MPNetTokenizerFast(vocab=_numbered(vocab), model_max_length=32)
     torch.manual_seed(0)
     model = MPNetModel(MPNetConfig(vocab_size=len(tokenizer), max_position_embeddings=34, **_SIZES))
     return _save(folder, model, tokenizer)

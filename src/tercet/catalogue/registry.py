@@ -1,6 +1,7 @@
 """Registries of specs by name, which installed packages can add to."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -79,8 +80,11 @@ def resolve(reference: Reference) -> Any:
     Raises:
         ImportError, AttributeError: the module or the attribute does not exist.
     """
-    if not isinstance(reference, str):
-        return reference
+    return _imported(reference) if isinstance(reference, str) else reference
+
+
+@cache  # A loss asks for its distance in every step.
+def _imported(reference: str) -> Any:
     module, _, attribute = reference.partition(":")
     return getattr(import_module(module), attribute)
 

@@ -247,13 +247,13 @@ def _small_batch_of_equal_groups(labels: Tensor) -> LabelGroups | None:
     others = np.arange(size - 1) + (np.arange(size - 1) >= np.arange(size).reshape(-1, 1))
     positive_index = np.empty((len(values), size - 1), np.int64)
     positive_index[rows] = rows[:, others]
-    index = torch.arange(len(values))
+    index = torch.from_numpy(np.arange(len(values)))
     return LabelGroups(
         candidate_order=index,
         self_index=index,
         label_start=index,
         self_position=index,
-        num_positives=torch.full_like(index, size - 1),
+        num_positives=torch.from_numpy(np.full(len(values), size - 1)),
         equal_num_positives=size - 1,
         positive_index=torch.from_numpy(positive_index),
     )

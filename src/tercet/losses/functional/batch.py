@@ -132,7 +132,7 @@ def loss_with_pending_stats(
         embeddings,
         labels,
         miner,
-        distance,
+        metric,
         relation=relation,
         anchors=anchor_rows(embeddings, labels, anchors),
         reduce_count=reduce_count,
