@@ -7,6 +7,8 @@ import pytest
 from typer.main import get_command
 
 from tercet.cli.app import app
+from tercet.cli.next_commands import evaluate_command, option_words
+from tercet.data.reading.options import ReadOptions
 from tests.cli.command import run
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 
@@ -100,3 +102,14 @@ def test_after_a_classifier_was_fitted(folder, bert):
     form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
     (classify,) = _next(run("fit-classifier", bert, "train.csv", "--output", "m4", *form, "--unseen-rows", cwd=folder))
     run(*classify, "--overwrite", cwd=folder)
+
+
+def test_the_next_command_reads_the_data_in_the_same_way():
+    options = ReadOptions("0", "1", header=False, combined_labels="first", drop_missing=True)
+    words = ["--text-column", "0", "--label-column", "1", "--no-header", "--combined-labels", "first", "--drop-missing"]
+    assert option_words(options) == words
+    assert option_words(ReadOptions()) == []
+    assert option_words(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
+    assert evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
+    assert evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
+    assert evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))[-1] == "TEST.csv"

@@ -15,7 +15,6 @@ from tercet.cli import options as opt
 from tercet.cli.choices import fill_placeholders
 from tercet.cli.compare import compare
 from tercet.cli.flags import Flags
-from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 from tests.cli.command import run
 
@@ -141,17 +140,6 @@ def test_a_choice_is_checked_and_its_help_is_filled_in():
     )
     assert fill_placeholders("{other}") == "{other}"
     assert fill_placeholders(None) is None
-
-
-def test_the_next_command_reads_the_data_in_the_same_way():
-    options = ReadOptions("0", "1", header=False, combined_labels="first", drop_missing=True)
-    words = ["--text-column", "0", "--label-column", "1", "--no-header", "--combined-labels", "first", "--drop-missing"]
-    assert opt.read_options(options) == words
-    assert opt.read_options(ReadOptions()) == []
-    assert opt.read_options(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
-    assert opt.evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
-    assert opt.evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
-    assert opt.evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))[-1] == "TEST.csv"
 
 
 def test_an_empty_argument_is_refused(tmp_path):

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tercet.cli.options import read_options
+from tercet.cli.next_commands import option_words
 from tercet.data import ReadOptions, load_labelled
 from tercet.errors import DataError
 
@@ -59,5 +59,5 @@ def test_columns_that_are_no_levels(columns, changes, message):
 
 
 def test_the_options_of_a_printed_command():
-    words = read_options(ReadOptions("text", ["area", "intent"]))
+    words = option_words(ReadOptions("text", ["area", "intent"]))
     assert " ".join(words) == "--text-column text --label-column area --label-column intent --label-levels /"

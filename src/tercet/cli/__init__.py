@@ -9,7 +9,8 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     train_vectors.py        `train` for vectors
     searchable.py           the sentences that `search` and `duplicates` read
     many_files.py           the same work for many files
-    options.py              options that several commands have, and the commands to run next
+    options.py              options that several commands have, and their checks
+    next_commands.py        the commands to run next, which are printed at the end
     option_files.py         defaults from --config and --repeat
     choices.py              option values and help texts from the catalogue
     flags.py                arguments in messages → flags

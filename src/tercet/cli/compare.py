@@ -21,6 +21,7 @@ from tercet.cli.console import (
     terminal,
 )
 from tercet.cli.evaluations import sentence_case
+from tercet.cli.next_commands import evaluate_command
 from tercet.cli.reports import check_report, write_report_of_comparison
 from tercet.comparison import compare as run_compare
 from tercet.comparison.files import inputs_of_grid, reserved_comparison
@@ -154,7 +155,7 @@ def compare(
     if report is not None:
         write_report_of_comparison(report, record, overwrite=overwrite)
     options = ReadOptions.of(locals(), label_levels=separator_in_grid(grid or ()) or label_levels)
-    evaluate = opt.evaluate_command(output / "model", eval_data, data, options)
+    evaluate = evaluate_command(output / "model", eval_data, data, options)
     finish(evaluate if record.recommendation is not None else [])
 
 

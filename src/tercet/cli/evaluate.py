@@ -19,6 +19,7 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_result_of_evaluation
+from tercet.cli.next_commands import encode_command
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report_of_evaluation
 from tercet.data.reading.options import ReadOptions
@@ -127,4 +128,4 @@ def evaluate(
         )
     incomplete = any(warning["kind"] == WarningKind.CHANGED_DATA.value for warning in result.warnings)
     options = ReadOptions.of(locals(), label_file=None)
-    finish(opt.encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust_remote_code))
+    finish(encode_command(model, data, options, incomplete=incomplete, trust_remote_code=trust_remote_code))

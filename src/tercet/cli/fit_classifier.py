@@ -11,6 +11,7 @@ from tercet._files import expand_path
 from tercet._files.model_files import check_places
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.next_commands import classify_command
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import check_model_name
@@ -122,7 +123,7 @@ def fit_classifier(
         for line in record.describe():
             print_result(line)
     print_note(f"encoder and classifier written to {output}")
-    finish(opt.classify_command(output, options))
+    finish(classify_command(output, options))
 
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:

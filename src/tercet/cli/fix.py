@@ -8,6 +8,7 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, print_note, report_errors
+from tercet.cli.next_commands import option_words
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions
 
@@ -65,5 +66,5 @@ def fix(
         writer.write(columns)
         writer.close()
     print_note(f"{what}; written to {output}")
-    words = opt.read_options(ReadOptions(text_column, label_column, multi_label=multi_label))
+    words = option_words(ReadOptions(text_column, label_column, multi_label=multi_label))
     finish(["tercet", "train", output, *words, "--output", "my-model"])

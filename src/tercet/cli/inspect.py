@@ -10,6 +10,7 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.next_commands import option_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
@@ -126,7 +127,7 @@ def _next_command(inspection: "Inspection", data: str, options: ReadOptions, *, 
         options: how they were read.
         model: the options that name the model; empty without one.
     """
-    columns, separator = opt.read_options(options), inspection.texts.combined_separator
+    columns, separator = option_words(options), inspection.texts.combined_separator
     if separator is not None and options.combined_labels is None:  # Training would refuse these rows.
         again = ["--multi-label", multi_label_for(separator)]
         return ["tercet", "inspect", data, *columns, *again, *model]

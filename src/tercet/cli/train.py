@@ -22,6 +22,7 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_choices, print_classifier, print_evaluation
+from tercet.cli.next_commands import classify_command, evaluate_command
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
@@ -187,8 +188,8 @@ def train(
         finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
     else:
         options = ReadOptions.of(given)
-        evaluate = opt.evaluate_command(output, eval_data, data, options, run.record.settings.get("eval_split"))
-        classify = opt.classify_command(output, options)
+        evaluate = evaluate_command(output, eval_data, data, options, run.record.settings.get("eval_split"))
+        classify = classify_command(output, options)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 
 

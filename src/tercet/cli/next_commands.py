@@ -1,0 +1,74 @@
+"""The commands that are printed to run next, with the options that read the data in the same way."""
+
+from dataclasses import fields, replace
+
+from tercet.cli.options import FILE_OPTIONS
+from tercet.data.reading.options import ReadOptions
+
+
+def option_words(options: ReadOptions) -> list[str]:
+    """Return the options of a command that reads data as `options` says, without those that have their default."""
+    words: list[str] = []
+    for field in fields(options):
+        value, flag = getattr(options, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if (field.name, value) == ("drop_missing", False):
+            words.append("--strict")
+            continue
+        if isinstance(value, list):
+            words += [word for item in value for word in (f"--{flag}", str(item))]
+            continue
+        words += [f"--{flag}"] if value is True else [f"--no-{flag}"] if value is False else [f"--{flag}", str(value)]
+    return words
+
+
+def evaluate_command(
+    model: object, eval_data: str | None, data: str, options: ReadOptions, eval_split: str | None = None
+) -> list[object]:
+    """Return the command that evaluates a trained model, to print when a training has ended.
+
+    Args:
+        model: the folder of the model.
+        eval_data: the value of `--eval-data`.
+        data: the training data.
+        options: how they were read.
+        eval_split: the split of the training data that the run was evaluated on; None if it was on other rows.
+    """
+    # The labels of a reference are in its own file.
+    reference = ["--reference", data] if options.label_file is None else []
+    if eval_split is not None and reference and options.split == "train":  # A reference is read from this split.
+        return ["tercet", "evaluate", model, data, *reference, *option_words(replace(options, split=eval_split))]
+    rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
+    words = option_words(replace(options, split="train", **rows))
+    if eval_data is None and not reference:
+        words += ["--label-file", "TEST-LABELS.txt"]
+    return ["tercet", "evaluate", model, eval_data or "TEST.csv", *reference, *words]
+
+
+def encode_command(
+    model: object, data: str, options: ReadOptions, *, incomplete: bool, trust_remote_code: bool
+) -> list[object]:
+    """Return the command that embeds data, to print when a model was evaluated on them.
+
+    Args:
+        model: the model.
+        data: the data.
+        options: how they were read.
+        incomplete: whether rows were left out. A .npy file has a row for each row of the data, so a table is written.
+        trust_remote_code: the value of `--trust-remote-code`.
+    """
+    from tercet.data.reading.sources import takes_split
+
+    names = ("text_column", "split", "header", *FILE_OPTIONS)
+    given = {name: getattr(options, name) for name in names}
+    if options.split_column is None and not takes_split(data):
+        del given["split"]
+    words = [*option_words(ReadOptions(**given)), *(["--trust-remote-code"] if trust_remote_code else [])]
+    return ["tercet", "encode", model, data, *words, "--output", f"embeddings.{'parquet' if incomplete else 'npy'}"]
+
+
+def classify_command(model: object, options: ReadOptions) -> list[object]:
+    """Return the command that classifies new sentences in a file like the training data, which `options` read."""
+    of_file = {name: getattr(options, name) for name in ("text_column", "header", "csv_separator", "encoding")}
+    return ["tercet", "classify", model, "NEW.csv", *option_words(ReadOptions(**of_file)), "--output", "routed.csv"]
