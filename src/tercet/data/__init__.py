@@ -12,7 +12,7 @@ splits/      rows to train on, rows to evaluate on, folds
 loading/     all of these steps in order; start here
 sampling/    rows → P×K batches
 
-batch_samplers.py   batches of one data set and of several, for samplers of one's own
+batch_samplers.py   batches of one data set and of several, for custom samplers
 bundled.py          sentences without a download, for the demo
 fingerprint.py      facts about a data set, for records
 writing.py          tables → files

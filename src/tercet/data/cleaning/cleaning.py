@@ -1,7 +1,7 @@
 """Clean the texts and the labels of a table: leave out incomplete rows, and make labels that mean the same equal.
 
-What is changed is a warning of the kind `CHANGED_DATA`. What would change the meaning is an error that names the option
-to go on with.
+Changes are warnings of the kind `CHANGED_DATA`. A label whose meaning might change raises an error that names the
+option for it.
 """
 
 from collections import Counter

@@ -4,7 +4,7 @@ resolve_combined  cells with several labels: one label, a label for each combina
 resolve_similar   labels that differ only in form: the most frequent form
 match_labels      labels that differ only in form from those of other data: the form there
 
-What is changed is a warning of the kind `CHANGED_DATA`. Without an option that says what to do, an error names them.
+Changes are warnings of the kind `CHANGED_DATA`. Without an option for such labels, an error names the option.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 """The usual names of columns, and checks of names that were given.
 
-is_usual_name   tells whether a name is a usual one of texts, labels or triplets
-is_key          tells whether equal rows of two tables have equal values in a column, by its name
-is_index        tells whether a column is the index that pandas writes
+is_usual_name   returns whether a name is a usual one of texts, labels or triplets
+is_key          returns whether equal rows of two tables have equal values in a column, by its name
+is_index        returns whether a column is the index that pandas writes
 usual_columns   returns the columns with a usual name of texts or labels
 check_columns   raises an error if a column does not exist
 log_unused      logs which columns are used

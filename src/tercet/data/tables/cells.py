@@ -1,10 +1,10 @@
 """Read the values of cells: numbers, strings, lists and missing values.
 
 plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
-is_missing_value   tells whether a value is missing
+is_missing_value   returns whether a value is missing
 in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
 read_list          reads the text of a list, and keeps the type of its items
-items_in_brackets  splits a text in brackets, and tells whether it is a list beyond doubt
+items_in_brackets  splits a text in brackets, and returns whether it is a list beyond doubt
 """
 
 import ast
