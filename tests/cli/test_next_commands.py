@@ -112,4 +112,5 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert option_words(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
     assert evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
     assert evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
-    assert evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))[-1] == "TEST.csv"
+    of_label_file = evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))
+    assert of_label_file[2:] == ["m", "TEST.csv", "--label-file", "TEST-LABELS.txt"]
