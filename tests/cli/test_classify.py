@@ -122,6 +122,15 @@ def test_labels_of_the_input_are_compared(model, new, tmp_path):
     assert "does not know, such as 'weather': " in words
 
 
+def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):
+    texts, labels = new
+    data = _write(tmp_path / "d.csv", {"text": texts, "label": [label.upper() for label in labels[:-1]] + ["other"]})
+    done = run("classify", model, data, "--output", tmp_path / "o.csv")
+    assert f"{len(texts) - 1} rows have a label that is written in another way than in the classifier" in done.stderr
+    assert f"{labels[0].upper()!r} for {labels[0]!r}" in done.stderr
+    assert "precision 0.0 %: 0 of 1 answers are the given label" in done.stdout
+
+
 def test_a_limit_is_promised_and_leaves_answers_out(model, new, tmp_path):
     data = _write(tmp_path / "new.csv", {"text": [*new[0], "zzz qqq xxx"]})
     classifier = LabelClassifier.load(model, device="cpu")

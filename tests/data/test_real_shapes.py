@@ -156,6 +156,8 @@ def test_of_a_folder_of_files_of_several_splits_one_is_read(tmp_path, names, cap
     assert "the split 'test' is read; not read: 'train" in caplog.text
     with pytest.raises(DataError, match="no split 'dev'; pass split, one of 'test', 'train'"):
         read_data(tmp_path, ReadOptions(split="dev"))
+    pattern = read_data(str(tmp_path / "*.csv"), ReadOptions())  # A pattern is read like a folder.
+    assert pattern.columns["text"] == read_data(tmp_path, ReadOptions()).columns["text"]
     for name in names[:-1]:
         (tmp_path / f"{name}.csv").unlink()
     assert len(read_data(tmp_path, ReadOptions())) == 1  # one split only: as it was asked for

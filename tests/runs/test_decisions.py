@@ -105,6 +105,10 @@ def test_the_promised_precision_can_be_chosen(folder):
 
 
 def test_what_cannot_be_judged_is_one_sentence(folder, bert, tmp_path):
+    other = dataset({label.upper(): texts for label, texts in EVALUATION_TOPICS.items()})
+    with pytest.raises(DataError, match="another way than in the classifier, such as '[A-Z]+' for"):
+        evaluate(folder, other, decisions=True)
+    assert evaluate(folder, other, decisions=True, similar_labels="merge").decisions.known.all()
     data = dataset(EVALUATION_TOPICS)
     for more in ({"decisions": True}, {"min_precision": 0.9}, {"max_novelty": 0.9}):
         with pytest.raises(DataError, match="need the folder of a model with a classifier, but .* has no label_class"):

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tercet._files.json_files import read_json_value
+from tercet._files.json_files import read_json, read_json_value
 from tercet.errors import DataError, ModelError, listed
 
 CARD = "README.md"
@@ -73,6 +73,16 @@ def is_model_file(name: str) -> bool:
     if folder == "additional_chat_templates" and file.endswith(".jinja"):
         return True
     return file == "" or any(fnmatchcase(file, pattern) for pattern in _NAMES)
+
+
+def classifier_labels(folder: Path) -> list[str]:
+    """Return the labels of the classifier in a folder; none if its file is damaged, which its reader reports.
+
+    Raises:
+        ModelError: the file is missing or no JSON object.
+    """
+    labels = read_json(folder / CLASSIFIER_FILE, max_bytes=MAX_CLASSIFIER_BYTES).get("labels")
+    return list(map(str, labels)) if isinstance(labels, list) else []
 
 
 def is_model_folder(folder: Path) -> bool:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet._files import atomic_file, expand_path, read_json
+from tercet._files import atomic_file, expand_path
 from tercet._files.model_files import (
     CLASSIFIER_FILE,
     CLASSIFIER_WEIGHTS,
-    MAX_CLASSIFIER_BYTES,
+    classifier_labels,
     has_classifier,
     is_model_folder,
 )
@@ -190,6 +190,7 @@ def classify(
             if isinstance(file, DataOutput) and file.is_closed:
                 return
     summary.warn_of_unfamiliar()
+    summary.warn_of_other_forms()
     if as_json:
         print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))
     else:
@@ -223,14 +224,9 @@ def _check_folder(model: str) -> None:
 
 
 def _check_top(model: str, top: int) -> None:
-    """Raise `DataError` if the classifier in the folder has fewer labels than `top`.
-
-    Only the file with the labels is read. A damaged one is an error later, when the whole classifier is read.
-    """
-    labels = (
-        read_json(expand_path(model) / CLASSIFIER_FILE, max_bytes=MAX_CLASSIFIER_BYTES).get("labels") if top else None
-    )
-    if isinstance(labels, list) and top > len(labels):
+    """Raise `DataError` if the classifier in the folder has fewer labels than `top`. Read only its labels."""
+    labels = classifier_labels(expand_path(model)) if top else []
+    if labels and top > len(labels):
         raise DataError(f"--top must be at most {len(labels)}, the number of labels, got {top}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import is_below, normalize_label
-from tercet.errors import listed
+from tercet.errors import listed, short_repr
 
 if TYPE_CHECKING:
     from tercet.decisions import Decisions
@@ -36,6 +36,8 @@ class Summary:
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong.
+        other_form: the rows with a given label that differs from one of the classifier only in form. They count in none
+            of the others, because the answers are neither right nor wrong.
         separator: the separator of the levels of nested labels; None for labels without levels.
         parents: the answered rows whose answer is a parent of the likeliest label.
     """
@@ -51,10 +53,13 @@ class Summary:
     right_answers: int = 0
     unknown: int = 0
     unknown_answered: int = 0
+    other_form: int = 0
     separator: str | None = None
     parents: int = 0
     _novelty: list[float] = field(default_factory=list)
+    _forms: dict[str, str] = field(default_factory=dict)
     _unknown_names: dict[str, None] = field(default_factory=dict)
+    _other_forms: dict[str, None] = field(default_factory=dict)
     _has_warned: bool = False
 
     def add(self, decisions: "Decisions", labels: Sequence[Any] | None) -> None:
@@ -82,6 +87,9 @@ class Summary:
                 continue
             given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
+            if given not in self.known and self._known_form(given) is not None:
+                self.other_form += 1
+                continue
             self.answered_labelled += answered
             if is_parent[row] and self.separator is not None:
                 self.right_answers += is_below(given, str(decisions.labels[row]), self.separator)
@@ -95,6 +103,25 @@ class Summary:
                 self.unknown_answered += answered
                 if len(self._unknown_names) < _MAX_NAMES:
                     self._unknown_names.setdefault(given)
+
+    def _known_form(self, label: str) -> str | None:
+        """Return the label of the classifier that differs from a given one only in form; None if there is none."""
+        from tercet.data.cleaning.label_forms import label_key
+
+        if not self._forms:
+            self._forms = {label_key(known): known for known in self.known}
+        found = self._forms.get(label_key(label))
+        if found is not None and len(self._other_forms) < _MAX_NAMES:
+            self._other_forms.setdefault(f"{short_repr(label)} for {short_repr(found)}")
+        return found
+
+    def warn_of_other_forms(self) -> None:
+        """Warn if given labels are written in another way than those of the classifier."""
+        if self.other_form:
+            logger.warning(
+                f"{_rows(self.other_form)} have a label that is written in another way than in the classifier, such as "
+                f"{', '.join(self._other_forms)}; precision and accuracy leave them out: correct the labels"
+            )
 
     def warn_of_unfamiliar(self) -> None:
         """Warn, once, if far more of the last rows than expected are unlike the training sentences."""
@@ -119,6 +146,7 @@ class Summary:
             "accuracy": _fraction(self.right, self.labelled),
             "precision": _fraction(self.right_answers, self.answered_labelled),
             "rows_with_unknown_label": self.unknown,
+            "rows_with_label_in_another_form": self.other_form,
             "unknown_rejected": _fraction(self.unknown - self.unknown_answered, self.unknown),
         }
 

@@ -136,7 +136,9 @@ class RunClassifier:
         if calibration is None:
             logger.info(
                 "no labelled row was held out from the training, so the confidences of the classifier may be too high, "
-                "and it promises no precision; hold rows out with eval_fraction, or fit it again with calibration data"
+                "and it promises no precision; "
+                + ("hold rows out with eval_fraction, or " if self._evaluation is None else "")
+                + "fit it again with calibration data"
             )
         classifier = LabelClassifier(
             model, keep_texts=self._keep_texts, random_state=self._seed, label_levels=self._label_levels

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from tercet._events import collect_warnings
+from tercet._files import expand_path
+from tercet._files.model_files import classifier_labels
 from tercet._logging import import_transformers
 from tercet.data.reading.options import FileArguments
 from tercet.decisions.limit_values import check_limits
@@ -155,11 +157,14 @@ def evaluate(
                 options = replace(options, multi_label=gallery.multi_label)
             except ColumnError as error:
                 raise DataError(_of_reference(str(error))) from None
+        known_labels = None if gallery is None else gallery.label_names
+        if gallery is None and decisions:
+            known_labels = classifier_labels(expand_path(str(model))) or None
         queries = load_labelled(
             data,
             options,
-            known_labels=None if gallery is None else gallery.label_names,
-            known_from="the reference data",
+            known_labels=known_labels,
+            known_from="the classifier" if gallery is None else "the reference data",
             several_labels=gallery is None,
         )
         multi_label = queries.multi_label

@@ -65,7 +65,7 @@ def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[t
     known = dict.fromkeys(known)
     groups: dict[str, list[str]] = defaultdict(list)
     for label in [*known, *(label for label in counts if label not in known)]:
-        groups[_label_key(label)].append(label)
+        groups[label_key(label)].append(label)
     return [
         tuple(sorted(group, key=lambda label: (label not in known, -counts.get(label, 0), label)))
         for group in groups.values()
@@ -73,7 +73,8 @@ def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[t
     ]
 
 
-def _label_key(label: str) -> str:
+def label_key(label: str) -> str:
+    """Return what labels have in common that differ only in form, see `find_similar`."""
     key = text_key(label)
     key = _BETWEEN_WORDS.sub("", key.rstrip(_END_OF_SENTENCE) or key)
     return str(int(float(key))) if _NUMBER.fullmatch(key) and len(key) < 16 else key

@@ -48,10 +48,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
         formats = {_format(file) for file in files}
         if len(formats) == 1:
-            chosen, splits = _files_of_split(files, path, split)
-            table = read_parts(chosen, str(path), read_file)
-            not_read = [file.name for file in files if file not in chosen]
-            return replace(table, columns=Columns.of_split(table.columns, splits, not_read))
+            return read_files(files, str(path), split, read_file)
         found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
         raise DataError(
             f"{path} is a folder with {found}; pass a file in it, or a folder with a folder of texts for each label "
@@ -78,7 +75,7 @@ def _splits(names: Iterable[str]) -> list[str]:
     return sorted({word for name in names for word in split_words(name)} & SPLIT_WORDS)
 
 
-def _files_of_split(files: Sequence[Path], path: Path, split: str) -> tuple[Sequence[Path], Sequence[str]]:
+def _files_of_split(files: Sequence[Path], source: str, split: str) -> tuple[Sequence[Path], Sequence[str]]:
     """Return the data files of a split and the names of all; all files if their names do not name several splits.
 
     Beside a file such as `test.csv`, files that name no split are those of `train`.
@@ -97,17 +94,30 @@ def _files_of_split(files: Sequence[Path], path: Path, split: str) -> tuple[Sequ
         chosen = unnamed
     if not chosen:
         raise DataError(
-            f"{path} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
+            f"{source} has files of several splits, but no split {split!r}; pass split, one of {listed(splits)}"
         )
     return chosen, splits
 
 
-def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:
-    """Return the rows of several files as one table.
+def read_files(files: Sequence[Path], source: str, split: str, read_file: Callable[[Path], Table]) -> Table:
+    """Return the rows of several files as one table. If their names are those of splits, only one split is read.
+
+    Args:
+        files: the files of a folder, or of a pattern.
+        source: the folder or the pattern, for messages.
+        split: the split to read.
+        read_file: a function that reads a data file.
 
     Raises:
-        DataError: a file cannot be read, or has other columns than the first one.
+        DataError: a file cannot be read, or has other columns than the first one; or no file is of this split.
     """
+    chosen, splits = _files_of_split(files, source, split)
+    table = _read_parts(chosen, source, read_file)
+    not_read = [file.name for file in files if file not in chosen]
+    return replace(table, columns=Columns.of_split(table.columns, splits, not_read))
+
+
+def _read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:
     tables = [read_file(file) for file in files]
     names = list(tables[0].columns)
     for table in tables[1:]:
@@ -116,7 +126,8 @@ def read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], T
                 f"{table.source} has the columns {listed(table.columns)}, but {tables[0].source} has {listed(names)}; "
                 "read the files one by one, or make their columns equal"
             )
-    logger.info(f"{source}: {len(tables):,} files, {sum(map(len, tables)):,} rows")
+    if len(tables) > 1:
+        logger.info(f"{source}: {len(tables):,} files, {sum(map(len, tables)):,} rows")
 
     def read(name: str) -> Sequence[Any]:
         builder = ColumnBuilder()

@@ -22,7 +22,7 @@ from tercet.data.formats.arrow_files import read_saved_dataset
 from tercet.data.formats.compressed import inner_name, is_compressed
 from tercet.data.formats.encodings import guess_encoding
 from tercet.data.formats.header import has_no_header
-from tercet.data.reading.folders import is_saved_dataset, read_folder, read_parts
+from tercet.data.reading.folders import is_saved_dataset, read_files, read_folder
 from tercet.data.reading.in_memory import choose_split, table_of
 from tercet.data.tables.table import Columns, Content, Table
 from tercet.errors import DataError, listed, short_repr
@@ -82,7 +82,7 @@ def read_table(
 
     Args:
         name: a path, `-` for standard input (CSV or JSON Lines), or the name of a data set on the hub. A path may be a
-            folder (see `folders.py`) or a pattern of files with equal columns, such as `data/*.csv`. If no file with
+            folder or a pattern of files with equal columns, such as `data/*.csv` (see `folders.py`). If no file with
             this name exists, it is the name of a data set, unless it has a supported file extension, starts with ".",
             "/" or "~", or contains several slashes.
         split: the split of a data set on the hub, of a saved data set, of a JSON file with splits or of a folder with
@@ -105,7 +105,7 @@ def read_table(
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if files := sorted(map(Path, glob.glob(str(path)))) if glob.has_magic(str(path)) else []:
-            return read_parts(files, str(name), lambda file: read_table(file, split, **options))
+            return read_files(files, str(name), split, lambda file: read_table(file, split, **options))
         if _reader(path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
             raise DataError(f"no file {short_repr(str(name))}; check the path") from None
         return _read_hub(str(name), split)
