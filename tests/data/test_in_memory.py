@@ -11,7 +11,8 @@ from datasets import Dataset, DatasetDict
 import tercet
 from tercet.data.loading.labelled import load_labelled
 from tercet.data.loading.triplets import load_triplets
-from tercet.data.reading.in_memory import evaluation_split, is_table_dict, to_dataset
+from tercet.data.reading.evaluation_splits import evaluation_split
+from tercet.data.reading.in_memory import is_table_dict, to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
 

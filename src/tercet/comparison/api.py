@@ -156,7 +156,7 @@ def compare(
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
     from tercet.data.loading.training_data import load_training_data
-    from tercet.data.reading.in_memory import evaluation_split
+    from tercet.data.reading.evaluation_splits import evaluation_split
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 

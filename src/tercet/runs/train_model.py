@@ -146,7 +146,7 @@ def train(
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
     from tercet.data.loading.training_data import load_training_data
-    from tercet.data.reading.in_memory import evaluation_split
+    from tercet.data.reading.evaluation_splits import evaluation_split
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 

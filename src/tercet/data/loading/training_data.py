@@ -15,8 +15,9 @@ from tercet.data.columns.names import TRIPLET_COLUMNS
 from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.triplets import load_triplets, read_triplets
+from tercet.data.reading.evaluation_splits import evaluation_table, evaluation_value
 from tercet.data.reading.options import ReadOptions
-from tercet.data.reading.selection import evaluation_table, evaluation_value, read_all
+from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
 from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
 from tercet.data.tables.dataset_columns import select_rows, texts_of

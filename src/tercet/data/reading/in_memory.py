@@ -3,24 +3,19 @@
 table_of          returns the table of an object
 is_table_dict     tells a dictionary of tables, such as a `DatasetDict`, from a dictionary of columns
 choose_split      takes the table of a split from a dictionary of tables
-evaluation_split  takes the evaluation data from the dictionary that has the training data
 to_dataset        converts an object to a `datasets.Dataset`, for the trainer
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
-from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-logger = logging.getLogger(__name__)
 
 SUPPORTED = (
     "a datasets.Dataset, a pandas, polars or Arrow table, a dictionary of columns, or a list of (text, label) pairs or "
@@ -166,21 +161,6 @@ def choose_split(data: Any, split: str, source: str = "data") -> Any:
     if split not in data:
         raise DataError(f"{source} has the splits {listed(data)}, but no split {short_repr(split)}; pass another split")
     return data[split]
-
-
-def evaluation_split(data: Any, eval_data: Any, split: str, eval_fraction: float) -> Any:
-    """Return `eval_data`; if it is None, the table to evaluate on in a dictionary of tables `data`, or None.
-
-    It is the first of the splits `validation`, `valid`, `val`, `dev`, `eval` and `test` that exists and is not `split`.
-    With an `eval_fraction` of 0, nothing is evaluated.
-    """
-    if eval_data is not None or eval_fraction == 0 or not is_table_dict(data):
-        return eval_data
-    found = next((name for name in EVALUATION_SPLITS if name in data and name != split), None)
-    if found is None:
-        return None
-    logger.info(f"trains on the split {split!r} of the data and evaluates on the split {found!r}")
-    return data[found]
 
 
 def to_dataset(data: Any, source: str) -> "Dataset":

@@ -9,7 +9,6 @@ from typing import Any
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.columns.level_columns import join_label_columns
 from tercet.data.columns.names import check_columns, is_key
-from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_source
 from tercet.data.tables.cells import is_missing_value
@@ -18,7 +17,6 @@ from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 
 logger = logging.getLogger(__name__)
-
 # The seed of `sample`. It is fixed, so that every command sees the same rows.
 _SEED = 0
 
@@ -62,61 +60,6 @@ def log_not_read(table: Table, options: ReadOptions) -> None:
             f"{table.source}: the split {options.split!r} is read; not read: {listed(table.not_read, 5)}; for another "
             "split, pass split"
         )
-
-
-def evaluation_table(
-    source: Any, table: Table, options: ReadOptions, labels: Sequence[str], *, wanted: bool
-) -> tuple[str, Table] | None:
-    """Return the name and the rows of the split to evaluate on, of a file or folder with splits; None if it has none.
-
-    If the rows of this split have no labels, as in many competitions, that is logged, and None is returned.
-
-    Args:
-        source: the file or folder.
-        table: the rows of the split to train on.
-        options: how they were read.
-        labels: the columns of labels that the rows must have.
-        wanted: whether there are no other rows to evaluate on. If not, only what is not read is logged.
-    """
-    name = next((name for name in EVALUATION_SPLITS if name in table.splits and name != options.split), None)
-    if not wanted or name is None or options.label_file is not None or options.split_column is not None:
-        log_not_read(table, options)
-        return None
-    found = read_all(source, replace(options, split=name))
-    missing = [
-        column for column in labels if column not in found.columns or all(map(is_missing_value, found.columns[column]))
-    ]
-    if missing:
-        logger.info(
-            f"{table.source}: trains on the split {options.split!r}, and is not evaluated on the split {name!r}, which "
-            f"has no values in the column {listed(missing)}"
-        )
-        return None
-    others = [split for split in table.splits if split not in (name, options.split)]
-    unread = f"; not used: {listed(others, 5)}" if others else ""
-    logger.info(
-        f"{table.source}: trains on the split {options.split!r} and evaluates on the split {name!r}{unread}; for other "
-        "rows, pass the file of one split as data"
-    )
-    return name, found
-
-
-def evaluation_value(table: Table, options: ReadOptions) -> str | None:
-    """Return the value of `split_column` of the rows to evaluate on; None if there is no such column or value.
-
-    If the other values are no names of evaluation splits, that is logged, because their rows are not used.
-    """
-    if options.split_column is None or options.split_column not in table.columns:
-        return None
-    values = {str(value).strip() for value in table.columns[options.split_column]} - {options.split}
-    by_name = {value.lower(): value for value in sorted(values)}
-    found = next((by_name[name] for name in EVALUATION_SPLITS if name in by_name), None)
-    if found is None and values:
-        logger.info(
-            f"{table.source}: rows with {listed(sorted(values), 5)} in {options.split_column!r} are not used, because "
-            f"evaluation rows have one of {listed(EVALUATION_SPLITS, 10)}"
-        )
-    return found
 
 
 def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
