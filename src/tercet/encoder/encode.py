@@ -20,7 +20,7 @@ from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
 from tercet.encoder.quantization import quantize_embeddings
-from tercet.encoder.threads import evaluation_mode
+from tercet.encoder.threads import no_gradients
 from tercet.encoder.token_outputs import token_outputs
 from tercet.encoder.token_stats import TokenStats, report_token_stats
 from tercet.errors import EmbeddingError, ModelError, listed
@@ -159,7 +159,7 @@ def given_sentences(sentences: Any, inputs: Any) -> Any:
 
 def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
     """Return the float embeddings `(num_texts, dim)` on the model's device, or a list of other outputs of each text."""
-    with torch.no_grad(), evaluation_mode(model):
+    with no_gradients(model):
         if request.output_value != "sentence_embedding":
             return token_outputs(
                 model,

@@ -1,4 +1,4 @@
-"""What several threads share when they use one model: the tokenizer and the mode of its modules.
+"""What several threads share when they use one model: the tokenizer, the mode of its modules, and casts of weights.
 
 The state is kept here and not in the model, because locks can be neither copied nor pickled.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 _STATE_LOCK = threading.Lock()
@@ -57,3 +58,17 @@ def _forget_threads_of_the_parent() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_threads_of_the_parent)
+
+
+@contextmanager
+def no_gradients(model: nn.Module) -> Iterator[None]:
+    """Compute without gradients and in evaluation mode while the block runs.
+
+    Afterwards, forget the weights that autocast has cast in the block. With torch 2.7, a later forward pass in the same
+    autocast context would use them again, and the weights would get no gradient, without an error.
+    """
+    with torch.no_grad(), evaluation_mode(model):
+        try:
+            yield
+        finally:
+            torch.clear_autocast_cache()

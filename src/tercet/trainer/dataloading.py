@@ -70,9 +70,7 @@ class DataLoadingTrainer(SamplingTrainer):
             batch_size=None,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            multiprocessing_context=args.dataloader_multiprocessing_context,
+            **_loader_options(args, "pin_memory", "prefetch_factor", "multiprocessing_context"),
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
@@ -132,11 +130,9 @@ class DataLoadingTrainer(SamplingTrainer):
             batch_sampler=SplitBatches(batches, processes) if processes > 1 else batches,
             collate_fn=self.data_collator,
             num_workers=workers,
-            pin_memory=self.args.dataloader_pin_memory,
-            persistent_workers=self.args.dataloader_persistent_workers,
-            multiprocessing_context=self.args.dataloader_multiprocessing_context,
-            prefetch_factor=self.args.dataloader_prefetch_factor,
-            in_order=self.args.dataloader_in_order,
+            **_loader_options(
+                self.args, "pin_memory", "persistent_workers", "multiprocessing_context", "prefetch_factor", "in_order"
+            ),
             worker_init_fn=partial(seed_worker, num_workers=workers, rank=self.args.process_index)
             if is_training
             else None,
@@ -255,3 +251,9 @@ class DataLoadingTrainer(SamplingTrainer):
         if not isinstance(self.train_dataset, Stream):
             self._rows(self.train_dataset)
         return self.train_token_stats
+
+
+def _loader_options(args: Any, *names: str) -> dict[str, Any]:
+    """Return these options of `DataLoader` as in the arguments. Older versions of transformers do not have them all."""
+    found = {name: getattr(args, f"dataloader_{name}", None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}

@@ -17,7 +17,7 @@ from tercet.encoder.packing.architectures import run_packed
 from tercet.encoder.packing.layers import find_layers
 from tercet.encoder.packing.packing import Packing
 from tercet.encoder.packing.varlen import autocast_dtype
-from tercet.encoder.threads import evaluation_mode
+from tercet.encoder.threads import no_gradients
 
 # The lengths cover three cases: no words, short sentences that share a row of attention, and a sentence that does not
 # share a row.
@@ -48,7 +48,7 @@ def find_packing_problem(
     """
     input_ids, packing = features["input_ids"], features["packing"]
     attention_before = auto_model.config._attn_implementation
-    with torch.no_grad(), evaluation_mode(auto_model):
+    with no_gradients(auto_model):
         padded = run_padded(input_ids, packing).cpu().double()
         try:
             packed = run_packed(auto_model, find_layers(auto_model), input_ids, packing)
