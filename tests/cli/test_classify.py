@@ -10,11 +10,14 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet.cli.classify_summary import Summary
 from tercet.decisions import LabelClassifier
 from tests.child import ENVIRONMENT, start_tercet
 from tests.cli.command import run
@@ -120,6 +123,19 @@ def test_labels_of_the_input_are_compared(model, new, tmp_path):
     assert "precision" in words
     assert "1 row with a label that the classifier does not know" in words
     assert "does not know, such as 'weather': " in words
+
+
+def test_given_labels_that_are_parents_are_compared_with_the_answers_below_them():
+    found = Summary(known=frozenset(["a/x", "a/y", "b"]), calibration_rows=10, separator="/")
+    predicted = np.array(["a/x", "b", "b", "a/y"], dtype=object)
+    decisions = SimpleNamespace(
+        accepted=np.ones(4, bool), reasons=[None] * 4, novelty=np.zeros(4), predicted=predicted, labels=predicted,
+        levels_left_out=None,
+    )  # fmt: skip
+    found.add(decisions, ["a", "a", "b", "a / y"])
+    assert (found.coarser, found.coarser_right, found.labelled, found.right, found.unknown) == (2, 1, 2, 2, 0)
+    assert found.to_dict()["precision"] == 1.0
+    assert "2 rows with a label that is a parent of labels of the classifier" in "\n".join(found.describe())
 
 
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):

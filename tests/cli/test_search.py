@@ -8,9 +8,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from pyarrow import concat_tables, parquet
 
 from tercet import SentenceTransformer
+from tercet.encoder.modules import Router
 from tests.child import ENVIRONMENT
 from tests.cli.command import run
 from tests.conftest import TOPICS
@@ -201,6 +203,21 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(
         assert done.stdout == ""
     assert existing.read_text() == "mine"
     assert sorted(os.listdir(tmp_path)) == ["data.csv", "empty.csv", "there.csv"]
+
+
+def test_queries_and_rows_take_the_routes_of_a_router(csv_file, bert, tmp_path):
+    query, document = (SentenceTransformer(bert, device="cpu") for _ in range(2))
+    for parameter in query.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    routes = Router.for_query_document(list(query), list(document))
+    SentenceTransformer(modules=[routes], device="cpu").save_pretrained(tmp_path / "model")
+    found = json.loads(run("search", tmp_path / "model", csv_file, "the soup is hot", "--top", 1, "--json").stdout)
+    expected = document.encode([text for text, _ in _ROWS], normalize_embeddings=True) @ query.encode(
+        "the soup is hot", normalize_embeddings=True
+    )
+    assert found[0]["results"][0]["row"] == int(expected.argmax())
+    assert found[0]["results"][0]["similarity"] == pytest.approx(float(expected.max()), abs=2e-4)
+    assert expected.max() < 0.999  # One route for both would find the sentence itself.
 
 
 def test_prompts_of_a_model_that_are_not_used_are_named(csv_file, bert, tmp_path):

@@ -83,6 +83,7 @@ def test_triplets_in_memory():
         ({"text": "a", "label": [1]}, "column 'text' is no list of values"),
         ({"text": [], "label": []}, "data has no rows, only the columns 'text', 'label'"),
         ([], "data has no rows"),
+        (pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"]), "the same name: 'label'; rename them"),
         ({"all": FRAME}, "data has the splits 'all', but no split 'train'"),
     ],
 )

@@ -148,6 +148,12 @@ def test_nan_and_infinity_name_the_rows(tmp_path):
     (tmp_path / "labels.csv").write_text("label\n" + "\n".join(LABELS))
     with pytest.raises(DataError, match=r"of 2 of 6 rows has NaN or infinite values \(rows 2, 4\)"):
         load_vectors(tmp_path / "v.npy", label_file=tmp_path / "labels.csv")
+    x[[2, 4]] = 0
+    np.save(tmp_path / "v.npy", x)
+    with collect_warnings() as warnings:
+        load_vectors(tmp_path / "v.npy", label_file=tmp_path / "labels.csv")
+    assert [warning.kind.value for warning in warnings] == ["doubtful-data"]
+    assert "the vector of 2 of 6 rows has zeros only (rows 2, 4)" in warnings[0].message
 
 
 def test_which_column_and_which_file(tmp_path):

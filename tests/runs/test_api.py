@@ -67,6 +67,7 @@ def test_triplets_in_memory(bert, sentences, tmp_path):
     ("arguments", "message"),
     [
         ({"settings": RunSettings(epochs=0)}, "epochs must be above 0"),
+        ({"settings": {"epochs": 1}}, "settings must be a RunSettings, got a dict; pass RunSettings("),
         ({"eval_fraction": 1}, "eval_fraction must be at least 0 and below 1, got 1"),
         (
             {"eval_fraction": 0, "settings": RunSettings(eval_steps=3)},
@@ -92,6 +93,7 @@ def test_invalid_arguments_of_train(arguments, message, data, tmp_path):
     ("arguments", "message"),
     [
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"settings": {"epochs": 1}}, "settings must be a RunSettings, got a dict; pass RunSettings("),
         ({"minutes": 0}, "minutes must be above 0, got 0"),
         ({"settings": RunSettings(report_to="wandb")}, "a comparison does not report to trackers; leave out report_to"),
         ({"minutes": 1, "settings": SETTINGS}, "minutes and max_steps exclude each other"),

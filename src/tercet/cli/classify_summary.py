@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import is_below, normalize_label
@@ -37,7 +38,9 @@ class Summary:
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong.
         other_form: the rows with a given label that differs from one of the classifier only in form. They count in none
-            of the others, because the answers are neither right nor wrong.
+            of the others, because it is unknown whether the answers are right.
+        coarser: the rows with a given label that is a parent of labels of the classifier. They count in no other, too.
+        coarser_right: of `coarser`, those whose likeliest label is below the given one.
         separator: the separator of the levels of nested labels; None for labels without levels.
         parents: the answered rows whose answer is a parent of the likeliest label.
     """
@@ -54,6 +57,8 @@ class Summary:
     unknown: int = 0
     unknown_answered: int = 0
     other_form: int = 0
+    coarser: int = 0
+    coarser_right: int = 0
     separator: str | None = None
     parents: int = 0
     _novelty: list[float] = field(default_factory=list)
@@ -90,6 +95,10 @@ class Summary:
             if given not in self.known and self._known_form(given) is not None:
                 self.other_form += 1
                 continue
+            if given in self._parents:
+                self.coarser += 1
+                self.coarser_right += is_below(str(predicted), given, str(self.separator))
+                continue
             self.answered_labelled += answered
             if is_parent[row] and self.separator is not None:
                 self.right_answers += is_below(given, str(decisions.labels[row]), self.separator)
@@ -103,6 +112,15 @@ class Summary:
                 self.unknown_answered += answered
                 if len(self._unknown_names) < _MAX_NAMES:
                     self._unknown_names.setdefault(given)
+
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        """The parents of the labels of the classifier; none for labels without levels."""
+        if self.separator is None:
+            return frozenset()
+        paths = [label.split(self.separator) for label in self.known]
+        above = {self.separator.join(path[:depth]) for path in paths for depth in range(1, len(path))}
+        return frozenset(above - self.known)
 
     def _known_form(self, label: str) -> str | None:
         """Return the label of the classifier that differs from a given one only in form; None if there is none."""
@@ -147,6 +165,9 @@ class Summary:
             "precision": _fraction(self.right_answers, self.answered_labelled),
             "rows_with_unknown_label": self.unknown,
             "rows_with_label_in_another_form": self.other_form,
+            **(
+                {} if self.separator is None else {"rows_with_parent": self.coarser, "below_parent": self.coarser_right}
+            ),
             "unknown_rejected": _fraction(self.unknown - self.unknown_answered, self.unknown),
         }
 
@@ -169,6 +190,11 @@ class Summary:
             lines.append(
                 f"accuracy {_percent(self.right, self.labelled)}: the likeliest label is the given one in "
                 f"{self.right:,} of {_rows(self.labelled)}, answered or not"
+            )
+        if self.coarser:
+            lines.append(
+                f"{_rows(self.coarser)} with a label that is a parent of labels of the classifier: the likeliest label "
+                f"is below it in {self.coarser_right:,}; they count in nothing above"
             )
         if self.unknown:
             lines.append(

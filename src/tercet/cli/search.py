@@ -89,11 +89,11 @@ def search(
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     given = [prompt_name, query_prompt_name]
     warn_of_unused_prompts(encoder, model, given, "query_prompt_name and prompt_name")
-    query_vectors = embed(encoder, wanted, query_prompt_name, batch_size=batch_size, quiet=quiet)
+    query_vectors = embed(encoder, wanted, query_prompt_name, task="query", batch_size=batch_size, quiet=quiet)
     if stored is None:
-        vectors = embed(encoder, rows.texts, prompt_name, batch_size=batch_size, quiet=quiet)
+        vectors = embed(encoder, rows.texts, prompt_name, task="document", batch_size=batch_size, quiet=quiet)
     else:
-        check_stored_vectors(stored, embed(encoder, rows.texts[:1], prompt_name, quiet=True), data)
+        check_stored_vectors(stored, embed(encoder, rows.texts[:1], prompt_name, task="document", quiet=True), data)
         vectors = stored
     results = [
         [{"similarity": similarity, **rows.fields(row)} for row, similarity in found]

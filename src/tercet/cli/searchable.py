@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tercet.cli.console import shows_progress
 from tercet.errors import DataError, listed
@@ -112,12 +112,18 @@ def embed(
     texts: list[str],
     prompt_name: str | None = None,
     *,
+    task: Literal["query", "document"] | None = None,
     batch_size: int | None = None,
     quiet: bool = False,
 ) -> "np.ndarray":
-    """Return the embeddings of sentences, scaled to length 1, float32 `(n, dim)`."""
+    """Return the embeddings of sentences, scaled to length 1, float32 `(n, dim)`; `task` is the route of a `Router`."""
     vectors: np.ndarray = model.encode(
-        texts, prompt_name, batch_size=batch_size, show_progress_bar=shows_progress(quiet), normalize_embeddings=True
+        texts,
+        prompt_name,
+        task=task,
+        batch_size=batch_size,
+        show_progress_bar=shows_progress(quiet),
+        normalize_embeddings=True,
     )
     return vectors
 

@@ -21,7 +21,14 @@ from tercet.data.reading.options import FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction, check_value
+from tercet.runs.settings import (
+    DEFAULT_EVAL_FRACTION,
+    DEFAULT_MODEL,
+    RunSettings,
+    check_eval_fraction,
+    check_value,
+    given_settings,
+)
 from tercet.runs.trackers import tracker_names
 
 if TYPE_CHECKING:
@@ -118,7 +125,7 @@ def compare(
             print(record.recommendation.reason)
         ```
     """
-    settings, output, grid = settings or RunSettings(), expand_path(output), list(grid)
+    settings, output, grid = given_settings(settings), expand_path(output), list(grid)
     if tracker_names(settings.report_to):
         raise DataError("a comparison does not report to trackers; leave out report_to")
     grid_models = models_in_grid(grid)

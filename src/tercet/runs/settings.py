@@ -232,3 +232,12 @@ def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
 def check_eval_fraction(fraction: float) -> None:
     """Raise `DataError` unless 0 ≤ `fraction` < 1."""
     check_value("eval_fraction", fraction, 0 <= fraction < 1, "at least 0 and below 1")
+
+
+def given_settings(settings: RunSettings | None) -> RunSettings:
+    """Return the settings that a caller passed, or the defaults for None. Raise `DataError` for another type."""
+    if settings is None:
+        return RunSettings()
+    if not isinstance(settings, RunSettings):
+        raise DataError(f"settings must be a RunSettings, got a {type(settings).__name__}; pass RunSettings(…)")
+    return settings

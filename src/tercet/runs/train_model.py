@@ -22,7 +22,7 @@ from tercet.runs import publishing
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
 from tercet.runs.results import TrainingRun
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction
+from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction, given_settings
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ def train(
     """
     start = time.monotonic()
     check_launcher()
-    settings, output = settings or RunSettings(), expand_path(output)
+    settings, output = given_settings(settings), expand_path(output)
     settings = replace(settings, label_levels=separator_of(label_column, settings.label_levels))
     settings.check()
     check_eval_fraction(eval_fraction)

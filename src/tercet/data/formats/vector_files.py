@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet.data.columns.names import check_columns
 from tercet.errors import DataError, listed, short_repr
@@ -180,13 +181,20 @@ def _check_size(vectors: np.ndarray, source: str) -> None:
 
 
 def check_finite(vectors: np.ndarray, kept: np.ndarray, source: str) -> None:
-    """Raise `DataError` if a vector of the rows `kept` has NaN or infinite values."""
+    """Raise `DataError` if a vector of the rows `kept` has NaN or infinite values. Warn of vectors of zeros."""
     invalid = ~np.isfinite(vectors).all(axis=1)
     invalid = np.intersect1d(np.flatnonzero(invalid), kept)
     if len(invalid):
         raise DataError(
             f"{source}: the vector of {len(invalid):,} of {len(vectors):,} rows has NaN or infinite values (rows "
             f"{shown_rows(invalid)}); remove or recompute these rows"
+        )
+    zero = np.intersect1d(np.flatnonzero(~vectors.any(axis=1)), kept)
+    if len(zero):
+        emit_warning(
+            WarningKind.DOUBTFUL_DATA,
+            f"{source}: the vector of {len(zero):,} of {len(vectors):,} rows has zeros only (rows {shown_rows(zero)}), "
+            "so it is as near to all other rows; remove or recompute these rows",
         )
 
 

@@ -100,13 +100,20 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
     by_name: dict[str, Any] = {}
     for name, values in columns:
         by_name.setdefault(str(name), values)
+    names = [str(name) for name, _ in columns]
+
+    def read(name: str) -> list[Any]:
+        if names.count(name) > 1:
+            raise DataError(f"{source}: several columns have the same name: {short_repr(name)}; rename them")
+        return _listed(by_name[name])
+
     if invalid := [name for name, values in by_name.items() if not hasattr(values, "__len__") or type(values) is str]:
         raise DataError(f"{source}: column {short_repr(invalid[0])} is no list of values; pass one value per row")
     lengths = {name: len(values) for name, values in by_name.items()}
     if len(set(lengths.values())) > 1:
         shown = listed([f"{name}: {length}" for name, length in lengths.items()], 6)
         raise DataError(f"{source}: the columns have different numbers of rows ({shown})")
-    return Table(source, Columns(by_name, lambda name: _listed(by_name[name]), next(iter(lengths.values()), 0)))
+    return Table(source, Columns(by_name, read, next(iter(lengths.values()), 0)))
 
 
 def _listed(values: Any) -> list[Any]:
