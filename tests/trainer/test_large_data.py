@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
+from transformers import TrainingArguments
 
 import tercet.runs
 from tercet.data import as_dataset, load_labelled
@@ -71,6 +72,9 @@ def _stream_rows():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not hasattr(TrainingArguments, "dataloader_multiprocessing_context"), reason="needs a newer version of transformers"
+)
 def test_spawned_workers_get_large_data_streams_and_data_sets_derived_from_files(bert, csv_file, tmp_path, is_large):
     """macOS and Windows start workers that way: they get the data set pickled."""
     is_large()

@@ -167,6 +167,9 @@ def test_low_rank_adapters(kind, bert):
         torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4, msg=name)
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.8", reason="the compiler of torch 2.7 fails if the process has trained a model before"
+)
 @pytest.mark.slow
 def test_a_compiled_model_returns_the_same_embeddings(bert):
     """The whole model traced by torch's compiler; a backend that compiles nothing keeps the test short."""
