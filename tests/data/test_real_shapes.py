@@ -11,7 +11,7 @@ from tercet.data.columns.guessing import find_columns
 from tercet.data.loading.labelled import load_labelled
 from tercet.data.loading.training_data import load_training_data
 from tercet.data.reading.options import ReadOptions
-from tercet.data.reading.selection import read_data
+from tercet.data.reading.selection import read_all, read_data
 from tercet.data.tables.table import Table
 from tercet.errors import DataError
 from tests.conftest import TOPICS
@@ -246,6 +246,21 @@ def test_objects_with_texts_under_another_key_are_refused(tmp_path):
     assert _pairs(_write(tmp_path / "d.json", json.dumps(rows))) == [("a b", "a"), ("c d", "b")]
     with pytest.raises(DataError, match="row 3 has no list of texts 'patterns', as the first one has"):
         _pairs(_write(tmp_path / "d.json", json.dumps([*rows, {"tag": "d", "examples": ["e"]}])))
+
+
+def test_a_folder_of_compressed_files_is_read(tmp_path, caplog):
+    for split, number in (("train", 3), ("test", 2)):
+        rows = "".join(f"the {split} {row},a\n" for row in range(number))
+        with gzip.open(tmp_path / f"{split}.CSV.gz", "wt") as file:
+            file.write("text,label\n" + rows)
+    (tmp_path / "test.csv").write_text("text,label\nthe test,b\n")
+    with zipfile.ZipFile(tmp_path / "several.zip", "w") as archive:
+        archive.writestr("a.csv", "text\na\n")
+        archive.writestr("b.csv", "text\na\n")
+    with caplog.at_level("INFO", "tercet"):
+        assert list(read_all(tmp_path, ReadOptions()).columns["text"]) == ["the train 0", "the train 1", "the train 2"]
+        assert list(read_all(tmp_path, ReadOptions(split="test")).columns["text"]) == ["the test"]
+    assert "not read, because they are also there uncompressed: 'test.CSV.gz'" in caplog.text
 
 
 def test_what_is_no_label_beside_folders_of_labels_is_named(tmp_path, caplog):

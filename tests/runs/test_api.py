@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from tercet import SentenceTransformer
 from tercet._files import locked
@@ -46,6 +47,20 @@ def test_a_model_in_memory_is_trained_in_place_and_evaluated(bert, csv_file, dat
     assert len(run.eval_data) == 8
     assert [part.shape for part in run.embeddings] == [(8, 32), (8, 32)]
     assert evaluate(model, csv_file) == pytest.approx(evaluate(tmp_path / "m", csv_file, device="cpu"), abs=1e-6)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_fraction_that_is_not_used_is_reported(on_disk, bert, data, tmp_path, caplog):
+    splits = {"train": data.filter(lambda _, row: row % 4 < 3, with_indices=True), "test": data.select([3, 7, 11, 15])}
+    if on_disk:
+        DatasetDict(splits).save_to_disk(tmp_path / "data")
+    source, settings = tmp_path / "data" if on_disk else splits, replace(SETTINGS, train="encoder", max_steps=1)
+    with caplog.at_level("WARNING", "tercet"):
+        train(source, tmp_path / "m", model=bert, settings=settings, device="cpu", eval_fraction=0.4)
+    assert "eval_fraction=0.4 is not used, because the data have a split to evaluate on" in caplog.text
+    caplog.clear()
+    train(source, tmp_path / "m2", model=bert, settings=settings, device="cpu")
+    assert "eval_fraction" not in caplog.text
 
 
 def test_resume_without_a_checkpoint_starts_the_run(bert, data, tmp_path, caplog):

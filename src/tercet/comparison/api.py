@@ -28,6 +28,7 @@ from tercet.runs.settings import (
     check_eval_fraction,
     check_value,
     given_settings,
+    warn_of_unused_fraction,
 )
 from tercet.runs.trackers import tracker_names
 
@@ -167,9 +168,10 @@ def compare(
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 
+    given_eval_data = eval_data
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     options = ReadOptions.of(locals())
-    train_data, evaluation, held_out_rows, *_ = load_training_data(
+    train_data, evaluation, held_out_rows, _, _, eval_split = load_training_data(
         data,
         eval_data,
         eval_fraction,
@@ -177,6 +179,8 @@ def compare(
         triplets=False,
         seed=settings.seed,
     )
+    has_own_rows = eval_split is not None or eval_data is not given_eval_data
+    warn_of_unused_fraction(eval_fraction, has_own_rows=has_own_rows)
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "

@@ -22,7 +22,14 @@ from tercet.runs import publishing
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
 from tercet.runs.results import TrainingRun
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, RunSettings, check_eval_fraction, given_settings
+from tercet.runs.settings import (
+    DEFAULT_EVAL_FRACTION,
+    DEFAULT_MODEL,
+    RunSettings,
+    check_eval_fraction,
+    given_settings,
+    warn_of_unused_fraction,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -151,6 +158,7 @@ def train(
     from tercet.data.reading.sources import name_of
 
     options = ReadOptions.of(locals(), label_levels=settings.label_levels, multi_label=settings.multi_label)
+    given_eval_data = eval_data
     eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
@@ -174,6 +182,8 @@ def train(
             seed=settings.seed,
             several_labels=True,
         )
+        has_own_rows = eval_split is not None or eval_data is not given_eval_data
+        warn_of_unused_fraction(eval_fraction, has_own_rows=has_own_rows)
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
     if multi_label != settings.multi_label:  # A column of lists.

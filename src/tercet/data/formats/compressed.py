@@ -78,3 +78,5 @@ def _open_zst(path: Path, mode: str) -> Iterator[IO[bytes]]:
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".zst": _open_zst, ".zip": _open_zip}
+# The suffixes of compressed files.
+COMPRESSED = tuple(_OPENERS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet.catalogue import FILE_FORMATS
+from tercet.data.formats.compressed import COMPRESSED, inner_name
 from tercet.data.formats.encodings import check_encoding, guess_encoding
 from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
 from tercet.data.tables.table import Columns, Table
@@ -45,7 +46,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
-        files = [entry for entry in entries if _format(entry) is not None and entry.suffix.lower() != ".txt"]
+        files = _without_copies(path, [entry for entry in entries if _format(entry) not in (None, ".txt")])
         formats = {_format(file) for file in files}
         if len(formats) == 1:
             return read_files(files, str(path), split, read_file)
@@ -80,7 +81,7 @@ def _files_of_split(files: Sequence[Path], source: str, split: str) -> tuple[Seq
 
     Beside a file such as `test.csv`, files that name no split are those of `train`.
     """
-    names = {file: file.name.removesuffix(_format(file) or "").lower() for file in files}
+    names = {file: _uncompressed(file).removesuffix(_format(file) or "") for file in files}
     words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
     splits = _splits(names.values())
     unnamed = [file for file, found in words.items() if not found]
@@ -186,7 +187,27 @@ def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str]) -> No
 
 
 def _format(path: Path) -> str | None:
+    """Return the format of a file, which may be compressed; None for any other file or folder."""
     if not path.is_file():
         return None
-    suffixes = [suffix for suffix in FILE_FORMATS if path.name.lower().endswith(suffix)]
+    try:
+        name = inner_name(path).lower()
+    except DataError:  # An archive of several files.
+        return None
+    suffixes = [suffix for suffix in FILE_FORMATS if name.endswith(suffix)]
     return max(suffixes, key=len) if suffixes else None
+
+
+def _uncompressed(path: Path) -> str:
+    """Return the name of a file in small letters, without the suffix of a compression."""
+    suffix = path.suffix.lower()
+    return path.name.lower().removesuffix(suffix if suffix in COMPRESSED else "")
+
+
+def _without_copies(folder: Path, files: list[Path]) -> list[Path]:
+    """Leave out, and log, the compressed files that are also there without compression."""
+    names = {file.name.lower() for file in files}
+    copies = [file for file in files if _uncompressed(file) in names - {file.name.lower()}]
+    if copies:
+        logger.info(f"{folder}: not read, because they are also there uncompressed: {listed([f.name for f in copies])}")
+    return [file for file in files if file not in copies]
