@@ -2,6 +2,10 @@
 
 import copy
 import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -166,9 +170,30 @@ def test_a_process_of_a_pool_encodes_as_this_process_does(models, sentences):
         with pytest.raises(EmbeddingError, match="failed in a process of the pool: .*no word would be left"):
             ours.encode(sentences, pool=pool, prompt="the bank " * 40)
         assert_equal(ours.encode_multi_process(sentences, pool), ours.encode(sentences))
+        os.kill(pool["processes"][0].pid, signal.SIGINT)  # Ctrl-C reaches all processes.
+        _interrupt(ours, sentences[::-1] * 3, pool)
+        assert_equal(ours.encode(sentences, pool=pool, chunk_size=3), ours.encode(sentences))
+        lists = [sentences, sentences[::-1]] * 3
+        with ThreadPoolExecutor(len(lists)) as threads:
+            found = list(threads.map(lambda texts: ours.encode(texts, pool=pool, chunk_size=1), lists))
+        assert_equal(found, [ours.encode(texts) for texts in lists])
         pool["processes"][0].terminate()
         pool["processes"][0].join()
         with pytest.raises(EmbeddingError, match="1 of 1 processes of the pool have ended"):
             ours.encode(sentences, pool=pool)
     finally:
         ours.stop_multi_process_pool(pool)
+
+
+def _interrupt(model, sentences, pool):
+    """Interrupt an encoding once a result of it waits in the queue of the pool."""
+    results = pool["output"]
+
+    class Interrupted:
+        def get(self, timeout):
+            while results.empty():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.encode(sentences, pool=pool | {"output": Interrupted()}, chunk_size=3)

@@ -3,6 +3,8 @@
 import math
 import os
 import queue
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,7 +38,8 @@ def start_pool(model: Any, devices: Sequence[str | torch.device] | None = None) 
             the CPU.
 
     Returns:
-        A dictionary with the queues `input` and `output` and the list `processes`; see `stop_pool`.
+        A dictionary with the queues `input` and `output` and the list `processes`, as in sentence-transformers. In
+        addition, `lock` lets threads take turns, and `call` is the number of the current call. See `stop_pool`.
 
     Raises:
         ModelError: PyTorch cannot compute on a device.
@@ -52,13 +55,15 @@ def start_pool(model: Any, devices: Sequence[str | torch.device] | None = None) 
     model.share_memory()  # The copies on the CPU use the memory of this process.
     context = mp.get_context("spawn")
     inputs, outputs = context.Queue(), context.Queue()
+    call = context.RawValue("Q", 0)  # In shared memory: only this process writes it.
     threads = max(1, (os.cpu_count() or 1) // len(devices))
     processes = [
-        context.Process(target=_work, args=(device, model, inputs, outputs, threads), daemon=True) for device in devices
+        context.Process(target=_work, args=(device, model, inputs, outputs, call, threads), daemon=True)
+        for device in devices
     ]
     for process in processes:
         process.start()
-    return {"input": inputs, "output": outputs, "processes": processes}
+    return {"input": inputs, "output": outputs, "processes": processes, "lock": threading.Lock(), "call": call}
 
 
 def stop_pool(pool: Pool) -> None:
@@ -82,6 +87,8 @@ def encode_in_pool(
     chunk_size: int | None,
 ) -> Any:
     """Encode texts in the processes of a pool, and return what `tercet.encoder.encode.encode_texts` returns.
+
+    Threads that share a pool take turns. After an interrupted call, the pool can be used again.
 
     Args:
         pool: a pool of `start_pool`; if None, a pool on `devices` is started, and stopped at the end.
@@ -108,16 +115,20 @@ def _encode_chunks(pool: Pool, texts: list[str], request: EncodeRequest, chunk_s
     size = chunk_size or min(math.ceil(len(texts) / len(pool["processes"]) / _CHUNKS_PER_PROCESS), _MAX_CHUNK)
     starts = range(0, len(texts), size)
     in_process = replace(request, show_progress_bar=False)
-    for number, start in enumerate(starts):
-        pool["input"].put((number, texts[start : start + size], in_process))
     results: list[Any] = [None] * len(starts)
-    failure = None
-    for _ in tqdm(starts, desc="Encode", unit="chunk", disable=not request.show_progress_bar):
-        number, result, problem = _next_result(pool)
-        # A copy frees the memory that both processes share, which is an open file.
-        results[number], failure = _map_tensors(Tensor.clone, result), failure or problem
-    if failure:
-        raise EmbeddingError(f"encoding failed in a process of the pool: {failure}")
+    with pool["lock"]:
+        pool["call"].value += 1
+        try:
+            for number, start in enumerate(starts):
+                pool["input"].put((pool["call"].value, number, texts[start : start + size], in_process))
+            for _ in tqdm(starts, desc="Encode", unit="chunk", disable=not request.show_progress_bar):
+                number, result, problem = _next_result(pool)
+                if problem:
+                    raise EmbeddingError(f"encoding failed in a process of the pool: {problem}")
+                # A copy frees the memory that both processes share, which is an open file.
+                results[number] = _map_tensors(Tensor.clone, result)
+        finally:
+            pool["call"].value += 1  # The processes skip the chunks of a call that an error or an interrupt has ended.
     return results
 
 
@@ -126,10 +137,12 @@ def _combine(chunks: list[Any]) -> Any:
 
 
 def _next_result(pool: Pool) -> tuple[int, Any, str | None]:
+    """Return the next result of the current call. Results of a call that ended early are dropped."""
     while True:
         try:
-            result: tuple[int, Any, str | None] = pool["output"].get(timeout=_POLL)
-            return result
+            call, number, result, problem = pool["output"].get(timeout=_POLL)
+            if call == pool["call"].value:
+                return number, result, problem
         except queue.Empty:
             ended = [process for process in pool["processes"] if not process.is_alive()]
             if ended:
@@ -139,16 +152,20 @@ def _next_result(pool: Pool) -> tuple[int, Any, str | None]:
                 ) from None
 
 
-def _work(device: str, model: Any, inputs: Any, outputs: Any, threads: int) -> None:
+def _work(device: str, model: Any, inputs: Any, outputs: Any, current_call: Any, threads: int) -> None:
     """Encode chunks until the process is ended."""
+    # Ctrl-C in a terminal reaches all processes. It interrupts the call in the main process, and the pool stays usable.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     while True:
-        number, texts, request = inputs.get()
+        call, number, texts, request = inputs.get()
+        if call != current_call.value:
+            continue
         try:
             result = encode_texts(model.to(device), texts, request)
-            outputs.put((number, _map_tensors(Tensor.cpu, result), None))
+            outputs.put((call, number, _map_tensors(Tensor.cpu, result), None))
         except Exception as error:
-            outputs.put((number, None, f"{error} ({traceback.format_exc(limit=-1).strip()})"))
+            outputs.put((call, number, None, f"{error} ({traceback.format_exc(limit=-1).strip()})"))
 
 
 def _map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
