@@ -32,6 +32,23 @@ def test_the_nearest_rows_are_those_of_the_whole_matrix(vectors, monkeypatch, bl
     assert len(nearest_rows(gallery[:3], queries, 5)[0]) == 3
 
 
+@pytest.mark.parametrize("copies", [3, 200])
+def test_equally_similar_rows_are_in_the_order_of_their_numbers_also_at_the_cut(vectors, copies):
+    gallery = np.concatenate([vectors[1:30], np.repeat(vectors[:1], copies, axis=0), vectors[30:]])
+    (found,) = nearest_rows(gallery, vectors[:1], 2)
+    assert found == [(29, 1.0), (30, 1.0)]
+
+
+def test_rows_and_pairs_that_differ_in_the_fifth_digit_are_in_the_order_of_their_similarity():
+    angles = np.array([0, 0.501, 0.50104, 0.50096])
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    (found,) = nearest_rows(x[1:], x[:1], 3)
+    assert [row for row, _ in found] == [2, 0, 1]
+    assert len({similarity for _, similarity in found}) == 1
+    pairs = [(pair.row, pair.other_row) for pair in similar_pairs(x, 0.5)]
+    assert pairs[-3:] == [(0, 3), (0, 1), (0, 2)]
+
+
 @pytest.mark.parametrize("block", [1, 200, 1 << 24])
 @pytest.mark.parametrize("threshold", [0.3, 0.8, 1.0])
 def test_the_pairs_are_all_of_the_whole_matrix(vectors, monkeypatch, threshold, block):

@@ -19,6 +19,8 @@ MAX_PAIRS = 500_000
 _BLOCK = 1 << 24
 # Rounding of a similarity in float32: copies of a text may differ by this.
 _ROUNDING = 1e-5
+# Digits of a similarity by which rows are ordered: further ones are rounding errors of float32, also between copies.
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ def check_search_installed(what: str) -> None:
 
 
 def nearest_rows(vectors: np.ndarray, queries: np.ndarray, top: int) -> list[list[tuple[int, float]]]:
-    """Return the nearest rows of each query as `(row, similarity)`, the most similar one first; of equal ones, by row.
+    """Return the nearest rows of each query as `(row, similarity)`, the most similar one first.
+
+    Rows are ordered by their similarity to 6 digits, and equally similar rows by number, also where `top` cuts them.
+    The similarities are returned with 4 digits.
 
     Args:
         vectors: the embeddings to search in `(n, dim)`.
@@ -45,15 +50,22 @@ def nearest_rows(vectors: np.ndarray, queries: np.ndarray, top: int) -> list[lis
         top: the number of rows per query; if there are fewer, all are returned.
     """
     index = _index(vectors)
-    results: list[list[tuple[int, float]]] = []
+    found: list[list[tuple[int, float]]] = []
     for start, stop in _blocks(len(queries), len(vectors)):
-        results += index.query(queries[start:stop], k=top)
-    found = [[(row, _similarity(distance)) for row, distance in result] for result in results]
-    return [sorted(hits, key=lambda hit: (-hit[1], hit[0])) for hits in found]
+        results = index.query(queries[start:stop], k=top + 1)
+        for query, hits in zip(queries[start:stop], results, strict=True):
+            # vicinity keeps any of the equally similar rows at the cut: take all that are as similar as the last one.
+            while top < len(hits) < len(vectors) and _rank(hits[-1][1]) == _rank(hits[top - 1][1]):
+                (hits,) = index.query(query, k=2 * len(hits))
+            nearest = sorted(hits, key=lambda hit: (_rank(hit[1]), hit[0]))[:top]
+            found.append([(row, _similarity(distance)) for row, distance in nearest])
+    return found
 
 
 def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX_PAIRS) -> list[SimilarPair]:
     """Return all pairs of rows with at least this cosine similarity, the most similar ones first.
+
+    The order is that of `nearest_rows`.
 
     Args:
         vectors: the embeddings `(n, dim)`.
@@ -65,17 +77,18 @@ def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX
     """
     check_threshold(threshold)
     index = _index(vectors)
-    pairs: list[SimilarPair] = []
+    pairs: list[tuple[float, int, int]] = []
     for start, stop in _blocks(len(vectors), len(vectors)):
         results = index.query_threshold(vectors[start:stop], threshold=1 - threshold + _ROUNDING)
         for row, result in enumerate(results, start=start):
-            pairs += [SimilarPair(row, other, _similarity(distance)) for other, distance in result if other > row]
+            pairs += [(float(distance), row, other) for other, distance in result if other > row]
             if len(pairs) > max_pairs:
                 raise DataError(
                     f"the first {row + 1:,} of {len(vectors):,} rows have more than {max_pairs:,} pairs with a "
                     f"similarity of at least {threshold:g}; pass a higher `threshold`"
                 )
-    return sorted(pairs, key=lambda pair: (-pair.similarity, pair.row, pair.other_row))
+    pairs.sort(key=lambda pair: (_rank(pair[0]), *pair[1:]))
+    return [SimilarPair(row, other, _similarity(distance)) for distance, row, other in pairs]
 
 
 def check_threshold(threshold: float) -> None:
@@ -113,6 +126,10 @@ def _blocks(num_queries: int, num_rows: int) -> Iterator[tuple[int, int]]:
     size = max(1, _BLOCK // num_rows)
     for start in range(0, num_queries, size):
         yield start, min(start + size, num_queries)
+
+
+def _rank(distance: float) -> float:
+    return round(float(distance), _DIGITS)
 
 
 def _similarity(distance: float) -> float:
