@@ -377,3 +377,26 @@ def test_wrong_input_of_fit_classifier_is_one_line(columns, more, message, bert,
     assert message in done.stderr
     assert done.stderr.count("tercet: error") == 1
     assert os.listdir(tmp_path) == ["d.csv"]
+
+
+def test_the_answers_of_all_files_of_a_folder_have_the_same_names(model, new, tmp_path):
+    data, out = tmp_path / "in", tmp_path / "out"
+    data.mkdir()
+    texts, labels = list(new[0]), list(new[1])
+    for name in ("a", "b"):
+        parquet.write_table(pa.table({"text": texts, "topic": labels}), data / f"{name}.parquet")
+    run("classify", model, data, "--output", out)
+    assert parquet.read_table(out / "b.parquet").column_names[:3] == ["text", "topic", "predicted_label"]
+    for columns, message in (
+        ({"text": texts}, "z.parquet has no column 'topic'"),
+        ({"text": texts, "topic": labels, "novelty": range(len(texts))}, "z.parquet already has the column 'novelty'"),
+    ):
+        parquet.write_table(pa.table(columns), data / "z.parquet")
+        assert message in run("classify", model, data, "--output", tmp_path / "new", expect=2).stderr
+    parquet.write_table(pa.table({"text": texts}), data / "a.parquet")
+    refused = run("classify", model, data / "*.parquet", "--output", tmp_path / "new", expect=2)
+    assert "z.parquet already has the column 'novelty'" in refused.stderr
+    parquet.write_table(pa.table({"text": texts}), data / "z.parquet")
+    refused = run("classify", model, data / "*.parquet", "--output", tmp_path / "new", expect=2)
+    assert "b.parquet has a column of labels, but" in refused.stderr
+    assert not (tmp_path / "new").exists()

@@ -65,7 +65,7 @@ def test_killed_and_parallel_workers_write_every_row_once(folder, bert):
     assert left == [".tercet-settings.json"]
     times = {file: file.stat().st_mtime_ns for file in _outputs(folder)}
     again = run("encode", bert, folder / "in", "--output", folder / "out")
-    assert f"0 of 40 files written to {folder / 'out'}, 0 rows; 40 were there before" in again.stderr
+    assert f"0 of 40 files written to {folder / 'out'}, 0 rows; 40 already written" in again.stderr
     assert {file: file.stat().st_mtime_ns for file in _outputs(folder)} == times
     whole = folder / "whole.npy"
     run("encode", bert, f"{folder}/in/*.parquet", "--output", whole)
@@ -108,3 +108,69 @@ def test_what_is_no_folder_of_files_is_refused(folder, bert):
     assert "has no .parquet files" in refused.stderr
     refused = run("encode", bert, folder / "in" / "part-000.parquet", "--output", folder / "out", expect=2)
     assert "--output must end in .npy or .parquet, or be a folder" in refused.stderr
+    occupied = folder / "file"
+    occupied.touch()
+    for arguments, message in (
+        (("--output", occupied), "is a file; pass the path of a folder"),
+        (("--output", folder / "out", "--limit", "2"), "--limit would apply to each file of the folder; leave it out"),
+    ):
+        refused = run("encode", _unloadable(folder / "model"), folder / "in", *arguments, expect=2)
+        assert message in refused.stderr
+    assert not (folder / "out").exists()
+
+
+def _unloadable(model):
+    """Return a folder that passes for a model until it is loaded."""
+    model.mkdir(exist_ok=True)
+    (model / "modules.json").touch()
+    return model
+
+
+def _write(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table(columns), path)
+
+
+def test_the_text_column_of_the_first_file_is_that_of_all(folder, bert):
+    data, out = folder / "news", folder / "v1.0"  # a folder with a dot
+    longer, shorter = [f"{text} and {text}" for text in _TEXTS[:3]], ["a b c", "d e f g", "h i j"]
+    _write(data / "a.parquet", headline=longer, note=shorter)
+    _write(data / "b.parquet", headline=shorter, note=longer)
+    _write(data / "c.parquet", headline=pa.array([None, " ", ""]), note=longer)
+    words = ("encode", bert, data, "--output", out)
+    first = run(*words).stderr
+    assert "2 of 3 files written" in first
+    assert "1 files without a text in any row get no file in" in first
+    assert "'c.parquet'" in first
+    run("encode", bert, data / "b.parquet", "--text-column", "headline", "--output", folder / "b.npy")
+    written = np.array(parquet.read_table(out / "b.parquet")["embedding"].to_pylist())
+    np.testing.assert_allclose(written, np.load(folder / "b.npy"), atol=1e-6)
+    assert "0 of 3 files written" in run(*words, "--text-column", "headline").stderr
+    refused = run(*words, "--text-column", "note", expect=2)
+    assert "has files of another run, with other values of 'text_column'" in refused.stderr
+
+
+def test_all_files_are_checked_before_the_work(folder):
+    data = folder / "news"
+    _write(data / "a.parquet", headline=_TEXTS)
+    words = ("encode", _unloadable(folder / "model"), data, "--output", folder / "out")
+    for columns, message in (
+        ({"note": _TEXTS}, "z.parquet has no column 'headline'"),
+        ({"headline": _TEXTS, "embedding": range(16)}, "z.parquet already has the column 'embedding'"),
+    ):
+        _write(data / "z.parquet", **columns)
+        assert message in run(*words, expect=2).stderr
+    (data / "z.parquet").write_text("broken")
+    assert "z.parquet is not a readable Parquet file" in run(*words, expect=2).stderr
+    _write(data / "z.parquet", headline=_TEXTS)
+    _write(data / "a.parquet", headline=pa.array([None], pa.string()))
+    _write(data / "z.parquet", headline=pa.array([None], pa.string()))
+    assert "no row of any file has a text; check --text-column" in run(*words, expect=2).stderr
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder, bert):
+    _write(folder / "x[1].parquet", text=_TEXTS)
+    run("encode", bert, folder / "x[1].parquet", "--output", folder / "one.npy")
+    assert len(np.load(folder / "one.npy")) == len(_TEXTS)
+    refused = run("encode", bert, folder / "x[1].parquet", "--output", folder / "out", expect=2)
+    assert "--output must end in .npy or .parquet" in refused.stderr

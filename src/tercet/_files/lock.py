@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 # Number of seconds between two attempts to get a lock.
 _PAUSE = 0.05
+# Number of hexadecimal digits in the names of temporary files, and the length of `name_for`.
+_DIGITS = 10
+NAME_LENGTH = len(PREFIX) + _DIGITS
 
 # The lock files that this process holds, and the thread that took them. To the system, a lock belongs to the process.
 _held: dict[Path, int] = {}
@@ -45,7 +48,7 @@ def home_of(target: Path) -> Path:
 
 def name_for(target: Path) -> str:
     """Return the beginning of the names of all temporary files and folders for `target`. It is short for any name."""
-    return PREFIX + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:10]
+    return PREFIX + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:_DIGITS]
 
 
 class LockedError(DataError):

@@ -8,6 +8,7 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     classify_input.py       what `classify` reads; classify_columns.py what it adds, classify_summary.py what it counts
     train_vectors.py        `train` for vectors
     searchable.py           the sentences that `search` and `duplicates` read
+    input_files.py          the files of a folder or a pattern
     many_files.py           the same work for many files
     options.py              options that several commands have, and their checks
     next_commands.py        the commands to run next, which are printed at the end

@@ -23,9 +23,11 @@ from tercet.cli.classify_columns import added_columns, added_names
 from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input, read_table_input
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
-from tercet.cli.many_files import find_files, model_settings, write_each
+from tercet.cli.input_files import Files, check_options, choose_columns, find_files
+from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
+from tercet.data.columns.labelled import find_given_labels
 from tercet.data.reading.options import ReadOptions
 from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
 from tercet.decisions.limit_values import check_limits
@@ -138,12 +140,20 @@ def classify(
     check_limits(**limits)
     if files is None:
         check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
+    else:
+        assert output is not None
+        check_output_folder(files, output, overwrite=overwrite)
     _check_folder(model)
     options = ReadOptions.of(locals())
     _check_top(model, top)
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
-    rows = open_input(data if files is None else str(files[0]), options, suffix)
-    _check_names(rows, top, explain=explain)
+    if files is None:
+        rows = open_input(data, options, suffix)
+        _check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
+    else:
+        check_options(options)
+        options = choose_columns(files, options, lambda file: read_table_input(str(file), options, suffix))
+        _check_names_of_files(files, options, top, explain=explain)
     classifier = _read_classifier(model)
     promise = _promise(classifier, limits)
     _load_encoder(classifier, model, device, batch_size)
@@ -154,7 +164,7 @@ def classify(
     )
 
     def write(rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:
-        label_name = _check_names(rows, top, explain=explain)
+        label_name = _check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
         writer = open_writer(suffix, file)
         num_rows = 0
         for part in _with_progress(rows, quiet=quiet):
@@ -183,7 +193,7 @@ def classify(
         content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
         settings = {"command": "classify", "model": model, **content, "top": top, "explain": explain, **limits,
                     **asdict(options)}  # fmt: skip
-        write_each(files, output, settings, write_file, overwrite=overwrite)
+        write_each(files, output, settings, write_file)
     else:
         with _destination(output, overwrite=overwrite) as file:
             write(rows, file, quiet=quiet)
@@ -201,11 +211,25 @@ def classify(
     finish()
 
 
-def _check_names(rows: StandardInput | TableInput, top: int, *, explain: bool) -> str:
+def _check_names(names: list[str], label_column: str | None, source: str, top: int, *, explain: bool) -> str:
     """Return the name of the column of answers, or raise `DataError` if an added column is in the input already."""
-    label_name = "predicted_label" if rows.label_column is not None or "label" in rows.names else "label"
-    check_new_names(rows.names, added_names(label_name, top=top, explain=explain, texts=explain), rows.source)
+    label_name = "predicted_label" if label_column is not None or "label" in names else "label"
+    check_new_names(names, added_names(label_name, top=top, explain=explain, texts=explain), source)
     return label_name
+
+
+def _check_names_of_files(files: Files, options: ReadOptions, top: int, *, explain: bool) -> None:
+    """Raise `DataError` if an added column is in a file already, or if the answers of two files had other names."""
+    found: dict[str, Path] = {}
+    for file, names in files.items():
+        others = [name for name in names if name != options.text_column]
+        label = find_given_labels(others, str(file), options.label_name)
+        found.setdefault(_check_names(names, label, str(file), top, explain=explain), file)
+    if len(found) > 1:
+        raise DataError(
+            f"{found['predicted_label']} has a column of labels, but {found['label']} has none; make the columns of "
+            "the files equal"
+        )
 
 
 def _check_folder(model: str) -> None:

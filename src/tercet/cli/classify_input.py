@@ -77,6 +77,7 @@ class TableInput:
         source: the file or data set, for messages.
         texts: the sentences.
         columns: all columns, lists or arrays of pyarrow.
+        text_column: the column of the sentences, or several with commas.
         label_column: the column of given labels; None if there is none.
         labels: the given label of each row, None for a missing one; None without a label column.
     """
@@ -84,6 +85,7 @@ class TableInput:
     source: str
     texts: list[str]
     columns: Mapping[str, Any]
+    text_column: str
     label_column: str | None
     labels: list[Any] | None
 
@@ -113,6 +115,7 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
 
     Raises:
         DataError: as for `open_input`.
+        NoTextError: no row has a text.
     """
     from tercet._texts import check_texts
     from tercet.data.cleaning.incomplete_rows import rows_with_text
@@ -137,7 +140,9 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     labels = None
     if label is not None:
         labels = trim_labels(plain_values(take_rows(table.columns[label], kept)))[0]
-    return TableInput(source=table.source, texts=texts, columns=columns, label_column=label, labels=labels)
+    return TableInput(
+        source=table.source, texts=texts, columns=columns, text_column=text, label_column=label, labels=labels
+    )
 
 
 def check_new_names(names: list[str], added: list[str], source: str) -> None:

@@ -11,7 +11,8 @@ from tercet._files.head_files import WEIGHTS_FILE
 from tercet.cli import options as opt
 from tercet.cli.classify_input import TableInput, check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
-from tercet.cli.many_files import find_files, model_settings, write_each
+from tercet.cli.input_files import check_options, choose_columns, find_files
+from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.searchable import warn_of_unused_prompts
 from tercet.encoder.names import check_model_name
@@ -74,6 +75,8 @@ def encode(
     inputs = {"the input data": data, "the model": model, "the head": head}
     if files is None:
         check_outputs({"--output": output}, inputs, overwrite=overwrite)
+    else:
+        check_output_folder(files, output, overwrite=overwrite)
     if data is None:
         if head is None:
             raise DataError("the data are missing: tercet encode MODEL DATA; to map a file of vectors, add --head")
@@ -86,16 +89,22 @@ def encode(
     from tercet.data.reading.options import ReadOptions
 
     # The rows of a .npy file are numbered like those of the data, so none can be left out.
-    strict = False if output.suffix == ".npy" else None
-    options = ReadOptions.of(locals(), drop_missing=strict)
+    suffix = output.suffix if files is None else ".parquet"
+    options = ReadOptions.of(locals(), drop_missing=False if suffix == ".npy" else None)
 
     def read(source: str | Path) -> TableInput:
-        rows = read_table_input(str(source), options, output.suffix or ".parquet", with_labels=False)
-        if output.suffix != ".npy":
+        rows = read_table_input(str(source), options, suffix, with_labels=False)
+        if suffix != ".npy":
             check_new_names(rows.names, ["embedding"], rows.source)
         return rows
 
-    rows = read(data if files is None else files[0])
+    if files is None:
+        rows = read(data)
+    else:
+        check_options(options)
+        for file, names in files.items():
+            check_new_names(names, ["embedding"], str(file))
+        options = choose_columns(files, options, read)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     if loaded_head is None:  # The prompt of vectors that a head was trained on is unknown.
         warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
@@ -124,7 +133,7 @@ def encode(
     content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
     settings = {"command": "encode", "model": model, **content, "head": None if head is None else str(head),
                 "normalize": normalize, "prompt_name": prompt_name, **asdict(options)}  # fmt: skip
-    write_each(files, output, settings, write, overwrite=overwrite)
+    write_each(files, output, settings, write)
     finish()
 
 

@@ -5,21 +5,20 @@ Before a process works on a file, it locks its claim, a hidden file in the outpu
 when the process ends, however it ends, so another process can take over the file of a killed one.
 """
 
-import glob
 import hashlib
 import json
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tercet._files import (
+    NAME_LENGTH,
     PREFIX,
     LockedError,
     atomic_file,
-    expand_path,
     locked,
     name_for,
     read_json,
@@ -35,57 +34,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SUFFIX = ".parquet"
 # The settings that the files of a folder were written with. Readers of tables skip hidden files.
 _SETTINGS = f"{PREFIX}settings.json"
 # Number of seconds to wait while another process writes the settings.
 _SECONDS_TO_WAIT = 10
-
-
-def find_files(data: str, output: Path | None) -> list[Path] | None:
-    """Return the input files if `data` is a folder or a pattern and `output` is a folder; None for a single table.
-
-    Raises:
-        DataError: there are no Parquet files with rows, or two with the same name.
-    """
-    if output is None or output.suffix:
-        return None
-    path = expand_path(data)
-    if path.is_dir():
-        found = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
-        files = [entry for entry in found if entry.suffix == _SUFFIX]
-        if files and (others := [entry.name for entry in found if entry not in files]):
-            logger.warning(f"{data}: only the {_SUFFIX} files are read; not read: {listed(others, 3)}")
-    elif glob.has_magic(data):
-        files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
-    else:
-        return None
-    files, empty = _without_rows(files)
-    if empty:
-        logger.warning(f"{data}: files without rows get no file in {output}: {listed(empty, 3)}")
-    if not files:
-        what = "files with rows" if empty else "files"
-        raise DataError(f"{data} has no {_SUFFIX} {what}; to write a folder, pass a folder or a pattern of such files")
-    names = [file.name for file in files]
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
-    return files
-
-
-def _without_rows(files: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the files with rows, and the names of those without, which Spark writes for empty partitions.
-
-    A file that cannot be read has rows, so that reading it gives the error.
-    """
-    from pyarrow import ArrowException, parquet
-
-    full, empty = [], []
-    for file in files:
-        num_rows = 1
-        with suppress(OSError, ArrowException):
-            num_rows = parquet.read_metadata(file).num_rows
-        full.append(file) if num_rows else empty.append(file.name)
-    return full, empty
 
 
 def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:
@@ -100,8 +52,22 @@ def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]
     return {"content of the model": {**model_identity(model), **settings, "files": digests}}
 
 
+def check_output_folder(files: Collection[Path], output: Path, *, overwrite: bool) -> None:
+    """Raise `DataError` if `write_each` cannot write into the folder, or if `overwrite` is True. Leave no trace."""
+    if overwrite:
+        raise DataError("--overwrite is not for a folder, whose complete files are kept; remove those to write again")
+    folder = resolve_path(output)
+    if any(folder == file.resolve().parent for file in files):
+        raise DataError(f"--output {output} is the folder of the input; choose another folder")
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir():
+        raise DataError(f"--output {output}: {nearest} is a file; pass the path of a folder")
+    if not os.access(nearest, os.W_OK):
+        raise DataError(f"--output {output}: {nearest} is read-only; choose another folder")
+
+
 def write_each(
-    files: list[Path], output: Path, settings: Mapping[str, Any], write: Callable[[Path, Path], int], *, overwrite: bool
+    files: Collection[Path], output: Path, settings: Mapping[str, Any], write: Callable[[Path, Path], int]
 ) -> int:
     """Call `write` for each file that has no output yet and that no other process works on.
 
@@ -110,22 +76,20 @@ def write_each(
         output: the folder of the output files, which have the names of the input files.
         settings: what the content of the output depends on. All files of a folder have the same settings.
         write: a function that takes an input file and the path to write, and returns the number of rows.
-        overwrite: the value of `--overwrite`.
 
     Returns:
         The number of files that were written.
 
     Raises:
-        DataError: `overwrite` is True; the folder has files of other settings; or a file cannot be read or written.
+        DataError: the folder has files of other settings, or a file cannot be read or written.
     """
-    if overwrite:
-        raise DataError("--overwrite is not for a folder, whose complete files are kept; remove those to write again")
+    from tercet.data.cleaning.incomplete_rows import NoTextError
+
     folder = resolve_path(output)
-    if any(folder == file.resolve().parent for file in files):
-        raise DataError(f"--output {output} is the folder of the input; choose another folder")
     _check_settings(folder, dict(settings), output)
     written = rows = elsewhere = 0
     outdated: list[str] = []
+    without_text: list[str] = []
     for file in files:
         target = folder / file.name
         if target.exists():
@@ -139,11 +103,17 @@ def write_each(
                 with atomic_file(target, overwrite=False) as partial:
                     rows += write(file, partial)
                 written += 1
+        except NoTextError:
+            without_text.append(file.name)
         except LockedError:
             elsewhere += 1
     _clean(folder, [folder / file.name for file in files])
-    present = len(files) - written - elsewhere
-    print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} were there before")
+    present = len(files) - written - elsewhere - len(without_text)
+    print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} already written")
+    if without_text:
+        logger.warning(
+            f"{len(without_text):,} files without a text in any row get no file in {output}: {listed(without_text, 3)}"
+        )
     if outdated:
         logger.warning(
             f"{len(outdated):,} files of the input have changed since their files in {output} were written "
@@ -151,7 +121,7 @@ def write_each(
         )
     if elsewhere:
         print_note(
-            f"{elsewhere:,} files are in work by other processes; when those have ended, run the command again to "
+            f"other processes are writing {elsewhere:,} files; when those have ended, run the command again to "
             "check that no file is missing"
         )
     return written
@@ -161,7 +131,7 @@ def _clean(folder: Path, targets: list[Path]) -> None:
     """Remove what killed processes left for files that are complete."""
     names = {name_for(target): target for target in targets}
     # Their names are that of the target, then ".lock" or "-" and random digits.
-    for name in {entry.name[: len(next(iter(names)))] for entry in folder.glob(f"{PREFIX}*")}:
+    for name in {entry.name[:NAME_LENGTH] for entry in folder.glob(f"{PREFIX}*")}:
         if (target := names.get(name)) is not None:
             with suppress(LockedError), locked(target):
                 remove_leftovers(target)

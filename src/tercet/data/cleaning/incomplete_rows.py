@@ -23,16 +23,20 @@ _NAMED_ROWS = 5
 REMEDY = "fill them in, or pass drop_missing=True to leave the rows out"
 
 
+class NoTextError(DataError):
+    """An error for a table in which no row has a text."""
+
+
 def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence[int] | None) -> Sequence[int]:
     """Return the numbers of the rows that have a text in each column, and warn about the others.
 
     Raises:
-        DataError: no row remains.
+        NoTextError: no row remains.
     """
     total = len(columns[0])
     missing = sorted(set[int]().union(*map(without_text, columns)))
     if len(missing) == total:
-        raise DataError(f"{source}: no row has a text in every column; check the columns")
+        raise NoTextError(f"{source}: no row has a text in every column; check the columns")
     if missing:
         warn_of_change(f"{source}: {incomplete_message(missing, [], total, lines)}; rows left out: {len(missing):,}")
     return np.setdiff1d(np.arange(total), missing).tolist() if missing else range(total)
@@ -44,7 +48,8 @@ def rows_with_text(
     """Return the numbers of the rows that have a text; unless `drop_missing` is False, warn about the others.
 
     Raises:
-        DataError: a row has no text and `drop_missing` is False, or no row has one.
+        DataError: a row has no text and `drop_missing` is False.
+        NoTextError: no row has a text.
     """
     if drop_missing is not False:
         return complete_rows([texts], source, lines)

@@ -25,18 +25,7 @@ _ROWS_AT_ONCE = 50_000
 
 def read_parquet(path: Path) -> Content:
     """Read a Parquet file. Its rows have no line numbers. A column is read when it is used."""
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            schema, num_rows = file.schema_arrow, file.metadata.num_rows
-    except (pyarrow.ArrowException, ValueError) as error:
-        raise DataError(_unreadable(path, error)) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise DataError(_unreadable(path, error)) from None  # pyarrow raises it for some broken files
+    schema, num_rows = read_schema(path)
     if num_rows > _MANY_ROWS:
         logger.warning(f"{path} has {num_rows:,} rows; reading them takes minutes. Use a part of them to start with")
 
@@ -46,6 +35,27 @@ def read_parquet(path: Path) -> Content:
         return _column(path, name, schema.field(name).type, num_rows)
 
     return Columns(schema.names, read, num_rows, lambda: _all_columns(path)), None
+
+
+def read_schema(path: Path) -> tuple["pyarrow.Schema", int]:
+    """Return the schema and the number of rows of a Parquet file, without reading its rows.
+
+    Raises:
+        DataError: the file is no Parquet file.
+        OSError: the file cannot be opened.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            return file.schema_arrow, file.metadata.num_rows
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise DataError(_unreadable(path, error)) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(_unreadable(path, error)) from None  # pyarrow raises it for some broken files
 
 
 def _all_columns(path: Path) -> AnyColumns:

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -131,7 +131,7 @@ def _join_texts(table: Table, text_column: str | None) -> Table:
     """Add the column "title,body" if it is the text column: the values of both, joined by a line break."""
     if text_column is None or text_column in table.columns or "," not in text_column:
         return table
-    names = [name.strip() for name in text_column.split(",")]
+    names = text_parts(text_column, table.columns)
     check_columns(names, list(table.columns), table.source)
     base = table.columns
 
@@ -140,6 +140,11 @@ def _join_texts(table: Table, text_column: str | None) -> Table:
 
     complete: Callable[[], Mapping[str, Any]] = table.complete_columns
     return replace(table, columns=Columns([*base, text_column], read, len(table), lambda: dict(complete())))
+
+
+def text_parts(text_column: str, columns: Collection[str]) -> list[str]:
+    """Return the columns that `text_column` names: a column of the table, or those of "title,body"."""
+    return [text_column] if text_column in columns else [name.strip() for name in text_column.split(",")]
 
 
 def _joined(columns: Sequence[Sequence[Any]]) -> list[str | None]:

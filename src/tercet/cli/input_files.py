@@ -1,0 +1,118 @@
+"""Find the Parquet files of a folder or a pattern, and check all of them before the work, from their metadata."""
+
+import glob
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from tercet._files import expand_path
+from tercet.cli.classify_input import TableInput
+from tercet.data.reading.options import ReadOptions
+from tercet.errors import DataError, listed
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".parquet"
+# Each of them would be applied to every file.
+_FOR_ONE_FILE = ("limit", "sample", "label_file")
+Files = Mapping[Path, list[str]]
+
+
+def find_files(data: str, output: Path | None) -> Files | None:
+    """Return the input files if `data` is a folder or a pattern and `output` is a folder; None for a single table.
+
+    Returns:
+        The files that have rows, in the order of their names, each with the names of its columns.
+
+    Raises:
+        DataError: there are no Parquet files with rows, or two with the same name; or a file cannot be read.
+    """
+    if output is None or _names_a_file(output):
+        return None
+    path = expand_path(data)
+    if path.is_dir():
+        found = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
+        files = [entry for entry in found if entry.suffix == _SUFFIX]
+        if files and (others := [entry.name for entry in found if entry not in files]):
+            logger.warning(f"{data}: only the {_SUFFIX} files are read; not read: {listed(others, 3)}")
+    elif glob.has_magic(data) and not path.exists():
+        files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
+    else:
+        return None
+    full, empty = _columns_of(files)
+    if empty:
+        logger.warning(f"{data}: files without rows get no file in {output}: {listed(empty, 3)}")
+    if not full:
+        what = "files with rows" if empty else "files"
+        raise DataError(f"{data} has no {_SUFFIX} {what}; to write a folder, pass a folder or a pattern of such files")
+    names = [file.name for file in full]
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
+    return full
+
+
+def _names_a_file(output: Path) -> bool:
+    """Return whether the extension is one that a command writes; that of a folder such as `v1.0` is not."""
+    from tercet.data.writing import writable_suffixes
+
+    return output.name.lower().endswith((".npy", *writable_suffixes()))
+
+
+def _columns_of(files: Iterable[Path]) -> tuple[dict[Path, list[str]], list[str]]:
+    """Return the columns of the files with rows, and the names of the others, which Spark writes for empty partitions.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    from tercet.data.formats.parquet_files import read_schema
+
+    full: dict[Path, list[str]] = {}
+    empty = []
+    for file in files:
+        try:
+            schema, num_rows = read_schema(file)
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+        if num_rows:
+            full[file] = schema.names
+        else:
+            empty.append(file.name)
+    return full, empty
+
+
+def check_options(options: ReadOptions) -> None:
+    """Raise `DataError` for an option that is for a single file."""
+    if given := [f"--{name.replace('_', '-')}" for name in _FOR_ONE_FILE if getattr(options, name) is not None]:
+        raise DataError(f"{' and '.join(given)} would apply to each file of the folder; leave it out, or pass one file")
+
+
+def choose_columns(files: Files, options: ReadOptions, read: Callable[[Path], TableInput]) -> ReadOptions:
+    """Return the options with the columns of texts and labels that the first file with a text has.
+
+    So no other column is guessed for another file.
+
+    Args:
+        files: the input files.
+        options: how to read them.
+        read: a function that reads a file with `options`.
+
+    Raises:
+        DataError: no file has a text, or a file has no column of one of these names.
+    """
+    from tercet.data.cleaning.incomplete_rows import NoTextError
+    from tercet.data.columns.names import check_columns
+    from tercet.data.reading.selection import text_parts
+
+    for file in files:
+        with suppress(NoTextError):
+            first = read(file)
+            break
+    else:
+        raise DataError(f"{next(iter(files)).parent}: no row of any file has a text; check --text-column")
+    for file, names in files.items():
+        wanted = [*text_parts(first.text_column, names), first.label_column, options.split_column]
+        check_columns(wanted, names, str(file))
+    return replace(options, text_column=first.text_column, label_column=first.label_column)
