@@ -82,6 +82,26 @@ def test_rows_of_label_issues_count_from_the_first_row_of_the_file(wrong, bert, 
     assert result["counts"]["label_issues"] == len(found)
 
 
+def test_label_issues_have_all_columns_of_the_data(wrong, bert, tmp_path):
+    _, rows = wrong
+    path = tmp_path / "more.csv"
+    with path.open("w", newline="") as file:
+        lines = [("text", "label", "row", "data_row"), *((*row, f"r{n}", f"d{n}") for n, row in enumerate(rows))]
+        csv.writer(file).writerows(lines)
+    run("inspect", path, "--model", bert, "--label-issues", tmp_path / "s.csv", *_SMALL)
+    found = _read_issues(tmp_path / "s.csv")
+    assert list(found[0])[-2:] == ["data_data_row", "data_row"]
+    for issue in found:
+        assert (issue["data_data_row"], issue["data_row"]) == (f"r{issue['row']}", f"d{issue['row']}")
+
+
+def test_the_reasons_of_settings_are_printed_whole(capsys):
+    found = inspect(shuffled(), Blobs(), batch_size=8, samples_per_label=2)
+    found.with_model.suggestions[0] = replace(found.with_model.suggestions[0], reason="why " * 60 + "end.")
+    print_inspection(found)
+    assert "end." in capsys.readouterr().out
+
+
 def test_the_tables_with_a_model(wrong, bert):
     path, _ = wrong
     done = run("inspect", path, "--model", bert, *_SMALL)

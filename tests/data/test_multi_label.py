@@ -9,6 +9,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from tercet.data import ReadOptions, load_labelled, load_training_data
 from tercet.data.labels.trainable import check_trainable
+from tercet.data.reading.in_memory import table_of
 from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
 from tercet.data.splits.evaluation_rows import can_rank, select_rows
 from tercet.data.splits.held_out import split_labelled
@@ -56,6 +57,8 @@ def test_lists_of_classes_and_of_numbers():
     classes = Dataset.from_dict({"text": TEXTS, "label": [[0, 1], [1], [0], [1, 0]]}, features=features)
     data = load_labelled(classes, several_labels=True)
     assert (data.labels(), data.multi_label) == (["x|y;z", "y;z", "x", "x|y;z"], "|")
+    missing = Dataset.from_dict({"text": TEXTS, "label": [[0, None], [1], None, [-1]]}, features=features)
+    assert list(table_of(missing, "data").columns["label"]) == [["x", None], ["y;z"], None, [None]]
     assert _read([[3, 12], [3], [12], [3]]).labels() == ["12;3", "3", "12", "3"]
 
 

@@ -209,10 +209,13 @@ def test_for_embeddings_of_other_lengths_than_1_cosine_is_suggested(shortest, lo
     assert "(cosine, in batches of 8 with 2 per label)" in margin.reason
 
 
-@pytest.mark.parametrize(("sizes", "samples"), [((9, 9, 2), 4), ((9, 9, 3), 2), ((3, 3, 3), 2), ((4, 4), 4)])
+@pytest.mark.parametrize(
+    ("sizes", "samples"), [((9, 9, 2), 4), ((9, 9, 3), 2), ((3, 3, 3), 2), ((4, 4), 4), ((86, 3, 3, 3, 1), 2)]
+)
 def test_four_per_label_where_nine_in_ten_sentences_have_them(sizes, samples):
     x, label_ids = _data(sizes)
     suggested = suggest_settings(summarize_batches(x, label_ids, 4, 2), x, label_ids)[2]
     assert (suggested.setting, suggested.value) == ("samples_per_label", samples)
     fraction = sum(size for size in sizes if size >= 4) / sum(sizes)
-    assert suggested.reason.startswith(f"{fraction:.0%} of the sentences")
+    assert suggested.reason.startswith(f"{fraction:.1%} of the sentences")
+    assert suggested.reason.endswith(", at least 90%" if samples == 4 else ", less than 90%")

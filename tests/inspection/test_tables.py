@@ -1,5 +1,7 @@
 """The tables of an inspection, which the screen and the report share."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,8 @@ def test_rows_are_counted_with_the_empty_ones_and_labels_without():
     odd = _counts(["a", "b", "c", "d"], [0, 1, 2, 3], ["x", "X\u200b", "x;y", "y"])
     assert odd["labels written in several forms"] == "1 ('X\\u200b', 'x')"
     assert odd["several labels in one cell"] == "1 ('x;y')"
+    halves = _counts(["a", "b", "c"], [0, 0, 1], ["x", "y"])
+    assert halves["median label"] == "1.5"
     nothing = _counts([""], [0], ["x"])
     assert (nothing["labels"], nothing["smallest label"], nothing["largest label"]) == ("0", "–", "–")
 
@@ -64,6 +68,15 @@ def test_findings_of_a_model():
         (value if isinstance(value := found.value, str) else f"{value:g}", found.reason)
         for found in findings.suggestions
     ]
+
+
+def test_large_medians_and_small_fractions_are_not_rounded_away():
+    found = inspect(shuffled(), Blobs())
+    found = replace(found, texts=replace(found.texts, labels=replace(found.texts.labels, median=1_234_567.5)))
+    found.with_model.confusions[0] = replace(found.with_model.confusions[0], fraction=1 / 300)
+    tables = _tables(found)
+    assert dict(tables["texts"].rows)["median label"] == "1,234,567.5"
+    assert tables["confusions"].rows[0][2] == "<1%"
 
 
 def test_lists_are_limited_and_say_how_many_rows_they_have():

@@ -181,11 +181,13 @@ def _write_label_issues(
     place = {row: at for at, row in enumerate(table.rows)} if table.rows is not None else None
     rows = [issue.row for issue in issues]
     at = rows if place is None else [place[row] for row in rows]
-    others = {
-        name if name not in names else f"data_{name}": table.columns[name]
-        for name in table.columns
-        if name not in labelled.columns
-    }
+    others: dict[str, Any] = {}
+    for column in table.columns:
+        if column not in labelled.columns:
+            name = column
+            while name in names or (name != column and name in table.columns):
+                name = f"data_{name}"
+            others[name] = table.columns[column]
     with atomic_file(path, overwrite=overwrite) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = row_writer(file)
         writer.writerow([*names, *others])

@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from tercet._display import MAX_LENGTH, truncate
+from tercet._display import MAX_LENGTH, one_line, truncate
 from tercet.cli.console import cell, terminal
 from tercet.inspection.results import Inspection
 from tercet.inspection.table import Cell, Column, InspectionTable, Items, Line
@@ -54,4 +54,6 @@ def _line(line: Line, column: Column) -> Text:
         return Text.assemble(f"{line.row}: ", text, (f"  [{label}]", "dim"))
     if column.kind == "setting":
         return Text(f"--{line.replace('_', '-')}")
+    if column.kind == "reason":
+        return Text(one_line(line))
     return Text(truncate(line, _MAX_TEXT_LENGTH if column.kind == "data" else MAX_LENGTH))

@@ -44,5 +44,5 @@ def settings_table(suggestions: Iterable[Suggestion]) -> InspectionTable:
         (found.setting, f"{found.value:g}" if isinstance(found.value, (int, float)) else found.value, found.reason)
         for found in suggestions
     ]
-    columns = (Column("setting", "setting"), Column("value"), Column("reason"))
+    columns = (Column("setting", "setting"), Column("value"), Column("reason", "reason"))
     return first_rows_table("settings", "Suggested settings", "Suggested settings for tercet train", columns, rows)

@@ -198,5 +198,8 @@ def _describe_batches(summary: BatchSummary) -> str:
 def _suggest_samples(label_ids: np.ndarray) -> Suggestion:
     counts = np.bincount(label_ids)
     fraction = float(counts[counts >= 4].sum() / len(label_ids))
-    reason = f"{fraction:.0%} of the sentences have a label with 4 or more sentences"
-    return Suggestion(setting="samples_per_label", value=4 if fraction >= _ENOUGH_SENTENCES else 2, reason=reason)
+    enough = fraction >= _ENOUGH_SENTENCES
+    # With one decimal, because 89.6 % would be rounded to 90 %, which is the limit.
+    measured = f"{fraction:.1%} of the sentences have a label with 4 or more sentences"
+    reason = f"{measured}, {'at least' if enough else 'less than'} {_ENOUGH_SENTENCES:.0%}"
+    return Suggestion(setting="samples_per_label", value=4 if enough else 2, reason=reason)

@@ -98,12 +98,16 @@ def confusions_table(findings: ModelFindings, max_rows: int) -> InspectionTable:
             Column("examples", "data"),
         ),
         [
-            (pair.labels, f"{pair.issues[0]} / {pair.issues[1]}", f"{pair.fraction:.0%}", tuple(pair.examples))
+            (pair.labels, f"{pair.issues[0]} / {pair.issues[1]}", _percent(pair.fraction), tuple(pair.examples))
             for pair in findings.confusions
         ],
         max_rows,
         no_rows="No confused labels were found.",
     )
+
+
+def _percent(fraction: float) -> str:
+    return "<1%" if 0 < fraction < 0.01 else f"{fraction:.0%}"
 
 
 def parents_table(parents: Sequence[ParentErrors], max_rows: int) -> InspectionTable:

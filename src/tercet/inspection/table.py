@@ -39,13 +39,13 @@ class Column:
 
     Attributes:
         name: the heading.
-        kind: what the cells contain: `number`, `data` (text from the data), `setting` (the name of a setting) or
-            `words` (other text).
+        kind: what the cells contain: `number`, `data` (text from the data), `setting` (the name of a setting),
+            `reason` (a sentence that is never cut) or `words` (other text).
         line_names: one heading for each line of a cell. If given, the HTML report puts each line into its own column.
     """
 
     name: str = ""
-    kind: Literal["words", "number", "data", "setting"] = "words"
+    kind: Literal["words", "number", "data", "setting", "reason"] = "words"
     line_names: tuple[str, ...] = ()
 
 

@@ -21,7 +21,7 @@ def texts_table(texts: TextSummary) -> InspectionTable:
         ("rows", f"{texts.rows:,}"),
         ("labels", f"{labels.count:,}"),
         ("smallest label", _size(labels.smallest)),
-        ("median label", f"{labels.median:,g}"),
+        ("median label", f"{labels.median:,.1f}".removesuffix(".0")),
         ("largest label", _size(labels.largest)),
         ("labels with one sentence", f"{labels.singletons:,}"),
         ("empty texts", _counted(texts.empty)),

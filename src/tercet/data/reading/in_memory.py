@@ -15,7 +15,7 @@ from tercet.data.tables.table import Columns, Table
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import ClassLabel, Dataset
 
 SUPPORTED = (
     "a datasets.Dataset, a pandas, polars or Arrow table, a dictionary of columns, or a list of (text, label) pairs or "
@@ -86,14 +86,17 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
         values, feature = texts_of(plain, name), plain.features[name]
         of_items = getattr(feature, "feature", None)
         if isinstance(of_items, ClassLabel):  # A list of classes in each row.
-            names = [*of_items.names, None]  # The last one is that of -1.
-            return [None if labels is None else [names[label] for label in labels] for labels in values]
+            return [None if ids is None else [_label_name(of_items, label) for label in ids] for ids in values]
         if isinstance(feature, ClassLabel):
-            # Data sets of the hub contain -1 or None where a label is not published.
-            return [None if label is None or label < 0 else feature.names[label] for label in values]
+            return [_label_name(feature, label) for label in values]
         return values
 
     return Table(source, Columns(plain.column_names, read, len(plain)))
+
+
+def _label_name(feature: "ClassLabel", label: int | None) -> str | None:
+    # Data sets of the hub contain -1 or None where a label is not published.
+    return None if label is None or label < 0 else feature.names[label]
 
 
 def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
