@@ -37,9 +37,10 @@ class Summary:
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong.
-        other_form: the rows with a given label that differs from one of the classifier only in form. They count in none
-            of the others, because it is unknown whether the answers are right.
-        coarser: the rows with a given label that is a parent of labels of the classifier. They count in no other, too.
+        other_form: the rows with a given label that differs from one of the classifier only in form. Accuracy and
+            precision leave them out, because it is unknown whether the answers are right.
+        coarser: the rows with a given label that is a parent of labels of the classifier. Accuracy and precision leave
+            them out.
         coarser_right: of `coarser`, those whose likeliest label is below the given one.
         separator: the separator of the levels of nested labels; None for labels without levels.
         parents: the answered rows whose answer is a parent of the likeliest label.
@@ -62,7 +63,6 @@ class Summary:
     separator: str | None = None
     parents: int = 0
     _novelty: list[float] = field(default_factory=list)
-    _forms: dict[str, str] = field(default_factory=dict)
     _unknown_names: dict[str, None] = field(default_factory=dict)
     _other_forms: dict[str, None] = field(default_factory=dict)
     _has_warned: bool = False
@@ -92,8 +92,11 @@ class Summary:
                 continue
             given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
-            if given not in self.known and self._known_form(given) is not None:
+            known_form = None if given in self.known else self._known_form(given)
+            if known_form is not None:
                 self.other_form += 1
+                if len(self._other_forms) < _MAX_NAMES:
+                    self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(known_form)}")
                 continue
             if given in self._parents:
                 self.coarser += 1
@@ -126,12 +129,14 @@ class Summary:
         """Return the label of the classifier that differs from a given one only in form; None if there is none."""
         from tercet.data.cleaning.label_forms import label_key
 
-        if not self._forms:
-            self._forms = {label_key(known): known for known in self.known}
-        found = self._forms.get(label_key(label))
-        if found is not None and len(self._other_forms) < _MAX_NAMES:
-            self._other_forms.setdefault(f"{short_repr(label)} for {short_repr(found)}")
-        return found
+        return self._forms.get(label_key(label))
+
+    @cached_property
+    def _forms(self) -> dict[str, str]:
+        """The labels of the classifier by the key that all forms of a label have."""
+        from tercet.data.cleaning.label_forms import label_key
+
+        return {label_key(known): known for known in self.known}
 
     def warn_of_other_forms(self) -> None:
         """Warn if given labels are written in another way than those of the classifier."""

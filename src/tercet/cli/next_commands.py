@@ -1,5 +1,6 @@
 """The commands that are printed to run next, with the options that read the data in the same way."""
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 
 from tercet.cli.options import FILE_OPTIONS
@@ -60,15 +61,19 @@ def encode_command(
     """
     from tercet.data.reading.sources import takes_split
 
-    names = ("text_column", "split", "header", *FILE_OPTIONS)
-    given = {name: getattr(options, name) for name in names}
-    if options.split_column is None and not takes_split(data):
-        del given["split"]
-    words = [*option_words(ReadOptions(**given)), *(["--trust-remote-code"] if trust_remote_code else [])]
+    names = ["text_column", "header", *FILE_OPTIONS]
+    if options.split_column is not None or takes_split(data):
+        names.append("split")
+    words = [*_words_of(options, names), *(["--trust-remote-code"] if trust_remote_code else [])]
     return ["tercet", "encode", model, data, *words, "--output", f"embeddings.{'parquet' if incomplete else 'npy'}"]
 
 
 def classify_command(model: object, options: ReadOptions) -> list[object]:
     """Return the command that classifies new sentences in a file like the training data, which `options` read."""
-    of_file = {name: getattr(options, name) for name in ("text_column", "header", "csv_separator", "encoding")}
-    return ["tercet", "classify", model, "NEW.csv", *option_words(ReadOptions(**of_file)), "--output", "routed.csv"]
+    words = _words_of(options, ["text_column", "header", "csv_separator", "encoding"])
+    return ["tercet", "classify", model, "NEW.csv", *words, "--output", "routed.csv"]
+
+
+def _words_of(options: ReadOptions, names: Iterable[str]) -> list[str]:
+    """Return `option_words` of these options only."""
+    return option_words(ReadOptions(**{name: getattr(options, name) for name in names}))

@@ -65,7 +65,8 @@ def _overview(judged: JudgedDecisions, promises: Sequence[str]) -> list[Part]:
         _promised(judged),
         *(
             [f"By precision: {'; '.join(promises)}. For another one, use tercet evaluate --min-precision."]
-            * bool(promises)
+            if promises
+            else []
         ),
         _measured(judged),
         *_unknown_labels(judged),
