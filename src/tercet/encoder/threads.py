@@ -1,6 +1,6 @@
-"""What several threads share when they use one model: the tokenizer, the mode of its modules, and casts of weights.
+"""Use a model in several threads, which share its tokenizer and the mode of its modules, and without gradients.
 
-The state is kept here and not in the model, because locks can be neither copied nor pickled.
+The shared state is kept here and not in the model, because locks can be neither copied nor pickled.
 """
 
 import os

@@ -19,7 +19,7 @@ from tercet._texts import text_key
 # when they convert a column to strings.
 _PLACEHOLDERS = frozenset(["nan", "<na>", "nat", "#n/a", "null", "(null)", "n/a", "na", "-", "--", "---", "?", "."])
 _NUMBER = re.compile(r"[+-]?\d+(\.0+)?")
-# What separates the words of a name, but not the digits of a number: "log in", "log-in", "log_in".
+# The separators of the words of a name, but not of the digits of a number: "log in", "log-in", "log_in".
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W\d_])[ _-]+(?=\w)|(?<=\d)[ _-]+(?=[^\W\d_])|(?<!\w) +| +(?!\w)")
 _END_OF_SENTENCE = ".!?。 "
 
@@ -74,7 +74,7 @@ def find_similar(counts: Mapping[str, int], known: Iterable[str] = ()) -> list[t
 
 
 def label_key(label: str) -> str:
-    """Return what labels have in common that differ only in form, see `find_similar`."""
+    """Return a key that is equal for labels that differ only in form, see `find_similar`."""
     key = text_key(label)
     key = _BETWEEN_WORDS.sub("", key.rstrip(_END_OF_SENTENCE) or key)
     return str(int(float(key))) if _NUMBER.fullmatch(key) and len(key) < 16 else key
