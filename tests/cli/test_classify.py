@@ -280,6 +280,7 @@ def test_new_data_that_are_different_are_reported(model, tmp_path):
         ({"text": ["x"]}, ("--min-precision", 98), "got 98.0; for 98 %, pass 0.98"),
         ({"text": ["x"]}, ("--output", "x.xlsx"), "--output must end in .csv or .tsv or .jsonl"),
         ({"text": ["x"]}, ("--format", "parquet"), "--format must be one of 'csv', 'tsv', 'jsonl'"),
+        ({"text": ["x"]}, ("--format", "tsv", "--output", "x.csv"), "--format is for standard output; leave it out"),
         ({"text": ["x"]}, ("--json",), "--json needs --output, since standard output has the answers"),
     ],
 )  # fmt: skip

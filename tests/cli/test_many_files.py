@@ -174,3 +174,24 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder, bert):
     assert len(np.load(folder / "one.npy")) == len(_TEXTS)
     refused = run("encode", bert, folder / "x[1].parquet", "--output", folder / "out", expect=2)
     assert "--output must end in .npy or .parquet" in refused.stderr
+
+
+def test_a_split_chooses_files_by_their_names_and_all_splits_fit_in_one_folder(folder, bert):
+    data, out = folder / "splits", folder / "out"
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        _write(data / f"{name}.parquet", text=_TEXTS, part=["test"] + ["train"] * 15)
+    words = ("encode", bert, data, "--output", out)
+    done = run(*words, "--split", "test")
+    assert [file.name for file in _outputs(folder)] == ["test-00000-of-00001.parquet"]
+    assert "the split 'test' is read; not read: 'train-00000-of-00002.parquet', 'train-0" in done.stderr
+    assert "2 of 3 files written" in run(*words).stderr
+    assert [len(parquet.read_table(file)) for file in _outputs(folder)] == [16] * 3
+    refused = run("encode", bert, data, "--output", folder / "new", "--split", "dev", expect=2)
+    assert "no file with the word 'dev' in its name, such as dev-00000-of-00001.parquet, but" in refused.stderr
+    refused = run("encode", bert, folder / "in", "--output", folder / "new", "--split", "test", expect=2)
+    assert "'part-000.parquet', 'part-001.parquet'" in refused.stderr
+    assert "leave out --split, or name a column of splits with --split-column" in refused.stderr
+    assert not (folder / "new").exists()
+    # A column of splits chooses rows, and then the names of the files choose nothing.
+    run("encode", bert, data, "--output", folder / "rows", "--split", "test", "--split-column", "part")
+    assert [len(parquet.read_table(file)) for file in (folder / "rows").glob("*.parquet")] == [1] * 3

@@ -98,6 +98,10 @@ def test_wrong_use_of_encode_is_one_clear_error(files, csv_file, bert, tmp_path)
         ((bert, csv_file, "--head", tmp_path / "missing"), "is not the folder of a head: it does not exist"),
         ((bert, csv_file, "--vector-column", "v"), "--vector-column is for vectors"),
         ((tmp_path / "missing.npy", "--head", folder / "head"), "no file"),
+        (
+            (folder / "v.npy", "--head", folder / "head", "--normalize", "--split", "x", "--limit", 3),
+            "--split and --limit and --normalize would have no effect on a file of vectors; leave them out",
+        ),
     ):
         assert message in run("encode", *arguments, *output, expect=2).stderr
         assert not (tmp_path / "out.npy").exists()

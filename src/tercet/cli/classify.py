@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # The number of likeliest labels that `--explain` adds: the runner-up and the one before it.
 _TOP_OF_EXPLAIN = 2
+_DEFAULT_FORMAT = "csv"
 
 
 @report_errors
@@ -55,12 +56,19 @@ def classify(
         Path | None,
         typer.Option(
             help="The file to write: .csv, .tsv, .jsonl or .parquet. If DATA is a folder or a pattern of .parquet "
-            "files, a folder for one file each. [default: standard output, in the format of --format]"
+            "files, a folder for one file each, without --limit, --sample and --overwrite. [default: standard output, "
+            "in the format of --format]"
         ),
     ] = None,
     output_format: Annotated[
-        str, typer.Option("--format", help="The format of standard output: csv, tsv or jsonl.", metavar="NAME")
-    ] = "csv",
+        str | None,
+        typer.Option(
+            "--format",
+            help="The format of standard output: csv, tsv or jsonl.",
+            metavar="NAME",
+            show_default=_DEFAULT_FORMAT,
+        ),
+    ] = None,
     min_precision: Annotated[
         float | None,
         typer.Option(
@@ -105,7 +113,7 @@ def classify(
         str | None,
         typer.Option(help="A column of given labels to compare with. [default: a usual name, such as label, if any]"),
     ] = None,
-    split: opt.Split = "train",
+    split: opt.SplitOfFiles = None,
     header: opt.Header = None,
     drop_missing: Annotated[
         bool | None,
@@ -128,10 +136,12 @@ def classify(
     The label is missing where the sentence is rejected ("none of these"). Novelty is from 0 to 1, for a sentence that
     is unlike all training sentences. If the input has labels, the answers are in predicted_label and are compared.
     """
-    files = find_files(data, output)
+    files = find_files(data, output, split if reading["split_column"] is None else None)
     suffix = ".parquet" if files is not None else _suffix(output, output_format)
     if as_json and output is None:
         raise DataError("--json needs --output, since standard output has the answers")
+    if output_format is not None and output is not None:
+        raise DataError("--format is for standard output; leave it out, since the extension of --output is the format")
     limits: dict[str, Any] = {
         "min_precision": min_precision, "coverage": coverage, "threshold": threshold, "max_novelty": max_novelty,
     }  # fmt: skip
@@ -144,7 +154,7 @@ def classify(
         assert output is not None
         check_output_folder(files, output, overwrite=overwrite)
     _check_folder(model)
-    options = ReadOptions.of(locals())
+    options = ReadOptions.of(locals(), split=split or ReadOptions.split)
     _check_top(model, top)
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
     if files is None:
@@ -285,10 +295,11 @@ def _load_encoder(classifier: "LabelClassifier", model: str, device: str | None,
     classifier.batch_size = batch_size
 
 
-def _suffix(output: Path | None, output_format: str) -> str:
+def _suffix(output: Path | None, output_format: str | None) -> str:
     """Return the file extension of the format to write."""
     if output is not None:
         return find_suffix(output, "--output")
+    output_format = output_format or _DEFAULT_FORMAT
     names = [suffix.removeprefix(".") for suffix in writable_suffixes() if suffix != ".parquet"]
     if output_format not in names:
         raise DataError(f"--format must be one of {listed(names)}, got {output_format!r}; for others, pass --output")

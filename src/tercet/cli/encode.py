@@ -39,7 +39,8 @@ def encode(
         Path,
         typer.Option(
             help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding). If DATA is a "
-            "folder or a pattern of .parquet files, a folder for one file each."
+            "folder or a pattern of .parquet files, a folder for one file each, without --limit, --sample and "
+            "--overwrite."
         ),
     ],
     head: Annotated[
@@ -58,7 +59,7 @@ def encode(
         ),
     ] = None,
     text_column: opt.TextColumn = None,
-    split: opt.Split = "train",
+    split: opt.SplitOfFiles = None,
     header: opt.Header = None,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
@@ -67,7 +68,10 @@ def encode(
     **reading: Any,
 ) -> None:
     """Embed sentences, or apply a head to vectors, and write the result to a file, in the order of the rows."""
-    files = None if data is None or vector_column is not None else find_files(data, output)
+    if data is not None and vector_column is not None:
+        raise DataError("--vector-column is for vectors, which need no model: tercet encode VECTORS --head FOLDER")
+    by_name = split if reading["split_column"] is None else None
+    files = None if data is None else find_files(data, output, by_name)
     if files is None and output.suffix not in (".npy", ".parquet"):
         raise DataError(
             f"--output must end in .npy or .parquet, or be a folder if DATA is one or a pattern, got {str(output)!r}"
@@ -80,17 +84,24 @@ def encode(
     if data is None:
         if head is None:
             raise DataError("the data are missing: tercet encode MODEL DATA; to map a file of vectors, add --head")
+        for_sentences = {
+            "text_column": text_column, "split": split, "header": header, **reading, "normalize": normalize or None,
+            "prompt_name": prompt_name, "batch_size": batch_size, "device": device,
+            "trust_remote_code": trust_remote_code or None,
+        }  # fmt: skip
+        if given := [f"--{name.replace('_', '-')}" for name, value in for_sentences.items() if value is not None]:
+            raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave them out")
         _encode_vectors(model, head, vector_column, output, overwrite=overwrite)
         return
-    if vector_column is not None:
-        raise DataError("--vector-column is for vectors, which need no model: tercet encode VECTORS --head FOLDER")
     check_model_name(model)
     loaded_head = None if head is None else _load_head(head)
     from tercet.data.reading.options import ReadOptions
 
     # The rows of a .npy file are numbered like those of the data, so none can be left out.
     suffix = output.suffix if files is None else ".parquet"
-    options = ReadOptions.of(locals(), drop_missing=False if suffix == ".npy" else None)
+    options = ReadOptions.of(
+        locals(), split=split or ReadOptions.split, drop_missing=False if suffix == ".npy" else None
+    )
 
     def read(source: str | Path) -> TableInput:
         rows = read_table_input(str(source), options, suffix, with_labels=False)

@@ -17,18 +17,24 @@ logger = logging.getLogger(__name__)
 
 _SUFFIX = ".parquet"
 # Each of them would be applied to every file.
-_FOR_ONE_FILE = ("limit", "sample", "label_file")
+_FOR_ONE_FILE = ("limit", "sample")
 Files = Mapping[Path, list[str]]
 
 
-def find_files(data: str, output: Path | None) -> Files | None:
+def find_files(data: str, output: Path | None, split: str | None = None) -> Files | None:
     """Return the input files if `data` is a folder or a pattern and `output` is a folder; None for a single table.
+
+    Args:
+        data: the input.
+        output: the output.
+        split: a split, to return only the files with this word in their names; None returns all.
 
     Returns:
         The files that have rows, in the order of their names, each with the names of its columns.
 
     Raises:
-        DataError: there are no Parquet files with rows, or two with the same name; or a file cannot be read.
+        DataError: there are no Parquet files with rows or of this split, or two with the same name; or a file cannot be
+            read.
     """
     if output is None or _names_a_file(output):
         return None
@@ -42,6 +48,8 @@ def find_files(data: str, output: Path | None) -> Files | None:
         files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
     else:
         return None
+    if split is not None and files:
+        files = _files_of_split(files, data, split)
     full, empty = _columns_of(files)
     if empty:
         logger.warning(f"{data}: files without rows get no file in {output}: {listed(empty, 3)}")
@@ -59,6 +67,22 @@ def _names_a_file(output: Path) -> bool:
     from tercet.data.writing import writable_suffixes
 
     return output.name.lower().endswith((".npy", *writable_suffixes()))
+
+
+def _files_of_split(files: list[Path], data: str, split: str) -> list[Path]:
+    """Return the files with the name of a split, or with this word in their names, and log which are not read."""
+    from tercet.data.formats.split_names import split_words
+
+    chosen = [file for file in files if file.stem == split] or [f for f in files if split in split_words(f.stem)]
+    if not chosen:
+        raise DataError(
+            f"{data} has no file with the word {split!r} in its name, such as {split}-00000-of-00001.parquet, but "
+            f"{listed(file.name for file in files)}; leave out --split, or name a column of splits with --split-column"
+        )
+    if len(chosen) < len(files):
+        others = [file.name for file in files if file not in chosen]
+        logger.info(f"{data}: the split {split!r} is read; not read: {listed(others)}")
+    return chosen
 
 
 def _columns_of(files: Iterable[Path]) -> tuple[dict[Path, list[str]], list[str]]:
@@ -115,4 +139,6 @@ def choose_columns(files: Files, options: ReadOptions, read: Callable[[Path], Ta
     for file, names in files.items():
         wanted = [*text_parts(first.text_column, names), first.label_column, options.split_column]
         check_columns(wanted, names, str(file))
-    return replace(options, text_column=first.text_column, label_column=first.label_column)
+    # Without a column of splits, --split has chosen files: their content does not depend on it.
+    split = options.split if options.split_column is not None else ReadOptions.split
+    return replace(options, text_column=first.text_column, label_column=first.label_column, split=split)

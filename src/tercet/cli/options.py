@@ -102,6 +102,14 @@ Split = Annotated[
     str,
     typer.Option(help="The split to read, if DATA is a data set on the hub or has splits; or the sheet of a .xlsx."),
 ]
+SplitOfFiles = Annotated[
+    str | None,
+    typer.Option(
+        help="The split to read, if DATA is a data set on the hub or has splits; or the sheet of a .xlsx. If a "
+        "folder is written, the files of DATA with this word in their names.",
+        show_default="train; all files if a folder is written",
+    ),
+]
 Header = Annotated[
     bool | None,
     typer.Option(
