@@ -10,8 +10,8 @@ from datasets import Dataset, DatasetDict
 
 import tercet
 from tercet.data.loading.labelled import load_labelled
+from tercet.data.loading.training_data import load_training_data
 from tercet.data.loading.triplets import load_triplets
-from tercet.data.reading.evaluation_splits import evaluation_split
 from tercet.data.reading.in_memory import is_table_dict, to_dataset
 from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError
@@ -126,8 +126,8 @@ def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, c
         splits, tmp_path / "model", model=bert, settings=settings, classifier=False, show_progress_bar=False
     )
     assert (run.record.settings["eval_fraction"], run.record.data["train"]["rows"]) == (None, 12)
-    assert "trains on the split 'train' of the data and evaluates on the split 'test'" in caplog.text
-    assert evaluation_split(splits, None, "train", 0) is None
+    assert "data: trains on the split 'train' and evaluates on the split 'test'; for" in caplog.text
+    assert load_training_data(splits, None, 0, ReadOptions(), triplets=False, seed=0).evaluation is None
     assert tercet.inspect(splits).texts.rows == 12
 
 

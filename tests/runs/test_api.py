@@ -17,6 +17,7 @@ from tercet._files import locked
 from tercet.comparison import compare
 from tercet.errors import DataError
 from tercet.records import RunRecord
+from tercet.report.facts import run_facts
 from tercet.runs import RunSettings, evaluate, train
 from tests.conftest import TOPICS, build_bert
 
@@ -56,7 +57,9 @@ def test_a_fraction_that_is_not_used_is_reported(on_disk, bert, data, tmp_path, 
         DatasetDict(splits).save_to_disk(tmp_path / "data")
     source, settings = tmp_path / "data" if on_disk else splits, replace(SETTINGS, train="encoder", max_steps=1)
     with caplog.at_level("WARNING", "tercet"):
-        train(source, tmp_path / "m", model=bert, settings=settings, device="cpu", eval_fraction=0.4)
+        run = train(source, tmp_path / "m", model=bert, settings=settings, device="cpu", eval_fraction=0.4)
+    assert (run.record.settings["eval_split"], run.record.settings["eval_fraction"]) == ("test", None)
+    assert "the split test of the data" in str(run_facts(run.record))
     assert "eval_fraction=0.4 is not used, because the data have a split to evaluate on" in caplog.text
     caplog.clear()
     train(source, tmp_path / "m2", model=bert, settings=settings, device="cpu")

@@ -164,12 +164,9 @@ def compare(
     models = models or {None: str(resolve_model(model, DEFAULT_MODEL))}
 
     from tercet.data.loading.training_data import load_training_data
-    from tercet.data.reading.evaluation_splits import evaluation_split
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 
-    given_eval_data = eval_data
-    eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     options = ReadOptions.of(locals())
     train_data, evaluation, held_out_rows, _, _, eval_split = load_training_data(
         data,
@@ -179,8 +176,7 @@ def compare(
         triplets=False,
         seed=settings.seed,
     )
-    has_own_rows = eval_split is not None or eval_data is not given_eval_data
-    warn_of_unused_fraction(eval_fraction, has_own_rows=has_own_rows)
+    warn_of_unused_fraction(eval_fraction, has_own_rows=eval_split is not None)
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "
@@ -201,9 +197,11 @@ def compare(
         "model": names if len(names) > 1 else names[0],
         "data": name_of(data),
         "eval_data": name_of(eval_data),
-        "eval_fraction": eval_fraction if eval_data is None else None,
+        "eval_fraction": eval_fraction if eval_data is None and eval_split is None else None,
         "packing": packing,
     }
+    if eval_split is not None:
+        extra_settings["eval_split"] = eval_split
     if "distance" not in read_grid(grid):
         from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 

@@ -85,7 +85,9 @@ def headline(record: RunRecord) -> str:
 def _data_facts(record: RunRecord | ComparisonRecord) -> dict[str, Any]:
     settings = record.settings
     source = settings.get("eval_data")
-    if source is None and settings.get("eval_fraction") is not None:
+    if source is None and settings.get("eval_split") is not None:
+        source = f"the split {settings['eval_split']} of the data"
+    elif source is None and settings.get("eval_fraction") is not None:
         source = f"held out, {settings['eval_fraction']:.0%} of the data"
     return {
         "Training data": _joined(settings.get("data"), _rows(record.data.get("train", {}))),

@@ -153,13 +153,10 @@ def train(
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
     from tercet.data.loading.training_data import load_training_data
-    from tercet.data.reading.evaluation_splits import evaluation_split
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
 
     options = ReadOptions.of(locals(), label_levels=settings.label_levels, multi_label=settings.multi_label)
-    given_eval_data = eval_data
-    eval_data = evaluation_split(data, eval_data, split, eval_fraction)
     named = {
         "model": str(model) if isinstance(model, (str, Path)) else model.base_model_name,
         "data": name_of(data),
@@ -171,7 +168,6 @@ def train(
         "keep_texts": keep_texts,
         "device": None if device is None else str(device),
     }
-    changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     with collect_warnings() as warnings:
         train_data, evaluation, held_out_rows, train_rows, multi_label, eval_split = load_training_data(
             data,
@@ -182,8 +178,7 @@ def train(
             seed=settings.seed,
             several_labels=True,
         )
-        has_own_rows = eval_split is not None or eval_data is not given_eval_data
-        warn_of_unused_fraction(eval_fraction, has_own_rows=has_own_rows)
+        warn_of_unused_fraction(eval_fraction, has_own_rows=eval_split is not None)
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
     if multi_label != settings.multi_label:  # A column of lists.
@@ -191,12 +186,13 @@ def train(
         settings.check()
         named["multi_label"] = multi_label
     if eval_split is not None:
-        named["eval_split"] = eval_split
+        named |= {"eval_split": eval_split, "eval_fraction": None}
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
         )
 
+    changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     if repeats is not None:
         check_same_rows(repeats, {"train": train_data, "eval": evaluation}, changed)
 

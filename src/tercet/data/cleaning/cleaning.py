@@ -65,9 +65,7 @@ def clean_rows(
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
-    values = plain_values(labels)
-    if options.multi_label is not None:
-        values = set_names(map(in_list, values), options.multi_label, source)
+    values = plain_labels(labels, source, options)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
@@ -94,6 +92,18 @@ def clean_rows(
     if len(kept) == 0:
         raise DataError(f"{source}: no row remains after rows are left out; check the columns of texts and labels")
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
+
+
+def plain_labels(labels: Iterable[Any], source: str, options: ReadOptions) -> list[Any]:
+    """Return the labels as `plain_values` does; with `multi_label`, the names of sets of labels. A missing one is None.
+
+    Raises:
+        DataError: a label in a list contains the separator.
+    """
+    values = plain_values(labels)
+    if options.multi_label is None:
+        return values
+    return set_names(map(in_list, values), options.multi_label, source)
 
 
 def clean_labels(

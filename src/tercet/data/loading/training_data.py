@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tercet.data.cleaning.copies import copy_groups
-from tercet.data.columns.names import TRIPLET_COLUMNS
 from tercet.data.labels.trainable import check_trainable
+from tercet.data.loading.evaluation_splits import (
+    EvaluationSplit,
+    find_evaluation_split,
+    missing_labels,
+    missing_triplets,
+)
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.triplets import load_triplets, read_triplets
-from tercet.data.reading.evaluation_splits import evaluation_table, evaluation_value
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tercet.data.reading.sources import Source
-    from tercet.data.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +45,8 @@ class TrainingData(NamedTuple):
             the first row of data; None if the evaluation data have a source of their own.
         train_rows: the numbers of the rows of `train` in their file or data set, from 0.
         multi_label: the separator of the labels in the names of the column `label`, if rows have several; else None.
-        eval_split: the name of the split of the same file or folder that the evaluation rows are from; None if they
-            have another source, or were held out.
+        eval_split: the name of the split of the same data that the evaluation rows are from; None if they have another
+            source, or were held out.
     """
 
     train: "Dataset"
@@ -68,8 +71,9 @@ def load_training_data(
 
     Args:
         data: the training data: a file, the name of a data set on the hub, or a table in memory.
-        eval_data: the evaluation data; None takes another split, such as `test`: the rows with this value in
-            `split_column`, or those of a file or folder with splits. Without one, rows of `data` are held out.
+        eval_data: the evaluation data; None takes another split with labels, such as `test`: the rows with this value
+            in `split_column`, or those of a dictionary, a file or a folder with splits. Without one, rows of `data` are
+            held out.
         eval_fraction: the fraction to hold out if `eval_data` is None: of each label's rows (see `split_labelled`), or
             of all triplets (see `split_triplets`). If no row is held out, the evaluation data are None.
         options: the columns and the split to read from both.
@@ -92,16 +96,15 @@ def _triplet_data(
     all_triplets = read_all(data, options)
     train, numbers = read_triplets(all_triplets, options)
     wanted = eval_data is None and eval_fraction > 0
-    split = evaluation_table(data, all_triplets, options, TRIPLET_COLUMNS, wanted=wanted)
+    split = find_evaluation_split(data, all_triplets, options, missing_triplets, wanted=wanted)
     if split is not None:
-        return TrainingData(train, load_triplets(split[1], options), None, _numbers(numbers), None, split[0])
+        triplets, rows_of_split = read_triplets(split.table, split.options)
+        _log_evaluation_rows(split, len(triplets))
+        eval_rows = rows_of_split.tolist() if split.same_table else None
+        return TrainingData(train, triplets, eval_rows, _numbers(numbers), None, split.name)
     if eval_data is not None:
         evaluation_options = replace(options, split_column=None)
         return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
-    if eval_fraction > 0 and (value := evaluation_value(all_triplets, options)) is not None:
-        triplets_of_value, of_value = read_triplets(all_triplets, replace(options, split=value))
-        _log_evaluation_rows(all_triplets, len(of_value), value, options)
-        return TrainingData(train, triplets_of_value, of_value.tolist(), _numbers(numbers), None, value)
     rows = held_out_triplets(train, eval_fraction, seed)
     others = np.setdiff1d(np.arange(len(train)), rows)
     kept, held_out = select_rows(train, others), select_rows(train, rows)
@@ -132,22 +135,18 @@ def _labelled_data(
     check_trainable(labelled.label_ids, labelled.label_names, source, mark)
     options = replace(options, multi_label=mark)
     wanted = eval_data is None and eval_fraction > 0
-    columns = options.level_columns or [labelled.columns[1]]
-    if (split := evaluation_table(data, table, options, columns, wanted=wanted)) is not None:
-        evaluation = load_labelled(split[1], options, known_labels=labelled.label_names)
+    split = find_evaluation_split(data, table, options, lambda split: missing_labels(split, labelled), wanted=wanted)
+    if split is not None:
+        evaluation = load_labelled(split.table, split.options, known_labels=labelled.label_names)
+        _log_evaluation_rows(split, len(evaluation))
+        assert evaluation.rows is not None
+        eval_rows = evaluation.rows.tolist() if split.same_table else None
         train_rows = _numbers(labelled.rows)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, train_rows, mark, split[0])
+        return TrainingData(as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name)
     if eval_data is not None:
         options = replace(options, label_file=None, split_column=None)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
-    if eval_fraction > 0 and (value := evaluation_value(table, options)) is not None:
-        evaluation = load_labelled(table, replace(options, split=value), known_labels=labelled.label_names)
-        _log_evaluation_rows(table, len(evaluation), value, options)
-        assert evaluation.rows is not None
-        rows_of_evaluation = evaluation.rows.tolist()
-        train_rows = _numbers(labelled.rows)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), rows_of_evaluation, train_rows, mark, value)
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
@@ -165,8 +164,12 @@ def _numbers(rows: np.ndarray) -> Sequence[int]:
     return range(len(rows)) if (rows == np.arange(len(rows))).all() else rows.tolist()
 
 
-def _log_evaluation_rows(table: "Table", count: int, value: str, options: ReadOptions) -> None:
-    logger.info(f"{table.source}: evaluated on the {count:,} rows with {value!r} in {options.split_column!r}")
+def _log_evaluation_rows(split: EvaluationSplit, count: int) -> None:
+    if split.same_table:
+        logger.info(
+            f"{split.table.source}: evaluated on the {count:,} rows with {split.name!r} in "
+            f"{split.options.split_column!r}"
+        )
 
 
 def _log_held_out(held_out: Sequence[str], texts: Sequence[str], rows: str, eval_fraction: float) -> None:

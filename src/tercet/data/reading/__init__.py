@@ -2,7 +2,6 @@
 
 options.py      `ReadOptions`: how to read
 selection.py    reads a table as `ReadOptions` says: chooses its rows, joins columns of texts
-evaluation_splits.py  finds the split to evaluate on
 sources.py      reads a file, a folder, standard input or a data set on the hub
 folders.py      reads folders and several files
 in_memory.py    reads data frames, Arrow tables, dictionaries, lists and data sets
