@@ -135,7 +135,12 @@ def test_given_labels_that_are_parents_are_compared_with_the_answers_below_them(
     found.add(decisions, ["a", "a", "b", "a / y"])
     assert (found.coarser, found.coarser_right, found.labelled, found.right, found.unknown) == (2, 1, 2, 2, 0)
     assert found.to_dict()["precision"] == 1.0
-    assert "2 rows with a label that is a parent of labels of the classifier" in "\n".join(found.describe())
+    lines = found.describe()
+    assert lines[0] == "coverage 100.0 %: 4 of 4 rows answered"
+    assert lines[-1] == (
+        "2 rows with a label that is a parent of labels of the classifier: the likeliest label is below it in 1; "
+        "precision and accuracy leave them out"
+    )
 
 
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):

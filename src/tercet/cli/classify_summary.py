@@ -199,7 +199,7 @@ class Summary:
         if self.coarser:
             lines.append(
                 f"{_rows(self.coarser)} with a label that is a parent of labels of the classifier: the likeliest label "
-                f"is below it in {self.coarser_right:,}; they count in nothing above"
+                f"is below it in {self.coarser_right:,}; precision and accuracy leave them out"
             )
         if self.unknown:
             lines.append(
