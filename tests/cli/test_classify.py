@@ -143,6 +143,22 @@ def test_given_labels_that_are_parents_are_compared_with_the_answers_below_them(
     )
 
 
+def test_given_parents_are_known_in_every_form():
+    known = ["card/refund", "card/lost", "top up/cash", "Café/tea"]
+    found = Summary(known=frozenset(known), calibration_rows=10, separator="/")
+    given = ["Card", "CARD / Refund", " top-up ", "Cafe\u0301", "card", "Card/stolen", "Cards/stolen"]
+    predicted = np.array(["card/refund"] * 7, dtype=object)
+    decisions = SimpleNamespace(
+        accepted=np.ones(7, bool), reasons=[None] * 7, novelty=np.zeros(7), predicted=predicted,
+        labels=np.array(["card"] * 7, dtype=object), levels_left_out=np.ones(7, int),
+    )  # fmt: skip
+    found.add(decisions, given)
+    # In another form: three parents and a path. "Card/stolen" is unknown, and the answer is its parent.
+    assert (found.other_form, found.coarser, found.coarser_right, found.unknown) == (4, 1, 1, 2)
+    assert (found.answered_labelled, found.right_answers) == (2, 1)
+    assert list(found._other_forms)[:2] == ["'Card' for 'card'", "'CARD/Refund' for 'card/refund'"]
+
+
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):
     texts, labels = new
     data = _write(tmp_path / "d.csv", {"text": texts, "label": [label.upper() for label in labels[:-1]] + ["other"]})

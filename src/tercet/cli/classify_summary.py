@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import is_below, normalize_label
+from tercet._nested_labels import is_below, join_path, normalize_label, path_of
 from tercet.errors import listed, short_repr
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Summary:
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong.
-        other_form: the rows with a given label that differs from one of the classifier only in form. Accuracy and
-            precision leave them out, because it is unknown whether the answers are right.
+        other_form: the rows with a given label that differs only in form from one of the classifier, or from a parent
+            of one. Accuracy and precision leave them out, because it is unknown whether the answers are right.
         coarser: the rows with a given label that is a parent of labels of the classifier. Accuracy and precision leave
             them out.
         coarser_right: of `coarser`, those whose likeliest label is below the given one.
@@ -92,11 +92,11 @@ class Summary:
                 continue
             given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
-            known_form = None if given in self.known else self._known_form(given)
-            if known_form is not None:
+            form = self._known_form(given)
+            if form is not None and form != given:
                 self.other_form += 1
                 if len(self._other_forms) < _MAX_NAMES:
-                    self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(known_form)}")
+                    self._other_forms.setdefault(f"{short_repr(given)} for {short_repr(form)}")
                 continue
             if given in self._parents:
                 self.coarser += 1
@@ -104,7 +104,8 @@ class Summary:
                 continue
             self.answered_labelled += answered
             if is_parent[row] and self.separator is not None:
-                self.right_answers += is_below(given, str(decisions.labels[row]), self.separator)
+                answer = str(decisions.labels[row])
+                self.right_answers += is_below(self._key(given), self._key(answer), self.separator)
             else:
                 self.right_answers += answered and right
             if given in self.known:
@@ -126,17 +127,21 @@ class Summary:
         return frozenset(above - self.known)
 
     def _known_form(self, label: str) -> str | None:
-        """Return the label of the classifier that differs from a given one only in form; None if there is none."""
-        from tercet.data.cleaning.label_forms import label_key
-
-        return self._forms.get(label_key(label))
+        """Return the label or parent of the classifier that is equal to a given one, or else differs only in form."""
+        return label if label in self.known or label in self._parents else self._forms.get(self._key(label))
 
     @cached_property
     def _forms(self) -> dict[str, str]:
-        """The labels of the classifier by the key that all forms of a label have."""
+        """The labels of the classifier and their parents by the key that all forms of them have."""
+        return {self._key(name): name for name in [*sorted(self._parents), *sorted(self.known)]}
+
+    def _key(self, label: str) -> str:
+        """Return a label with the key of each level, which is equal for levels that differ only in form."""
         from tercet.data.cleaning.label_forms import label_key
 
-        return {label_key(known): known for known in self.known}
+        if self.separator is None:
+            return label_key(label)
+        return join_path([label_key(level) for level in path_of(label, self.separator)], self.separator)
 
     def warn_of_other_forms(self) -> None:
         """Warn if given labels are written in another way than those of the classifier."""
