@@ -100,10 +100,20 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Do not import the files of these folders for a run that leaves them out."""
+    if "not slow" in config.option.markexpr and _runs_whole_commands(collection_path):
+        return True
+    return None
+
+
+def _runs_whole_commands(path: Path) -> bool:
+    return path.relative_to(Path(__file__).parent).parts[:1] in {(name,) for name in WHOLE_COMMANDS}
+
+
 def pytest_collection_modifyitems(items):
-    tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in WHOLE_COMMANDS:
+        if _runs_whole_commands(item.path):
             item.add_marker(pytest.mark.slow)
     if not torch.cuda.is_available():
         for item in items:

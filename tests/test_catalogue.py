@@ -162,6 +162,7 @@ def _tercet(folder, *arguments):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_plugin_adds_a_choice_to_the_command_line(tmp_path):
     _install_plugin(tmp_path, _PLUGIN)
     assert "added: loss of a plugin" in " ".join(_tercet(tmp_path, "train", "--help").stdout.split())

@@ -107,6 +107,7 @@ def test_the_loss_and_the_distance_train_and_are_in_the_report_and_the_card(csv_
     assert "chebyshev" in page
 
 
+@pytest.mark.slow
 def test_the_distance_trains_and_ranks(csv_file, bert, tmp_path):
     _train(csv_file, bert, tmp_path / "m", "--distance", "chebyshev")
     assert "chebyshev" in (tmp_path / "m/README.md").read_text()

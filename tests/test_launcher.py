@@ -82,6 +82,7 @@ def test_a_stray_rank_ends_train_before_it_reads_and_does_not_silence_inspect(cs
     assert "label" in run("inspect", csv_file).stdout
 
 
+@pytest.mark.slow
 def test_a_long_wait_for_other_processes_is_reported(environment, caplog):
     environment(**COMPLETE)
     with report_wait(0.05):

@@ -81,6 +81,7 @@ def test_the_losses_are_those_of_the_peer(method, kinds, options, bert, sentence
     assert len(set(found)) > 1
 
 
+@pytest.mark.slow
 def test_evaluations_checkpoints_and_files(bert, sentences, labels, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(old_way, "_warned", set())
@@ -113,6 +114,7 @@ def test_evaluations_checkpoints_and_files(bert, sentences, labels, tmp_path, mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all", "best"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint(bert, sentences, labels, tmp_path, caplog):
     options = {"checkpoint_path": str(tmp_path), "checkpoint_save_steps": 4, "resume_from_checkpoint": True}
     whole, _ = _fit(tercet, "fit", ["shuffled"], bert, sentences, labels, **options)

@@ -200,6 +200,7 @@ def test_decisions_are_judged_at_their_level(nested):
     )
 
 
+@pytest.mark.slow
 def test_added_labels_may_have_more_levels(nested, tmp_path):
     x, labels = _nested_rows(900)
     more = LabelClassifier(unseen_rows=True, method="class_means", label_levels="/").fit(x, labels)
@@ -226,6 +227,7 @@ def test_labels_without_levels_are_refused(labels, separator, message):
         LabelClassifier(label_levels=separator).fit(np.eye(2), labels)
 
 
+@pytest.mark.slow
 def test_a_parent_below_the_precision_is_accepted_in_25_of_1000_repetitions_at_most():
     """Every threshold of the parent would break the promise, whatever the rows with a sure label are."""
     rng, accepted, with_full_alpha = np.random.default_rng(1), 0, 0

@@ -168,6 +168,7 @@ def test_rows_of_the_same_distribution_are_seldom_reported():
 # ---- properties
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.integers(0, 1000), st.booleans(), st.booleans())
 def test_predictions_do_not_depend_on_the_order_of_rows(seed, held_out, contradicting):
@@ -191,6 +192,7 @@ def calibration_of(rows):
     return rows[0], names_of(rows[1])
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(st.permutations(["alpha", "beta", "gamma"]), st.booleans(), st.booleans(), st.booleans())
 def test_predictions_do_not_depend_on_the_names_of_labels(names, integers, held_out, contradicting):
@@ -335,6 +337,7 @@ def test_a_fitted_classifier_of_embeddings_is_pickled(fitted):
     assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(x), fitted.predict_proba(x))
 
 
+@pytest.mark.slow
 def test_cross_validation(encoder, sentences, labels):
     x, ids = blobs(90)
     scores = cross_val_score(LabelClassifier(unseen_rows=True), x, names_of(ids), cv=3)
@@ -344,6 +347,7 @@ def test_cross_validation(encoder, sentences, labels):
     assert len(cross_val_score(LabelClassifier(encoder, unseen_rows=True), sentences, labels, cv=2)) == 2
 
 
+@pytest.mark.slow
 def test_a_pipeline_and_a_grid(encoder, sentences, labels):
     pipeline = Pipeline(
         [("lower", FunctionTransformer(lambda texts: [text.lower() for text in texts])),
@@ -404,6 +408,7 @@ def test_two_rows_in_all():
     assert classifier.predict([[0.9, 0.1]], max_novelty=0.9).tolist() == ["a"]
 
 
+@pytest.mark.slow
 def test_one_label_with_5000_rows_beside_labels_with_3():
     x, ids = blobs(5000, labels=1, noise=0.2, dim=16, seed=1)
     few, few_ids = blobs(15, labels=6, noise=0.2, dim=16)

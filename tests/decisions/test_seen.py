@@ -54,6 +54,7 @@ def test_a_trained_model_knows_its_texts(model, sentences, tmp_path):
     assert seen_fraction(load_model(str(tmp_path / "copy"), device="cpu"), sentences) == 1
 
 
+@pytest.mark.slow
 def test_a_second_training_adds_its_texts(trained, sentences, tmp_path):
     train(
         _topics(EVALUATION_TOPICS), tmp_path / "again", model=trained, settings=SETTINGS, device="cpu", eval_fraction=0
@@ -117,6 +118,7 @@ def test_other_texts_support_a_promise(model):
     assert classifier.promise(min_precision=0.1).rows == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mine", "sentence-transformers/mine"])
 def test_of_another_encoder_nothing_is_known(tmp_path, monkeypatch, sentences, labels, caplog, name):
     build_bert(tmp_path / name)
@@ -166,6 +168,7 @@ def test_of_embeddings_nothing_is_known():
         classifier.promise(min_precision=0.5)
 
 
+@pytest.mark.slow
 def test_the_bundled_encoder_was_trained_on_other_texts(sentences, labels):
     classifier = LabelClassifier("bundled", device="cpu").fit(sentences, labels)
     assert classifier.calibrated_

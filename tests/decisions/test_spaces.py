@@ -76,6 +76,7 @@ def test_no_text_has_no_embedding(headed):
     assert found.before_head.shape == (0, 32)
 
 
+@pytest.mark.slow
 def test_a_classifier_works_before_the_head(headed, sentences, labels, tmp_path):
     method = "logistic_regression_before_head"
     classifier = LabelClassifier(headed, method=method, unseen_rows=True).fit(sentences, labels)
@@ -103,6 +104,7 @@ def test_embeddings_and_sentences_beside_a_head(headed, sentences, labels):
     assert by_row.predict(sentences).tolist() == by_row.predict(rows).tolist()
 
 
+@pytest.mark.slow
 def test_the_batch_size_does_not_matter(headed, sentences, labels):
     one = LabelClassifier(headed, unseen_rows=True, batch_size=1).fit(sentences, labels)
     other = LabelClassifier(headed, unseen_rows=True, batch_size=64).fit(sentences, labels)

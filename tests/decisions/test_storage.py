@@ -308,6 +308,7 @@ def test_a_message_names_the_file(folder):
         LabelClassifier.load(str(folder))
 
 
+@pytest.mark.slow
 def test_many_kept_texts_are_read_again(fitted, tmp_path):
     classifier = copy.copy(fitted)
     classifier._texts = ["x" * 500_000] * 150  # more than the 64 MiB of another JSON file of a model

@@ -1,6 +1,7 @@
 """The messages that the troubleshooting page quotes exist in the source."""
 
 import ast
+import functools
 import re
 
 import pytest
@@ -23,6 +24,7 @@ def _text(node: ast.expr) -> str | None:
     return None
 
 
+@functools.cache
 def _messages() -> list[str]:
     found = []
     for path in sorted((ROOT / "src").rglob("*.py")):
@@ -32,13 +34,10 @@ def _messages() -> list[str]:
     return found
 
 
-MESSAGES = _messages()
-
-
 @pytest.mark.parametrize("quoted", _QUOTED)
 def test_a_quoted_message_exists_in_the_source(quoted):
     pattern = re.compile(".*".join(re.escape(part.strip()) for part in quoted.split("…")))
-    assert any(pattern.search(message) for message in MESSAGES)
+    assert any(pattern.search(message) for message in _messages())
 
 
 def test_there_are_ten_messages_each_with_a_cause_and_a_remedy():

@@ -50,6 +50,7 @@ def test_overlapping_blocks_restore_the_mode_when_the_last_one_ends(model):
     assert all(module.training for module in model.modules())
 
 
+@pytest.mark.slow
 def test_counting_tokens_beside_encoding(model):
     expected, counts = model.encode(TEXTS), model.token_counts(TEXTS)
     assert max(counts) > model.max_seq_length

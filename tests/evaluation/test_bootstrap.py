@@ -1,6 +1,7 @@
 """The paired bootstrap against a loop over rows, its properties, and how often its intervals hold the truth."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_few_rows_are_no_proof_and_many_are():
     assert 0.01 < found.low < 0.02 < found.high < 0.03
 
 
+@pytest.mark.slow
 def test_the_best_of_three_equal_classifiers_is_not_better():
     """A clear best one against three equal ones, 200 times: at most 2.5 % of the intervals may be above 0, and a few
     more by chance. Intervals that ignore the choice are above 0 in about 12 %."""

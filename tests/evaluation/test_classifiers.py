@@ -35,6 +35,7 @@ def _plain_means(reference, label_ids, query):
     return max(best, key=best.get)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 6))
 def test_they_predict_what_plain_loops_predict(seed, k, labels):
@@ -106,6 +107,7 @@ def test_too_many_values_are_sampled_evenly_and_far_too_many_are_left_out():
     assert rows_to_fit(label_ids, 10, max_products=3 * 10 * 2) is None
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=40))
 def test_the_scores_of_labels_are_those_of_scikit_learn(pairs):
     metrics = pytest.importorskip("sklearn.metrics")

@@ -104,6 +104,7 @@ def test_labels_at_random_are_at_chance(seed):
     assert gain.sentence.startswith("Training was not worth it: the predicted labels are at chance")
 
 
+@pytest.mark.slow
 def test_a_large_fit_takes_a_sample():
     found = _predictions(0.5, n=1200, max_products=1000)
     assert found.fitted_rows == 1000

@@ -23,6 +23,7 @@ def _data(rows=240, dim=16, labels=4, noise=0.5, seed=0):
     return x.astype(np.float32), label_ids
 
 
+@pytest.mark.slow
 def test_a_head_that_helps_is_chosen_and_trained_on_all_rows():
     x, y = _data()
     choice = choose_head(x, y, candidates=CANDIDATES, seed=3)
@@ -48,6 +49,7 @@ def test_random_labels_get_no_head():
         assert choice.reason.startswith("no head, because the best one")
 
 
+@pytest.mark.slow
 def test_embeddings_that_are_separated_get_no_head():
     x, y = _data(noise=0.01)
     choice = choose_head(x, y, candidates=CANDIDATES)
@@ -55,6 +57,7 @@ def test_embeddings_that_are_separated_get_no_head():
     assert choice.scores[0].accuracy == 1
 
 
+@pytest.mark.slow
 def test_a_head_is_returned_if_none_is_not_allowed():
     x, y = _data()
     choice = choose_head(x, np.random.default_rng(0).permutation(y), candidates=CANDIDATES, allow_none=False)
@@ -62,6 +65,7 @@ def test_a_head_is_returned_if_none_is_not_allowed():
     assert choice.settings is not None
 
 
+@pytest.mark.slow
 def test_a_smaller_dimension_without_a_head_is_that_of_the_principal_directions():
     x, y = _data(noise=0.01)
     choice = choose_head(x, y, candidates=CANDIDATES, dimension=4)
@@ -70,6 +74,7 @@ def test_a_smaller_dimension_without_a_head_is_that_of_the_principal_directions(
     assert choice.scores[0].accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_choice():
     x, y = _data()
     first, again = (choose_head(x, y, candidates=CANDIDATES, seed=1) for _ in range(2))
@@ -77,6 +82,7 @@ def test_the_same_seed_gives_the_same_choice():
     assert torch.equal(first.head.weight, again.head.weight)
 
 
+@pytest.mark.slow
 def test_copies_are_in_the_same_fold():
     """Rows of random labels are found by their copies, so the accuracy would be far above chance."""
     rng = np.random.default_rng(0)
@@ -95,6 +101,7 @@ def test_few_rows(labels):
     assert choose_head(x, labels, candidates=CANDIDATES, allow_none=False).head is not None
 
 
+@pytest.mark.slow
 def test_labels_with_one_row_are_not_scored():
     x, y = _data(rows=240)
     labels = np.where(np.arange(240) < 20, np.arange(240) + 100, y)

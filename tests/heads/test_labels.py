@@ -58,6 +58,7 @@ def test_the_loss_of_nested_labels_is_that_of_the_levels():
     torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "levels"), [(_several, None), (_nested, "/")])
 def test_training_raises_map_at_r_on_other_rows(make, levels):
     (x, labels), (other, wanted) = make(), make(rows=80, seed=1)
@@ -91,6 +92,7 @@ def test_positives_are_counted_by_shared_labels():
     assert ids.num_positives(row_labels([3, 3, 5]).take(np.array([0, 1]))).tolist() == [2, 0]
 
 
+@pytest.mark.slow
 def test_a_head_for_several_labels_is_chosen_by_map_at_r():
     x, labels = _several()
     choice = choose_head(x, labels, candidates=CANDIDATES)
@@ -119,6 +121,7 @@ def test_a_label_of_all_rows_gives_no_head():
     assert choice.scores == []
 
 
+@pytest.mark.slow
 def test_nested_labels_are_scored_by_the_mean_of_the_levels():
     (x, labels), (queries, wanted) = _nested(), _nested(rows=50, seed=1)
     rows = row_labels([*labels, *wanted], "/")

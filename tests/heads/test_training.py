@@ -26,6 +26,7 @@ def _data(rows=60, dim=8, labels=4, seed=0):
     return x, label_ids
 
 
+@pytest.mark.slow
 def test_training_raises_map_at_r_on_other_rows():
     (x, y), (other, other_y) = _data(rows=400, dim=24, seed=0), _data(dim=24, seed=1)
     head = train_head(x, y, settings=HeadSettings(steps=300, batch_size=64))
@@ -52,6 +53,7 @@ def test_the_random_state_of_torch_is_left_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 1000), dimension=st.integers(2, 5), margin=st.sampled_from([0.0, 0.3, 1.0]))
 def test_a_step_has_the_loss_and_the_gradient_of_the_plain_semi_hard_loss(seed, dimension, margin):

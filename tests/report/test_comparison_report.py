@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tercet.report.comparison_plots import Point, metric_by_seconds, metric_by_step
 from tercet.report.comparison_report import write_comparison_report
 from tests.report.helpers import NASTY, Tags, comparison, titles
@@ -79,6 +81,7 @@ def test_equal_time_is_explained(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_names_never_become_markup(tmp_path):
     tame = Tags(_written(tmp_path, comparison()))
     for nasty in NASTY[:4]:

@@ -188,6 +188,7 @@ def test_1000_labels_do_not_explode_the_page(tmp_path):
     assert len(text) < 6_000_000
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run_has_the_sections_and_the_warnings(tmp_path):
     judged = decided(NAMES, min_precision=0.999)
     write_run_report(tmp_path / "r.html", RECORD, LOG, None, decisions=judged)
@@ -217,6 +218,7 @@ def test_the_report_of_an_evaluation_has_all_that_the_command_prints(tmp_path):
     assert 'class="headline">MAP@R 0.5000' in plain
 
 
+@pytest.mark.slow
 def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     x, labels = blobs(300)
     held_out = blobs(300, seed=8)
@@ -247,6 +249,7 @@ def test_a_sentence_that_is_not_known_is_shown_by_its_number():
     assert all((kind == "text") == (int(number) < 450) for kind, number in shown)
 
 
+@pytest.mark.slow
 def test_a_classifier_without_a_promise_says_why():
     classifier = LabelClassifier().fit(*blobs(300))
     judged = judge_calibration(classifier, limits=choose_limits(classifier))

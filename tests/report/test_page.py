@@ -192,6 +192,7 @@ def test_the_header_says_what_the_report_is_of_and_shows_the_warnings(tmp_path):
     assert words[words.index("packing") + 1] == "yes"
 
 
+@pytest.mark.slow
 def test_texts_are_left_out_on_request(tmp_path):
     # No word of plotly's script, which versions change; counted, because pytest would compare megabytes for minutes.
     sentences = [f"pumpernickel words {number}" for number in range(16)]
@@ -207,6 +208,7 @@ def test_texts_are_left_out_on_request(tmp_path):
     assert "label 1" in closed
 
 
+@pytest.mark.slow
 def test_an_inspection_without_texts(tmp_path):
     texts = [f"{place} pumpernickel{number}" for number in range(12) for place in ("one", "two", "three")]
     labels = [text.split()[0] for text in texts]

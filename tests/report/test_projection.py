@@ -20,6 +20,7 @@ def test_groups_stay_groups():
     assert (d.argmin(1) // 15 == np.arange(60) // 15).all()
 
 
+@pytest.mark.slow
 def test_a_second_map_is_rotated_to_the_first():
     x = clusters()
     first = project(x)

@@ -4,6 +4,7 @@ import html
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_names_are_truncated_to_a_length_at_which_they_differ():
     ]
 
 
+@pytest.mark.slow
 @given(st.dictionaries(texts, st.lists(texts)))
 def test_json_in_a_script_reads_back_and_cannot_end_it(value):
     written = _json(value)

@@ -73,6 +73,7 @@ def test_files_of_the_user_in_the_place_of_a_checkpoint_are_reported_before_the_
     assert (tmp_path / place).read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_checkpoints_of_an_earlier_run_are_replaced(bert, labelled, tmp_path):
     for _ in range(2):
         _make(bert, tmp_path, labelled, 0, max_steps=2).train()

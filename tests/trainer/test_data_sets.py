@@ -98,6 +98,7 @@ def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_transform_is_applied_each_time_a_row_is_drawn(bert, labelled, tmp_path):
     calls = []
 

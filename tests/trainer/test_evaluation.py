@@ -11,6 +11,7 @@ from tercet.losses import TripletLoss
 from tests.trainer.helpers import make_trainer
 
 
+@pytest.mark.slow
 def test_an_eval_dataset_gives_loss_and_metrics_and_the_best_model_is_loaded(bert, labelled, tmp_path):
     changes = {
         "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2, "max_steps": 6,

@@ -73,6 +73,7 @@ def test_an_epoch_uses_the_means_of_the_epoch_before(bert, twelve, tmp_path):
     np.testing.assert_allclose(trainer._label_means.current / 2.0**20, wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_batches_are_those_of_the_sampler_with_the_means(bert, twelve, tmp_path):
     drawn = []
 
@@ -109,6 +110,7 @@ def test_a_resumed_run_has_the_weights_of_the_whole_run(first, bert, twelve, tmp
         assert torch.equal(resumed._label_means._sums, whole._label_means._sums)
 
 
+@pytest.mark.slow
 def test_a_second_run_of_a_trainer_starts_with_the_first_means(bert, twelve, tmp_path):
     trainer = make_trainer(bert, tmp_path, twelve, changes={**CHANGES, "save_strategy": "no", "learning_rate": 0.0})
     turn_off_dropout(trainer.model)
@@ -121,6 +123,7 @@ def test_a_second_run_of_a_trainer_starts_with_the_first_means(bert, twelve, tmp
     np.testing.assert_array_equal(states[0][1], states[1][1])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(bert, twelve, tmp_path):
     changes = {**CHANGES, "max_steps": 2}
     make_trainer(bert, tmp_path, twelve, changes=changes).train()

@@ -50,6 +50,7 @@ def test_they_are_trained_clipped_and_their_gradients_are_cleared(bert, labelled
     assert norms[1] == 0.0  # In float32, the clipped step is below the resolution.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_cached_gradients_train_them_alike(accumulation, bert, labelled, tmp_path):
     results = []
@@ -65,6 +66,7 @@ def test_cached_gradients_train_them_alike(accumulation, bert, labelled, tmp_pat
     torch.testing.assert_close(results[1][1], results[0][1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_their_values(bert, labelled, tmp_path):
     changes = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "learning_rate": 1e-2}
     whole = _make(bert, tmp_path, labelled, **changes)

@@ -54,6 +54,7 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     assert len(trainer._unread_stats[None]) == 6
 
 
+@pytest.mark.slow
 def test_statistics_that_are_read_later_are_the_same(bert, tmp_path, labelled, monkeypatch):
     logs, observed = [], []
     for defers in (False, True):

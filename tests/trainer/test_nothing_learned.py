@@ -96,6 +96,7 @@ def train(bert, tmp_path, rows: dict, **changes) -> list[str]:
     return [warning.message for warning in collected if warning.kind == WarningKind.NOTHING_LEARNED]
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_changes_no_weight_is_reported(bert, tmp_path, sentences, labels):
     rows = {"sentence": sentences, "label": labels}
     (message,) = train(bert, tmp_path, rows, learning_rate=1e-30)
@@ -136,6 +137,7 @@ def test_the_fingerprint_sees_a_single_bit(bert):
     assert fingerprint(model) == []
 
 
+@pytest.mark.slow
 def test_logging_steps_of_the_user_are_kept(bert, tmp_path, labelled):
     for given, logged in (({}, 1), ({"logging_steps": 2}, 2), ({"logging_steps": 0.5}, 2)):
         model = SentenceTransformer(bert, device="cpu")

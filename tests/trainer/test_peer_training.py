@@ -119,6 +119,7 @@ def test_a_run_has_the_losses_of_the_peer(loss, kind, changes, bert, sentences, 
     assert len(set(curves[1])) > 3
 
 
+@pytest.mark.slow
 def test_a_loss_for_each_set_is_used_recorded_and_resumed(bert, labelled, sentences, tmp_path):
     def make(**changes):
         defaults = {
@@ -171,6 +172,7 @@ class _OverridesForward(losses.BatchHardTripletLoss):
         return {"mined": self.batch_hard_triplet_loss(labels, embeddings), "one": torch.ones(())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [_ForwardOnly, _OverridesForward])
 def test_a_loss_with_forward_alone_is_called_with_the_trained_model(loss, bert, labelled, tmp_path):
     other = tercet.SentenceTransformer(bert, device="cpu")

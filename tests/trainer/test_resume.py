@@ -79,6 +79,7 @@ def test_another_loss_or_other_data_are_refused(bert, labelled, folder):
             make_trainer(bert, folder, data, changes=CHANGES).train(resume_from_checkpoint=True)
 
 
+@pytest.mark.slow
 def test_intervals_and_speed_may_differ(bert, labelled, folder, written):
     changes = {**CHANGES, "save_steps": 3, "logging_steps": 2, "save_total_limit": 1, "per_device_eval_batch_size": 4}
     trainer = make_trainer(bert, folder, labelled, changes=changes)
@@ -160,6 +161,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(bert, mpnet, labelled, folder):
         make_trainer(bert, folder, labelled, changes=CHANGES).train(resume_from_checkpoint=True)
 
 
+@pytest.mark.slow
 def test_the_training_argument_of_the_same_name_resumes(bert, labelled, folder, written):
     changes = {**CHANGES, "resume_from_checkpoint": str(folder / "checkpoint-2")}
     trainer = make_trainer(bert, folder, labelled, changes=changes)

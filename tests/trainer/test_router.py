@@ -138,6 +138,7 @@ def test_a_run_in_chunks_and_a_resumed_run_are_those_of_one_piece(routed, senten
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_what_has_no_route_is_an_error_before_the_first_step(bert, routed, triplets, sentences, labels, tmp_path):
     labelled = _labelled(sentences, labels)
     sets = {"first": labelled, "second": labelled}

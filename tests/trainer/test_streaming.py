@@ -96,6 +96,7 @@ def test_a_run_is_decided_by_the_seed_and_can_be_resumed(bert, tmp_path, workers
         other.train(resume_from_checkpoint=str(tmp_path / "a/checkpoint-5"))
 
 
+@pytest.mark.slow
 def test_a_buffer_of_all_rows_gives_the_run_of_a_data_set(bert, tmp_path):
     numbers = [{"text": row["text"], "label": len(row["intent"]) + row["id"] % 2} for row in ROWS]
     classes = Features({"text": Value("string"), "label": ClassLabel(names=[f"class {n}" for n in range(6)])})

@@ -36,6 +36,7 @@ def test_the_script_of_the_readme(mpnet, tmp_path, monkeypatch):
     assert (tmp_path / "tmp_trainer/checkpoint-3/modules.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [
@@ -106,6 +107,7 @@ def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
         make_trainer(bert, tmp_path, None).train()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_run(bert, labelled, tmp_path):
     whole = make_trainer(bert, tmp_path / "whole", labelled, changes={"max_steps": 6})
     whole.train()
@@ -130,6 +132,7 @@ def test_a_run_that_is_resumed_at_its_end_takes_no_step(bert, labelled, tmp_path
     assert resumed.state.log_history[-1].get("train_loss") != 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
     weights = []
     for seed in (1, 1, 2):
@@ -206,6 +209,7 @@ def test_checkpoints_are_models(bert, labelled, tmp_path):
     assert record["training"]["settings"]["Steps"] == 4
 
 
+@pytest.mark.slow
 def test_adapters_are_trained_saved_loaded_and_resumed(bert, labelled, tmp_path):
     peft = pytest.importorskip("peft")
 
@@ -234,6 +238,7 @@ def test_adapters_are_trained_saved_loaded_and_resumed(bert, labelled, tmp_path)
         torch.testing.assert_close(resumed.state_dict()[name], value, msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [losses.BatchAllTripletLoss, losses.TripletLoss])
 def test_a_packed_run_has_the_losses_of_a_padded_run(loss, mpnet, labelled, sentences, tmp_path):
     """Without dropout, the same batches give the same losses."""
@@ -253,6 +258,7 @@ def test_a_packed_run_has_the_losses_of_a_padded_run(loss, mpnet, labelled, sent
     assert len(set(found[0])) > 1
 
 
+@pytest.mark.slow
 def test_label_names_of_an_earlier_training_are_not_kept(bert, tmp_path, sentences, labels):
     names = Dataset.from_dict({"sentence": sentences, "label": labels})
     first = make_trainer(bert, tmp_path / "1", names)

@@ -26,6 +26,7 @@ def _run(bert, tmp_path, data, loss, **options):
     return {warning.kind: warning.message for warning in warnings}
 
 
+@pytest.mark.slow
 def test_a_learning_rate_of_10_collapses_the_embeddings(bert, labelled, tmp_path):
     model = SentenceTransformer(bert, device="cpu")
     model = SentenceTransformer(modules=[*model, Normalize()], device="cpu")
@@ -63,6 +64,7 @@ def test_labels_without_a_triplet_raise_an_error(bert, sentences, tmp_path, labe
         make_trainer(bert, tmp_path, data, losses.BatchAllTripletLoss, changes={"batch_sampler": "batch_sampler"})
 
 
+@pytest.mark.slow
 def test_a_batch_without_positives_is_reported_once(bert, sentences, tmp_path, caplog):
     """Of 16 sentences two share a label, and batches hold four."""
     data = Dataset.from_dict({"text": sentences, "label": [0, *range(15)]})
@@ -86,6 +88,7 @@ def test_each_run_of_a_trainer_warns_again(bert, labelled, tmp_path, caplog):
         assert len(logged) == 3
 
 
+@pytest.mark.slow
 def test_a_margin_that_every_triplet_meets_is_reported(bert, labelled, tmp_path):
     """Positives are copies of the anchor, so a tiny margin is met from the first batch on."""
     texts = [label for label in labelled["label"] for _ in range(2)]

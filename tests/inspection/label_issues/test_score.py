@@ -36,6 +36,7 @@ def test_planted_labels_come_first_with_the_right_suggestion():
     assert scores.log_odds[others].max() < 0 < scores.log_odds[planted].min()
 
 
+@pytest.mark.slow
 def test_log_odds_are_those_that_the_module_and_the_manual_define():
     """In numbers: a penalty of 0.2, 50 neighbours, a temperature of 0.05, an offset of 0.02, weights of 2 and 1."""
     assert score.NUM_NEIGHBOURS == 50  # the last of them weigh too little to show in a score
