@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from sentence_transformers import SentenceTransformerTrainingArguments as PeerArguments
 from torch import nn
+from torch.utils.data import BatchSampler
 from transformers import TrainingArguments
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
@@ -107,16 +108,38 @@ def test_other_invalid_inputs_raise_an_error(bert, labelled, tmp_path):
         make_trainer(bert, tmp_path, None).train()
 
 
+class _OtherOrderEachEpoch(BatchSampler):
+    """A batch sampler of a user, which knows the epoch by `set_epoch` alone."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(self.epoch)).tolist()
+        return iter([order[:8], order[8:]])
+
+    def __len__(self):
+        return 2
+
+
+def _other_order(dataset, **options):
+    return _OtherOrderEachEpoch(range(16), 8, False)
+
+
 @pytest.mark.slow
-def test_a_resumed_run_equals_an_uninterrupted_run(bert, labelled, tmp_path):
-    whole = make_trainer(bert, tmp_path / "whole", labelled, changes={"max_steps": 6})
+@pytest.mark.parametrize("sampler", ["group_by_label", "batch_sampler", "no_duplicates", _other_order])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_a_run_that_is_resumed_within_an_epoch_equals_an_uninterrupted_run(sampler, sets, bert, labelled, tmp_path):
+    data = labelled if sets == 1 else {"first": labelled, "second": labelled}
+    epoch = 2 * sets
+    changes = {"max_steps": 3 * epoch, "batch_sampler": sampler, "save_strategy": "steps", "save_steps": epoch + 1}
+    whole = make_trainer(bert, tmp_path, data, changes=changes)
     whole.train()
-    changes = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
-    first = make_trainer(bert, tmp_path / "parts", labelled, changes=changes)
-    first.train()
-    resumed = make_trainer(bert, tmp_path / "parts", labelled, changes=changes)
+    resumed = make_trainer(bert, tmp_path, data, changes=changes)
     assert not torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
-    resumed.train(resume_from_checkpoint=str(tmp_path / "parts/checkpoint-3"))
+    resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{epoch + 1}"))
     assert torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
 
 

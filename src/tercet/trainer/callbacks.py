@@ -112,6 +112,19 @@ class UseCurrentIntervals(TrainerCallback):
         state.compute_steps(args, state.max_steps)
 
 
+class SetEpoch(TrainerCallback):
+    """A callback that tells the batch sampler its epoch.
+
+    In an epoch that is resumed midway, `transformers` skips batches with a batch sampler around this one. Before 5.17
+    it sets the epoch of the outer one alone, and the rows would be drawn in the order of the first epoch.
+    """
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        sampler = getattr(kwargs["train_dataloader"], "batch_sampler", None)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(int(state.epoch or 0))
+
+
 class LogByLength(TrainerCallback):
     """A callback that logs about 20 times in a run, at least every 500 steps, so that a short run shows its loss."""
 

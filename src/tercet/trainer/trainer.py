@@ -21,7 +21,7 @@ from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
-from tercet.trainer.callbacks import LogByLength
+from tercet.trainer.callbacks import LogByLength, SetEpoch
 from tercet.trainer.checkpointing import CheckpointingTrainer
 from tercet.trainer.checkpoints import check_replaceable
 from tercet.trainer.checks import (
@@ -150,6 +150,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         )
         self.loss.to(self.args.device)
         self.add_callback(ClearLossGradients(self))
+        self.add_callback(SetEpoch())
         if getattr(self.args, "logs_by_length", False):
             self.add_callback(LogByLength())
         check_loss_parameters(self.loss, optimizers[0])
