@@ -415,6 +415,14 @@ def test_the_answers_of_all_files_of_a_folder_have_the_same_names(model, new, tm
     ):
         parquet.write_table(pa.table(columns), data / "z.parquet")
         assert message in run("classify", model, data, "--output", tmp_path / "new", expect=2).stderr
+    # The label column has another type, and a row has no text.
+    parquet.write_table(pa.table({"text": texts, "topic": pa.array([0] * len(texts), pa.date32())}), data / "z.parquet")
+    refused = run("classify", model, data, "--output", tmp_path / "new", expect=2)
+    assert "z.parquet: the column 'topic' has the type date32[day]; convert it" in refused.stderr
+    parquet.write_table(pa.table({"text": [*texts[1:], " "], "topic": labels}), data / "z.parquet")
+    refused = run("classify", model, data, "--output", tmp_path / "new", "--strict", expect=2)
+    assert f"z.parquet: 1 of {len(texts)} rows has no text (row {len(texts) - 1})" in refused.stderr
+    parquet.write_table(pa.table({"text": texts, "novelty": range(len(texts))}), data / "z.parquet")
     parquet.write_table(pa.table({"text": texts}), data / "a.parquet")
     refused = run("classify", model, data / "*.parquet", "--output", tmp_path / "new", expect=2)
     assert "z.parquet already has the column 'novelty'" in refused.stderr

@@ -160,12 +160,37 @@ def test_all_files_are_checked_before_the_work(folder):
     ):
         _write(data / "z.parquet", **columns)
         assert message in run(*words, expect=2).stderr
+    for column, message in (
+        (pa.array([1] * 16), "z.parquet, row 0: the text is 1 (int), not a string"),
+        (pa.array([[text] for text in _TEXTS]), "z.parquet, row 0: the text is ['the team won the game'] (list), not"),
+        (pa.array([0] * 16, pa.date32()), "z.parquet: the column 'headline' has the type date32[day]"),
+    ):
+        _write(data / "z.parquet", headline=column)
+        assert message in run(*words, expect=2).stderr
+    twice = pa.Table.from_arrays([pa.array(_TEXTS), pa.array(range(16)), pa.array(range(16))], ["headline", "n", "n"])
+    parquet.write_table(twice, data / "z.parquet")
+    assert "z.parquet: several columns have the same name: 'n'; rename them" in run(*words, expect=2).stderr
     (data / "z.parquet").write_text("broken")
     assert "z.parquet is not a readable Parquet file" in run(*words, expect=2).stderr
     _write(data / "z.parquet", headline=_TEXTS)
     _write(data / "a.parquet", headline=pa.array([None], pa.string()))
     _write(data / "z.parquet", headline=pa.array([None], pa.string()))
     assert "no row of any file has a text; check --text-column" in run(*words, expect=2).stderr
+
+
+def test_files_without_a_row_to_write_are_named_and_get_no_file(folder, bert):
+    data, out = folder / "news", folder / "out"
+    for name, part in (("a", "test"), ("b", "train"), ("c", "test"), ("d", "train")):
+        _write(data / f"{name}.parquet", text=_TEXTS, part=[part] * 16)
+    _write(data / "e.parquet", text=np.full(16, np.nan), part=["train"] * 16)  # as pandas writes missing texts
+    words = ("encode", bert, data, "--output", out, "--split-column", "part")
+    done = run(*words).stderr
+    assert [file.name for file in _outputs(folder)] == ["b.parquet", "d.parquet"]
+    assert f"2 of 5 files written to {out}, 32 rows; 0 already written" in done
+    assert f"2 files without a row of the split get no file in {out}: 'a.parquet', 'c.parquet'" in done
+    assert f"1 files without a text in any row get no file in {out}: 'e.parquet'" in done
+    refused = run(*words, "--split", "dev", expect=2).stderr
+    assert "no row of any file has a text and 'dev' in the column 'part'; check --text-column and --split" in refused
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder, bert):

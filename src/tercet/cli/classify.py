@@ -162,7 +162,7 @@ def classify(
         _check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
     else:
         check_options(options)
-        options = choose_columns(files, options, lambda file: read_table_input(str(file), options, suffix))
+        options = choose_columns(files, options, with_labels=True)
         _check_names_of_files(files, options, top, explain=explain)
     classifier = _read_classifier(model)
     promise = _promise(classifier, limits)
@@ -231,10 +231,10 @@ def _check_names(names: list[str], label_column: str | None, source: str, top: i
 def _check_names_of_files(files: Files, options: ReadOptions, top: int, *, explain: bool) -> None:
     """Raise `DataError` if an added column is in a file already, or if the answers of two files had other names."""
     found: dict[str, Path] = {}
-    for file, names in files.items():
-        others = [name for name in names if name != options.text_column]
+    for file, schema in files.items():
+        others = [name for name in schema.names if name != options.text_column]
         label = find_given_labels(others, str(file), options.label_name)
-        found.setdefault(_check_names(names, label, str(file), top, explain=explain), file)
+        found.setdefault(_check_names(schema.names, label, str(file), top, explain=explain), file)
     if len(found) > 1:
         raise DataError(
             f"{found['predicted_label']} has a column of labels, but {found['label']} has none; make the columns of "

@@ -1,12 +1,13 @@
 """The input of `tercet classify`: a table with all its columns, or sentences from standard input as they arrive."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tercet.cli.console import print_note
 from tercet.data.reading.options import ReadOptions
+from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed
 
 STANDARD_INPUT = "-"
@@ -110,22 +111,39 @@ class TableInput:
             )
 
 
-def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_labels: bool = True) -> TableInput:
-    """Read a table with all its columns, without rows that have no text. The arguments are those of `open_input`.
+@dataclass(frozen=True, kw_only=True)
+class FoundRows:
+    """The rows of a table that have a text. Only the columns that are needed to find them were read.
+
+    Attributes:
+        table: the table.
+        text_column: the column of the sentences, or several with commas.
+        label_column: the column of given labels; None if there is none.
+        kept: the numbers of the rows that have a text.
+        texts: the texts of these rows.
+    """
+
+    table: Table
+    text_column: str
+    label_column: str | None
+    kept: Sequence[int]
+    texts: list[str]
+
+
+def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True) -> FoundRows:
+    """Find the columns of a table and the rows that have a text. The arguments are those of `read_table_input`.
 
     Raises:
         DataError: as for `open_input`.
         NoTextError: no row has a text.
+        NoRowsError: no row is one of the split.
     """
     from tercet._texts import check_texts
     from tercet.data.cleaning.incomplete_rows import rows_with_text
-    from tercet.data.cleaning.label_forms import trim_labels
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_given_labels
     from tercet.data.reading.selection import read_data
-    from tercet.data.tables.cells import plain_values
     from tercet.data.tables.column_values import take_rows
-    from tercet.data.writing import prepare_columns
 
     table = read_data(data, options)
     text = find_text(table, options.text_column)
@@ -134,6 +152,22 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     kept = rows_with_text(table.columns[text], table.source, table.lines, drop_missing=options.drop_missing)
     lines = None if table.lines is None else [table.lines[row] for row in kept]
     texts = check_texts(take_rows(table.columns[text], kept), table.source, lines)
+    return FoundRows(table=table, text_column=text, label_column=label, kept=kept, texts=texts)
+
+
+def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_labels: bool = True) -> TableInput:
+    """Read a table with all its columns, without rows that have no text. The arguments are those of `open_input`.
+
+    Raises:
+        DataError: as for `find_rows`, with the same subclasses.
+    """
+    from tercet.data.cleaning.label_forms import trim_labels
+    from tercet.data.tables.cells import plain_values
+    from tercet.data.tables.column_values import take_rows
+    from tercet.data.writing import prepare_columns
+
+    found = find_rows(data, options, with_labels=with_labels)
+    table, kept, label = found.table, found.kept, found.label_column
     columns = prepare_columns(table.complete_columns(), suffix, table.source)
     if len(kept) < len(table):
         columns = {name: take_rows(values, kept) for name, values in columns.items()}
@@ -141,7 +175,12 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     if label is not None:
         labels = trim_labels(plain_values(take_rows(table.columns[label], kept)))[0]
     return TableInput(
-        source=table.source, texts=texts, columns=columns, text_column=text, label_column=label, labels=labels
+        source=table.source,
+        texts=found.texts,
+        columns=columns,
+        text_column=found.text_column,
+        label_column=label,
+        labels=labels,
     )
 
 

@@ -113,9 +113,9 @@ def encode(
         rows = read(data)
     else:
         check_options(options)
-        for file, names in files.items():
-            check_new_names(names, ["embedding"], str(file))
-        options = choose_columns(files, options, read)
+        for file, schema in files.items():
+            check_new_names(schema.names, ["embedding"], str(file))
+        options = choose_columns(files, options, with_labels=False)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     if loaded_head is None:  # The prompt of vectors that a head was trained on is unknown.
         warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")

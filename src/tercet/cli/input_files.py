@@ -1,24 +1,34 @@
-"""Find the Parquet files of a folder or a pattern, and check all of them before the work, from their metadata."""
+"""Find the Parquet files of a folder or a pattern, and check all of them before the work.
+
+Their metadata are checked. Texts are read only where these say too little.
+"""
 
 import glob
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from tercet._files import expand_path
-from tercet.cli.classify_input import TableInput
+from tercet.cli.classify_input import FoundRows, find_rows
+from tercet.data.cleaning.incomplete_rows import NoTextError
 from tercet.data.reading.options import ReadOptions
+from tercet.data.tables.table import NoRowsError
 from tercet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    import pyarrow
 
 logger = logging.getLogger(__name__)
 
 _SUFFIX = ".parquet"
 # Each of them would be applied to every file.
 _FOR_ONE_FILE = ("limit", "sample")
-Files = Mapping[Path, list[str]]
+# The input files and their schemas.
+Files: TypeAlias = Mapping[Path, "pyarrow.Schema"]
 
 
 def find_files(data: str, output: Path | None, split: str | None = None) -> Files | None:
@@ -30,7 +40,7 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
         split: a split, to return only the files with this word in their names; None returns all.
 
     Returns:
-        The files that have rows, in the order of their names, each with the names of its columns.
+        The files that have rows, in the order of their names, each with its schema.
 
     Raises:
         DataError: there are no Parquet files with rows or of this split, or two with the same name; or a file cannot be
@@ -50,7 +60,7 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
         return None
     if split is not None and files:
         files = _files_of_split(files, data, split)
-    full, empty = _columns_of(files)
+    full, empty = _schemas_of(files)
     if empty:
         logger.warning(f"{data}: files without rows get no file in {output}: {listed(empty, 3)}")
     if not full:
@@ -85,15 +95,15 @@ def _files_of_split(files: list[Path], data: str, split: str) -> list[Path]:
     return chosen
 
 
-def _columns_of(files: Iterable[Path]) -> tuple[dict[Path, list[str]], list[str]]:
-    """Return the columns of the files with rows, and the names of the others, which Spark writes for empty partitions.
+def _schemas_of(files: Iterable[Path]) -> tuple[dict[Path, "pyarrow.Schema"], list[str]]:
+    """Return the schemas of the files with rows, and the names of the others, which Spark writes for empty partitions.
 
     Raises:
         DataError: a file cannot be read.
     """
     from tercet.data.formats.parquet_files import read_schema
 
-    full: dict[Path, list[str]] = {}
+    full = {}
     empty = []
     for file in files:
         try:
@@ -101,7 +111,7 @@ def _columns_of(files: Iterable[Path]) -> tuple[dict[Path, list[str]], list[str]
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror or error}") from None
         if num_rows:
-            full[file] = schema.names
+            full[file] = schema
         else:
             empty.append(file.name)
     return full, empty
@@ -113,7 +123,7 @@ def check_options(options: ReadOptions) -> None:
         raise DataError(f"{' and '.join(given)} would apply to each file of the folder; leave it out, or pass one file")
 
 
-def choose_columns(files: Files, options: ReadOptions, read: Callable[[Path], TableInput]) -> ReadOptions:
+def choose_columns(files: Files, options: ReadOptions, *, with_labels: bool) -> ReadOptions:
     """Return the options with the columns of texts and labels that the first file with a text has.
 
     So no other column is guessed for another file.
@@ -121,24 +131,38 @@ def choose_columns(files: Files, options: ReadOptions, read: Callable[[Path], Ta
     Args:
         files: the input files.
         options: how to read them.
-        read: a function that reads a file with `options`.
+        with_labels: whether to search for a column of labels.
 
     Raises:
-        DataError: no file has a text, or a file has no column of one of these names.
+        DataError: no file has a text, or a file cannot be read with these options: it has no column of one of these
+            names, several with the same name, or values of another type; or, if rows must have a text, one has none.
     """
-    from tercet.data.cleaning.incomplete_rows import NoTextError
     from tercet.data.columns.names import check_columns
+    from tercet.data.formats.parquet_files import check_all_columns, check_column, has_texts
     from tercet.data.reading.selection import text_parts
 
-    for file in files:
-        with suppress(NoTextError):
-            first = read(file)
-            break
-    else:
-        raise DataError(f"{next(iter(files)).parent}: no row of any file has a text; check --text-column")
-    for file, names in files.items():
-        wanted = [*text_parts(first.text_column, names), first.label_column, options.split_column]
-        check_columns(wanted, names, str(file))
+    for file, schema in files.items():
+        check_all_columns(schema, file)
+    first = _first_with_text(files, options, with_labels=with_labels)
     # Without a column of splits, --split has chosen files: their content does not depend on it.
     split = options.split if options.split_column is not None else ReadOptions.split
-    return replace(options, text_column=first.text_column, label_column=first.label_column, split=split)
+    options = replace(options, text_column=first.text_column, label_column=first.label_column, split=split)
+    for file, schema in files.items():
+        texts = text_parts(first.text_column, schema.names)
+        wanted = [*texts, first.label_column, options.split_column]
+        check_columns(wanted, schema.names, str(file))
+        for name in filter(None, wanted):
+            check_column(schema, name, file)
+        if options.drop_missing is False or not all(has_texts(schema, name) for name in texts):
+            with suppress(NoTextError, NoRowsError):
+                find_rows(str(file), options, with_labels=with_labels)
+    return options
+
+
+def _first_with_text(files: Files, options: ReadOptions, *, with_labels: bool) -> FoundRows:
+    for file in files:
+        with suppress(NoTextError, NoRowsError):
+            return find_rows(str(file), options, with_labels=with_labels)
+    split, column = options.split, options.split_column
+    also, check = ("", "") if column is None else (f" and {split!r} in the column {column!r}", " and --split")
+    raise DataError(f"{next(iter(files)).parent}: no row of any file has a text{also}; check --text-column{check}")

@@ -84,12 +84,13 @@ def write_each(
         DataError: the folder has files of other settings, or a file cannot be read or written.
     """
     from tercet.data.cleaning.incomplete_rows import NoTextError
+    from tercet.data.tables.table import NoRowsError
 
     folder = resolve_path(output)
     _check_settings(folder, dict(settings), output)
     written = rows = elsewhere = 0
     outdated: list[str] = []
-    without_text: list[str] = []
+    empty: dict[str, list[str]] = {"a text in any row": [], "a row of the split": []}
     for file in files:
         target = folder / file.name
         if target.exists():
@@ -103,17 +104,16 @@ def write_each(
                 with atomic_file(target, overwrite=False) as partial:
                     rows += write(file, partial)
                 written += 1
-        except NoTextError:
-            without_text.append(file.name)
+        except (NoTextError, NoRowsError) as error:
+            empty["a text in any row" if isinstance(error, NoTextError) else "a row of the split"].append(file.name)
         except LockedError:
             elsewhere += 1
     _clean(folder, [folder / file.name for file in files])
-    present = len(files) - written - elsewhere - len(without_text)
+    present = len(files) - written - elsewhere - sum(map(len, empty.values()))
     print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} already written")
-    if without_text:
-        logger.warning(
-            f"{len(without_text):,} files without a text in any row get no file in {output}: {listed(without_text, 3)}"
-        )
+    for what, names in empty.items():
+        if names:
+            logger.warning(f"{len(names):,} files without {what} get no file in {output}: {listed(names, 3)}")
     if outdated:
         logger.warning(
             f"{len(outdated):,} files of the input have changed since their files in {output} were written "

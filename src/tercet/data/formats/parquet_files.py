@@ -1,6 +1,7 @@
 """Read Parquet files: first the schema, then the columns that are used."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -30,8 +31,7 @@ def read_parquet(path: Path) -> Content:
         logger.warning(f"{path} has {num_rows:,} rows; reading them takes minutes. Use a part of them to start with")
 
     def read(name: str) -> Sequence[Any]:
-        if len(schema.get_all_field_indices(name)) > 1:
-            raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
+        check_column(schema, name, path)
         return _column(path, name, schema.field(name).type, num_rows)
 
     return Columns(schema.names, read, num_rows, lambda: _all_columns(path)), None
@@ -58,6 +58,53 @@ def read_schema(path: Path) -> tuple["pyarrow.Schema", int]:
         raise DataError(_unreadable(path, error)) from None  # pyarrow raises it for some broken files
 
 
+def check_column(schema: "pyarrow.Schema", name: str, path: Path) -> None:
+    """Raise `DataError` if a column cannot be read: its name is that of another one, or its type is unsupported."""
+    from pyarrow import types
+
+    _check_names([other for other in schema.names if other == name], path)
+    kind, inner = schema.field(name).type, _inner(schema.field(name).type)
+    if not (
+        _is_text(inner)
+        or types.is_integer(inner)
+        or types.is_floating(inner)
+        or types.is_boolean(inner)
+        or types.is_null(inner)
+    ):
+        raise DataError(f"{path}: the column {short_repr(name)} has the type {kind}; convert it to strings or integers")
+
+
+def check_all_columns(schema: "pyarrow.Schema", path: Path) -> None:
+    """Raise `DataError` if two columns have the same name, so that the table cannot be written again."""
+    _check_names(schema.names, path)
+
+
+def has_texts(schema: "pyarrow.Schema", name: str) -> bool:
+    """Return whether a column has strings."""
+    from pyarrow import types
+
+    kind = schema.field(name).type
+    return not types.is_nested(kind) and _is_text(_inner(kind))
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: several columns have the same name: {short_repr(twice[0])}; rename them")
+
+
+def _inner(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """Return the type of the values in lists and dictionaries; of any other type, itself."""
+    from pyarrow import types
+
+    while types.is_dictionary(kind) or types.is_list(kind) or types.is_large_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _is_text(kind: "pyarrow.DataType") -> bool:
+    return str(kind) in ("string", "large_string", "string_view")
+
+
 def _all_columns(path: Path) -> AnyColumns:
     """Return all columns as arrays of pyarrow, of any type."""
     import pyarrow
@@ -68,10 +115,8 @@ def _all_columns(path: Path) -> AnyColumns:
             table = file.read()
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise DataError(_unreadable(path, error)) from None
-    names = table.column_names
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"{path}: several columns have the same name: {short_repr(twice[0])}; rename them")
-    return dict(zip(names, table.columns, strict=True))
+    check_all_columns(table.schema, path)
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
 def _column(path: Path, name: str, kind: "pyarrow.DataType", num_rows: int) -> Sequence[Any]:
@@ -79,20 +124,7 @@ def _column(path: Path, name: str, kind: "pyarrow.DataType", num_rows: int) -> S
     import pyarrow
     from pyarrow import parquet, types
 
-    inner = kind
-    while types.is_dictionary(inner) or types.is_nested(inner):
-        if not (types.is_dictionary(inner) or types.is_list(inner) or types.is_large_list(inner)):
-            break
-        inner = inner.value_type
-    is_text = str(inner) in ("string", "large_string", "string_view")
-    if not (
-        is_text
-        or types.is_integer(inner)
-        or types.is_floating(inner)
-        or types.is_boolean(inner)
-        or types.is_null(inner)
-    ):
-        raise DataError(f"{path}: the column {short_repr(name)} has the type {kind}; convert it to strings or integers")
+    is_text = _is_text(_inner(kind))
     builder, others = ColumnBuilder(), list[Any]()
     num_read = 0
     try:

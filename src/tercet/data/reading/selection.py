@@ -13,7 +13,7 @@ from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_source
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.column_values import take_rows
-from tercet.data.tables.table import Columns, Table
+from tercet.data.tables.table import Columns, NoRowsError, Table
 from tercet.errors import DataError, listed, short_repr
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _choose_rows(table: Table, options: ReadOptions) -> Table:
         rows = [row for row, value in enumerate(values) if str(value).strip() == options.split]
         if not rows:
             names = sorted({str(value).strip() for value in values})
-            raise DataError(
+            raise NoRowsError(
                 f"{table.source}: no row has {options.split!r} in the column {short_repr(options.split_column)}; pass "
                 f"split, one of {listed(names, 12)}"
             )

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from tercet.errors import DataError
+
+
+class NoRowsError(DataError):
+    """An error for a table of which no row is chosen."""
+
 
 class Columns(Mapping[str, Sequence[Any]]):
     """Columns by name: lists, or `TextColumn`s of strings. A column is read when it is first used.
