@@ -78,6 +78,41 @@ def test_after_a_split_in_the_file_the_evaluation_has_the_same_numbers(folder, b
     assert "12 embeddings" in run(*encode, "--overwrite", cwd=folder).stderr  # Those of the evaluated rows only.
 
 
+def _map_at_r_after(done):
+    """Return the printed MAP@R against the training rows, after the training."""
+    row = next(line for line in done.stdout.splitlines() if "MAP@R" in line)
+    return row.split("│")[3].strip()
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ("splits", ("--split", "test", "--eval-data", "new")),
+        ("splits", ("--split", "test", "--eval-data", "new/test.csv", "--limit", 9)),
+        ("splits.csv", ("--split", "x", "--split-column", "part", "--eval-data", "new/test.csv")),
+        ("splits", ("--split", "test")),
+        ("splits", ()),
+    ],
+)
+def test_the_evaluation_ranks_the_rows_that_were_trained_on(data, options, folder, bert, tmp_path):
+    labelled = {name: _rows(topics, "{text},{label}\n") for name, topics in (("x", TOPICS), ("y", EVALUATION_TOPICS))}
+    for place, names in (("splits", {"test": "x", "train": "y", "val": "y"}), ("new", {"test": "y", "train": "x"})):
+        (tmp_path / place).mkdir()
+        for split, name in names.items():
+            if (place, split) != ("splits", "val") or options == ("--split", "test"):
+                (tmp_path / place / f"{split}.csv").write_text("text,label\n" + labelled[name])
+    parts = [f"{line},{name}\n" for name, lines in labelled.items() for line in lines.splitlines()]
+    (tmp_path / "splits.csv").write_text("text,label,part\n" + "".join(parts))
+    words = (*options, "--no-classifier", *_SHORT)
+    done = run("train", data, "--model", bert, "--output", "m", *words, cwd=tmp_path)
+    (evaluate,) = _next(done)
+    assert _map_at_r_after(done) in run(*evaluate, cwd=tmp_path).stdout
+    if options and "--eval-data" not in options:  # Another split of the same data, also after a comparison.
+        done = run("compare", data, "--model", bert, "--output", "c", *options, "--steps", 1, "--seeds", 1,
+                   "--grid", "margin=0.3", "--batch-size", 8, "--samples-per-label", 2, cwd=tmp_path)  # fmt: skip
+        assert _next(done)[0][2:] == ["splits", "--reference", "splits", "--reference-split", "test", "--split", "val"]
+
+
 def test_after_duplicates_an_inspection_and_a_correction(folder, bert, tmp_path):
     words = ("--text-column", "body", "--split-column", "part", "--split", "x", "--threshold", 0.99)
     (duplicates,) = _next(run("duplicates", bert, "copies.csv", *words, cwd=folder))
@@ -110,7 +145,10 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert option_words(options) == words
     assert option_words(ReadOptions()) == []
     assert option_words(ReadOptions(drop_missing=False, csv_separator=";")) == ["--strict", "--csv-separator", ";"]
-    assert evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))[-1] == "d.csv"
+    of_column = evaluate_command("m", None, "d.csv", ReadOptions(limit=3, split_column="part"))
+    assert of_column[3:] == ["TEST.csv", "--reference", "d.csv", "--reference-split-column", "part"]
+    assert evaluate_command("m", None, "d.csv", ReadOptions(limit=3))[-1] == "d.csv"
+    assert evaluate_command("m", None, "d.csv", ReadOptions(), trust_remote_code=True)[-1] == "--trust-remote-code"
     assert evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
     of_label_file = evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))
     assert of_label_file[2:] == ["m", "TEST.csv", "--label-file", "TEST-LABELS.txt"]

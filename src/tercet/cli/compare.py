@@ -155,7 +155,10 @@ def compare(
     if report is not None:
         write_report_of_comparison(report, record, overwrite=overwrite)
     options = ReadOptions.of(locals(), label_levels=separator_in_grid(grid or ()) or label_levels)
-    evaluate = evaluate_command(output / "model", eval_data, data, options)
+    evaluate = evaluate_command(
+        output / "model", eval_data, data, options, record.settings.get("eval_split"),
+        trust_remote_code=trust_remote_code,
+    )  # fmt: skip
     finish(evaluate if record.recommendation is not None else [])
 
 

@@ -34,8 +34,7 @@ def evaluate(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Labelled data to search in for each sentence of DATA, such as the training data. On the hub, the "
-            "split train is read. "
+            help="Labelled data to search in for each sentence of DATA, such as the training data. "
             "[default: the other sentences of DATA]"
         ),
     ] = None,
@@ -80,6 +79,11 @@ def evaluate(
     reference_label_column: Annotated[
         list[str] | None, typer.Option(help="The column of labels of --reference, or several. [default: that of DATA]")
     ] = None,
+    reference_split: Annotated[str, typer.Option(help="The split of --reference.")] = "train",
+    reference_split_column: Annotated[
+        str | None,
+        typer.Option(help="The column of --reference with the name of each row's split. [default: --split-column]"),
+    ] = None,
     header: opt.Header = None,
     combined_labels: opt.CombinedLabels = None,
     similar_labels: opt.SimilarLabels = None,
@@ -113,7 +117,8 @@ def evaluate(
         model, data, reference=reference, baseline=baseline, decisions=decisions,
         min_precision=min_precision, max_novelty=max_novelty, distance=distance, batch_size=batch_size,
         text_column=text_column, label_column=label_column, split=split, reference_text_column=reference_text_column,
-        reference_label_column=reference_label_column, header=header,
+        reference_label_column=reference_label_column, reference_split=reference_split,
+        reference_split_column=reference_split_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
         label_levels=label_levels, multi_label=multi_label, device=device, trust_remote_code=trust_remote_code,
         show_progress_bar=shows_progress(quiet), **reading,

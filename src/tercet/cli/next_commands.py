@@ -25,9 +25,17 @@ def option_words(options: ReadOptions) -> list[str]:
 
 
 def evaluate_command(
-    model: object, eval_data: str | None, data: str, options: ReadOptions, eval_split: str | None = None
+    model: object,
+    eval_data: str | None,
+    data: str,
+    options: ReadOptions,
+    eval_split: str | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> list[object]:
     """Return the command that evaluates a trained model, to print when a training has ended.
+
+    Its reference are the rows that were trained on. It evaluates the rows that the run was evaluated on, or new ones.
 
     Args:
         model: the folder of the model.
@@ -35,16 +43,29 @@ def evaluate_command(
         data: the training data.
         options: how they were read.
         eval_split: the split of the training data that the run was evaluated on; None if it was on other rows.
+        trust_remote_code: the value of `--trust-remote-code`.
     """
-    # The labels of a reference are in its own file.
-    reference = ["--reference", data] if options.label_file is None else []
-    if eval_split is not None and reference and options.split == "train":  # A reference is read from this split.
-        return ["tercet", "evaluate", model, data, *reference, *option_words(replace(options, split=eval_split))]
-    rows = {"split_column": None, "limit": None, "sample": None, "label_file": None}
-    words = option_words(replace(options, split="train", **rows))
-    if eval_data is None and not reference:
-        words += ["--label-file", "TEST-LABELS.txt"]
-    return ["tercet", "evaluate", model, eval_data or "TEST.csv", *reference, *words]
+    from tercet.data.reading.sources import takes_split
+
+    reference = []
+    if options.label_file is None:  # The labels of a reference are in its own file.
+        reference = ["--reference", data]
+        if options.split_column is not None and eval_split is None:
+            reference += ["--reference-split-column", options.split_column]
+        if options.split != "train" and (options.split_column is not None or takes_split(data)):
+            reference += ["--reference-split", options.split]
+    if eval_split is not None:
+        rows, words = data, option_words(replace(options, split=eval_split))
+    elif eval_data is not None:  # `--split` is that of both, but another one is the default of `tercet evaluate`.
+        split = ["--split", options.split] if takes_split(eval_data) else []
+        same = replace(options, split="train", split_column=None, label_file=None)
+        rows, words = eval_data, [*split, *option_words(same)]
+    else:
+        labels = [] if options.label_file is None else ["--label-file", "TEST-LABELS.txt"]
+        new = replace(options, split="train", split_column=None, limit=None, sample=None, label_file=None)
+        rows, words = "TEST.csv", [*option_words(new), *labels]
+    trusting = ["--trust-remote-code"] if trust_remote_code else []
+    return ["tercet", "evaluate", model, rows, *reference, *words, *trusting]
 
 
 def encode_command(

@@ -185,10 +185,12 @@ def train(
         url = publishing.push_to_hub(output, push_to_hub, private=private or None)
         print_note(f"model uploaded to {url}")
     if settings.uses_triplets:
-        finish(["tercet", "encode", output, "YOUR.csv", "--output", "embeddings.npy"])
+        trusting = ["--trust-remote-code"] if trust_remote_code else []
+        finish(["tercet", "encode", output, "YOUR.csv", *trusting, "--output", "embeddings.npy"])
     else:
         options = ReadOptions.of(given)
-        evaluate = evaluate_command(output, eval_data, data, options, run.record.settings.get("eval_split"))
+        eval_split = run.record.settings.get("eval_split")
+        evaluate = evaluate_command(output, eval_data, data, options, eval_split, trust_remote_code=trust_remote_code)
         classify = classify_command(output, options)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 

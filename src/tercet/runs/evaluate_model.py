@@ -43,6 +43,8 @@ def evaluate(
     label_column: str | Sequence[str] | None = None,
     reference_text_column: str | None = None,
     reference_label_column: str | Sequence[str] | None = None,
+    reference_split: str = "train",
+    reference_split_column: str | None = None,
     split: str = "test",
     header: bool | None = None,
     combined_labels: str | None = None,
@@ -83,8 +85,10 @@ def evaluate(
             None finds it by a usual name, such as `label` or `intent`.
         reference_text_column: the name of the sentence column of `reference`; None takes `text_column`.
         reference_label_column: the name of the label column of `reference`; None takes `label_column`.
-        split: the split to read if `data` is the name of a data set on the hub or a dictionary of tables. `reference`
-            is always read from the split `train`.
+        reference_split: the split to read of `reference`.
+        reference_split_column: the column of `reference` with the name of each row's split; None takes `split_column`.
+        split: the split to read if `data` is the name of a data set on the hub, a dictionary of tables, or a file or
+            folder with splits.
         header: whether the first line of .csv and .tsv files contains the column names; False names the columns "0",
             "1" and so on. None reads the names, unless the line looks like data.
         combined_labels: what to do with cells that contain several labels: `"keep"` uses each combination as a label,
@@ -132,8 +136,15 @@ def evaluate(
     from tercet.data.reading.options import ReadOptions
 
     options = ReadOptions.of(locals())
-    if reference is None and (reference_text_column is not None or reference_label_column is not None):
-        raise DataError("reference_text_column and reference_label_column need reference")
+    of_reference = {
+        "reference_text_column": reference_text_column,
+        "reference_label_column": reference_label_column,
+        "reference_split": None if reference_split == "train" else reference_split,
+        "reference_split_column": reference_split_column,
+    }
+    given = [name for name, value in of_reference.items() if value is not None]
+    if reference is None and given:
+        raise DataError(f"{' and '.join(given)} {'needs' if len(given) == 1 else 'need'} reference")
     if baseline is not None:
         if reference is None:
             raise DataError("`baseline` needs `reference`, whose sentences classify those of the data")
@@ -147,7 +158,8 @@ def evaluate(
         if reference is not None:
             reference_options = replace(
                 options,
-                split="train",
+                split=reference_split,
+                split_column=reference_split_column or options.split_column,
                 label_file=None,
                 text_column=reference_text_column or text_column,
                 label_column=reference_label_column or label_column,
