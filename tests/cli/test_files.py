@@ -100,7 +100,8 @@ def test_encode_keeps_the_columns_and_reads_standard_input(tickets, bert, tmp_pa
     assert table.column_names == ["id", "title", "body", "kind", "embedding"]
     assert table.num_rows == 16
     refused = run("encode", bert, tickets, "--text-column", "title", "--output", tmp_path / "e.npy", expect=2)
-    assert "1 of 17 rows has no text (line 5)" in refused.stderr
+    assert "1 of 17 rows has no text (line 5); an array has a vector for each row, so fill them in" in refused.stderr
+    assert "write a .parquet file" in refused.stderr
     lines = "".join(json.dumps({"text": text}) + "\n" for text, _ in _PAIRS)
     run("encode", bert, "-", "--output", tmp_path / "json.npy", stdin=lines)
     run(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercet.cli.console import print_note
+from tercet.data.cleaning.incomplete_rows import REMEDY, rows_with_text
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed
@@ -13,6 +14,10 @@ from tercet.errors import DataError, listed
 STANDARD_INPUT = "-"
 # Number of rows that are classified and written together: a window of `SentenceTransformer.encode`.
 _ROWS_AT_ONCE = 4096
+_REMEDY_FOR_ARRAY = (
+    "an array has a vector for each row, so fill them in, remove the rows, or write a .parquet file, which leaves them "
+    "out and has the columns of the others"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +135,10 @@ class FoundRows:
     texts: list[str]
 
 
-def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True) -> FoundRows:
+def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True, remedy: str = REMEDY) -> FoundRows:
     """Find the columns of a table and the rows that have a text. The arguments are those of `read_table_input`.
+
+    The error for rows without a text says to do what `remedy` says.
 
     Raises:
         DataError: as for `open_input`.
@@ -139,7 +146,6 @@ def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True) -> F
         NoRowsError: no row is one of the split.
     """
     from tercet._texts import check_texts
-    from tercet.data.cleaning.incomplete_rows import rows_with_text
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_given_labels
     from tercet.data.reading.selection import read_data
@@ -149,9 +155,10 @@ def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True) -> F
     text = find_text(table, options.text_column)
     others = [name for name in table.columns if name != text]
     label = find_given_labels(others, table.source, options.label_name) if with_labels else None
-    kept = rows_with_text(table.columns[text], table.source, table.lines, drop_missing=options.drop_missing)
+    values, drop_missing = table.columns[text], options.drop_missing
+    kept = rows_with_text(values, table.source, table.lines, drop_missing=drop_missing, remedy=remedy)
     lines = None if table.lines is None else [table.lines[row] for row in kept]
-    texts = check_texts(take_rows(table.columns[text], kept), table.source, lines)
+    texts = check_texts(take_rows(values, kept), table.source, lines)
     return FoundRows(table=table, text_column=text, label_column=label, kept=kept, texts=texts)
 
 
@@ -166,7 +173,8 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
-    found = find_rows(data, options, with_labels=with_labels)
+    remedy = _REMEDY_FOR_ARRAY if suffix == ".npy" else REMEDY
+    found = find_rows(data, options, with_labels=with_labels, remedy=remedy)
     table, kept, label = found.table, found.kept, found.label_column
     columns = prepare_columns(table.complete_columns(), suffix, table.source)
     if len(kept) < len(table):

@@ -43,9 +43,11 @@ def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence
 
 
 def rows_with_text(
-    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool | None
+    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool | None, remedy: str = REMEDY
 ) -> Sequence[int]:
     """Return the numbers of the rows that have a text; unless `drop_missing` is False, warn about the others.
+
+    The error says to do what `remedy` says.
 
     Raises:
         DataError: a row has no text and `drop_missing` is False.
@@ -54,7 +56,7 @@ def rows_with_text(
     if drop_missing is not False:
         return complete_rows([texts], source, lines)
     if missing := without_text(texts):
-        raise DataError(f"{source}: {incomplete_message(missing, [], len(texts), lines)}; {REMEDY}")
+        raise DataError(f"{source}: {incomplete_message(missing, [], len(texts), lines)}; {remedy}")
     return range(len(texts))
 
 
