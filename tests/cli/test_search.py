@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pyarrow import concat_tables, parquet
+from pyarrow import table as table_of
 
 from tercet import SentenceTransformer
 from tercet.encoder.modules import Router
@@ -107,6 +108,49 @@ def test_search_takes_the_vectors_that_encode_has_written(csv_file, bert, tmp_pa
     ]
 
 
+def test_search_and_duplicates_take_a_folder_that_encode_has_written(with_copies, bert, tmp_path):
+    texts, labels = zip(*((row["text"], row["label"]) for row in _table(with_copies)), strict=True)
+    (tmp_path / "in").mkdir()
+    for number, rows in enumerate((slice(0, 9), slice(9, 10), slice(10, 19))):
+        columns = {"text": [*texts[rows]], "label": [*labels[rows]]}
+        if number == 1:  # `encode` leaves these rows out.
+            columns = {"text": [" ", *columns["text"], None], "label": ["x", *columns["label"], "y"]}
+        parquet.write_table(table_of(columns), tmp_path / "in" / f"part-{number}.parquet")
+    stored = tmp_path / "stored"
+    run("encode", bert, tmp_path / "in", "--output", stored)
+    for data in (stored, f"{stored}/*.parquet"):
+        done = run("duplicates", bert, data, "--vector-column", "embedding", "--threshold", 0.999, "--json")
+        expected = run("duplicates", bert, with_copies, "--threshold", 0.999, "--json")
+        assert json.loads(done.stdout)["rows"] == 19
+        names = ("row", "other_row", "text", "other_text", "label", "other_label", "group")
+        found, pairs = ([[pair[n] for n in names] for pair in json.loads(o.stdout)["pairs"]] for o in (done, expected))
+        assert found == pairs
+        hits = run("search", bert, data, texts[9], "--vector-column", "embedding", "--top", 1, "--json")
+        assert json.loads(hits.stdout)[0]["results"][0]["row"] == 9
+    part = stored / "part-1.parquet"
+    table = parquet.read_table(part)
+    short = [vector[:8] for vector in table["embedding"].to_pylist()]
+    parquet.write_table(table.drop_columns("embedding").append_column("embedding", [short]), part)
+    refused = run("search", bert, stored, "a goal", "--vector-column", "embedding", expect=2).stderr
+    assert f"{part}: the vectors have 8 dimensions, but those of {stored / 'part-0.parquet'} have 32" in refused
+
+
+def test_rows_without_a_text_are_named_and_the_others_keep_their_numbers(with_copies, bert, tmp_path):
+    rows = [(row["text"], row["label"]) for row in _table(with_copies)]
+    gaps = tmp_path / "gaps.csv"
+    with gaps.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), ("", "sport"), *rows[:9], (" \u200b", "food"), *rows[9:]])
+    done = run("duplicates", bert, gaps, "--threshold", 0.999, "--json")
+    assert "gaps.csv: 2 of 21 rows have no text (lines 2, 12); rows left out: 2" in done.stderr
+    found = [(p["row"], p["other_row"], p["label"], p["other_label"]) for p in json.loads(done.stdout)["pairs"]]
+    assert found == [(9, 19, "food", "money"), (1, 18, "sport", "sport"), (14, 20, "travel", "")]
+    queries = tmp_path / "queries.csv"
+    queries.write_text(f'text\n"{rows[9][0]}"\n""\n')
+    done = run("search", bert, gaps, "--queries", queries, "--top", 1, "--json")
+    assert [result["results"][0]["row"] for result in json.loads(done.stdout)] == [11]
+    assert "queries.csv: 1 of 2 rows has no text (line 3)" in done.stderr
+
+
 def test_vectors_of_another_model_are_refused(csv_file, bert, mpnet, tmp_path):
     from tests.conftest import build_bert
 
@@ -183,7 +227,7 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(
     existing = tmp_path / "there.csv"
     existing.write_text("mine")
     empty = tmp_path / "empty.csv"
-    empty.write_text('text,label\nfine,a\n" ",b\n')
+    empty.write_text('text,label\n,a\n" ",b\n')
     for arguments, message in (
         (("search", bert, csv_file), "there is nothing to search for: tercet search MODEL DATA QUERY"),
         (("search", bert, csv_file, " x ", "--label-column", "team"), "has no column 'team'"),
@@ -195,7 +239,7 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_the_model_is_loaded(
         (("duplicates", bert, csv_file, "--threshold", 1.5), "--threshold must be above 0 and at most 1, got 1.5"),
         (("duplicates", bert, csv_file, "--output", "pairs.xml"), "--output must end in .csv or"),
         (("duplicates", bert, csv_file, "--output", csv_file, "--overwrite"), "--output"),
-        (("duplicates", bert, empty), "empty.csv, line 3: the text is empty"),
+        (("duplicates", bert, empty), "empty.csv: no row has a text in every column; check the columns"),
     ):
         done = run(*arguments, expect=2)
         assert message in " ".join(done.stderr.split()), done.stderr

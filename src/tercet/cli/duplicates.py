@@ -19,7 +19,8 @@ from tercet.cli.console import (
     words_of_this_command,
 )
 from tercet.cli.outputs import check_outputs, check_table, write_rows
-from tercet.cli.searchable import embed, read_rows
+from tercet.cli.searchable import read_rows, vectors_of
+from tercet.cli.stored_vectors import StoredVectors
 from tercet.encoder.names import check_model_name
 
 _MAX_PRINTED = 20
@@ -36,6 +37,7 @@ def duplicates(
     output: Annotated[
         Path | None, typer.Option(help="Write all pairs to this file: .csv, .tsv, .jsonl or .parquet.")
     ] = None,
+    vector_column: StoredVectors = None,
     text_column: opt.TextColumn = None,
     label_column: Annotated[
         str | None, typer.Option(help="The column of labels to compare. [default: a usual name, such as label]")
@@ -61,9 +63,12 @@ def duplicates(
     check_table(output, "--output")
     check_outputs({"--output": output}, {"the input data": data, "the model": model}, overwrite=overwrite)
     check_model_name(model)
-    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
+    rows = read_rows(
+        data, text_column=text_column, label_column=label_column, split=split, header=header,
+        vector_column=vector_column, **reading,
+    )  # fmt: skip
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
-    pairs = similar_pairs(embed(encoder, rows.texts, quiet=quiet, batch_size=batch_size), threshold)
+    pairs = similar_pairs(vectors_of(encoder, rows, quiet=quiet, batch_size=batch_size), threshold)
     found = [
         {
             "similarity": pair.similarity,

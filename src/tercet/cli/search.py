@@ -11,12 +11,12 @@ from tercet.cli import options as opt
 from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
 from tercet.cli.outputs import check_outputs, check_table, write_rows
 from tercet.cli.searchable import (
-    check_stored_vectors,
     embed,
     read_rows,
-    read_stored_vectors,
+    vectors_of,
     warn_of_unused_prompts,
 )
+from tercet.cli.stored_vectors import StoredVectors
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError
 
@@ -44,13 +44,7 @@ def search(
     output: Annotated[
         Path | None, typer.Option(help="Write all results to this file: .csv, .tsv, .jsonl or .parquet.")
     ] = None,
-    vector_column: Annotated[
-        str | None,
-        typer.Option(
-            help="The column of a .parquet file with the embeddings of its sentences by MODEL, such as 'embedding' in "
-            "that of tercet encode. [default: the sentences are embedded]"
-        ),
-    ] = None,
+    vector_column: StoredVectors = None,
     prompt_name: Annotated[
         str | None,
         typer.Option(
@@ -84,17 +78,15 @@ def search(
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
     check_model_name(model)
     wanted = _read_queries(query or [], queries)
-    rows = read_rows(data, text_column=text_column, label_column=label_column, split=split, header=header, **reading)
-    stored = None if vector_column is None else read_stored_vectors(data, vector_column, rows.numbers)
+    rows = read_rows(
+        data, text_column=text_column, label_column=label_column, split=split, header=header,
+        vector_column=vector_column, **reading,
+    )  # fmt: skip
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     given = [prompt_name, query_prompt_name]
     warn_of_unused_prompts(encoder, model, given, "query_prompt_name and prompt_name")
     query_vectors = embed(encoder, wanted, query_prompt_name, task="query", batch_size=batch_size, quiet=quiet)
-    if stored is None:
-        vectors = embed(encoder, rows.texts, prompt_name, task="document", batch_size=batch_size, quiet=quiet)
-    else:
-        check_stored_vectors(stored, embed(encoder, rows.texts[:1], prompt_name, task="document", quiet=True), data)
-        vectors = stored
+    vectors = vectors_of(encoder, rows, prompt_name, task="document", batch_size=batch_size, quiet=quiet)
     results = [
         [{"similarity": similarity, **rows.fields(row)} for row, similarity in found]
         for found in nearest_rows(vectors, query_vectors, top)

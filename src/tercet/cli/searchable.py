@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tercet.cli.console import shows_progress
-from tercet.errors import DataError, listed
+from tercet.cli.stored_vectors import check_stored_vectors, read_parts, read_stored_vectors
+from tercet.errors import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,10 +16,6 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 logger = logging.getLogger(__name__)
-
-# A vector of a file and the embedding of its sentence: a smaller cosine similarity than this is another model.
-# Half precision and other processors differ by less than 0.001.
-_SAME_MODEL = 0.99
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,14 @@ class SearchableRows:
         labels: the label of each one as a string, "" where it is missing; several labels of a cell are sorted and
             joined. None without a column of labels.
         numbers: the number of each row in the file or data set, if only some are read; None if all are.
+        vectors: the stored embeddings, scaled to length 1, float32 `(n, dim)`; None if the sentences must be embedded.
     """
 
     source: str
     texts: list[str]
     labels: list[str] | None
     numbers: Sequence[int] | None = None
+    vectors: "np.ndarray | None" = None
 
     def fields(self, row: int, prefix: str = "") -> dict[str, Any]:
         """Return the number, the text and, if there are labels, the label of a row, as fields of a result."""
@@ -52,25 +52,30 @@ def read_rows(
     split: str = "train",
     header: bool | None = None,
     with_labels: bool = True,
+    vector_column: str | None = None,
     **reading: Any,
 ) -> SearchableRows:
-    """Read sentences and, unless `with_labels` is False, their labels.
+    """Read sentences and, unless `with_labels` is False, their labels; with `vector_column`, their vectors, too.
 
-    Labels are optional: without `label_column`, they are read if one column has a usual name. If none or several have
-    one, that is logged.
+    Rows without a text are left out with a warning. Labels are optional: without `label_column`, they are read if one
+    column has a usual name. If none or several have one, that is logged.
 
     Raises:
-        DataError: the data cannot be read, a column is not found, or a text is invalid.
+        DataError: the data cannot be read, a column is not found, a text is invalid, or no row has one.
     """
     from tercet._texts import check_texts
+    from tercet.data.cleaning.incomplete_rows import complete_rows
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_labelled_columns
     from tercet.data.columns.names import ColumnError
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.selection import read_data
     from tercet.data.tables.cells import plain_values
+    from tercet.data.tables.column_values import take_rows
 
-    table = read_data(data, ReadOptions.of(locals()))
+    options = ReadOptions.of(locals())
+    files: list[Path] = []
+    table = read_data(data if vector_column is None else read_parts(data, options, files), options)
     column = find_text(table, text_column)
     labels = None
     if label_column is not None or (with_labels and len(table.columns) > 1):
@@ -81,8 +86,13 @@ def read_rows(
             if label_column is not None:
                 raise
             logger.info(f"no labels are shown: {error}")
-    texts = check_texts(table.columns[column], table.source, table.lines)
-    return SearchableRows(table.source, texts, labels, table.rows)
+    kept = complete_rows([table.columns[column]], table.source, table.lines)
+    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    texts = check_texts(take_rows(table.columns[column], kept), table.source, lines)
+    numbers = None if table.rows is None and len(kept) == len(table) else [table.row_number(row) for row in kept]
+    labels = None if labels is None else [labels[row] for row in kept]
+    vectors = None if vector_column is None else read_stored_vectors(files, vector_column, numbers)
+    return SearchableRows(table.source, texts, labels, numbers, vectors)
 
 
 def _label_text(label: Any) -> str:
@@ -128,43 +138,21 @@ def embed(
     return vectors
 
 
-def read_stored_vectors(data: str, column: str, numbers: Sequence[int] | None = None) -> "np.ndarray":
-    """Return the vectors of a .parquet file, such as `tercet encode` writes, scaled to length 1, float32 `(n, dim)`.
-
-    Args:
-        data: the file.
-        column: the column of the vectors.
-        numbers: the numbers of the n rows to return; None returns all rows.
+def vectors_of(
+    model: "SentenceTransformer",
+    rows: SearchableRows,
+    prompt_name: str | None = None,
+    *,
+    task: Literal["query", "document"] | None = None,
+    batch_size: int | None = None,
+    quiet: bool = False,
+) -> "np.ndarray":
+    """Return the stored embeddings of sentences, or compute them as `embed` does.
 
     Raises:
-        DataError: the vectors cannot be read.
+        DataError: the stored embeddings are not those of the model.
     """
-    import numpy as np
-
-    from tercet.data.formats.vector_files import read_complete_vectors
-
-    vectors = read_complete_vectors(data, column).astype(np.float32)
-    vectors = vectors if numbers is None else vectors[numbers]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return vectors
-
-
-def check_stored_vectors(vectors: "np.ndarray", expected: "np.ndarray", data: str) -> None:
-    """Raise `DataError` if stored vectors are not those of this model.
-
-    Args:
-        vectors: the stored vectors `(n, dim)`.
-        expected: the embedding of the first sentence by the model `(1, dim)`.
-        data: the file of the vectors, for messages.
-    """
-    if vectors.shape[1] != expected.shape[1]:
-        raise DataError(
-            f"{data}: the vectors have {vectors.shape[1]} dimensions, but the model has {expected.shape[1]}; embed the "
-            "sentences again with tercet encode"
-        )
-    similarity = float(vectors[0] @ expected[0])
-    if similarity < _SAME_MODEL:
-        raise DataError(
-            f"{data}: the vectors are not those of this model (row 0: the cosine similarity to the embedding of its "
-            f"text is {similarity:.3f}); embed the sentences again with tercet encode, without a head or another prompt"
-        )
+    if rows.vectors is None:
+        return embed(model, rows.texts, prompt_name, task=task, batch_size=batch_size, quiet=quiet)
+    check_stored_vectors(rows.vectors, embed(model, rows.texts[:1], prompt_name, task=task, quiet=True), rows.source)
+    return rows.vectors
