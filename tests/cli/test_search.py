@@ -98,6 +98,35 @@ def test_queries_come_from_standard_input_line_by_line(csv_file, bert):
     assert b"standard input, line 1, is not UTF-8" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("the bread\nthe bank\n", ["the bread", "the bank"]),
+        ("the soup is hot\nthe train is late\n", ["the soup is hot", "the train is late"]),
+        ("bread\nbank\n\n", ["bread", "bank"]),
+        ("Query\nthe bank\n", ["the bank"]),
+        ("id,clean_text\n1,the bread is hot\n2,the bank is closed\n", ["the bread is hot", "the bank is closed"]),
+        ("1,the bread is hot\n2,the bank is closed\n", ["the bread is hot", "the bank is closed"]),
+    ],
+)
+def test_no_line_of_a_file_of_queries_is_lost(content, found, csv_file, bert, tmp_path):
+    queries = tmp_path / "q.csv"
+    queries.write_text(content)
+    done = run("search", bert, csv_file, "--queries", queries, "--json")
+    assert [result["query"] for result in json.loads(done.stdout)] == found
+    assert "--no-header" not in done.stderr
+    assert "--header" not in done.stderr
+
+
+def test_a_file_without_a_clear_column_of_queries_is_refused(csv_file, bert, tmp_path):
+    queries = tmp_path / "q.csv"
+    queries.write_text("a b c d e,f g h i j\nk l m n o,p q r s t\n")
+    refused = run("search", bert, csv_file, "--queries", queries, expect=2).stderr
+    assert "which column has the queries? It has '0', '1'; give one the name 'text'" in refused
+    refused = run("search", bert, csv_file, "--queries", "-", expect=2).stderr
+    assert "--queries must be a file; to read standard input, pass - as the query" in refused
+
+
 def test_search_takes_the_vectors_that_encode_has_written(csv_file, bert, tmp_path):
     stored = tmp_path / "stored.parquet"
     run("encode", bert, csv_file, "--output", stored)

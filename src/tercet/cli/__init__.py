@@ -7,7 +7,8 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
 
     classify_input.py       what `classify` reads; classify_columns.py what it adds, classify_summary.py what it counts
     train_vectors.py        `train` for vectors
-    searchable.py           the sentences that `search` and `duplicates` read
+    searchable.py           the sentences that `search` and `duplicates` read; queries.py the queries, stored_vectors.py
+                            their embeddings, if `encode` has written them
     input_files.py          the files of a folder or a pattern
     many_files.py           the same work for many files
     options.py              options that several commands have, and their checks

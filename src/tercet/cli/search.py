@@ -10,6 +10,7 @@ from tercet._display import truncate
 from tercet.cli import options as opt
 from tercet.cli.console import cell, finish, load_model, print_note, print_result, report_errors, terminal
 from tercet.cli.outputs import check_outputs, check_table, write_rows
+from tercet.cli.queries import read_queries
 from tercet.cli.searchable import (
     embed,
     read_rows,
@@ -18,9 +19,6 @@ from tercet.cli.searchable import (
 )
 from tercet.cli.stored_vectors import StoredVectors
 from tercet.encoder.names import check_model_name
-from tercet.errors import DataError
-
-_STANDARD_INPUT, _STANDARD_INPUT_DESCRIPTOR = "-", 0
 
 
 @report_errors
@@ -38,7 +36,8 @@ def search(
     ] = None,
     *,
     queries: Annotated[
-        str | None, typer.Option(help="A file with the sentences to search for, in its column of sentences.")
+        str | None,
+        typer.Option(help="A file with the sentences to search for, in a column called text or a usual name."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of sentences to return for each query.")] = 5,
     output: Annotated[
@@ -77,7 +76,7 @@ def search(
     inputs = {"the input data": data, "the queries": queries, "the model": model}
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
     check_model_name(model)
-    wanted = _read_queries(query or [], queries)
+    wanted = read_queries(query or [], queries)
     rows = read_rows(
         data, text_column=text_column, label_column=label_column, split=split, header=header,
         vector_column=vector_column, **reading,
@@ -104,30 +103,6 @@ def search(
             write_rows(output, flat, list(flat[0]), overwrite=overwrite)
             print_note(f"{len(flat):,} results written to {output}")
     finish()
-
-
-def _read_queries(query: list[str], file: str | None) -> list[str]:
-    """Return the queries of the command line, of standard input and of a file, in this order.
-
-    Raises:
-        DataError: there are none, or they cannot be read.
-    """
-    from tercet._texts import check_texts
-    from tercet.data.reading.lines import read_lines
-
-    found: list[str] = []
-    for text in query:
-        if text == _STANDARD_INPUT:
-            found += [line for lines in read_lines(_STANDARD_INPUT_DESCRIPTOR, "standard input") for line in lines]
-        else:
-            found += check_texts([text], "the query")
-    if file is not None:
-        found += read_rows(file, with_labels=False).texts
-    if not found:
-        raise DataError(
-            "there is nothing to search for: tercet search MODEL DATA QUERY; '-' reads the queries from standard input"
-        )
-    return found
 
 
 def _print(queries: list[str], results: list[list[dict[str, Any]]], *, as_json: bool) -> None:

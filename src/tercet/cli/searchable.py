@@ -51,11 +51,10 @@ def read_rows(
     label_column: str | None = None,
     split: str = "train",
     header: bool | None = None,
-    with_labels: bool = True,
     vector_column: str | None = None,
     **reading: Any,
 ) -> SearchableRows:
-    """Read sentences and, unless `with_labels` is False, their labels; with `vector_column`, their vectors, too.
+    """Read sentences and their labels; with `vector_column`, their vectors, too.
 
     Rows without a text are left out with a warning. Labels are optional: without `label_column`, they are read if one
     column has a usual name. If none or several have one, that is logged.
@@ -78,7 +77,7 @@ def read_rows(
     table = read_data(data if vector_column is None else read_parts(data, options, files), options)
     column = find_text(table, text_column)
     labels = None
-    if label_column is not None or (with_labels and len(table.columns) > 1):
+    if label_column is not None or len(table.columns) > 1:
         try:
             _, found = find_labelled_columns(table.columns, table.source, column, label_column)
             labels = [_label_text(label) for label in plain_values(table.columns[found])]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tercet._separators import BETWEEN_LABELS
 from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns, find_text_column
-from tercet.data.columns.names import is_index
+from tercet.data.columns.names import is_index, usual_columns
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed, short_repr
@@ -97,6 +97,17 @@ def find_text(table: Table, text_column: str | None = None, *, quiet: bool = Fal
         if not quiet:
             logger.info(f"{table.source}: text from {short_repr(found)}; for another column, pass text_column")
         return found
+
+
+def is_text_name(name: str) -> bool:
+    """Return whether a value is surely the name of a column of texts: a usual one, or a compound without spaces.
+
+    Example:
+        >>> is_text_name("Text"), is_text_name("clean_text"), is_text_name("email"), is_text_name("where is my text")
+        (True, True, False, False)
+    """
+    compound = len(name.split()) == 1 and len(_words(name)) > 1
+    return bool(usual_columns([name], "text")) or (compound and any(_words(name) & words for words in _TEXT_WORDS))
 
 
 @dataclass(frozen=True)
