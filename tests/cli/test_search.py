@@ -291,6 +291,17 @@ def test_queries_and_rows_take_the_routes_of_a_router(csv_file, bert, tmp_path):
     assert found[0]["results"][0]["row"] == int(expected.argmax())
     assert found[0]["results"][0]["similarity"] == pytest.approx(float(expected.max()), abs=2e-4)
     assert expected.max() < 0.999  # One route for both would find the sentence itself.
+    words = ("encode", tmp_path / "model", csv_file, "--overwrite", "--output", tmp_path / "e.npy")
+    for options, model in (((), document), (("--task", "query"), query)):
+        done = run(*words, *options)
+        expected = model.encode([text for text, _ in _ROWS])
+        np.testing.assert_allclose(np.load(tmp_path / "e.npy"), expected, atol=1e-4)
+        message = "the texts take the route 'document' of 'query', 'document'; to choose one, pass --task to encode"
+        assert done.stderr.count(message) == (not options)
+    assert "the texts take the route 'document' of" in run("evaluate", tmp_path / "model", csv_file).stderr
+    assert "no route for --task answer; its routes are" in run(*words, "--task", "answer", expect=2).stderr
+    plain = run("encode", bert, csv_file, "--task", "query", "--output", tmp_path / "p.npy", expect=2)
+    assert "--task query is for a model with a Router" in plain.stderr
 
 
 def test_prompts_of_a_model_that_are_not_used_are_named(csv_file, bert, tmp_path):

@@ -21,6 +21,7 @@ from tercet.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
+    from tercet.encoder.sentence_transformer import SentenceTransformer
     from tercet.heads import LinearHead
 
 
@@ -58,6 +59,12 @@ def encode(
             "model, if it has one]"
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="The route of a model with a Router, such as query or document.", show_default="its default route"
+        ),
+    ] = None,
     text_column: opt.TextColumn = None,
     split: opt.SplitOfFiles = None,
     header: opt.Header = None,
@@ -86,7 +93,7 @@ def encode(
             raise DataError("the data are missing: tercet encode MODEL DATA; to map a file of vectors, add --head")
         for_sentences = {
             "text_column": text_column, "split": split, "header": header, **reading, "normalize": normalize or None,
-            "prompt_name": prompt_name, "batch_size": batch_size, "device": device,
+            "prompt_name": prompt_name, "task": task, "batch_size": batch_size, "device": device,
             "trust_remote_code": trust_remote_code or None,
         }  # fmt: skip
         if given := [f"--{name.replace('_', '-')}" for name, value in for_sentences.items() if value is not None]:
@@ -117,6 +124,7 @@ def encode(
             check_new_names(schema.names, ["embedding"], str(file))
         options = choose_columns(files, options, with_labels=False)
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    _check_task(encoder, task)
     if loaded_head is None:  # The prompt of vectors that a head was trained on is unknown.
         warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
     else:
@@ -126,6 +134,7 @@ def encode(
         embeddings: np.ndarray = encoder.encode(
             texts,
             prompt_name,
+            task=task,  # type: ignore[arg-type]
             batch_size=batch_size,
             show_progress_bar=shows_progress(quiet) and files is None,
             normalize_embeddings=normalize,
@@ -143,9 +152,21 @@ def encode(
 
     content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
     settings = {"command": "encode", "model": model, **content, "head": None if head is None else str(head),
-                "normalize": normalize, "prompt_name": prompt_name, **asdict(options)}  # fmt: skip
+                "normalize": normalize, "prompt_name": prompt_name, "task": task, **asdict(options)}  # fmt: skip
     write_each(files, output, settings, write)
     finish()
+
+
+def _check_task(encoder: "SentenceTransformer", task: str | None) -> None:
+    """Raise `TercetError` if the model has no route for a task."""
+    from tercet.encoder import Router
+
+    if task is not None:
+        if not isinstance(encoder.input_module, Router):
+            raise DataError(
+                f"--task {task} is for a model with a Router, which has other modules for queries; leave it out"
+            )
+        encoder.input_module.route(task)
 
 
 def _load_head(folder: Path) -> "LinearHead":

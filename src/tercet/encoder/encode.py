@@ -120,6 +120,8 @@ def embed(
         warn_of_emulation(model.dtype or torch.float32)
     max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
     tokens = model.input_module.for_task(task)
+    if task is None:
+        model.input_module.log_default_route()
     tokens.check_prompt(prompt)
     num_prompt_tokens = tokens.prompt_length(prompt) if prompt else 0
     stats = TokenStats()

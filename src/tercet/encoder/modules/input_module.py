@@ -101,6 +101,9 @@ class InputModule(Module):
         """Return the module that tokenizes the texts of a task: this one, except for a `Router`."""
         return self
 
+    def log_default_route(self) -> None:
+        """Log, once, which route texts without a task take, if there are several: none, except of a `Router`."""
+
     def without_weights(self) -> Self:
         """Return a copy that tokenizes texts but has no weights, which a worker process can be given."""
         part = copy.copy(self)

@@ -1,5 +1,6 @@
 """Router: other modules for queries than for documents."""
 
+import logging
 from ast import literal_eval
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from tercet.encoder.modules.static_embedding import StaticEmbedding
 from tercet.encoder.modules.weighted_layer_pooling import ask_for_layers
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import ModelError, listed
+
+logger = logging.getLogger(__name__)
 
 CONFIG = "router_config.json"
 _TEXT = "text"
@@ -71,6 +74,7 @@ class Router(InputModule):
             raise ModelError(f"the routes return vectors of different dimensions: {sizes}; add a Dense module to one")
         self._output_size = next(iter(sizes.values()))
         self.warned: set[WarningKind] = set()
+        self._has_logged = False
 
     @classmethod
     def for_query_document(
@@ -133,6 +137,15 @@ class Router(InputModule):
     def for_task(self, task: str | None) -> InputModule:
         """Return the module that tokenizes the texts of a task."""
         return self._first[self.route(task)]
+
+    def log_default_route(self) -> None:
+        """Log, once, which route texts without a task take, if there are several."""
+        if len(self.sub_modules) > 1 and not self._has_logged:
+            self._has_logged = True
+            logger.info(
+                f"the texts take the route {self.route(None)!r} of {listed(self.sub_modules)}; to choose one, pass "
+                "`task` to encode"
+            )
 
     @property
     def _first(self) -> dict[str, InputModule]:
