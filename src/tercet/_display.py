@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 MAX_LENGTH = 200
+_MORE_DIGITS = 4
 # A soft hyphen and a byte order mark.
 _INVISIBLE = "\u00ad\ufeff"
 # Control characters that change the direction (left to right, or right to left) of the text after them.
@@ -62,6 +63,27 @@ def duration(seconds: float) -> str:
 def numbers_text(value: float | Sequence[float]) -> str:
     """Return a number, or several separated by commas, such as `0.3, 0.15`."""
     return ", ".join(f"{number:g}" for number in (value if isinstance(value, Sequence) else [value]))
+
+
+def shown_beside(value: float, bound: float, form: str) -> str:
+    """Return a number with more decimals if it would else be rounded as the number that it is compared with.
+
+    So the text agrees with its sentence, such as "less than 90%". At most four decimals are added.
+
+    Args:
+        value: the number.
+        bound: the number that it is compared with.
+        form: a format with decimals, such as ".1%", "+.1f" or ".3g".
+
+    Example:
+        >>> shown_beside(0.8996, 0.9, ".1%"), shown_beside(0.85, 0.9, ".1%"), shown_beside(0.9, 0.9, ".1%")
+        ('89.96%', '85.0%', '90.0%')
+    """
+    sign, precision = form.split(".")
+    digits, kind = int(precision[:-1]), precision[-1]
+    forms = [f"{sign}.{digits + more}{kind}" for more in range(_MORE_DIGITS + 1)]
+    differing = (found for found in forms if value != bound and f"{value:{found}}" != f"{bound:{found}}")
+    return f"{value:{next(differing, form)}}"
 
 
 def _is_unprintable(c: str) -> bool:

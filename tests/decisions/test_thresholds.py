@@ -8,6 +8,7 @@ from scipy.stats import binom, binomtest
 
 from tercet.decisions import thresholds
 from tercet.decisions.thresholds import (
+    Promise,
     best_precision,
     choose_threshold,
     interval,
@@ -253,3 +254,14 @@ def test_no_number_of_a_promise_is_nan_in_words():
 
 def test_alpha_is_5_percent():
     assert thresholds.ALPHA == 0.05
+
+
+def test_a_promised_precision_is_rounded_down():
+    fields = {"max_novelty": None, "rows": 3000, "answered": 0, "coverage": 0.0, "coverage_low": 0.0,
+              "coverage_high": 0.0, "precision": float("nan"), "precision_low": float("nan")}  # fmt: skip
+    empty = Promise(min_precision=0.98, threshold=None, **fields, best=0.97966)
+    assert "no threshold gives 98 % precision" in empty.describe()
+    assert "the highest precision that can be promised is 97.9 %" in empty.describe()
+    fields |= {"answered": 2900, "precision": 0.9899, "precision_low": 0.98397}
+    limited = Promise(min_precision=None, threshold=0.5, **fields)
+    assert "99 % of the answers are right (at least 98.3 % with 95 % confidence)" in limited.describe()

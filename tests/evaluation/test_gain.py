@@ -71,6 +71,9 @@ def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():
     gain = training_gain(_by_hand(correct, 0.6), _by_hand(np.arange(300) < 290, 0.4))
     assert gain.outcome == "worth it"
     assert gain.sentence.endswith("To search, training made it worse: MAP@R fell from 0.600 to 0.400.")
+    correct = np.arange(20_000) < 16_000
+    gain = training_gain(_by_hand(correct, 0.4), _by_hand(correct, 0.4003))
+    assert gain.sentence.endswith("To search, training was worth it: MAP@R rose from 0.4000 to 0.4003.")
 
 
 def test_the_best_classifier_is_named():

@@ -8,6 +8,7 @@ from tercet import distances
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.inspection import active, batches
+from tercet.inspection.batch_tables import batches_table
 from tercet.inspection.batches import (
     MARGINS,
     TARGET_ACTIVE,
@@ -176,8 +177,13 @@ def _summary(*semi_hard, num_batches=7):
             "only 69.9% of the semi-hard triplets are active (euclidean, in batches of 64 with 4 per label) at the "
             "largest margin tried, less than 70%: the labels are already separated",
         ),
+        (
+            _summary(0, 0, 0, 0, 0, 0, 0.6996), 1.0,
+            "only 69.96% of the semi-hard triplets are active (euclidean, in batches of 64 with 4 per label) at the "
+            "largest margin tried, less than 70%: the labels are already separated",
+        ),
     ],
-    ids=["between", "the smallest", "none"],
+    ids=["between", "the smallest", "none", "nearly"],
 )  # fmt: skip
 def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(summary, margin, reason):
     suggested = suggest_settings(summary, *_data())[1]
@@ -219,3 +225,12 @@ def test_four_per_label_where_nine_in_ten_sentences_have_them(sizes, samples):
     fraction = sum(size for size in sizes if size >= 4) / sum(sizes)
     assert suggested.reason.startswith(f"{fraction:.1%} of the sentences")
     assert suggested.reason.endswith(", at least 90%" if samples == 4 else ", less than 90%")
+
+
+def test_a_fraction_just_below_the_limit_is_not_rounded_to_it():
+    label_ids = np.repeat(np.arange(127), [2249, *[2] * 125, 1])
+    x = torch.nn.functional.normalize(torch.randn(len(label_ids), 4), dim=1)
+    reason = suggest_settings(_summary(*[0.7] * 7), x, label_ids)[2].reason
+    assert reason == "89.96% of the sentences have a label with 4 or more sentences, less than 90%"
+    row = batches_table(_summary(0.1, 0.6, 0.696, 0.704, 0.8, 0.9, 1.0)).rows[1]
+    assert row[2:6] == ("10%", "60%", "69.6%", "70.4%")

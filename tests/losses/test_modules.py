@@ -63,6 +63,13 @@ def test_an_unreachable_margin_is_warned_about_once_with_the_bound_and_a_remedy(
     assert "Use a margin well below" in caplog.text
 
 
+def test_the_bound_of_a_margin_is_not_rounded_above_it(caplog):
+    x = torch.nn.functional.normalize(torch.randn(4, 33), dim=1)  # The Manhattan distance is at most 11.489.
+    losses.BatchAllTripletLoss(None, "manhattan", 11.49).compute_loss_from_embeddings([x], torch.tensor([0, 0, 1, 1]))
+    assert "margin 11.49 can never be met" in caplog.text
+    assert "is at most 11.489, so every triplet stays active. Use a margin well below 11.489," in caplog.text
+
+
 def test_a_reachable_margin_gives_no_warning(caplog):
     caplog.set_level(logging.WARNING)
     losses.BatchAllTripletLoss(None, "euclidean", 5).compute_loss_from_embeddings([3 * _UNIT], _LABELS)

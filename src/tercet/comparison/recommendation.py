@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from tercet._display import shown_beside
 from tercet.catalogue import CLASSIFIERS, METRICS, metric_title
 from tercet.comparison.significance import CONFIDENCE, MIN_SEEDS, RESOLUTION, mean_and_std, paired_difference
 from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
@@ -66,6 +67,8 @@ def recommend(
     equals = [best, *(name for name in others if not differences[name].beyond_noise)]
     before = {run.variant: run.before[METRIC] for run in runs if run.before is not None}
     title = metric_title(METRIC)
+    means = [mean[best], mean[others[0]] if others else mean[best]]
+    of_best, of_next = (shown_beside(*pair, ".4f") for pair in (means, reversed(means)))
     outcome: Literal["better", "no difference", "one seed", "few seeds", "alone"]
     if not others:
         outcome, chosen = "alone", best
@@ -75,13 +78,13 @@ def recommend(
     elif all(difference.seeds == 1 for difference in differences.values()):
         outcome, chosen = "one seed", best
         reason = (
-            f"{best} has the highest {title}, {mean[best]:.4f}; {others[0]} has {mean[others[0]]:.4f}. The variants "
+            f"{best} has the highest {title}, {of_best}; {others[0]} has {of_next}. The variants "
             "have fewer than two seeds in common, so other seeds may change the order. "
         ) + (why_fewer_seeds or "Compare with at least three seeds.")
     elif all(difference.half_width is None for difference in differences.values()):
         outcome, chosen = "few seeds", best
         reason = (
-            f"{best} has the highest {title}, {mean[best]:.4f} ({others[0]}: {mean[others[0]]:.4f}). But two seeds are "
+            f"{best} has the highest {title}, {of_best} ({others[0]}: {of_next}). But two seeds are "
             "too few to tell a difference from noise: other seeds may change the order. "
         ) + (why_fewer_seeds or f"Compare with at least {MIN_SEEDS} seeds.")
     elif len(equals) == 1:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tercet._display import shown_beside
 from tercet._labels import plain_labels
 from tercet._nested_labels import normalize_label
 from tercet.decisions.inputs import Embedded, embed, like, read
@@ -99,7 +100,8 @@ def why_uncalibrated(seen: float | None) -> str:
     why = (
         "whether the encoder was trained on the rows of fit cannot be known"
         if seen is None
-        else f"the encoder was trained on {'less than 1%' if seen < 0.01 else f'{seen:.0%}'} of the rows of fit"
+        else f"the encoder was trained on {'less than 1%' if seen < 0.01 else shown_beside(seen, 1, '.0%')} of the "
+        "rows of fit"
     )
     return (
         f"{why}, so confidences may be too high and no precision can be promised; pass calibration_data, labelled rows "

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tercet._display import shown_beside
 from tercet.decisions.calibration import Reliability, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
 from tercet.decisions.rejection import is_familiar, unfamiliar_message
@@ -136,8 +137,9 @@ class JudgedDecisions:
         if promise is None or promise.min_precision is None or not self.precision < promise.min_precision:
             return ""
         chance = "" if self.breaks_promise else "; with so few answers, this may be chance"
+        precision = shown_beside(self.precision, promise.min_precision, ".1%")
         return (
-            f"{self.precision:.1%} of the {self.answered.sum():,} answers to {self.source} are right, less than the "
+            f"{precision} of the {self.answered.sum():,} answers to {self.source} are right, less than the "
             f"promised {_exact(promise.min_precision)}{chance}"
         )
 

@@ -10,6 +10,7 @@ one that fails loses it (the fallback procedure, Wiens 2003; for thresholds, Ang
 So the probability that any accepted threshold has a precision below p is at most α.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ class Promise:
         if self.min_precision is None:
             known = "" if self.answered == 0 else f"; {_percent(self.precision)} % of the answers are right"
             if self.precision_low == self.precision_low:
-                known += f" (at least {_percent(self.precision_low)} % with 95 % confidence)"
+                known += f" (at least {_percent_below(self.precision_low)} % with 95 % confidence)"
             limits = [
                 *([f"a confidence of at least {decimals(self.threshold)}"] if self.threshold else []),
                 *([f"a novelty of at most {decimals(self.max_novelty)}"] if self.max_novelty is not None else []),
@@ -96,7 +97,7 @@ class Promise:
         familiar = f" and a novelty of at most {decimals(self.max_novelty)}" if self.max_novelty is not None else ""
         if self.is_empty:
             best = (
-                f"the highest precision that can be promised is {_percent(self.best)} %"
+                f"the highest precision that can be promised is {_percent_below(self.best)} %"
                 if self.best == self.best
                 else "there are too few calibration rows to promise any precision"
             )
@@ -256,3 +257,8 @@ def decimals(limit: float) -> str:
 def _percent(fraction: float) -> str:
     """Return a fraction in percent, to a tenth, such as `97.5` and `98`."""
     return f"{100 * fraction:.1f}".removesuffix(".0")
+
+
+def _percent_below(fraction: float) -> str:
+    """Return a fraction in percent, rounded down to a tenth, for a number that is promised."""
+    return _percent(math.floor(1000 * fraction + 1e-6) / 1000)

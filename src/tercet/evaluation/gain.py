@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet._display import shown_beside
 from tercet.catalogue import CLASSIFIERS
 from tercet.evaluation.bootstrap import best_difference, mean_difference
 from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
@@ -154,9 +155,13 @@ def _outcome(gain: TrainingGain) -> Literal["worth it", "worse", "already separa
 
 def _sentence(gain: TrainingGain) -> str:
     """Return the outcome in words."""
+    untouched, trained = (scores.classifiers[scores.best].accuracy for scores in (gain.untouched, gain.trained))
     before, after = (
-        f"{scores.classifiers[scores.best].accuracy:.1%} ({CLASSIFIERS[scores.best]} on the {name} encoder)"
-        for scores, name in ((gain.untouched, "untouched"), (gain.trained, "trained"))
+        f"{shown_beside(value, other, '.1%')} ({CLASSIFIERS[scores.best]} on the {name} encoder)"
+        for value, other, scores, name in (
+            (untouched, trained, gain.untouched, "untouched"),
+            (trained, untouched, gain.trained, "trained"),
+        )
     )
     simplest = f"take {CLASSIFIERS[gain.untouched.best]} on the untouched encoder"
     change = f"{points(gain.accuracy.difference)} points ({interval_text(gain.accuracy)})"
@@ -184,7 +189,8 @@ def _sentence(gain: TrainingGain) -> str:
 
 def _search(gain: TrainingGain) -> str:
     """Return a sentence about MAP@R if it changed beyond noise, in another direction than the accuracy; else ""."""
-    values = f"MAP@R {{}} from {gain.untouched.map_at_r:.3f} to {gain.trained.map_at_r:.3f}."
+    before, after = gain.untouched.map_at_r, gain.trained.map_at_r
+    values = f"MAP@R {{}} from {shown_beside(before, after, '.3f')} to {shown_beside(after, before, '.3f')}."
     if gain.map_at_r.low > 0 and gain.outcome != "worth it":
         return f" To search, training was worth it: {values.format('rose')}"
     if gain.map_at_r.high < 0 and gain.outcome == "worth it":
@@ -194,7 +200,7 @@ def _search(gain: TrainingGain) -> str:
 
 def points(value: float) -> str:
     """Return a difference of fractions in percentage points, such as `+1.2`."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return shown_beside(100 * value, 0, "+.1f").replace("-", "−")
 
 
 def interval_text(difference: PairedDifference) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet._display import shown_beside
 from tercet.distances import at_least_float32
 from tercet.evaluation.bootstrap import mean_difference
 from tercet.evaluation.classifiers import MAX_FIT_PRODUCTS, PENALTY
@@ -193,10 +194,11 @@ def _part(
     use: str, metric: str, difference: PairedDifference, before: tuple[float, str], after: tuple[float, str]
 ) -> str:
     """Return a sentence about one use of the encoder; `before` and `after` are a value and how it is reached."""
-    start, end = f"{before[0]:.3f} ({before[1]}, untouched encoder)", f"{after[0]:.3f} ({after[1]}, trained encoder)"
-    change = f"{difference.difference:+.3f} (95% interval {difference.low:+.3f} to {difference.high:+.3f})".replace(
-        "-", "−"
-    )
+    start = f"{shown_beside(before[0], after[0], '.3f')} ({before[1]}, untouched encoder)"
+    end = f"{shown_beside(after[0], before[0], '.3f')} ({after[1]}, trained encoder)"
+    of_change = (difference.difference, difference.low, difference.high)
+    by, low, high = (shown_beside(value, 0, "+.3f").replace("-", "−") for value in of_change)
+    change = f"{by} (95% interval {low} to {high})"
     if difference.low > 0:
         return f"To {use}, training was worth it: {metric} rose from {start} to {end}, by {change}."
     simplest = f"take {before[1]} on the untouched encoder"

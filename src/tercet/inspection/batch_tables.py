@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from tercet.inspection.batches import MARGINS, BatchSummary, Suggestion
+from tercet._display import shown_beside
+from tercet.inspection.batches import MARGINS, TARGET_ACTIVE, BatchSummary, Suggestion
 from tercet.inspection.table import Column, InspectionTable, first_rows_table
 
 
@@ -22,7 +23,7 @@ def active_fractions(batches: BatchSummary) -> list[tuple[str, str, list[float]]
 def batches_table(batches: BatchSummary) -> InspectionTable:
     """Return the active fractions of a batch by distance and margin."""
     rows = [
-        (distance if kind == "all" else "", kind, *(f"{fraction:.0%}" for fraction in fractions))
+        (distance if kind == "all" else "", kind, *(shown_beside(value, TARGET_ACTIVE, ".0%") for value in fractions))
         for distance, kind, fractions in active_fractions(batches)
     ]
     mean = f"{batches.labels:.1f} labels and {batches.valid_triplets:,.0f} triplets"

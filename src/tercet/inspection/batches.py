@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tercet._display import shown_beside
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.inspection.active import count_active
 
@@ -173,9 +174,9 @@ def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
     chosen = next((fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE), None)
     tried, measured = ", ".join(f"{margin:g}" for margin in MARGINS), f"{distance}, {_describe_batches(summary)}"
     if chosen is None:
-        # With one decimal, because 69.6 % would be rounded to 70 %, which is the target.
+        shown = shown_beside(fractions[-1].semi_hard, TARGET_ACTIVE, ".1%")
         reason = (
-            f"only {fractions[-1].semi_hard:.1%} of the semi-hard triplets are active ({measured}) at the largest "
+            f"only {shown} of the semi-hard triplets are active ({measured}) at the largest "
             f"margin tried, less than {TARGET_ACTIVE:.0%}: the labels are already separated"
         )
         return Suggestion(setting="margin", value=fractions[-1].margin, reason=reason)
@@ -199,7 +200,7 @@ def _suggest_samples(label_ids: np.ndarray) -> Suggestion:
     counts = np.bincount(label_ids)
     fraction = float(counts[counts >= 4].sum() / len(label_ids))
     enough = fraction >= _ENOUGH_SENTENCES
-    # With one decimal, because 89.6 % would be rounded to 90 %, which is the limit.
-    measured = f"{fraction:.1%} of the sentences have a label with 4 or more sentences"
+    shown = shown_beside(fraction, _ENOUGH_SENTENCES, ".1%")
+    measured = f"{shown} of the sentences have a label with 4 or more sentences"
     reason = f"{measured}, {'at least' if enough else 'less than'} {_ENOUGH_SENTENCES:.0%}"
     return Suggestion(setting="samples_per_label", value=4 if enough else 2, reason=reason)

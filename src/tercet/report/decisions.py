@@ -8,7 +8,7 @@ from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
-from tercet.decisions.thresholds import interval
+from tercet.decisions.thresholds import decimals, interval
 from tercet.report.classification import label_parts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
 from tercet.report.page import Part, Section, Table
@@ -100,7 +100,7 @@ def _promised(judged: JudgedDecisions) -> str:
     if promise.min_precision is None and note:
         why = f"{note[0].upper()}{note[1:]}. "
     novelty = "" if promise.max_novelty is None else (
-        f" Sentences with a novelty above {promise.max_novelty:.3f} are not answered."
+        f" Sentences with a novelty above {decimals(promise.max_novelty)} are not answered."
     )  # fmt: skip
     if not promise.calibrated:
         return f"{why}The limits: {promise.describe()}.{novelty}"

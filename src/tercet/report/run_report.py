@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tercet._display import shown_beside
 from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.evaluation.gain import Predictions
@@ -126,8 +127,10 @@ def _title(record: RunRecord, protocol: str) -> str:
 def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     key = "map@r" if "map@r" in after else next(iter(after))
     digits, change = metric_digits(key), after[key] - before[key]
-    verb = "rose" if change > 0 else "fell" if change < 0 else "did not change"
-    values = f"from {before[key]:.{digits}f} to {after[key]:.{digits}f}" if change else f"it is {after[key]:.{digits}f}"
+    start = shown_beside(before[key], after[key], f".{digits}f")
+    end = shown_beside(after[key], before[key], f".{digits}f")
+    verb = "did not change" if start == end else "rose" if change > 0 else "fell"
+    values = f"it is {end}" if start == end else f"from {start} to {end}"
     # A run on triplets has no MAP@R, and `tercet compare` needs labelled sentences.
     advice = "tercet compare can." if key == "map@r" else "repeat it with other seeds."
     return (

@@ -65,7 +65,7 @@ def clean_rows(
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
-    values = plain_labels(labels, source, options)
+    values = cell_labels(labels, source, options)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
@@ -94,7 +94,7 @@ def clean_rows(
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
-def plain_labels(labels: Iterable[Any], source: str, options: ReadOptions) -> list[Any]:
+def cell_labels(labels: Iterable[Any], source: str, options: ReadOptions) -> list[Any]:
     """Return the labels as `plain_values` does; with `multi_label`, the names of sets of labels. A missing one is None.
 
     Raises:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tercet._display import shown_beside
 from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.labels.labelled_sentences import LabelledSentences
@@ -48,9 +49,10 @@ def warn_of_doubtful_labels(data: LabelledSentences, source: str) -> None:
     if fraction >= _DOMINANT and np.count_nonzero(largest) > 1:
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
-            f"{source}: {fraction:.0%} of the rows have the label {short_repr(data.label_names[largest.argmax()])}, so "
-            f"a model that has learned nothing reaches about {fraction:.2f} in recall@1 and kNN accuracy; add rows of "
-            "the other labels, or compare the metrics with this number",
+            f"{source}: {shown_beside(fraction, 1, '.0%')} of the rows have the label "
+            f"{short_repr(data.label_names[largest.argmax()])}, so a model that has learned nothing reaches about "
+            f"{fraction:.2f} in recall@1 and kNN accuracy; add rows of the other labels, or compare the metrics with "
+            "this number",
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tercet.data.cleaning.cleaning import plain_labels
+from tercet.data.cleaning.cleaning import cell_labels
 from tercet.data.cleaning.incomplete_rows import without_text
 from tercet.data.cleaning.label_forms import find_placeholders
 from tercet.data.columns.labelled import find_given_labels
@@ -134,7 +134,7 @@ def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | No
     column = options.label_name or train.columns[1]
     if column not in table.columns and options.label_column is None:  # Another usual name of labels.
         column = find_given_labels(table.columns, table.source) or column
-    values = plain_labels(table.columns[column], table.source, options) if column in table.columns else []
+    values = cell_labels(table.columns[column], table.source, options) if column in table.columns else []
     names = {str(value) for value in values if value is not None}
     if not names:
         return f"has no values in the column {short_repr(column)}"

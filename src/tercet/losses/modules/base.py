@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tercet import distances
+from tercet._display import shown_beside
 from tercet._events import WarningKind, emit_warning
 from tercet._numbers import check_margin
 from tercet.distances import DistanceLike, get_distance
@@ -137,11 +138,12 @@ class BaseLoss(LossNames):
         distance = get_distance(self.distance_metric)
         bound = distance.upper_bound(unit_length=unit_length, dim=embeddings.shape[1])
         if self.margin >= bound:
+            limit = shown_beside(bound, self.margin, ".3g")
             emit_warning(
                 WarningKind.UNREACHABLE_MARGIN,
                 f"margin {self.margin:g} can never be met: the {distance.name} distance of these embeddings"
-                f"{' (unit length)' if unit_length else ''} is at most {bound:.3g}, so every triplet stays active. "
-                f"Use a margin well below {bound:.3g}, for example {bound / 8:.2g}.",
+                f"{' (unit length)' if unit_length else ''} is at most {limit}, so every triplet stays active. "
+                f"Use a margin well below {limit}, for example {bound / 8:.2g}.",
             )
             return
         is_inactive = has_triplet and not loss.detach()
