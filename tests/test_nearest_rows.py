@@ -83,9 +83,31 @@ def test_a_threshold_outside_of_its_range_is_refused(vectors, threshold):
         similar_pairs(vectors, threshold)
 
 
-def test_too_many_pairs_are_refused_while_they_are_counted(vectors):
-    with pytest.raises(DataError, match=r"the first [\d,]+ of 60 rows have more than 50 pairs .* at least 0.2; pass a"):
-        similar_pairs(vectors, 0.2, max_pairs=50)
+@pytest.mark.parametrize("block", [1, 200, 1 << 24])
+@pytest.mark.parametrize("max_pairs", [1, 7, 50, 200])
+def test_of_too_many_pairs_the_most_similar_ones_are_kept(vectors, monkeypatch, caplog, block, max_pairs):
+    monkeypatch.setattr(search, "_BLOCK", block)
+    x = np.concatenate([vectors, vectors[10:20]])  # so that similarities are equal at the limit
+    every = similar_pairs(x, 0.2)
+    assert len(every) > 2 * max_pairs
+    assert not caplog.records
+    kept = similar_pairs(x, 0.2, max_pairs=max_pairs)
+    assert kept == every[:max_pairs]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"more than {max_pairs} pairs have a similarity of at least 0.2; the {max_pairs} most similar ones are kept, "
+        f"down to {kept[-1].similarity:g}"
+    )
+
+
+def test_many_copies_of_one_row_end_soon_with_the_first_pairs(caplog):
+    x = np.zeros((300, 4), dtype=np.float32)
+    x[:, 0] = 1
+    pairs = similar_pairs(x, 0.9, max_pairs=100)
+    assert [(pair.row, pair.other_row) for pair in pairs] == [(0, other) for other in range(1, 101)]
+    assert len(caplog.records) == 1
+    assert similar_pairs(x[:2], 0.9, max_pairs=1)[0].similarity == 1
+    assert len(caplog.records) == 1
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -5,6 +5,7 @@ take embeddings of length 1, float32.
 """
 
 import importlib.util
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from tercet.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 # The maximum number of pairs: far more than anyone reads, and about 250 MB as rows of a table.
 MAX_PAIRS = 500_000
@@ -65,7 +68,8 @@ def nearest_rows(vectors: np.ndarray, queries: np.ndarray, top: int) -> list[lis
 def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX_PAIRS) -> list[SimilarPair]:
     """Return all pairs of rows with at least this cosine similarity, the most similar ones first.
 
-    The order is that of `nearest_rows`.
+    The order is that of `nearest_rows`. If there are more than `max_pairs`, the first ones in this order are returned,
+    with a warning.
 
     Args:
         vectors: the embeddings `(n, dim)`.
@@ -73,22 +77,33 @@ def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX
         max_pairs: the maximum number of pairs.
 
     Raises:
-        DataError: `threshold` is invalid, or there are more than `max_pairs` pairs.
+        DataError: `threshold` is invalid.
     """
     check_threshold(threshold)
     index = _index(vectors)
     pairs: list[tuple[float, int, int]] = []
+    # Once there are too many pairs, those of later rows must be more similar than the last one that is kept.
+    farthest, last_rank = 1 - threshold + _ROUNDING, float("inf")
     for start, stop in _blocks(len(vectors), len(vectors)):
-        results = index.query_threshold(vectors[start:stop], threshold=1 - threshold + _ROUNDING)
+        results = index.query_threshold(vectors[start:stop], threshold=farthest)
         for row, result in enumerate(results, start=start):
-            pairs += [(float(distance), row, other) for other, distance in result if other > row]
-            if len(pairs) > max_pairs:
-                raise DataError(
-                    f"the first {row + 1:,} of {len(vectors):,} rows have more than {max_pairs:,} pairs with a "
-                    f"similarity of at least {threshold:g}; pass a higher `threshold`"
-                )
-    pairs.sort(key=lambda pair: (_rank(pair[0]), *pair[1:]))
-    return [SimilarPair(row, other, _similarity(distance)) for distance, row, other in pairs]
+            pairs += [(float(d), row, other) for other, d in result if other > row and _rank(d) < last_rank]
+            if len(pairs) > 2 * max_pairs:
+                pairs = _first_pairs(pairs, max_pairs)
+                last_rank = _rank(pairs[-1][0])
+                farthest = last_rank - 0.4 * 10**-_DIGITS  # Those of a smaller rank are nearer than this.
+    if len(pairs) > max_pairs or last_rank < float("inf"):
+        pairs = _first_pairs(pairs, max_pairs)
+        logger.warning(
+            f"more than {max_pairs:,} pairs have a similarity of at least {threshold:g}; the {max_pairs:,} most "
+            f"similar ones are kept, down to {_similarity(pairs[-1][0]):g}"
+        )
+    return [SimilarPair(row, other, _similarity(distance)) for distance, row, other in _first_pairs(pairs, max_pairs)]
+
+
+def _first_pairs(pairs: list[tuple[float, int, int]], number: int) -> list[tuple[float, int, int]]:
+    """Return the most similar pairs in order; equally similar ones are ordered by their rows."""
+    return sorted(pairs, key=lambda pair: (_rank(pair[0]), *pair[1:]))[:number]
 
 
 def check_threshold(threshold: float) -> None:
