@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer as Peer
 
@@ -123,3 +124,12 @@ def test_a_saved_truncate_dim_is_used_and_kept(bert, tmp_path):
     ours.save_pretrained(tmp_path / "ours")
     assert Peer(str(tmp_path / "ours"), device="cpu").encode(TEXTS).shape == (3, 8)
     assert SentenceTransformer(tmp_path / "ours", device="cpu").encode(TEXTS).shape == (3, 8)
+
+
+def test_a_model_that_is_loaded_under_autocast_has_gradients(bert):
+    with torch.autocast("cpu", torch.bfloat16):
+        model = SentenceTransformer(bert, device="cpu")
+        model(model.tokenize(["the soup is hot"]))["sentence_embedding"].sum().backward()
+    assert {name for name, weight in model.named_parameters() if weight.grad is None} == {
+        "0.auto_model.pooler.dense.weight", "0.auto_model.pooler.dense.bias",
+    }  # fmt: skip

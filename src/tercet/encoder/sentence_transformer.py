@@ -21,6 +21,7 @@ from tercet.encoder.pretrained import loading_errors
 from tercet.encoder.saved_model import SavedModel
 from tercet.encoder.storage import ModelSettings
 from tercet.encoder.summary import summary
+from tercet.encoder.threads import no_gradients
 from tercet.errors import ModelError
 
 
@@ -132,7 +133,7 @@ class SentenceTransformer(SavedModel):
     def _check_that_it_runs(self, name: str) -> None:
         """Embed two rows of tokens, so that a model that cannot be used fails when it is loaded."""
         self.input_module.check_prompt(find_prompt(self.prompts, self.default_prompt_name, None))
-        with loading_errors(f"use the model {name}; embedding a test sentence fails"), torch.no_grad():
+        with loading_errors(f"use the model {name}; embedding a test sentence fails"), no_gradients(self):
             features, differ = self.input_module.test_batch()
             embeddings = self(on_device(features, self.device))["sentence_embedding"]
             expected = (2, embedding_dimension(self._modules))
