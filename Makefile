@@ -16,7 +16,7 @@ CODE = src tests benchmarks examples
 
 .PHONY: demo test test-fast test-exhaustive test-peer fuzz coverage check format docs wheel clean \
 	bench-quality bench-train bench-encode bench-batches bench-losses bench-scaling bench-variants bench-label-issues bench-margins bench-time-to-quality \
-	bench-setfit bench-advice bench-classify bench-serving bench-clusters bench-large-data bench-many-files bench-multi-label bench-nested gpu
+	bench-setfit bench-semantic-router bench-advice bench-classify bench-serving bench-clusters bench-large-data bench-many-files bench-multi-label bench-nested gpu
 
 demo: $(VENV)/.demo
 	$(BIN)/tercet demo --overwrite
@@ -83,6 +83,11 @@ bench-setfit: $(VENV)/.test $(VENV)-setfit/.done
 # BENCH="--on encoder" trains the complete encoder, which takes a day.
 bench-classify: $(VENV)/.test
 	$(BIN)/python benchmarks/classify.py --data $(DATA) $(BENCH) --output classify.json
+
+# semantic-router gets a virtual environment of its own.
+bench-semantic-router: $(VENV)/.test $(VENV)-semantic-router/.done
+	$(BIN)/python benchmarks/classify.py --data $(DATA) --parts open --semantic-router $(VENV)-semantic-router/bin/python \
+		$(BENCH) --output classify.json
 
 bench-advice: $(VENV)/.test
 	$(BIN)/python benchmarks/advice.py --data $(DATA) $(BENCH) --output advice.json
@@ -158,10 +163,15 @@ $(VENV)-setfit/.done: $(VENV)/.test
 	$(VENV)-setfit/bin/python -m pip install --quiet --disable-pip-version-check -e . setfit==1.2.0
 	touch $@
 
+$(VENV)-semantic-router/.done: $(VENV)/.test
+	$(PYTHON) -m venv $(VENV)-semantic-router
+	$(VENV)-semantic-router/bin/python -m pip install --quiet --disable-pip-version-check -e . semantic-router==1.1.1
+	touch $@
+
 $(VENV)/.docs: $(VENV)/.test
 	$(INSTALL) -e ".[demo,test,docs]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-setfit dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints
+	rm -rf $(VENV) $(VENV)-setfit $(VENV)-semantic-router dist build tercet-demo tercet-demo-report.html tercet-demo.checkpoints
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

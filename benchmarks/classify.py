@@ -1,7 +1,7 @@
 """Classify, reject and add labels: LabelClassifier against logistic regression, neighbours and plain softmax.
 
     python benchmarks/classify.py --data DIR [--models DIR] [--parts trained frozen promise open new]
-        [--sets banking77 clinc150 hwu64] [--seeds 10] [--output FILE.json]
+        [--sets banking77 clinc150 hwu64] [--seeds 10] [--semantic-router PYTHON] [--output FILE.json]
 
 DIR has a folder for each data set with train.csv and test.csv (columns text, label), and clinc150/oos_test.csv. The
 encoder is the bundled all-MiniLM-L6-v2.
@@ -12,6 +12,10 @@ frozen    on the untouched encoder
 promise   ten random splits of each training file: 60 % to train a linear head, 10 % to calibrate, 30 % to judge
 open      ten draws of 75 % of the labels; the sentences of the others, and those out of scope, are unknown
 new       one label of CLINC150 at a time is added with ten sentences to a classifier of the others
+
+--semantic-router names the Python of a virtual environment with Tercet and semantic-router, which the part `open` then
+measures on the untouched encoder: with its defaults, which reject nothing, and with its calibration and a threshold of
+0.5. `make bench-semantic-router` makes one.
 
 FILE is written after each case, and cases that it has are not repeated.
 """
@@ -28,9 +32,21 @@ from typing import Any
 import numpy as np
 import torch
 from command import train_model
-from common import SETS, Results, mean_and_std, model_folder, print_table, read_rows
+from common import (
+    HERE,
+    SETS,
+    Results,
+    alone,
+    mean_and_std,
+    model_folder,
+    open_scores,
+    print_table,
+    read_rows,
+    split_open,
+)
+from peers import ROUTERS
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from torch import Tensor
 
@@ -89,6 +105,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--semantic-router", type=Path, help="the Python of an environment that has semantic-router")
     parser.add_argument("--output", type=Path, default=Path("classify.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -114,6 +131,16 @@ def main() -> None:
                 results.get(f"open {name} {seed}", lambda n=name, s=seed: open_labels(data(n), s))
                 for seed in range(arguments.seeds)
             ]
+            if arguments.semantic_router:
+                options = {
+                    "peer": "semantic-router", "data": str(arguments.data), "set": name, "seeds": arguments.seeds,
+                    "model": model_folder("bundled"), "threads": arguments.threads,
+                }  # fmt: skip
+                peer = results.get(
+                    f"open {name} semantic-router",
+                    lambda o=options: alone(HERE / "peers.py", o, arguments.semantic_router),
+                )
+                runs = [{**run, **more} for run, more in zip(runs, peer["runs"], strict=True)]
             print_open(name, runs)
     if "new" in arguments.parts:
         print_new(results.get("new clinc150", lambda: new_labels(data("clinc150"))))
@@ -233,10 +260,7 @@ def _plain_softmax(model: SentenceTransformer, data: Data, train: np.ndarray, ca
 
 def open_labels(data: Data, seed: int) -> dict[str, Any]:
     """Take three quarters of the labels as known. The head and the classifier see sentences of these alone."""
-    labels = np.unique(data.y)
-    known = np.random.default_rng(seed).permutation(labels)[: round(0.75 * len(labels))]
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(data.y, known)))
-    calibration, train = np.split(rows, [len(rows) // 10])
+    known, calibration, train = split_open(data.y, seed)
     model = SentenceTransformer(model_folder("bundled"), device="cpu")
     append_head(model, train_head(data.x[train], data.y[train]))
     classifier = LabelClassifier(model).fit(
@@ -251,19 +275,12 @@ def open_labels(data: Data, seed: int) -> dict[str, Any]:
     softmax = np.where(decisions.confidence < 0.5, "unknown", decisions.predicted)
     is_unknown = truth == "unknown"
     return {
-        **{name: _open_scores(truth, found) for name, found in (("novelty", answers), ("softmax below 0.5", softmax))},
+        **{name: open_scores(truth, found) for name, found in (("novelty", answers), ("softmax below 0.5", softmax))},
         "auroc": {
             "novelty": roc_auc_score(is_unknown, decisions.novelty),
             "confidence": roc_auc_score(is_unknown, -decisions.confidence),
         },
     }
-
-
-def _open_scores(truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    names = sorted(set(truth))
-    scores = f1_score(truth, answers, labels=names, average=None)
-    unknown = float(scores[names.index("unknown")])
-    return {"unknown": 100 * unknown, "all": 100 * float(scores.mean()), "accuracy": 100 * _accuracy(answers, truth)}
 
 
 def new_labels(data: Data) -> list[dict[str, Any]]:
@@ -348,7 +365,8 @@ def print_kept(name: str, runs: list[dict[str, Any]]) -> None:
 def print_open(name: str, runs: list[dict[str, Any]]) -> None:
     rows = [
         [name, method, *(mean_and_std((run[method][key] for run in runs), 1) for key in ("unknown", "all", "accuracy"))]
-        for method in ("novelty", "softmax below 0.5")
+        for method in ("novelty", "softmax below 0.5", *ROUTERS)
+        if method in runs[0]
     ]
     rows.append([name, "ADB, bert-base (published)", *map(str, ADB[name]), "–"])
     print_table(["data", "unknown if", "F1 of unknown", "F1 of all", "accuracy, %"], rows, "75 % of the labels known")

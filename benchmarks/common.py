@@ -60,6 +60,29 @@ def few_rows(label_ids: Any, per_label: int | None, seed: int) -> Any:
     return np.sort(order[place < per_label])
 
 
+def split_open(labels: Any, seed: int) -> tuple[Any, Any, Any]:
+    """Return three quarters of the labels, and the numbers of their rows: those to calibrate and those to train on."""
+    import numpy as np
+
+    names = np.unique(labels)
+    known = np.random.default_rng(seed).permutation(names)[: round(0.75 * len(names))]
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(labels, known)))
+    return known, *np.split(rows, [len(rows) // 10])
+
+
+def open_scores(truth: Any, answers: Any) -> dict[str, float]:
+    """Return the F1 of "unknown", the mean F1 of all labels with it, and the accuracy, in percent."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    names = sorted(set(truth))
+    scores = f1_score(truth, answers, labels=names, average=None)
+    return {
+        "unknown": 100 * float(scores[names.index("unknown")]),
+        "all": 100 * float(scores.mean()),
+        "accuracy": 100 * float(accuracy_score(truth, answers)),
+    }
+
+
 def model_folder(name: str) -> str:
     """A folder that both libraries load: the packaged all-MiniLM-L6-v2, or the one that is named."""
     if name != "bundled":

@@ -1,4 +1,4 @@
-"""One run of a peer in its own process: an epoch of sentence-transformers, or SetFit with its defaults.
+"""A peer in its own process: an epoch of sentence-transformers, SetFit with its defaults, or semantic-router.
 
 Other benchmarks start it with `common.alone`. The seconds count from `options["start"]`, the time before the process
 was started, so they include the imports, the model and the tokenization; the evaluation is not included.
@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import few_rows, train_and_test
+from common import few_rows, open_scores, read_rows, split_open, train_and_test
+
+# semantic-router as it is, which rejects nothing, and calibrated on held-out rows as its README shows.
+ROUTERS = ("semantic-router", "semantic-router, calibrated, below 0.5")
 
 
 def sentence_transformers(options: dict[str, Any]) -> dict[str, Any]:
@@ -71,9 +74,50 @@ def setfit(options: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": float((predicted == np.asarray(test[1])).mean())}
 
 
+def semantic_router(options: dict[str, Any]) -> dict[str, Any]:
+    """Route the test sentences to three quarters of the labels. Return the scores of each seed for `ROUTERS`."""
+    from semantic_router import Route
+    from semantic_router.encoders import DenseEncoder
+    from semantic_router.routers import IndexedRouter
+
+    from tercet import SentenceTransformer
+
+    folder, name = Path(options["data"]), options["set"]
+    train, test = (read_rows(folder, name, part) for part in ("train", "test"))
+    if (folder / name / "oos_test.csv").exists():
+        test += read_rows(folder, name, "oos_test")
+    texts = list({row["text"]: None for row in [*train, *test]})
+    vectors = SentenceTransformer(options["model"], device="cpu").encode(texts, normalize_embeddings=True)
+    vector_of = dict(zip(texts, vectors.tolist(), strict=True))
+
+    class Encoded(DenseEncoder):
+        """The vectors that were computed once."""
+
+        def __call__(self, docs: list[str]) -> list[list[float]]:
+            return [vector_of[text] for text in docs]
+
+    labels, queries = np.array([row["label"] for row in train]), [row["text"] for row in test]
+    runs = []
+    for seed in range(options["seeds"]):
+        known, calibration, rows = split_open(labels, seed)
+        routes = [
+            Route(name=label, utterances=[train[row]["text"] for row in rows if labels[row] == label])
+            for label in known
+        ]
+        truth = np.array([row["label"] if row["label"] in known else "unknown" for row in test])
+        router, scores = IndexedRouter(Encoded(name="encoded"), routes), {}
+        for kind in ROUTERS:
+            answers = [router(query).name or "unknown" for query in queries]
+            scores[kind] = open_scores(truth, np.array(answers))
+            router.fit([train[row]["text"] for row in calibration], labels[calibration].tolist())
+            router.confidence_threshold = 0.5
+        runs.append(scores)
+    return {"runs": runs}
+
+
 def one(options: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(options["threads"])
-    peers = {"sentence-transformers": sentence_transformers, "setfit": setfit}
+    peers = {"sentence-transformers": sentence_transformers, "setfit": setfit, "semantic-router": semantic_router}
     return peers[options["peer"]](options)
 
 
