@@ -42,6 +42,7 @@ class WarningKind(str, Enum):
         TRACKER_FAILED: an experiment tracker failed during the run.
         NO_CLASSIFIER: the classifier of the labels cannot be fitted, so the model is saved without it.
         RENAMED_ARGUMENT: an argument has an older name, or belongs to an older way to train.
+        UNUSED_ARGUMENT: an argument has no effect, such as `eval_fraction` for data with a split to evaluate on.
         OTHER: a warning without a kind, from a record of format version 1.
     """
 
@@ -66,6 +67,7 @@ class WarningKind(str, Enum):
     TRACKER_FAILED = "tracker-failed"
     NO_CLASSIFIER = "no-classifier"
     RENAMED_ARGUMENT = "renamed-argument"
+    UNUSED_ARGUMENT = "unused-argument"
     OTHER = "other"
 
 

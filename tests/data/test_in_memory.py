@@ -126,7 +126,10 @@ def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, c
         splits, tmp_path / "model", model=bert, settings=settings, classifier=False, show_progress_bar=False
     )
     assert (run.record.settings["eval_fraction"], run.record.data["train"]["rows"]) == (None, 12)
-    assert "data: trains on the split 'train' and evaluates on the split 'test'; for" in caplog.text
+    assert (
+        "data: trains on the split 'train' and evaluates on the split 'test'; for other rows, pass eval_data"
+        in caplog.text
+    )
     assert load_training_data(splits, None, 0, ReadOptions(), triplets=False, seed=0).evaluation is None
     assert tercet.inspect(splits).texts.rows == 12
 

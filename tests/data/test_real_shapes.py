@@ -190,7 +190,10 @@ def test_a_split_beside_the_training_data_is_the_evaluation_data(form, tmp_path,
     found = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
     assert found.evaluation["sentence"][:] == [f"other {row}" for row in range(4)]
     assert (len(found.train), found.held_out_rows, found.eval_split) == (20, None, "val")
-    assert "trains on the split 'train' and evaluates on the split 'val'; not used: 'test'; for other" in caplog.text
+    assert (
+        "trains on the split 'train' and evaluates on the split 'val'; not used: 'test'; for other rows, pass eval_data"
+        in caplog.text
+    )
     assert "not read" not in caplog.text
     given = load_training_data(path, _TEST, 0.2, ReadOptions(), triplets=False, seed=0)
     assert (len(given.train), len(given.evaluation), given.eval_split) == (20, 6, None)

@@ -61,6 +61,8 @@ def test_a_fraction_that_is_not_used_is_reported(on_disk, bert, data, tmp_path, 
     assert (run.record.settings["eval_split"], run.record.settings["eval_fraction"]) == ("test", None)
     assert "the split test of the data" in str(run_facts(run.record))
     assert "eval_fraction=0.4 is not used, because the data have a split to evaluate on" in caplog.text
+    (warning,) = [found for found in run.record.warnings if found["kind"] == "unused-argument"]
+    assert warning["message"].endswith("to hold rows out instead, pass the rows of one split only as data")
     caplog.clear()
     train(source, tmp_path / "m2", model=bert, settings=settings, device="cpu")
     assert "eval_fraction" not in caplog.text

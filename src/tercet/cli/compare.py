@@ -28,10 +28,10 @@ from tercet.comparison.files import inputs_of_grid, reserved_comparison
 from tercet.comparison.grid import separator_in_grid
 from tercet.comparison.plan import DEFAULT_EPOCHS
 from tercet.comparison.recommendation import compared_metrics
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, RunSettings, check_value, describe
+from tercet.runs.settings import RunSettings, check_value, describe
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,9 +9,10 @@ import typer
 
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.cli.choices import choice_option, seconds_of
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION
 from tercet.encoder.names import BUNDLED
 from tercet.errors import DataError
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, DEFAULT_MODEL, describe
+from tercet.runs.settings import DEFAULT_MODEL, describe
 
 P = ParamSpec("P")
 

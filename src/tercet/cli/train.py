@@ -26,12 +26,12 @@ from tercet.cli.next_commands import classify_command, evaluate_command
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.runs import RunSettings, TrainingInterrupted, publishing
 from tercet.runs import train as run_train
 from tercet.runs.repeat import read_record
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, describe
+from tercet.runs.settings import describe
 
 _DEFAULTS = RunSettings()
 

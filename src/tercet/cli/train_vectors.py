@@ -9,10 +9,10 @@ from typing import Any
 from tercet.cli.console import finish, print_metrics, print_note, print_result
 from tercet.cli.evaluations import print_evaluation
 from tercet.cli.outputs import check_outputs
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION
 from tercet.errors import DataError, listed
 from tercet.records import RunRecord
 from tercet.runs import train_vectors as run_train_vectors
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION
 from tercet.runs.vectors import INPUTS
 
 # The arguments of `tercet train` that are for vectors. The library has the same names for them.

@@ -17,18 +17,16 @@ from tercet._nested_labels import separator_of
 from tercet.comparison.files import reserves_comparison
 from tercet.comparison.grid import models_in_grid, parse_grid, read_grid, separator_in_grid
 from tercet.comparison.plan import Plan
-from tercet.data.reading.options import FileArguments
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import ComparisonRecord
 from tercet.runs.settings import (
-    DEFAULT_EVAL_FRACTION,
     DEFAULT_MODEL,
     RunSettings,
     check_eval_fraction,
     check_value,
     given_settings,
-    warn_of_unused_fraction,
 )
 from tercet.runs.trackers import tracker_names
 
@@ -176,7 +174,6 @@ def compare(
         triplets=False,
         seed=settings.seed,
     )
-    warn_of_unused_fraction(eval_fraction, has_own_rows=eval_split is not None)
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "

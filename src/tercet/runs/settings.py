@@ -5,7 +5,6 @@ settings. This module does not import torch.
 """
 
 import importlib.util
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -17,10 +16,7 @@ from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
 from tercet.runs.trackers import check_trackers
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-DEFAULT_EVAL_FRACTION = 0.2
 # For embeddings of length 1, see `tercet.runs.margin`.
 DEFAULT_DISTANCE = "euclidean"
 DEFAULT_MARGIN = 0.3
@@ -235,15 +231,6 @@ def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
 def check_eval_fraction(fraction: float) -> None:
     """Raise `DataError` unless 0 ≤ `fraction` < 1."""
     check_value("eval_fraction", fraction, 0 <= fraction < 1, "at least 0 and below 1")
-
-
-def warn_of_unused_fraction(eval_fraction: float, *, has_own_rows: bool) -> None:
-    """Warn if a fraction other than the default is given, but the data have evaluation rows of their own."""
-    if has_own_rows and eval_fraction != DEFAULT_EVAL_FRACTION:
-        logger.warning(
-            f"eval_fraction={eval_fraction:g} is not used, because the data have a split to evaluate on; to hold rows "
-            "out instead, pass the file of one split as data"
-        )
 
 
 def given_settings(settings: RunSettings | None) -> RunSettings:

@@ -14,7 +14,7 @@ from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet._nested_labels import margins_of_levels, num_levels, separator_of
-from tercet.data.reading.options import FileArguments
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
 from tercet.records import RunRecord
@@ -23,12 +23,10 @@ from tercet.runs.output import reserves_output
 from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
 from tercet.runs.results import TrainingRun
 from tercet.runs.settings import (
-    DEFAULT_EVAL_FRACTION,
     DEFAULT_MODEL,
     RunSettings,
     check_eval_fraction,
     given_settings,
-    warn_of_unused_fraction,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +176,6 @@ def train(
             seed=settings.seed,
             several_labels=True,
         )
-        warn_of_unused_fraction(eval_fraction, has_own_rows=eval_split is not None)
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
     if multi_label != settings.multi_label:  # A column of lists.

@@ -13,11 +13,11 @@ from tercet._files import check_separate, expand_path, reserved_folder
 from tercet._files.head_files import check_head_places
 from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import number_label_sets
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs.output import runs_inside
-from tercet.runs.settings import DEFAULT_EVAL_FRACTION, check_eval_fraction
+from tercet.runs.settings import check_eval_fraction
 
 if TYPE_CHECKING:
     from tercet.heads import LinearHead

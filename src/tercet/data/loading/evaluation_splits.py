@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.cleaning import cell_labels
 from tercet.data.cleaning.incomplete_rows import without_text
 from tercet.data.cleaning.label_forms import find_placeholders
@@ -20,7 +21,7 @@ from tercet.data.columns.labelled import find_given_labels
 from tercet.data.columns.names import TRIPLET_COLUMNS
 from tercet.data.formats.split_names import EVALUATION_SPLITS
 from tercet.data.labels.labelled_sentences import LabelledSentences
-from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.data.reading.selection import log_not_read, read_all, read_data
 from tercet.data.tables.cells import plain_values
 from tercet.data.tables.table import Table
@@ -56,8 +57,11 @@ def find_evaluation_split(
     reason_against: Callable[[EvaluationSplit], str | None],
     *,
     wanted: bool,
+    eval_fraction: float,
 ) -> EvaluationSplit | None:
     """Return the split to evaluate on, or None if there is none. What is chosen, and what is not used, is logged.
+
+    If a split is found, a warning of the kind `UNUSED_ARGUMENT` says that a fraction to hold out is not used.
 
     Args:
         source: a dictionary of tables, a file or a folder, which may have splits.
@@ -65,6 +69,7 @@ def find_evaluation_split(
         options: how they were read.
         reason_against: a function that returns why a split cannot be evaluated on, such as "has no …"; None if it can.
         wanted: whether there are no other rows to evaluate on. If not, only what is not read is logged.
+        eval_fraction: the fraction to hold out without a split. A warning names one that is not the default.
     """
     if options.split_column is not None:
         log_not_read(table, options)
@@ -87,7 +92,13 @@ def find_evaluation_split(
         unread = f"; not used: {listed(others, 5)}" if others else ""
         logger.info(
             f"{table.source}: trains on the split {options.split!r} and evaluates on the split {found.name!r}{unread}; "
-            "for other rows, pass the file of one split as data"
+            "for other rows, pass eval_data"
+        )
+    if eval_fraction != DEFAULT_EVAL_FRACTION:
+        emit_warning(
+            WarningKind.UNUSED_ARGUMENT,
+            f"eval_fraction={eval_fraction:g} is not used, because the data have a split to evaluate on; to hold rows "
+            "out instead, pass the rows of one split only as data",
         )
     return found
 

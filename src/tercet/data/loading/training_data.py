@@ -96,7 +96,9 @@ def _triplet_data(
     all_triplets = read_all(data, options)
     train, numbers = read_triplets(all_triplets, options)
     wanted = eval_data is None and eval_fraction > 0
-    split = find_evaluation_split(data, all_triplets, options, missing_triplets, wanted=wanted)
+    split = find_evaluation_split(
+        data, all_triplets, options, missing_triplets, wanted=wanted, eval_fraction=eval_fraction
+    )
     if split is not None:
         triplets, rows_of_split = read_triplets(split.table, split.options)
         _log_evaluation_rows(split, len(triplets))
@@ -135,7 +137,9 @@ def _labelled_data(
     check_trainable(labelled.label_ids, labelled.label_names, source, mark)
     options = replace(options, multi_label=mark)
     wanted = eval_data is None and eval_fraction > 0
-    split = find_evaluation_split(data, table, options, lambda split: missing_labels(split, labelled), wanted=wanted)
+    split = find_evaluation_split(
+        data, table, options, lambda split: missing_labels(split, labelled), wanted=wanted, eval_fraction=eval_fraction
+    )
     if split is not None:
         evaluation = load_labelled(split.table, split.options, known_labels=labelled.label_names)
         _log_evaluation_rows(split, len(evaluation))
@@ -193,5 +197,5 @@ def _log_held_out(held_out: Sequence[str], texts: Sequence[str], rows: str, eval
         )
         logger.info(
             f"no row is held out (eval_fraction={eval_fraction:g}), so the model will not be evaluated; "
-            f"for an evaluation, pass evaluation data or another eval_fraction{limit}"
+            f"for an evaluation, pass eval_data or another eval_fraction{limit}"
         )

@@ -10,6 +10,8 @@ from tercet.errors import DataError, listed, short_repr
 
 COMBINED_LABELS = ("keep", "first", "drop")
 SIMILAR_LABELS = ("merge", "keep")
+# The fraction of the rows of each label, or of all triplets, that is held out for evaluation.
+DEFAULT_EVAL_FRACTION = 0.2
 
 
 class FileArguments(TypedDict, total=False):
