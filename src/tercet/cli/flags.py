@@ -62,8 +62,9 @@ class Flags:
 
         `overwrite=True` becomes `--overwrite`, `eval_fraction=0` becomes `--eval-fraction 0`, and `text_column` becomes
         `--text-column`. Values are quoted for a shell where needed. A name without an underscore, such as `model`, may
-        be a plain English word. It is replaced only with `=`, in backticks, and at the start of a message: before
-        "must" or a colon, as in "epochs must be above 0", and in a list that ends in "exclude each other".
+        be a plain English word. It is replaced only with `=`, in backticks, alone after "pass", as in "pass split, one
+        of …", and at the start of a message: before "must" or a colon, as in "epochs must be above 0", and in a list
+        that ends in "exclude each other".
         Text in quotation marks, paths and the values that the user has passed are not replaced.
 
         Args:
@@ -97,10 +98,12 @@ class Flags:
             separator = "" if flag.endswith("=") else " "
             # A shell would read a bare ";" or "|" itself.
             return flag if value == "True" else f"{flag}{separator}{shlex.quote(value.strip(chr(39) + chr(34)))}"
-        first = found.start() == 0 and found.string[found.end() :].startswith((" must ", ": "))
+        before, after = found.string[: found.start()], found.string[found.end() :]
+        first = not before and after.startswith((" must ", ": "))
+        alone = before.endswith("pass ") and (not after or after[0] in ",;)")
         exclusive = _EXCLUSIVE.match(found.string)
         listed = exclusive is not None and found.end() <= exclusive.end()
-        return flag.rstrip("=") if "_" in name or found["tick"] or first or listed else whole
+        return flag.rstrip("=") if "_" in name or found["tick"] or first or alone or listed else whole
 
 
 def _flag(name: str) -> str:
