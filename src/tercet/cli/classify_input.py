@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tercet.cli.console import print_note
-from tercet.data.cleaning.incomplete_rows import REMEDY, rows_with_text
+from tercet.data.cleaning.messages import REMEDY
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed
@@ -146,6 +146,7 @@ def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True, reme
         NoRowsError: no row is one of the split.
     """
     from tercet._texts import check_texts
+    from tercet.data.cleaning.incomplete_rows import rows_with_text
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_given_labels
     from tercet.data.reading.selection import read_data

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tercet._files import expand_path
 from tercet.cli.classify_input import FoundRows, find_rows
-from tercet.data.cleaning.incomplete_rows import NoTextError
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.table import NoRowsError
 from tercet.errors import DataError, listed
@@ -137,6 +136,7 @@ def choose_columns(files: Files, options: ReadOptions, *, with_labels: bool) -> 
         DataError: no file has a text, or a file cannot be read with these options: it has no column of one of these
             names, several with the same name, or values of another type; or, if rows must have a text, one has none.
     """
+    from tercet.data.cleaning.incomplete_rows import NoTextError
     from tercet.data.columns.names import check_columns
     from tercet.data.formats.parquet_files import check_all_columns, check_column, has_texts
     from tercet.data.reading.selection import text_parts
@@ -160,6 +160,8 @@ def choose_columns(files: Files, options: ReadOptions, *, with_labels: bool) -> 
 
 
 def _first_with_text(files: Files, options: ReadOptions, *, with_labels: bool) -> FoundRows:
+    from tercet.data.cleaning.incomplete_rows import NoTextError
+
     for file in files:
         with suppress(NoTextError, NoRowsError):
             return find_rows(str(file), options, with_labels=with_labels)

@@ -14,9 +14,9 @@ import numpy as np
 from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
-from tercet.data.cleaning.incomplete_rows import REMEDY, incomplete_message, without_text
+from tercet.data.cleaning.incomplete_rows import incomplete_message, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
-from tercet.data.cleaning.messages import shown_labels, warn_of_change
+from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.cells import in_list, plain_values

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tercet._texts import text_key
-from tercet.data.cleaning.messages import warn_of_change
+from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.text_column import TextColumn
 from tercet.data.tables.text_hashes import hash_texts
@@ -20,7 +20,6 @@ from tercet.errors import DataError
 
 # The number of rows that a message names.
 _NAMED_ROWS = 5
-REMEDY = "fill them in, or pass drop_missing=True to leave the rows out"
 
 
 class NoTextError(DataError):

@@ -7,6 +7,8 @@ from tercet.errors import short_repr
 
 # The number of labels that a message names.
 NAMED_LABELS = 3
+# What to do about rows without a text or a label.
+REMEDY = "fill them in, or pass drop_missing=True to leave the rows out"
 
 
 def shown_labels(labels: Iterable[str]) -> str:
