@@ -88,6 +88,8 @@ def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:
         raise error(f"{source} must be a list with one label per row, got {type(labels).__name__}")
     if hasattr(labels, "detach"):  # a tensor, also on a GPU
         labels = labels.detach().cpu().numpy()
+    if np.ma.is_masked(labels):
+        labels = labels.tolist()  # None for a masked label, so that it counts as missing
     if not hasattr(labels, "__array__"):
         return list(labels)
     array = np.asarray(labels)

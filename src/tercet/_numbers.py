@@ -38,7 +38,10 @@ def check_integer(name: str, value: Any, *, minimum: int = 1, error: type[Tercet
 
 def check_margin(margin: Any, *, name: str = "margin", error: type[TercetError] = EmbeddingError) -> float:
     """Return `margin` as a float, or raise `error` unless it is a finite number of at least 0."""
-    value = float(margin) if isinstance(margin, numbers.Real) and not isinstance(margin, bool) else math.nan
+    try:
+        value = float(margin) if isinstance(margin, numbers.Real) and not isinstance(margin, bool) else math.nan
+    except OverflowError:  # an integer beyond the range of floats
+        value = math.inf
     if not 0 <= value < math.inf:
         raise error(f"the {name} must be a finite number of at least 0, got {margin!r}")
     if value > _MAX_MARGIN:

@@ -3,6 +3,7 @@
 check_texts            raises an error for a text that is no string, is empty, or cannot be encoded; returns a list
 validate_texts         raises the same errors
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
+RowNumbers             the numbers of selected rows, for messages
 """
 
 import re
@@ -102,6 +103,24 @@ def has_lone_surrogate(text: str) -> bool:
     return not text.isascii() and _LONE_SURROGATE.search(text) is not None
 
 
+class RowNumbers(Sequence[int]):
+    """The number of each selected row in its data set. Passed as `lines`, messages name these rows, and no lines."""
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.numbers[index]
+
+
 def row_place(source: str, row: int, lines: Sequence[int] | None = None) -> str:
     """Return where a row is, for a message: `data.csv, line 7` if `lines` is given, else `data.csv, row 5` (from 0)."""
-    return f"{source}, row {row}" if lines is None else f"{source}, line {lines[row]}"
+    return f"{source}, {kind_of_place(lines)} {row if lines is None else lines[row]}"
+
+
+def kind_of_place(lines: Sequence[int] | None) -> str:
+    """Return what messages name: "line" if `lines` has line numbers, "row" for `RowNumbers` and None."""
+    return "row" if lines is None or isinstance(lines, RowNumbers) else "line"

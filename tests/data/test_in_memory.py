@@ -81,6 +81,9 @@ def test_triplets_in_memory():
         ([{"text": "a"}, 1], "data, row 1: expected a dictionary as in row 0, got 1"),
         ({"text": ["a"], "label": [1, 2]}, r"different numbers of rows \('text: 1', 'label: 2'\)"),
         ({"text": "a", "label": [1]}, "column 'text' is no list of values"),
+        ({"text": set(TEXTS), "label": LABELS}, "column 'text' is no list of values but a set; .*order of the rows"),
+        ([object()], r"first row is <object .*rows must be \(text, label\) pairs"),
+        (FRAME.assign(category=[[{"name": "a"}, {"name": "b"}]] * 3), r"row 0: the label is \[\{'name': 'a'"),
         ({"text": [], "label": []}, "data has no rows, only the columns 'text', 'label'"),
         ([], "data has no rows"),
         (pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"]), "the same name: 'label'; rename them"),
@@ -145,3 +148,39 @@ def test_missing_values_of_a_data_frame_are_no_texts():
         words=["a b c d", pd.NA, "e f g h", "i j k"]
     )
     assert load_labelled(guessed, ReadOptions()).sentences == ["a b c d", "e f g h", "i j k"]
+
+
+def test_named_tuples_are_read_by_their_names():
+    swapped = list(FRAME[["category", "text"]].itertuples(index=False))
+    assert load_labelled(swapped).labels() == LABELS
+    assert load_labelled(list(FRAME.itertuples())).sentences == TEXTS  # no triplets of index, text and label
+
+
+def test_a_transform_that_would_not_be_applied_is_refused(bert, tmp_path):
+    data = Dataset.from_pandas(FRAME).with_transform(lambda rows: {**rows, "text": ["x"] * len(rows["text"])})
+    for call in (tercet.inspect, lambda table: tercet.train(table, tmp_path / "m", model=bert)):
+        for table in (data, DatasetDict(train=data)):
+            with pytest.raises(DataError, match=r"data has a transform .*data\.map"):
+                call(table)
+    assert load_labelled(data.with_format(None)).sentences == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(None, "x"), ("a", "x"), ("b", 3)], "data, row 2: the label 3 is an integer"),
+        ([("a", None), ("b", "x"), (5, "y")], "data, row 2: the text is 5"),
+        ([("a", None), ("b", 2), ("c", 0.5)], "data, row 2: the label is 0.5"),
+    ],
+)
+def test_messages_name_the_rows_of_the_user_after_rows_were_left_out(rows, message):
+    with pytest.raises(DataError, match=message):
+        load_labelled(rows)
+
+
+def test_messages_name_the_rows_of_the_user_in_a_part_of_the_data():
+    rows = [{"text": "a", "label": "x", "part": part} for part in ("one", "two", "one", "two", "two")]
+    with pytest.raises(DataError, match=r"data \(3 of 5 rows\), row 3: the text is 5"):
+        load_labelled([*rows[:3], {**rows[3], "text": 5}, rows[4]], ReadOptions(split_column="part", split="two"))
+    with pytest.raises(DataError, match=r"data, anchor, row 2: the text is 5"):
+        load_triplets([("a", None, "c"), ("a", "b", "c"), (5, "b", "c")])

@@ -335,3 +335,16 @@ def test_a_method_that_does_not_exist():
         "method='logistic_regression_before_head' needs sentences and an encoder that ends in a linear head",
         lambda: LabelClassifier(method="logistic_regression_before_head").fit(X, IDS),
     )
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30, 1e200, 1e-200])
+def test_the_length_of_embeddings_does_not_count(factor):
+    """Squares of such values leave the range of float32, so that every row had the length 0 or infinity."""
+    classifier = LabelClassifier(unseen_rows=True).fit(X, NAMES)
+    scaled = LabelClassifier(unseen_rows=True).fit(X.astype(np.float64) * factor, NAMES)
+    assert scaled.predict(X.astype(np.float64) * factor).tolist() == classifier.predict(X).tolist()
+
+
+def test_a_column_of_arrays_has_embeddings():
+    classifier = LabelClassifier(unseen_rows=True).fit(pd.Series(list(X)), NAMES)
+    assert classifier.predict(X).tolist() == LabelClassifier(unseen_rows=True).fit(X, NAMES).predict(X).tolist()

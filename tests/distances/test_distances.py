@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -79,3 +81,30 @@ def test_functions_as_distances():
         distances.matrix(x, x, lambda e: e.sum(1))
     with pytest.raises(EmbeddingError, match="unknown distance 'euclid'; choose one of 'euclidean'"):
         distances.matrix(x, x, "euclid")
+
+
+def test_embeddings_in_any_array():
+    """The same values in each container give the same distances, without a warning."""
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    wanted = distances.matrix(torch.from_numpy(x.copy()), torch.from_numpy(x.copy()), "euclidean")
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    same = [x.tolist(), list(x), x[::-1].copy()[::-1], x.astype(">f4"), x.astype(object), read_only, pd.DataFrame(x),
+            pd.Series(list(x), index=[3, 2, 1, 0]), pd.DataFrame(x).astype("Float32"), x.astype(np.longdouble),
+            np.ma.masked_array(x, mask=False)]  # fmt: skip
+    for values in same:
+        torch.testing.assert_close(distances.matrix(values, values, "euclidean").float(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ma.masked_array(np.ones((2, 2)), mask=[[0, 0], [0, 1]]), "masked values"),
+        (np.array([["1", "2"]], dtype=object), "rows of numbers"),
+        (pd.DataFrame([[1.0, pd.NA]], dtype="Float64"), "rows of numbers"),
+        (pd.Series([[1.0], [1.0, 2.0]]), "rows of numbers of the same length"),
+    ],
+)
+def test_arrays_that_are_no_embeddings(values, message):
+    with pytest.raises(EmbeddingError, match=message):
+        distances.matrix(values, values, "euclidean")

@@ -6,7 +6,7 @@ from sentence_transformers import SentenceTransformer as Peer
 
 from tercet import SentenceTransformer
 from tercet.errors import DataError, EmbeddingError
-from tercet.evaluation import LabelEvaluator, TripletEvaluator, label_metrics
+from tercet.evaluation import LabelEvaluator, SequentialEvaluator, TripletEvaluator, label_metrics
 
 
 def test_label_evaluator_measures_the_models_embeddings(bert, sentences, labels):
@@ -91,3 +91,32 @@ def test_embeddings_that_are_not_finite_have_no_accuracy(options):
         TripletEvaluator(["a"], ["b"], ["c"], **options)(Broken())
     with pytest.raises(DataError, match="margin must be a number"):
         TripletEvaluator(["a"], ["b"], ["c"], margin=float("nan"))
+
+
+def test_texts_without_an_order_are_refused(sentences, labels):
+    for texts in (set(sentences), dict.fromkeys(sentences)):
+        with pytest.raises(DataError, match="sentences must be a list of texts, got (set|dict)"):
+            LabelEvaluator(texts, labels[: len(texts)])
+
+
+def test_labels_of_an_iterator_are_read_once(bert, sentences, labels):
+    x = SentenceTransformer(bert, device="cpu").encode(sentences)
+    assert label_metrics(x, iter(labels)) == label_metrics(x, labels)
+
+
+def test_evaluators_of_a_sequence_are_told_apart_by_their_names(bert, sentences, labels, caplog):
+    model = SentenceTransformer(bert, device="cpu")
+    first, second = LabelEvaluator(sentences, labels), LabelEvaluator(sentences[::2], labels[::2], name="half")
+    metrics = SequentialEvaluator([first, second])(model)
+    half = LabelEvaluator(sentences[::2], labels[::2])(model)
+    assert metrics == {**first(model), **{f"half_{key}": value for key, value in half.items()},
+                       "sequential_score": half["map@r"]}  # fmt: skip
+    caplog.clear()
+    same = SequentialEvaluator([first, first])
+    same(model)
+    same(model)
+    assert len(caplog.records) == 1
+    assert "several evaluators return 'knn_accuracy', 'map@r'" in caplog.text
+    for wrong in (first, [3], 3):
+        with pytest.raises(DataError, match="evaluators must be a list of evaluators"):
+            SequentialEvaluator(wrong)

@@ -85,3 +85,9 @@ def test_outputs_that_meet_each_other_or_a_model(here):
     with pytest.raises(DataError, match="is an invalid path: File name too long"):
         check_separate({"--output": "m", "--report": "x" * 300}, {"the input data": "m"})
     check_separate({"--output": "m", "--report": "m/r.html"}, {"the model to train": "owner/name", "the data": None})
+
+
+@pytest.mark.parametrize("check", [check_file, check_folder])
+def test_an_empty_path_is_not_the_current_folder(check, here):
+    with pytest.raises(DataError, match=r'the path is empty; pass .* "\." for the current folder'):
+        check("", overwrite=True)

@@ -1,5 +1,7 @@
 """The functions against the plain loops and against sentence-transformers, and where the two differ by design."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sentence_transformers.sentence_transformer import losses as peer
@@ -220,3 +222,19 @@ def test_triplet_loss_wants_one_shape():
     x = torch.zeros(3, 2)
     with pytest.raises(EmbeddingError, match=r"need the same shape \(batch, dim\), got \(3, 2\), \(3, 2\), \(2, 2\)"):
         functional.triplet_loss(x, x, x[:2])
+
+
+@every_variant
+def test_labels_in_any_container(variant):
+    x, labels = healthy_batch(0)
+    wanted = variant.value(x, labels, "cosine", 0.3)
+    names = [f"label {label}" for label in labels.tolist()]
+    same = [np.array(labels.tolist(), dtype=object), np.array(names), pd.Series(names, index=names),
+            pd.Categorical(names), iter(names)]  # fmt: skip
+    for each in same:
+        torch.testing.assert_close(variant.value(x, each, "cosine", 0.3), wanted)
+    for wrong in (None, 3):
+        with pytest.raises(EmbeddingError, match="labels must be a list with one label per row, got"):
+            variant.value(x, wrong, "cosine", 0.3)
+    with pytest.raises(EmbeddingError, match="row 0: the label is missing"):
+        variant.value(x, np.ma.masked_array(labels.numpy(), mask=np.arange(len(labels)) == 0), "cosine", 0.3)

@@ -18,8 +18,10 @@ def expand_path(path: str | Path) -> Path:
     """Return the path with `~` replaced by the home folder, as the readers of data and models do.
 
     Raises:
-        DataError: the home folder of that user is unknown.
+        DataError: the path is empty, or the home folder of that user is unknown.
     """
+    if path == "":
+        raise DataError('the path is empty; pass the path of a file or folder, or "." for the current folder')
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -157,8 +157,8 @@ def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True, reme
     others = [name for name in table.columns if name != text]
     label = find_given_labels(others, table.source, options.label_name) if with_labels else None
     values, drop_missing = table.columns[text], options.drop_missing
-    kept = rows_with_text(values, table.source, table.lines, drop_missing=drop_missing, remedy=remedy)
-    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    kept = rows_with_text(values, table.source, table.places, drop_missing=drop_missing, remedy=remedy)
+    lines = table.places_of(kept)
     texts = check_texts(take_rows(values, kept), table.source, lines)
     return FoundRows(table=table, text_column=text, label_column=label, kept=kept, texts=texts)
 

@@ -140,6 +140,6 @@ def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     except ColumnError:
         table = read_data(data, replace(options, text_column=None))
         texts = table.columns[find_text(table)]
-    kept = rows_with_text(texts, table.source, table.lines, drop_missing=options.drop_missing)
-    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    kept = rows_with_text(texts, table.source, table.places, drop_missing=options.drop_missing)
+    lines = table.places_of(kept)
     return check_texts([texts[row] for row in kept], table.source, lines)

@@ -56,8 +56,8 @@ def _read_file(file: str) -> list[str]:
         raise DataError(
             f"{file}: which column has the queries? It has {listed(table.columns)}; give one the name 'text'"
         ) from None
-    kept = complete_rows([table.columns[column]], table.source, table.lines)
-    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    kept = complete_rows([table.columns[column]], table.source, table.places)
+    lines = table.places_of(kept)
     return check_texts(take_rows(table.columns[column], kept), table.source, lines)
 
 

@@ -85,8 +85,8 @@ def read_rows(
             if label_column is not None:
                 raise
             logger.info(f"no labels are shown: {error}")
-    kept = complete_rows([table.columns[column]], table.source, table.lines)
-    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    kept = complete_rows([table.columns[column]], table.source, table.places)
+    lines = table.places_of(kept)
     texts = check_texts(take_rows(table.columns[column], kept), table.source, lines)
     numbers = None if table.rows is None and len(kept) == len(table) else [table.row_number(row) for row in kept]
     labels = None if labels is None else [labels[row] for row in kept]

@@ -137,7 +137,7 @@ def _are_embeddings(values: Any) -> bool:
     kind = getattr(getattr(values, "dtype", None), "kind", None)
     if kind is not None and kind != "O":
         return kind in "fiub"
-    first = next(iter(values), None) if isinstance(values, (list, tuple, np.ndarray)) else None
+    first = next(iter(values), None) if kind == "O" or isinstance(values, (list, tuple)) else None
     if isinstance(first, (list, tuple, np.ndarray)):
         return not any(isinstance(value, str) for value in first)
     return hasattr(first, "detach")
@@ -148,10 +148,8 @@ def _given_embeddings(values: Any, name: str) -> Embedded:
         raise DataError(f"{name} has embeddings of different dimensions; pass an array of shape (n, dim)")
     if len(values) == 0 and getattr(values, "ndim", 1) == 2:  # no row of a known dimension
         return Embedded(spaces=Spaces(embeddings=torch.empty(0, values.shape[1])), keys=[], texts=None)
-    if isinstance(values, np.ndarray) and not values.flags.writeable:  # as joblib passes them to its processes
-        values = values.copy()
     try:
-        rows = as_embeddings(values, name).detach().cpu().float()
+        rows = as_embeddings(values, name).detach().cpu()
     except EmbeddingError as error:
         raise DataError(str(error)) from None
     if bad := (~rows.isfinite().all(dim=1)).nonzero().flatten().tolist():

@@ -18,6 +18,9 @@ from tercet.heads.models import find_head
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
+# Rows with a larger value, or only with values below its inverse, are scaled before their length is computed.
+_LARGEST = 1e15
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spaces:
@@ -114,7 +117,13 @@ def _encode(
 
 
 def _rounded(x: Tensor) -> Tensor:
-    return from_half(unit_rows(x.detach().float().cpu()).half())
+    x = x.detach().cpu()
+    largest = x.abs().amax(dim=1, keepdim=True)
+    # The squares of such values do not fit in float32, so their length would be infinite or 0.
+    is_extreme = (largest > _LARGEST) | ((largest < 1 / _LARGEST) & (largest > 0))
+    if bool(is_extreme.any()):
+        x = torch.where(is_extreme, x / largest.masked_fill(~is_extreme, 1), x)
+    return from_half(unit_rows(x.float()).half())
 
 
 def from_half(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Check embeddings, in every loss, metric and similarity: their shape, their dtype and the range of their norms."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ def as_embeddings(x: Any, name: str = "embeddings") -> Tensor:
     """Return embeddings as a floating-point tensor `(n, dim)`, on the same device and with its autograd graph.
 
     Args:
-        x: a tensor, an array, a list of tensors `(dim,)`, or nested lists of numbers.
+        x: a tensor, an array, a list of tensors `(dim,)`, nested lists of numbers, or a column of a data frame with an
+            array in each row.
         name: the name of the argument, for messages.
 
     Raises:
         EmbeddingError: the shape is not `(n, dim)` with at least one row and one dimension, the values are not
-            floating-point numbers, or the rows have different lengths.
+            floating-point numbers, a value is masked, or the rows have different lengths.
     """
     rows = x if isinstance(x, Tensor) else _as_tensor(x, name)
     if rows.dim() != 2 or not rows.is_floating_point() or rows.layout != torch.strided:
@@ -90,13 +92,29 @@ def _as_tensor(x: Any, name: str) -> Tensor:
         except RuntimeError:
             shapes = listed(dict.fromkeys(tuple(row.shape) for row in x))
             raise EmbeddingError(f"{name} must be one tensor (batch, dim), got tensors of shapes {shapes}") from None
+    if np.ma.is_masked(x):
+        raise EmbeddingError(f"{name} has masked values, which have no distance; fill them in or remove their rows")
     try:
-        return torch.as_tensor(np.asarray(x))
+        return torch.as_tensor(_plain_array(np.asarray(x)))
     except (TypeError, ValueError, RuntimeError):
         raise EmbeddingError(
             f"{name} must be a floating-point tensor (batch, dim), or rows of numbers of the same length; "
             f"got {type(x).__name__}"
         ) from None
+
+
+def _plain_array(array: np.ndarray) -> np.ndarray:
+    """Return an array that torch can share or copy: numbers in the byte order of the machine, in ascending order."""
+    if array.dtype == object:  # rows that are arrays, or Python numbers, as in a data frame of nullable numbers
+        if array.ndim == 1:
+            return _plain_array(np.stack([np.asarray(row) for row in array]))
+        if all(isinstance(value, Real) for value in array.flat):
+            array = array.astype(np.float64)
+    if array.dtype.kind == "f" and (array.dtype.itemsize > 8 or not array.dtype.isnative):
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else f"f{array.dtype.itemsize}")
+    # Memory-mapped files are not copied. Read-only memory is, because torch would warn about it.
+    is_read_only = not array.flags.writeable and not isinstance(array, np.memmap)
+    return array.copy() if is_read_only or any(stride < 0 for stride in array.strides) else array
 
 
 def _limits(x: Tensor, distance: Distance) -> tuple[float, float]:

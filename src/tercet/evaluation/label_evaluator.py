@@ -27,6 +27,7 @@ class LabelEvaluator(SentenceEvaluator):
             all sentences except the query itself are ranked.
         reference_labels: the label of each reference sentence.
         distance: the distance to rank by, a name or a `tercet.distances.Distance`.
+        name: a prefix of the keys of the metrics, to tell several evaluators apart: `dev_map@r`.
         batch_size: the number of sentences per batch; by default, the default of the model's `encode`.
         show_progress_bar: whether to show a progress bar while the sentences are embedded.
         metric_options: further arguments of `label_metrics`, such as `recall_at`.
@@ -58,6 +59,7 @@ class LabelEvaluator(SentenceEvaluator):
         reference_labels: Sequence[Any] | None = None,
         *,
         distance: DistanceLike = "cosine",
+        name: str = "",
         batch_size: int | None = None,
         show_progress_bar: bool = False,
         **metric_options: Any,
@@ -80,6 +82,8 @@ class LabelEvaluator(SentenceEvaluator):
         check_options(**metric_options, error=DataError)
         self.batch_size, self.show_progress_bar = check_batch_size(batch_size), show_progress_bar
         self.metric_options = {"distance": distance, **metric_options}
+        self._prefix = f"{name}_" if name else ""
+        self.primary_metric = f"{self._prefix}{type(self).primary_metric}"
 
     @property
     def protocol(self) -> str:
@@ -97,13 +101,14 @@ class LabelEvaluator(SentenceEvaluator):
             EmbeddingError: see `label_metrics`, for example if an embedding has NaN values.
         """
         references = self.reference_sentences
-        return label_metrics(
+        metrics = label_metrics(
             self.embed(model, self.sentences),
             self.labels,
             reference_embeddings=None if references is None else self.embed(model, references),
             reference_labels=self.reference_labels,
             **self.metric_options,
         )
+        return {f"{self._prefix}{key}": value for key, value in metrics.items()}
 
 
 def _plain(labels: Any, name: str) -> list[Any]:

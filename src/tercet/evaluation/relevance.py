@@ -74,8 +74,8 @@ Relevance = SameLabelRelevance | SharedLabelRelevance
 
 def are_sets(labels: Any) -> bool:
     """Return whether labels are those of sentences with several labels: each is a list, a tuple or a set."""
-    if hasattr(labels, "__array__") or isinstance(labels, (str, bytes)) or not hasattr(labels, "__iter__"):
-        return False
+    if hasattr(labels, "__array__") or isinstance(labels, (str, bytes)) or not hasattr(labels, "__len__"):
+        return False  # An iterator can be read once only, by the caller.
     found = list(labels)
     return bool(found) and all(isinstance(one, (list, tuple, Set)) for one in found)
 

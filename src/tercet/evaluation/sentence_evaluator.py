@@ -1,7 +1,12 @@
 """SentenceEvaluator, the base class of evaluators, and SequentialEvaluator, which calls several of them."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
+
+from tercet.errors import DataError, listed
+
+logger = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
@@ -45,9 +50,14 @@ class SentenceEvaluator:
 class SequentialEvaluator(SentenceEvaluator):
     """An evaluator that calls several evaluators and returns all their metrics, and a score as `sequential_score`.
 
+    Of metrics with the same key, the last one is returned, with a warning.
+
     Args:
         evaluators: the evaluators.
         main_score_function: a function from the primary metric of each evaluator to the score; by default the last one.
+
+    Raises:
+        DataError: `evaluators` is not a list of evaluators.
     """
 
     primary_metric = "sequential_score"
@@ -55,8 +65,11 @@ class SequentialEvaluator(SentenceEvaluator):
     def __init__(
         self, evaluators: Iterable[Any], main_score_function: Callable[[list[float]], float] = lambda scores: scores[-1]
     ) -> None:
-        self.evaluators = list(evaluators)
+        self.evaluators = list(evaluators) if isinstance(evaluators, Iterable) else [evaluators]
+        if not isinstance(evaluators, Iterable) or not all(map(callable, self.evaluators)):
+            raise DataError(f"evaluators must be a list of evaluators, got {evaluators!r}")
         self.main_score_function = main_score_function
+        self._warned = False
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
@@ -69,5 +82,11 @@ class SequentialEvaluator(SentenceEvaluator):
             if not isinstance(metrics, dict):
                 metrics = {f"evaluator_{number}": metrics}
             scores.append(metrics[getattr(evaluator, "primary_metric", None) or next(iter(metrics))])
+            if not self._warned and (same := sorted(results.keys() & metrics.keys())):
+                self._warned = True
+                logger.warning(
+                    f"several evaluators return {listed(same)}, of which only the last value is kept; give each "
+                    "evaluator a name of its own, such as LabelEvaluator(…, name='dev')"
+                )
             results |= metrics
         return {**results, "sequential_score": self.main_score_function(scores) if scores else 0.0}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import text_key
+from tercet._texts import kind_of_place, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.text_column import TextColumn
@@ -82,5 +82,5 @@ def incomplete_message(no_text: list[int], no_label: list[int], total: int, line
 
 def _places(rows: list[int], lines: Sequence[int] | None) -> str:
     named = [str(row if lines is None else lines[row]) for row in rows[:_NAMED_ROWS]]
-    kind = ("row" if lines is None else "line") + ("s" if len(rows) > 1 else "")
+    kind = kind_of_place(lines) + ("s" if len(rows) > 1 else "")
     return f"{kind} {', '.join(named)}{', …' if len(rows) > _NAMED_ROWS else ''}"

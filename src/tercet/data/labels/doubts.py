@@ -12,6 +12,7 @@ import numpy as np
 
 from tercet._display import shown_beside
 from tercet._events import WarningKind, emit_warning
+from tercet._texts import kind_of_place
 from tercet.data.cleaning.copies import copy_groups
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.tables.text_hashes import hashes_of
@@ -109,7 +110,7 @@ def warn_of_doubtful_triplets(texts: Mapping[str, Sequence[str]], source: str, l
     )
     for rows, problem, advice in findings:
         if len(rows):
-            first = f"row {rows[0]}" if lines is None else f"line {lines[rows[0]]}"
+            first = f"{kind_of_place(lines)} {rows[0] if lines is None else lines[rows[0]]}"
             emit_warning(
                 WarningKind.DOUBTFUL_DATA,
                 f"{source}: {len(rows):,} of {len(columns[0]):,} triplets {problem}, for example {first}. {advice}",

@@ -80,12 +80,12 @@ def load_labelled(
         table.columns[text],
         labels_of_rows,
         table.source,
-        table.lines,
+        table.places,
         options,
         incomplete=incomplete,
         several_labels=several_labels,
     )
-    lines = None if table.lines is None else np.asarray(table.lines)[clean.rows]
+    lines = table.places_of(clean.rows)
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]

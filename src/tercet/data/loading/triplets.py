@@ -50,11 +50,11 @@ def read_triplets(source: "Source", options: ReadOptions) -> "tuple[Dataset, np.
         )
     log_unused(table.columns, names, table.source)
     columns: dict[str, Any] = {name: table.columns[name] for name in names}
-    lines, kept = table.lines, np.arange(len(table))
+    lines, kept = table.places, np.arange(len(table))
     if options.drop_missing is not False:
         kept = np.array(complete_rows(list(columns.values()), table.source, lines), dtype=np.int64)
         columns = {name: take_rows(values, kept) for name, values in columns.items()}
-        lines = None if lines is None else np.asarray(lines)[kept].tolist()
+        lines = table.places_of(kept)
     for name, values in columns.items():
         validate_texts(values, f"{table.source}, {name}", lines)
     texts = {name: TextColumn.of(values) for name, values in columns.items()}

@@ -87,11 +87,12 @@ def load_vectors(
         check_same_order(read_table(source), table, column)
     kept = _complete(missing, str(source), options)
     check_finite(vectors, kept, str(source))
-    lines = None if table.lines is None else [table.lines[row] for row in kept]
+    lines = table.places_of(kept)
     labels = [table.columns[column][row] for row in kept]
     options = with_lists(labels, column, table.source, options)
     clean = clean_rows(["vector"] * len(kept), labels, table.source, lines, options, several_labels=True)
-    kept, lines = kept[clean.rows], None if lines is None else [lines[row] for row in clean.rows]
+    kept = kept[clean.rows]
+    lines = table.places_of(kept)
     values = clean.labels
     if known_labels is not None:
         values = match_labels(

@@ -1,12 +1,13 @@
 """Read tables that are Python objects: data frames, Arrow tables, dictionaries, lists of rows and data sets.
 
-table_of          returns the table of an object
-is_table_dict     tells a dictionary of tables, such as a `DatasetDict`, from a dictionary of columns
-choose_split      takes the table of a split from a dictionary of tables
-to_dataset        converts an object to a `datasets.Dataset`, for the trainer
+table_of            returns the table of an object
+is_table_dict       tells a dictionary of tables, such as a `DatasetDict`, from a dictionary of columns
+choose_split        takes the table of a split from a dictionary of tables
+check_no_transform  raises an error for a data set with a transform
+to_dataset          converts an object to a `datasets.Dataset`, for the trainer
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
@@ -110,13 +111,22 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
             raise DataError(f"{source}: several columns have the same name: {short_repr(name)}; rename them")
         return _listed(by_name[name])
 
-    if invalid := [name for name, values in by_name.items() if not hasattr(values, "__len__") or type(values) is str]:
-        raise DataError(f"{source}: column {short_repr(invalid[0])} is no list of values; pass one value per row")
+    if invalid := [name for name, values in by_name.items() if not _has_order(values)]:
+        kind = type(by_name[invalid[0]]).__name__
+        raise DataError(
+            f"{source}: column {short_repr(invalid[0])} is no list of values but a {kind}; pass one value per row, in "
+            "the order of the rows"
+        )
     lengths = {name: len(values) for name, values in by_name.items()}
     if len(set(lengths.values())) > 1:
         shown = listed([f"{name}: {length}" for name, length in lengths.items()], 6)
         raise DataError(f"{source}: the columns have different numbers of rows ({shown})")
     return Table(source, Columns(by_name, read, next(iter(lengths.values()), 0)))
+
+
+def _has_order(values: Any) -> bool:
+    """Return whether values are one per row: a list, an array or a column, and no string, set or dictionary."""
+    return hasattr(values, "__len__") and not isinstance(values, (str, bytes, Set, Mapping))
 
 
 def _listed(values: Any) -> list[Any]:
@@ -131,11 +141,13 @@ def _of_rows(rows: Sequence[Any], source: str) -> Table:
     """Return the table of a list of dictionaries, pairs or triplets."""
     if not rows:
         return Table(source, {})
+    rows = [row._asdict() if hasattr(row, "_asdict") else row for row in rows]  # a named tuple, such as of itertuples
     if isinstance(rows[0], Mapping):
         names = dict.fromkeys(name for row in rows if isinstance(row, Mapping) for name in row)
         kind, size = "a dictionary", None
     else:
-        kind, size = f"a row of {len(rows[0])} values" if isinstance(rows[0], (list, tuple)) else "", len(rows[0])
+        size = len(rows[0]) if isinstance(rows[0], (list, tuple)) else 0
+        kind = f"a row of {size} values" if size else ""
         names = dict.fromkeys(TRIPLET_COLUMNS if size == 3 else ("text", "label"))
     if not kind or size not in (None, 2, 3):
         raise DataError(
@@ -171,6 +183,15 @@ def choose_split(data: Any, split: str, source: str = "data") -> Any:
     if split not in data:
         raise DataError(f"{source} has the splits {listed(data)}, but no split {short_repr(split)}; pass another split")
     return data[split]
+
+
+def check_no_transform(data: Any, source: str) -> None:
+    """Raise `DataError` if `data` is a data set with a transform (`set_transform`), which is applied by row only."""
+    if hasattr(data, "with_format") and isinstance(data.format, dict) and data.format["type"] == "custom":
+        raise DataError(
+            f"{source} has a transform (set_transform or with_transform), which only SentenceTransformerTrainer "
+            "applies; write its result into the data with data.map(…), or remove it with data.with_format(None)"
+        )
 
 
 def to_dataset(data: Any, source: str) -> "Dataset":

@@ -23,7 +23,7 @@ from tercet.data.formats.compressed import inner_name, is_compressed
 from tercet.data.formats.encodings import guess_encoding
 from tercet.data.formats.header import has_no_header
 from tercet.data.reading.folders import is_saved_dataset, read_files, read_folder
-from tercet.data.reading.in_memory import choose_split, is_table_dict, table_of
+from tercet.data.reading.in_memory import check_no_transform, choose_split, is_table_dict, table_of
 from tercet.data.tables.table import Columns, Content, Table
 from tercet.errors import DataError, listed, short_repr
 
@@ -67,7 +67,9 @@ def read_source(source: Any, split: str = "train", **reading: Any) -> Table:
         return source
     if isinstance(source, (str, Path)):
         return read_table(source, split, **reading)
-    table = table_of(choose_split(source, split), "data", also="a file, the name of a data set on the hub, ")
+    data = choose_split(source, split)
+    check_no_transform(data, "data")
+    table = table_of(data, "data", also="a file, the name of a data set on the hub, ")
     if not is_table_dict(source):
         return table
     splits = list(map(str, source))

@@ -28,7 +28,7 @@ def plain_values(values: Iterable[Any]) -> list[Any]:
 
     Missing are None, NaN, empty lists (also as the text "[]") and strings without a visible character. Whole floating
     point numbers become integers, as in a column of integers of which some are missing. A list of one label is this
-    label. All other values stay as they are.
+    label. All other values stay as they are, also lists of lists or of dictionaries.
     """
     cache: dict[str, Any] = {}
     plain = []
@@ -62,6 +62,8 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist") and not isinstance(value, bytes):
         return _plain(value.tolist())
     if isinstance(value, (list, tuple, set, frozenset)):
+        if any(isinstance(item, (list, tuple, dict)) for item in value):
+            return value  # Its items are no labels, such as {"name": "bug"}, and nobody wants their Python text as one.
         items = [_plain(item) for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
         items = [item for item in items if item is not None and item != ""]
         if len(items) < 2:

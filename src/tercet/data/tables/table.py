@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from tercet._texts import RowNumbers
 from tercet.errors import DataError
 
 
@@ -110,6 +113,18 @@ class Table:
     def not_read(self) -> tuple[str, ...]:
         """The names of the files or splits of the source that were not chosen."""
         return self.columns.not_read if isinstance(self.columns, Columns) else ()
+
+    @property
+    def places(self) -> Sequence[int] | None:
+        """The line of each row, or else its row number, for messages; None if rows are numbered as in the table."""
+        return self.lines if self.lines is not None or self.rows is None else RowNumbers(self.rows)
+
+    def places_of(self, rows: Sequence[int] | np.ndarray) -> Sequence[int]:
+        """Return the places of some rows of the table `(n,)`, for messages about these rows."""
+        if self.lines is not None:
+            lines: Sequence[int] = np.asarray(self.lines)[np.asarray(rows, dtype=np.int64)].tolist()
+            return lines
+        return RowNumbers(rows if self.rows is None else np.asarray(self.rows)[np.asarray(rows, dtype=np.int64)])
 
     def row_number(self, row: int) -> int:
         """Return the number that a row of the table has in its file or data set."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence, Set
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,22 +20,30 @@ def ids_and_relation(labels: Any, *, weighted: bool = False) -> tuple[Any, Relat
     `weighted` is that of `tercet.losses.relations.SharedLabel`. Labels of any other form are returned unchanged, with
     the relation of equal labels.
     """
-    matrix = labels if isinstance(labels, Tensor) else getattr(labels, "__array__", None) and torch.as_tensor(labels)
-    if isinstance(matrix, Tensor):
-        if matrix.dtype != torch.bool or matrix.dim() != 2 or matrix.shape[1] < 2:
-            return labels, SAME_LABEL
+    if (matrix := _bool_matrix(labels)) is not None:
         sets: list[Any] = [row.nonzero().flatten().tolist() for row in matrix]
+    elif isinstance(labels, Tensor) or not hasattr(labels, "__iter__"):
+        return labels, SAME_LABEL
     else:
         sets = list(labels)
         if not all(isinstance(one, (Set, list, tuple)) for one in sets) or not sets:
-            return labels, SAME_LABEL
+            return (labels if hasattr(labels, "__len__") else sets), SAME_LABEL
     names = list(dict.fromkeys(label for one in sets for label in one))
     plain_labels(names)  # Raises an error for labels that are neither integers nor strings.
     numbers = {label: number for number, label in enumerate(names)}
     ids = {key: at for at, key in enumerate(dict.fromkeys(map(frozenset, sets)))}
-    device = matrix.device if isinstance(matrix, Tensor) else "cpu"
+    device = "cpu" if matrix is None else matrix.device
     set_ids = torch.tensor([ids[frozenset(one)] for one in sets], device=device)
     return set_ids, SharedLabel([[numbers[label] for label in key] for key in ids], weighted=weighted)
+
+
+def _bool_matrix(labels: Any) -> Tensor | None:
+    """Return labels that are a bool matrix `(batch, num_labels)` as a tensor; None for labels of any other form."""
+    if not isinstance(labels, Tensor):
+        if not hasattr(labels, "__array__") or (array := np.asarray(labels)).dtype != np.bool_:
+            return None
+        labels = torch.tensor(array)
+    return labels if labels.dtype == torch.bool and labels.dim() == 2 and labels.shape[1] > 1 else None
 
 
 def as_label_tensor(labels: Any, device: torch.device | str | None = None) -> Tensor:
