@@ -135,15 +135,15 @@ def test_the_text_column_of_the_first_file_is_that_of_all(folder, bert):
     data, out = folder / "news", folder / "v1.0"  # a folder with a dot
     longer, shorter = [f"{text} and {text}" for text in _TEXTS[:3]], ["a b c", "d e f g", "h i j"]
     _write(data / "a.parquet", headline=longer, note=shorter)
-    _write(data / "b.parquet", headline=shorter, note=longer)
+    _write(data / "b.PARQUET", headline=shorter, note=longer)
     _write(data / "c.parquet", headline=pa.array([None, " ", ""]), note=longer)
     words = ("encode", bert, data, "--output", out)
     first = run(*words).stderr
     assert "2 of 3 files written" in first
     assert "1 files without a text in any row get no file in" in first
     assert "'c.parquet'" in first
-    run("encode", bert, data / "b.parquet", "--text-column", "headline", "--output", folder / "b.npy")
-    written = np.array(parquet.read_table(out / "b.parquet")["embedding"].to_pylist())
+    run("encode", bert, data / "b.PARQUET", "--text-column", "headline", "--output", folder / "b.npy")
+    written = np.array(parquet.read_table(out / "b.PARQUET")["embedding"].to_pylist())
     np.testing.assert_allclose(written, np.load(folder / "b.npy"), atol=1e-6)
     assert "0 of 3 files written" in run(*words, "--text-column", "headline").stderr
     refused = run(*words, "--text-column", "note", expect=2)
@@ -217,6 +217,9 @@ def test_a_split_chooses_files_by_their_names_and_all_splits_fit_in_one_folder(f
     assert "'part-000.parquet', 'part-001.parquet'" in refused.stderr
     assert "leave out --split, or name a column of splits with --split-column" in refused.stderr
     assert not (folder / "new").exists()
+    refused = run("encode", bert, data / "test-00000-of-00001.parquet", "--output", folder / "a.npy", "--split", "test",
+                  expect=2)  # fmt: skip
+    assert "test-00000-of-00001.parquet has no splits; leave out --split, or name a column" in refused.stderr
     # A column of splits chooses rows, and then the names of the files choose nothing.
     run("encode", bert, data, "--output", folder / "rows", "--split", "test", "--split-column", "part")
     assert [len(parquet.read_table(file)) for file in (folder / "rows").glob("*.parquet")] == [1] * 3

@@ -36,26 +36,22 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
     Args:
         data: the input.
         output: the output.
-        split: a split, to return only the files with this word in their names; None returns all.
+        split: a split, to return only the files with this word in their names; None returns all. A single file must be
+            of a format with splits.
 
     Returns:
         The files that have rows, in the order of their names, each with its schema.
 
     Raises:
-        DataError: there are no Parquet files with rows or of this split, or two with the same name; or a file cannot be
-            read.
+        DataError: there are no Parquet files with rows or of this split, or two with the same name; a file cannot be
+            read; or a single file has no splits.
     """
-    if output is None or _names_a_file(output):
-        return None
-    path = expand_path(data)
-    if path.is_dir():
-        found = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
-        files = [entry for entry in found if entry.suffix == _SUFFIX]
-        if files and (others := [entry.name for entry in found if entry not in files]):
-            logger.warning(f"{data}: only the {_SUFFIX} files are read; not read: {listed(others, 3)}")
-    elif glob.has_magic(data) and not path.exists():
-        files = sorted(Path(name) for name in glob.glob(str(path), recursive=True) if name.endswith(_SUFFIX))
-    else:
+    from tercet.data.reading.sources import takes_split
+
+    files = None if output is None or _names_a_file(output) else _parquet_files(data)
+    if files is None:
+        if split is not None and not takes_split(data):
+            raise DataError(f"{data} has no splits; leave out --split, or name a column of splits with --split-column")
         return None
     if split is not None and files:
         files = _files_of_split(files, data, split)
@@ -69,6 +65,21 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise DataError(f"{data}: several files have the same name ({listed(twice, 3)}); pass one folder at a time")
     return full
+
+
+def _parquet_files(data: str) -> list[Path] | None:
+    """Return the Parquet files of a folder or a pattern, and warn about others in a folder; None for a single table."""
+    path = expand_path(data)
+    if path.is_dir():
+        found = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
+    elif glob.has_magic(data) and not path.exists():
+        found = sorted(map(Path, glob.glob(str(path), recursive=True)))
+    else:
+        return None
+    files = [entry for entry in found if entry.suffix.lower() == _SUFFIX]
+    if path.is_dir() and files and (others := [entry.name for entry in found if entry not in files]):
+        logger.warning(f"{data}: only the {_SUFFIX} files are read; not read: {listed(others, 3)}")
+    return files
 
 
 def _names_a_file(output: Path) -> bool:
