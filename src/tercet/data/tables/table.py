@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tercet._texts import RowNumbers
 from tercet.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class NoRowsError(DataError):
@@ -119,8 +120,10 @@ class Table:
         """The line of each row, or else its row number, for messages; None if rows are numbered as in the table."""
         return self.lines if self.lines is not None or self.rows is None else RowNumbers(self.rows)
 
-    def places_of(self, rows: Sequence[int] | np.ndarray) -> Sequence[int]:
+    def places_of(self, rows: "Sequence[int] | np.ndarray") -> Sequence[int]:
         """Return the places of some rows of the table `(n,)`, for messages about these rows."""
+        import numpy as np  # after the start of the command line, which loads this module
+
         if self.lines is not None:
             lines: Sequence[int] = np.asarray(self.lines)[np.asarray(rows, dtype=np.int64)].tolist()
             return lines
