@@ -193,6 +193,20 @@ def test_files_without_a_row_to_write_are_named_and_get_no_file(folder, bert):
     assert "no row of any file has a text and 'dev' in the column 'part'; check --text-column and --split" in refused
 
 
+def test_a_damaged_file_is_named_when_the_others_are_written(folder, bert):
+    data, out = folder / "news", folder / "out"
+    offsets, not_utf8 = np.array([0, 2], np.int32), b"\xff\xfe"
+    damaged = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(not_utf8)])
+    for name, text in (("a", _TEXTS[:1]), ("b", damaged), ("c", _TEXTS), ("d", damaged)):
+        _write(data / f"{name}.parquet", text=text)
+    done = run("encode", bert, data, "--output", out, expect=2).stderr
+    assert [file.name for file in _outputs(folder)] == ["a.parquet", "c.parquet"]
+    assert f"2 of 4 files written to {out}, 17 rows; 0 already written" in done
+    assert f"error: {data}/b.parquet, row 0: the column 'text' is not UTF-8; write the file again with" in done
+    assert "in UTF-8; files that cannot be read: 2, the others are done" in done
+    assert [path.name for path in out.iterdir() if path.suffix != ".parquet"] == [".tercet-settings.json"]
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder, bert):
     _write(folder / "x[1].parquet", text=_TEXTS)
     run("encode", bert, folder / "x[1].parquet", "--output", folder / "one.npy")

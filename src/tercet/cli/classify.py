@@ -190,11 +190,12 @@ def classify(
             writer.write({name: [] for name in names})
         writer.close()
 
-    def write_file(source: Path, target: Path) -> int:
-        rows = read_table_input(str(source), options, suffix)
+    def read_file(file: Path) -> TableInput:
+        return read_table_input(str(file), options, suffix)
+
+    def write_file(table: TableInput, target: Path) -> None:
         with target.open("wb") as file:
-            write(rows, file, quiet=True)
-        return len(rows.texts)
+            write(table, file, quiet=True)
 
     if files is not None:
         assert output is not None
@@ -203,7 +204,7 @@ def classify(
         content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
         settings = {"command": "classify", "model": model, **content, "top": top, "explain": explain, **limits,
                     **asdict(options)}  # fmt: skip
-        write_each(files, output, settings, write_file)
+        write_each(files, output, settings, read_file, write_file)
     else:
         with _destination(output, overwrite=overwrite) as file:
             write(rows, file, quiet=quiet)

@@ -145,15 +145,13 @@ def encode(
         _finish(output, embed(rows.texts), dict(rows.columns), overwrite=overwrite)
         return
 
-    def write(source: Path, target: Path) -> int:
-        found = read(source)
-        _write(target, dict(found.columns), embed(found.texts))
-        return len(found.texts)
+    def write(table: TableInput, target: Path) -> None:
+        _write(target, dict(table.columns), embed(table.texts))
 
     content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
     settings = {"command": "encode", "model": model, **content, "head": None if head is None else str(head),
                 "normalize": normalize, "prompt_name": prompt_name, "task": task, **asdict(options)}  # fmt: skip
-    write_each(files, output, settings, write)
+    write_each(files, output, settings, read, write)
     finish()
 
 

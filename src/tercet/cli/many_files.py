@@ -26,6 +26,7 @@ from tercet._files import (
     resolve_path,
     write_json,
 )
+from tercet.cli.classify_input import TableInput
 from tercet.cli.console import print_note
 from tercet.errors import DataError, listed
 
@@ -67,21 +68,29 @@ def check_output_folder(files: Collection[Path], output: Path, *, overwrite: boo
 
 
 def write_each(
-    files: Collection[Path], output: Path, settings: Mapping[str, Any], write: Callable[[Path, Path], int]
+    files: Collection[Path],
+    output: Path,
+    settings: Mapping[str, Any],
+    read: Callable[[Path], TableInput],
+    write: Callable[[TableInput, Path], None],
 ) -> int:
-    """Call `write` for each file that has no output yet and that no other process works on.
+    """Call `read` and `write` for each file that has no output yet and that no other process works on.
+
+    A file that cannot be read does not keep the others from being written.
 
     Args:
         files: the input files.
         output: the folder of the output files, which have the names of the input files.
         settings: what the content of the output depends on. All files of a folder have the same settings.
-        write: a function that takes an input file and the path to write, and returns the number of rows.
+        read: a function that reads an input file.
+        write: a function that takes what was read and the path to write.
 
     Returns:
         The number of files that were written.
 
     Raises:
-        DataError: the folder has files of other settings, or a file cannot be read or written.
+        DataError: the folder has files of other settings, or a file cannot be written; or, when the others are written,
+            a file cannot be read.
     """
     from tercet.data.cleaning.incomplete_rows import NoTextError
     from tercet.data.tables.table import NoRowsError
@@ -90,6 +99,7 @@ def write_each(
     _check_settings(folder, dict(settings), output)
     written = rows = elsewhere = 0
     outdated: list[str] = []
+    unreadable: list[DataError] = []
     empty: dict[str, list[str]] = {"a text in any row": [], "a row of the split": []}
     for file in files:
         target = folder / file.name
@@ -101,15 +111,24 @@ def write_each(
             with locked(target):
                 if target.exists():  # another process has written it meanwhile
                     continue
+                try:
+                    table = read(file)
+                except NoTextError:
+                    empty["a text in any row"].append(file.name)
+                    continue
+                except NoRowsError:
+                    empty["a row of the split"].append(file.name)
+                    continue
+                except DataError as error:
+                    unreadable.append(error)
+                    continue
                 with atomic_file(target, overwrite=False) as partial:
-                    rows += write(file, partial)
-                written += 1
-        except (NoTextError, NoRowsError) as error:
-            empty["a text in any row" if isinstance(error, NoTextError) else "a row of the split"].append(file.name)
+                    write(table, partial)
+                written, rows = written + 1, rows + table.num_rows
         except LockedError:
             elsewhere += 1
     _clean(folder, [folder / file.name for file in files])
-    present = len(files) - written - elsewhere - sum(map(len, empty.values()))
+    present = len(files) - written - elsewhere - sum(map(len, empty.values())) - len(unreadable)
     print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} already written")
     for what, names in empty.items():
         if names:
@@ -124,6 +143,8 @@ def write_each(
             f"other processes are writing {elsewhere:,} files; when those have ended, run the command again to "
             "check that no file is missing"
         )
+    if unreadable:
+        raise DataError(f"{unreadable[0]}; files that cannot be read: {len(unreadable):,}, the others are done")
     return written
 
 

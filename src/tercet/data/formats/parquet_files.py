@@ -139,6 +139,8 @@ def _column(path: Path, name: str, kind: "pyarrow.DataType", num_rows: int) -> S
                 else:
                     others += _to_list(chunk, path, name, num_read)
                 num_read += len(chunk)
+    except DataError:
+        raise
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise DataError(_unreadable(path, error)) from None
     values = builder.column() if is_text and not types.is_nested(kind) else others
