@@ -1,12 +1,16 @@
 """Turn labels from any container into plain integers or plain strings. Imports no torch."""
 
-from collections.abc import Mapping, Sequence, Set
+import logging
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from tercet._texts import row_place, text_key
 from tercet.errors import EmbeddingError, TercetError
+
+logger = logging.getLogger(__name__)
 
 _KINDS = {int: "an integer", bool: "a bool", str: "a string"}
 
@@ -132,3 +136,16 @@ def _plain(label: Any) -> Any:
 def _shortened(label: Any) -> str:
     text = repr(label)
     return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def warn_of_forms(labels: Iterable[Any], source: str) -> None:
+    """Log a warning if labels differ only in white space around them or in the form (NFC) of their characters."""
+    forms: dict[str, list[str]] = {}
+    for label in dict.fromkeys(label for label in labels if isinstance(label, str)):
+        forms.setdefault(unicodedata.normalize("NFC", label).strip(), []).append(label)
+    if same := [found for found in forms.values() if len(found) > 1]:
+        shown = ", ".join(" and ".join(map(ascii, found)) for found in same[:3]) + (", …" if len(same) > 3 else "")
+        logger.warning(
+            f"{source}: labels that differ only in white space or in the form of their characters count as different "
+            f"labels: {shown}; make them equal with unicodedata.normalize('NFC', label).strip()"
+        )

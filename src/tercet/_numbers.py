@@ -47,3 +47,9 @@ def check_margin(margin: Any, *, name: str = "margin", error: type[TercetError] 
     if value > _MAX_MARGIN:
         raise error(f"the {name} must be at most {_MAX_MARGIN:g}, got {margin!r}")
     return value
+
+
+def check_is_number(name: str, value: Any, *, error: type[TercetError] = EmbeddingError) -> None:
+    """Raise `error` unless `value` is a number, also of NumPy. A bool is refused."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise error(f"{name} must be a number, got {value!r}")

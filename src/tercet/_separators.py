@@ -14,12 +14,12 @@ _ARGUMENTS = {"label_levels": ("the levels", "/"), "multi_label": ("the labels o
 
 
 def check_separator(separator: str | None, argument: str) -> None:
-    """Raise `DataError` if a separator is empty or white space.
+    """Raise `DataError` if a separator is no string, or is empty or white space.
 
     Args:
         separator: the separator; None for none.
         argument: the argument that it was passed as, "label_levels" or "multi_label".
     """
-    if separator is not None and not separator.strip():
+    if separator is not None and not (isinstance(separator, str) and separator.strip()):
         what, example = _ARGUMENTS[argument]
         raise DataError(f"{argument} must be the separator of {what}, such as '{example}', got {separator!r}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tercet import compare
 from tercet.comparison.grid import grid_keys, parse_grid, read_grid
 from tercet.comparison.plan import Plan
 from tercet.errors import DataError
@@ -98,3 +99,9 @@ def test_a_setting_is_given_once():
 def test_an_invalid_setting_of_all_variants_is_not_blamed_on_the_grid():
     with pytest.raises(DataError, match="^batch_size must be a multiple"):
         parse_grid(["epochs=1,2"], settings=RunSettings(batch_size=9))
+
+
+@pytest.mark.parametrize("grid", ["margin=0.1", {"margin": [0.1]}])
+def test_a_grid_that_is_no_list(grid, tmp_path):
+    with pytest.raises(DataError, match=r"grid must be a list of entries, such as \['margin=0.1,0.3'"):
+        compare([("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")], tmp_path / "c", grid=grid)

@@ -345,6 +345,31 @@ def test_the_length_of_embeddings_does_not_count(factor):
     assert scaled.predict(X.astype(np.float64) * factor).tolist() == classifier.predict(X).tolist()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"random_state": None}, "random_state must be an integer of at least 0, got None"),
+        ({"random_state": 1.5}, "random_state must be an integer of at least 0, got 1.5"),
+        ({"label_levels": 3}, "label_levels must be the separator of the levels, such as '/', got 3"),
+        ({"model": 3}, "model must be a SentenceTransformer, a folder, a name on the hub or None, got int"),
+    ],
+)
+def test_wrong_arguments_of_a_classifier(arguments, message):
+    _fails(message, lambda: LabelClassifier(**arguments).fit(X, NAMES))
+
+
+def test_labels_that_look_the_same_are_a_warning(caplog):
+    names = [f"{name} " if row == 0 else name for row, name in enumerate(NAMES)]
+    classifier = LabelClassifier(unseen_rows=True).fit(X, names)
+    assert "y: labels that differ only in white space" in caplog.text
+    assert f"{names[0]!r} and {NAMES[0]!r}" in caplog.text
+    caplog.clear()
+    classifier = LabelClassifier(unseen_rows=True).fit(X, NAMES)
+    assert not caplog.records
+    classifier.partial_fit(X[:1], [f" {NAMES[0]}"])
+    assert f"{NAMES[0]!r} and {' ' + NAMES[0]!r}" in caplog.text
+
+
 def test_a_column_of_arrays_has_embeddings():
     classifier = LabelClassifier(unseen_rows=True).fit(pd.Series(list(X)), NAMES)
     assert classifier.predict(X).tolist() == LabelClassifier(unseen_rows=True).fit(X, NAMES).predict(X).tolist()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,10 @@ def test_a_device_that_cannot_compute_is_refused_before_the_model_is_read(device
     (tmp_path / "config.json").write_text("broken")
     with pytest.raises(ModelError, match=f"cannot compute on device='{device}': .*; try device='cpu'"):
         load_model(str(tmp_path), device=device)
+
+
+def test_a_folder_is_a_string_or_a_path(bert):
+    assert load_model(Path(bert), device="cpu").get_sentence_embedding_dimension() == 32
+    for wrong in (None, 3, b"x"):
+        with pytest.raises(ModelError, match="name must be a folder or the name of a model, got"):
+            load_model(wrong)

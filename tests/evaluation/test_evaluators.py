@@ -93,6 +93,11 @@ def test_embeddings_that_are_not_finite_have_no_accuracy(options):
         TripletEvaluator(["a"], ["b"], ["c"], margin=float("nan"))
 
 
+def test_labels_that_look_the_same_are_a_warning(caplog):
+    LabelEvaluator(["p", "q", "r", "s"], ["a", "a ", "caf\u00e9", "cafe\u0301"], ["t", "u"], ["a", "a "])
+    assert "count as different labels: 'a' and 'a ', 'caf\\xe9' and 'cafe\\u0301'" in caplog.text
+
+
 def test_texts_without_an_order_are_refused(sentences, labels):
     for texts in (set(sentences), dict.fromkeys(sentences)):
         with pytest.raises(DataError, match="sentences must be a list of texts, got (set|dict)"):

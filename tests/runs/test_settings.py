@@ -8,7 +8,7 @@ import pytest
 
 from tercet.errors import DataError
 from tercet.runs import RunSettings
-from tercet.runs.settings import describe
+from tercet.runs.settings import check_eval_fraction, describe
 from tests.child import ENVIRONMENT
 
 
@@ -48,6 +48,16 @@ def test_values_that_no_run_can_use(settings, message):
     with pytest.raises(DataError) as caught:
         RunSettings(**settings).check()
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"learning_rate": "x"}, {"seed": "a"}, {"batch_size": None}, {"epochs": True}, {"max_seq_length": []}]
+)
+def test_values_that_are_no_numbers(settings):
+    with pytest.raises(DataError, match=f"{next(iter(settings))} must be a number, got"):
+        RunSettings(**settings).check()
+    with pytest.raises(DataError, match="eval_fraction must be a number, got '0.2'"):
+        check_eval_fraction("0.2")
 
 
 def test_the_defaults_and_an_odd_batch_of_triplets_are_valid():

@@ -15,7 +15,7 @@ from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet._nested_labels import separator_of
 from tercet.comparison.files import reserves_comparison
-from tercet.comparison.grid import models_in_grid, parse_grid, read_grid, separator_in_grid
+from tercet.comparison.grid import check_is_list, models_in_grid, parse_grid, read_grid, separator_in_grid
 from tercet.comparison.plan import Plan
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, FileArguments
 from tercet.encoder.names import resolve_model
@@ -124,6 +124,7 @@ def compare(
             print(record.recommendation.reason)
         ```
     """
+    check_is_list(grid)
     settings, output, grid = given_settings(settings), expand_path(output), list(grid)
     if tracker_names(settings.report_to):
         raise DataError("a comparison does not report to trackers; leave out report_to")

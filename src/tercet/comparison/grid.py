@@ -118,6 +118,12 @@ def parse_grid(
     return tuple(variants)
 
 
+def check_is_list(grid: Any) -> None:
+    """Raise `DataError` if a grid is one string or a dictionary, and no list of entries."""
+    if isinstance(grid, (str, Mapping)):
+        raise DataError(f"grid must be a list of entries, such as ['margin=0.1,0.3', 'epochs=1,3'], got {grid!r}")
+
+
 def read_grid(grid: Iterable[str]) -> dict[str, list[Any]]:
     """Return the values of each key of a grid, with their types.
 

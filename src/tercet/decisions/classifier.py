@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from tercet._labels import plain_labels
+from tercet._labels import plain_labels, warn_of_forms
 from tercet._nested_labels import normalize_label
+from tercet._numbers import check_integer
 from tercet.decisions import inputs
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.calibration_data import why_uncalibrated
@@ -116,6 +117,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: a text, an embedding or a label is invalid or missing, or there are fewer than two labels.
             ModelError: the encoder cannot be loaded.
         """
+        check_integer("random_state", self.random_state, minimum=0, error=DataError)
         self.model_, rows = read_fit_arguments(
             X, y, calibration_data, unknown_sentences, model=self.model, device=self.device, method=self.method,
             unseen_rows=self.unseen_rows, batch_size=self.batch_size, label_levels=self.label_levels,
@@ -181,6 +183,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_label_type(labels, self._names[0], "y")
         if self.label_levels is not None:
             labels = [normalize_label(str(label), self.label_levels) for label in labels]
+        warn_of_forms([*self._names, *labels], "y")
         given = inputs.read(X, "X")
         check_length(given, labels, "X", "y")
         new = self._embed(given, "X")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet._labels import plain_labels
+from tercet._labels import plain_labels, warn_of_forms
 from tercet.decisions import inputs
 from tercet.decisions.calibration_data import calibration_rows, read_pair
 from tercet.decisions.candidates import METHODS, candidate_names
@@ -39,6 +39,7 @@ def read_fit_arguments(
     if method not in ("auto", *METHODS):
         raise DataError(f"method must be one of {listed(['auto', *METHODS], 10)}, got {method!r}")
     labels = with_levels(labels, label_levels)
+    warn_of_forms(labels, "y")
     given = inputs.read(X, "X")  # all arguments are checked before a sentence is encoded
     check_length(given, labels, "X", "y")
     pair = None if calibration_data is None else read_pair(calibration_data, labels, label_levels)

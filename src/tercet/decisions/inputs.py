@@ -51,8 +51,12 @@ class Embedded:
 
 
 def load_encoder(model: Any, device: str | None) -> "SentenceTransformer | None":
-    """Return the encoder; None for embeddings."""
+    """Return the encoder; None for embeddings. Raise `DataError` if it is no encoder."""
     if model is None or not isinstance(model, (str, Path)):
+        if model is not None and not hasattr(model, "encode"):
+            raise DataError(
+                f"model must be a SentenceTransformer, a folder, a name on the hub or None, got {type(model).__name__}"
+            )
         return model
     from tercet.encoder.loading import load_model
 

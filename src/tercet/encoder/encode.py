@@ -88,7 +88,7 @@ class EncodeRequest:
         check_count("batch_tokens", self.batch_tokens)
         if self.output_value not in OUTPUT_VALUES:
             raise EmbeddingError(
-                f"unknown output_value {self.output_value!r}; choose one of {listed(map(repr, OUTPUT_VALUES))}"
+                f"unknown output_value {self.output_value!r}; choose one of {', '.join(map(repr, OUTPUT_VALUES))}"
             )
 
 

@@ -24,7 +24,7 @@ _ENCODER_HASHES = {
 
 
 def load_model(
-    name: str,
+    name: str | Path,
     *,
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
@@ -42,6 +42,9 @@ def load_model(
         ModelError: the model is not found, is invalid, or is not supported, the bundled encoder is not installed, or
             PyTorch cannot compute on the device.
     """
+    if not isinstance(name, (str, Path)):
+        raise ModelError(f"name must be a folder or the name of a model, got {type(name).__name__}")
+    name = str(name)
     check_model_name(name)
     find_device(device)  # before the hashes of the bundled encoder are computed
     model = SentenceTransformer(

@@ -7,7 +7,7 @@ dictionary. A trainer adds the prefix `eval_` to the keys.
 from collections.abc import Sequence
 from typing import Any
 
-from tercet._labels import plain_labels
+from tercet._labels import plain_labels, warn_of_forms
 from tercet.distances import DistanceLike, get_distance
 from tercet.errors import DataError
 from tercet.evaluation._inputs import check_batch_size, check_options, check_texts_list
@@ -78,6 +78,7 @@ class LabelEvaluator(SentenceEvaluator):
             _check_sizes(self.reference_sentences, self.reference_labels, "reference_sentences")
         gallery_size = len(self.sentences if self.reference_sentences is None else self.reference_sentences)
         find_relevance(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
+        warn_of_forms([*self.labels, *(self.reference_labels or [])], "labels")
         get_distance(distance)  # Raises for an unknown name.
         check_options(**metric_options, error=DataError)
         self.batch_size, self.show_progress_bar = check_batch_size(batch_size), show_progress_bar

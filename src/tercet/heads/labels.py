@@ -14,9 +14,10 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
-from tercet._labels import plain_labels
+from tercet._labels import plain_labels, warn_of_forms
 from tercet._multi_labels import number_label_sets, split_set
 from tercet._nested_labels import margins_from_finest, normalize_nested, path_of
+from tercet._separators import check_separator
 from tercet.data.labels.set_counts import num_sharing, rarest_labels
 from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
 from tercet.data.sampling.sampler import GroupByLabelSampler
@@ -179,9 +180,11 @@ def row_labels(labels: Any, label_levels: str | None = None) -> RowLabels:
         EmbeddingError: a label is missing or has another type, or a row has an empty list.
         DataError: a level is empty, or no label has several levels.
     """
+    check_separator(label_levels, "label_levels")
     if are_sets(labels):
         return _shared(labels, label_levels)
     values = plain_labels(labels)
+    warn_of_forms(values, "labels")
     if label_levels is None:
         return RowLabels(np.unique(np.asarray(values), return_inverse=True)[1])
     names = normalize_nested([str(value) for value in values], label_levels, "labels")

@@ -8,9 +8,9 @@ import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import TypeVar, get_args
 
-from tercet._numbers import check_margin
+from tercet._numbers import check_is_number, check_margin
 from tercet._separators import check_separator
 from tercet.catalogue import DISTANCES, LOSSES
 from tercet.errors import DataError, listed
@@ -145,6 +145,7 @@ class RunSettings:
     def check(self) -> None:
         """Raise `DataError` if a setting is outside its valid range; the message names the setting and the range."""
         LOSSES.find(self.loss, DataError)
+        self._check_numbers()
         if self.distance is not None:
             DISTANCES.find(self.distance, DataError)
         self._check_margins()
@@ -166,6 +167,12 @@ class RunSettings:
             check_value(name, value, value is None or value > 0, "at least 1")
         self._check_batch()
         self._check_packages()
+
+    def _check_numbers(self) -> None:
+        for item in fields(self):
+            kinds, value = set(get_args(item.type)) or {item.type}, getattr(self, item.name)
+            if kinds <= {int, float, type(None)} and not (value is None and type(None) in kinds):
+                check_is_number(item.name, value, error=DataError)
 
     def _check_margins(self) -> None:
         if not isinstance(self.margin, list):
@@ -230,6 +237,7 @@ def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
 
 def check_eval_fraction(fraction: float) -> None:
     """Raise `DataError` unless 0 ≤ `fraction` < 1."""
+    check_is_number("eval_fraction", fraction, error=DataError)
     check_value("eval_fraction", fraction, 0 <= fraction < 1, "at least 0 and below 1")
 
 
