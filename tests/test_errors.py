@@ -2,7 +2,7 @@
 
 import pytest
 
-from tercet.errors import DataError, EmbeddingError, ModelError, listed, short_repr
+from tercet.errors import DataError, EmbeddingError, ModelError, counted, listed, rows_have, short_repr
 
 
 @pytest.mark.parametrize("kind", [DataError, EmbeddingError, ModelError])
@@ -17,3 +17,10 @@ def test_long_values_are_cut_in_messages():
     assert short_repr({"a": 1}) == "{'a': 1}"
     assert len(listed(["[" * 100_000] * 9)) < 500
     assert listed(["a", "b"]) == "'a', 'b'"
+
+
+def test_a_noun_and_a_verb_fit_their_number():
+    assert [counted(number, "row") for number in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert (rows_have(1, 20), rows_have(2, 20), rows_have(1, 1)) == (
+        "1 of 20 rows has", "2 of 20 rows have", "1 of 1 row has"
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The exceptions of Tercet, and a helper for their messages.
+"""The exceptions of Tercet, and helpers for messages.
 
     TercetError
     ├── DataError       invalid data, settings, command-line options or output paths
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from tercet._display import printable
 
-__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "listed", "short_repr"]
+__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "counted", "listed", "rows_have", "short_repr"]
 
 
 class TercetError(ValueError):
@@ -51,3 +51,13 @@ def listed(items: Iterable[object], limit: int = 5) -> str:
     items = list(items)
     words = ", ".join(short_repr(item, 80) for item in items[:limit])
     return words if len(items) <= limit else f"{words} and {len(items) - limit} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun for a message: `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def rows_have(number: int, total: int) -> str:
+    """Return the start of a sentence about some of `total` rows: `1 of 20 rows has`, `2 of 20 rows have`."""
+    return f"{number:,} of {counted(total, 'row')} {'has' if number == 1 else 'have'}"

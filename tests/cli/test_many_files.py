@@ -91,7 +91,8 @@ def test_a_changed_model_or_input_and_other_files_are_noticed(folder, bert):
     assert "2 of 2 files written" in first
     os.utime(data / "part-001.parquet", (time.time() + 60,) * 2)
     again = run(*words).stderr
-    assert "1 files of the input have changed since their files in" in again
+    assert "changed since they were written to" in again
+    assert ": 1 file of the input ('" in again
     assert "('part-001.parquet'); to write them again, remove those" in again
     build_bert(model, seed=1)
     refused = run(*words, expect=2)
@@ -140,7 +141,7 @@ def test_the_text_column_of_the_first_file_is_that_of_all(folder, bert):
     words = ("encode", bert, data, "--output", out)
     first = run(*words).stderr
     assert "2 of 3 files written" in first
-    assert "1 files without a text in any row get no file in" in first
+    assert "1 file without a text in any row gets no file in" in first
     assert "'c.parquet'" in first
     run("encode", bert, data / "b.PARQUET", "--text-column", "headline", "--output", folder / "b.npy")
     written = np.array(parquet.read_table(out / "b.PARQUET")["embedding"].to_pylist())
@@ -188,7 +189,7 @@ def test_files_without_a_row_to_write_are_named_and_get_no_file(folder, bert):
     assert [file.name for file in _outputs(folder)] == ["b.parquet", "d.parquet"]
     assert f"2 of 5 files written to {out}, 32 rows; 0 already written" in done
     assert f"2 files without a row of the split get no file in {out}: 'a.parquet', 'c.parquet'" in done
-    assert f"1 files without a text in any row get no file in {out}: 'e.parquet'" in done
+    assert f"1 file without a text in any row gets no file in {out}: 'e.parquet'" in done
     refused = run(*words, "--split", "dev", expect=2).stderr
     assert "no row of any file has a text and 'dev' in the column 'part'; check --text-column and --split" in refused
 

@@ -228,7 +228,7 @@ def test_rows_without_a_value_for_each_column_are_refused(tmp_path, rows):
 
 def test_several_labels_of_fasttext_are_a_list(tmp_path):
     path = _write(tmp_path / "d.txt", "__label__a __label__b hello there\n__label__a\tbye\n__label__c so\n")
-    with pytest.raises(DataError, match="1 of 3 rows have several labels in one cell, such as 'a, b'"):
+    with pytest.raises(DataError, match="1 of 3 rows has several labels in one cell, such as 'a, b'"):
         _pairs(path)
     found = load_labelled(path, ReadOptions(multi_label=";"))
     assert (found.sentences, found.labels()) == (["hello there", "bye", "so"], ["a;b", "a", "c"])

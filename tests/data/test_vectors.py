@@ -81,7 +81,7 @@ def test_equal_vectors_have_equal_keys():
 
 def test_rows_without_a_vector_or_a_label_are_left_out(tmp_path):
     path = _parquet(tmp_path / "v.parquet", [*X[:5], None], label=["a", None, *LABELS[2:]])
-    with pytest.raises(DataError, match=r"v.parquet: 1 of 6 rows have no vector \(rows 5\)"):
+    with pytest.raises(DataError, match=r"v.parquet: 1 of 6 rows has no vector \(row 5\)"):
         load_vectors(path, ReadOptions(drop_missing=False))
     with collect_warnings() as warnings:
         data = load_vectors(path)
@@ -146,14 +146,17 @@ def test_nan_and_infinity_name_the_rows(tmp_path):
     x[2, 1], x[4, 0] = np.nan, np.inf
     np.save(tmp_path / "v.npy", x)
     (tmp_path / "labels.csv").write_text("label\n" + "\n".join(LABELS))
-    with pytest.raises(DataError, match=r"of 2 of 6 rows has NaN or infinite values \(rows 2, 4\)"):
+    with pytest.raises(DataError, match=r"2 of 6 rows have a vector with NaN or infinite values \(rows 2, 4\)"):
         load_vectors(tmp_path / "v.npy", label_file=tmp_path / "labels.csv")
     x[[2, 4]] = 0
     np.save(tmp_path / "v.npy", x)
     with collect_warnings() as warnings:
         load_vectors(tmp_path / "v.npy", label_file=tmp_path / "labels.csv")
     assert [warning.kind.value for warning in warnings] == ["doubtful-data"]
-    assert "the vector of 2 of 6 rows has zeros only (rows 2, 4)" in warnings[0].message
+    assert (
+        "2 of 6 rows have a vector of zeros (rows 2, 4), which is equally near to every other vector"
+        in warnings[0].message
+    )
 
 
 def test_which_column_and_which_file(tmp_path):

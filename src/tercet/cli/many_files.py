@@ -28,7 +28,7 @@ from tercet._files import (
 )
 from tercet.cli.classify_input import TableInput
 from tercet.cli.console import print_note
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, counted, listed
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -129,19 +129,25 @@ def write_each(
             elsewhere += 1
     _clean(folder, [folder / file.name for file in files])
     present = len(files) - written - elsewhere - sum(map(len, empty.values())) - len(unreadable)
-    print_note(f"{written:,} of {len(files):,} files written to {output}, {rows:,} rows; {present:,} already written")
+    print_note(
+        f"{written:,} of {counted(len(files), 'file')} written to {output}, {counted(rows, 'row')}; {present:,} "
+        "already written"
+    )
     for what, names in empty.items():
         if names:
-            logger.warning(f"{len(names):,} files without {what} get no file in {output}: {listed(names, 3)}")
+            get = "gets" if len(names) == 1 else "get"
+            logger.warning(
+                f"{counted(len(names), 'file')} without {what} {get} no file in {output}: {listed(names, 3)}"
+            )
     if outdated:
         logger.warning(
-            f"{len(outdated):,} files of the input have changed since their files in {output} were written "
+            f"changed since they were written to {output}: {counted(len(outdated), 'file')} of the input "
             f"({listed(outdated, 3)}); to write them again, remove those and run the command again"
         )
     if elsewhere:
         print_note(
-            f"other processes are writing {elsewhere:,} files; when those have ended, run the command again to "
-            "check that no file is missing"
+            f"other processes are writing {counted(elsewhere, 'file')}; when those have ended, run the command again "
+            "to check that no file is missing"
         )
     if unreadable:
         raise DataError(f"{unreadable[0]}; files that cannot be read: {len(unreadable):,}, the others are done")

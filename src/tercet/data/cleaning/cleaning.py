@@ -21,7 +21,7 @@ from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.cells import in_list, plain_values
 from tercet.data.tables.column_values import take_rows
-from tercet.errors import DataError, short_repr
+from tercet.errors import DataError, rows_have, short_repr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ def clean_labels(
         rows = sum(counts[label] for label in placeholders)
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
-            f"{source}: {rows:,} of {len(values):,} rows have the label {shown_labels(placeholders)}, which often "
+            f"{source}: {rows_have(rows, len(values))} the label {shown_labels(placeholders)}, which often "
             "stands for a missing label; if it does, remove these rows, because together they count as one label",
         )
     if similar := find_similar(counts):

@@ -16,7 +16,7 @@ from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.text_column import TextColumn
 from tercet.data.tables.text_hashes import hash_texts
-from tercet.errors import DataError
+from tercet.errors import DataError, rows_have
 
 # The number of rows that a message names.
 _NAMED_ROWS = 5
@@ -75,8 +75,7 @@ def incomplete_message(no_text: list[int], no_label: list[int], total: int, line
     parts = []
     for rows, what in ((no_label, "label"), (no_text, "text")):
         if rows:
-            have = "has" if len(rows) == 1 else "have"
-            parts.append(f"{len(rows):,} of {total:,} rows {have} no {what} ({_places(rows, lines)})")
+            parts.append(f"{rows_have(len(rows), total)} no {what} ({_places(rows, lines)})")
     return " and ".join(parts)
 
 

@@ -19,7 +19,7 @@ from tercet.data.cleaning.combined_labels import CombinedLabels, find_combined, 
 from tercet.data.cleaning.label_forms import find_similar
 from tercet.data.cleaning.messages import NAMED_LABELS, shown_labels, warn_of_change
 from tercet.data.reading.options import ReadOptions
-from tercet.errors import DataError, short_repr
+from tercet.errors import DataError, counted, rows_have, short_repr
 
 
 def match_labels(
@@ -57,7 +57,8 @@ def match_labels(
         f"{short_repr(label)} for {short_repr(form)}" for label, form in list(pairs.items())[:NAMED_LABELS]
     )
     message = (
-        f"{source}: {rows:,} rows have a label that is written in another way than in {known_from}, such as {shown}"
+        f"{source}: {counted(rows, 'row')} {'has' if rows == 1 else 'have'} a label that is written in another way "
+        f"than in {known_from}, such as {shown}"
     )
     if options.similar_labels is None:
         remedy = (
@@ -107,7 +108,7 @@ def resolve_combined(
     examples = [", ".join(found.parts[name]) if "\0" in name else name for name in names if name in several]
     separator = "" if found.separator == "[]" else f", separated by {found.separator!r}"
     message = (
-        f"{source}: {found.rows:,} of {len(values):,} rows have several labels in one cell{separator}, such as "
+        f"{source}: {rows_have(found.rows, len(values))} several labels in one cell{separator}, such as "
         f"{shown_labels(dict.fromkeys(examples))}"
     )
     mark = multi_label_for(found.separator)
@@ -154,7 +155,7 @@ def resolve_similar(
     """
     choice = options.similar_labels or ("keep" if incomplete else None)
     shown = "; ".join(
-        " and ".join(f"{short_repr(label)} ({_rows(counts[label])})" for label in group)
+        " and ".join(f"{short_repr(label)} ({counted(counts[label], 'row')})" for label in group)
         for group in groups[:NAMED_LABELS]
     )
     message = (
@@ -173,7 +174,3 @@ def resolve_similar(
         return {}
     warn_of_change(f"{message}; the most frequent form of each is used")
     return {label: group[0] for group in groups for label in group[1:]}
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

@@ -13,7 +13,7 @@ import numpy as np
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
 from tercet.data.columns.names import check_columns
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, listed, rows_have, short_repr
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,8 +58,8 @@ def read_complete_vectors(source: str | Path, vector_column: str | None = None) 
     if missing.any():
         rows = np.flatnonzero(missing)
         raise DataError(
-            f"{source}: {len(rows):,} of {len(missing):,} rows have no vector (rows {shown_rows(rows)}); fill them in, "
-            "or remove the rows"
+            f"{source}: {rows_have(len(rows), len(missing))} no vector ({shown_rows(rows)}); fill them in, or remove "
+            "the rows"
         )
     check_finite(vectors, np.arange(len(vectors)), str(source))
     return vectors
@@ -186,18 +186,19 @@ def check_finite(vectors: np.ndarray, kept: np.ndarray, source: str) -> None:
     invalid = np.intersect1d(np.flatnonzero(invalid), kept)
     if len(invalid):
         raise DataError(
-            f"{source}: the vector of {len(invalid):,} of {len(vectors):,} rows has NaN or infinite values (rows "
-            f"{shown_rows(invalid)}); remove or recompute these rows"
+            f"{source}: {rows_have(len(invalid), len(vectors))} a vector with NaN or infinite values "
+            f"({shown_rows(invalid)}); remove or recompute these rows"
         )
     zero = np.intersect1d(np.flatnonzero(~vectors.any(axis=1)), kept)
     if len(zero):
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
-            f"{source}: the vector of {len(zero):,} of {len(vectors):,} rows has zeros only (rows {shown_rows(zero)}), "
-            "so it is as near to all other rows; remove or recompute these rows",
+            f"{source}: {rows_have(len(zero), len(vectors))} a vector of zeros ({shown_rows(zero)}), which is equally "
+            "near to every other vector; remove or recompute these rows",
         )
 
 
 def shown_rows(rows: np.ndarray) -> str:
-    """Return the first of some row numbers, for a message."""
-    return ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
+    """Return the first of some row numbers for a message, such as `rows 2, 4`."""
+    numbers = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
+    return f"{'row' if len(rows) == 1 else 'rows'} {numbers}"

@@ -16,7 +16,7 @@ from tercet.data.columns.names import check_columns
 from tercet.data.labels.set_counts import check_several
 from tercet.data.tables.cells import in_list, plain_values, read_list
 from tercet.data.tables.table import Table
-from tercet.errors import DataError, short_repr
+from tercet.errors import DataError, counted, short_repr
 
 SUGGESTED, TO_ADD = "suggested_label", "label_to_add"
 _YES = frozenset(["yes", "y", "x", "1", "true", "ok"])
@@ -87,7 +87,7 @@ def _accepted(
         is_any = True
         number = _row_number(row, place)
         if number >= len(texts):
-            raise DataError(f"{place}: row {number} does not exist in {source}, which has {len(texts):,} rows")
+            raise DataError(f"{place}: row {number} does not exist in {source}, which has {counted(len(texts), 'row')}")
         if texts[number] != text or labels[number] != str(label):
             cause = (
                 ", or multi_label is not that of the inspection" if column == TO_ADD and texts[number] == text else ""

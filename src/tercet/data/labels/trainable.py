@@ -12,7 +12,7 @@ import numpy as np
 
 from tercet._multi_labels import split_set
 from tercet.data.labels.set_counts import num_sharing
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, counted, listed, short_repr
 
 
 def check_trainable(
@@ -49,8 +49,8 @@ def check_shared_triplets_exist(
     sharing = num_sharing(names, dict(zip(names, counts.tolist(), strict=True)), multi_label)
     if not (sharing > 1).any():
         raise DataError(
-            f"{source} has no label twice ({len(label_ids)} rows); a triplet needs two sentences that share a label: "
-            "is the label column the right one?"
+            f"{source} has no label twice ({counted(len(label_ids), 'row')}); a triplet needs two sentences that "
+            "share a label: is the label column the right one?"
         )
     if not ((sharing > 1) & (sharing < len(label_ids))).any():
         shown = short_repr(split_set(names[0], multi_label)[0])

@@ -23,7 +23,7 @@ from tercet.data.loading.labelled import with_lists
 from tercet.data.reading.options import DEFAULT_OPTIONS, ReadOptions
 from tercet.data.reading.selection import check_same_order
 from tercet.data.reading.sources import read_table
-from tercet.errors import DataError
+from tercet.errors import DataError, counted, rows_have
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def load_vectors(
     column = find_label_column(columns, table.source, options.label_name)
     if len(table) != len(vectors):
         raise DataError(
-            f"{source} has {len(vectors):,} vectors, but {table.source} has {len(table):,} labels; there must be one "
-            "label per vector, in the same order"
+            f"{source} has {counted(len(vectors), 'vector')}, but {table.source} has {counted(len(table), 'label')}; "
+            "there must be one label per vector, in the same order"
         )
     if label_file is not None and not is_vector_file(source):
         check_same_order(read_table(source), table, column)
@@ -117,7 +117,7 @@ def _complete(missing: np.ndarray, source: str, options: ReadOptions) -> np.ndar
     """Return the numbers of the rows with a vector."""
     rows = np.flatnonzero(missing)
     if len(rows):
-        message = f"{source}: {len(rows):,} of {len(missing):,} rows have no vector (rows {shown_rows(rows)})"
+        message = f"{source}: {rows_have(len(rows), len(missing))} no vector ({shown_rows(rows)})"
         if options.drop_missing is False or len(rows) == len(missing):
             raise DataError(f"{message}; fill them in, or pass drop_missing=True to leave the rows out")
         emit_warning(WarningKind.CHANGED_DATA, f"{message}; these rows are left out")

@@ -12,7 +12,7 @@ from tercet.data.formats.encodings import check_encoding, guess_encoding
 from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
 from tercet.data.tables.table import Columns, Table
 from tercet.data.tables.text_column import ColumnBuilder
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, counted, listed
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +166,8 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
     _warn_of_others(path, folders, set(labels))
     if guessed:
         logger.info(
-            f"{path}: {len(guessed):,} of {len(texts):,} files are not UTF-8 and are read as cp1252 (Western European),"
-            f" such as {guessed[0]}; for another encoding, pass encoding"
+            f"{path}: read as cp1252 (Western European), because they are not UTF-8: {len(guessed):,} of "
+            f"{counted(len(texts), 'file')}, such as {guessed[0]}; for another encoding, pass encoding"
         )
     return Table(str(path), {"text": texts, "label": labels, "file": names})
 

@@ -14,7 +14,7 @@ from tercet.data.reading.sources import read_source
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Columns, NoRowsError, Table
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, counted, listed, short_repr
 
 logger = logging.getLogger(__name__)
 # The seed of `sample`. It is fixed, so that every command sees the same rows.
@@ -68,8 +68,8 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
     column = find_label_column(labels.columns, labels.source, options.label_name)
     if len(labels) != len(table):
         raise DataError(
-            f"{table.source} has {len(table):,} rows, but {labels.source} has {len(labels):,}; there must be one label "
-            "for each row, in the same order"
+            f"{table.source} has {counted(len(table), 'row')}, but {labels.source} has {len(labels):,}; there must be "
+            "one label for each row, in the same order"
         )
     check_same_order(table, labels, column)
     name, base = options.label_name or "label", table.columns
