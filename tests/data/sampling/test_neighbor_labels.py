@@ -9,7 +9,7 @@ from tercet.data.sampling import neighbor_labels as module
 from tercet.data.sampling.neighbor_labels import move_neighbours_together, nearest_labels
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
-from tests.data.test_sampler import _check_batches, _labels
+from tests.data.sampling.test_sampler import _check_batches, _labels
 
 
 def _means(num_labels, dim=3, seed=0):
