@@ -67,8 +67,8 @@ def recommend(
     equals = [best, *(name for name in others if not differences[name].beyond_noise)]
     before = {run.variant: run.before[METRIC] for run in runs if run.before is not None}
     title = metric_title(METRIC)
-    means = [mean[best], mean[others[0]] if others else mean[best]]
-    of_best, of_next = (shown_beside(*pair, ".4f") for pair in (means, reversed(means)))
+    highest, following = mean[best], mean[others[0] if others else best]
+    of_best, of_next = shown_beside(highest, following, ".4f"), shown_beside(following, highest, ".4f")
     outcome: Literal["better", "no difference", "one seed", "few seeds", "alone"]
     if not others:
         outcome, chosen = "alone", best
