@@ -6,6 +6,7 @@ from datasets import Dataset
 from transformers import EarlyStoppingCallback
 
 from tercet._events import WarningKind, collect_warnings
+from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.losses import TripletLoss
 from tests.trainer.helpers import make_trainer
@@ -106,3 +107,17 @@ def test_evaluation_triplets_with_a_trained_pair_are_a_warning(bert, sentences, 
     (message,) = _overlaps(make_trainer(bert, tmp_path, data, TripletLoss, eval_dataset=data, changes=changes))
     assert message.startswith("4 of 4 rows of eval_dataset (100.0%) have texts that are also in train_dataset")
     assert _overlaps(make_trainer(bert, tmp_path, data, TripletLoss, eval_dataset=other, changes=changes)) == []
+
+
+def test_metrics_of_several_evaluators_with_one_name_are_a_warning(bert, labelled, tmp_path, caplog):
+    texts, labels = list(labelled["text"]), list(labelled["label"])
+    dev, other = LabelEvaluator(texts, labels), LabelEvaluator(texts[::2], labels[::2])
+    trainer = make_trainer(bert, tmp_path, labelled, evaluator=[dev, other], eval_dataset=labelled)
+    trainer.evaluate()
+    trainer.evaluate()
+    assert len([record for record in caplog.records if "several evaluators return" in record.message]) == 1
+    named = [dev, LabelEvaluator(texts[::2], labels[::2], name="half")]
+    metrics = make_trainer(bert, tmp_path, labelled, evaluator=named, eval_dataset=labelled).evaluate()
+    assert {"eval_map@r", "eval_half_map@r"} <= metrics.keys()
+    with pytest.raises(DataError, match="evaluator must be a list of evaluators, got 3"):
+        make_trainer(bert, tmp_path, labelled, evaluator=3)

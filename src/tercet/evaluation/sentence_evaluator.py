@@ -1,7 +1,7 @@
 """SentenceEvaluator, the base class of evaluators, and SequentialEvaluator, which calls several of them."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from tercet.errors import DataError, listed
@@ -65,11 +65,9 @@ class SequentialEvaluator(SentenceEvaluator):
     def __init__(
         self, evaluators: Iterable[Any], main_score_function: Callable[[list[float]], float] = lambda scores: scores[-1]
     ) -> None:
-        self.evaluators = list(evaluators) if isinstance(evaluators, Iterable) else [evaluators]
-        if not isinstance(evaluators, Iterable) or not all(map(callable, self.evaluators)):
-            raise DataError(f"evaluators must be a list of evaluators, got {evaluators!r}")
+        self.evaluators = evaluator_list(evaluators, "evaluators")
         self.main_score_function = main_score_function
-        self._warned = False
+        self._replaced: set[str] = set()
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
@@ -82,11 +80,35 @@ class SequentialEvaluator(SentenceEvaluator):
             if not isinstance(metrics, dict):
                 metrics = {f"evaluator_{number}": metrics}
             scores.append(metrics[getattr(evaluator, "primary_metric", None) or next(iter(metrics))])
-            if not self._warned and (same := sorted(results.keys() & metrics.keys())):
-                self._warned = True
-                logger.warning(
-                    f"several evaluators return {listed(same)}, of which only the last value is kept; give each "
-                    "evaluator a name of its own, such as LabelEvaluator(…, name='dev')"
-                )
+            warn_of_replaced(results, metrics, self._replaced)
             results |= metrics
         return {**results, "sequential_score": self.main_score_function(scores) if scores else 0.0}
+
+
+def evaluator_list(evaluators: Any, name: str) -> list[Any]:
+    """Return evaluators as a list. Raise `DataError` if they are not several functions or evaluators.
+
+    Args:
+        evaluators: the evaluators.
+        name: the name of the argument, for the message.
+    """
+    found = list(evaluators) if isinstance(evaluators, Iterable) else [None]
+    if not all(map(callable, found)):
+        raise DataError(f"{name} must be a list of evaluators, got {evaluators!r}")
+    return found
+
+
+def warn_of_replaced(results: Mapping[str, Any], metrics: Mapping[str, Any], known: set[str]) -> None:
+    """Log a warning about the metrics of an evaluator that replace those of another one, each only once.
+
+    Args:
+        results: the metrics of the evaluators before.
+        metrics: the metrics of the next one.
+        known: the names that were logged; new ones are added.
+    """
+    if same := sorted((results.keys() & metrics.keys()) - known):
+        known.update(same)
+        logger.warning(
+            f"several evaluators return {listed(same)}, of which only the last value is kept; give each evaluator a "
+            "name of its own, such as LabelEvaluator(…, name='dev')"
+        )

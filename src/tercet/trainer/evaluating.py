@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
+from tercet.evaluation.sentence_evaluator import warn_of_replaced
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.loss_kinds import loss_of_set
 from tercet.trainer.multi_labels import labels_of
@@ -20,6 +21,7 @@ class EvaluatingTrainer(StepTrainer):
     """The part of `SentenceTransformerTrainer` that evaluates."""
 
     evaluators: list[Evaluator]
+    _replaced_metrics: set[str]
 
     def prediction_step(
         self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
@@ -77,9 +79,12 @@ class EvaluatingTrainer(StepTrainer):
             assert output.metrics is not None
             rows = dataloader.dataset
             name = getattr(rows, "name", None)
+            results: dict[str, float] = {}
             for evaluator in self.evaluators or self._default_evaluators(getattr(rows, "prepared", rows)):
                 metrics = self._run_evaluator(evaluator, name)
-                output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
+                warn_of_replaced(results, metrics, self._replaced_metrics)
+                results |= metrics
+            output.metrics.update({f"{metric_key_prefix}_{key}": value for key, value in results.items()})
         return output
 
     def _run_evaluator(self, evaluator: Evaluator, name: str | None) -> dict[str, float]:

@@ -19,6 +19,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, set_seed
 from tercet.data.splits.trained_texts import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
+from tercet.evaluation.sentence_evaluator import evaluator_list
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.callbacks import LogByLength, SetEpoch
@@ -117,7 +118,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
                 "compute_metrics and preprocess_logits_for_metrics get logits, which an embedding model does not have; "
                 "pass an evaluator, which receives the model"
             )
-        self.evaluators = [evaluator] if callable(evaluator) else list(evaluator or [])
+        self.evaluators = [evaluator] if callable(evaluator) else evaluator_list(evaluator or [], "evaluator")
+        self._replaced_metrics: set[str] = set()
         self._forget_data_sets()
         self._arguments = args = args or SentenceTransformerTrainingArguments()
         self._first_model: Any = None
