@@ -120,7 +120,7 @@ class SetEpoch(TrainerCallback):
     """
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        sampler = getattr(kwargs["train_dataloader"], "batch_sampler", None)
+        sampler: Any = getattr(kwargs["train_dataloader"], "batch_sampler", None)
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(int(state.epoch or 0))
 

@@ -73,11 +73,14 @@ def test_names_are_not_taken_for_data(content, tmp_path, caplog):
     assert not caplog.records
 
 
-def test_one_clue_is_a_warning(tmp_path, caplog):
+@pytest.mark.parametrize(("first", "level"), [("how do I reset my password", "WARNING"), ("refund", "INFO")])
+def test_one_clue_is_a_warning_and_an_unusual_only_name_is_logged(first, level, tmp_path, caplog):
+    caplog.set_level("INFO")
     path = tmp_path / "d.tsv"
-    path.write_text("how do I reset my password\nwhere is my card now\nhow are you today\n")
+    path.write_text(f"{first}\nwhere is my card now\nhow are you today\n")
     assert len(read_table(path)) == 2
-    assert "the first line is read as the column names ('how do I reset my password'); if it is data" in caplog.text
+    assert f"the first line is read as the column names ('{first}'); if it is data" in caplog.text
+    assert [record.levelname for record in caplog.records] == [level]
     assert len(read_table(path, header=False)) == 3
 
 

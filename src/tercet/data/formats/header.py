@@ -19,9 +19,9 @@ def has_no_header(table: Table) -> bool:
     """Return whether the first line of a table, which was read as its header, is data. If it is, log that.
 
     Each name is a clue to data if it is a text of several words above such texts (1), a number above numbers (1), or a
-    value that recurs below it, as labels do (2). Two clues mean data; one is a warning. A name of one word above texts
-    of several words, such as "message", speaks for a header. The names "0", "1" and so on are those that pandas gives
-    to columns.
+    value that recurs below it, as labels do (2). Two clues mean data; one is a warning. The only name of a file is
+    logged if it is none of the usual ones. A name of one word above texts of several words, such as "message", speaks
+    for a header. The names "0", "1" and so on are those that pandas gives to columns.
 
     Raises:
         DataError: there are clues to both.
@@ -44,9 +44,10 @@ def has_no_header(table: Table) -> bool:
             "the names"
         )
         return True
-    if clues and not usual:
-        logger.warning(
-            f"{table.source}: the first line is read as the column names ({shown}); if it is data, pass header=False"
+    if not usual and (clues or len(names) == 1):
+        logger.log(
+            logging.WARNING if clues else logging.INFO,
+            f"{table.source}: the first line is read as the column names ({shown}); if it is data, pass header=False",
         )
     return False
 

@@ -113,16 +113,17 @@ def _in_source(source: Any, table: Table, options: ReadOptions) -> EvaluationSpl
 
 def _in_column(table: Table, options: ReadOptions) -> EvaluationSplit | None:
     """Return the rows with another value in `split_column`; if no value is an evaluation split, log that."""
-    if options.split_column not in table.columns:
+    column = options.split_column
+    if column is None or column not in table.columns:
         return None
-    values = {str(value).strip() for value in table.columns[options.split_column]} - {options.split}
+    values = {str(value).strip() for value in table.columns[column]} - {options.split}
     by_name = {value.lower(): value for value in sorted(values)}
     found = next((by_name[name] for name in EVALUATION_SPLITS if name in by_name), None)
     if found is not None:
         return EvaluationSplit(found, table, replace(options, split=found), same_table=True)
     if values:
         logger.info(
-            f"{table.source}: rows with {listed(sorted(values), 5)} in {options.split_column!r} are not used, because "
+            f"{table.source}: rows with {listed(sorted(values), 5)} in {column!r} are not used, because "
             f"evaluation rows have one of {listed(EVALUATION_SPLITS, 10)}"
         )
     return None
