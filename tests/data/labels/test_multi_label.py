@@ -206,3 +206,9 @@ def test_a_row_without_a_label_is_refused(rows):
     with pytest.raises(DataError, match=r"row 2 has no label: its set, label_sets\[2\], is empty"):
         SharedLabelSampler(np.arange(rows) % 4, sets, 4, 2)
     assert set(SharedLabelSampler(np.array([0, 1, 3, 0, 1]), sets, 4, 2)) == set(range(5))  # No row has the empty set.
+
+
+def test_a_list_with_one_label_twice_is_named():
+    data = {"text": ["a", "b", "c"], "label": [["x", "x"], ["x"], ["y"]]}
+    with pytest.raises(DataError, match="1 of 3 rows has several labels in one cell, such as 'x, x'.*'first'"):
+        load_labelled(data, several_labels=True)
