@@ -25,7 +25,11 @@ def test_words_of_every_language_stay_as_they_are(word):
     assert truncate("\ufeffsoft\u00adhyphen") == "softhyphen"
 
 
-@given(st.integers(0, 100_000), st.integers(0, 100_000), st.sampled_from([".0%", ".1%", ".3f", "+.1f", ".3g"]))
+@given(
+    st.integers(-100_000, 100_000),
+    st.integers(-100_000, 100_000),
+    st.sampled_from([".0%", ".1%", ".3f", "+.1f", ".3g"]),
+)
 def test_a_rounded_number_stays_on_its_side_of_a_bound(value, bound, form):
     value, bound = value / 100_000, bound / 100_000
     text = shown_beside(value, bound, form)
@@ -33,7 +37,7 @@ def test_a_rounded_number_stays_on_its_side_of_a_bound(value, bound, form):
     if value != bound:
         assert (shown < bound - 1e-9, shown > bound + 1e-9) == (value < bound, value > bound)
     if value == bound or (abs(value - bound) > 0.01 and form != "+.1f"):
-        assert text == f"{value:{form}}"
+        assert float(text.rstrip("%")) == float(f"{value:{form}}".rstrip("%"))
 
 
 def test_only_as_many_decimals_are_added_as_are_needed():
@@ -42,5 +46,11 @@ def test_only_as_many_decimals_are_added_as_are_needed():
         "89.9%",
         "90%",
         "90.04%",
+    ]
+    assert [shown_beside(value, 0, "+.3f") for value in (-0.0004, 0.0004, -1e-9, 0)] == [
+        "-0.0004",
+        "+0.0004",
+        "+0.000",
+        "+0.000",
     ]
     assert shown_beside(0.9 - 1e-12, 0.9, ".1%") == "90.0%"  # A rounding error.

@@ -103,6 +103,8 @@ def test_of_too_many_pairs_the_most_similar_ones_are_kept(vectors, monkeypatch, 
 def test_many_copies_of_one_row_end_soon_with_the_first_pairs(caplog):
     x = np.zeros((300, 4), dtype=np.float32)
     x[:, 0] = 1
+    with pytest.raises(DataError, match="max_pairs must be at least 1, got 0"):
+        similar_pairs(x, 0.9, max_pairs=0)
     pairs = similar_pairs(x, 0.9, max_pairs=100)
     assert [(pair.row, pair.other_row) for pair in pairs] == [(0, other) for other in range(1, 101)]
     assert len(caplog.records) == 1

@@ -66,7 +66,7 @@ def numbers_text(value: float | Sequence[float]) -> str:
 
 
 def shown_beside(value: float, bound: float, form: str) -> str:
-    """Return a number with more decimals if it would else be rounded as the number that it is compared with.
+    """Return a number as text, with more decimals if it would otherwise look equal to `bound`.
 
     So the text agrees with its sentence, such as "less than 90%". At most four decimals are added.
 
@@ -81,9 +81,10 @@ def shown_beside(value: float, bound: float, form: str) -> str:
     """
     sign, precision = form.split(".")
     digits, kind = int(precision[:-1]), precision[-1]
-    forms = [f"{sign}.{digits + more}{kind}" for more in range(_MORE_DIGITS + 1)]
+    # "z" shows a small negative number as 0 and not as -0, which would look different.
+    forms = [f"{sign}z.{digits + more}{kind}" for more in range(_MORE_DIGITS + 1)]
     differing = (found for found in forms if value != bound and f"{value:{found}}" != f"{bound:{found}}")
-    return f"{value:{next(differing, form)}}"
+    return f"{value:{next(differing, forms[0])}}"
 
 
 def _is_unprintable(c: str) -> bool:

@@ -146,6 +146,6 @@ def warn_of_forms(labels: Iterable[Any], source: str) -> None:
     if same := [found for found in forms.values() if len(found) > 1]:
         shown = ", ".join(" and ".join(map(ascii, found)) for found in same[:3]) + (", …" if len(same) > 3 else "")
         logger.warning(
-            f"{source}: labels that differ only in white space or in the form of their characters count as different "
-            f"labels: {shown}; make them equal with unicodedata.normalize('NFC', label).strip()"
+            f"{source}: {shown} differ only in white space or Unicode form, and count as different "
+            f"labels; make them equal with unicodedata.normalize('NFC', label).strip()"
         )

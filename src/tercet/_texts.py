@@ -104,7 +104,7 @@ def has_lone_surrogate(text: str) -> bool:
 
 
 class RowNumbers(Sequence[int]):
-    """The number of each selected row in its data set. Passed as `lines`, messages name these rows, and no lines."""
+    """The number of each selected row in its data set. If passed as `lines`, messages name rows instead of lines."""
 
     def __init__(self, numbers: Any) -> None:
         self.numbers = numbers

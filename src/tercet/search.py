@@ -77,9 +77,11 @@ def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX
         max_pairs: the maximum number of pairs.
 
     Raises:
-        DataError: `threshold` is invalid.
+        DataError: `threshold` is invalid, or `max_pairs` is below 1.
     """
     check_threshold(threshold)
+    if max_pairs < 1:
+        raise DataError(f"max_pairs must be at least 1, got {max_pairs}")
     index = _index(vectors)
     pairs: list[tuple[float, int, int]] = []
     # Once there are too many pairs, those of later rows must be more similar than the last one that is kept.
@@ -92,13 +94,14 @@ def similar_pairs(vectors: np.ndarray, threshold: float, *, max_pairs: int = MAX
                 pairs = _first_pairs(pairs, max_pairs)
                 last_rank = _rank(pairs[-1][0])
                 farthest = last_rank - 0.4 * 10**-_DIGITS  # Those of a smaller rank are nearer than this.
-    if len(pairs) > max_pairs or last_rank < float("inf"):
-        pairs = _first_pairs(pairs, max_pairs)
+    has_more = len(pairs) > max_pairs or last_rank < float("inf")
+    pairs = _first_pairs(pairs, max_pairs)
+    if has_more:
         logger.warning(
             f"more than {max_pairs:,} pairs have a similarity of at least {threshold:g}; the {max_pairs:,} most "
             f"similar ones are kept, down to {_similarity(pairs[-1][0]):g}"
         )
-    return [SimilarPair(row, other, _similarity(distance)) for distance, row, other in _first_pairs(pairs, max_pairs)]
+    return [SimilarPair(row, other, _similarity(distance)) for distance, row, other in pairs]
 
 
 def _first_pairs(pairs: list[tuple[float, int, int]], number: int) -> list[tuple[float, int, int]]:

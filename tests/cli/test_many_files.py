@@ -204,7 +204,7 @@ def test_a_damaged_file_is_named_when_the_others_are_written(folder, bert):
     assert [file.name for file in _outputs(folder)] == ["a.parquet", "c.parquet"]
     assert f"2 of 4 files written to {out}, 17 rows; 0 already written" in done
     assert f"error: {data}/b.parquet, row 0: the column 'text' is not UTF-8; write the file again with" in done
-    assert "in UTF-8; files that cannot be read: 2, the others are done" in done
+    assert "in UTF-8; 2 files cannot be read: 'b.parquet', 'd.parquet'" in done
     assert [path.name for path in out.iterdir() if path.suffix != ".parquet"] == [".tercet-settings.json"]
 
 

@@ -361,7 +361,7 @@ def test_wrong_arguments_of_a_classifier(arguments, message):
 def test_labels_that_look_the_same_are_a_warning(caplog):
     names = [f"{name} " if row == 0 else name for row, name in enumerate(NAMES)]
     classifier = LabelClassifier(unseen_rows=True).fit(X, names)
-    assert "y: labels that differ only in white space" in caplog.text
+    assert "'alpha ' and 'alpha' differ only in white space or Unicode form" in caplog.text
     assert f"{names[0]!r} and {NAMES[0]!r}" in caplog.text
     caplog.clear()
     classifier = LabelClassifier(unseen_rows=True).fit(X, NAMES)

@@ -219,6 +219,6 @@ def test_wrong_input_of_a_head():
 def test_labels_that_look_the_same_and_a_separator_that_is_none(caplog):
     x = torch.randn(4, 3)
     train_head(x, ["a", "a", "b", "b "], settings=HeadSettings(steps=1))
-    assert "count as different labels: 'b' and 'b '" in caplog.text
+    assert "'b' and 'b ' differ only in white space or Unicode form, and count as different labels" in caplog.text
     with pytest.raises(DataError, match="label_levels must be the separator of the levels, such as '/', got 3"):
         train_head(x, ["a", "a", "b", "b"], label_levels=3)

@@ -36,7 +36,7 @@ class Summary:
         answered_labelled: the answered rows with a given label, known or not.
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
-        unknown_answered: of `unknown`, those that have an answer, which is wrong.
+        unknown_answered: of `unknown`, those that have an answer, which is wrong unless it is a parent of the label.
         other_form: the rows with a given label that differs only in form from one of the classifier, or from a parent
             of one. Accuracy and precision leave them out, because it is unknown whether the answers are right.
         coarser: the rows with a given label that is a parent of labels of the classifier. Accuracy and precision leave
@@ -127,7 +127,7 @@ class Summary:
         return frozenset(above - self.known)
 
     def _known_form(self, label: str) -> str | None:
-        """Return the label or parent of the classifier that is equal to a given one, or else differs only in form."""
+        """Return the known label or parent that is equal to a given one or differs only in form; None without one."""
         return label if label in self.known or label in self._parents else self._forms.get(self._key(label))
 
     @cached_property
@@ -146,9 +146,10 @@ class Summary:
     def warn_of_other_forms(self) -> None:
         """Warn if given labels are written in another way than those of the classifier."""
         if self.other_form:
+            have = "has" if self.other_form == 1 else "have"
             logger.warning(
-                f"{_rows(self.other_form)} have a label that is written in another way than in the classifier, such as "
-                f"{', '.join(self._other_forms)}; precision and accuracy leave them out: correct the labels"
+                f"{_rows(self.other_form)} {have} a label that is written in another way than in the classifier, such "
+                f"as {', '.join(self._other_forms)}; precision and accuracy leave them out: correct the labels"
             )
 
     def warn_of_unfamiliar(self) -> None:
@@ -189,7 +190,7 @@ class Summary:
             f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {_rows(self.rows)} answered{others}"
         ]
         if self.parents:
-            lines.append(f"{self.parents:,} of the answers are a parent of the likeliest label, which was too unsure")
+            lines.append(f"answers with a parent of the likeliest label, which was too unsure: {self.parents:,}")
         if self.answered_labelled:
             lines.append(
                 f"precision {_percent(self.right_answers, self.answered_labelled)}: {self.right_answers:,} of "

@@ -97,7 +97,8 @@ def encode(
             "trust_remote_code": trust_remote_code or None,
         }  # fmt: skip
         if given := [f"--{name.replace('_', '-')}" for name, value in for_sentences.items() if value is not None]:
-            raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave them out")
+            them = "it" if len(given) == 1 else "them"
+            raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave {them} out")
         _encode_vectors(model, head, vector_column, output, overwrite=overwrite)
         return
     check_model_name(model)

@@ -1,6 +1,6 @@
 """Find the Parquet files of a folder or a pattern, and check all of them before the work.
 
-Their metadata are checked. Texts are read only where these say too little.
+Their metadata are checked. Texts are read only if the metadata are not enough.
 """
 
 import glob
@@ -50,7 +50,7 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
 
     files = None if output is None or _names_a_file(output) else _parquet_files(data)
     if files is None:
-        if split is not None and not takes_split(data):
+        if split not in (None, ReadOptions.split) and not takes_split(data):
             raise DataError(f"{data} has no splits; leave out --split, or name a column of splits with --split-column")
         return None
     if split is not None and files:
@@ -90,10 +90,10 @@ def _names_a_file(output: Path) -> bool:
 
 
 def _files_of_split(files: list[Path], data: str, split: str) -> list[Path]:
-    """Return the files with the name of a split, or with this word in their names, and log which are not read."""
+    """Return the files with the word of a split in their names, and log which are not read."""
     from tercet.data.formats.split_names import split_words
 
-    chosen = [file for file in files if file.stem == split] or [f for f in files if split in split_words(f.stem)]
+    chosen = [file for file in files if split.lower() in split_words(file.stem)]
     if not chosen:
         raise DataError(
             f"{data} has no file with the word {split!r} in its name, such as {split}-00000-of-00001.parquet, but "
@@ -130,7 +130,10 @@ def _schemas_of(files: Iterable[Path]) -> tuple[dict[Path, "pyarrow.Schema"], li
 def check_options(options: ReadOptions) -> None:
     """Raise `DataError` for an option that is for a single file."""
     if given := [f"--{name.replace('_', '-')}" for name in _FOR_ONE_FILE if getattr(options, name) is not None]:
-        raise DataError(f"{' and '.join(given)} would apply to each file of the folder; leave it out, or pass one file")
+        them = "it" if len(given) == 1 else "them"
+        raise DataError(
+            f"{' and '.join(given)} would apply to each file of the folder; leave {them} out, or pass one file"
+        )
 
 
 def choose_columns(files: Files, options: ReadOptions, *, with_labels: bool) -> ReadOptions:

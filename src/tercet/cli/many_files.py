@@ -99,7 +99,7 @@ def write_each(
     _check_settings(folder, dict(settings), output)
     written = rows = elsewhere = 0
     outdated: list[str] = []
-    unreadable: list[DataError] = []
+    unreadable: dict[str, DataError] = {}
     empty: dict[str, list[str]] = {"a text in any row": [], "a row of the split": []}
     for file in files:
         target = folder / file.name
@@ -120,7 +120,7 @@ def write_each(
                     empty["a row of the split"].append(file.name)
                     continue
                 except DataError as error:
-                    unreadable.append(error)
+                    unreadable[file.name] = error
                     continue
                 with atomic_file(target, overwrite=False) as partial:
                     write(table, partial)
@@ -150,7 +150,8 @@ def write_each(
             "to check that no file is missing"
         )
     if unreadable:
-        raise DataError(f"{unreadable[0]}; files that cannot be read: {len(unreadable):,}, the others are done")
+        first = next(iter(unreadable.values()))
+        raise DataError(f"{first}; {counted(len(unreadable), 'file')} cannot be read: {listed(unreadable, 10)}")
     return written
 
 

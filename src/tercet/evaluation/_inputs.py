@@ -1,6 +1,6 @@
 """Validate the embeddings, labels and options that are passed to a metric."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, KeysView, Mapping, Set
 from typing import Any
 
 import torch
@@ -113,7 +113,8 @@ def _nothing_to_measure(query_ids: Tensor, gallery_ids: Tensor, *, leave_one_out
 
 def check_texts_list(values: Any, name: str) -> None:
     """Raise `DataError` if the texts of an evaluator are one string, or have no length or no order."""
-    if isinstance(values, (str, bytes, Mapping, Set)) or not hasattr(values, "__len__"):
+    is_set = isinstance(values, Set) and not isinstance(values, KeysView)  # The keys of a dictionary have an order.
+    if is_set or isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
         raise DataError(f"{name} must be a list of texts, got {type(values).__name__}")
 
 

@@ -113,10 +113,10 @@ class UseCurrentIntervals(TrainerCallback):
 
 
 class SetEpoch(TrainerCallback):
-    """A callback that tells the batch sampler its epoch.
+    """A callback that sets the epoch of the batch sampler.
 
     In an epoch that is resumed midway, `transformers` skips batches with a batch sampler around this one. Before 5.17
-    it sets the epoch of the outer one alone, and the rows would be drawn in the order of the first epoch.
+    it sets only the epoch of the outer one, so the rows would be drawn in the order of the first epoch.
     """
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

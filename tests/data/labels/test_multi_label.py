@@ -208,7 +208,15 @@ def test_a_row_without_a_label_is_refused(rows):
     assert set(SharedLabelSampler(np.array([0, 1, 3, 0, 1]), sets, 4, 2)) == set(range(5))  # No row has the empty set.
 
 
-def test_a_list_with_one_label_twice_is_named():
+def test_a_list_with_one_label_twice_is_this_label():
     data = {"text": ["a", "b", "c"], "label": [["x", "x"], ["x"], ["y"]]}
-    with pytest.raises(DataError, match="1 of 3 rows has several labels in one cell, such as 'x, x'.*'first'"):
-        load_labelled(data, several_labels=True)
+    found = load_labelled(data, several_labels=True)
+    assert [found.label_names[label] for label in found.label_ids] == ["x", "x", "y"]
+    assert found.multi_label is None
+
+
+@pytest.mark.parametrize("cell", [[{"name": "x"}], [["x"]], {"name": "x"}])
+def test_a_cell_with_other_values_than_labels_is_named(cell):
+    data = {"text": ["a", "b", "c"], "label": [["x"], cell, ["y", "x"]]}
+    with pytest.raises(DataError, match=r"data, row 1: the labels are .*; each label must be a string or an integer"):
+        load_labelled(data, ReadOptions(multi_label=";"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -61,7 +62,7 @@ def test_a_label_that_stands_for_a_missing_one_in_all_rows_is_no_label(label, tm
     _csv(tmp_path / "train.csv", _TRAIN)
     _csv(tmp_path / "test.csv", _with(label))
     _assert_rows_are_held_out(_load(tmp_path))
-    assert f"has only '{label}' in the column 'label', which stands for a missing label" in caplog.text
+    assert f"has only '{label}' in the column 'label', a placeholder for a missing label" in caplog.text
     # It is a label if the training rows have it, too, or if other rows of the split have another one.
     _csv(tmp_path / "train.csv", [*_TRAIN, {**_TRAIN[0], "text": "x", "label": label}, {**_TRAIN[0], "label": label}])
     assert _load(tmp_path).eval_split == "test"
@@ -97,7 +98,8 @@ def test_a_dictionary_of_tables_is_read_as_a_folder_of_files(caplog):
     assert (len(unused.train), unused.evaluation) == (20, None)
 
 
-def test_one_rule_for_nested_and_for_several_labels(tmp_path, caplog):
+@pytest.mark.parametrize("in_column", [False, True])
+def test_one_rule_for_nested_and_for_several_labels(in_column, tmp_path, caplog):
     caplog.set_level("INFO", logger="tercet")
     levels = ReadOptions(label_column=["area", "intent"])
 
@@ -105,12 +107,17 @@ def test_one_rule_for_nested_and_for_several_labels(tmp_path, caplog):
         return [{"text": row["text"], "area": area or row["label"], "intent": intent} for row in table]
 
     def load(test):
-        return _load({"train": pd.DataFrame(rows(_TRAIN, "", "x")), "test": pd.DataFrame(test)}, levels)
+        if not in_column:
+            return _load({"train": pd.DataFrame(rows(_TRAIN, "", "x")), "test": pd.DataFrame(test)}, levels)
+        parts = [{**row, "part": "train"} for row in rows(_TRAIN, "", "x")], [{**row, "part": "test"} for row in test]
+        return _load(pd.DataFrame([*parts[0], *parts[1]]), replace(levels, split_column="part"))
 
     assert load(rows(_TEST, "", "x")).eval_split == "test"
     _assert_rows_are_held_out(load(rows(_TEST, "a", " ")))
     _assert_rows_are_held_out(load([{"text": row["text"], "area": "a"} for row in _TEST]))
     assert caplog.text.count("which has no values in the column 'intent'") == 2
+    _assert_rows_are_held_out(load([{**row, "text": " "} for row in rows(_TEST, "", "x")]))
+    assert "which has no text in the column 'text'" in caplog.text
     _assert_rows_are_held_out(load(rows(_TEST, " ", "x")))
     assert "which has no values in the column 'area'" in caplog.text
     for separator, label in ((";", " ; "), (None, [])):

@@ -75,6 +75,7 @@ def test_triplets_in_memory():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        (Dataset.from_dict({"text": ["a"]}).to_iterable_dataset(), "data of type IterableDataset are not supported"),
         (3, "data of type int are not supported; pass a file, .*a pandas, polars or Arrow table"),
         (["a", "b"], r"first row is 'a'; rows must be \(text, label\) pairs"),
         ([("a", 1), ("b",)], r"data, row 1: expected a row of 2 values as in row 0, got \('b',\)"),
@@ -153,6 +154,12 @@ def test_missing_values_of_a_data_frame_are_no_texts():
 def test_named_tuples_are_read_by_their_names():
     swapped = list(FRAME[["category", "text"]].itertuples(index=False))
     assert load_labelled(swapped).labels() == LABELS
+    assert (
+        load_labelled([("a goal", "sport"), *FRAME[["text", "category"]].itertuples(index=False)]).sentences[1:]
+        == TEXTS
+    )
+    by_text = dict(zip(TEXTS, LABELS, strict=True))
+    assert load_labelled({"text": by_text.keys(), "label": by_text.values()}).sentences == TEXTS
     assert load_labelled(list(FRAME.itertuples())).sentences == TEXTS  # no triplets of index, text and label
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
+from tercet._texts import row_place
 from tercet.data.cleaning.incomplete_rows import incomplete_message, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
@@ -65,7 +66,7 @@ def clean_rows(
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
-    values = cell_labels(labels, source, options)
+    values = cell_labels(labels, source, options, lines)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
@@ -94,15 +95,22 @@ def clean_rows(
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
-def cell_labels(labels: Iterable[Any], source: str, options: ReadOptions) -> list[Any]:
+def cell_labels(
+    labels: Iterable[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None
+) -> list[Any]:
     """Return the labels as `plain_values` does; with `multi_label`, the names of sets of labels. A missing one is None.
 
     Raises:
-        DataError: a label in a list contains the separator.
+        DataError: a label in a list contains the separator, or is itself a list or a dictionary.
     """
     values = plain_values(labels)
     if options.multi_label is None:
         return values
+    if (row := next((row for row, value in enumerate(values) if isinstance(value, (list, dict))), None)) is not None:
+        raise DataError(
+            f"{row_place(source, row, lines)}: the labels are {short_repr(values[row])}; each label must be a string "
+            "or an integer"
+        )
     return set_names(map(in_list, values), options.multi_label, source)
 
 

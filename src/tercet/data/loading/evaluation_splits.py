@@ -41,7 +41,7 @@ class EvaluationSplit:
         name: its name.
         table: the table that has its rows.
         options: how to read them from `table`.
-        same_table: whether `table` also has the rows to train on, so that one numbering is that of both.
+        same_table: whether `table` also has the rows to train on. Row numbers then count the rows of both.
     """
 
     name: str
@@ -132,17 +132,22 @@ def _in_column(table: Table, options: ReadOptions) -> EvaluationSplit | None:
 def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | None:
     """Return why a split of labelled sentences cannot be evaluated on, or None if it can.
 
-    Its labels are missing by the rule of `clean_rows`, or all of them stand for a missing one, such as -1 and "?".
+    It cannot if every text or every label is missing, by the rule of `clean_rows`, or if every label is a placeholder,
+    such as -1 or "?".
 
     Args:
         split: the split.
         train: the rows to train on.
     """
-    options, columns = split.options, split.table.columns
+    options = split.options
+    columns = read_data(split.table, replace(options, label_column=None, label_levels=None)).columns
     for level in options.level_columns:  # Without values in one of them, the labels would not be nested.
-        if level not in columns or not any(value is not None for value in plain_values(columns[level])):
+        if level not in columns or all(value is None for value in plain_values(columns[level])):
             return f"has no values in the column {short_repr(level)}"
     table = read_data(split.table, options)
+    text = train.columns[0]
+    if text in table.columns and len(without_text(table.columns[text])) == len(table):
+        return f"has no text in the column {short_repr(text)}"
     column = options.label_name or train.columns[1]
     if column not in table.columns and options.label_column is None:  # Another usual name of labels.
         column = find_given_labels(table.columns, table.source) or column
@@ -151,7 +156,7 @@ def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | No
     if not names:
         return f"has no values in the column {short_repr(column)}"
     if names <= {*find_placeholders(names), _UNPUBLISHED} and names.isdisjoint(train.label_names):
-        return f"has only {listed(sorted(names))} in the column {short_repr(column)}, which stands for a missing label"
+        return f"has only {listed(sorted(names))} in the column {short_repr(column)}, a placeholder for a missing label"
     return None
 
 

@@ -107,7 +107,7 @@ def with_lists(labels: Sequence[Any], column: str, source: str, options: ReadOpt
     given = (options.multi_label, options.label_levels, options.combined_labels)
     if set(map(type, labels)) <= _NO_LISTS:  # Fast for the columns of nearly all files.
         return options
-    lists = [value for value in plain_values(labels) if isinstance(value, tuple) and len(set(value)) > 1]
+    lists = [value for value in plain_values(labels) if isinstance(value, tuple)]
     if not lists or any(option is not None for option in given):
         return options
     logger.info(f"{source}: column {short_repr(column)} has lists, so a row may have several labels")

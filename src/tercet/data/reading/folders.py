@@ -166,8 +166,8 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
     _warn_of_others(path, folders, set(labels))
     if guessed:
         logger.info(
-            f"{path}: read as cp1252 (Western European), because they are not UTF-8: {len(guessed):,} of "
-            f"{counted(len(texts), 'file')}, such as {guessed[0]}; for another encoding, pass encoding"
+            f"{path}: {len(guessed):,} of {counted(len(texts), 'file')}, such as {guessed[0]}, are not UTF-8 and are "
+            "read as cp1252 (Western European); for another encoding, pass encoding"
         )
     return Table(str(path), {"text": texts, "label": labels, "file": names})
 

@@ -7,7 +7,7 @@ check_no_transform  raises an error for a data set with a transform
 to_dataset          converts an object to a `datasets.Dataset`, for the trainer
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import KeysView, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
@@ -126,7 +126,8 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
 
 def _has_order(values: Any) -> bool:
     """Return whether values are one per row: a list, an array or a column, and no string, set or dictionary."""
-    return hasattr(values, "__len__") and not isinstance(values, (str, bytes, Set, Mapping))
+    is_set = isinstance(values, Set) and not isinstance(values, KeysView)  # The keys of a dictionary have an order.
+    return hasattr(values, "__len__") and not is_set and not isinstance(values, (str, bytes, Mapping))
 
 
 def _listed(values: Any) -> list[Any]:
@@ -141,7 +142,8 @@ def _of_rows(rows: Sequence[Any], source: str) -> Table:
     """Return the table of a list of dictionaries, pairs or triplets."""
     if not rows:
         return Table(source, {})
-    rows = [row._asdict() if hasattr(row, "_asdict") else row for row in rows]  # a named tuple, such as of itertuples
+    if hasattr(rows[0], "_asdict"):  # a named tuple, such as of itertuples
+        rows = [row._asdict() if hasattr(row, "_asdict") else row for row in rows]
     if isinstance(rows[0], Mapping):
         names = dict.fromkeys(name for row in rows if isinstance(row, Mapping) for name in row)
         kind, size = "a dictionary", None
@@ -187,7 +189,8 @@ def choose_split(data: Any, split: str, source: str = "data") -> Any:
 
 def check_no_transform(data: Any, source: str) -> None:
     """Raise `DataError` if `data` is a data set with a transform (`set_transform`), which is applied by row only."""
-    if hasattr(data, "with_format") and isinstance(data.format, dict) and data.format["type"] == "custom":
+    form = getattr(data, "format", None)
+    if hasattr(data, "with_format") and isinstance(form, dict) and form.get("type") == "custom":
         raise DataError(
             f"{source} has a transform (set_transform or with_transform), which only SentenceTransformerTrainer "
             "applies; write its result into the data with data.map(…), or remove it with data.with_format(None)"

@@ -63,9 +63,9 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, (list, tuple, set, frozenset)):
         if any(isinstance(item, (list, tuple, dict)) for item in value):
-            return value  # Its items are no labels, such as {"name": "bug"}, and nobody wants their Python text as one.
+            return value  # The Python text of an item such as {"name": "bug"} is no useful label.
         items = [_plain(item) for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
-        items = [item for item in items if item is not None and item != ""]
+        items = list(dict.fromkeys(item for item in items if item is not None and item != ""))
         if len(items) < 2:
             return items[0] if items else None
         return tuple(str(item) for item in items)
