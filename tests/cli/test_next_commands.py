@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from tercet.cli.app import app
-from tercet.cli.next_commands import evaluate_command, option_words
+from tercet.cli.next_commands import classify_command, evaluate_command, option_words
 from tercet.data.reading.options import ReadOptions
 from tests.cli.command import run
 from tests.conftest import EVALUATION_TOPICS, TOPICS
@@ -149,6 +149,7 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert of_column[3:] == ["TEST.csv", "--reference", "d.csv", "--reference-split-column", "part"]
     assert evaluate_command("m", None, "d.csv", ReadOptions(limit=3))[-1] == "d.csv"
     assert evaluate_command("m", None, "d.csv", ReadOptions(), trust_remote_code=True)[-1] == "--trust-remote-code"
+    assert "--trust-remote-code" in classify_command("m", ReadOptions(), trust_remote_code=True)
     assert evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
     of_label_file = evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))
     assert of_label_file[2:] == ["m", "TEST.csv", "--label-file", "TEST-LABELS.txt"]

@@ -124,6 +124,7 @@ def classify(
     ] = None,
     batch_size: opt.EncodeBatchSize = None,
     device: opt.Device = None,
+    trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts of rows as JSON on standard output; it needs --output.")
@@ -164,9 +165,13 @@ def classify(
         check_options(options)
         options = choose_columns(files, options, with_labels=True)
         _check_names_of_files(files, options, top, explain=explain)
+    from tercet.decisions.storage import attach_encoder
+
     classifier = _read_classifier(model)
     promise = _promise(classifier, limits)
-    _load_encoder(classifier, model, device, batch_size)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    attach_encoder(classifier, Path(model), encoder)
+    classifier.batch_size = batch_size
     summary = Summary(
         known=frozenset(map(str, classifier.classes_.tolist())),
         calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
@@ -287,13 +292,6 @@ def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str,
         raise DataError(f"{promise.describe()}; pass a lower --min-precision, or fit with more calibration rows")
     print_note(promise.describe())
     return promise.to_dict()
-
-
-def _load_encoder(classifier: "LabelClassifier", model: str, device: str | None, batch_size: int | None) -> None:
-    from tercet.decisions.storage import attach_encoder
-
-    attach_encoder(classifier, Path(model), load_model(model, device=device))
-    classifier.batch_size = batch_size
 
 
 def _suffix(output: Path | None, output_format: str | None) -> str:

@@ -123,7 +123,7 @@ def fit_classifier(
         for line in record.describe():
             print_result(line)
     print_note(f"encoder and classifier written to {output}")
-    finish(classify_command(output, options))
+    finish(classify_command(output, options, trust_remote_code=trust_remote_code))
 
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:

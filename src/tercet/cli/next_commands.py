@@ -35,7 +35,7 @@ def evaluate_command(
 ) -> list[object]:
     """Return the command that evaluates a trained model, to print when a training has ended.
 
-    Its reference are the rows that were trained on. It evaluates the rows that the run was evaluated on, or new ones.
+    Its reference is the training data. It evaluates the rows that the run was evaluated on, or new ones.
 
     Args:
         model: the folder of the model.
@@ -89,9 +89,10 @@ def encode_command(
     return ["tercet", "encode", model, data, *words, "--output", f"embeddings.{'parquet' if incomplete else 'npy'}"]
 
 
-def classify_command(model: object, options: ReadOptions) -> list[object]:
+def classify_command(model: object, options: ReadOptions, *, trust_remote_code: bool = False) -> list[object]:
     """Return the command that classifies new sentences in a file like the training data, which `options` read."""
     words = _words_of(options, ["text_column", "header", "csv_separator", "encoding"])
+    words += ["--trust-remote-code"] if trust_remote_code else []
     return ["tercet", "classify", model, "NEW.csv", *words, "--output", "routed.csv"]
 
 

@@ -191,7 +191,7 @@ def train(
         options = ReadOptions.of(given)
         eval_split = run.record.settings.get("eval_split")
         evaluate = evaluate_command(output, eval_data, data, options, eval_split, trust_remote_code=trust_remote_code)
-        classify = classify_command(output, options)
+        classify = classify_command(output, options, trust_remote_code=trust_remote_code)
         finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
 
 
