@@ -105,13 +105,13 @@ def semantic_router(options: dict[str, Any]) -> dict[str, Any]:
             for label in known
         ]
         truth = np.array([row["label"] if row["label"] in known else "unknown" for row in test])
-        router, scores = IndexedRouter(Encoded(name="encoded"), routes), {}
-        for kind in ROUTERS:
-            answers = [router(query).name or "unknown" for query in queries]
-            scores[kind] = open_scores(truth, np.array(answers))
-            router.fit([train[row]["text"] for row in calibration], labels[calibration].tolist())
-            router.confidence_threshold = 0.5
-        runs.append(scores)
+        router = IndexedRouter(Encoded(name="encoded"), routes)
+        as_it_is = [router(query).name or "unknown" for query in queries]
+        router.fit([train[row]["text"] for row in calibration], labels[calibration].tolist())
+        router.confidence_threshold = 0.5
+        calibrated = [router(query).name or "unknown" for query in queries]
+        answers = (np.array(as_it_is), np.array(calibrated))
+        runs.append({kind: open_scores(truth, found) for kind, found in zip(ROUTERS, answers, strict=True)})
     return {"runs": runs}
 
 

@@ -3,12 +3,13 @@
 check_texts            raises an error for a text that is no string, is empty, or cannot be encoded; returns a list
 validate_texts         raises the same errors
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
+has_order              whether values are one per row
 RowNumbers             the numbers of selected rows, for messages
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
 from typing import Any
 
 from tercet.errors import DataError, TercetError, short_repr
@@ -101,6 +102,12 @@ def text_keys(texts: Sequence[str]) -> list[str]:
 def has_lone_surrogate(text: str) -> bool:
     """Return whether a string contains a lone surrogate (half of a surrogate pair), which UTF-8 cannot encode."""
     return not text.isascii() and _LONE_SURROGATE.search(text) is not None
+
+
+def has_order(values: Any) -> bool:
+    """Return whether values are one per row: a list, an array or a column, and no string, set or dictionary."""
+    is_set = isinstance(values, Set) and not isinstance(values, KeysView)  # The keys of a dictionary have an order.
+    return hasattr(values, "__len__") and not is_set and not isinstance(values, (str, bytes, Mapping))
 
 
 class RowNumbers(Sequence[int]):

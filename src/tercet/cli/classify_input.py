@@ -145,21 +145,16 @@ def find_rows(data: str, options: ReadOptions, *, with_labels: bool = True, reme
         NoTextError: no row has a text.
         NoRowsError: no row is one of the split.
     """
-    from tercet._texts import check_texts
-    from tercet.data.cleaning.incomplete_rows import rows_with_text
+    from tercet.data.cleaning.incomplete_rows import texts_of_rows
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_given_labels
     from tercet.data.reading.selection import read_data
-    from tercet.data.tables.column_values import take_rows
 
     table = read_data(data, options)
     text = find_text(table, options.text_column)
     others = [name for name in table.columns if name != text]
     label = find_given_labels(others, table.source, options.label_name) if with_labels else None
-    values, drop_missing = table.columns[text], options.drop_missing
-    kept = rows_with_text(values, table.source, table.places, drop_missing=drop_missing, remedy=remedy)
-    lines = table.places_of(kept)
-    texts = check_texts(take_rows(values, kept), table.source, lines)
+    kept, texts = texts_of_rows(table, text, drop_missing=options.drop_missing, remedy=remedy)
     return FoundRows(table=table, text_column=text, label_column=label, kept=kept, texts=texts)
 
 

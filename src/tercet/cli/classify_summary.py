@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tercet._nested_labels import is_below, join_path, normalize_label, path_of
-from tercet.errors import listed, short_repr
+from tercet.errors import counted, listed, short_repr
 
 if TYPE_CHECKING:
     from tercet.decisions import Decisions
@@ -224,4 +224,4 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
+    return counted(count, "row")

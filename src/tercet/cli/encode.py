@@ -11,6 +11,7 @@ from tercet._files.head_files import WEIGHTS_FILE
 from tercet.cli import options as opt
 from tercet.cli.classify_input import TableInput, check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
+from tercet.cli.flags import flag_of
 from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
@@ -96,7 +97,7 @@ def encode(
             "prompt_name": prompt_name, "task": task, "batch_size": batch_size, "device": device,
             "trust_remote_code": trust_remote_code or None,
         }  # fmt: skip
-        if given := [f"--{name.replace('_', '-')}" for name, value in for_sentences.items() if value is not None]:
+        if given := [flag_of(name) for name, value in for_sentences.items() if value is not None]:
             them = "it" if len(given) == 1 else "them"
             raise DataError(f"{' and '.join(given)} would have no effect on a file of vectors; leave {them} out")
         _encode_vectors(model, head, vector_column, output, overwrite=overwrite)

@@ -128,18 +128,15 @@ def fit_classifier(
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:
     """Return the sentences of a table without labels."""
-    from tercet._texts import check_texts
-    from tercet.data.cleaning.incomplete_rows import rows_with_text
+    from tercet.data.cleaning.incomplete_rows import texts_of_rows
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.names import ColumnError
     from tercet.data.reading.selection import read_data
 
     try:
         table = read_data(data, options)
-        texts = table.columns[find_text(table, options.text_column)]
+        column = find_text(table, options.text_column)
     except ColumnError:
         table = read_data(data, replace(options, text_column=None))
-        texts = table.columns[find_text(table)]
-    kept = rows_with_text(texts, table.source, table.places, drop_missing=options.drop_missing)
-    lines = table.places_of(kept)
-    return check_texts([texts[row] for row in kept], table.source, lines)
+        column = find_text(table)
+    return texts_of_rows(table, column, drop_missing=options.drop_missing)[1]

@@ -51,7 +51,7 @@ class Flags:
         hints = get_type_hints(command, include_extras=True)
         metadata = {name: getattr(hints.get(name), "__metadata__", ()) for name in names}
         options = [name for name in names if not any(isinstance(item, ArgumentInfo) for item in metadata[name])]
-        flags = {name: _declared(metadata[name]) or _flag(name) for name in options}
+        flags = {name: _declared(metadata[name]) or flag_of(name) for name in options}
         for name, flag in list(flags.items()):
             if "/" in flag:  # such as --header/--no-header
                 flags[name], flags[f"no_{name}"] = flag.split("/")
@@ -106,7 +106,8 @@ class Flags:
         return flag.rstrip("=") if "_" in name or found["tick"] or first or alone or listed else whole
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """Return the flag of an argument, such as `--text-column`."""
     return f"--{name.replace('_', '-')}"
 
 

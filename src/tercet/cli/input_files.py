@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tercet._files import expand_path
 from tercet.cli.classify_input import FoundRows, find_rows
+from tercet.cli.flags import flag_of
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.table import NoRowsError
 from tercet.errors import DataError, listed
@@ -129,7 +130,7 @@ def _schemas_of(files: Iterable[Path]) -> tuple[dict[Path, "pyarrow.Schema"], li
 
 def check_options(options: ReadOptions) -> None:
     """Raise `DataError` for an option that is for a single file."""
-    if given := [f"--{name.replace('_', '-')}" for name in _FOR_ONE_FILE if getattr(options, name) is not None]:
+    if given := [flag_of(name) for name in _FOR_ONE_FILE if getattr(options, name) is not None]:
         them = "it" if len(given) == 1 else "them"
         raise DataError(
             f"{' and '.join(given)} would apply to each file of the folder; leave {them} out, or pass one file"

@@ -10,7 +10,7 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
-from tercet.cli.next_commands import option_words
+from tercet.cli.next_commands import option_words, trust_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
@@ -114,8 +114,8 @@ def inspect(
             what = "label issues" if labelled.multi_label is None else "labels to add"
             print_note(f"{number} {what} written to {label_issues}")
         _write(inspection, output, texts=not no_texts, overwrite=overwrite)
-    trusting = ["--trust-remote-code"] if trust_remote_code else []
-    finish(_next_command(inspection, data, options, model=[] if model is None else ["--model", model, *trusting]))
+    of_model = [] if model is None else ["--model", model, *trust_words(trust_remote_code)]
+    finish(_next_command(inspection, data, options, model=of_model))
 
 
 def _next_command(inspection: "Inspection", data: str, options: ReadOptions, *, model: list[str]) -> list[object]:

@@ -64,8 +64,7 @@ def evaluate_command(
         labels = [] if options.label_file is None else ["--label-file", "TEST-LABELS.txt"]
         new = replace(options, split="train", split_column=None, limit=None, sample=None, label_file=None)
         rows, words = "TEST.csv", [*option_words(new), *labels]
-    trusting = ["--trust-remote-code"] if trust_remote_code else []
-    return ["tercet", "evaluate", model, rows, *reference, *words, *trusting]
+    return ["tercet", "evaluate", model, rows, *reference, *words, *trust_words(trust_remote_code)]
 
 
 def encode_command(
@@ -85,15 +84,20 @@ def encode_command(
     names = ["text_column", "header", *FILE_OPTIONS]
     if options.split_column is not None or takes_split(data):
         names.append("split")
-    words = [*_words_of(options, names), *(["--trust-remote-code"] if trust_remote_code else [])]
+    words = [*_words_of(options, names), *trust_words(trust_remote_code)]
     return ["tercet", "encode", model, data, *words, "--output", f"embeddings.{'parquet' if incomplete else 'npy'}"]
 
 
 def classify_command(model: object, options: ReadOptions, *, trust_remote_code: bool = False) -> list[object]:
     """Return the command that classifies new sentences in a file like the training data, which `options` read."""
     words = _words_of(options, ["text_column", "header", "csv_separator", "encoding"])
-    words += ["--trust-remote-code"] if trust_remote_code else []
-    return ["tercet", "classify", model, "NEW.csv", *words, "--output", "routed.csv"]
+    trust = trust_words(trust_remote_code)
+    return ["tercet", "classify", model, "NEW.csv", *words, *trust, "--output", "routed.csv"]
+
+
+def trust_words(trust_remote_code: bool) -> list[str]:
+    """Return `--trust-remote-code` if it was given."""
+    return ["--trust-remote-code"] if trust_remote_code else []
 
 
 def _words_of(options: ReadOptions, names: Iterable[str]) -> list[str]:

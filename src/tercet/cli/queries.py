@@ -41,13 +41,11 @@ def read_queries(query: Sequence[str], file: str | None) -> list[str]:
 
 def _read_file(file: str) -> list[str]:
     """Return the texts of a file. Its rows without a text are left out with a warning."""
-    from tercet._texts import check_texts
-    from tercet.data.cleaning.incomplete_rows import complete_rows
+    from tercet.data.cleaning.incomplete_rows import texts_of_rows
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import UnclearColumnError
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.selection import read_all
-    from tercet.data.tables.column_values import take_rows
 
     table = read_all(file, ReadOptions(header=_has_header(file)))
     try:
@@ -56,9 +54,7 @@ def _read_file(file: str) -> list[str]:
         raise DataError(
             f"{file}: which column has the queries? It has {listed(table.columns)}; give one the name 'text'"
         ) from None
-    kept = complete_rows([table.columns[column]], table.source, table.places)
-    lines = table.places_of(kept)
-    return check_texts(take_rows(table.columns[column], kept), table.source, lines)
+    return texts_of_rows(table, column)[1]
 
 
 def _has_header(file: str) -> bool | None:

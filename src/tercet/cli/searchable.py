@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tercet.cli.console import shows_progress
@@ -62,19 +61,17 @@ def read_rows(
     Raises:
         DataError: the data cannot be read, a column is not found, a text is invalid, or no row has one.
     """
-    from tercet._texts import check_texts
-    from tercet.data.cleaning.incomplete_rows import complete_rows
+    from tercet.data.cleaning.incomplete_rows import texts_of_rows
     from tercet.data.columns.guessing import find_text
     from tercet.data.columns.labelled import find_labelled_columns
     from tercet.data.columns.names import ColumnError
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.selection import read_data
     from tercet.data.tables.cells import plain_values
-    from tercet.data.tables.column_values import take_rows
 
     options = ReadOptions.of(locals())
-    files: list[Path] = []
-    table = read_data(data if vector_column is None else read_parts(data, options, files), options)
+    parts, files = (data, []) if vector_column is None else read_parts(data, options)
+    table = read_data(parts, options)
     column = find_text(table, text_column)
     labels = None
     if label_column is not None or len(table.columns) > 1:
@@ -85,9 +82,7 @@ def read_rows(
             if label_column is not None:
                 raise
             logger.info(f"no labels are shown: {error}")
-    kept = complete_rows([table.columns[column]], table.source, table.places)
-    lines = table.places_of(kept)
-    texts = check_texts(take_rows(table.columns[column], kept), table.source, lines)
+    kept, texts = texts_of_rows(table, column)
     numbers = None if table.rows is None and len(kept) == len(table) else [table.row_number(row) for row in kept]
     labels = None if labels is None else [labels[row] for row in kept]
     vectors = None if vector_column is None else read_stored_vectors(files, vector_column, numbers)

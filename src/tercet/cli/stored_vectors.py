@@ -28,14 +28,16 @@ StoredVectors = Annotated[
 _SAME_MODEL = 0.99
 
 
-def read_parts(data: str, options: ReadOptions, files: list[Path]) -> "Table":
-    """Return the table of a file, a folder or a pattern, and append the files that it consists of to `files`.
+def read_parts(data: str, options: ReadOptions) -> tuple["Table", list[Path]]:
+    """Return the table of a file, a folder or a pattern, and the files that it consists of.
 
     Raises:
         DataError: the data cannot be read, or have no files that can hold vectors.
     """
     from tercet.data.reading.folders import read_files, read_folder
     from tercet.data.reading.selection import log_not_read, read_all
+
+    files = []
 
     def read(file: Path) -> "Table":
         files.append(file)
@@ -51,7 +53,7 @@ def read_parts(data: str, options: ReadOptions, files: list[Path]) -> "Table":
     if not files:
         raise DataError(f"{data} has no .parquet files with vectors; tercet encode writes them")
     log_not_read(table, options)
-    return table
+    return table, files
 
 
 def read_stored_vectors(files: Sequence[Path], column: str, numbers: Sequence[int] | None = None) -> "np.ndarray":

@@ -22,7 +22,7 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_choices, print_classifier, print_evaluation
-from tercet.cli.next_commands import classify_command, evaluate_command
+from tercet.cli.next_commands import classify_command, evaluate_command, trust_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
@@ -185,8 +185,7 @@ def train(
         url = publishing.push_to_hub(output, push_to_hub, private=private or None)
         print_note(f"model uploaded to {url}")
     if settings.uses_triplets:
-        trusting = ["--trust-remote-code"] if trust_remote_code else []
-        finish(["tercet", "encode", output, "YOUR.csv", *trusting, "--output", "embeddings.npy"])
+        finish(["tercet", "encode", output, "YOUR.csv", *trust_words(trust_remote_code), "--output", "embeddings.npy"])
     else:
         options = ReadOptions.of(given)
         eval_split = run.record.settings.get("eval_split")

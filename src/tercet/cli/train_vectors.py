@@ -8,6 +8,7 @@ from typing import Any
 
 from tercet.cli.console import finish, print_metrics, print_note, print_result
 from tercet.cli.evaluations import print_evaluation
+from tercet.cli.flags import flag_of
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION
 from tercet.errors import DataError, listed
@@ -46,7 +47,7 @@ def train_vectors(given: Mapping[str, Any]) -> None:
     defaults = {name: parameter.default for name, parameter in inspect.signature(command).parameters.items()}
     others = [name for name, value in given.items() if name not in _USED and value != defaults[name]]
     if others:
-        flags = [f"--{name.replace('_', '-')}" for name in others]
+        flags = list(map(flag_of, others))
         raise DataError(f"with vectors, only a linear head is trained, so {listed(flags)} cannot be used; leave it out")
     if given["train"] not in (defaults["train"], "auto", "head"):
         raise DataError(f"with vectors, only a linear head can be trained; leave out --train {given['train']}")

@@ -1,6 +1,6 @@
 """Validate the embeddings, labels and options that are passed to a metric."""
 
-from collections.abc import Iterable, KeysView, Mapping, Set
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tercet._labels import plain_labels
 from tercet._numbers import check_integer
+from tercet._texts import has_order
 from tercet.distances import Distance, as_embeddings, check_norms
 from tercet.errors import DataError, EmbeddingError, TercetError, listed
 
@@ -113,8 +114,7 @@ def _nothing_to_measure(query_ids: Tensor, gallery_ids: Tensor, *, leave_one_out
 
 def check_texts_list(values: Any, name: str) -> None:
     """Raise `DataError` if the texts of an evaluator are one string, or have no length or no order."""
-    is_set = isinstance(values, Set) and not isinstance(values, KeysView)  # The keys of a dictionary have an order.
-    if is_set or isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+    if not has_order(values):
         raise DataError(f"{name} must be a list of texts, got {type(values).__name__}")
 
 

@@ -27,7 +27,7 @@ class LabelEvaluator(SentenceEvaluator):
             all sentences except the query itself are ranked.
         reference_labels: the label of each reference sentence.
         distance: the distance to rank by, a name or a `tercet.distances.Distance`.
-        name: a prefix of the keys of the metrics, to tell several evaluators apart: `dev_map@r`.
+        name: a prefix of the keys of the metrics, which several evaluators need: `dev_map@r`.
         batch_size: the number of sentences per batch; by default, the default of the model's `encode`.
         show_progress_bar: whether to show a progress bar while the sentences are embedded.
         metric_options: further arguments of `label_metrics`, such as `recall_at`.

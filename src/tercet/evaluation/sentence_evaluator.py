@@ -109,6 +109,6 @@ def warn_of_replaced(results: Mapping[str, Any], metrics: Mapping[str, Any], kno
     if same := sorted((results.keys() & metrics.keys()) - known):
         known.update(same)
         logger.warning(
-            f"several evaluators return {listed(same)}, of which only the last value is kept; give each evaluator a "
-            "name of its own, such as LabelEvaluator(…, name='dev')"
+            f"several evaluators return {listed(same)}, of which only the last value is kept; give each evaluator "
+            "another name, such as LabelEvaluator(…, name='dev')"
         )

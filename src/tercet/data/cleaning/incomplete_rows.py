@@ -1,7 +1,7 @@
 """Find rows without a text or a label, and leave them out or report them.
 
 complete_rows       returns the rows that have a text in each column
-rows_with_text      returns the rows that have a text, as `drop_missing` says
+texts_of_rows       returns the rows that have a text, as `drop_missing` says, and their texts
 without_text        returns the rows whose text is missing
 incomplete_message  returns which rows have no text or no label, for a message
 """
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import kind_of_place, text_key
+from tercet._texts import check_texts, kind_of_place, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.tables.cells import is_missing_value
+from tercet.data.tables.column_values import take_rows
+from tercet.data.tables.table import Table
 from tercet.data.tables.text_column import TextColumn
 from tercet.data.tables.text_hashes import hash_texts
 from tercet.errors import DataError, rows_have
@@ -41,22 +43,24 @@ def complete_rows(columns: Sequence[Sequence[Any]], source: str, lines: Sequence
     return np.setdiff1d(np.arange(total), missing).tolist() if missing else range(total)
 
 
-def rows_with_text(
-    texts: Sequence[Any], source: str, lines: Sequence[int] | None, *, drop_missing: bool | None, remedy: str = REMEDY
-) -> Sequence[int]:
-    """Return the numbers of the rows that have a text; unless `drop_missing` is False, warn about the others.
+def texts_of_rows(
+    table: Table, column: str, *, drop_missing: bool | None = None, remedy: str = REMEDY
+) -> tuple[Sequence[int], list[str]]:
+    """Return the numbers of the rows that have a text in a column, and these texts.
 
-    The error says to do what `remedy` says.
+    Unless `drop_missing` is False, warn about the other rows. The error says to do what `remedy` says.
 
     Raises:
-        DataError: a row has no text and `drop_missing` is False.
+        DataError: a row has no text and `drop_missing` is False, or a text is invalid.
         NoTextError: no row has a text.
     """
+    values, source, places = table.columns[column], table.source, table.places
+    kept: Sequence[int] = range(len(values))
     if drop_missing is not False:
-        return complete_rows([texts], source, lines)
-    if missing := without_text(texts):
-        raise DataError(f"{source}: {incomplete_message(missing, [], len(texts), lines)}; {remedy}")
-    return range(len(texts))
+        kept = complete_rows([values], source, places)
+    elif missing := without_text(values):
+        raise DataError(f"{source}: {incomplete_message(missing, [], len(values), places)}; {remedy}")
+    return kept, check_texts(take_rows(values, kept), source, table.places_of(kept))
 
 
 def without_text(texts: Sequence[Any]) -> list[int]:

@@ -140,10 +140,11 @@ def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | No
         train: the rows to train on.
     """
     options = split.options
-    columns = read_data(split.table, replace(options, label_column=None, label_levels=None)).columns
-    for level in options.level_columns:  # Without values in one of them, the labels would not be nested.
-        if level not in columns or all(value is None for value in plain_values(columns[level])):
-            return f"has no values in the column {short_repr(level)}"
+    if options.level_columns:  # Without values in one of them, the labels would not be nested.
+        columns = read_data(split.table, replace(options, label_column=None, label_levels=None)).columns
+        for level in options.level_columns:
+            if level not in columns or all(value is None for value in plain_values(columns[level])):
+                return f"has no values in the column {short_repr(level)}"
     table = read_data(split.table, options)
     text = train.columns[0]
     if text in table.columns and len(without_text(table.columns[text])) == len(table):

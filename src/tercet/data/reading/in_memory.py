@@ -7,9 +7,10 @@ check_no_transform  raises an error for a data set with a transform
 to_dataset          converts an object to a `datasets.Dataset`, for the trainer
 """
 
-from collections.abc import KeysView, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tercet._texts import has_order
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.data.tables.table import Columns, Table
@@ -111,7 +112,7 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
             raise DataError(f"{source}: several columns have the same name: {short_repr(name)}; rename them")
         return _listed(by_name[name])
 
-    if invalid := [name for name, values in by_name.items() if not _has_order(values)]:
+    if invalid := [name for name, values in by_name.items() if not has_order(values)]:
         kind = type(by_name[invalid[0]]).__name__
         raise DataError(
             f"{source}: column {short_repr(invalid[0])} is no list of values but a {kind}; pass one value per row, in "
@@ -122,12 +123,6 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
         shown = listed([f"{name}: {length}" for name, length in lengths.items()], 6)
         raise DataError(f"{source}: the columns have different numbers of rows ({shown})")
     return Table(source, Columns(by_name, read, next(iter(lengths.values()), 0)))
-
-
-def _has_order(values: Any) -> bool:
-    """Return whether values are one per row: a list, an array or a column, and no string, set or dictionary."""
-    is_set = isinstance(values, Set) and not isinstance(values, KeysView)  # The keys of a dictionary have an order.
-    return hasattr(values, "__len__") and not is_set and not isinstance(values, (str, bytes, Mapping))
 
 
 def _listed(values: Any) -> list[Any]:
