@@ -82,3 +82,14 @@ def test_half_precision_that_the_processor_emulates_is_logged_once(bert, monkeyp
     (message,) = _messages_of_tercet(caplog)
     assert "emulates bfloat16" in message
     devices.warn_of_emulation.cache_clear()
+
+
+@pytest.mark.parametrize("to", [{}, {"convert_to_tensor": True}])
+@pytest.mark.parametrize("precision", ["float32", "int8", "uint8", "binary", "ubinary"])
+def test_no_sentences_have_the_type_and_the_width_of_the_precision(precision, to, bert):
+    model = SentenceTransformer(bert, device="cpu")
+    # A wide range of values for "int8" and "uint8", which need several sentences.
+    expected = model.encode(["the team", "a cake", "the train"], precision=precision, **to)
+    found = model.encode([], precision=precision, **to)
+    assert (found.dtype, found.shape) == (expected.dtype, (0, *expected.shape[1:]))
+    assert model.encode([], precision=precision, convert_to_numpy=False) == []

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tercet import SentenceTransformer
-from tercet.errors import EmbeddingError, ModelError
+from tercet.errors import DataError, EmbeddingError, ModelError
+from tercet.evaluation import LabelEvaluator
 
 TEXTS = ["the team won the game", "the soup is hot"]
 
@@ -69,3 +70,45 @@ def test_the_similarity_of_values_that_are_no_embeddings(value, model):
 def test_complex_numbers_are_no_embeddings(model):
     with pytest.raises(EmbeddingError, match="y has complex numbers"):
         model.similarity(torch.eye(2), torch.eye(2) * 1j)
+
+
+@pytest.mark.parametrize("pool", [{}, {"input": 1, "output": 2}, 3])
+def test_a_pool_is_that_of_this_library(pool, model):
+    for call in (lambda: model.encode(TEXTS, pool=pool), lambda: model.stop_multi_process_pool(pool)):
+        with pytest.raises(EmbeddingError, match="pool must be the result of start_multi_process_pool, got "):
+            call()
+
+
+def test_the_devices_of_a_pool_are_a_list(model):
+    for devices in (3, "cpu"):
+        with pytest.raises(EmbeddingError, match=f"the devices must be a list, .* got {devices!r}"):
+            model.start_multi_process_pool(devices)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model", ["model"]])
+def test_the_folder_of_a_model_is_a_path(path, model):
+    with pytest.raises(DataError, match="a path must be a string or a pathlib.Path, got "):
+        model.save(path)
+
+
+def test_a_nul_character_is_in_no_path(model):
+    with pytest.raises(DataError, match="a path must have no NUL character"):
+        model.save_pretrained("model\0")
+
+
+def test_the_name_of_a_prompt_and_a_task_are_strings(model):
+    with pytest.raises(ModelError, match="no prompt named \\['query'\\]"):
+        model.encode(TEXTS, prompt_name=["query"])
+    with pytest.raises(EmbeddingError, match="task must be 'query', 'document' or None, got 3"):
+        model.encode(TEXTS, task=3)
+
+
+def test_a_precision_is_for_sentence_embeddings(model):
+    with pytest.raises(EmbeddingError, match="precision='int8' is for sentence embeddings; leave it out with output_v"):
+        model.encode(TEXTS, precision="int8", output_value="token_embeddings")
+
+
+def test_an_evaluator_needs_a_model():
+    for model in (3, "bundled", {}):
+        with pytest.raises(DataError, match="an evaluator needs a model with a method encode, .* got "):
+            LabelEvaluator(TEXTS * 2, ["a", "b"] * 2)(model)

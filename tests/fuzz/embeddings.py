@@ -86,7 +86,7 @@ def _loss(x: Tensor, labels: list[int], distance: str, rng: CaseRandom) -> str:
     scale = max(1.0, matrix.max().item())
     # Distances are computed in float32 or better, so ties and the edge of the margin may fall on either side: the loss
     # lies between those of slightly nearer and slightly farther negatives.
-    is_negative = torch.tensor(labels)[:, None] != torch.tensor(labels)
+    is_negative = (torch.tensor(labels)[:, None] != torch.tensor(labels)).double()
     nearer, expected, farther = (
         formula(matrix + shift * 1e-6 * scale * is_negative, labels, *margin).item() for shift in (-1, 0, 1)
     )

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from datasets import Dataset
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 from tercet._events import WarningKind, collect_warnings
 from tercet.errors import DataError
-from tercet.evaluation import LabelEvaluator
+from tercet.evaluation import LabelEvaluator, SequentialEvaluator, TripletEvaluator
 from tercet.losses import TripletLoss
 from tests.trainer.helpers import make_trainer
 
@@ -121,3 +121,87 @@ def test_metrics_of_several_evaluators_with_one_name_are_a_warning(bert, labelle
     assert {"eval_map@r", "eval_half_map@r"} <= metrics.keys()
     with pytest.raises(DataError, match="evaluator must be a list of evaluators, got 3"):
         make_trainer(bert, tmp_path, labelled, evaluator=3)
+
+
+BEST = {
+    "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1, "max_steps": 1,
+    "load_best_model_at_end": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "options", "message"),
+    [
+        (
+            "map@R",
+            {},
+            "'map@R' is not among the metrics of an evaluation; did you mean 'map@r'\\? choose from 'knn_acc",
+        ),
+        ("eval_recall@2", {}, "did you mean 'recall@"),
+        ("unknown_auroc", {}, "'unknown_auroc' is not among the metrics"),
+        ("map@r", {"eval_dataset": "several"}, "did you mean 'b_map@r'\\? "),
+        (None, {"eval_dataset": None, "evaluator": "named"}, "'loss' is not among the metrics"),
+        ("map@r", {"evaluator": "named"}, "did you mean 'dev_map@r'"),
+        ("map@r", {"evaluator": "triplets"}, "choose from 'cosine_accuracy', 'loss'$"),
+        ("score", {"evaluator": "both"}, "choose from 'cosine_accuracy', .* 'sequential_score'"),
+    ],
+)
+def test_the_metric_of_the_best_model_is_checked_before_the_first_step(
+    metric, options, message, bert, labelled, tmp_path
+):
+    trainer = make_trainer(
+        bert, tmp_path, labelled, changes={**BEST, "metric_for_best_model": metric}, **_made(options, labelled)
+    )
+    with pytest.raises(DataError, match=f"^metric_for_best_model=.*{message}"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "options"),
+    [
+        ("eval_loss", {}),
+        (None, {}),
+        ("runtime", {}),
+        ("a_loss", {"eval_dataset": "several"}),
+        ("dev_ndcg@10", {"eval_dataset": None, "evaluator": "sets"}),
+        ("max_accuracy", {"eval_dataset": None, "evaluator": "distances"}),
+        ("unknown_auroc", {"eval_dataset": None, "evaluator": "reference"}),
+        ("mine", {"evaluator": "function"}),
+        ("mine", {"callbacks": "adding"}),
+        ("evaluator_0", {"evaluator": "number"}),
+    ],
+)
+def test_a_metric_that_an_evaluation_returns_decides_which_model_is_the_best(metric, options, bert, labelled, tmp_path):
+    trainer = make_trainer(
+        bert, tmp_path, labelled, changes={**BEST, "metric_for_best_model": metric}, **_made(options, labelled)
+    )
+    trainer.train()
+    assert trainer.state.best_metric is not None
+
+
+class Adding(TrainerCallback):
+    """A callback that adds a metric."""
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        metrics["eval_mine"] = 1.0
+
+
+def _made(options, labelled):
+    """Return the arguments of a trainer by their short names."""
+    texts, labels = labelled["text"][:], labelled["label"][:]
+    triplets = [[texts[place]] * 2 for place in (0, 1, 4)]
+    made = {
+        "several": {"a": labelled, "b": labelled},
+        "named": LabelEvaluator(texts, labels, name="dev"),
+        "triplets": TripletEvaluator(*triplets),
+        "distances": TripletEvaluator(*triplets, similarity_fn_names=["cosine", "dot"]),
+        "both": SequentialEvaluator([LabelEvaluator(texts, labels), TripletEvaluator(*triplets)]),
+        "number": SequentialEvaluator([lambda *given: 1.0]),
+        "sets": LabelEvaluator(texts, [[label] for label in labels], name="dev"),
+        "reference": LabelEvaluator([*texts, "new"], [*labels, "new"], texts, labels),
+        "function": lambda model: {"mine": 1.0},
+        "adding": [Adding()],
+    }
+    given = {"eval_dataset": labelled, **options}
+    return {name: made.get(value, value) if isinstance(value, str) else value for name, value in given.items()}

@@ -14,7 +14,7 @@ from tercet._files.checkpoint_names import checkpoint_name, checkpoint_step, fin
 from tercet._files.checks import check_file, check_folder, check_separate, probe_folder, reserved_folder
 from tercet._files.json_files import parse_json, read_json, read_json_value, write_file, write_json
 from tercet._files.lock import NAME_LENGTH, LockedError, home_of, locked, name_for
-from tercet._files.paths import PREFIX, beside, check_unused, expand_path, explained, is_used, resolve_path
+from tercet._files.paths import PREFIX, as_path, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file, remove_leftovers
 from tercet._files.written import find_unlisted, is_listed, list_files, remove_empty_folders, remove_listed
 
@@ -22,6 +22,7 @@ __all__ = [
     "NAME_LENGTH",
     "PREFIX",
     "LockedError",
+    "as_path",
     "atomic_directory",
     "atomic_file",
     "beside",

@@ -8,22 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tercet.errors import DataError
+from tercet.errors import DataError, short_repr
 
 # All hidden files and folders that Tercet creates beside or inside the user's folders have this prefix.
 PREFIX = ".tercet-"
+
+
+def as_path(path: str | Path, name: str = "a path") -> Path:
+    """Return a path that a caller passed as a `Path`; the empty string is the current folder.
+
+    Args:
+        path: the path.
+        name: the name of the argument, for messages.
+
+    Raises:
+        DataError: it is neither a string nor a path, or has a NUL character.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise DataError(f"{name} must be a string or a pathlib.Path, got {short_repr(path)}")
+    if "\0" in os.fspath(path):
+        raise DataError(f"{name} must have no NUL character, got {os.fspath(path)!r}")
+    return Path(path)
 
 
 def expand_path(path: str | Path) -> Path:
     """Return the path with `~` replaced by the home folder, as the readers of data and models do.
 
     Raises:
-        DataError: the path is empty, or the home folder of that user is unknown.
+        DataError: see `as_path`; or the path is empty, or the home folder of that user is unknown.
     """
     if path == "":
         raise DataError('the path is empty; pass the path of a file or folder, or "." for the current folder')
     try:
-        return Path(path).expanduser()
+        return as_path(path).expanduser()
     except RuntimeError:
         raise DataError(f"{str(path)!r}: there is no home folder of the user {str(path).split('/')[0]!r}") from None
 

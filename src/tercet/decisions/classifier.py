@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from tercet._files import as_path
 from tercet._labels import plain_labels, warn_of_forms
 from tercet._nested_labels import normalize_label
 from tercet._numbers import check_integer
@@ -297,7 +298,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from tercet.decisions.storage import save
 
         check_is_fitted(self, "_fitted")
-        save(self, Path(folder), overwrite=overwrite)
+        save(self, as_path(folder), overwrite=overwrite)
 
     @classmethod
     def load(
@@ -316,7 +317,7 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         from tercet.decisions.storage import load
 
-        return load(cls, Path(folder), inputs.load_encoder(model, device), device=device)
+        return load(cls, as_path(folder), inputs.load_encoder(model, device), device=device)
 
     @property
     def members_(self) -> list[str]:

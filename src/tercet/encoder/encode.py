@@ -71,7 +71,8 @@ class EncodeRequest:
     """The arguments of `SentenceTransformer.encode` that each process needs, checked.
 
     Raises:
-        EmbeddingError: `batch_size` or `batch_tokens` is not a positive integer, or `output_value` is unknown.
+        EmbeddingError: `batch_size` or `batch_tokens` is not a positive integer, or `output_value` or `task` is
+            unknown.
     """
 
     prompt: str
@@ -90,6 +91,8 @@ class EncodeRequest:
             raise EmbeddingError(
                 f"unknown output_value {self.output_value!r}; choose one of {', '.join(map(repr, OUTPUT_VALUES))}"
             )
+        if self.task is not None and not isinstance(self.task, str):
+            raise EmbeddingError(f"task must be 'query', 'document' or None, got {self.task!r}")
 
 
 def embed(
@@ -193,7 +196,7 @@ def convert(embeddings: Tensor, precision: str, *, to_numpy: bool, to_tensor: bo
         to_numpy: whether to return an array.
         to_tensor: whether to return a tensor, instead of an array or of a list of one tensor per sentence.
     """
-    if precision != "float32" and len(embeddings):
+    if precision != "float32":
         array = quantize_embeddings(embeddings, precision)
         embeddings = torch.from_numpy(array)
         return embeddings if to_tensor else array if to_numpy else list(embeddings)
@@ -242,7 +245,7 @@ def find_prompt(prompts: dict[str, str], name: str | None, text: str | None) -> 
     """
     if text is None and name is None:
         return ""
-    if text is None and name not in prompts:
+    if text is None and (not isinstance(name, str) or name not in prompts):
         raise ModelError(f"no prompt named {name!r}; the prompts of this model: {listed(prompts) or 'none'}")
     prompt = prompts[name] if text is None and name is not None else text
     if not isinstance(prompt, str):

@@ -129,7 +129,8 @@ class EncodingModel(PeerNames):
         Raises:
             EmbeddingError: `sentences` is a table, a dictionary or a set, a sentence is not a string or contains a lone
                 surrogate, `batch_size`, `batch_tokens` or `chunk_size` is not a positive integer, `output_value` or
-                `precision` is unknown, "int8" or "uint8" has one sentence only, or a process of the pool failed.
+                `precision` is unknown, "int8" or "uint8" has one sentence only, `precision` is given with another
+                `output_value`, `pool` is not one of `start_multi_process_pool`, or a process of the pool failed.
             ModelError: no prompt is called `prompt_name`, the prompt leaves no room for a word within
                 `max_seq_length`, `truncate_dim` is not a positive integer, the first module is not a `Transformer`, or
                 the modules do not state the dimension; see `get_sentence_embedding_dimension`.
@@ -148,6 +149,10 @@ class EncodingModel(PeerNames):
             task=task,
         )
         precision = check_precision(precision)
+        if precision != "float32" and output_value != "sentence_embedding":
+            raise EmbeddingError(
+                f"precision={precision!r} is for sentence embeddings; leave it out with output_value={output_value!r}"
+            )
         result: Any
         if pool is not None or isinstance(device, (list, tuple)):
             result = encode_in_pool(self, texts, request, pool, device, chunk_size)

@@ -6,7 +6,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -18,13 +18,15 @@ from tqdm.auto import tqdm
 
 from tercet.encoder.devices import find_device
 from tercet.encoder.encode import EncodeRequest, check_count, encode_texts
-from tercet.errors import EmbeddingError
+from tercet.errors import EmbeddingError, short_repr
 
 Pool = dict[str, Any]
 
 # Chunks are small enough to share the work evenly, and large enough to pass few messages.
 _CHUNKS_PER_PROCESS, _MAX_CHUNK = 10, 5000
 _DEFAULT_CPU_PROCESSES = 4
+# The keys of a pool; see `start_pool`.
+_KEYS = frozenset({"input", "output", "processes", "lock", "call"})
 # Seconds between two looks at whether the processes are alive.
 _POLL = 1.0
 
@@ -43,11 +45,13 @@ def start_pool(model: Any, devices: Sequence[str | torch.device] | None = None) 
 
     Raises:
         ModelError: PyTorch cannot compute on a device.
-        EmbeddingError: the list of devices is empty.
+        EmbeddingError: `devices` is not a list, or is empty.
     """
     if devices is None:
         count = torch.cuda.device_count()
         devices = [f"cuda:{index}" for index in range(count)] or ["cpu"] * _DEFAULT_CPU_PROCESSES
+    if not isinstance(devices, Iterable) or isinstance(devices, str):
+        raise EmbeddingError(f"the devices must be a list, such as ['cpu', 'cpu'], got {devices!r}")
     if not devices:
         raise EmbeddingError("the list of devices is empty; pass at least one, such as ['cpu', 'cpu']")
     devices = [str(find_device(device)) for device in devices]
@@ -67,7 +71,8 @@ def start_pool(model: Any, devices: Sequence[str | torch.device] | None = None) 
 
 
 def stop_pool(pool: Pool) -> None:
-    """End the processes of a pool and close its queues."""
+    """End the processes of a pool and close its queues. Raise `EmbeddingError` if it is no pool of `start_pool`."""
+    _check_pool(pool)
     for process in pool["processes"]:
         process.terminate()
     for process in pool["processes"]:
@@ -95,9 +100,12 @@ def encode_in_pool(
         chunk_size: the number of texts per chunk. By default a tenth of the texts of a process, at most 5,000.
 
     Raises:
-        EmbeddingError: `chunk_size` is not a positive integer, a process failed, or a process ended.
+        EmbeddingError: `chunk_size` is not a positive integer, `pool` is no pool of `start_pool`, a process failed, or
+            a process ended.
     """
     check_count("chunk_size", chunk_size)
+    if pool is not None:
+        _check_pool(pool)
     if not texts:
         return encode_texts(model, texts, request)
     if pool is not None:
@@ -109,6 +117,11 @@ def encode_in_pool(
     finally:
         stop_pool(pool)
         model.to(device)
+
+
+def _check_pool(pool: Any) -> None:
+    if not isinstance(pool, dict) or not pool.keys() >= _KEYS:
+        raise EmbeddingError(f"pool must be the result of start_multi_process_pool, got {short_repr(pool)}")
 
 
 def _encode_chunks(pool: Pool, texts: list[str], request: EncodeRequest, chunk_size: int | None) -> list[Any]:

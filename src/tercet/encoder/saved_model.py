@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tercet._files import as_path
 from tercet.encoder.card import model_card
 from tercet.encoder.card_data import ModelCardData
 from tercet.encoder.encoding_model import EncodingModel
@@ -99,7 +100,7 @@ class SavedModel(EncodingModel):
             self.named_children(),
             settings,
             card if create_model_card else None,
-            Path(path),
+            as_path(path),
             more_files or {},
             overwrite=overwrite,
         )
@@ -144,7 +145,7 @@ class SavedModel(EncodingModel):
             self.model_card_data.set_model_id(repo_id)
         save = partial(self.save_pretrained, train_datasets=train_datasets, safe_serialization=safe_serialization)
         return upload(
-            save if local_model_path is None else Path(local_model_path),
+            save if local_model_path is None else as_path(local_model_path),
             repo_id,
             token=token,
             private=private,

@@ -91,6 +91,19 @@ class LabelEvaluator(SentenceEvaluator):
         """What is ranked, a key of `tercet.catalogue.PROTOCOLS`."""
         return "among_themselves" if self.reference_sentences is None else "against_reference"
 
+    @property
+    def metric_names(self) -> set[str]:  # type: ignore[override]
+        """The keys of the metrics that a call may return, found by measuring four embeddings."""
+        labels: list[Any] = [["a"], ["a", "b"], ["b"], ["b"]] if are_sets(self.labels) else ["a", "a", "b", "b"]
+        points = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
+        given: dict[str, Any] = {}
+        if self.reference_sentences is not None:
+            given = {"reference_embeddings": points, "reference_labels": labels}
+            unknown: Any = ["c"] if are_sets(self.labels) else "c"
+            labels, points = [*labels, unknown], [*points, [1.0, 1.0]]
+        metrics = label_metrics(points, labels, **given, **self.metric_options)
+        return {f"{self._prefix}{key}" for key in metrics}
+
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, short_repr
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +29,30 @@ class SentenceEvaluator:
         primary_metric: the key of the metric to compare models by; None if the result is a number.
         batch_size: the number of sentences per batch; None for the default of the model's `encode`.
         show_progress_bar: whether to show a progress bar while sentences are embedded.
+        metric_names: the keys of the metrics that a call may return; None if they are not known before.
     """
 
     greater_is_better = True
     primary_metric: Any = None
     batch_size: int | None = None
     show_progress_bar = False
+    metric_names: Any = None
 
     def __call__(self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1) -> Any:
         """Return the metrics of a model. A trainer passes the folder for files, the epoch and the step."""
         raise NotImplementedError
 
     def embed(self, model: Encoder, sentences: list[str], **options: Any) -> Any:
-        """Return the embeddings `(n, dim)` of `encode`. If `batch_size` is None, `encode` uses its default."""
+        """Return the embeddings `(n, dim)` of `encode`. If `batch_size` is None, `encode` uses its default.
+
+        Raises:
+            DataError: the model has no method `encode`.
+        """
+        if not callable(getattr(model, "encode", None)) or isinstance(model, str):
+            raise DataError(
+                "an evaluator needs a model with a method encode, such as a SentenceTransformer; got "
+                f"{short_repr(model)}"
+            )
         if self.batch_size is not None:
             options["batch_size"] = self.batch_size
         return model.encode(sentences, show_progress_bar=self.show_progress_bar, convert_to_tensor=True, **options)
@@ -68,6 +79,12 @@ class SequentialEvaluator(SentenceEvaluator):
         self.evaluators = evaluator_list(evaluators, "evaluators")
         self.main_score_function = main_score_function
         self._replaced: set[str] = set()
+
+    @property
+    def metric_names(self) -> set[str] | None:  # type: ignore[override]
+        """The keys of the metrics that a call may return; None if those of one of the evaluators are not known."""
+        names = [getattr(evaluator, "metric_names", None) for evaluator in self.evaluators]
+        return None if None in names else set().union(*names, ["sequential_score"])
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1

@@ -108,6 +108,11 @@ class TripletEvaluator(SentenceEvaluator):
         several = len(self.distances) > 1 and self.main_similarity_function is None
         return self._key("max" if several else self.main_similarity_function or next(iter(self.distances)))
 
+    @property
+    def metric_names(self) -> set[str]:  # type: ignore[override]
+        """The keys of the metrics that a call returns."""
+        return {self._key(name) for name in (*self.distances, *(["max"] if len(self.distances) > 1 else []))}
+
     def __call__(
         self, model: Encoder, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:

@@ -24,6 +24,7 @@ checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
 monitor.py          statistics of the batches, and warnings if training fails
 argument_rules.py   which arguments decide the result, and which are supported
+argument_kinds.py   whether an argument has a value of the right kind
 json_arguments.py   arguments that are dictionaries or JSON
 learning_rates.py   learning rates of single parameters
 checks.py           what is checked before the first step
@@ -33,6 +34,7 @@ rows.py             the rows that a data loader reads
 label_means.py      mean embeddings of the labels
 unread_stats.py     statistics that are still on the device
 weights.py          load weights, and detect unchanged ones
+best_metric.py      whether an evaluation returns the metric of the best model
 best_state.py       keep the best state of a model on disk
 run_identity.py     whether a checkpoint is of the same run
 whole_checkpoints.py  whether a checkpoint is complete

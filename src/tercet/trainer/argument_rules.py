@@ -13,9 +13,10 @@ from numbers import Real
 from typing import Any
 
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
-from transformers.training_args import OptimizerNames
+from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from tercet.errors import DataError, listed
+from tercet.trainer.argument_kinds import check_kinds
 
 RESULT = frozenset({
     "num_train_epochs", "max_steps", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps",
@@ -89,6 +90,15 @@ _MINIMUM: dict[str, tuple[float, bool]] = {
     "cross_batch_memory": (0, True),
     "cross_batch_memory_warmup": (0, True),
     "stream_buffer_size": (1, True),
+    "logging_steps": (0, True),
+    "eval_steps": (0, True),
+    "save_steps": (0, True),
+    "save_total_limit": (0, True),
+    "eval_delay": (0, True),
+    "eval_accumulation_steps": (1, True),
+    "torch_empty_cache_steps": (1, True),
+    "dataloader_num_workers": (0, True),
+    "dataloader_prefetch_factor": (1, True),
 }
 # For each number: the value that it must be below.
 _BELOW = {"adam_beta1": 1.0, "adam_beta2": 1.0, "seed": 2.0**32, "data_seed": 2.0**32}
@@ -99,12 +109,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "eval_strategy": tuple(choice.value for choice in IntervalStrategy),
     "logging_strategy": tuple(choice.value for choice in IntervalStrategy),
     "save_strategy": tuple(choice.value for choice in SaveStrategy),
+    "log_level": tuple(trainer_log_levels),
+    "log_level_replica": tuple(trainer_log_levels),
 }
 # Arguments that must be whole numbers.
 _INTEGERS = (
     "seed", "data_seed", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
     "gradient_accumulation_steps", "samples_per_label", "mini_batch_tokens", "cross_batch_memory",
-    "stream_buffer_size",
+    "stream_buffer_size", "save_total_limit", "eval_accumulation_steps", "torch_empty_cache_steps",
+    "dataloader_num_workers", "dataloader_prefetch_factor",
 )  # fmt: skip
 
 
@@ -116,8 +129,8 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         defaults: their default values.
 
     Raises:
-        DataError: an argument is not supported, a number is too small or not a number, or two arguments exclude each
-            other.
+        DataError: an argument is not supported, a number is too small, a value is of another kind or an unknown choice,
+            or two arguments exclude each other.
     """
     for name, reason in UNSUPPORTED.items():
         value = values[name]
@@ -142,6 +155,7 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
     for name, choices in _CHOICES.items():
         _check_choice(name, getattr(values[name], "value", values[name]), choices)
+    check_kinds(values, defaults)
     _check_best_model(values)
     _check_sampling(values["train_sampling_strategy"], values["batch_sampler"], values["neighbor_labels"])
     if values["torch_empty_cache_steps"] is not None and values["mini_batch_tokens"] is not None:

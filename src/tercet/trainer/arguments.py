@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from tercet._distributed import check_launcher, launched_world_size, report_wait
 from tercet._events import WarningKind, emit_warning
@@ -174,6 +175,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         with report_wait():
             try:
                 super().__post_init__()
+                get_reporting_integration_callbacks(self.report_to)  # raises for an unknown name
             except ValueError as error:
                 raise DataError(f"invalid training argument: {' '.join(str(error).split())}") from error
             processes = self.world_size  # Creates the process group, if nothing has done so before.

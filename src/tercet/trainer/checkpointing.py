@@ -10,7 +10,7 @@ import torch
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from tercet._distributed import is_first_process
-from tercet._files import atomic_file, checkpoint_name
+from tercet._files import as_path, atomic_file, checkpoint_name
 from tercet.errors import DataError
 from tercet.records import TrainingRecord
 from tercet.trainer.checkpoints import load_memory, write_checkpoint
@@ -46,7 +46,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
                 of newer ones that are incomplete or damaged. None or False starts a new run.
 
         Raises:
-            DataError: there is no whole checkpoint; or settings, data or the loss of its run differ.
+            DataError: it is no path, there is no whole checkpoint, or settings, data or the loss of its run differ.
         """
         if not resume_from_checkpoint:
             return None
@@ -63,7 +63,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
             if skipped and is_first_process():
                 logger.warning(f"resuming from {checkpoint}, because newer checkpoints are not whole ({reasons})")
         else:
-            checkpoint = Path(resume_from_checkpoint)
+            checkpoint = as_path(resume_from_checkpoint, "resume_from_checkpoint")
             check_whole(checkpoint)
         written, now = read_identity(checkpoint), self._identity()
         check_same_run(checkpoint, written, now)
@@ -131,7 +131,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
         """Write a complete model directory, which `SentenceTransformer` can load, instead of the weights alone."""
         if not self.args.should_save:
             return
-        folder = Path(output_dir if output_dir is not None else str(self.args.output_dir))
+        folder = as_path(output_dir if output_dir is not None else str(self.args.output_dir))
         self._update_model_record()
         self.model.save_pretrained(folder)
         with atomic_file(folder / TRAINING_ARGS_NAME) as partial:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import TrainerCallback
 
 from tercet._distributed import world_size
 from tercet._events import WarningKind, emit_warning
@@ -13,7 +14,7 @@ from tercet.data.splits.evaluation_rows import select_labelled, select_triplets,
 from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.distances import FunctionDistance, get_distance
 from tercet.encoder.sentence_transformer import SentenceTransformer
-from tercet.errors import DataError, EmbeddingError, listed
+from tercet.errors import DataError, EmbeddingError, listed, short_repr
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.loss_kinds import innermost, takes_triplets
 from tercet.trainer.loss_state import loss_parameters
@@ -34,6 +35,42 @@ def check_model(model: Any) -> None:
     if not isinstance(model, SentenceTransformer):
         what = "no model" if model is None else f"a {type(model).__module__}.{type(model).__name__}"
         raise DataError(f"the trainer needs a tercet.SentenceTransformer as model, or model_init; got {what}")
+
+
+def check_parts(
+    callbacks: Any, optimizers: Any, optimizer_cls_and_kwargs: Any, data_collator: Any, model_init: Any
+) -> None:
+    """Raise `DataError` if an argument of the trainer that `transformers` uses is of another kind than it needs."""
+    kinds = (TrainerCallback, type)
+    if callbacks is not None and not (isinstance(callbacks, list) and all(isinstance(one, kinds) for one in callbacks)):
+        raise DataError(f"callbacks must be a list of TrainerCallback objects, got {short_repr(callbacks)}")
+    pair = isinstance(optimizers, (tuple, list)) and len(optimizers) == 2
+    if not pair or not all(one is None or hasattr(one, "step") for one in optimizers):
+        raise DataError(
+            "optimizers must be a pair of an optimizer and a learning rate scheduler, each of which may be None; got "
+            f"{short_repr(optimizers)}"
+        )
+    chosen = optimizer_cls_and_kwargs
+    if chosen is not None and not (isinstance(chosen, (tuple, list)) and len(chosen) == 2 and callable(chosen[0])):
+        raise DataError(
+            "optimizer_cls_and_kwargs must be a pair of a class and a dictionary of its arguments, got "
+            f"{short_repr(chosen)}"
+        )
+    for name, function in (("data_collator", data_collator), ("model_init", model_init)):
+        if function is not None and not callable(function):
+            raise DataError(f"{name} must be a function, got {short_repr(function)}")
+
+
+def check_set_name(name: str, eval_dataset: Any) -> None:
+    """Raise `DataError` if a trainer has no evaluation set with this name."""
+    if isinstance(eval_dataset, dict) and name in eval_dataset:
+        return
+    what = (
+        f"its evaluation sets are {listed(eval_dataset)}"
+        if isinstance(eval_dataset, dict)
+        else ("its evaluation data have no names")
+    )
+    raise DataError(f"the trainer has no evaluation set {name!r}: {what}; pass a data set, or a name of a dictionary")
 
 
 def check_processing_class(tokenizer: Any, model: Any) -> None:

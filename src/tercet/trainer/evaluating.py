@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from transformers.trainer_utils import EvalLoopOutput, denumpify_detensorize
 
+from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
 from tercet.evaluation.sentence_evaluator import warn_of_replaced
+from tercet.trainer.checks import check_set_name
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.loss_kinds import loss_of_set
 from tercet.trainer.multi_labels import labels_of
@@ -40,7 +42,14 @@ class EvaluatingTrainer(StepTrainer):
                 those of the trainer. Columns and labels are found as in those of the trainer.
             args: further arguments of `transformers.Trainer.evaluate`.
             kwargs: further arguments of `transformers.Trainer.evaluate`, by name.
+
+        Raises:
+            DataError: the trainer has no evaluation data, or none of this name.
         """
+        if isinstance(eval_dataset, str):
+            check_set_name(eval_dataset, self.eval_dataset)
+        elif eval_dataset is None and self.eval_dataset is None:
+            raise DataError("there is nothing to evaluate; pass eval_dataset here or to the trainer, or an evaluator")
         if eval_dataset is not None and not isinstance(eval_dataset, str):
             eval_dataset = self._prepare_all(eval_dataset, "eval_dataset")
         try:
@@ -55,7 +64,12 @@ class EvaluatingTrainer(StepTrainer):
             test_dataset: a data set. Columns and labels are found as in those of the trainer.
             args: further arguments of `transformers.Trainer.predict`.
             kwargs: further arguments of `transformers.Trainer.predict`, by name.
+
+        Raises:
+            DataError: there is no data set.
         """
+        if test_dataset is None:
+            raise DataError("there is no data set to predict; pass test_dataset")
         try:
             return super().predict(test_dataset, *args, **kwargs)
         finally:

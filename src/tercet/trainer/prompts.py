@@ -15,7 +15,13 @@ Prompts = str | Mapping[str, str] | Mapping[str, str | Mapping[str, str]] | None
 
 
 def read_prompts(prompts: Prompts) -> Prompts:
-    """Return the training argument `prompts`, which may be the text of a JSON object, as in sentence-transformers."""
+    """Return the training argument `prompts`, which may be the text of a JSON object, as in sentence-transformers.
+
+    Raises:
+        DataError: it is neither a string nor a dictionary.
+    """
+    if not isinstance(prompts, (str, Mapping, type(None))):
+        raise DataError(f"prompts must be a string or a dictionary, got {prompts!r}")
     if not isinstance(prompts, str) or not prompts.lstrip().startswith("{"):
         return prompts
     try:

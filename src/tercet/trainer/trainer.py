@@ -22,12 +22,14 @@ from tercet.errors import DataError
 from tercet.evaluation.sentence_evaluator import evaluator_list
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
+from tercet.trainer.best_metric import check_best_metric
 from tercet.trainer.callbacks import LogByLength, SetEpoch
 from tercet.trainer.checkpointing import CheckpointingTrainer
 from tercet.trainer.checkpoints import check_replaceable
 from tercet.trainer.checks import (
     check_loss_parameters,
     check_model,
+    check_parts,
     check_processing_class,
     check_several_sets,
     check_trainable,
@@ -118,6 +120,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
                 "compute_metrics and preprocess_logits_for_metrics get logits, which an embedding model does not have; "
                 "pass an evaluator, which receives the model"
             )
+        check_parts(callbacks, optimizers, optimizer_cls_and_kwargs, data_collator, model_init)
         self.evaluators = [evaluator] if callable(evaluator) else evaluator_list(evaluator or [], "evaluator")
         self._replaced_metrics: set[str] = set()
         self._forget_data_sets()
@@ -212,9 +215,9 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             kwargs: further arguments of `transformers.Trainer.train`, by name.
 
         Raises:
-            DataError: there is no `train_dataset`, no weight is trained, a weight becomes NaN or infinite, a checkpoint
-                cannot be written, `output_dir` has files of the user in the place of a checkpoint, or the checkpoint to
-                resume from does not fit the run.
+            DataError: there is no `train_dataset`, no weight is trained, no evaluation returns `metric_for_best_model`,
+                a weight becomes NaN or infinite, a checkpoint cannot be written, `output_dir` has files of the user in
+                the place of a checkpoint, or the checkpoint to resume from does not fit the run.
         """
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
@@ -223,6 +226,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
         if self.args.save_strategy != SaveStrategy.NO:
             check_replaceable(Path(str(self.args.output_dir)), checkpoint)
+        check_best_metric(self)
         self._start_monitoring(resumed=checkpoint is not None)
         if not isinstance(self.train_dataset, Stream):
             warn_of_trained_texts(self.train_dataset, self.eval_dataset)

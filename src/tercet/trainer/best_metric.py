@@ -1,0 +1,79 @@
+"""Find out before the first step whether an evaluation returns the metric that decides which model is the best."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from transformers.trainer_utils import IntervalStrategy
+
+from tercet.errors import DataError, listed
+
+_PREFIX = "eval_"
+# `transformers` adds these to the metrics of every evaluation.
+_TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time")
+# The packages whose classes do not add metrics of their own.
+_KNOWN = ("tercet.", "transformers.")
+_METHODS = ("evaluate", "evaluation_loop", "_run_evaluator")
+
+
+def check_best_metric(trainer: Any) -> None:
+    """Check the training argument `metric_for_best_model` of a trainer.
+
+    Nothing is checked if the metrics cannot be known: if an evaluator, a callback or the class of the trainer is that
+    of the user, which may return any metric.
+
+    Args:
+        trainer: the trainer, before its first step.
+
+    Raises:
+        DataError: no evaluation returns the metric.
+    """
+    wanted = trainer.args.metric_for_best_model
+    if wanted is None or trainer.args.eval_strategy == IntervalStrategy.NO:
+        return
+    if _may_add_metrics(trainer) or (found := _metrics(trainer)) is None:
+        return
+    name = wanted.removeprefix(_PREFIX)
+    if name in found or name in _TIMES:
+        return
+    near = difflib.get_close_matches(name, found, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise DataError(
+        f"metric_for_best_model={wanted!r} is not among the metrics of an evaluation; {hint}choose from "
+        f"{listed(sorted(found), 20)}"
+    )
+
+
+def _may_add_metrics(trainer: Any) -> bool:
+    """Return whether code of the user may add metrics to those of the evaluators."""
+    owners = [getattr(type(trainer), name).__module__ for name in _METHODS]
+    owners += [type(callback).on_evaluate.__module__ for callback in trainer.callback_handler.callbacks]
+    return not all(owner.startswith(_KNOWN) for owner in owners)
+
+
+def _metrics(trainer: Any) -> set[str] | None:
+    """Return the metrics of an evaluation without their prefix `eval_`; None if they cannot be known."""
+    data = trainer.eval_dataset
+    sets = data if isinstance(data, dict) else {None: data}
+    found: set[str] = set()
+    for name, dataset in sets.items():
+        evaluators = trainer.evaluators or trainer._default_evaluators(dataset)
+        names = _names_of(evaluators)
+        if names is None:
+            return None
+        if len(dataset):
+            names.add("loss")
+        found |= names if name is None else {f"{name}_{metric}" for metric in names}
+    return found
+
+
+def _names_of(evaluators: Iterable[Any]) -> set[str] | None:
+    """Return the metrics of evaluators; None if one is of another class than those of Tercet."""
+    found: set[str] = set()
+    for evaluator in evaluators:
+        is_own = type(evaluator).__module__.startswith(_KNOWN)
+        names = getattr(evaluator, "metric_names", None) if is_own else None
+        if names is None:
+            return None
+        found |= set(names)
+    return found
