@@ -1,4 +1,4 @@
-"""Measure embeddings of a training and a test file: MAP@R, and the accuracy of a classifier chosen on training rows."""
+"""Measure embeddings of a training and a test file: MAP@R, and the accuracy of classifiers chosen on training rows."""
 
 import json
 import sys
@@ -75,9 +75,18 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     )
     ids = np.asarray(labels)[rows]
     found = scores(reference, ids, queries, test[1], logistic=options["logistic"])
+    if options.get("label_classifier"):
+        found["accuracies"]["LabelClassifier"] = _label_classifier(model, [texts[row] for row in rows], ids, test)
     return (
         found if not options.get("head") else {"before": found, **_with_head(reference, ids, queries, test[1], options)}
     )
+
+
+def _label_classifier(model: Any, texts: list[str], ids: np.ndarray, test: Any) -> float:
+    """Return the accuracy of the classifier that `tercet train` saves if no rows are held out."""
+    from tercet import LabelClassifier
+
+    return float(LabelClassifier(model).fit(texts, ids).score(*test))
 
 
 def _with_head(
