@@ -41,6 +41,7 @@ def _evaluators(sentences):
 _TEACHER: list = []
 
 
+@pytest.mark.slow
 def test_evaluators_of_sentence_transformers_run(models, sentences, tmp_path):
     ours, theirs = models
     _TEACHER[:] = [theirs]

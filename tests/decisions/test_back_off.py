@@ -63,6 +63,7 @@ def _naive(confidence, right, rows, wanted):
     return confidence[order[passing[-1]]] if len(passing) else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_naive", [False, True])
 def test_both_precisions_hold_in_95_of_100_repetitions(is_naive):
     """The precision of labels and of parents in a large population, with thresholds from 300 rows.
@@ -109,6 +110,7 @@ def _nested_rows(rows, seed=0):
     return x, [f"{'ab'[parent]}/{'xyz'[child]}" for parent, child in zip(parents, children, strict=True)]
 
 
+@pytest.mark.slow
 def test_it_answers_with_the_parent_where_the_label_is_unsure(nested, tmp_path):
     x, labels = _nested_rows(600, seed=7)
     found = nested.decision(x, min_precision=0.95)

@@ -46,6 +46,7 @@ def test_a_shared_covariance_is_the_discriminant_analysis_of_scikit_learn():
     np.testing.assert_allclose(found, reference.predict_proba(queries.double().numpy()), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.03, 0.1, 0.3])
 def test_a_logistic_regression_is_that_of_scikit_learn(penalty):
     data, x, ids, queries = _data()

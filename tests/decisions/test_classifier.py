@@ -41,6 +41,7 @@ def test_labels_of_new_rows_are_predicted(fitted):
     assert log_loss(names_of(ids), probabilities, labels=fitted.classes_) < 0.5  # scikit-learn checks the sums
 
 
+@pytest.mark.slow
 def test_equally_sure_sentences_are_answered_together():
     x, ids = blobs(600, labels=15, dim=384, noise=0.02)  # all neighbours of each row have its label
     classifier = LabelClassifier(method="nearest_neighbours", unseen_rows=True).fit(x, names_of(ids))
@@ -99,6 +100,7 @@ def test_a_coverage_of_half_is_reached_on_labels_that_are_far_apart():
     assert 0.35 < classifier.decision(x[500:], coverage=0.5).accepted.mean() < 0.7
 
 
+@pytest.mark.slow
 def test_an_impossible_precision_answers_nothing():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4)).astype(np.float32)
@@ -443,6 +445,7 @@ def test_copies_of_one_text_are_one_fold():
     assert torch.tensor(classifier.decision(rng.normal(size=(200, 6))).confidence).mean() < 0.85
 
 
+@pytest.mark.slow
 def test_labels_with_one_sentence_count_as_wrong_answers_in_a_promise():
     x, ids = blobs(200, labels=4)
     rare, _ = blobs(60, labels=1, seed=5)

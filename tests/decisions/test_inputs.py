@@ -24,6 +24,7 @@ def _fails(message, call, error=DataError):
 # ---- containers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "convert",
     [
@@ -44,6 +45,7 @@ def test_sentences_come_in_any_container(encoder, sentences, labels, convert):
     assert np.array_equal(found.predict_proba(convert(sentences[:5])), plain.predict_proba(sentences[:5]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "convert",
     [
@@ -253,6 +255,7 @@ def test_unknown_sentences_need_a_row():
     _fails("unknown_sentences has no rows", lambda: LabelClassifier().fit(X, IDS, unknown_sentences=[]))
 
 
+@pytest.mark.slow
 def test_unknown_sentences_tune_the_limit():
     unknown = blobs(60, labels=6, seed=2, means_seed=9)[0]
     x, ids = blobs(150, noise=0.15)

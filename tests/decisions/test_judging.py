@@ -73,6 +73,7 @@ def test_copies_of_training_rows_are_left_out(classifier):
         judge(classifier, x[:30], labels[:30], limits=choose_limits(classifier))
 
 
+@pytest.mark.slow
 def test_the_default_precision_falls_back_to_the_best_and_says_so():
     hard = LabelClassifier(unseen_rows=True).fit(*blobs(300, noise=0.9))
     limits = choose_limits(hard)
@@ -158,6 +159,7 @@ def test_calibration_rows_have_their_labels_answers_and_numbers(tmp_path, held_o
         assert (found.runner_up_ids != found.predicted_ids).all()
 
 
+@pytest.mark.slow
 def test_the_answers_for_held_out_rows_are_those_before_they_joined_the_gallery():
     x, labels = blobs(300, noise=0.9)
     new, new_labels = blobs(200, noise=0.9, seed=8)

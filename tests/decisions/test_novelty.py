@@ -64,6 +64,7 @@ def test_p_values_of_exchangeable_rows_are_uniform():
     assert sum(p <= 0.05 for p in p_values) <= binom.ppf(0.999, 1000, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [False, True])
 def test_p_values_of_a_fitted_classifier_are_valid(held_out):
     """They are a bit too high, because the classifier has more training rows than those that measured it."""

@@ -176,6 +176,7 @@ def test_the_bundled_encoder_was_trained_on_other_texts(sentences, labels):
     assert classifier.predict(["the goalkeeper saved the match"]).tolist() == ["sport"]
 
 
+@pytest.mark.slow
 def test_of_an_appended_head_nothing_is_known(model, sentences):
     head = LinearHead(torch.eye(model.get_sentence_embedding_dimension()))
     append_head(model, head)

@@ -90,6 +90,7 @@ def test_a_classifier_works_before_the_head(headed, sentences, labels, tmp_path)
     assert set(LabelClassifier(headed, unseen_rows=True).fit(sentences, labels).scores_) > {method, "chosen"}
 
 
+@pytest.mark.slow
 def test_embeddings_and_sentences_beside_a_head(headed, sentences, labels):
     by_text = LabelClassifier(headed, unseen_rows=True).fit(sentences, labels)
     rows = headed.encode(sentences)

@@ -38,6 +38,7 @@ def _same(found, expected, queries):
     assert [getattr(found, name) for name in settings] == [getattr(expected, name) for name in settings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [2, 3, 8, 100])
 @pytest.mark.parametrize("method", ["auto", "nearest_neighbours", "class_means", "shared_covariance"])
 def test_a_loaded_classifier_decides_the_same(tmp_path, dim, method):
@@ -52,6 +53,7 @@ def test_a_loaded_classifier_decides_the_same(tmp_path, dim, method):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "saved" / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels", [lambda ids: ids, lambda ids: [label_id == 0 for label_id in ids], lambda ids: [f"ü {i}" for i in ids]]
 )
@@ -64,6 +66,7 @@ def test_all_kinds_of_labels_are_saved(tmp_path, labels):
     _same(loaded, classifier, x)
 
 
+@pytest.mark.slow
 def test_all_parts_are_saved(tmp_path):
     x, ids = blobs(90)
     unknown = blobs(20, means_seed=4)[0]
@@ -83,6 +86,7 @@ def test_a_classifier_of_two_rows_is_saved(tmp_path):
     assert np.array_equal(loaded.predict_proba([[1.0, 0.9]]), classifier.predict_proba([[1.0, 0.9]]))
 
 
+@pytest.mark.slow
 def test_a_classifier_is_saved_with_its_encoder(tmp_path, encoder, sentences, labels):
     classifier = LabelClassifier(encoder, unseen_rows=True, keep_texts=True).fit(sentences, labels)
     classifier.save(tmp_path / "saved")
@@ -280,6 +284,7 @@ def test_a_changed_byte_is_an_error_or_leaves_a_classifier(folder, data):
 # ---- the encoder
 
 
+@pytest.mark.slow
 def test_another_encoder_is_refused(tmp_path, encoder, sentences, labels):
     LabelClassifier(encoder, unseen_rows=True).fit(sentences, labels).save(tmp_path / "saved")
     other = load_model(str(build_bert(tmp_path / "other", seed=7)), device="cpu")
@@ -296,6 +301,7 @@ def test_the_encoder_is_loaded_by_its_name(tmp_path, encoder, sentences, labels)
     assert loaded.predict(sentences).shape == (16,)
 
 
+@pytest.mark.slow
 def test_a_loaded_classifier_is_fitted_again(tmp_path, encoder, sentences, labels):
     LabelClassifier(encoder, unseen_rows=True).fit(sentences, labels).save(tmp_path / "saved")
     loaded = LabelClassifier.load(tmp_path / "saved", device="cpu")

@@ -62,6 +62,7 @@ def _naive_threshold(confidence, correct, min_precision, alpha=0.05):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [0, 1, 29, 60, 250, 700])
 @pytest.mark.parametrize("digits", [1, 8])
 @pytest.mark.parametrize("min_precision", [0.5, 0.8, 0.95])
@@ -161,6 +162,7 @@ def test_without_errors_all_rows_are_answered():
     assert choose_threshold(confidence[:30], np.ones(30, bool), 0.98) is None
 
 
+@pytest.mark.slow
 def test_the_best_precision_is_the_highest_for_which_there_is_a_threshold():
     rng = np.random.default_rng(0)
     confidence = rng.random(200)
@@ -173,6 +175,7 @@ def test_the_best_precision_is_the_highest_for_which_there_is_a_threshold():
     assert np.isnan(best_precision(np.empty(0), np.empty(0, bool)))
 
 
+@pytest.mark.slow
 def test_the_best_precision_of_many_rows_is_found_quickly():
     rng = np.random.default_rng(0)
     start = time.process_time()

@@ -24,6 +24,7 @@ def _save_with_tokenizer_of(bert, model, folder):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_decoder", [True, False])
 def test_t5_is_its_encoder(with_decoder, bert, tmp_path):
     torch.manual_seed(0)

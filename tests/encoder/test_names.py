@@ -49,6 +49,7 @@ def test_a_folder_with_a_similar_name_is_offered(bert, tmp_path, monkeypatch):
         check_model_name("my-modle")
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached_fails_quickly(tmp_path):
     code = "import sys; from tercet.encoder.names import check_model_name; check_model_name(sys.argv[1])"
     environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}

@@ -10,6 +10,7 @@ from tercet.encoder import similarity
 from tercet.errors import EmbeddingError, ModelError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarities_are_those_of_sentence_transformers(name, bert, sentences):
     ours = SentenceTransformer(bert, device="cpu", similarity_fn_name=name)

@@ -37,6 +37,7 @@ def test_every_layout_returns_the_embeddings_of_sentence_transformers(layout, po
     assert ours.get_sentence_embedding_dimension() == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_saved_model_has_the_oldest_layout_and_loads_everywhere(layout, bert, tmp_path):
     ours = SentenceTransformer(write_layout(bert, tmp_path / "model", layout, "lasttoken"), device="cpu")
@@ -54,6 +55,7 @@ def test_a_saved_model_has_the_oldest_layout_and_loads_everywhere(layout, bert, 
     assert theirs.similarity_fn_name == again.similarity_fn_name == "dot"
 
 
+@pytest.mark.slow
 def test_a_model_saved_by_sentence_transformers_loads(bert, tmp_path):
     theirs = Peer(str(write_layout(bert, tmp_path / "model", "3.x to 5.3")), device="cpu")
     theirs.save_pretrained(str(tmp_path / "theirs"))
@@ -230,6 +232,7 @@ def _contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_saving_removes_the_files_of_another_model_and_keeps_those_of_the_user(bert, tmp_path):
     model, target = SentenceTransformer(bert, device="cpu"), tmp_path / "model"
     model.save_pretrained(target)
@@ -268,6 +271,7 @@ def test_a_folder_keeps_its_permissions_and_its_place(mode, bert, tmp_path):
     assert stat.S_IMODE((target / "model.safetensors").stat().st_mode) == 0o640
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [".", "", "..", "../here", "link"])
 def test_saving_to_the_current_folder_leaves_it_usable(path, bert, tmp_path, monkeypatch):
     model, here = SentenceTransformer(bert, device="cpu"), tmp_path / "here"
@@ -340,6 +344,7 @@ def test_a_file_at_the_path_of_the_model(bert, tmp_path):
 OLD_MODEL = Path(__file__).parents[1] / "fixtures/version-0.1.0/model"
 
 
+@pytest.mark.slow
 def test_a_model_of_version_0_1_0_loads(tmp_path):
     """Its tercet.json has no format version."""
     model = SentenceTransformer(OLD_MODEL, device="cpu")

@@ -20,6 +20,7 @@ def model(bert):
     return SentenceTransformer(bert, device="cpu")
 
 
+@pytest.mark.slow
 def test_encode_in_threads_has_no_dropout_and_restores_the_mode(model):
     expected = model.encode(TEXTS)
     model.train()

@@ -112,6 +112,7 @@ def test_modules_that_do_not_fit_are_refused(shared):
         SentenceTransformer(modules=[first, Pooling(32, ["mean", "max"]), Dense(16, 8)])
 
 
+@pytest.mark.slow
 def test_a_saved_truncate_dim_is_used_and_kept(bert, tmp_path):
     theirs = Peer(str(bert), device="cpu", truncate_dim=8)
     theirs.save_pretrained(str(tmp_path / "theirs"))

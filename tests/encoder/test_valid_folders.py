@@ -57,6 +57,7 @@ def test_a_unigram_tokenizer_of_another_language_loads(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_half_precision_weights_of_a_masked_language_model(bert, tmp_path):
     from transformers import BertForMaskedLM
 

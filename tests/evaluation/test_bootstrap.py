@@ -33,6 +33,7 @@ def _plain(first, second, num_resamples=4000, seed=0):
     return 2 * centre - found[int(0.975 * num_resamples)], 2 * centre - found[int(0.025 * num_resamples)]
 
 
+@pytest.mark.slow
 def test_it_is_the_bootstrap_over_rows():
     rng = np.random.default_rng(1)
     easy = rng.random(60)
@@ -55,6 +56,7 @@ def test_the_order_of_rows_and_classifiers_does_not_count(rows, random):
     assert -1 <= found.difference <= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(_ROWS)
 def test_exchanged_encoders_give_the_opposite(rows):

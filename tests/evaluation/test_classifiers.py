@@ -56,6 +56,7 @@ def test_the_vote_is_that_of_the_metric():
     assert float((predicted == given_ids).double().mean()) == metrics["knn_accuracy"]
 
 
+@pytest.mark.slow
 def test_logistic_regression_is_that_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     x, label_ids = _blobs(400, noise=1.5)

@@ -14,6 +14,7 @@ def _data(n=120, dim=4, labels=5, seed=0):
     return rng.normal(size=(labels, dim))[label_ids] + rng.normal(size=(n, dim)), label_ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.3, 5.0])
 def test_it_is_the_regression_of_scikit_learn(penalty):
     linear_model = pytest.importorskip("sklearn.linear_model")

@@ -37,6 +37,7 @@ def _predictions(noise, n=300, max_products=10**9, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_regressions_are_those_of_scikit_learn():
     x, labels = _rows(1.0)
     has_label = np.array([[name in own for name in NAMES] for own in labels])

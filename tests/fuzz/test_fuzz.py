@@ -23,6 +23,7 @@ def test_no_case_is_wrong_without_an_error(name, tmp_path):
     assert {result.ending for result in results} == {"right", "refused"}
 
 
+@pytest.mark.slow
 def test_a_case_that_hangs_is_a_finding_although_it_catches_exceptions(tmp_path, monkeypatch):
     def case(state, rng, folder):
         try:

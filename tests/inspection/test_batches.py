@@ -45,6 +45,7 @@ def test_margins_are_those_that_the_manual_names():
     assert MARGINS == (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_loops_over_the_same_batches():
     x, label_ids = _data()
     summary = summarize_batches(x, label_ids, 8, 2, seed=3)
@@ -99,6 +100,7 @@ def test_mean_distances_are_euclidean():
     assert summary.batch_size == 6
 
 
+@pytest.mark.slow
 def test_a_long_epoch_is_measured_in_part():
     x, label_ids = _data(sizes=(100,) * 6)
     summary = summarize_batches(x, label_ids, 4, 2)

@@ -38,6 +38,7 @@ def _rows():
     return texts, [*labels, "y", "x", "x"]
 
 
+@pytest.mark.slow
 def test_rows_of_a_part_of_the_data_have_their_numbers_in_the_data():
     texts, labels = _rows()
     unused = {"text": ["z", "", "z"], "label": ["x", "x", ""], "part": ["train"] * 3}
@@ -240,6 +241,7 @@ def test_lists_are_limited_and_counted():
     )
 
 
+@pytest.mark.slow
 def test_with_a_real_encoder(bert, sentences, labels):
     model = SentenceTransformer(bert, device="cpu")
     data = labelled(sentences, labels)
@@ -251,6 +253,7 @@ def test_with_a_real_encoder(bert, sentences, labels):
     assert found.suggestions[0].value == "cosine"
 
 
+@pytest.mark.slow
 def test_data_and_model_may_be_names(csv_file, bert):
     found = inspect(str(csv_file), str(bert), batch_size=8, samples_per_label=2)
     data = load_labelled(str(csv_file), incomplete=True)

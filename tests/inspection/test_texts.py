@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ _ROWS = st.lists(st.tuples(_TEXTS, st.integers(0, 2)), min_size=1, max_size=14)
 _NAMES = ["x", "y", "z"]
 
 
+@pytest.mark.slow
 @given(_ROWS)
 def test_facts_are_what_their_names_say(rows):
     texts, label_ids = [text for text, _ in rows], np.array([code for _, code in rows])
@@ -49,6 +51,7 @@ def test_where_no_row_has_a_text_there_is_no_label():
     assert (labels.count, labels.smallest, labels.largest, labels.singletons, labels.sizes) == (0, None, None, 0, [])
 
 
+@pytest.mark.slow
 @given(_ROWS)
 def test_sizes_of_labels(rows):
     label_ids = np.array([code for _, code in rows])
@@ -62,6 +65,7 @@ def test_sizes_of_labels(rows):
     assert all(counts[name] == size for name, size in (sizes.smallest, sizes.largest))
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.none() | st.integers(1, 300))
 def test_lengths(counts, limit):
     facts = summarize_lengths(np.array(counts), limit)

@@ -83,6 +83,7 @@ def _needs_all(name: str):
     return pytest.param(name, marks=[] if name in QUICK else [skip])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [_needs_all(name) for name in NAMES])
 def test_a_script_runs_with_its_import_changed(name, encoder, tmp_path, monkeypatch):
     run_script(name, "tercet", encoder, tmp_path / "ours", monkeypatch)

@@ -88,6 +88,7 @@ def test_without_a_gain_the_section_says_why():
     ]
 
 
+@pytest.mark.slow
 def test_1000_labels_are_listed_in_part_and_the_page_stays_small(tmp_path):
     record, predictions = classified([f"{number} {'&' * 100}" for number in range(1000)], rows=4)
     write_run_report(tmp_path / "r.html", record, LOG, None, predictions=predictions)

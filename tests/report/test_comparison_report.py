@@ -40,6 +40,7 @@ def test_it_has_the_recommendation_with_its_reason_the_table_and_the_warnings(tm
         assert any(word.startswith(fact) for word in words), fact
 
 
+@pytest.mark.slow
 def test_the_accuracy_of_classifiers_is_shown_for_each_variant_and_each_untouched_encoder(tmp_path):
     record = comparison()
     words = [word for word in Tags(_written(tmp_path, record)).words if word.strip()]

@@ -81,6 +81,7 @@ def test_the_text_has_the_promise_and_what_was_measured():
     assert f"{judged.risk_coverage.area:.3f}" in text
 
 
+@pytest.mark.slow
 def test_precision_and_recall_of_a_label_count_what_was_rejected():
     judged = decided(NAMES)
     worst, every, *_ = tables_of(judged, 1)
@@ -120,6 +121,7 @@ def test_answers_to_sentences_with_an_unknown_label_are_no_label_issues():
     assert not any("[weather]" in row[0] for row in table.rows)
 
 
+@pytest.mark.slow
 def test_rejected_sentences_are_counted_by_reason_and_have_examples():
     judged = decided(NAMES, max_novelty=0.8)
     reasons, pairs, novel = tables_of(judged, 2)
@@ -140,6 +142,7 @@ def test_rejected_sentences_are_counted_by_reason_and_have_examples():
     assert "No limit of the novelty was set" in texts_of(decided(NAMES), 2)
 
 
+@pytest.mark.slow
 def test_unknown_labels_are_counted_apart_and_not_listed_as_labels():
     judged = decided(NAMES[:3], unknown=["new", "newer"])
     text = texts_of(judged, 0)
@@ -153,6 +156,7 @@ def test_unknown_labels_are_counted_apart_and_not_listed_as_labels():
     assert "new" in {row[0] for row in errors.rows}
 
 
+@pytest.mark.slow
 def test_nothing_answered_nothing_rejected_and_no_rows():
     judged = decided(NAMES[:3])
     nothing = replace(judged, reasons=["between labels"] * len(judged))
@@ -165,6 +169,7 @@ def test_nothing_answered_nothing_rejected_and_no_rows():
     assert [section.title for section in decision_sections(none)] == ["Decisions"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texts", [True, False])
 def test_no_text_of_the_data_becomes_markup_and_none_is_shown_without_texts(tmp_path, texts):
     names = [f"{nasty} {number}" for number, nasty in enumerate(NASTY)]
@@ -181,6 +186,7 @@ def test_no_text_of_the_data_becomes_markup_and_none_is_shown_without_texts(tmp_
     assert ("The sentences of the data are left out" in text) != texts
 
 
+@pytest.mark.slow
 def test_1000_labels_do_not_explode_the_page(tmp_path):
     judged = decided([f"{number} {'&' * 100}" for number in range(1000)], rows=4, max_novelty=0.9)
     text = write(tmp_path / "e.html", judged)
@@ -203,6 +209,7 @@ def test_the_report_of_a_run_has_the_sections_and_the_warnings(tmp_path):
     assert 'class="alert"' not in (tmp_path / "f.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_report_of_an_evaluation_has_all_that_the_command_prints(tmp_path):
     judged, found = decided(NAMES), gain()
     text = write(
@@ -238,6 +245,7 @@ def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     assert "less than the promised 95%" in page
 
 
+@pytest.mark.slow
 def test_a_sentence_that_is_not_known_is_shown_by_its_number():
     data = blobs(300, noise=0.6, seed=8)
     hard = LabelClassifier().fit(*blobs(300, noise=0.6), calibration_data=data)

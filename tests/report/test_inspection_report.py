@@ -1,5 +1,7 @@
 """The report of an inspection: warnings come first, rows are listed, sections without findings are left out."""
 
+import pytest
+
 from tercet.inspection.inspection import inspect
 from tercet.report.inspection_report import write_inspection_report
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -12,6 +14,7 @@ def _written(tmp_path, inspection):
     return titles(text), Tags(text).words
 
 
+@pytest.mark.slow
 def test_a_warning_comes_before_everything_else(tmp_path):
     found = inspect(shuffled(), Blobs())
     headings, words = _written(tmp_path, found)

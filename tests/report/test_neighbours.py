@@ -83,6 +83,7 @@ def test_one_label_or_labels_of_one_sentence_have_no_triplet():
     assert (len(positives), len(negatives)) == (0, 10)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=12))
 def test_sampled_pairs_are_pairs_and_the_same_each_time(labels):
     label_ids = np.unique(labels, return_inverse=True)[1]

@@ -46,6 +46,7 @@ def test_data_never_become_markup(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_it_has_all_parts(tmp_path):
     sentences = [s for topic in TOPICS.values() for s in topic]
     text = written(tmp_path, evaluated(sentences, [n for n, topic in TOPICS.items() for _ in topic]))
@@ -64,6 +65,7 @@ def test_distances_are_in_the_table_of_metrics_and_not_in_the_plot(tmp_path):
     assert "mean distance to positives" not in plots
 
 
+@pytest.mark.slow
 def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
     command = f"tercet train 'my  file.csv' --text-column '<b>' {'x' * 3000}"
     page = Tags(written(tmp_path, evaluated(list("abcdefgh"), list("xxyyxxyy")), command=command))
@@ -72,6 +74,7 @@ def test_the_command_is_there_to_be_copied_and_no_loss_is_below_0(tmp_path):
     assert not [word for word in column if re.fullmatch(r"-\d\.\d{3}", word)]
 
 
+@pytest.mark.slow
 def test_recall_per_label_says_for_how_many_it_rose_and_fell(tmp_path):
     before = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [1, -0.3]])  # the last lies beside a
     after = torch.tensor([[1.0, 0], [0, 1], [0.1, 1], [0.2, 1], [-1, 0], [-1, 0.1]])  # one of a lies among b
@@ -105,6 +108,7 @@ def test_a_run_without_evaluation_says_so(tmp_path):
     assert "Nothing was held out" in text
 
 
+@pytest.mark.slow
 def test_a_short_log_and_a_soft_margin(tmp_path):
     soft = replace(RECORD, settings={**RECORD.settings, "loss": "batch-hard-soft-margin"})
     path = tmp_path / "r.html"
@@ -114,12 +118,14 @@ def test_a_short_log_and_a_soft_margin(tmp_path):
     assert "The loss has no margin" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["aaaa", "abcd", "aabb", "ab"])
 def test_small_and_degenerate_measurements(tmp_path, labels):
     text = written(tmp_path, evaluated([f"s{i}" for i in range(len(labels))], list(labels)))
     assert titles(text) == ALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "manhattan"])
 def test_distances_are_those_of_the_loss(tmp_path, distance):
     record = replace(RECORD, settings={**RECORD.settings, "distance": distance})
@@ -143,6 +149,7 @@ def test_20_000_sentences_stay_below_8_megabytes_and_the_sample_is_described(tmp
     assert "The 500 worst of" in text
 
 
+@pytest.mark.slow
 def test_an_inspection_is_complete_and_escaped(tmp_path, bert):
     from tercet import SentenceTransformer
     from tercet.data.labels.labelled_sentences import LabelledSentences

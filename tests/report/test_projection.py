@@ -38,6 +38,7 @@ def test_few_sentences_few_dimensions_and_all_alike(rows, dim):
         assert np.isfinite(first).all()
 
 
+@pytest.mark.slow
 def test_the_same_embeddings_give_the_same_map():
     assert np.array_equal(project(clusters()), project(clusters()))
 

@@ -36,6 +36,7 @@ def test_neighbours_and_recall_equal_loops():
         assert (label.sentences, label.recall) == (len(rows), np.mean(hits))
 
 
+@pytest.mark.slow
 def test_the_page_shows_single_labels_and_no_map(tmp_path):
     data = replace(evaluated([f"text {row}" for row in range(30)], NAMES * 6), multi_label=";")
     evaluation = {"against_reference": next(iter(RECORD.evaluation.values()))}

@@ -16,6 +16,7 @@ from tests.report.helpers import NASTY
 texts = st.one_of(st.sampled_from(NASTY), st.text())
 
 
+@pytest.mark.slow
 @given(texts)
 def test_html_and_plots_contain_only_text(given):
     for escaped in (text.for_html(given), text.for_plot(given)):

@@ -42,6 +42,7 @@ def test_another_process_may_write_into_a_checkpoint_while_the_model_is_saved(tm
     assert written == {"config.json", "rng_state_1.pth"}
 
 
+@pytest.mark.slow
 def test_the_last_checkpoints_and_the_best_one_are_kept(bert, labelled, tmp_path):
     options = {"save_total_limit": 2, "max_steps": 5, "eval_strategy": "steps", "eval_steps": 1}
     options |= {"load_best_model_at_end": True, "metric_for_best_model": "map@r", "learning_rate": 10.0}

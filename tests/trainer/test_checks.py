@@ -29,6 +29,7 @@ def test_data_without_a_batch_raise_an_error(steps, bert, labelled, tmp_path):
         make_trainer(bert, tmp_path, labelled.select([0, 1, 2, 4, 5, 6]), changes=changes)
 
 
+@pytest.mark.slow
 def test_drop_last_drops_no_row_of_an_evaluation(bert, labelled, tmp_path):
     losses_of = []
     for drop_last in (False, True):

@@ -81,6 +81,7 @@ def test_every_epoch_draws_all_sentences_in_a_new_order(bert, labelled, tmp_path
     assert epochs[0] != epochs[1]
 
 
+@pytest.mark.slow
 def test_sentences_are_tokenized_once(bert, labelled, tmp_path):
     changes = {"num_train_epochs": 3, "max_steps": -1, "eval_strategy": "epoch"}
     model = SentenceTransformer(bert, device="cpu")
@@ -132,6 +133,7 @@ def test_a_transform_is_applied_each_time_a_row_is_drawn(bert, labelled, tmp_pat
     assert make_trainer(bert, tmp_path, labelled.with_format("torch")).train_dataset.num_rows == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["evaluate", "predict"])
 def test_other_data_sets_are_prepared_like_those_of_the_constructor_and_not_kept(how, bert, labelled, tmp_path):
     trainer = make_trainer(bert, tmp_path, labelled, eval_dataset=labelled, changes={"per_device_eval_batch_size": 16})

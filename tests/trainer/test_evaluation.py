@@ -34,6 +34,7 @@ def test_an_eval_dataset_gives_loss_and_metrics_and_the_best_model_is_loaded(ber
     assert "`food`, `money`, `sport`, `travel`" in card
 
 
+@pytest.mark.slow
 def test_the_card_shows_the_metrics_of_the_best_model(bert, labelled, tmp_path):
     values = iter([0.5, 0.9, 0.1])
     changes = {
@@ -46,6 +47,7 @@ def test_the_card_shows_the_metrics_of_the_best_model(bert, labelled, tmp_path):
     assert "| MAP@R | 0.5000 | 0.9000 |" in (tmp_path / "model/README.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_evaluator_without_eval_dataset_can_stop_the_run_early(bert, labelled, tmp_path):
     calls = []
 
@@ -89,6 +91,7 @@ def _overlaps(trainer):
     return [warning.message for warning in warnings if warning.kind == WarningKind.OVERLAP]
 
 
+@pytest.mark.slow
 def test_evaluation_data_with_texts_of_the_training_data_are_a_warning(bert, labelled, tmp_path):
     texts = ["a new text", "The  team won the game", "another", "one more"]
     new = Dataset.from_dict({"text": texts, "label": ["sport", "sport", "food", "food"]})
@@ -100,6 +103,7 @@ def test_evaluation_data_with_texts_of_the_training_data_are_a_warning(bert, lab
     assert _overlaps(make_trainer(bert, tmp_path, labelled, changes=changes)) == []
 
 
+@pytest.mark.slow
 def test_evaluation_triplets_with_a_trained_pair_are_a_warning(bert, sentences, tmp_path):
     data = Dataset.from_dict({"anchor": sentences[:4], "positive": sentences[4:8], "negative": sentences[8:12]})
     other = Dataset.from_dict({"anchor": sentences[:2], "positive": sentences[5:7], "negative": sentences[8:10]})

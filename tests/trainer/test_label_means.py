@@ -61,6 +61,7 @@ def test_a_label_without_a_row_keeps_its_mean():
     assert means.current[1].tolist() == [0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_an_epoch_uses_the_means_of_the_epoch_before(bert, twelve, tmp_path):
     """With a learning rate of 0, these are the means of `encode`."""
     changes = {**CHANGES, "save_strategy": "no", "learning_rate": 0.0, "max_steps": 2 * _STEPS}

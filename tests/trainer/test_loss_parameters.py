@@ -31,6 +31,7 @@ def _make(bert, folder, labelled, loss=ScaledLoss, evaluator=None, **changes):
     return SentenceTransformerTrainer(model, arguments, labelled, loss=loss(model), evaluator=evaluator)
 
 
+@pytest.mark.slow
 def test_they_are_trained_clipped_and_their_gradients_are_cleared(bert, labelled, tmp_path):
     norms = []
     for max_grad_norm in (1e9, 1e-9):
@@ -78,6 +79,7 @@ def test_a_resumed_run_has_their_values(bert, labelled, tmp_path):
     assert torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_brings_its_values(bert, labelled, tmp_path):
     values = iter([0.9, 0.1])
     trainer = _make(
@@ -111,6 +113,7 @@ class MarginLoss(losses.BatchAllTripletLoss):
         return super().miner()
 
 
+@pytest.mark.slow
 def test_a_parameter_without_a_gradient_is_reported(bert, labelled, tmp_path):
     trainer = _make(bert, tmp_path, labelled, MarginLoss)
     with collect_warnings() as warnings:

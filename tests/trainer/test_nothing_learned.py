@@ -55,6 +55,7 @@ def weights_before(model: Path) -> list[float]:
     return fingerprint(SentenceTransformer(model, device="cpu"))
 
 
+@pytest.mark.slow
 def test_the_script_of_the_readme_learns(wide_mpnet, tmp_path):
     names, collected = run(readme_script(wide_mpnet, tmp_path))
     # The tiny vocabulary lacks most words of the script.
@@ -65,6 +66,7 @@ def test_the_script_of_the_readme_learns(wide_mpnet, tmp_path):
     assert fingerprint(names["model"]) != weights_before(wide_mpnet)
 
 
+@pytest.mark.slow
 def test_a_margin_far_below_the_distances_is_reported_at_the_start_and_at_the_end(wide_mpnet, tmp_path):
     model = SentenceTransformer(wide_mpnet, device="cpu")
     turn_off_dropout(model)

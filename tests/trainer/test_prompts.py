@@ -92,6 +92,7 @@ def test_columns_of_triplets_have_their_own_prompts(prompts, bert, triplets, tmp
     assert metrics["eval_cosine_accuracy"] == pytest.approx(float(similar.float().mean()))
 
 
+@pytest.mark.slow
 def test_invalid_prompts_raise_an_error(bert, labelled, triplets, tmp_path):
     with pytest.raises(DataError, match="prompts has a prompt for 'query', but the text columns of .* are 'text'"):
         _make(bert, tmp_path, labelled, prompts={"query": "a "})

@@ -61,6 +61,7 @@ def test_other_settings_are_refused_by_name(changes, words, bert, labelled, fold
     assert torch.equal(flat_weights(trainer.model), start)
 
 
+@pytest.mark.slow
 def test_another_loss_or_other_data_are_refused(bert, labelled, folder):
     trainer = make_trainer(bert, folder, labelled, losses.BatchAllTripletLoss, changes=CHANGES)
     with pytest.raises(DataError, match="loss was BatchSemiHardTripletLoss, now it is BatchAllTripletLoss"):
@@ -142,6 +143,7 @@ def test_a_named_checkpoint_must_be_whole(bert, labelled, folder):
         trainer.train(resume_from_checkpoint=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_model_alone_cannot_be_resumed(bert, labelled, tmp_path):
     changes = {**CHANGES, "save_only_model": True, "save_steps": 4}
     make_trainer(bert, tmp_path, labelled, changes=changes).train()
@@ -149,6 +151,7 @@ def test_a_checkpoint_of_the_model_alone_cannot_be_resumed(bert, labelled, tmp_p
         make_trainer(bert, tmp_path, labelled, changes=changes).train(resume_from_checkpoint=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_is_named(bert, mpnet, labelled, folder):
     """The checksums fit, but the content does not, as in a forged checkpoint."""
     with pytest.raises(DataError, match="checkpoint-4 holds another model"):

@@ -111,6 +111,7 @@ def test_a_buffer_of_all_rows_gives_the_run_of_a_data_set(bert, tmp_path):
         assert trainer.evaluate()["eval_evaluator"] == 1.0
 
 
+@pytest.mark.slow
 def test_triplets_and_other_streams(bert, tmp_path):
     class Triplets(TorchStream):
         def __iter__(self):

@@ -18,6 +18,7 @@ from tercet.evaluation import LabelEvaluator
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, make_trainer, turn_off_dropout
 
 
+@pytest.mark.slow
 def test_the_script_of_the_readme(mpnet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = SentenceTransformer(str(mpnet))
@@ -143,6 +144,7 @@ def test_a_run_that_is_resumed_within_an_epoch_equals_an_uninterrupted_run(sampl
     assert torch.equal(flat_weights(resumed.model), flat_weights(whole.model))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_at_its_end_takes_no_step(bert, labelled, tmp_path):
     changes = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "constant"}
     first = make_trainer(bert, tmp_path, labelled, changes=changes)
@@ -166,6 +168,7 @@ def test_the_same_seed_gives_the_same_model(bert, labelled, tmp_path):
     assert not torch.equal(weights[0], weights[2])
 
 
+@pytest.mark.slow
 def test_model_init_trains_the_model_that_it_returns(bert, labelled, tmp_path):
     """sentence-transformers' batch losses keep the first model in a hyper-parameter search."""
     made = []
@@ -195,6 +198,7 @@ def test_a_loss_can_be_given_as_a_class(bert, labelled, tmp_path):
     trainer.train()
 
 
+@pytest.mark.slow
 def test_a_function_makes_a_loss_for_each_model(bert, labelled, tmp_path):
     made = []
 
@@ -223,6 +227,7 @@ def test_features_of_transformers_work(changes, bert, labelled, tmp_path):
     assert not torch.equal(flat_weights(trainer.model), start)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_models(bert, labelled, tmp_path):
     trainer = make_trainer(bert, tmp_path, labelled, changes={"save_strategy": "steps", "save_steps": 4})
     trainer.train()

@@ -75,6 +75,7 @@ def test_a_batch_without_positives_is_reported_once(bert, sentences, tmp_path, c
     assert "batch_sampler='group_by_label'" in caplog.text
 
 
+@pytest.mark.slow
 def test_each_run_of_a_trainer_warns_again(bert, labelled, tmp_path, caplog):
     trainer = make_trainer(bert, tmp_path, labelled, losses.BatchHardTripletLoss, changes={"max_steps": 3})
     trainer.loss.distance_metric = "cosine"

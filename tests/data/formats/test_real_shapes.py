@@ -326,6 +326,7 @@ def test_exports_of_spreadsheets_are_read(encoding, tmp_path, caplog):
     assert _pairs(path, ReadOptions(encoding=encoding.removesuffix("-sig"))) == rows[1:]
 
 
+@pytest.mark.slow
 def test_a_workbook_is_read(tmp_path):
     book = pytest.importorskip("openpyxl").Workbook()
     book.active.append(["id", "text", "label", None])

@@ -96,6 +96,7 @@ def test_other_objects_raise_one_clear_error(data, message):
         load_labelled(data)
 
 
+@pytest.mark.slow
 def test_the_trainer_takes_each_table(bert, tmp_path, caplog):
     from tests.trainer.helpers import make_trainer
 
@@ -117,6 +118,7 @@ def test_the_trainer_takes_each_table(bert, tmp_path, caplog):
         make_trainer(bert, tmp_path, {"text": TEXTS, "label": [1, "a", 2]})
 
 
+@pytest.mark.slow
 def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     splits = DatasetDict(

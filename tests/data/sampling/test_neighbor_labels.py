@@ -31,6 +31,7 @@ def _plain_nearest(means, label, count):
     return sorted(cosine, key=lambda other: -cosine[other])[:count]
 
 
+@pytest.mark.slow
 @given(num_labels=st.integers(1, 12), count=st.integers(1, 6), seed=st.integers(0, 50), zeros=st.integers(0, 3))
 @example(num_labels=12, count=4, seed=30, zeros=0)  # two cosines that differ by less than the rounding
 @settings(max_examples=100, deadline=None)
@@ -88,6 +89,7 @@ def test_every_distribution_of_label_sizes(counts, labels_per_batch, samples, fr
         _check_batches(labels, sampler)
 
 
+@pytest.mark.slow
 @given(
     rows=st.integers(1, 12),
     places=st.integers(2, 8),

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def test_copies_share_a_fold_and_labels_are_spread(rows, folds):
         assert max(texts.values()) - min(texts.get(fold, 0) for fold in range(folds)) <= 1
 
 
+@pytest.mark.slow
 @given(_ROWS, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_count(rows, random):
     order = list(range(len(rows)))

@@ -27,6 +27,7 @@ def test_a_label_gives_two_or_more_sentences_or_none(size, held_out):
     assert len(split_labelled(data, 0, seed=0)[1]) == 0
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.sampled_from(_FORMS), st.integers(0, 2)), min_size=1, max_size=60),
     st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]),

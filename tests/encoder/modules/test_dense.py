@@ -32,6 +32,7 @@ def test_an_activation_that_was_replaced_is_refused_when_it_is_saved(tmp_path):
         dense.save(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [None, nn.ReLU(), nn.Identity(), nn.GELU(), nn.LeakyReLU()], ids=str)
 def test_an_accepted_activation_is_the_same_after_saving(activation, bert, tmp_path):
     model = SentenceTransformer(

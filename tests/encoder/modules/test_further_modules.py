@@ -134,6 +134,7 @@ def test_a_static_embedding_of_model2vec_is_read(tokenizer, sentences, tmp_path)
     assert module.num_embeddings == size
 
 
+@pytest.mark.slow
 def test_an_encoder_is_distilled_as_by_sentence_transformers(bert, sentences, monkeypatch):
     pytest.importorskip("model2vec.distill")
     options = {"pca_dims": 8, "sif_coefficient": 1e-3}
@@ -195,6 +196,7 @@ def test_layers_are_weighted_as_in_sentence_transformers(bert, sentences, tmp_pa
             WeightedLayerPooling(32, **options)
 
 
+@pytest.mark.slow
 def test_dense_layers_are_those_of_sentence_transformers(bert, sentences, tmp_path):
     torch.manual_seed(0)
     modules = [

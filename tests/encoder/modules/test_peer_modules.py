@@ -146,6 +146,7 @@ def test_a_folder_of_a_t5_encoder_is_loaded(bert, sentences, tmp_path):
     np.testing.assert_allclose(model.encode(sentences), theirs.encode(sentences), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_module_that_is_not_supported_is_refused_when_it_is_loaded(bert, tmp_path):
     modules = [peer_modules.Transformer(str(bert)), peer_modules.LSTM(32, 8), peer_modules.Pooling(16)]
     peer.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "model"))

@@ -39,6 +39,7 @@ def _all_embeddings(model, texts):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_routes_are_those_of_sentence_transformers(model, sentences, tmp_path):
     model.save(tmp_path / "ours")
     theirs = peer.SentenceTransformer(str(tmp_path / "ours"), device="cpu")
@@ -86,6 +87,7 @@ def test_a_shared_module_is_saved_once_and_routes_may_be_mapped(routes, sentence
     assert not again[0].sub_modules["long"][0].packing
 
 
+@pytest.mark.slow
 def test_layers_are_weighted_in_and_after_a_router(bert, routes, sentences, tmp_path, caplog):
     encoder = Transformer(str(bert), config_args={"output_hidden_states": True})
     layers = encoder.auto_model.config.num_hidden_layers

@@ -1,6 +1,7 @@
 """Attention on a packed row against attention on each sentence alone."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from tercet.encoder.packing.attention import PackedLayout, attend
 from tercet.encoder.packing.packing import Packing
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 70), min_size=1, max_size=12).filter(any),

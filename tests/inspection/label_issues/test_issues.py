@@ -29,6 +29,7 @@ def test_planted_wrong_labels_come_back_with_the_label_that_they_had(dtype):
     assert issues[0].log_odds >= issues[1].log_odds > 0
 
 
+@pytest.mark.slow
 def test_the_log_odds_are_those_of_the_scores():
     texts, labels, embeddings = _data(str)
     labels[5] = "c"

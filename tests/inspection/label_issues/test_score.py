@@ -58,6 +58,7 @@ def test_log_odds_are_those_that_the_module_and_the_manual_define():
         assert scores.log_odds[i] == pytest.approx(float(other.max() - given), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_no_label_of_a_fold_counts_in_that_fold():
     x, label_ids, folds = _blobs(labels=2, spread=2.0)
     before = score_labels(x, label_ids, folds).log_odds
@@ -70,6 +71,7 @@ def test_no_label_of_a_fold_counts_in_that_fold():
         assert (after[~inside] - before[~inside]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_copies_do_not_confirm_each_other():
     x, label_ids, _ = _blobs()
     x = torch.cat([x, x[:1].expand(40, -1)])
@@ -82,6 +84,7 @@ def test_copies_do_not_confirm_each_other():
     assert scores.log_odds[same].min() > 1
 
 
+@pytest.mark.slow
 def test_the_order_of_the_rows_does_not_count():
     x, label_ids, folds = _blobs(spread=2.0)
     scores, order = score_labels(x, label_ids, folds), torch.randperm(len(x))
@@ -91,6 +94,7 @@ def test_the_order_of_the_rows_does_not_count():
     assert shuffled.suggested.tolist() == scores.suggested[order].tolist()
 
 
+@pytest.mark.slow
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids, folds = _blobs(spread=2.0)
     complete = score_labels(x, label_ids, folds)
