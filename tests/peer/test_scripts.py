@@ -64,7 +64,6 @@ def run_script(name: str, library: str, encoder: Path, folder: Path, monkeypatch
         steps.append(loss.item())
         return loss
 
-    monkeypatch.setattr(transformers.Trainer, "training_step", recorded_step)
     monkeypatch.chdir(folder)
     spec = importlib.util.spec_from_file_location("data", SCRIPTS / "data.py")
     data = importlib.util.module_from_spec(spec)
@@ -74,7 +73,9 @@ def run_script(name: str, library: str, encoder: Path, folder: Path, monkeypatch
     path = SCRIPTS / f"{name}.py"
     text = path.read_text().replace("from sentence_transformers", f"from {library}")
     script: dict = {"__name__": "__main__"}
-    exec(compile(text, str(path), "exec"), script)
+    with monkeypatch.context() as patch:  # the steps of a second script are not those of this one
+        patch.setattr(transformers.Trainer, "training_step", recorded_step)
+        exec(compile(text, str(path), "exec"), script)
     return script.get("curve", steps)
 
 
