@@ -2,7 +2,7 @@
 
 import pytest
 
-from tercet.errors import DataError, EmbeddingError, ModelError, counted, listed, rows_have, short_repr
+from tercet.errors import DataError, EmbeddingError, ModelError, counted, is_or_are, listed, rows_have, short_repr
 
 
 @pytest.mark.parametrize("kind", [DataError, EmbeddingError, ModelError])
@@ -21,6 +21,8 @@ def test_long_values_are_cut_in_messages():
 
 def test_a_noun_and_a_verb_fit_their_number():
     assert [counted(number, "row") for number in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
+    assert [counted(number, "batch", "batches") for number in (1, 2)] == ["1 batch", "2 batches"]
+    assert [is_or_are(number) for number in (0, 1, 2)] == ["are", "is", "are"]
     assert (rows_have(1, 20), rows_have(2, 20), rows_have(1, 1)) == (
         "1 of 20 rows has", "2 of 20 rows have", "1 of 1 row has"
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import row_place, text_key
+from tercet._texts import RowNumbers, row_place, text_key
 from tercet.errors import EmbeddingError, TercetError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,31 @@ def plain_labels(
         if problem := _problem(label, values[0]):
             raise error(f"{row_place(source, row, lines)}: the label {problem}")
     return values
+
+
+def distinct_labels(
+    label_sets: Iterable[Iterable[Any]], source: str = "labels", *, error: type[TercetError] = EmbeddingError
+) -> list[Any]:
+    """Return the labels of rows that have several, each once, in the order of their first occurrence.
+
+    Args:
+        label_sets: the labels of each row.
+        source: as for `plain_labels`, and so is `error`.
+
+    Raises:
+        TercetError: (as the class `error`) a label is missing, or is neither an integer nor a string; see
+            `plain_labels`.
+
+    Example:
+        >>> distinct_labels([["card", "refund"], ["refund"]])
+        ['card', 'refund']
+    """
+    first_rows: dict[Any, int] = {}
+    for row, labels in enumerate(label_sets):
+        for label in labels:
+            first_rows.setdefault(label, row)
+    plain_labels(list(first_rows), source, RowNumbers(list(first_rows.values())), error=error)
+    return list(first_rows)
 
 
 def check_present(

@@ -13,7 +13,17 @@ from collections.abc import Iterable
 
 from tercet._display import printable
 
-__all__ = ["DataError", "EmbeddingError", "ModelError", "TercetError", "counted", "listed", "rows_have", "short_repr"]
+__all__ = [
+    "DataError",
+    "EmbeddingError",
+    "ModelError",
+    "TercetError",
+    "counted",
+    "is_or_are",
+    "listed",
+    "rows_have",
+    "short_repr",
+]
 
 
 class TercetError(ValueError):
@@ -53,9 +63,20 @@ def listed(items: Iterable[object], limit: int = 5) -> str:
     return words if len(items) <= limit else f"{words} and {len(items) - limit} more"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun for a message: `1 row`, `2,000 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun for a message: `1 row`, `2,000 rows`, `2 batches`.
+
+    Args:
+        number: the number.
+        noun: the singular of the noun, which may be several words.
+        plural: its plural; by default the singular with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def is_or_are(number: int) -> str:
+    """Return the verb after a number of things: `1 of 20 texts is`, `2 of 20 texts are`."""
+    return "is" if number == 1 else "are"
 
 
 def rows_have(number: int, total: int) -> str:

@@ -116,12 +116,17 @@ def test_the_evaluation_ranks_the_rows_that_were_trained_on(data, options, folde
 def test_after_duplicates_an_inspection_and_a_correction(folder, bert, tmp_path):
     words = ("--text-column", "body", "--split-column", "part", "--split", "x", "--threshold", 0.99)
     (duplicates,) = _next(run("duplicates", bert, "copies.csv", *words, cwd=folder))
-    assert "1 pairs written" in run(*duplicates, cwd=folder).stderr
+    assert "1 pair written" in run(*duplicates, cwd=folder).stderr
     shutil.copy(folder / "train.csv", tmp_path)
     form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
     issues = ("--label-issues", "issues.csv", "--trust-remote-code")
-    (train,) = _next(run("inspect", "train.csv", "--model", bert, *form, *issues, cwd=tmp_path))
+    sizes = ("--batch-size", "8", "--samples-per-label", "2")
+    (train,) = _next(run("inspect", "train.csv", "--model", bert, *form, *issues, *sizes, cwd=tmp_path))
     assert "--trust-remote-code" in train
+    assert train[train.index("--batch-size") + 1] == "8"
+    assert train.count("--samples-per-label") == 1
+    (again,) = _next(run("inspect", "train.csv", *form, *sizes, cwd=tmp_path))
+    assert again[-4:] == list(sizes)
     names = "row,line,text,label,suggested_label,log_odds,accept"
     (tmp_path / "issues.csv").write_text(f"{names}\n0,1,the team won the game,sport,money,1,yes\n")
     (train,) = _next(run("fix", "train.csv", "issues.csv", "--output", "fixed.csv", *form, cwd=tmp_path))

@@ -312,5 +312,53 @@ def test_prompts_of_a_model_that_are_not_used_are_named(csv_file, bert, tmp_path
     words = ("search", tmp_path / "model", csv_file, "a goal", "--json")
     assert message in run(*words).stderr
     assert message not in run(*words, "--query-prompt-name", "query").stderr
-    words = ("encode", tmp_path / "model", csv_file, "--output", tmp_path / "e.npy")
-    assert f"{message}; if the model was trained with them, pass --prompt-name" in run(*words).stderr
+    for words in (
+        ("encode", tmp_path / "model", csv_file, "--output", tmp_path / "e.npy"),
+        ("duplicates", tmp_path / "model", csv_file, "--json"),
+    ):
+        assert f"{message}; if the model was trained with them, pass --prompt-name" in run(*words).stderr
+
+
+def test_duplicates_put_a_prompt_before_each_sentence(csv_file, bert, tmp_path):
+    model = SentenceTransformer(bert, device="cpu")
+    model.prompts = {"long": "the team won the game in the end "}
+    model.save_pretrained(tmp_path / "model")
+    words = ("duplicates", tmp_path / "model", csv_file, "--threshold", 0.01, "--json")
+    texts = [text for text, _ in _ROWS]
+    for name in (None, "long"):
+        options = () if name is None else ("--prompt-name", name)
+        pairs = json.loads(run(*words, *options).stdout)["pairs"]
+        vectors = model.encode(texts, name, normalize_embeddings=True)
+        for pair in pairs[:20]:
+            expected = vectors[pair["row"]] @ vectors[pair["other_row"]]
+            assert pair["similarity"] == pytest.approx(float(expected), abs=2e-4)
+    assert "no prompt named 'other'; the prompts of this model: 'long'" in run(
+        *words, "--prompt-name", "other", expect=2
+    ).stderr  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "MODEL", "DATA", "a goal"),
+        ("duplicates", "MODEL", "DATA"),
+        ("inspect", "DATA"),
+        ("evaluate", "MODEL", "DATA"),
+        ("train", "DATA", "--model", "MODEL", "--output", "OUTPUT"),
+        ("encode", "MODEL", "DATA", "--output", "OUTPUT.npy"),
+        ("fix", "DATA", "DATA", "--output", "OUTPUT.csv"),
+    ],
+)
+def test_a_split_of_data_without_splits_is_refused(words, csv_file, bert, tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for name in ("one.csv", "two.csv"):
+        (folder / name).write_text(csv_file.read_text())
+    for data in (csv_file, folder):
+        places = {"MODEL": bert, "DATA": data, "OUTPUT": tmp_path / "out", "OUTPUT.npy": tmp_path / "out.npy",
+                  "OUTPUT.csv": tmp_path / "out.csv"}  # fmt: skip
+        done = run(*(places.get(word, word) for word in words), "--split", "validation", expect=2)
+        assert f"{data} has no splits" in " ".join(done.stderr.split())
+        advice = "" if words[0] == "fix" else ", or name a column of splits with --split-column"
+        assert f"leave out --split{advice}" in " ".join(done.stderr.split())
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from tercet.decisions.judging import choose_limits, judge, judge_calibration
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
 from tercet.decisions.thresholds import choose_threshold
 from tercet.errors import DataError
+from tercet.report.decisions import _unknown_labels
 from tests.decisions.data import blobs
 
 NAMES = ["a/x/1", "a/x/2", "a/y", "b/z", "b/w", "c"]
@@ -242,3 +243,27 @@ def test_a_parent_below_the_precision_is_accepted_in_25_of_1000_repetitions_at_m
             with_full_alpha += found is not None and alpha == 0.3
     assert accepted <= 40  # 25 are expected at most; more than 40 have a probability of 0.2 %.
     assert with_full_alpha > 100  # So the test can fail.
+
+
+def test_a_parent_of_an_unknown_label_is_a_right_answer_and_counted_as_one(nested):
+    """The parent is known: `a` is right for `a/new`, and wrong for `c/new`."""
+    x, _ = _nested_rows(600, seed=9)
+    limits = choose_limits(nested, 0.95)
+    found = nested.decision(x, min_precision=0.95)
+    up = (found.levels_left_out > 0) & found.accepted
+    given = [f"{str(label).split('/')[0]}/new" for label in found.predicted]
+    given[:300] = ["c/new"] * 300
+    number = up[300:].sum()
+    assert number > 5
+    judged = judge(nested, x, given, limits=limits, leave_out_copies=False)
+    facts = judged.to_dict()
+    assert facts["rows_with_unknown_label"] == 600
+    assert facts["unknown_answered_with_parent"] == number
+    assert judged.precision == pytest.approx(number / found.accepted.sum())
+    assert (
+        f", {number} are answered with a parent of their label. The answers to the others" in _unknown_labels(judged)[0]
+    )
+    summary = Summary(known=frozenset(nested.classes_), calibration_rows=0, separator="/")
+    summary.add(found, given)
+    assert summary.to_dict()["unknown_answered_with_parent"] == number
+    assert any(line.endswith(f"answered 'none of these', {number} with a parent of it") for line in summary.describe())

@@ -222,7 +222,7 @@ def test_labels_of_another_type_are_refused_later():
 
 
 def test_bad_partial_fits(fitted):
-    _fails("X has 2 rows, but y has 1 labels", lambda: fitted.partial_fit(X[:2], ["alpha"]))
+    _fails("X has 2 rows, but y has 1 label;", lambda: fitted.partial_fit(X[:2], ["alpha"]))
     _fails("X has no rows; pass labelled sentences", lambda: fitted.partial_fit([], []))
     assert fitted.classes_.tolist() == ["alpha", "beta", "gamma"]
 

@@ -76,6 +76,9 @@ def test_sets_of_one_label_have_the_metrics_of_labels():
         ([[0], [0], [1]], [0, 1, 2], "reference_labels are not"),
         ([[0], [0]], None, "labels of 3 embeddings, got those of 2"),
         ([[0.5], [0.5], [1]], None, "integers or all strings"),
+        ([["a"], ["a"], ["b", None]], None, "^labels, row 2: the label is missing"),
+        ([["a"], ["a"], ["b"]], [["a"], ["b"], ["b", ""]], "^reference_labels, row 2: the label is missing"),
+        ([["a"], ["a"], ["b"]], [[1], [1], [2]], "^labels are of type str, but reference_labels are of type int"),
     ],
 )
 def test_nothing_to_measure(labels, reference, message):

@@ -111,7 +111,7 @@ def test_a_short_run_is_checked_when_it_ends():
     assert kind == WarningKind.NOTHING_LEARNED
     ((kind, message),) = _warnings([_batch(active=0)], finish=True)
     assert kind == WarningKind.NOTHING_LEARNED
-    assert "not one triplet of the 1 batches of the run had a loss above 0" in message
+    assert "not one triplet of the 1 batch of the run had a loss above 0" in message
     active = [_batch(), *[_batch(active=0)] * MIN_BATCHES]
     assert _warnings(active, finish=True) == []
     assert [kind for kind, _ in _warnings([*active, *[_batch(active=0)] * WINDOW], finish=True)] == [INACTIVE_TRIPLETS]

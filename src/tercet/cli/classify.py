@@ -31,7 +31,7 @@ from tercet.data.columns.labelled import find_given_labels
 from tercet.data.reading.options import ReadOptions
 from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
 from tercet.decisions.limit_values import check_limits
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, counted, listed
 
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
@@ -223,7 +223,7 @@ def classify(
         for line in summary.describe():
             print_note(line) if output is None else print_result(line)
     if output is not None and files is None:
-        print_note(f"{summary.rows:,} rows written to {output}")
+        print_note(f"{counted(summary.rows, 'row')} written to {output}")
     finish()
 
 

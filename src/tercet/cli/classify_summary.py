@@ -37,6 +37,7 @@ class Summary:
         right_answers: of `answered_labelled`, those whose answer is the given label.
         unknown: the rows with a given label that the classifier does not know.
         unknown_answered: of `unknown`, those that have an answer, which is wrong unless it is a parent of the label.
+        unknown_with_parent: of `unknown_answered`, those whose answer is a parent of the label.
         other_form: the rows with a given label that differs only in form from one of the classifier, or from a parent
             of one. Accuracy and precision leave them out, because it is unknown whether the answers are right.
         coarser: the rows with a given label that is a parent of labels of the classifier. Accuracy and precision leave
@@ -57,6 +58,7 @@ class Summary:
     right_answers: int = 0
     unknown: int = 0
     unknown_answered: int = 0
+    unknown_with_parent: int = 0
     other_form: int = 0
     coarser: int = 0
     coarser_right: int = 0
@@ -103,9 +105,11 @@ class Summary:
                 self.coarser_right += is_below(str(predicted), given, str(self.separator))
                 continue
             self.answered_labelled += answered
+            parent_is_right = False
             if is_parent[row] and self.separator is not None:
                 answer = str(decisions.labels[row])
-                self.right_answers += is_below(self._key(given), self._key(answer), self.separator)
+                parent_is_right = is_below(self._key(given), self._key(answer), self.separator)
+                self.right_answers += parent_is_right
             else:
                 self.right_answers += answered and right
             if given in self.known:
@@ -114,6 +118,7 @@ class Summary:
             else:
                 self.unknown += 1
                 self.unknown_answered += answered
+                self.unknown_with_parent += parent_is_right
                 if len(self._unknown_names) < _MAX_NAMES:
                     self._unknown_names.setdefault(given)
 
@@ -180,6 +185,7 @@ class Summary:
                 {} if self.separator is None else {"rows_with_parent": self.coarser, "below_parent": self.coarser_right}
             ),
             "unknown_rejected": _fraction(self.unknown - self.unknown_answered, self.unknown),
+            **({} if self.separator is None else {"unknown_answered_with_parent": self.unknown_with_parent}),
         }
 
     def describe(self) -> list[str]:
@@ -211,6 +217,7 @@ class Summary:
             lines.append(
                 f"{_rows(self.unknown)} with a label that the classifier does not know, such as "
                 f"{listed(self._unknown_names)}: {self.unknown - self.unknown_answered:,} answered 'none of these'"
+                + (f", {self.unknown_with_parent:,} with a parent of it" if self.unknown_with_parent else "")
             )
         return lines
 

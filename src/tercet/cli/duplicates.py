@@ -19,9 +19,10 @@ from tercet.cli.console import (
     words_of_this_command,
 )
 from tercet.cli.outputs import check_outputs, check_table, write_rows
-from tercet.cli.searchable import read_rows, vectors_of
+from tercet.cli.searchable import PromptName, read_rows, vectors_of, warn_of_unused_prompts
 from tercet.cli.stored_vectors import StoredVectors
 from tercet.encoder.names import check_model_name
+from tercet.errors import counted
 
 _MAX_PRINTED = 20
 
@@ -38,6 +39,7 @@ def duplicates(
         Path | None, typer.Option(help="Write all pairs to this file: .csv, .tsv, .jsonl or .parquet.")
     ] = None,
     vector_column: StoredVectors = None,
+    prompt_name: PromptName = None,
     text_column: opt.TextColumn = None,
     label_column: Annotated[
         str | None, typer.Option(help="The column of labels to compare. [default: a usual name, such as label]")
@@ -68,7 +70,9 @@ def duplicates(
         vector_column=vector_column, **reading,
     )  # fmt: skip
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
-    pairs = similar_pairs(vectors_of(encoder, rows, quiet=quiet, batch_size=batch_size), threshold)
+    warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
+    vectors = vectors_of(encoder, rows, prompt_name, quiet=quiet, batch_size=batch_size)
+    pairs = similar_pairs(vectors, threshold)
     found = [
         {
             "similarity": pair.similarity,
@@ -90,7 +94,7 @@ def duplicates(
         if output is not None:
             names = ["similarity", "group", *rows.fields(0), *rows.fields(0, "other_")]
             write_rows(output, found, names, overwrite=overwrite)
-            print_note(f"{len(found):,} pairs written to {output}")
+            print_note(f"{counted(len(found), 'pair')} written to {output}")
     finish([] if output or not found else [*words_of_this_command(), "--output", "pairs.csv"])
 
 

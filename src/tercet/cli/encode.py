@@ -15,9 +15,9 @@ from tercet.cli.flags import flag_of
 from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
-from tercet.cli.searchable import warn_of_unused_prompts
+from tercet.cli.searchable import PromptName, warn_of_unused_prompts
 from tercet.encoder.names import check_model_name
-from tercet.errors import DataError
+from tercet.errors import DataError, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,13 +53,7 @@ def encode(
     ] = None,
     batch_size: opt.EncodeBatchSize = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale each embedding to length 1.")] = False,
-    prompt_name: Annotated[
-        str | None,
-        typer.Option(
-            help="The name of the prompt of the model to put before each sentence. [default: the default prompt of the "
-            "model, if it has one]"
-        ),
-    ] = None,
+    prompt_name: PromptName = None,
     task: Annotated[
         str | None,
         typer.Option(
@@ -189,7 +183,7 @@ def _encode_vectors(source: str, folder: Path, vector_column: str | None, output
 def _finish(output: Path, embeddings: "np.ndarray", columns: dict[str, Any], *, overwrite: bool) -> None:
     with atomic_file(output, overwrite=overwrite) as partial:
         _write(partial, columns, embeddings)
-    print_note(f"{len(embeddings)} embeddings of dimension {embeddings.shape[1]} written to {output}")
+    print_note(f"{counted(len(embeddings), 'embedding')} of dimension {embeddings.shape[1]} written to {output}")
     finish(["python", "-c", _reading(output)])
 
 

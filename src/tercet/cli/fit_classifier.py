@@ -89,7 +89,8 @@ def fit_classifier(
             f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more, so add the "
             "rows of the other labels"
         )
-    calibration, others = None, replace(options, label_file=None, split_column=None)  # These two are of DATA.
+    # These are of DATA.
+    calibration, others = None, replace(options, label_file=None, split_column=None, optional_split=options.split)
     if calibration_data is not None:
         rows = load_labelled(calibration_data, others, known_labels=names, known_from=data)
         calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]

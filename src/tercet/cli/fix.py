@@ -11,6 +11,7 @@ from tercet.cli.console import finish, print_note, report_errors
 from tercet.cli.next_commands import option_words
 from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions
+from tercet.errors import DataError
 
 
 @report_errors
@@ -39,7 +40,7 @@ def fix(
     from tercet.data.columns.guessing import find_columns
     from tercet.data.labels.corrections import TO_ADD, accepted_additions, accepted_labels, with_additions, with_labels
     from tercet.data.loading.labelled import with_lists
-    from tercet.data.reading.selection import read_data
+    from tercet.data.reading.selection import NoSplitsError, read_data
     from tercet.data.reading.sources import read_table
     from tercet.data.writing import find_suffix, open_writer, prepare_columns
 
@@ -47,7 +48,10 @@ def fix(
     inputs = {"the input data": data, "the label issues": label_issues}
     check_outputs({"--output": output}, inputs, overwrite=overwrite)
     options = ReadOptions.of(locals())
-    table = read_data(data, options)
+    try:
+        table = read_data(data, options)
+    except NoSplitsError:
+        raise DataError(f"{data} has no splits; leave out --split") from None
     text, label = find_columns(table, text_column, label_column)
     found, texts, labels = read_table(label_issues), table.columns[text], table.columns[label]
     columns = table.complete_columns()

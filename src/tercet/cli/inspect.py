@@ -1,7 +1,7 @@
 """The command `tercet inspect`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +10,14 @@ import typer
 from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
+from tercet.cli.flags import flag_of
 from tercet.cli.next_commands import option_words, trust_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
-from tercet.errors import DataError
+from tercet.errors import DataError, counted
 from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -111,14 +112,17 @@ def inspect(
     finally:
         if label_issues is not None:
             number = _write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
-            what = "label issues" if labelled.multi_label is None else "labels to add"
-            print_note(f"{number} {what} written to {label_issues}")
+            what = ("label issue",) if labelled.multi_label is None else ("label to add", "labels to add")
+            print_note(f"{counted(number, *what)} written to {label_issues}")
         _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     of_model = [] if model is None else ["--model", model, *trust_words(trust_remote_code)]
-    finish(_next_command(inspection, data, options, model=of_model))
+    settings = {"batch_size": batch_size, "samples_per_label": samples_per_label}
+    finish(_next_command(inspection, data, options, model=of_model, settings=settings))
 
 
-def _next_command(inspection: "Inspection", data: str, options: ReadOptions, *, model: list[str]) -> list[object]:
+def _next_command(
+    inspection: "Inspection", data: str, options: ReadOptions, *, model: list[str], settings: dict[str, int]
+) -> list[object]:
     """Return the command to run after an inspection; an empty one if the data cannot be used for training.
 
     Args:
@@ -126,18 +130,25 @@ def _next_command(inspection: "Inspection", data: str, options: ReadOptions, *, 
         data: the data.
         options: how they were read.
         model: the options that name the model; empty without one.
+        settings: the size of a batch and the number of samples per label, as the user passed them.
     """
     columns, separator = option_words(options), inspection.texts.combined_separator
+    given = {name: value for name, value in settings.items() if value != getattr(_DEFAULTS, name)}
     if separator is not None and options.combined_labels is None:  # Training would refuse these rows.
         again = ["--multi-label", multi_label_for(separator)]
-        return ["tercet", "inspect", data, *columns, *again, *model]
+        return ["tercet", "inspect", data, *columns, *again, *model, *_words(given)]
     if inspection.obstacle is not None:
         return []
     if not model:
-        return ["tercet", "inspect", data, *columns, "--model", BUNDLED]
+        return ["tercet", "inspect", data, *columns, "--model", BUNDLED, *_words(given)]
     suggestions = inspection.with_model.suggestions if inspection.with_model else []
-    suggested = [word for found in suggestions for word in (f"--{found.setting.replace('_', '-')}", f"{found.value}")]
-    return ["tercet", "train", data, *columns, *model, *suggested, "--output", "my-model"]
+    chosen = {**given, **{found.setting: found.value for found in suggestions}}
+    return ["tercet", "train", data, *columns, *model, *_words(chosen), "--output", "my-model"]
+
+
+def _words(settings: Mapping[str, object]) -> list[str]:
+    """Return settings by name as options of a command."""
+    return [word for name, value in settings.items() for word in (flag_of(name), str(value))]
 
 
 def _print(inspection: "Inspection", *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ def option_words(options: ReadOptions) -> list[str]:
     words: list[str] = []
     for field in fields(options):
         value, flag = getattr(options, field.name), field.name.replace("_", "-")
-        if value == field.default:
+        if value == field.default or field.name == "optional_split":  # This one is no option of a command.
             continue
         if (field.name, value) == ("drop_missing", False):
             words.append("--strict")

@@ -12,6 +12,7 @@ from tercet.cli.console import cell, finish, load_model, print_note, print_resul
 from tercet.cli.outputs import check_outputs, check_table, write_rows
 from tercet.cli.queries import read_queries
 from tercet.cli.searchable import (
+    PromptName,
     embed,
     read_rows,
     vectors_of,
@@ -19,6 +20,7 @@ from tercet.cli.searchable import (
 )
 from tercet.cli.stored_vectors import StoredVectors
 from tercet.encoder.names import check_model_name
+from tercet.errors import counted
 
 
 @report_errors
@@ -44,13 +46,7 @@ def search(
         Path | None, typer.Option(help="Write all results to this file: .csv, .tsv, .jsonl or .parquet.")
     ] = None,
     vector_column: StoredVectors = None,
-    prompt_name: Annotated[
-        str | None,
-        typer.Option(
-            help="The name of the prompt of the model to put before each sentence of DATA. [default: the default "
-            "prompt of the model, if it has one]"
-        ),
-    ] = None,
+    prompt_name: PromptName = None,
     query_prompt_name: Annotated[
         str | None, typer.Option(help="The name of the prompt to put before each query. [default: the default prompt]")
     ] = None,
@@ -101,7 +97,7 @@ def search(
                 for rank, hit in enumerate(found, start=1)
             ]
             write_rows(output, flat, list(flat[0]), overwrite=overwrite)
-            print_note(f"{len(flat):,} results written to {output}")
+            print_note(f"{counted(len(flat), 'result')} written to {output}")
     finish()
 
 

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
 
 from tercet.cli.console import shows_progress
 from tercet.cli.stored_vectors import check_stored_vectors, read_parts, read_stored_vectors
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 logger = logging.getLogger(__name__)
+
+PromptName = Annotated[
+    str | None,
+    typer.Option(
+        help="The name of the prompt of the model to put before each sentence of DATA. [default: the default prompt of "
+        "the model, if it has one]"
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,13 +36,13 @@ def read_parts(data: str, options: ReadOptions) -> tuple["Table", list[Path]]:
         DataError: the data cannot be read, or have no files that can hold vectors.
     """
     from tercet.data.reading.folders import read_files, read_folder
-    from tercet.data.reading.selection import log_not_read, read_all
+    from tercet.data.reading.selection import check_split, log_not_read, read_all
 
-    files = []
+    files, whole = [], replace(options, optional_split=options.split)
 
     def read(file: Path) -> "Table":
         files.append(file)
-        return read_all(file, options)
+        return read_all(file, whole)
 
     path = expand_path(data)
     if path.is_dir():
@@ -52,6 +53,7 @@ def read_parts(data: str, options: ReadOptions) -> tuple["Table", list[Path]]:
         table = read(path)
     if not files:
         raise DataError(f"{data} has no .parquet files with vectors; tercet encode writes them")
+    check_split(table, options)
     log_not_read(table, options)
     return table, files
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from tercet._distributed import check_launcher, launched_world_size
+from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._logging import import_transformers
 from tercet._nested_labels import separator_of
@@ -167,14 +168,9 @@ def compare(
     from tercet.data.reading.sources import name_of
 
     options = ReadOptions.of(locals())
-    train_data, evaluation, held_out_rows, _, _, eval_split = load_training_data(
-        data,
-        eval_data,
-        eval_fraction,
-        options,
-        triplets=False,
-        seed=settings.seed,
-    )
+    with collect_warnings() as warnings:
+        loaded = load_training_data(data, eval_data, eval_fraction, options, triplets=False, seed=settings.seed)
+    train_data, evaluation, held_out_rows, _, _, eval_split = loaded
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "
@@ -217,6 +213,7 @@ def compare(
         Plan(variants=variants, seeds=tuple(range(first, first + seeds)), settings=settings, minutes=minutes),
         names=Names.of(data, eval_data, held_out_rows),
         extra_settings=extra_settings,
+        warnings=warnings,
         resume=resume,
         overwrite=overwrite,
         report_progress=report_progress or logger.info,

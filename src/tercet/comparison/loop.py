@@ -10,7 +10,7 @@ recommendation.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from tercet._events import TrainingWarning, collect_warnings
 from tercet.catalogue import metric_title
 from tercet.comparison.baselines import check_same_start, measure_baselines
 from tercet.comparison.budget import budget_steps, steps_in_minutes
@@ -49,6 +50,7 @@ def run_comparison(
     *,
     names: Names = DEFAULT_NAMES,
     extra_settings: Mapping[str, Any] | None = None,
+    warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
     overwrite: bool = False,
     report_progress: Callable[[str], None] = logger.info,
@@ -63,6 +65,7 @@ def run_comparison(
         plan: the variants, the seeds and the budget.
         names: the names of the data in messages.
         extra_settings: more items for `settings` in `compare.json`, such as the names of the data and the model.
+        warnings: the warnings from reading the data, for the record.
         resume: continue the comparison in `output`, if there is one.
         overwrite: start a new comparison, which replaces the one in `output`.
         report_progress: a function that is called with a line of text after each run, and with a notice if the machine
@@ -76,7 +79,8 @@ def run_comparison(
     """
     extra_settings = extra_settings or {}
     # The training sentences would have to be embedded at each evaluation of each run to be ranked.
-    evaluation = plan_evaluation(eval_data, train_data, names=names)
+    with collect_warnings() as found:
+        evaluation = plan_evaluation(eval_data, train_data, names=names)
     if PROTOCOL not in evaluation.counts:
         raise DataError(
             f"{names.evaluation} needs two labels, one of which has two rows with different texts, because a "
@@ -94,6 +98,7 @@ def run_comparison(
     if record.finished:
         remove_runs(work)  # There are some if the process was killed after the last write.
         return record
+    record.warnings = [warning.to_dict() for warning in (*warnings, *found)]
     if record.environment != environment():
         report_progress(
             "the earlier runs used a different machine or different library versions, so do not compare their seconds "

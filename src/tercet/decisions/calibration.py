@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # The lowest and the highest temperature. A discriminant analysis of a few rows needs one of several thousand.
-_LOWEST, _HIGHEST = 1 / 20, 1e6
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1 / 20, 1e6
 NUM_BINS = 15
 # Decimals in which confidences are compared. More are noise of float32, which would rank sentences that are equally
 # sure, such as those whose neighbours all have one label.
@@ -54,7 +54,7 @@ def fit_temperature(log_probabilities: Tensor, label_ids: Tensor, *, smoothing: 
         factor = math.exp(-log_temperature)
         return float((factor * log_probabilities).logsumexp(dim=1).double().mean()) - factor * target
 
-    bounds = (math.log(_LOWEST), math.log(_HIGHEST))
+    bounds = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3}).x)
 
 

@@ -101,6 +101,12 @@ class JudgedDecisions:
         return result
 
     @property
+    def has_parent_of_unknown(self) -> np.ndarray:
+        """Return whether the answer of each row is a parent of a label that the classifier does not know `(n,)`."""
+        result: np.ndarray = ~self.known & self.answered & self.is_parent & self.right
+        return result
+
+    @property
     def coverage(self) -> float:
         """Return the fraction of the rows that is answered; NaN without rows."""
         return _mean(self.answered)
@@ -109,7 +115,7 @@ class JudgedDecisions:
     def precision(self) -> float:
         """Return the fraction of the answers that is right; NaN without an answer.
 
-        An answer to a row whose label the classifier does not know is wrong.
+        An answer to a row whose label the classifier does not know is wrong, unless it is a parent of this label.
         """
         return _mean(self.right[self.answered])
 
@@ -183,6 +189,11 @@ class JudgedDecisions:
             "reasons": {part.reason: part.rows for part in rejected_by_reason(self.reasons, self.correct)},
             "rows_with_unknown_label": int((~known).sum()),
             "unknown_rejected": _value(_mean(~self.answered[~known])),
+            **(
+                {}
+                if self.levels_left_out is None
+                else {"unknown_answered_with_parent": int(self.has_parent_of_unknown.sum())}
+            ),
             "promise": None if promise is None else promise.to_dict(),
             "note": self.limits.note,
             "warnings": self.warnings,

@@ -14,7 +14,7 @@ from tercet.decisions.candidates import Rows
 from tercet.decisions.fitting import Fitted, fit_rows
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.spaces import Spaces
-from tercet.errors import DataError
+from tercet.errors import DataError, counted
 
 
 def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any], Tensor]:
@@ -46,7 +46,8 @@ def check_length(rows: Sized, labels: Sequence[Any], name: str, labels_name: str
     """Raise `DataError` if the numbers of rows and labels differ, or there is nothing to learn."""
     if len(rows) != len(labels):
         raise DataError(
-            f"{name} has {len(rows):,} rows, but {labels_name} has {len(labels):,} labels; pass one for each"
+            f"{name} has {counted(len(rows), 'row')}, but {labels_name} has {counted(len(labels), 'label')}; pass one "
+            "for each"
         )
     if len(labels) == 0:
         raise DataError(f"{name} has no rows; pass labelled sentences")

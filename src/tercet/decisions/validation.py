@@ -4,13 +4,17 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
+from tercet.decisions.calibration import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 from tercet.decisions.candidates import METHODS
 from tercet.decisions.fitting import Fitted
 from tercet.decisions.models import LinearScores
 from tercet.decisions.spaces import Spaces
 from tercet.errors import listed
+
+# What a fit can give, with room for the penalties of other versions.
+_TEMPERATURES = (LOWEST_TEMPERATURE * (1 - 1e-6), HIGHEST_TEMPERATURE * (1 + 1e-6))
+_PENALTIES = (1e-6, 1e6)
 
 
 def check_content(content: dict[str, Any], num_rows: int) -> None:
@@ -28,17 +32,28 @@ def check_content(content: dict[str, Any], num_rows: int) -> None:
     _demand(content["settings"]["method"] in ("auto", *METHODS), "method")
     _demand(isinstance(content["models"], dict) and isinstance(choice["temperatures"], dict), "models")
     _demand(bool(choice["temperatures"]), "no classifier is chosen")
-    temperatures = [choice["temperature"], *choice["temperatures"].values()]
-    _demand(all(map(_is_positive, [*temperatures, *choice["penalties"].values()])), "a temperature or penalty")
+    for temperature in (choice["temperature"], *choice["temperatures"].values()):
+        _demand(_is_within(temperature, *_TEMPERATURES), f"a temperature is {temperature!r}")
+    for penalty in choice["penalties"].values():
+        _demand(_is_within(penalty, *_PENALTIES), f"a penalty is {penalty!r}")
+    accuracy = choice["accuracy"].values()
+    _demand(all(_is_within(value, 0, 1) for value in accuracy), "an accuracy is not from 0 to 1")
+    settings = content["settings"]
+    _demand(_is_count(settings["batch_size"], 1), f"batch_size is {settings['batch_size']!r}")
+    _demand(_is_count(settings["random_state"], 0), f"random_state is {settings['random_state']!r}")
     missing = choice["temperatures"].keys() - content["models"].keys()
     _demand(not missing, f"a chosen classifier is missing: {listed(missing)}")
     missing = content["models"].keys() - choice["penalties"].keys()
     _demand(not missing, f"a penalty is missing: {listed(missing)}")
-    _demand(isinstance(content["calibration"]["unseen"], bool), "calibration.unseen")
+    facts = content["calibration"]
+    _demand(isinstance(facts["unseen"], bool) and isinstance(facts["held_out"], bool), "calibration.unseen, held_out")
+    _demand(isinstance(facts["basis"], str), "calibration.basis")
     limit = content["max_novelty"]
-    _demand(limit is None or (_is_number(limit) and 0 <= limit <= 1), "max_novelty")
+    _demand(limit is None or _is_within(limit, 0, 1), f"max_novelty is {limit!r}")
     expected = content["test_embedding"]
     _demand(expected is None or (isinstance(expected, list) and all(map(_is_number, expected))), "test_embedding")
+    # A longer vector would be similar to that of any encoder.
+    _demand(expected is None or _is_within(math.hypot(*expected), 0.99, 1.01), "test_embedding does not have length 1")
 
 
 def check_fitted(fitted: Fitted) -> None:
@@ -71,8 +86,8 @@ def check_fitted(fitted: Fitted) -> None:
     # What predicts is tried on two rows: shapes that do not match raise an error.
     first: Spaces = rows.spaces[:2]
     for model in fitted.models.values():
-        is_finite = not isinstance(model, LinearScores) or bool(torch.isfinite(model.weights).all())
-        _demand(is_finite, "a vector is not finite")
+        arrays = (model.weights, model.bias) if isinstance(model, LinearScores) else ()
+        _demand(all(bool(array.isfinite().all()) for array in arrays), "a vector or a bias is not finite")
     log_p = fitted.log_probabilities(first)
     _demand(not bool(log_p.isnan().any()), "a probability is NaN")
     fitted.novelty(first, log_p.argmax(dim=1))
@@ -87,5 +102,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
+def _is_within(value: Any, lowest: float, highest: float) -> bool:
+    return _is_number(value) and lowest <= value <= highest
+
+
+def _is_count(value: Any, minimum: int) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= minimum)

@@ -1,6 +1,6 @@
 """Validate the embeddings, labels and options that are passed to a metric."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -78,17 +78,21 @@ def shared_label_ids(
     for part, size in ((queries, sizes[0]), (gallery, sizes[1])):
         if len(part) != size:
             raise error(f"expected one label per embedding, shape ({size},); got labels of shape ({len(part)},)")
-    kinds = {type(label).__name__ for label in (*queries[:1], *gallery[:1])}
-    if len(kinds) > 1:
-        raise error(
-            f"labels are of type {type(queries[0]).__name__}, but reference_labels are of type "
-            f"{type(gallery[0]).__name__}, so none are equal; pass labels of the same type"
-        )
+    check_same_type(queries, gallery, error)
     ids = {label: number for number, label in enumerate(dict.fromkeys([*queries, *gallery]))}
     query_ids, gallery_ids = (torch.tensor([ids[label] for label in part]) for part in (queries, gallery))
     if why := _nothing_to_measure(query_ids, gallery_ids, leave_one_out=reference_labels is None):
         raise error(f"nothing to measure: {why}")
     return query_ids, gallery_ids
+
+
+def check_same_type(labels: Sequence[Any], reference_labels: Sequence[Any], error: type[TercetError]) -> None:
+    """Raise `error` unless the labels of queries and references are of the same type."""
+    if len({type(label) for label in (*labels[:1], *reference_labels[:1])}) > 1:
+        raise error(
+            f"labels are of type {type(labels[0]).__name__}, but reference_labels are of type "
+            f"{type(reference_labels[0]).__name__}, so none are equal; pass labels of the same type"
+        )
 
 
 def _nothing_to_measure(query_ids: Tensor, gallery_ids: Tensor, *, leave_one_out: bool) -> str | None:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from tercet._jaccard import jaccard_overlap
-from tercet._labels import plain_labels
+from tercet._labels import distinct_labels
 from tercet.errors import EmbeddingError, TercetError
-from tercet.evaluation._inputs import shared_label_ids
+from tercet.evaluation._inputs import check_same_type, shared_label_ids
 
 # The number of sets whose overlaps with all sets are in memory at the same time, when relevant rows are counted.
 _ROWS_PER_COUNT = 1024
@@ -98,8 +98,11 @@ def find_relevance(
     for part, size in ((queries, sizes[0]), (gallery, sizes[1])):
         if len(part) != size:
             raise error(f"expected the labels of {size} embeddings, got those of {len(part)}")
-    names = list(dict.fromkeys(label for one in [*queries, *gallery] for label in one))
-    plain_labels(names, "labels", error=error)  # Raises an error for labels that are neither integers nor strings.
+    names = distinct_labels(labels, error=error)
+    if reference_labels is not None:
+        of_gallery = distinct_labels(reference_labels, "reference_labels", error=error)
+        check_same_type(names, of_gallery, error)
+        names = list(dict.fromkeys([*names, *of_gallery]))
     columns = {label: number for number, label in enumerate(names)}
     numbers = {one: number for number, one in enumerate(dict.fromkeys([*queries, *gallery]))}
     ids = (torch.tensor([numbers[one] for one in part]) for part in (queries, gallery))

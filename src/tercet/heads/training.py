@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tercet import distances
 from tercet._numbers import check_integer, check_margin
-from tercet.errors import DataError, EmbeddingError
+from tercet.errors import DataError, EmbeddingError, counted
 from tercet.heads.labels import LossOfRows, RowLabels, SharedLabels, row_labels
 from tercet.heads.linear import LinearHead, float_unit_rows
 
@@ -124,7 +124,9 @@ def check_rows(embeddings: Any, labels: Any, label_levels: str | None = None) ->
     distances.check_norms(x, distances.COSINE, advice="; remove or recompute these rows")
     rows = row_labels(labels, label_levels)
     if len(rows) != len(x):
-        raise EmbeddingError(f"got {len(x)} embeddings and {len(rows)} labels; pass one label per embedding")
+        raise EmbeddingError(
+            f"got {counted(len(x), 'embedding')} and {counted(len(rows), 'label')}; pass one label per embedding"
+        )
     return x, rows
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tercet._nested_labels import ParentErrors
+from tercet.errors import counted, is_or_are
 from tercet.inspection.labels_to_add import LabelToAdd
 from tercet.inspection.results import ModelFindings
 from tercet.inspection.table import NAME_AND_VALUE, Column, InspectionTable, TableKey, first_rows_table
@@ -40,7 +41,8 @@ def label_issues_table(findings: ModelFindings, num_scored: int, max_rows: int) 
         ("label", "suggested label"),
         [(issue, issue.suggested_label, issue.log_odds) for issue in found],
         max_rows,
-        summary=f"{len(found):,} of {num_scored:,} labels look wrong, according to the embeddings of {findings.model} "
+        summary=f"{len(found):,} of {num_scored:,} labels look{'s' if len(found) == 1 else ''} wrong, according to the "
+        f"embeddings of {findings.model} "
         "and the labels of the other sentences. The log-odds are the natural logarithm of how many times likelier the "
         "suggested label is than the given one.",
         no_rows="No label issues were found." if num_scored else "No label could be checked.",
@@ -56,9 +58,9 @@ def labels_to_add_table(found: Sequence[LabelToAdd], model: str, max_rows: int) 
         ("labels", "label to add"),
         [(one, one.label_to_add, one.log_odds) for one in found],
         max_rows,
-        summary=f"{len(found):,} labels are probably missing, according to the labels of the 10 nearest neighbours of "
-        f"each sentence in the embeddings of {model}. The log-odds are the natural logarithm of how many times "
-        "likelier it is that the sentence has the label.",
+        summary=f"{counted(len(found), 'label')} {is_or_are(len(found))} probably missing, according to the labels of "
+        f"the 10 nearest neighbours of each sentence in the embeddings of {model}. The log-odds are the natural "
+        "logarithm of how many times likelier it is that the sentence has the label.",
         no_rows="No missing labels were found.",
     )
 

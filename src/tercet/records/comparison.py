@@ -30,6 +30,8 @@ class ComparisonRecord:
         steps_in_budget: the number of steps per run, by variant, if the budget is in minutes; else empty.
         summary: one summary per variant; empty until all runs have ended.
         recommendation: the recommendation; None until all runs have ended, or if all failed.
+        warnings: the warnings about the data, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
+            Each run has those of its training.
         finished: whether all runs have ended and the recommended model is in the folder `model`.
         format_version: the format version of the file.
     """
@@ -44,6 +46,7 @@ class ComparisonRecord:
     recommendation: Recommendation | None = None
     rows: RowCounts | None = None
     protocol: str = "among_themselves"
+    warnings: list[dict[str, str]] = field(default_factory=list)
     finished: bool = False
     format_version: int = COMPARISON_FORMAT_VERSION
 

@@ -54,8 +54,9 @@ def _headline(record: ComparisonRecord) -> str:
 
 
 def _alerts(record: ComparisonRecord) -> list[str]:
-    """Return the failures, and each warning once, with the variants that emitted it."""
-    alerts = [
+    """Return the warnings about the data, the failures, and each warning of a run with the variants that emitted it."""
+    alerts = [warning["message"] for warning in record.warnings]
+    alerts += [
         f"{line.variant}, seed {seed} failed: {reason}"
         for line in record.summary
         for seed, reason in line.failed.items()

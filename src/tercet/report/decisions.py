@@ -9,6 +9,7 @@ from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
 from tercet.decisions.thresholds import decimals, interval
+from tercet.errors import counted, is_or_are
 from tercet.report.classification import label_parts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
 from tercet.report.page import Part, Section, Table
@@ -85,7 +86,8 @@ def _overview(judged: JudgedDecisions, promises: Sequence[str]) -> list[Part]:
 def _which_rows(judged: JudgedDecisions) -> str:
     source = judged.source[0].upper() + judged.source[1:]
     left_out = (
-        f" {judged.left_out:,} rows that are among the training rows of the classifier are left out."
+        f" {counted(judged.left_out, 'row')} that {is_or_are(judged.left_out)} among the training rows of the "
+        f"classifier {is_or_are(judged.left_out)} left out."
         if judged.left_out
         else ""
     )
@@ -132,11 +134,14 @@ def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
     unknown = ~judged.known
     if not unknown.any():
         return []
-    rejected = int((unknown & ~judged.answered).sum())
+    rejected, parents = int((unknown & ~judged.answered).sum()), int(judged.has_parent_of_unknown.sum())
+    or_parent, with_parent = "", ""
+    if judged.levels_left_out is not None:
+        or_parent, with_parent = " or a parent of the label", f", {parents:,} are answered with a parent of their label"
     return [
-        f"{unknown.sum():,} rows have a label that the classifier does not know, so the right decision is no answer: "
-        f"{rejected:,} of them ({rejected / unknown.sum():.1%}) are rejected. The answers to the others are "
-        "counted as wrong."
+        f"{unknown.sum():,} rows have a label that the classifier does not know, so the right decision is no answer"
+        f"{or_parent}: {rejected:,} of them ({rejected / unknown.sum():.1%}) are rejected{with_parent}. The answers to "
+        "the others are counted as wrong."
     ]
 
 

@@ -134,8 +134,9 @@ def evaluate(
     from tercet.data.columns.names import ColumnError
     from tercet.data.loading.labelled import as_dataset, load_labelled
     from tercet.data.reading.options import ReadOptions
+    from tercet.data.reading.selection import NoSplitsError
 
-    options = ReadOptions.of(locals())
+    options = ReadOptions.of(locals(), optional_split="test")
     of_reference = {
         "reference_text_column": reference_text_column,
         "reference_label_column": reference_label_column,
@@ -159,6 +160,7 @@ def evaluate(
             reference_options = replace(
                 options,
                 split=reference_split,
+                optional_split="train",
                 split_column=reference_split_column or options.split_column,
                 label_file=None,
                 text_column=reference_text_column or text_column,
@@ -167,7 +169,7 @@ def evaluate(
             try:
                 gallery = load_labelled(reference, reference_options, several_labels=True)
                 options = replace(options, multi_label=gallery.multi_label)
-            except ColumnError as error:
+            except (ColumnError, NoSplitsError) as error:
                 raise DataError(_of_reference(str(error))) from None
         known_labels = None if gallery is None else gallery.label_names
         if gallery is None and decisions:
@@ -237,7 +239,7 @@ def evaluate(
 
 
 def _of_reference(message: str) -> str:
-    """Return a message about columns with the arguments that name those of the reference data."""
-    changed = re.sub(r"(?<![\w'\"])(text|label)_column(?![\w'\"])", r"reference_\1_column", message)
+    """Return a message about columns or splits with the arguments that name those of the reference data."""
+    changed = re.sub(r"(?<![\w'\"])((text|label|split)_column|(?<=`)split(?=`))(?![\w'\"])", r"reference_\1", message)
     more = "; name its columns with reference_text_column and reference_label_column" if changed == message else ""
     return f"{changed}{more}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet.data.splits.evaluation_rows import EvaluationRows, select_labelled, select_triplets, warn_of_overlap
-from tercet.errors import DataError, listed
+from tercet.errors import DataError, listed, rows_have
 from tercet.records import RowCounts
 from tercet.runs.evaluation import Evaluation
 from tercet.runs.source_names import DEFAULT_NAMES, Names
@@ -131,8 +131,8 @@ def _nothing_to_measure(rows: EvaluationRows, names: Names, among: RowCounts) ->
 def _warn_of_overlap(rows: EvaluationRows, names: Names) -> None:
     if rows.copies:
         logger.info(
-            f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat an earlier text with the same label; "
-            "each text counts once in the figures below"
+            f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat{'s' if rows.copies == 1 else ''} an "
+            "earlier text with the same label; each text counts once in the figures below"
         )
     warn_of_overlap(rows, names.evaluation, names.reference, "they are left out of the figures below")
 
@@ -148,7 +148,7 @@ def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:
         )
     else:
         message = (
-            f"{len(unknown):,} of {rows.total:,} rows have labels that are not in {names.reference} "
+            f"{rows_have(len(unknown), rows.total)} labels that are not in {names.reference} "
             f"({listed(dict.fromkeys(map(str, unknown)), 3)}); they are left out of the figures below, except for the "
             "AUROC of telling them from the other rows"
         )

@@ -14,7 +14,7 @@ from tercet.data.splits.evaluation_rows import select_labelled, select_triplets,
 from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.distances import FunctionDistance, get_distance
 from tercet.encoder.sentence_transformer import SentenceTransformer
-from tercet.errors import DataError, EmbeddingError, listed, short_repr
+from tercet.errors import DataError, EmbeddingError, counted, is_or_are, listed, short_repr
 from tercet.losses.modules import BatchLoss
 from tercet.trainer.loss_kinds import innermost, takes_triplets
 from tercet.trainer.loss_state import loss_parameters
@@ -144,8 +144,9 @@ def check_finite(model: nn.Module, step: int, remaining: Callable[[], str]) -> N
     broken = [name for name, value in model.named_parameters() if not value.detach().isfinite().all()]
     if broken:
         raise DataError(
-            f"the training diverged: by step {step}, {len(broken)} weights of the model are NaN or infinite, such as "
-            f"{broken[0]}; these weights are not saved, and {remaining()}; use a lower learning_rate, a longer warm-up "
+            f"the training diverged: by step {step}, {counted(len(broken), 'weight')} of the model "
+            f"{is_or_are(len(broken))} NaN or infinite, such as {broken[0]}; these weights are not saved, and "
+            f"{remaining()}; use a lower learning_rate, a longer warm-up "
             "or max_grad_norm=1"
         )
 
@@ -193,13 +194,14 @@ def check_number_of_batches(rows: int, batch_size: int, *, drop_last: bool, name
     """
     if drop_last and rows < batch_size:
         raise DataError(
-            f"there is no batch to train on: {name} has {rows} rows, a batch has {batch_size}, and "
+            f"there is no batch to train on: {name} has {counted(rows, 'row')}, a batch has {batch_size}, and "
             "dataloader_drop_last=True drops a smaller batch; use a smaller per_device_train_batch_size, or leave out "
             "dataloader_drop_last"
         )
     if rows < world_size():
         raise DataError(
-            f"there is no batch to train on: {name} has {rows} rows for {world_size()} processes; use fewer processes"
+            f"there is no batch to train on: {name} has {counted(rows, 'row')} for {world_size()} processes; use fewer "
+            "processes"
         )
 
 

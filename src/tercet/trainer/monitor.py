@@ -15,7 +15,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._gather import all_reduce_sum
 from tercet.catalogue import LOSSES, loss_name
 from tercet.distances import get_distance
-from tercet.errors import EmbeddingError
+from tercet.errors import EmbeddingError, counted
 from tercet.losses._engine.stats import LossStats
 from tercet.trainer.unread_stats import norm_sums
 
@@ -177,13 +177,13 @@ class TrainingMonitor:
         """Return why no batch of the run had a gradient, and what to do; None if one had."""
         if not num_batches or not self._has_margin or stats.active_triplets:
             return None
+        batches = counted(num_batches, "batch", "batches")
         if not stats.valid_triplets:
             return (
-                f"none of the {num_batches} batches of the run held a triplet. Use batch_sampler='group_by_label' or a "
-                "larger batch"
+                f"none of the {batches} of the run held a triplet. Use batch_sampler='group_by_label' or a larger batch"
             )
         return (
-            f"not one triplet of the {num_batches} batches of the run had a loss above 0 (mean distance to positives "
+            f"not one triplet of the {batches} of the run had a loss above 0 (mean distance to positives "
             f"{stats.mean_positive_distance:.3g}, to negatives {stats.mean_negative_distance:.3g}). Use a larger margin"
             f"{', the cosine distance' if self._scales_with_norm else ''}, a larger batch, or a loss that mines harder "
             "triplets (batch-hard)"

@@ -164,6 +164,26 @@ def test_columns_of_numbers():
         load_labelled(_dataset(np.float32(1), nan), ReadOptions(drop_missing=False))
 
 
+@pytest.mark.parametrize("missing", [None, "", " ", float("nan")])
+def test_an_empty_item_in_a_list_of_labels_is_counted(missing, tmp_path):
+    lists = [["a", missing], ["a", "b"], ["b"], ["b", missing, "a"], [missing], [], ["a"], ["b"]]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps({"text": f"text {n}", "label": one}) + "\n" for n, one in enumerate(lists)))
+    with collect_warnings() as warnings:
+        rows = load_labelled(str(path), ReadOptions(multi_label=";"))
+    assert rows.labels() == ["a", "a;b", "b", "a;b", "a", "b"]
+    assert [warning.kind for warning in warnings] == [WarningKind.CHANGED_DATA] * 2
+    assert "d.jsonl: 2 of 8 rows have an empty item in a list of labels (lines 1, 4); such items" in warnings[0].message
+    assert "2 of 8 rows have no label (lines 5, 6)" in warnings[1].message
+
+
+def test_an_empty_item_in_the_text_of_a_list_is_no_label(csv):
+    data = csv('[""a"", null]', "['a', 'b']", "[null]", "b")
+    with collect_warnings() as warnings:
+        assert load_labelled(data, ReadOptions(multi_label=";")).labels() == ["a", "a;b", "b"]
+    assert "d.csv: 1 of 4 rows has an empty item in a list of labels (line 2); such" in warnings[0].message
+
+
 def test_evaluation_labels_take_the_form_of_the_training_labels(csv):
     train, test = csv(*["Billing", "login"] * 4), csv("billing", "Login", "new", name="test.csv")
     load = {"triplets": False, "seed": 0}

@@ -50,7 +50,7 @@ def test_json_and_parquet_keep_integer_labels(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("d.csv", "text,label\na,x\nb\n", "line 3: 1 fields, but the header has 2; add the missing fields"),
+        ("d.csv", "text,label\na,x\nb\n", "line 3: 1 field, but the header has 2; add the missing fields"),
         (
             "d.csv",
             "text,label\na, and b,x\n",

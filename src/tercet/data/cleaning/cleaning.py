@@ -15,7 +15,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import row_place
-from tercet.data.cleaning.incomplete_rows import incomplete_message, without_text
+from tercet.data.cleaning.incomplete_rows import incomplete_message, warn_of_empty_items, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
@@ -103,7 +103,9 @@ def cell_labels(
     Raises:
         DataError: a label in a list contains the separator, or is itself a list or a dictionary.
     """
-    values = plain_values(labels)
+    with_gaps: list[int] = []
+    values = plain_values(labels, with_gaps)
+    warn_of_empty_items(with_gaps, len(values), source, lines)
     if options.multi_label is None:
         return values
     if (row := next((row for row, value in enumerate(values) if isinstance(value, (list, dict))), None)) is not None:

@@ -4,6 +4,8 @@ complete_rows       returns the rows that have a text in each column
 texts_of_rows       returns the rows that have a text, as `drop_missing` says, and their texts
 without_text        returns the rows whose text is missing
 incomplete_message  returns which rows have no text or no label, for a message
+warn_of_empty_items warns of lists of labels with missing items
+row_places          names the first of several rows, for a message
 """
 
 from collections.abc import Sequence
@@ -79,11 +81,21 @@ def incomplete_message(no_text: list[int], no_label: list[int], total: int, line
     parts = []
     for rows, what in ((no_label, "label"), (no_text, "text")):
         if rows:
-            parts.append(f"{rows_have(len(rows), total)} no {what} ({_places(rows, lines)})")
+            parts.append(f"{rows_have(len(rows), total)} no {what} ({row_places(rows, lines)})")
     return " and ".join(parts)
 
 
-def _places(rows: list[int], lines: Sequence[int] | None) -> str:
+def warn_of_empty_items(rows: list[int], total: int, source: str, lines: Sequence[int] | None = None) -> None:
+    """Warn of the rows whose list of labels has missing items: their other labels are kept."""
+    if rows:
+        warn_of_change(
+            f"{source}: {rows_have(len(rows), total)} an empty item in a list of labels ({row_places(rows, lines)}); "
+            "such items are left out, and the other labels of the row are kept"
+        )
+
+
+def row_places(rows: list[int], lines: Sequence[int] | None) -> str:
+    """Return the first rows of several for a message, such as `lines 3, 8`."""
     named = [str(row if lines is None else lines[row]) for row in rows[:_NAMED_ROWS]]
     kind = kind_of_place(lines) + ("s" if len(rows) > 1 else "")
     return f"{kind} {', '.join(named)}{', …' if len(rows) > _NAMED_ROWS else ''}"

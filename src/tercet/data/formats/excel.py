@@ -52,7 +52,7 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
             raise DataError(f"{path}: the first row is empty; it must contain the names of the columns")
     columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in names]
     named = named_columns(path, names, columns)
-    if len(sheets) == 1:
+    if len(sheets) == 1 and split not in sheets:
         return named, lines
     return Columns.of_split(named, list(sheets), [name for name in sheets if name != chosen]), lines
 

@@ -10,7 +10,7 @@ from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialec
 from tercet.data.formats.text_files import open_text
 from tercet.data.tables.table import Columns, Content
 from tercet.data.tables.text_column import PART, ColumnBuilder
-from tercet.errors import DataError, listed, short_repr
+from tercet.errors import DataError, counted, listed, short_repr
 
 # The maximum length of a field, in characters. The default of Python, 131,072, is too short for long documents.
 _FIELD_LIMIT = 2**24
@@ -120,7 +120,7 @@ def _wrong_number(
 ) -> str:
     """Return the message for a row that has more or fewer fields than the first line."""
     first = "header" if header else "first line"
-    message = f"{path}, line {line}: {len(row)} fields, but the {first} has {len(names)}; "
+    message = f"{path}, line {line}: {counted(len(row), 'field')}, but the {first} has {len(names)}; "
     other = other_separator(names, dialect.separator) if header else None
     if other is not None:
         return (

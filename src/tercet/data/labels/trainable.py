@@ -75,7 +75,7 @@ def check_triplets_exist(label_ids: np.ndarray, label_names: Sequence[str] | Non
         )
     if counts.max() == 1:
         raise DataError(
-            f"{source} has no label twice ({len(labels)} labels, {len(label_ids)} rows); "
+            f"{source} has no label twice ({counted(len(labels), 'label')}, {counted(len(label_ids), 'row')}); "
             "a triplet needs two sentences with the same label: is the label column the right one?"
         )
 

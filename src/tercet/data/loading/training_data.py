@@ -25,7 +25,7 @@ from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
 from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
 from tercet.data.tables.dataset_columns import select_rows, texts_of
-from tercet.errors import DataError
+from tercet.errors import DataError, counted
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -105,15 +105,15 @@ def _triplet_data(
         eval_rows = rows_of_split.tolist() if split.same_table else None
         return TrainingData(train, triplets, eval_rows, _numbers(numbers), None, split.name)
     if eval_data is not None:
-        evaluation_options = replace(options, split_column=None)
+        evaluation_options = replace(options, split_column=None, optional_split=options.split)
         return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
     rows = held_out_triplets(train, eval_fraction, seed)
     others = np.setdiff1d(np.arange(len(train)), rows)
     kept, held_out = select_rows(train, others), select_rows(train, rows)
     if len(kept) == 0:
         raise DataError(
-            f"{name_of(data) or 'data'} has {len(train)} row(s), too few to hold out {eval_fraction:.0%}; pass "
-            "eval_fraction=0 to train on all rows"
+            f"{name_of(data) or 'data'} has {counted(len(train), 'row')}, too few to hold out {eval_fraction:.0%}; "
+            "pass eval_fraction=0 to train on all rows"
         )
     _log_held_out(texts_of(held_out, "anchor"), texts_of(train, "anchor"), "triplets", eval_fraction)
     numbers_held_out = numbers[rows].tolist()
@@ -148,7 +148,7 @@ def _labelled_data(
         train_rows = _numbers(labelled.rows)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name)
     if eval_data is not None:
-        options = replace(options, label_file=None, split_column=None)
+        options = replace(options, label_file=None, split_column=None, optional_split=options.split)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
     rows = held_out_labelled(labelled, eval_fraction, seed)

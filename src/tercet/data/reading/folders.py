@@ -77,7 +77,7 @@ def _splits(names: Iterable[str]) -> list[str]:
 
 
 def _files_of_split(files: Sequence[Path], source: str, split: str) -> tuple[Sequence[Path], Sequence[str]]:
-    """Return the data files of a split and the names of all; all files if their names do not name several splits.
+    """Return the data files of a split and the names of all splits; all files if their names do not name several.
 
     Beside a file such as `test.csv`, files that name no split are those of `train`.
     """
@@ -87,7 +87,7 @@ def _files_of_split(files: Sequence[Path], source: str, split: str) -> tuple[Seq
     unnamed = [file for file, found in words.items() if not found]
     num_splits = len({found for found in words.values() if found})
     if num_splits == 0 or (num_splits == 1 and (not unnamed or {"train", "training"} & set(splits))):
-        return files, ()
+        return files, splits if split in splits else ()
     chosen = [file for file, name in names.items() if name == split] or [
         file for file, found in words.items() if split in found
     ]
@@ -115,7 +115,7 @@ def read_files(files: Sequence[Path], source: str, split: str, read_file: Callab
     chosen, splits = _files_of_split(files, source, split)
     table = _read_parts(chosen, source, read_file)
     not_read = [file.name for file in files if file not in chosen]
-    return replace(table, columns=Columns.of_split(table.columns, splits, not_read))
+    return replace(table, columns=Columns.of_split(table.columns, splits or table.splits, not_read))
 
 
 def _read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], Table]) -> Table:
@@ -136,7 +136,7 @@ def _read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], 
             builder.extend_column(table.columns[name])
         return builder.column()
 
-    return Table(source, Columns(names, read, sum(map(len, tables))))
+    return Table(source, Columns(names, read, sum(map(len, tables)), splits=tables[0].splits))
 
 
 def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -> Table:

@@ -34,8 +34,8 @@ class ReadOptions:
             line breaks; None takes the column with a usual name, such as `text` or `sentence`, or else guesses it.
         label_column: the column of labels, or several columns with the levels of nested labels, the coarsest first;
             None takes the column with a usual name, such as `label` or `intent`, or else guesses it.
-        split: the split of a data set on the hub, of a file or folder with splits, or the value in `split_column`. It
-            is ignored for other files and for data sets in memory.
+        split: the split of a data set on the hub, of a dictionary, or of a file or folder with splits; or the value in
+            `split_column`. Data without splits are read as a whole, see `optional_split`.
         header: whether the first line of a .csv, .tsv or .xlsx file contains the column names. If False, the columns
             are named "0", "1" and so on. None decides by the line.
         combined_labels: what to do with cells that contain several labels, such as "billing|refund": `keep` uses each
@@ -57,6 +57,8 @@ class ReadOptions:
             without levels. With several label columns, None is "/".
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund"; None for one label per row.
             A list in a cell has one label in each element.
+        optional_split: the value of `split` that is ignored if the data have no splits: the default of the command, or
+            a split that was named for other data. Another value is an error, "train" and "test" are a warning.
 
     Raises:
         DataError: `combined_labels` or `similar_labels` has another value, `label_levels` or `multi_label` is no
@@ -79,6 +81,7 @@ class ReadOptions:
     label_file: str | None = None
     label_levels: str | None = None
     multi_label: str | None = None
+    optional_split: str = "train"
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any], **changes: Any) -> "ReadOptions":

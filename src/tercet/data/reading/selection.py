@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tercet._events import WarningKind, emit_warning
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.columns.level_columns import join_label_columns
 from tercet.data.columns.names import check_columns, is_key
@@ -17,8 +18,13 @@ from tercet.data.tables.table import Columns, NoRowsError, Table
 from tercet.errors import DataError, counted, listed, short_repr
 
 logger = logging.getLogger(__name__)
+_USUAL_SPLITS = ("train", "test")
 # The seed of `sample`. It is fixed, so that every command sees the same rows.
 _SEED = 0
+
+
+class NoSplitsError(DataError):
+    """An error for a split of data that have none."""
 
 
 def read_data(source: Any, options: ReadOptions) -> Table:
@@ -44,13 +50,33 @@ def read_data(source: Any, options: ReadOptions) -> Table:
 
 def read_all(source: Any, options: ReadOptions) -> Table:
     """Read a table with all its rows. The arguments and errors are those of `read_data`."""
-    return read_source(
+    table = read_source(
         source,
         options.split,
         header=options.header,
         csv_separator=options.csv_separator,
         encoding=options.encoding,
     )
+    if table is not source:
+        check_split(table, options)
+    return table
+
+
+def check_split(table: Table, options: ReadOptions) -> None:
+    """Check that the source of a table, all of whose rows were read, has splits if `options` names one.
+
+    The usual splits, which are the defaults of commands and in the commands that they print, are a warning.
+
+    Raises:
+        NoSplitsError: it has none.
+    """
+    if table.splits or options.split_column is not None or options.split == options.optional_split:
+        return
+    problem = f"{table.source} has no splits, but `split` is {options.split!r}"
+    if options.split in _USUAL_SPLITS:
+        emit_warning(WarningKind.UNUSED_ARGUMENT, f"{problem}, which is ignored: all rows are read")
+        return
+    raise NoSplitsError(f"{problem}; leave out `split`, or name a column of splits with `split_column`")
 
 
 def log_not_read(table: Table, options: ReadOptions) -> None:

@@ -57,7 +57,8 @@ def read_source(source: Any, split: str = "train", **reading: Any) -> Table:
     Args:
         source: the file, the name of the data set, the object, a dictionary of such objects by split, or a table, which
             is returned.
-        split: the split of a data set on the hub, or of a dictionary. It is ignored for most files and single tables.
+        split: the split of a data set on the hub, or of a dictionary. For data without splits, which most files and
+            single tables are, `splits` of the table is empty.
         reading: as for `read_table`.
 
     Raises:
@@ -92,7 +93,8 @@ def read_table(
             this name exists, it is the name of a data set, unless it has a supported file extension, starts with ".",
             "/" or "~", or contains several slashes.
         split: the split of a data set on the hub, of a saved data set, of a JSON file with splits or of a folder with
-            them; or the sheet of a .xlsx file with several. It is ignored for other files.
+            them; or the sheet of a .xlsx file with several. Other files are read as a whole; then `splits` of the table
+            is empty.
         header: whether the first line of a .csv, .tsv or .xlsx file contains the column names. If False, the columns
             are named "0", "1" and so on. None decides by the line, and logs what is not usual.
         csv_separator: the separator of the columns of a text file, such as ";" or "tab". None finds it.
@@ -261,4 +263,5 @@ def _read_hub(name: str, split: str) -> Table:
         raise DataError(
             f"no file {short_repr(name)}, and no data set of this name can be loaded from the hub: {reason}"
         ) from error
-    return table_of(dataset, f"{name} ({split})")
+    table = table_of(dataset, f"{name} ({split})")
+    return replace(table, columns=Columns.of_split(table.columns, [split], []))

@@ -31,7 +31,7 @@ from tercet.data.sampling.groups import draw_groups, fill_places, plan_groups
 from tercet.data.sampling.label_space import check_label_means, compact, sibling_codes
 from tercet.data.sampling.neighbor_labels import move_neighbours_together
 from tercet.data.sampling.places import deal_groups, replace_empty_and_repeated
-from tercet.errors import DataError
+from tercet.errors import DataError, counted
 
 # The length of the code of a parent beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6, and
 # that of other labels at most 0.2, so siblings come first.
@@ -132,8 +132,8 @@ class GroupByLabelSampler(Sampler[int]):
         if rows <= self.batch_size:
             return f"an epoch is one batch with all {rows:,} sentences"
         return (
-            f"an epoch has {self._plan.batches:,} batches of {self.batch_size} sentences, in groups of {k} with the "
-            f"same label. It contains each of the {rows:,} sentences"
+            f"an epoch has {counted(self._plan.batches, 'batch', 'batches')} of {self.batch_size} sentences, in groups "
+            f"of {k} with the same label. It contains each of the {rows:,} sentences"
             + (f", and repeats {drawn - rows:,} of them to fill the batches" if drawn > rows else " once")
             + (f"; {self._num_near()} of the labels of a batch are near each other" if self.neighbor_labels else "")
         )

@@ -23,23 +23,53 @@ _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
 
 
-def plain_values(values: Iterable[Any]) -> list[Any]:
+def plain_values(values: Iterable[Any], partly_empty: list[int] | None = None) -> list[Any]:
     """Return the values of a label column as integers, strings or tuples of strings; a missing label becomes None.
 
-    Missing are None, NaN, empty lists (also as the text "[]") and strings without a visible character. Whole floating
-    point numbers become integers, as in a column of integers of which some are missing. A list of one label is this
-    label. All other values stay as they are, also lists of lists or of dictionaries.
+    Missing are None, NaN, strings without a visible character and lists without a label (also as the text "[]").
+    Missing items of a list are left out. Whole floating point numbers become integers, as in a column of integers of
+    which some are missing. A list of one label is this label. All other values stay as they are, also lists of lists or
+    of dictionaries.
+
+    Args:
+        values: the cells.
+        partly_empty: a list that gets the numbers of the rows whose list has labels and missing items.
     """
-    cache: dict[str, Any] = {}
+    cache: dict[str, tuple[str | None, bool]] = {}
     plain = []
-    for value in values:
+    for row, value in enumerate(values):
         if isinstance(value, str):
             if value not in cache:
-                cache[value] = None if not text_key(value) or re.fullmatch(r"\s*\[\s*\]\s*", value) else value
-            plain.append(cache[value])
+                cache[value] = _plain_text(value)
+            label, has_gap = cache[value]
+            plain.append(label)
         else:
             plain.append(_plain(value))
+            has_gap = not isinstance(value, Real) and _is_partly_empty(value)
+        if has_gap and partly_empty is not None:
+            partly_empty.append(row)
     return plain
+
+
+def _plain_text(text: str) -> tuple[str | None, bool]:
+    """Return a label that is a text, None if it is missing, and whether it is a list with labels and missing items."""
+    stripped = text.strip()
+    items = read_list(stripped) if stripped and _BRACKETS.get(stripped[0]) == stripped[-1] else None
+    is_empty = not text_key(text) or (items is not None and stripped[0] == "[" and not _present(items))
+    return None if is_empty else text, _is_partly_empty(items)
+
+
+def _is_partly_empty(value: Any) -> bool:
+    """Return whether a list of labels has missing items, but not only such items."""
+    items = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(items, (list, tuple, set, frozenset)):
+        return False
+    return 0 < len(_present(items)) < len(items)
+
+
+def _present(items: Iterable[Any]) -> list[Any]:
+    """Return the items of a list of labels that are neither missing nor blank."""
+    return [item for item in items if not is_missing_value(item) and (not isinstance(item, str) or text_key(item))]
 
 
 def is_missing_value(value: Any) -> bool:
@@ -65,7 +95,7 @@ def _plain(value: Any) -> Any:
         if any(isinstance(item, (list, tuple, dict)) for item in value):
             return value  # The Python text of an item such as {"name": "bug"} is no useful label.
         items = [_plain(item) for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
-        items = list(dict.fromkeys(item for item in items if item is not None and item != ""))
+        items = list(dict.fromkeys(_present(items)))
         if len(items) < 2:
             return items[0] if items else None
         return tuple(str(item) for item in items)
@@ -107,7 +137,7 @@ def items_in_brackets(label: str) -> tuple[tuple[str, ...], bool] | None:
         return None
     items = read_list(label)
     if items is not None:
-        return tuple(str(item).strip() for item in items), True
+        return tuple(str(item).strip() for item in items if not is_missing_value(item)), True
     parts = _split_outside_quotes(label[1:-1])
     objects = [_OBJECT.fullmatch(part) for part in parts]
     if label[0] == "[" and parts and all(objects):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tercet.errors import ModelError, listed
+from tercet.errors import ModelError, counted, listed
 
 logger = logging.getLogger("tercet")
 
@@ -42,8 +42,8 @@ def check_loading_info(
     unused = sorted(_own(auto_model, info["unexpected_keys"]))
     if unused:
         message = (
-            f"{place} has {len(unused)} weights of the encoder that config.json leaves out: {listed(unused, 3)}; "
-            f"{_layers(unused, auto_model)}correct config.json"
+            f"{place} has {counted(len(unused), 'weight')} of the encoder that config.json leaves out: "
+            f"{listed(unused, 3)}; {_layers(unused, auto_model)}correct config.json"
         )
         if not chosen:
             raise ModelError(message)

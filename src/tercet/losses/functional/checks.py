@@ -7,7 +7,7 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from tercet.distances import Distance, as_embeddings, check_norms
-from tercet.errors import EmbeddingError
+from tercet.errors import EmbeddingError, counted
 from tercet.losses._engine import engine
 from tercet.losses.functional.labels import Labels, as_label_tensor
 
@@ -36,7 +36,10 @@ def check_batch(
     if labels.device.type != "cpu":
         labels = labels.to(embeddings.device)
     if labels.shape[0] != embeddings.shape[0]:
-        raise EmbeddingError(f"got {len(embeddings)} embeddings and {len(labels)} labels; pass one label per embedding")
+        raise EmbeddingError(
+            f"got {counted(len(embeddings), 'embedding')} and {counted(len(labels), 'label')}; pass one label per "
+            "embedding"
+        )
     return embeddings, labels
 
 

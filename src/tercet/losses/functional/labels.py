@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tercet._labels import plain_labels
+from tercet._labels import distinct_labels, plain_labels
 from tercet.errors import EmbeddingError
 from tercet.losses.relations import SAME_LABEL, Relation, SharedLabel
 
@@ -28,9 +28,7 @@ def ids_and_relation(labels: Any, *, weighted: bool = False) -> tuple[Any, Relat
         sets = list(labels)
         if not all(isinstance(one, (Set, list, tuple)) for one in sets) or not sets:
             return (labels if hasattr(labels, "__len__") else sets), SAME_LABEL
-    names = list(dict.fromkeys(label for one in sets for label in one))
-    plain_labels(names)  # Raises an error for labels that are neither integers nor strings.
-    numbers = {label: number for number, label in enumerate(names)}
+    numbers = {label: number for number, label in enumerate(distinct_labels(sets))}
     ids = {key: at for at, key in enumerate(dict.fromkeys(map(frozenset, sets)))}
     device = "cpu" if matrix is None else matrix.device
     set_ids = torch.tensor([ids[frozenset(one)] for one in sets], device=device)
