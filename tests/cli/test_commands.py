@@ -173,6 +173,7 @@ def test_bad_data_is_one_line_and_code_2(content, message, bert, tmp_path):
             "--bf16 needs a GPU with bfloat16 or a processor with avx512_bf16",
             marks=pytest.mark.skipif(cpu_has_bfloat16(), reason="this processor computes in bfloat16"),
         ),
+        (("--fsdp",), "--fsdp needs several processes; start the training with `torchrun`, or leave out --fsdp"),
         (("--loss", "triplet"), "the triplet loss needs the columns 'anchor', 'positive', 'negative'"),
         (("--output", "/proc/nowhere/model"), "cannot write /proc/nowhere/model: "),
     ],

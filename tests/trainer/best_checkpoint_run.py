@@ -12,7 +12,7 @@ from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, make_trainer
 
 
-def main(model_folder: Path, output: Path) -> None:
+def main(model_folder: Path, output: Path, sharded: bool = False) -> None:
     """Train, and write the weights of this rank."""
     columns = {
         "text": [text for topic in TOPICS.values() for text in topic],
@@ -25,7 +25,7 @@ def main(model_folder: Path, output: Path) -> None:
         changes={
             "use_cpu": True, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "save_total_limit": 1,
             "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1,
-            "load_best_model_at_end": True, "metric_for_best_model": "map@r",
+            "load_best_model_at_end": True, "metric_for_best_model": "map@r", "fsdp": sharded,
         },
     )  # fmt: skip
     trainer.train()

@@ -7,6 +7,7 @@ import pytest
 from tercet import SentenceTransformerTrainingArguments
 from tercet.errors import DataError
 from tercet.trainer.argument_rules import FREE, RESULT, UNSUPPORTED
+from tercet.trainer.fsdp_argument import reads_fsdp
 from tests.trainer.helpers import make_arguments, make_trainer
 
 # A value that is not the default, for each argument that is not supported.
@@ -14,7 +15,7 @@ OTHER_VALUES = {
     "label_smoothing_factor": 0.1, "neftune_noise_alpha": 5.0, "include_for_metrics": ["inputs"],
     "batch_eval_metrics": True, "use_liger_kernel": True, "liger_kernel_config": {"rope": True}, "use_cache": True,
     "length_column_name": "size", "label_names": ["topic"], "parallelism_config": {"tp_size": 2},
-    "fsdp": "full_shard", "fsdp_config": {"min_num_params": 1}, "deepspeed": {"zero": 1},
+    "fsdp_config": {"min_num_params": 1}, "deepspeed": {"zero": 1},
     "router_mapping": {"text": "query"},
 }  # fmt: skip
 
@@ -90,3 +91,30 @@ def test_the_number_of_tokens_is_counted(mini_batch_tokens, bert, labelled, tmp_
     trainer.train()
     lengths = trainer.model.token_counts(labelled["text"][:])
     assert 2 * 8 * min(lengths) <= trainer.state.num_input_tokens_seen <= 2 * 8 * max(lengths)
+
+
+@pytest.mark.parametrize("value", [True, "full_shard", "full_shard auto_wrap", ["full_shard"], "True"])
+def test_one_process_cannot_divide_a_model(value, tmp_path):
+    with pytest.raises(DataError, match="fsdp=True needs several processes; start the training with `torchrun`"):
+        make_arguments(tmp_path, fsdp=value)
+
+
+@pytest.mark.parametrize("value", [None, False, "", [], "false"])
+def test_a_model_is_not_divided_by_default(value, tmp_path):
+    assert not make_arguments(tmp_path, fsdp=value).fsdp
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fsdp": "full_shard offload"}, "fsdp='full_shard offload' is not supported: .*; set fsdp=True$"),
+        ({"fsdp": "hybrid_shard"}, "fsdp='hybrid_shard' is not supported"),
+        ({"fsdp": True, "optim": "adafactor"}, "fsdp=True and optim='adafactor' exclude each other.*from 'adagrad', "),
+        ({"fsdp": True, "torch_compile": True}, "fsdp=True and torch_compile=True exclude each other; leave out torch"),
+        ({"fsdp": True, "fp16": True}, "fsdp=True and fp16=True exclude each other; set bf16, or leave out fsdp"),
+        ({"fsdp": True, "auto_find_batch_size": True}, "auto_find_batch_size=True exclude .* set per_device_train_bat"),
+    ],
+)
+def test_what_a_divided_model_cannot_do_is_an_error(changes, message, tmp_path):
+    with pytest.raises(DataError, match=message):
+        reads_fsdp({**vars(make_arguments(tmp_path)), **changes}, processes=2)

@@ -109,5 +109,5 @@ def test_dictionaries_may_be_json_texts(tmp_path):
 
 def test_sharding_by_the_launcher_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(DataError, match="ACCELERATE_USE_FSDP asks for FSDP, which is not supported: each"):
+    with pytest.raises(DataError, match="ACCELERATE_USE_FSDP asks accelerate to shard the model.*; set fsdp=True"):
         make_arguments(tmp_path)

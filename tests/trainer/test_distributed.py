@@ -79,17 +79,21 @@ def _torchrun(*words, processes):
 
 
 @pytest.mark.parametrize(
-    ("launch", "options"),
-    [(_torchrun, []), (partial(run_ranks, command_line), ["--mini-batch-tokens", "30", "--no-packing"])],
-    ids=["direct", "cached"],
+    ("launch", "options", "of_several"),
+    [
+        (_torchrun, [], []),
+        (partial(run_ranks, command_line), ["--mini-batch-tokens", "30", "--no-packing"], []),
+        (partial(run_ranks, command_line), ["--train", "both"], ["--fsdp"]),
+    ],
+    ids=["direct", "cached", "divided"],
 )
-def test_the_command_line_in_several_processes(launch, options, without_dropout, csv_file, tmp_path):
+def test_the_command_line_in_several_processes(launch, options, of_several, without_dropout, csv_file, tmp_path):
     trained, measured = [], []
     for processes in (1, 2):
         output = tmp_path / f"model{processes}"
         words = ["train", csv_file, "--output", output, "--model", without_dropout, "--max-steps", 10]
         words += ["--batch-size", 8, "--samples-per-label", 2, "--eval-fraction", 0.5, "--eval-steps", 4, *options]
-        printed = launch(*map(str, words), processes=processes)
+        printed = launch(*map(str, words), *(of_several if processes > 1 else []), processes=processes)
         # One process prints: one table for each protocol, and one line about the model.
         assert (printed.count("R-precision"), printed.count("model written to")) == (2, 1)
         trained.append(load_file(output / "model.safetensors"))

@@ -96,6 +96,7 @@ def training_arguments(
         "bf16": settings.bf16,
         "mini_batch_tokens": settings.mini_batch_tokens,
         "cross_batch_memory": settings.cross_batch_memory,
+        "fsdp": settings.fsdp,
         "save_strategy": "epoch" if settings.save_every is None else "steps",
         "save_steps": settings.save_every or 500,
         "save_total_limit": settings.keep,

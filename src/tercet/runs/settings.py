@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar, get_args
 
+from tercet._distributed import launched_world_size
 from tercet._numbers import check_is_number, check_margin
 from tercet._separators import check_separator
 from tercet.catalogue import DISTANCES, LOSSES
@@ -114,6 +115,11 @@ class RunSettings:
     mini_batch_tokens: int | None = _setting(
         None, "Maximum number of tokens per forward pass, for batches that do not fit into memory.", free_on_resume=True
     )
+    fsdp: bool = _setting(
+        False,
+        "Divide the weights, their gradients and the state of the optimizer among the processes of torchrun (FSDP).",
+        free_on_resume=True,
+    )
     cross_batch_memory: int = _setting(
         0, "Number of embeddings of past batches to mine as well; 0 mines the batch only."
     )
@@ -167,6 +173,10 @@ class RunSettings:
             check_value(name, value, value is None or value > 0, "at least 1")
         self._check_batch()
         self._check_packages()
+        if self.fsdp and launched_world_size() == 1:
+            raise DataError(
+                "fsdp=True needs several processes; start the training with `torchrun`, or leave out fsdp=True"
+            )
 
     def _check_numbers(self) -> None:
         for item in fields(self):

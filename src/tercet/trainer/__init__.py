@@ -1,7 +1,7 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next nine files
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next ten files
 preparing.py        the data sets: find and check their columns, prepare their rows
 sampling.py         the samplers: which rows are a batch
 dataloading.py      data loaders: tokenize once, pack batches, split them over the processes
@@ -9,6 +9,7 @@ pushing.py          upload models to the hub
 memories.py         what a run remembers of past batches: cross-batch memory, label means
 monitoring.py       log the statistics of batches
 steps.py            training steps: the loss of a batch and its gradient
+sharded_training.py  train a model that is divided among the processes, and save it whole
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
 prompts.py          the prompt of each text column
@@ -20,6 +21,8 @@ multi_labels.py     rows with several labels: the ids of their sets, and the rel
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process
+sharding.py         divide a model among the processes (FSDP)
+fsdp_argument.py    the argument that asks for it
 checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
 monitor.py          statistics of the batches, and warnings if training fails

@@ -48,7 +48,7 @@ FREE = frozenset({
     "accelerator_config", "dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers",
     "dataloader_prefetch_factor", "dataloader_multiprocessing_context", "dataloader_in_order",
     "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers", "ddp_static_graph", "ddp_backend",
-    "ddp_timeout",
+    "ddp_timeout", "fsdp",
     # Read by scripts, or set by this class.
     "do_train", "do_eval", "do_predict", "remove_unused_columns", "warmup_ratio",
 })  # fmt: skip
@@ -65,8 +65,7 @@ UNSUPPORTED: dict[str, str] = {
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
-    "fsdp": "each process holds the whole model, and torchrun trains it with DistributedDataParallel",
-    "fsdp_config": "each process holds the whole model, and torchrun trains it with DistributedDataParallel",
+    "fsdp_config": "fsdp=True divides the layers of the encoder among all processes, and has no settings",
     "deepspeed": "only data-parallel training (torchrun) is supported",
 }
 

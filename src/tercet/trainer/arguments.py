@@ -17,6 +17,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.encoder.devices import cpu_has_bfloat16
 from tercet.errors import DataError, listed
 from tercet.trainer.argument_rules import check_supported
+from tercet.trainer.fsdp_argument import reads_fsdp
 from tercet.trainer.learning_rates import read_learning_rates
 from tercet.trainer.prompts import read_prompts
 from tercet.trainer.routing import read_router_mapping
@@ -95,11 +96,13 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         router_mapping: for a model with a `Router`, the task of each text column, such as `{"question": "query",
             "answer": "document"}`, or such a dictionary for each data set. A column without a task takes the default
             route. The evaluators of the trainer encode with these tasks, too.
+        fsdp: whether to divide weights, gradients and the state of the optimizer among the processes of `torchrun`, on
+            GPUs or CPUs. True and "full_shard" are the same. Models and checkpoints are the ordinary folders.
 
     Raises:
-        DataError: the environment asks for FSDP, which is not supported; an argument has an invalid value, also by the
-            checks of `transformers`; an argument of `transformers` is not supported (see
-            `tercet.trainer.argument_rules`); `accelerator_config` sets `dispatch_batches` or `split_batches`; the
+        DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
+            is not supported (see `tercet.trainer.argument_rules`); `fsdp` is set in a single process, or the
+            environment asks accelerate for FSDP; `accelerator_config` sets `dispatch_batches` or `split_batches`; the
             environment has only some of the variables of a launcher such as `torchrun`; or the
             process group does not contain exactly the processes that were launched.
 
@@ -155,14 +158,12 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         check_launcher()
-        if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("true", "1"):
-            raise DataError(
-                "the environment variable ACCELERATE_USE_FSDP asks for FSDP, which is not supported: each process "
-                "holds the whole model; start accelerate without --use_fsdp, or unset the variable"
-            )
         self._replace_warmup_ratio()
-        check_supported({item.name: getattr(self, item.name) for item in fields(self)}, _defaults(type(self)))
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        check_supported(values, _defaults(type(self)))
         launched = launched_world_size()
+        shards = reads_fsdp(values, launched)
+        self.fsdp = None  # Otherwise `transformers` lets accelerate shard the model.
         if launched > 1 and not torch.accelerator.is_available():
             self.use_cpu = True  # Otherwise each process of torchrun would silently train alone.
         if self.bf16 and not torch.accelerator.is_available() and cpu_has_bfloat16():
@@ -192,6 +193,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
                 f"`torchrun --nproc-per-node {self.n_gpu} train.py`",
             )
             self._n_gpu = 1
+        if shards:
+            self.fsdp, self.fsdp_config = True, {}  # type: ignore[assignment]
         # `transformers` would remove the columns that `forward` of the model does not name. The trainer selects the
         # columns itself.
         self.remove_unused_columns = False

@@ -14,12 +14,13 @@ from tercet.trainer.checks import check_set_name
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.loss_kinds import loss_of_set
 from tercet.trainer.multi_labels import labels_of
-from tercet.trainer.steps import StepTrainer
+from tercet.trainer.sharded_training import ShardedTrainer
+from tercet.trainer.sharding import whole_model
 
 Evaluator = Callable[..., dict[str, float]]
 
 
-class EvaluatingTrainer(StepTrainer):
+class EvaluatingTrainer(ShardedTrainer):
     """The part of `SentenceTransformerTrainer` that evaluates."""
 
     evaluators: list[Evaluator]
@@ -86,7 +87,9 @@ class EvaluatingTrainer(StepTrainer):
         """Compute the loss over the batches, then run the evaluators. Prefix all metrics with `metric_key_prefix`."""
         # Restore the random state after the evaluation: its data loader draws a random seed, which would change the
         # dropout of all later training steps.
-        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
+        cuda = [self.args.device] if self.args.device.type == "cuda" else []
+        # The processes may have different numbers of batches, so a sharded model is gathered.
+        with torch.random.fork_rng(cuda), whole_model(self.model):
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from tercet.encoder.features import Features
 from tercet.encoder.packing.packing import split
+from tercet.trainer.sharding import gather_for_step, without_reduction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ def cached_step(
     chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
     chunk_embeddings: list[Tensor] = []
+    gather_for_step(model)  # The processes may have different numbers of chunks.
     with torch.no_grad(), autocast():
         for chunk, _ in chunks:
             random_states.append(_RandomState.current(chunk["input_ids"].device))
@@ -97,7 +99,7 @@ def cached_step(
         random_states[number].restore()
         is_last = number == chunks_with_gradient[-1]
         with (
-            nullcontext() if is_last else _without_reduction(model),
+            nullcontext() if is_last else without_reduction(model),
             nullcontext() if is_last else _sparse_gradient(word_embeddings),
         ):
             with autocast():
@@ -105,12 +107,6 @@ def cached_step(
             backward((with_graph * gradients[number]).sum())
     final_random_state.restore()
     return CachedStep(loss=loss.detach(), chunks=len(chunks), chunks_with_gradient=len(chunks_with_gradient))
-
-
-def _without_reduction(model: nn.Module) -> AbstractContextManager[Any]:
-    """Return a context manager in which `DistributedDataParallel` does not all-reduce the gradients."""
-    wrapped: Any = model
-    return wrapped.no_sync() if hasattr(model, "no_sync") else nullcontext()
 
 
 @contextmanager

@@ -110,7 +110,9 @@ class StepTrainer(MonitoringTrainer):
             max_tokens=self.args.mini_batch_tokens,
             scale=scale,
             autocast=self.compute_loss_context_manager,
-            word_embeddings=self.model.input_module.for_task(inputs["features"].get("task")).word_embeddings,
+            word_embeddings=None
+            if self.args.fsdp
+            else self.model.input_module.for_task(inputs["features"].get("task")).word_embeddings,
             loss_parameters=list(loss_parameters(self.loss).values()),
         )
         self._chunks += step.chunks

@@ -35,9 +35,12 @@ class PackedRows(InputModule):
         auto_model: the encoder.
         packing: True to compute packed rows without padding if the architecture supports it and the self-check
             succeeds. False to pad every packed row to its longest sentence.
+        pads_to_longest: whether all sentences of a row that cannot run packed are one padded group. A training that
+            divides the layers among processes (FSDP) needs it, because each process must run them equally often.
     """
 
     auto_model: Any
+    pads_to_longest = False
     _inputs: list[str]
     _self_checks: tuple[Any, dict[Any, bool]]
 
@@ -73,7 +76,7 @@ class PackedRows(InputModule):
             max_length_ratio: maximum ratio of the longest to the shortest sentence of a group. Infinity puts all
                 sentences into one group.
         """
-        for group in packing.similar_lengths(max_length_ratio):
+        for group in packing.similar_lengths(np.inf if self.pads_to_longest else max_length_ratio):
             lengths = torch.from_numpy(packing.lengths[group]).to(input_ids.device)
             mask = torch.arange(int(lengths[-1]), device=lengths.device) < lengths.unsqueeze(1)
             ids = torch.full(mask.shape, self.tokenizer.pad_token_id or 0, device=lengths.device)

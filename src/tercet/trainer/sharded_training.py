@@ -1,0 +1,114 @@
+"""Train a model that is divided among the processes (`fsdp=True`, see `sharding.py`)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
+
+from tercet.errors import DataError
+from tercet.trainer.sharding import Sharding, part_of, whole_model
+from tercet.trainer.steps import StepTrainer
+
+
+class ShardedTrainer(StepTrainer):
+    """The part of `SentenceTransformerTrainer` that divides the model, and saves it whole.
+
+    accelerate shards models on GPUs only, and changes the files of checkpoints. So it prepares everything but the model
+    here. Checkpoints are those of a training without `fsdp`, and can be resumed without it.
+    """
+
+    _sharding: Sharding | None = None
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        """Shard the model before the optimizer is created, so that the optimizer has the parts."""
+        if not self.args.fsdp:
+            return super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if self._sharding is None or self._sharding.model is not self.model:
+            self._check_own_optimizer()
+            self.model.to(self.args.device)
+            self._sharding = Sharding(self.model, keeps_gathered=self.args.mini_batch_tokens is not None)
+        elif not self._sharding.is_sharded:  # The trainer runs again, with the optimizer that it has.
+            self._sharding.shard()
+        with _without_wrapping(self.accelerator):
+            prepared = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        # Another trainer of this model would not wrap it.
+        vars(self.model).pop("_is_accelerate_prepared", None)
+        return prepared
+
+    def _check_own_optimizer(self) -> None:
+        if self.optimizer is not None:
+            raise DataError(
+                "fsdp replaces the weights that the optimizer in `optimizers` trains; pass optimizer_cls_and_kwargs "
+                "instead, or leave out fsdp=True"
+            )
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the model whole before the best one is loaded and callbacks of the end run. It stays whole."""
+        if self._sharding is not None:
+            self._sharding.gather()
+        return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+    def save_model(self, *args: Any, **kwargs: Any) -> None:
+        """Save the model as `transformers.Trainer.save_model` does. In distributed training, all processes call it."""
+        with whole_model(self.model):
+            super().save_model(*args, **kwargs)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self._sharding is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        optimizer: Any = self.optimizer
+        schedule: Any = self.lr_scheduler
+        state = optimizer.state_dict()
+        whole = {
+            number: {name: _whole(value, keep=self.args.should_save) for name, value in values.items()}
+            for number, values in state["state"].items()
+        }
+        if self.args.should_save:
+            torch.save({**state, "state": whole}, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(schedule.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self._sharding is None or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        state = torch.load(Path(checkpoint) / OPTIMIZER_NAME, map_location="cpu", weights_only=True, mmap=True)
+        optimizer: Any = self.optimizer
+        schedule: Any = self.lr_scheduler
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
+        for number, values in state["state"].items():
+            state["state"][number] = {name: _part(value, parameters[number]) for name, value in values.items()}
+        optimizer.load_state_dict(state)
+        schedule.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
+
+
+def _whole(value: Any, *, keep: bool) -> Any:
+    """Return the whole of a tensor of the optimizer on the CPU, or nothing in a process that does not `keep` it."""
+    if not isinstance(value, DTensor):
+        return value
+    whole = value.full_tensor()
+    return whole.cpu() if keep else None
+
+
+def _part(value: Any, parameter: DTensor) -> Any:
+    """Return the part of a tensor of the optimizer that has one number for each number of the parameter."""
+    return part_of(value, parameter) if isinstance(value, torch.Tensor) and value.shape == parameter.shape else value
+
+
+@contextmanager
+def _without_wrapping(accelerator: Any) -> Iterator[None]:
+    """Let accelerate prepare the precision of a model in the block, but not wrap the model for several processes."""
+    prepare = accelerator.prepare_model
+    accelerator.prepare_model = lambda model, **_: prepare(model, device_placement=False, evaluation_mode=True)
+    try:
+        yield
+    finally:
+        del accelerator.prepare_model
