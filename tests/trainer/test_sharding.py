@@ -40,8 +40,8 @@ def test_a_divided_model_trains_as_in_one_process(kind, results):
         for sharded in (False, True):
             result = rank[kind, sharded]
             for name in ("losses", "norms", "evaluations"):
-                assert result[name] == pytest.approx(one[name], rel=1e-9)
-            torch.testing.assert_close(result["weights"], one["weights"], rtol=1e-6, atol=1e-9)
+                assert result[name] == pytest.approx(one[name], rel=1e-7)
+            torch.testing.assert_close(result["weights"], one["weights"], rtol=1e-6, atol=1e-8)
         assert rank[kind, False]["parts"] == one["parts"]
         assert rank[kind, True]["parts"] == tuple(number // 2 for number in one["parts"])
         assert rank[kind, True]["class"] == "SentenceTransformer"
@@ -92,7 +92,7 @@ def test_a_saved_model_is_an_ordinary_folder(resumed, sentences):
 
 def test_a_trainer_that_runs_twice_goes_on(resumed):
     first, *_ = resumed
-    torch.testing.assert_close(first["sharded twice"], first["ddp twice"], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(first["sharded twice"], first["ddp twice"], rtol=1e-6, atol=1e-8)
     assert not torch.equal(first["sharded twice"], first["sharded"])
 
 

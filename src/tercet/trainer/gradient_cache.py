@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from tercet.encoder.features import Features
 from tercet.encoder.packing.packing import split
-from tercet.trainer.sharding import gather_for_step, without_reduction
+from tercet.trainer.sharding import without_reduction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ def cached_step(
     """Add the gradient of a batch to the parameters. Only the autograd graph of one chunk is in memory at a time.
 
     Args:
-        model: the model; its output contains `sentence_embedding`. With `DistributedDataParallel`, gradients are
-            all-reduced once, during the last chunk that runs.
+        model: the model; its output contains `sentence_embedding`. With several processes, gradients are reduced once,
+            during the last chunk that runs, because the processes may have different numbers of chunks.
         features: a packed batch, see `tercet.encoder.packing.packing`.
         compute_loss: a function from the embeddings `(batch, dim)`, in the order of the batch, to the scalar loss.
         backward: a function that backpropagates from a scalar, such as `accelerator.backward`.
@@ -72,7 +72,6 @@ def cached_step(
     chunks = list(split(features, max_tokens))
     random_states: list[_RandomState] = []
     chunk_embeddings: list[Tensor] = []
-    gather_for_step(model)  # The processes may have different numbers of chunks.
     with torch.no_grad(), autocast():
         for chunk, _ in chunks:
             random_states.append(_RandomState.current(chunk["input_ids"].device))

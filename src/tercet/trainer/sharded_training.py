@@ -77,12 +77,14 @@ class ShardedTrainer(StepTrainer):
             torch.save(schedule.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if self._sharding is None or checkpoint is None:
+        # `transformers` would load the whole state to each GPU; version 5.10 fails on CPUs in several processes.
+        if checkpoint is None or (self._sharding is None and self.args.device.type != "cpu"):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        state = torch.load(Path(checkpoint) / OPTIMIZER_NAME, map_location="cpu", weights_only=True, mmap=True)
         optimizer: Any = self.optimizer
         schedule: Any = self.lr_scheduler
+        file = Path(checkpoint) / OPTIMIZER_NAME
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=self._sharding is not None)
         parameters = [value for group in optimizer.param_groups for value in group["params"]]
         for number, values in state["state"].items():
             state["state"][number] = {name: _part(value, parameters[number]) for name, value in values.items()}
@@ -98,9 +100,10 @@ def _whole(value: Any, *, keep: bool) -> Any:
     return whole.cpu() if keep else None
 
 
-def _part(value: Any, parameter: DTensor) -> Any:
-    """Return the part of a tensor of the optimizer that has one number for each number of the parameter."""
-    return part_of(value, parameter) if isinstance(value, torch.Tensor) and value.shape == parameter.shape else value
+def _part(value: Any, parameter: torch.Tensor) -> Any:
+    """Return the part of a tensor of the optimizer that has one number for each number of a divided parameter."""
+    divided = isinstance(parameter, DTensor) and isinstance(value, torch.Tensor) and value.shape == parameter.shape
+    return part_of(value, parameter).clone() if divided else value  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class Sharding:
 
     Args:
         model: the model, equal in all processes. It is sharded in place.
-        keeps_gathered: whether the layers keep their gathered weights from the forward to the backward pass. This takes
-            more memory, and lets the processes run different numbers of passes, see `gather_for_step`.
+        keeps_gathered: whether a step gathers all layers once, in its first forward pass. This takes more memory, and
+            lets the processes run different numbers of passes in a step (see `gradient_cache.py`).
 
     Attributes:
         model: the model.
@@ -153,13 +153,6 @@ def without_reduction(model: nn.Module) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def gather_for_step(model: nn.Module) -> None:
-    """Gather all weights of a sharded model, until the next backward pass that is reduced."""
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.unshard()
 
 
 def part_of(value: Tensor, parameter: DTensor) -> DTensor:
