@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def test_public_names_are_there():
 
 
 _PACKAGES = [init.parent for init in sorted(Path(tercet.__file__).parent.glob("*/**/__init__.py"))]
+
+
+@pytest.mark.parametrize("package", _PACKAGES, ids=lambda folder: folder.name)
+def test_each_public_name_of_a_package_can_be_imported(package):
+    name = ".".join(("tercet", *package.relative_to(Path(tercet.__file__).parent).parts))
+    for public in getattr(import_module(name), "__all__", []):
+        exec(f"from {name} import {public}", {})
 
 
 @pytest.mark.parametrize("package", _PACKAGES, ids=lambda folder: folder.name)

@@ -2,7 +2,8 @@
 
 The public classes:
 
-classifier.py        LabelClassifier, a scikit-learn classifier of sentences
+classifier.py        LabelClassifier, a scikit-learn classifier of sentences; it is fitted, saved and loaded here
+answering.py         its base class that answers; fitted_classifier.py has the state
 results.py           Decisions, what it answers
 thresholds.py        Promise, what a threshold of the confidence gives
 judged_decisions.py  JudgedDecisions, how right the decisions about labelled rows are
@@ -42,7 +43,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "classifier": ("LabelClassifier",),
-        "judged": ("JudgedDecisions",),
+        "judged_decisions": ("JudgedDecisions",),
         "results": ("Decisions",),
         "thresholds": ("Promise",),
     },

@@ -2,30 +2,22 @@
 
 import logging
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
 from tercet._files import as_path
 from tercet._labels import plain_labels, warn_of_forms
 from tercet._nested_labels import normalize_label
 from tercet._numbers import check_integer
 from tercet.decisions import inputs
-from tercet.decisions.back_off import Ancestors
+from tercet.decisions.answering import AnsweringClassifier
 from tercet.decisions.calibration_data import why_uncalibrated
-from tercet.decisions.deciding import decide, with_evidence
 from tercet.decisions.fit_arguments import read_fit_arguments
-from tercet.decisions.fitting import Fitted, add_rows
+from tercet.decisions.fitting import add_rows
 from tercet.decisions.inputs import Embedded
-from tercet.decisions.rejection import Limits, limits_for
-from tercet.decisions.results import Decisions
-from tercet.decisions.thresholds import Promise
 from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, number_labels
 from tercet.errors import DataError
 
@@ -35,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class LabelClassifier(AnsweringClassifier):
     """A scikit-learn classifier of sentences, which can answer "none of these".
 
     The encoder is not trained. The classifier is chosen among nearest neighbours, class means, a shared covariance,
@@ -204,88 +196,6 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._set(fitted, names, numbers, texts)
         return self
 
-    def predict(
-        self,
-        X: Any,
-        *,
-        min_precision: float | None = None,
-        coverage: float | None = None,
-        threshold: float | None = None,
-        max_novelty: float | Literal["auto"] | None = None,
-        per_label: bool = False,
-    ) -> np.ndarray:
-        """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
-
-        Args:
-            X: n sentences, or their embeddings `(n, dim)`.
-            min_precision: answer as many sentences as possible such that, with 95 % confidence, at least this fraction
-                of the answers is right, for sentences like those of the training data. With `label_levels`, a sentence
-                between labels may get the parent of the likeliest one as its answer, which is right if the label is
-                below it; the precision then holds for labels and for parents together and on their own.
-            coverage: answer this fraction of sentences like those of the training data.
-            threshold: answer with a confidence of at least this.
-            max_novelty: answer only sentences with at most this novelty, see `Decisions`; "auto" is the limit that was
-                tuned to `unknown_sentences`, or 0.9 without such sentences. None is the tuned limit if there is one and
-                another limit is given, else no limit.
-            per_label: with `min_precision`, labels that reach it on their own get their own threshold; the others share
-                one. The precision then holds for each of these labels, and for the others together, with 95 %
-                confidence each: of 20 labels, expect that it does not hold for one. No answer is then a parent.
-
-        Raises:
-            DataError: a limit is invalid, two of the first three are given, or no precision can be promised.
-        """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
-        if limits.promise is None:
-            return self._arrays(self._scores(X)[1].argmax(dim=1))
-        return self._decide(X, limits, top=1, explain=False).labels
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each label of `classes_`: `n sentences → (n, num_labels)`."""
-        return self._scores(X)[1].exp()[:, self._sorted].numpy()
-
-    def decision(
-        self,
-        X: Any,
-        *,
-        min_precision: float | None = None,
-        coverage: float | None = None,
-        threshold: float | None = None,
-        max_novelty: float | Literal["auto"] | None = None,
-        per_label: bool = False,
-        top: int = 2,
-        explain: bool = False,
-    ) -> Decisions:
-        """Return labels with confidence, novelty and the runner-up, and with the evidence if `explain`.
-
-        Args:
-            X: n sentences, or their embeddings `(n, dim)`.
-            min_precision: as for `predict`, and so are the next four.
-            top: the number of likeliest labels to return.
-            explain: whether to find the three nearest training sentences.
-        """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
-        if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
-            raise DataError(f"top must be an integer of at least 1, got {top!r}")
-        return self._decide(X, limits, top=int(top), explain=explain)
-
-    def promise(
-        self,
-        *,
-        min_precision: float | None = None,
-        coverage: float | None = None,
-        threshold: float | None = None,
-        max_novelty: float | Literal["auto"] | None = None,
-        per_label: bool = False,
-    ) -> Promise:
-        """Return what a limit gives on rows that neither classifier nor encoder has seen.
-
-        Args and errors: as for `predict`.
-        """
-        limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
-        if limits.promise is None:
-            raise DataError("pass min_precision, coverage, threshold or max_novelty")
-        return limits.promise
-
     def save(self, folder: str | Path, *, overwrite: bool = True) -> None:
         """Write the encoder and the classifier into a folder, atomically: safetensors and JSON, no pickle.
 
@@ -319,26 +229,6 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         return load(cls, as_path(folder), inputs.load_encoder(model, device), device=device)
 
-    @property
-    def members_(self) -> list[str]:
-        """The names of the chosen classifiers."""
-        return list(self._fitted.choice.temperatures)
-
-    @property
-    def scores_(self) -> dict[str, float]:
-        """The accuracy of each candidate, and of the choice, on rows that it was not fitted to."""
-        return dict(self._fitted.choice.accuracy)
-
-    @property
-    def calibrated_(self) -> bool:
-        """True if the encoder has not seen the rows that gave temperature and thresholds."""
-        return self._fitted.calibration.unseen
-
-    @property
-    def num_calibration_rows_(self) -> int:
-        """The number of rows that gave temperature, thresholds and novelty."""
-        return len(self._fitted.calibration.confidence)
-
     def __sklearn_clone__(self) -> Self:
         """Return an unfitted classifier with the same encoder, which scikit-learn would copy."""
         return type(self)(**self.get_params(deep=False))
@@ -347,52 +237,3 @@ class LabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = True
         return tags
-
-    def _set(self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str | None] | None) -> None:
-        """Store a fitted state: `names` are the labels by id, `numbers` and `texts` those of the training rows."""
-        self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
-        self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
-        self.classes_ = np.array([names[label_id] for label_id in self._sorted])
-        self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]
-
-    def _ancestors(self, names: list[Any]) -> Ancestors | None:
-        return None if self.label_levels is None else Ancestors.of(names, self.label_levels)
-
-    def _embed(self, X: Any, name: str) -> Embedded:
-        check_is_fitted(self, "_fitted")
-        found = inputs.embed(X, name, self.model_, batch_size=self.batch_size, dimension=self.n_features_in_)
-        return inputs.like(found, self._fitted.rows.spaces, name)
-
-    def _limits(
-        self,
-        min_precision: float | None,
-        coverage: float | None,
-        threshold: float | None,
-        max_novelty: float | Literal["auto"] | None,
-        per_label: bool,
-    ) -> Limits:
-        check_is_fitted(self, "_fitted")
-        return limits_for(
-            self._fitted,
-            min_precision=min_precision,
-            coverage=coverage,
-            threshold=threshold,
-            max_novelty=max_novelty,
-            per_label=per_label,
-        )
-
-    def _scores(self, X: Any) -> tuple[Embedded, Tensor]:
-        embedded = self._embed(X, "X")
-        return embedded, self._fitted.log_probabilities(embedded.spaces)
-
-    def _arrays(self, label_ids: Tensor) -> np.ndarray:
-        """Return the labels with the given ids, in an array like `classes_`."""
-        return np.array([self._names[label_id] for label_id in label_ids.tolist()], dtype=self.classes_.dtype)
-
-    def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
-        embedded, log_p = self._scores(X)
-        found = decide(self._fitted, self._names, embedded.spaces, log_p, limits, top=top)
-        if not explain:
-            return found
-        embeddings = embedded.spaces.embeddings
-        return with_evidence(found, self._fitted, self._names, embeddings, numbers=self._numbers, texts=self._texts)
