@@ -9,9 +9,11 @@ import signal
 import pytest
 
 from tercet._version import __version__
+from tercet.cli.compare import print_comparison
 from tercet.trainer.arguments import cpu_has_bfloat16
 from tests.cli.command import run
 from tests.forked import ForkedProcess, command_line
+from tests.report.helpers import comparison
 from tests.waiting import wait_until
 
 
@@ -124,3 +126,11 @@ def test_a_folder_that_holds_something_else_is_left_alone(csv_file, eval_file, b
     (tmp_path / "out/compare.json").write_text("{}")
     refused = run(*_compare(csv_file, bert, tmp_path / "out", "--resume"), expect=2)
     assert "is not a record of `tercet compare`; pass another output, or --overwrite to replace it" in refused.stderr
+
+
+def test_on_80_columns_each_table_has_its_own_title(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_comparison(comparison())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count("mean ± standard deviation over seeds") == 1
+    assert printed.count("The same runs: speed and memory") == 1

@@ -144,3 +144,15 @@ def test_refused_at_construction_with_the_reason(labels, batch_size, samples, me
 def test_many_samples_per_label_take_no_time():
     sampler = GroupByLabelSampler([0, 0, 1, 1, 2], batch_size=2 * 10**9, samples_per_label=10**9)
     assert sorted(sampler) == [0, 1, 2, 3, 4]
+
+
+def test_an_epoch_is_described_with_the_numbers_that_it_has():
+    few = GroupByLabelSampler(_labels([3, 4]), 64, 4)
+    assert few.describe() == "an epoch is one batch with all 7 sentences"
+    many = GroupByLabelSampler(_labels([4, 4, 4]), 8, 4)
+    batches = "1 batch" if len(many) == 8 else f"{len(many) // 8} batches"
+    repeated = f", and repeats {len(many) - 12} of them to fill the batches" if len(many) > 12 else " once"
+    assert many.describe() == (
+        f"an epoch has {batches} of 8 sentences, in groups of 4 with the same label. It contains each of the 12 "
+        f"sentences{repeated}"
+    )
