@@ -64,10 +64,11 @@ def describe_error(error: Exception) -> str:
 
 def _work(sender: Connection, function: Callable[[Any], dict[str, Any]], argument: Any, level: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # First, because an import may take longer than the parent lives.
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     configure_logging(level)
     quiet_transformers()
     import_transformers()
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
         result = function(argument)
     except Exception as error:
