@@ -1,44 +1,44 @@
 """The command `tercet classify`."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tercet._files import atomic_file, expand_path
+from tercet._files import expand_path
 from tercet._files.model_files import (
     CLASSIFIER_FILE,
     CLASSIFIER_WEIGHTS,
-    classifier_labels,
-    has_classifier,
-    is_model_folder,
 )
 from tercet.cli import options as opt
 from tercet.cli.choices import novelty_of
-from tercet.cli.classify_columns import added_columns, added_names
-from tercet.cli.classify_input import Rows, StandardInput, TableInput, check_new_names, open_input, read_table_input
+from tercet.cli.classify_checks import (
+    DEFAULT_FORMAT,
+    check_folder,
+    check_names,
+    check_names_of_files,
+    check_top,
+    suffix_of,
+)
+from tercet.cli.classify_input import TableInput, open_input, read_table_input
+from tercet.cli.classify_output import AnswerWriter, destination
 from tercet.cli.classify_summary import Summary
-from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
-from tercet.cli.input_files import Files, check_options, choose_columns, find_files
+from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
+from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
-from tercet.data.columns.labelled import find_given_labels
 from tercet.data.reading.options import ReadOptions
-from tercet.data.writing import BinaryOutput, find_suffix, open_writer, writable_suffixes
 from tercet.decisions.limit_values import check_limits
-from tercet.errors import DataError, counted, listed
+from tercet.errors import DataError, counted
 
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
 
 # The number of likeliest labels that `--explain` adds: the runner-up and the one before it.
 _TOP_OF_EXPLAIN = 2
-_DEFAULT_FORMAT = "csv"
 
 
 @report_errors
@@ -66,7 +66,7 @@ def classify(
             "--format",
             help="The format of standard output: csv, tsv or jsonl.",
             metavar="NAME",
-            show_default=_DEFAULT_FORMAT,
+            show_default=DEFAULT_FORMAT,
         ),
     ] = None,
     min_precision: Annotated[
@@ -138,7 +138,7 @@ def classify(
     is unlike all training sentences. If the input has labels, the answers are in predicted_label and are compared.
     """
     files = find_files(data, output, split if reading["split_column"] is None else None)
-    suffix = ".parquet" if files is not None else _suffix(output, output_format)
+    suffix = ".parquet" if files is not None else suffix_of(output, output_format)
     if as_json and output is None:
         raise DataError("--json needs --output, since standard output has the answers")
     if output_format is not None and output is not None:
@@ -154,17 +154,17 @@ def classify(
     else:
         assert output is not None
         check_output_folder(files, output, overwrite=overwrite)
-    _check_folder(model)
+    check_folder(model)
     options = ReadOptions.of(locals(), split=split or ReadOptions.split)
-    _check_top(model, top)
+    check_top(model, top)
     top = max(top, _TOP_OF_EXPLAIN) if explain else top
     if files is None:
         rows = open_input(data, options, suffix)
-        _check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
+        check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
     else:
         check_options(options)
         options = choose_columns(files, options, with_labels=True)
-        _check_names_of_files(files, options, top, explain=explain)
+        check_names_of_files(files, options, top, explain=explain)
     from tercet.decisions.storage import attach_encoder
 
     classifier = _read_classifier(model)
@@ -177,30 +177,14 @@ def classify(
         calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
         separator=classifier.label_levels,
     )
-
-    def write(rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:
-        label_name = _check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
-        writer = open_writer(suffix, file)
-        num_rows = 0
-        for part in _with_progress(rows, quiet=quiet):
-            decisions = classifier.decision(part.texts, **limits, top=max(top, 1), explain=explain)
-            added = added_columns(decisions, label_name, top=top, explain=explain)
-            writer.write({**part.columns, **added})
-            summary.add(decisions, part.labels)
-            num_rows += len(part.texts)
-            if isinstance(file, DataOutput) and file.is_closed:
-                return
-        if num_rows == 0:  # an empty stream: the names of the columns only
-            names = [*rows.names, *added_names(label_name, top=top, explain=explain, texts=False)]
-            writer.write({name: [] for name in names})
-        writer.close()
+    writer = AnswerWriter(classifier, summary, limits, suffix=suffix, top=top, explain=explain)
 
     def read_file(file: Path) -> TableInput:
         return read_table_input(str(file), options, suffix)
 
     def write_file(table: TableInput, target: Path) -> None:
         with target.open("wb") as file:
-            write(table, file, quiet=True)
+            writer.write(table, file, quiet=True)
 
     if files is not None:
         assert output is not None
@@ -211,8 +195,8 @@ def classify(
                     **asdict(options)}  # fmt: skip
         write_each(files, output, settings, read_file, write_file)
     else:
-        with _destination(output, overwrite=overwrite) as file:
-            write(rows, file, quiet=quiet)
+        with destination(output, overwrite=overwrite) as file:
+            writer.write(rows, file, quiet=quiet)
             if isinstance(file, DataOutput) and file.is_closed:
                 return
     summary.warn_of_unfamiliar()
@@ -225,49 +209,6 @@ def classify(
     if output is not None and files is None:
         print_note(f"{counted(summary.rows, 'row')} written to {output}")
     finish()
-
-
-def _check_names(names: list[str], label_column: str | None, source: str, top: int, *, explain: bool) -> str:
-    """Return the name of the column of answers, or raise `DataError` if an added column is in the input already."""
-    label_name = "predicted_label" if label_column is not None or "label" in names else "label"
-    check_new_names(names, added_names(label_name, top=top, explain=explain, texts=explain), source)
-    return label_name
-
-
-def _check_names_of_files(files: Files, options: ReadOptions, top: int, *, explain: bool) -> None:
-    """Raise `DataError` if an added column is in a file already, or if the answers of two files had other names."""
-    found: dict[str, Path] = {}
-    for file, schema in files.items():
-        others = [name for name in schema.names if name != options.text_column]
-        label = find_given_labels(others, str(file), options.label_name)
-        found.setdefault(_check_names(schema.names, label, str(file), top, explain=explain), file)
-    if len(found) > 1:
-        raise DataError(
-            f"{found['predicted_label']} has a column of labels, but {found['label']} has none; make the columns of "
-            "the files equal"
-        )
-
-
-def _check_folder(model: str) -> None:
-    """Raise `DataError` if the folder has no classifier of sentences."""
-    folder = expand_path(model)
-    fit = f"tercet fit-classifier {model} TRAIN.csv --output ANOTHER-FOLDER"
-    if not folder.is_dir():
-        raise DataError(
-            f"no folder {model!r}; pass the folder of a model with a classifier, which tercet train and tercet "
-            "fit-classifier write"
-        )
-    if not has_classifier(folder):
-        raise DataError(f"{model} has no classifier ({CLASSIFIER_FILE}); fit one with: {fit}")
-    if not is_model_folder(folder):
-        raise DataError(f"{model} has a classifier of embeddings and no encoder, so it cannot classify sentences")
-
-
-def _check_top(model: str, top: int) -> None:
-    """Raise `DataError` if the classifier in the folder has fewer labels than `top`. Read only its labels."""
-    labels = classifier_labels(expand_path(model)) if top else []
-    if labels and top > len(labels):
-        raise DataError(f"--top must be at most {len(labels)}, the number of labels, got {top}")
 
 
 def _read_classifier(model: str) -> "LabelClassifier":
@@ -292,35 +233,3 @@ def _promise(classifier: "LabelClassifier", limits: dict[str, Any]) -> dict[str,
         raise DataError(f"{promise.describe()}; pass a lower --min-precision, or fit with more calibration rows")
     print_note(promise.describe())
     return promise.to_dict()
-
-
-def _suffix(output: Path | None, output_format: str | None) -> str:
-    """Return the file extension of the format to write."""
-    if output is not None:
-        return find_suffix(output, "--output")
-    output_format = output_format or _DEFAULT_FORMAT
-    names = [suffix.removeprefix(".") for suffix in writable_suffixes() if suffix != ".parquet"]
-    if output_format not in names:
-        raise DataError(f"--format must be one of {listed(names)}, got {output_format!r}; for others, pass --output")
-    return f".{output_format}"
-
-
-@contextmanager
-def _destination(output: Path | None, *, overwrite: bool) -> Iterator[BinaryOutput]:
-    """Yield the file to write into: a new one that appears at `output` at the end, or standard output."""
-    if output is None:
-        yield DataOutput()
-        return
-    with atomic_file(output, overwrite=overwrite) as partial, partial.open("wb") as file:
-        yield file
-
-
-def _with_progress(rows: StandardInput | TableInput, *, quiet: bool) -> Iterator[Rows]:
-    """Yield the parts of the input, with a progress bar for a table."""
-    from tqdm.auto import tqdm
-
-    shown = rows.num_rows is not None and shows_progress(quiet)
-    with tqdm(total=rows.num_rows, desc="Classify", unit="sentence", disable=not shown) as bar:
-        for part in rows.parts():
-            yield part
-            bar.update(len(part.texts))
