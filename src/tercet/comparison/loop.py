@@ -126,21 +126,21 @@ def run_comparison(
     for seed, variant in missing:
         number = plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
-        base, found = bases[variant.model], untouched[variant.model]
+        base, measured = bases[variant.model], untouched[variant.model]
         result: dict[str, Any] = {}
-        if isinstance(found, str):
-            result = {"failed": found}
+        if isinstance(measured, str):
+            result = {"failed": measured}
         elif plan.minutes is not None and steps[variant.name]:
             result = steps_in_minutes(plan.minutes, variant, record, base)
         else:
             result = {"budget_steps": steps[variant.name]}
         if "budget_steps" in result:
-            assert not isinstance(found, str)
+            assert not isinstance(measured, str)
             trial = replace(
                 base,
                 settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"] or -1),
                 output=work / plan.run_folder(variant.name, seed),
-                untouched=found,
+                untouched=measured,
                 title=title,
             )
             result |= run_in_subprocess(run_trial, trial)

@@ -92,7 +92,7 @@ class LabelEvaluator(SentenceEvaluator):
         return "among_themselves" if self.reference_sentences is None else "against_reference"
 
     @property
-    def metric_names(self) -> set[str]:  # type: ignore[override]
+    def metric_names(self) -> set[str]:
         """The keys of the metrics that a call may return, found by measuring four embeddings."""
         labels: list[Any] = [["a"], ["a", "b"], ["b"], ["b"]] if are_sets(self.labels) else ["a", "a", "b", "b"]
         points = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]

@@ -81,9 +81,9 @@ class SequentialEvaluator(SentenceEvaluator):
         self._replaced: set[str] = set()
 
     @property
-    def metric_names(self) -> set[str] | None:  # type: ignore[override]
+    def metric_names(self) -> set[str] | None:
         """The keys of the metrics that a call may return; None if those of one of the evaluators are not known."""
-        names = [getattr(evaluator, "metric_names", None) for evaluator in self.evaluators]
+        names: list[Any] = [getattr(evaluator, "metric_names", None) for evaluator in self.evaluators]
         return None if None in names else set().union(*names, ["sequential_score"])
 
     def __call__(

@@ -109,7 +109,7 @@ class TripletEvaluator(SentenceEvaluator):
         return self._key("max" if several else self.main_similarity_function or next(iter(self.distances)))
 
     @property
-    def metric_names(self) -> set[str]:  # type: ignore[override]
+    def metric_names(self) -> set[str]:
         """The keys of the metrics that a call returns."""
         return {self._key(name) for name in (*self.distances, *(["max"] if len(self.distances) > 1 else []))}
 
