@@ -26,6 +26,7 @@ from tercet.catalogue.titles import (
     loss_name,
     metric_digits,
     metric_spec,
+    metric_text,
     metric_title,
     protocol_title,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "loss_name",
     "metric_digits",
     "metric_spec",
+    "metric_text",
     "metric_title",
     "protocol_title",
     "resolve",

@@ -1,5 +1,6 @@
 """Names and titles of entries, for tables and plots."""
 
+import math
 from typing import TYPE_CHECKING
 
 from tercet.catalogue.entries import CLASSIFIERS, DISTANCES, LOSSES, METRICS, PROTOCOLS
@@ -37,6 +38,19 @@ def metric_title(key: str) -> str:
 def metric_digits(key: str) -> int:
     """Return the number of decimals with which tables show a metric."""
     return metric_spec(key).digits
+
+
+def metric_text(key: str, value: float | None, *, sign: bool = False) -> str:
+    """Return the value of a metric for a table; "–" for None and NaN, which stand for a metric that has no value.
+
+    Args:
+        key: the metric.
+        value: its value, or with `sign` a change of it.
+        sign: whether to write the sign of positive numbers.
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:{'+' if sign else ''}.{metric_digits(key)}f}"
 
 
 def protocol_title(key: str, reference: str = "training") -> str:

@@ -18,7 +18,7 @@ import typer
 from tercet._display import duration, one_line
 from tercet._distributed import is_first_launched, leave_group
 from tercet._logging import configure_logging, import_transformers, quiet_transformers
-from tercet.catalogue import metric_digits, metric_title
+from tercet.catalogue import metric_text, metric_title
 from tercet.cli.flags import Flags
 from tercet.errors import TercetError
 
@@ -253,6 +253,5 @@ def print_metrics(title: str, columns: dict[str, dict[str, Any]]) -> None:
         table.add_column(cell(name), justify="right", overflow="fold")
     for key in next(iter(columns.values())):
         values = (metrics.get(key) for metrics in columns.values())
-        digits = metric_digits(key)
-        table.add_row(cell(metric_title(key)), *("–" if value is None else f"{value:.{digits}f}" for value in values))
+        table.add_row(cell(metric_title(key)), *(metric_text(key, value) for value in values))
     terminal().print(table)

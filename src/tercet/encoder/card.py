@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tercet._display import one_line
-from tercet.catalogue import gain_rows, metric_digits, metric_title, protocol_title
+from tercet.catalogue import gain_rows, metric_text, metric_title, protocol_title
 from tercet.encoder.card_data import ModelCardData
 from tercet.encoder.storage import ModelSettings
 from tercet.records import SeveralLabelsGain, TrainingGain, TrainingRecord
@@ -144,7 +144,7 @@ def _code(value: object) -> str:
 
 
 def _number(value: object, metric: str) -> str:
-    return f"{value:.{metric_digits(metric)}f}" if isinstance(value, float) else "–" if value is None else str(value)
+    return metric_text(metric, value) if value is None or isinstance(value, float) else str(value)
 
 
 def _metric(value: object) -> str:

@@ -187,7 +187,8 @@ def _mean_curve(runs: Sequence[TrialRecord]) -> dict[int, float]:
             **before,
             **{int(key): value for key, value in (run.map_at_r_by_step or {}).items()},
         }.items():
-            values.setdefault(step, []).append(value)
+            if value is not None:
+                values.setdefault(step, []).append(value)
     return {step: statistics.fmean(found) for step, found in sorted(values.items())}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tercet._nested_labels import ParentErrors
 from tercet._version import __version__
-from tercet.catalogue import METRICS, classifier_rows, metric_digits, metric_title, protocol_title
+from tercet.catalogue import classifier_rows, metric_spec, metric_text, metric_title, protocol_title
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.records import EncoderScores, Metrics, RowCounts, SeveralLabelsGain, SeveralLabelsScores, TrainingGain
 from tercet.report.classification import gain_parts, parent_parts
@@ -77,7 +77,7 @@ def write_evaluation_report(
 
 def _metrics(metrics: Metrics, protocol: str, rows: RowCounts, reference: str | None) -> list[Part]:
     title = protocol_title(protocol, "reference")
-    values = [[metric_title(key), f"{value:.{metric_digits(key)}f}"] for key, value in metrics.items()]
+    values = [[metric_title(key), metric_text(key, value)] for key, value in metrics.items()]
     return [
         rows.describe(reference or "the reference data"),
         Table(f"{title[0].upper()}{title[1:]}", ["metric", "value"], values, frozenset({1})),
@@ -91,5 +91,6 @@ def _classifiers(classifiers: EncoderScores | SeveralLabelsScores, rows: RowCoun
 
 
 def _headline(metrics: Metrics) -> str:
-    key = "map@r" if "map@r" in metrics else next(key for key in metrics if METRICS[key].kind == "quality")
-    return f"{metric_title(key)} {metrics[key]:.{metric_digits(key)}f}"
+    quality = [key for key in metrics if metric_spec(key).kind == "quality"]
+    key = "map@r" if "map@r" in metrics else next(iter(quality), None)
+    return "" if key is None else f"{metric_title(key)} {metric_text(key, metrics[key])}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tercet._display import duration, numbers_text
-from tercet.catalogue import metric_digits, metric_title
+from tercet.catalogue import metric_text, metric_title
 from tercet.inspection.results import Inspection
 from tercet.records import ComparisonRecord, RunRecord
 from tercet.report.page import Code, Part, Table
@@ -22,7 +22,7 @@ def run_facts(record: RunRecord) -> Facts:
         **_data_facts(record),
         "Measured": None if counts is None else counts.describe(),
         "Model": settings.get("model"),
-        "Loss": f"{settings.get('loss')}{margin}, {settings.get('distance')} distance",
+        "Loss": settings.get("loss") and f"{settings['loss']}{margin}, {settings.get('distance')} distance",
         "Steps": settings.get("steps"),
         "Started": run.get("started"),
         "Duration": None if run.get("seconds") is None else duration(run["seconds"]),
@@ -78,8 +78,7 @@ def headline(record: RunRecord) -> str:
     if not before or not after:
         return ""
     key = "map@r" if "map@r" in after else next(iter(after))
-    digits = metric_digits(key)
-    return f"{metric_title(key)} {before[key]:.{digits}f} → {after[key]:.{digits}f}"
+    return f"{metric_title(key)} {metric_text(key, before.get(key))} → {metric_text(key, after[key])}"
 
 
 def _data_facts(record: RunRecord | ComparisonRecord) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet._display import shown_beside
-from tercet.catalogue import METRICS, metric_digits, metric_title, protocol_title
+from tercet.catalogue import METRICS, metric_digits, metric_text, metric_title, protocol_title
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.evaluation.gain import Predictions
 from tercet.records import RunRecord
@@ -112,9 +112,10 @@ def _when(log: Sequence[Mapping[str, Any]]) -> str:
 
 def _rows(before: Mapping[str, float], after: Mapping[str, float]) -> list[list[str]]:
     rows = []
-    for key in after:
-        digits = metric_digits(key)
-        values = f"{before[key]:.{digits}f}", f"{after[key]:.{digits}f}", f"{after[key] - before[key]:+.{digits}f}"
+    for key, value in after.items():
+        start = before.get(key)
+        change = None if start is None or value is None else value - start
+        values = metric_text(key, start), metric_text(key, value), metric_text(key, change, sign=True)
         rows.append([metric_title(key), *values])
     return rows
 
@@ -126,6 +127,8 @@ def _title(record: RunRecord, protocol: str) -> str:
 
 def _headline(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     key = "map@r" if "map@r" in after else next(iter(after))
+    if "–" in (metric_text(key, before.get(key)), metric_text(key, after[key])):
+        return f"{metric_title(key)} has no value before or after the training."
     digits, change = metric_digits(key), after[key] - before[key]
     start = shown_beside(before[key], after[key], f".{digits}f")
     end = shown_beside(after[key], before[key], f".{digits}f")
