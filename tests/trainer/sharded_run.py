@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._distributed import launched_world_size, leave_group
 from tercet.encoder import Dense, StaticEmbedding
+from tercet.errors import DataError
 from tests.conftest import TOPICS
 from tests.trainer.helpers import flat_weights, logged_losses, make_arguments, turn_off_dropout
 
@@ -154,4 +155,16 @@ def resume(folders: dict[str, Path], output: Path) -> None:
         results[name] = flat_weights(trainer.model)
     copy.deepcopy(trainer.model)  # Nothing of FSDP is left, which cannot be copied.
     torch.save(results, output / f"rank{os.environ['RANK']}.pt")
+    leave_group()
+
+
+def pass_an_optimizer(folders: dict[str, Path], output: Path) -> None:
+    """Train with an optimizer of the user, and print the error."""
+    model = load("bert", folders)
+    trainer = make_trainer("bert", model, output, fsdp=True)
+    trainer.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # as the argument `optimizers` does
+    try:
+        trainer.train()
+    except DataError as error:
+        print(error)
     leave_group()

@@ -102,3 +102,8 @@ def test_every_process_loads_the_best_checkpoint_of_a_divided_model(bert, tmp_pa
     for result in results:
         assert result["best"] == "checkpoint-2"
         assert torch.equal(result["weights"], result["saved"])
+
+
+def test_an_optimizer_of_the_whole_weights_is_an_error(folders, tmp_path):
+    printed = run_ranks(sharded_run.pass_an_optimizer, folders, tmp_path, processes=2)
+    assert printed.count("fsdp replaces the weights that the optimizer in `optimizers` trains; pass optimizer_cls") == 2
