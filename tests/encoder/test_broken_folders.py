@@ -106,6 +106,7 @@ CONFIGS = {
     "huge vocabulary": (edit(CONFIG, vocab_size=10**10), "vocab_size is 10,000,000,000, but the largest dimension"),
     "huge feed-forward": (edit(CONFIG, intermediate_size=10**10), "intermediate_size is 10,000,000,000"),
     "huge number of positions": (edit(CONFIG, max_position_embeddings=10**12), "max_position_embeddings is 1,000"),
+    "dropout of NaN": (edit(CONFIG, hidden_dropout_prob=float("nan")), "hidden_dropout_prob must be from 0 to 1"),
     "heads that do not divide": (edit(CONFIG, num_attention_heads=5), "hidden size|heads"),
     "no heads": (edit(CONFIG, num_attention_heads=0), "cannot"),
     "another architecture": (edit(CONFIG, model_type="gpt2"), "probably not a gpt2 model; correct model_type"),

@@ -18,7 +18,7 @@ _MAX_POSITIONS = 10_000_000
 
 
 def check_sizes(config: Any, shapes: dict[str, list[int]] | None, place: str) -> None:
-    """Raise `ModelError` if a size in the configuration is not positive, or too large for the weights.
+    """Raise `ModelError` if a size is not positive or too large for the weights, or a rate is not from 0 to 1.
 
     Args:
         config: the configuration of `transformers`.
@@ -32,6 +32,7 @@ def check_sizes(config: Any, shapes: dict[str, list[int]] | None, place: str) ->
                 f"{place}: {name} must be a positive integer, got {value!r}; "
                 f"a {config.model_type} model without it is no encoder of sentences"
             )
+    _check_rates(config, place)
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > _MAX_POSITIONS:
         raise ModelError(f"{place}: max_position_embeddings is {positions:,}; at most {_MAX_POSITIONS:,} are supported")
@@ -47,6 +48,13 @@ def check_sizes(config: Any, shapes: dict[str, list[int]] | None, place: str) ->
             raise ModelError(
                 f"{place}: {name} is {value:,}, but the largest dimension of any weight in the file is {largest:,}"
             )
+
+
+def _check_rates(config: Any, place: str) -> None:
+    """Raise `ModelError` if a dropout rate is not from 0 to 1. torch takes NaN, and the training would fail later."""
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float) and not 0 <= value <= 1:
+            raise ModelError(f"{place}: {name} must be from 0 to 1, got {value}")
 
 
 def check_attention(content: dict[str, Any], place: str, *, trust_remote_code: bool) -> None:
