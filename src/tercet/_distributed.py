@@ -98,6 +98,12 @@ def check_launcher() -> None:
         )
 
 
+def check_can_shard(processes: int) -> None:
+    """Raise `DataError` if a training with `fsdp` has only one process."""
+    if processes == 1:
+        raise DataError("fsdp=True needs several processes; start the training with `torchrun`, or leave out fsdp=True")
+
+
 @contextmanager
 def report_wait(seconds: float | None = None) -> Iterator[None]:
     """Log what this process waits for if the `with` block, which creates the process group, takes long.

@@ -31,6 +31,15 @@ from tests.child import ENVIRONMENT
         ({"lora_rank": 8}, "lora_rank=8 needs lora=True"),
         ({"lora": True, "train": "head"}, "lora=True adapts the encoder, but train='head' does not train it"),
         (
+            {"fsdp": True, "train": "head"},
+            "fsdp=True shards the encoder, but train='head' does not train it; leave out",
+        ),
+        (
+            {"fsdp": True, "time_limit": 60},
+            "time_limit and fsdp=True exclude each other, because the time of a step is",
+        ),
+        ({"fsdp": True}, "fsdp=True needs several processes; start the training with `torchrun`"),
+        (
             {"samples_per_label": 1},
             "samples_per_label must be at least 2, got 1: a single sentence of a label has no positive",
         ),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar, get_args
 
-from tercet._distributed import launched_world_size
+from tercet._distributed import check_can_shard, launched_world_size
 from tercet._numbers import check_is_number, check_margin
 from tercet._separators import check_separator
 from tercet.catalogue import DISTANCES, LOSSES
@@ -117,7 +117,7 @@ class RunSettings:
     )
     fsdp: bool = _setting(
         False,
-        "Divide the weights, their gradients and the state of the optimizer among the processes of torchrun (FSDP).",
+        "Shard the weights, their gradients and the state of the optimizer over the processes of torchrun (FSDP).",
         free_on_resume=True,
     )
     cross_batch_memory: int = _setting(
@@ -173,10 +173,8 @@ class RunSettings:
             check_value(name, value, value is None or value > 0, "at least 1")
         self._check_batch()
         self._check_packages()
-        if self.fsdp and launched_world_size() == 1:
-            raise DataError(
-                "fsdp=True needs several processes; start the training with `torchrun`, or leave out fsdp=True"
-            )
+        if self.fsdp:
+            self._check_fsdp()
 
     def _check_numbers(self) -> None:
         for item in fields(self):
@@ -217,6 +215,16 @@ class RunSettings:
         if self.lora_rank is not None and not self.lora:
             raise DataError(f"lora_rank={self.lora_rank} needs lora=True")
         check_trackers(self.report_to)
+
+    def _check_fsdp(self) -> None:
+        if self.train == "head":
+            raise DataError("fsdp=True shards the encoder, but train='head' does not train it; leave out one of them")
+        if self.time_limit is not None:
+            raise DataError(
+                "time_limit and fsdp=True exclude each other, because the time of a step is measured before the model "
+                "is sharded; pass epochs or max_steps instead of time_limit"
+            )
+        check_can_shard(launched_world_size())
 
     def _check_batch(self) -> None:
         if self.uses_triplets:

@@ -28,7 +28,7 @@ def plan_steps(
     reserve: float,
     can_skip: bool,
 ) -> int:
-    """Return the number of steps of the training, after logging the expected time.
+    """Return the number of steps of the training, after logging the expected time. It is unknown with `fsdp`.
 
     With a time limit, set the number of steps of the trainer to those that fit, so that its schedule ends in time.
 
@@ -52,7 +52,8 @@ def plan_steps(
             _set_steps(trainer, settings, state.max_steps)
             return int(state.max_steps)
         return steps
-    if settings.time_limit is None and steps < _FEWEST_STEPS_TO_ESTIMATE:
+    # The measurement runs the model before it is sharded, for which one GPU may not have the memory.
+    if settings.fsdp or (settings.time_limit is None and steps < _FEWEST_STEPS_TO_ESTIMATE):
         return steps
     seconds = seconds_per_step(trainer)
     if settings.time_limit is not None:

@@ -65,7 +65,7 @@ UNSUPPORTED: dict[str, str] = {
     "length_column_name": "batches are not grouped by length, because packing needs no padding",
     "label_names": "the trainer finds the label column itself; name it 'label'",
     "parallelism_config": "only data-parallel training (torchrun) is supported",
-    "fsdp_config": "fsdp=True divides the layers of the encoder among all processes, and has no settings",
+    "fsdp_config": "fsdp=True shards the layers of the encoder over all processes, and has no settings",
     "deepspeed": "only data-parallel training (torchrun) is supported",
 }
 

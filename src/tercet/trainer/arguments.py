@@ -96,7 +96,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         router_mapping: for a model with a `Router`, the task of each text column, such as `{"question": "query",
             "answer": "document"}`, or such a dictionary for each data set. A column without a task takes the default
             route. The evaluators of the trainer encode with these tasks, too.
-        fsdp: whether to divide weights, gradients and the state of the optimizer among the processes of `torchrun`, on
+        fsdp: whether to shard weights, gradients and the state of the optimizer over the processes of `torchrun`, on
             GPUs or CPUs. True and "full_shard" are the same. Models and checkpoints are the ordinary folders.
 
     Raises:

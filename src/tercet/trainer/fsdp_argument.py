@@ -1,8 +1,9 @@
-"""Read the training argument `fsdp`: whether to divide the model among the processes, see `sharding.py`."""
+"""Read the training argument `fsdp`: whether to shard the model over the processes, see `sharding.py`."""
 
 import os
 from typing import Any
 
+from tercet._distributed import check_can_shard
 from tercet.errors import DataError, listed
 
 # How `transformers` writes `fsdp=True` in words.
@@ -17,7 +18,7 @@ _NOT_SHARDED = {
 
 
 def reads_fsdp(values: dict[str, Any], processes: int) -> bool:
-    """Return whether the training argument `fsdp` asks to divide the model among the processes.
+    """Return whether the training argument `fsdp` asks to shard the model over the processes.
 
     Args:
         values: all training arguments by name.
@@ -39,11 +40,10 @@ def reads_fsdp(values: dict[str, Any], processes: int) -> bool:
         return False
     if not set(words) <= _FULL_SHARD:
         raise DataError(
-            f"fsdp={given!r} is not supported: it divides the model among all processes (full_shard) and has no other "
+            f"fsdp={given!r} is not supported: it shards the model over all processes (full_shard) and has no other "
             "options; set fsdp=True"
         )
-    if processes == 1:
-        raise DataError("fsdp=True needs several processes; start the training with `torchrun`, or leave out fsdp=True")
+    check_can_shard(processes)
     for name, remedy in _NOT_SHARDED.items():
         if values[name]:
             raise DataError(
