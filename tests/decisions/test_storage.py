@@ -86,6 +86,14 @@ def test_a_classifier_of_two_rows_is_saved(tmp_path):
     assert np.array_equal(loaded.predict_proba([[1.0, 0.9]]), classifier.predict_proba([[1.0, 0.9]]))
 
 
+@pytest.mark.parametrize("labels", ["aab", "aabc", "aabbc", "aaaabbbbcd"])
+def test_a_label_with_one_row_does_not_prevent_loading(tmp_path, labels):
+    points = np.random.default_rng(0).normal(size=(len(labels), 8))
+    fitted = LabelClassifier(None).fit(points, list(labels))
+    fitted.save(tmp_path / "saved")
+    assert LabelClassifier.load(tmp_path / "saved").predict(points).tolist() == fitted.predict(points).tolist()
+
+
 @pytest.mark.slow
 def test_a_classifier_is_saved_with_its_encoder(tmp_path, encoder, sentences, labels):
     classifier = LabelClassifier(encoder, unseen_rows=True, keep_texts=True).fit(sentences, labels)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from tercet._events import WarningKind, collect_warnings
+from tercet.distances import Distance
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, SequentialEvaluator, TripletEvaluator
 from tercet.losses import TripletLoss
@@ -144,7 +146,6 @@ BEST = {
         ("eval_recall@2", {}, "did you mean 'recall@"),
         ("unknown_auroc", {}, "'unknown_auroc' is not among the metrics"),
         ("map@r", {"eval_dataset": "several"}, "did you mean 'b_map@r'\\? "),
-        (None, {"eval_dataset": None, "evaluator": "named"}, "'loss' is not among the metrics"),
         ("map@r", {"evaluator": "named"}, "did you mean 'dev_map@r'"),
         ("map@r", {"evaluator": "triplets"}, "choose from 'cosine_accuracy', 'loss'$"),
         ("score", {"evaluator": "both"}, "choose from 'cosine_accuracy', .* 'sequential_score'"),
@@ -161,6 +162,14 @@ def test_the_metric_of_the_best_model_is_checked_before_the_first_step(
     assert trainer.state.global_step == 0
 
 
+def test_the_loss_that_is_compared_by_default_is_missing(bert, labelled, tmp_path):
+    options = _made({"eval_dataset": None, "evaluator": "named"}, labelled)
+    trainer = make_trainer(bert, tmp_path, labelled, changes=BEST, **options)
+    with pytest.raises(DataError, match="compares the loss by default, .* pass metric_for_best_model, one of 'dev_"):
+        trainer.train()
+    assert trainer.state.global_step == 0
+
+
 @pytest.mark.parametrize(
     ("metric", "options"),
     [
@@ -172,6 +181,8 @@ def test_the_metric_of_the_best_model_is_checked_before_the_first_step(
         ("max_accuracy", {"eval_dataset": None, "evaluator": "distances"}),
         ("unknown_auroc", {"eval_dataset": None, "evaluator": "reference"}),
         ("mine", {"evaluator": "function"}),
+        ("mine", {"evaluator": "nested"}),
+        ("map@r", {"evaluator": "own distance"}),
         ("mine", {"callbacks": "adding"}),
         ("evaluator_0", {"evaluator": "number"}),
     ],
@@ -191,6 +202,25 @@ class Adding(TrainerCallback):
         metrics["eval_mine"] = 1.0
 
 
+class Projected(Distance):
+    """A distance of embeddings of one dimension."""
+
+    name = "projected"
+
+    def pairs(self, x, y):
+        return ((x - y) @ torch.eye(32, 4)).norm(dim=1)
+
+    def matrix(self, x, y):
+        return torch.cdist(x @ torch.eye(32, 4), y @ torch.eye(32, 4))
+
+
+class OwnEvaluator(LabelEvaluator):
+    """An evaluator of the user, which adds a metric."""
+
+    def __call__(self, *given, **options):
+        return {**super().__call__(*given, **options), "mine": 1.0}
+
+
 def _made(options, labelled):
     """Return the arguments of a trainer by their short names."""
     texts, labels = labelled["text"][:], labelled["label"][:]
@@ -205,6 +235,8 @@ def _made(options, labelled):
         "sets": LabelEvaluator(texts, [[label] for label in labels], name="dev"),
         "reference": LabelEvaluator([*texts, "new"], [*labels, "new"], texts, labels),
         "function": lambda model: {"mine": 1.0},
+        "nested": SequentialEvaluator([OwnEvaluator(texts, labels)]),
+        "own distance": LabelEvaluator(texts, labels, distance=Projected()),
         "adding": [Adding()],
     }
     given = {"eval_dataset": labelled, **options}

@@ -82,7 +82,8 @@ def check_fitted(fitted: Fitted) -> None:
             _demand(bool(np.isfinite(numbers).all()), "the familiarity is not finite")
         _demand(bool((f.std > 0).all()) and bool((np.diff(f.ranked) >= 0).all()), "the familiarity is not in order")
         _demand(len(f.mean) == len(f.std) == len(f.weights), "the familiarity has different lengths")
-        _demand(len(f.ranked) == len(found.rows), "the familiarity does not match the calibration rows")
+        # Rows whose label no other row has are left out of it.
+        _demand(1 < len(f.ranked) <= len(found.rows), "the familiarity does not match the calibration rows")
     # What predicts is tried on two rows: shapes that do not match raise an error.
     first: Spaces = rows.spaces[:2]
     for model in fitted.models.values():

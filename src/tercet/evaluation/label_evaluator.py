@@ -92,8 +92,8 @@ class LabelEvaluator(SentenceEvaluator):
         return "among_themselves" if self.reference_sentences is None else "against_reference"
 
     @property
-    def metric_names(self) -> set[str]:
-        """The keys of the metrics that a call may return, found by measuring four embeddings."""
+    def metric_names(self) -> set[str] | None:
+        """The keys of the metrics that a call may return, found by measuring four embeddings; None if that fails."""
         labels: list[Any] = [["a"], ["a", "b"], ["b"], ["b"]] if are_sets(self.labels) else ["a", "a", "b", "b"]
         points = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
         given: dict[str, Any] = {}
@@ -101,7 +101,10 @@ class LabelEvaluator(SentenceEvaluator):
             given = {"reference_embeddings": points, "reference_labels": labels}
             unknown: Any = ["c"] if are_sets(self.labels) else "c"
             labels, points = [*labels, unknown], [*points, [1.0, 1.0]]
-        metrics = label_metrics(points, labels, **given, **self.metric_options)
+        try:
+            metrics = label_metrics(points, labels, **given, **self.metric_options)
+        except Exception:  # The user's own distance may need another dimension.
+            return None
         return {f"{self._prefix}{key}" for key in metrics}
 
     def __call__(

@@ -19,8 +19,8 @@ _METHODS = ("evaluate", "evaluation_loop", "_run_evaluator")
 def check_best_metric(trainer: Any) -> None:
     """Check the training argument `metric_for_best_model` of a trainer.
 
-    Nothing is checked if the metrics cannot be known: if an evaluator, a callback or the class of the trainer is that
-    of the user, which may return any metric.
+    Nothing is checked if the user wrote an evaluator, a callback or the class of the trainer, which may return any
+    metric.
 
     Args:
         trainer: the trainer, before its first step.
@@ -36,11 +36,17 @@ def check_best_metric(trainer: Any) -> None:
     name = wanted.removeprefix(_PREFIX)
     if name in found or name in _TIMES:
         return
-    near = difflib.get_close_matches(name, found, n=1)
+    names = sorted(found)
+    if name == "loss":  # the default of `transformers`
+        raise DataError(
+            "load_best_model_at_end compares the loss by default, which no evaluation of this run computes; pass "
+            f"metric_for_best_model, one of {listed(names, 20)}"
+        )
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise DataError(
         f"metric_for_best_model={wanted!r} is not among the metrics of an evaluation; {hint}choose from "
-        f"{listed(sorted(found), 20)}"
+        f"{listed(names, 20)}"
     )
 
 
@@ -68,12 +74,12 @@ def _metrics(trainer: Any) -> set[str] | None:
 
 
 def _names_of(evaluators: Iterable[Any]) -> set[str] | None:
-    """Return the metrics of evaluators; None if one is of another class than those of Tercet."""
+    """Return the metrics of evaluators; None if one of them, or of a sequence of them, is not a class of Tercet."""
     found: set[str] = set()
     for evaluator in evaluators:
         is_own = type(evaluator).__module__.startswith(_KNOWN)
         names = getattr(evaluator, "metric_names", None) if is_own else None
-        if names is None:
+        if names is None or _names_of(getattr(evaluator, "evaluators", ())) is None:
             return None
         found |= set(names)
     return found
