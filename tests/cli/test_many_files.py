@@ -230,11 +230,11 @@ def test_a_split_chooses_files_by_their_names_and_all_splits_fit_in_one_folder(f
     assert "no file with the word 'dev' in its name, such as dev-00000-of-00001.parquet, but" in refused.stderr
     refused = run("encode", bert, folder / "in", "--output", folder / "new", "--split", "test", expect=2)
     assert "'part-000.parquet', 'part-001.parquet'" in refused.stderr
-    assert "leave out --split, or name a column of splits with --split-column" in refused.stderr
+    assert "leave out --split, or pass --split-column, the column with the split of each row" in refused.stderr
     assert not (folder / "new").exists()
     refused = run("encode", bert, data / "test-00000-of-00001.parquet", "--output", folder / "a.npy", "--split", "test",
                   expect=2)  # fmt: skip
-    assert "test-00000-of-00001.parquet has no splits; leave out --split, or name a column" in refused.stderr
+    assert "test-00000-of-00001.parquet has no splits; leave out --split, or pass --split-column" in refused.stderr
     # A column of splits chooses rows, and then the names of the files choose nothing.
     run("encode", bert, data, "--output", folder / "rows", "--split", "test", "--split-column", "part")
     assert [len(parquet.read_table(file)) for file in (folder / "rows").glob("*.parquet")] == [1] * 3

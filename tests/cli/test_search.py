@@ -359,6 +359,6 @@ def test_a_split_of_data_without_splits_is_refused(words, csv_file, bert, tmp_pa
                   "OUTPUT.csv": tmp_path / "out.csv"}  # fmt: skip
         done = run(*(places.get(word, word) for word in words), "--split", "validation", expect=2)
         assert f"{data} has no splits" in " ".join(done.stderr.split())
-        advice = "" if words[0] == "fix" else ", or name a column of splits with --split-column"
+        advice = "" if words[0] == "fix" else ", or pass --split-column, the column with the split of each row"
         assert f"leave out --split{advice}" in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()

@@ -68,6 +68,15 @@ def test_sets_of_one_label_have_the_metrics_of_labels():
     )
 
 
+@pytest.mark.parametrize(("label", "reference"), [(np.int64, int), (np.str_, str), (int, np.int32), (bool, int)])
+def test_numpy_scalars_are_equal_to_plain_labels(label, reference):
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    given = [[label(one)] for one in (0, 1, 0, 1, 0, 1)]
+    of_gallery = [[reference(one[0])] for one in given]
+    got = label_metrics(x, given, reference_embeddings=x, reference_labels=of_gallery)
+    assert got == label_metrics(x, of_gallery, reference_embeddings=x, reference_labels=of_gallery)
+
+
 @pytest.mark.parametrize(
     ("labels", "reference", "message"),
     [

@@ -46,6 +46,12 @@ def test_arguments_of_a_run(changes, message, tmp_path):
         make_arguments(tmp_path, **changes)
 
 
+def test_the_file_of_an_accelerator_config_is_a_path(tmp_path):
+    (tmp_path / "a.json").write_text('{"even_batches": false}')
+    for path in (tmp_path / "a.json", str(tmp_path / "a.json")):
+        assert not make_arguments(tmp_path, accelerator_config=path).accelerator_config.even_batches
+
+
 def test_the_output_folder_is_a_path():
     with pytest.raises(DataError, match="output_dir must be a string or a pathlib.Path, got 3"):
         SentenceTransformerTrainingArguments(3)

@@ -83,7 +83,8 @@ class FileFormatSpec:
         reader: a function that takes a `pathlib.Path` and returns two values: a dictionary of columns, and the line
             number of each row or None; or a string such as `my_package:read_xml`. See
             `read_json_lines` in `tercet.data.formats.json_lines`. If it has an argument `header`, `csv_separator`,
-            `encoding` or `split`, it gets the option of that name; see `tercet.data.read_table`.
+            `encoding` or `split`, it gets the option of that name; see `tercet.data.read_table`. A reader with `split`
+            returns the columns of this split, or raises `DataError` if the file has no such split.
         summary: what a file of this format contains, for help and docs.
         writer: a function that takes a binary file and returns a `tercet.data.writing.TableWriter`; or a string such as
             `my_package:XmlWriter`. None if the format cannot be written.

@@ -52,7 +52,10 @@ def find_files(data: str, output: Path | None, split: str | None = None) -> File
     files = None if output is None or _names_a_file(output) else _parquet_files(data)
     if files is None:
         if split not in (None, ReadOptions.split) and not takes_split(data):
-            raise DataError(f"{data} has no splits; leave out --split, or name a column of splits with --split-column")
+            raise DataError(
+                f"{data} has no splits; leave out --split, or pass --split-column, the column with the split of each "
+                "row"
+            )
         return None
     if split is not None and files:
         files = _files_of_split(files, data, split)
@@ -98,7 +101,8 @@ def _files_of_split(files: list[Path], data: str, split: str) -> list[Path]:
     if not chosen:
         raise DataError(
             f"{data} has no file with the word {split!r} in its name, such as {split}-00000-of-00001.parquet, but "
-            f"{listed(file.name for file in files)}; leave out --split, or name a column of splits with --split-column"
+            f"{listed(file.name for file in files)}; leave out --split, or pass --split-column, the "
+            "column with the split of each row"
         )
     if len(chosen) < len(files):
         others = [file.name for file in files if file not in chosen]

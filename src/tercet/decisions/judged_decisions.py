@@ -101,7 +101,7 @@ class JudgedDecisions:
         return result
 
     @property
-    def has_parent_of_unknown(self) -> np.ndarray:
+    def answered_with_parent_of_unknown(self) -> np.ndarray:
         """Return whether the answer of each row is a parent of a label that the classifier does not know `(n,)`."""
         result: np.ndarray = ~self.known & self.answered & self.is_parent & self.right
         return result
@@ -192,7 +192,7 @@ class JudgedDecisions:
             **(
                 {}
                 if self.levels_left_out is None
-                else {"unknown_answered_with_parent": int(self.has_parent_of_unknown.sum())}
+                else {"unknown_answered_with_parent": int(self.answered_with_parent_of_unknown.sum())}
             ),
             "promise": None if promise is None else promise.to_dict(),
             "note": self.limits.note,

@@ -87,8 +87,11 @@ def shared_label_ids(
 
 
 def check_same_type(labels: Sequence[Any], reference_labels: Sequence[Any], error: type[TercetError]) -> None:
-    """Raise `error` unless the labels of queries and references are of the same type."""
-    if len({type(label) for label in (*labels[:1], *reference_labels[:1])}) > 1:
+    """Raise `error` if the labels of queries are integers and those of references strings, or the other way round.
+
+    A NumPy scalar counts as the Python value that it is equal to.
+    """
+    if labels and reference_labels and isinstance(labels[0], str) != isinstance(reference_labels[0], str):
         raise error(
             f"labels are of type {type(labels[0]).__name__}, but reference_labels are of type "
             f"{type(reference_labels[0]).__name__}, so none are equal; pass labels of the same type"

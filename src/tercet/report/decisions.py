@@ -134,7 +134,7 @@ def _unknown_labels(judged: JudgedDecisions) -> list[Part]:
     unknown = ~judged.known
     if not unknown.any():
         return []
-    rejected, parents = int((unknown & ~judged.answered).sum()), int(judged.has_parent_of_unknown.sum())
+    rejected, parents = int((unknown & ~judged.answered).sum()), int(judged.answered_with_parent_of_unknown.sum())
     or_parent, with_parent = "", ""
     if judged.levels_left_out is not None:
         or_parent, with_parent = " or a parent of the label", f", {parents:,} are answered with a parent of their label"

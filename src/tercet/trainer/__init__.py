@@ -27,7 +27,7 @@ checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
 monitor.py          statistics of the batches, and warnings if training fails
 argument_rules.py   which arguments decide the result, and which are supported
-argument_kinds.py   whether an argument has a value of the right kind
+argument_types.py   whether an argument has a value of the right type
 json_arguments.py   arguments that are dictionaries or JSON
 learning_rates.py   learning rates of single parameters
 checks.py           what is checked before the first step

@@ -16,7 +16,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 from transformers.training_args import OptimizerNames, trainer_log_levels
 
 from tercet.errors import DataError, listed
-from tercet.trainer.argument_kinds import check_kinds
+from tercet.trainer.argument_types import check_types
 
 RESULT = frozenset({
     "num_train_epochs", "max_steps", "learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps",
@@ -154,7 +154,7 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         raise DataError(f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {values['max_steps']}")
     for name, choices in _CHOICES.items():
         _check_choice(name, getattr(values[name], "value", values[name]), choices)
-    check_kinds(values, defaults)
+    check_types(values, defaults)
     _check_best_model(values)
     _check_sampling(values["train_sampling_strategy"], values["batch_sampler"], values["neighbor_labels"])
     if values["torch_empty_cache_steps"] is not None and values["mini_batch_tokens"] is not None:

@@ -37,10 +37,10 @@ def check_model(model: Any) -> None:
         raise DataError(f"the trainer needs a tercet.SentenceTransformer as model, or model_init; got {what}")
 
 
-def check_parts(
+def check_trainer_arguments(
     callbacks: Any, optimizers: Any, optimizer_cls_and_kwargs: Any, data_collator: Any, model_init: Any
 ) -> None:
-    """Raise `DataError` if an argument of the trainer that `transformers` uses is of another kind than it needs."""
+    """Raise `DataError` if an argument of the trainer that `transformers` uses is of another type than it needs."""
     kinds = (TrainerCallback, type)
     if callbacks is not None and not (isinstance(callbacks, list) and all(isinstance(one, kinds) for one in callbacks)):
         raise DataError(f"callbacks must be a list of TrainerCallback objects, got {short_repr(callbacks)}")

@@ -29,10 +29,10 @@ from tercet.trainer.checkpoints import check_replaceable
 from tercet.trainer.checks import (
     check_loss_parameters,
     check_model,
-    check_parts,
     check_processing_class,
     check_several_sets,
     check_trainable,
+    check_trainer_arguments,
     warn_of_trained_texts,
 )
 from tercet.trainer.collate import collate, collate_columns
@@ -120,7 +120,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
                 "compute_metrics and preprocess_logits_for_metrics get logits, which an embedding model does not have; "
                 "pass an evaluator, which receives the model"
             )
-        check_parts(callbacks, optimizers, optimizer_cls_and_kwargs, data_collator, model_init)
+        check_trainer_arguments(callbacks, optimizers, optimizer_cls_and_kwargs, data_collator, model_init)
         self.evaluators = [evaluator] if callable(evaluator) else evaluator_list(evaluator or [], "evaluator")
         self._replaced_metrics: set[str] = set()
         self._forget_data_sets()

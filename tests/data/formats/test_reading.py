@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet._events import collect_warnings
 from tercet.catalogue import FILE_FORMATS, FileFormatSpec
 from tercet.data.loading.labelled import load_labelled
+from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import read_table
 from tercet.errors import DataError
 
@@ -191,6 +193,34 @@ def _read_paragraphs(path):
     """A format made up for the test: a label and a text in each paragraph, without line numbers."""
     parts = [part.split("\n", 1) for part in path.read_text().strip().split("\n\n")]
     return {"text": [text for _, text in parts], "label": [label for label, _ in parts]}, None
+
+
+def _read_parts(path, split="train"):
+    """A format made up for the test: the lines of each split after its name."""
+    parts = {part.split("\n")[0]: part.split("\n")[1:] for part in path.read_text().split("\n\n")}
+    return {"text": parts[split], "label": ["x", *["y"] * (len(parts[split]) - 1)]}, None
+
+
+def test_a_reader_of_a_plugin_has_read_the_split_that_it_took(tmp_path):
+    file = _write(tmp_path / "d.parts", "train\na\nb\n\nheld\nc\nd\ne")
+    FILE_FORMATS.register(FileFormatSpec(suffix=".parts", reader=_read_parts, summary="splits"))
+    try:
+        with collect_warnings() as warnings:
+            assert load_labelled(str(file), ReadOptions(split="held")).labels() == ["x", "y", "y"]
+            assert load_labelled(str(file)).labels() == ["x", "y"]
+        assert warnings == []
+        assert read_table(file, "held").splits == ("held",)
+    finally:
+        FILE_FORMATS.unregister(".parts")
+
+
+@pytest.mark.parametrize("name", ["d.json", "d.yml"])
+def test_a_split_of_a_file_without_splits_is_refused(name, tmp_path):
+    file = _write(tmp_path / name, '[{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]')
+    assert read_table(file).splits == ()
+    message = "has no splits, but `split` is 'held'; leave out `split`, or pass `split_column`, the column with the sp"
+    with pytest.raises(DataError, match=message):
+        load_labelled(str(file), ReadOptions(split="held"))
 
 
 @pytest.fixture

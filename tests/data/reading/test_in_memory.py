@@ -119,6 +119,13 @@ def test_the_trainer_takes_each_table(bert, tmp_path, caplog):
 
 
 @pytest.mark.slow
+def test_a_data_set_knows_the_split_that_it_was_loaded_from():
+    data = Dataset.from_dict({"text": TEXTS, "label": LABELS}, split="validation")
+    assert load_labelled(data, ReadOptions(split="validation")).labels() == LABELS
+    with pytest.raises(DataError, match="data has no splits, but `split` is 'held'"):
+        load_labelled(data, ReadOptions(split="held"))
+
+
 def test_a_dictionary_of_splits_is_trained_on_and_evaluated_on(bert, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     splits = DatasetDict(

@@ -24,8 +24,8 @@ from tercet.errors import DataError, listed, short_repr
 _LISTS_OF_TEXTS = ("patterns", "examples", "utterances", "texts", "sentences", "queries", "phrases", "samples")
 
 
-def find_rows(value: Any, path: Path, split: str) -> Columns | dict[str, list[Any]]:
-    """Return the columns of the content of a file.
+def find_rows(value: Any, path: Path, split: str) -> Columns:
+    """Return the columns of the content of a file, and its splits if it has some.
 
     Args:
         value: the content: lists, dictionaries, strings and numbers.
@@ -36,10 +36,15 @@ def find_rows(value: Any, path: Path, split: str) -> Columns | dict[str, list[An
         DataError: the structure is unknown or has two meanings, or there is no such split.
     """
     if isinstance(value, list):
-        return _list(value, path)
+        return _without_splits(_list(value, path))
     if isinstance(value, dict) and value:
-        return _object(value, path, split)
+        return _without_splits(_object(value, path, split))
     raise _unknown(path, f"it contains {'nothing' if not value else short_repr(value, 40)}")
+
+
+def _without_splits(columns: Columns | dict[str, list[Any]]) -> Columns:
+    """Return a dictionary as `Columns` of a file that has no splits; `Columns` are returned as they are."""
+    return columns if isinstance(columns, Columns) else Columns.of_split(columns, [], [])
 
 
 def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str, list[Any]]:

@@ -58,7 +58,8 @@ class ReadOptions:
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund"; None for one label per row.
             A list in a cell has one label in each element.
         optional_split: the value of `split` that is ignored if the data have no splits: the default of the command, or
-            a split that was named for other data. Another value is an error, "train" and "test" are a warning.
+            a split that was named for other data. 'train' and 'test' log a warning if the data have no splits; any
+            other value is an error.
 
     Raises:
         DataError: `combined_labels` or `similar_labels` has another value, `label_levels` or `multi_label` is no

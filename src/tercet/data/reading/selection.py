@@ -76,7 +76,7 @@ def check_split(table: Table, options: ReadOptions) -> None:
     if options.split in _USUAL_SPLITS:
         emit_warning(WarningKind.UNUSED_ARGUMENT, f"{problem}, which is ignored: all rows are read")
         return
-    raise NoSplitsError(f"{problem}; leave out `split`, or name a column of splits with `split_column`")
+    raise NoSplitsError(f"{problem}; leave out `split`, or pass `split_column`, the column with the split of each row")
 
 
 def log_not_read(table: Table, options: ReadOptions) -> None:

@@ -58,7 +58,7 @@ def read_source(source: Any, split: str = "train", **reading: Any) -> Table:
         source: the file, the name of the data set, the object, a dictionary of such objects by split, or a table, which
             is returned.
         split: the split of a data set on the hub, or of a dictionary. For data without splits, which most files and
-            single tables are, `splits` of the table is empty.
+            single tables are, `splits` of the table is empty. A `datasets.Dataset` has the split in its `split`.
         reading: as for `read_table`.
 
     Raises:
@@ -71,9 +71,12 @@ def read_source(source: Any, split: str = "train", **reading: Any) -> Table:
     data = choose_split(source, split)
     check_no_transform(data, "data")
     table = table_of(data, "data", also="a file, the name of a data set on the hub, ")
-    if not is_table_dict(source):
+    if is_table_dict(source):
+        splits = list(map(str, source))
+    elif str(getattr(data, "split", None)) == split:  # A `datasets.Dataset` knows the split that it was loaded from.
+        splits = [split]
+    else:
         return table
-    splits = list(map(str, source))
     return replace(table, columns=Columns.of_split(table.columns, splits, [name for name in splits if name != split]))
 
 
@@ -196,13 +199,13 @@ def _read_file(path: Path, reader: Callable[..., Content], split: str, options: 
     given |= {name: options[name] for name in ("csv_separator", "encoding") if name in accepted}
     header = options["header"]
     if "header" not in accepted:
-        return _checked(path, *_run(reader, path, given))
+        return _checked(path, *_run(reader, path, given), given.get("split"))
     if header is None and accepted["header"].default is False:
         header = False
     content = _run(reader, path, {**given, "header": header is not False})
-    table = _checked(path, *content, guessed=header is None)
+    table = _checked(path, *content, given.get("split"), guessed=header is None)
     if header is None and has_no_header(table):
-        table = _checked(path, *_run(reader, path, {**given, "header": False}))
+        table = _checked(path, *_run(reader, path, {**given, "header": False}), given.get("split"))
     return table
 
 
@@ -222,10 +225,18 @@ def _run(reader: Callable[..., Content], path: Path, arguments: dict[str, Any]) 
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
-def _checked(path: Path, columns: Any, lines: Sequence[int] | None, *, guessed: bool = False) -> Table:
-    """Return the table of a file that has rows; `guessed` is whether its first line may be data."""
-    if not isinstance(columns, Columns) and len({len(values) for values in columns.values()}) > 1:
-        raise DataError(f"{path}: the reader of this format returned columns of different lengths")
+def _checked(
+    path: Path, columns: Any, lines: Sequence[int] | None, split: str | None, *, guessed: bool = False
+) -> Table:
+    """Return the table of a file that has rows.
+
+    `split` is the split that its reader got, if it takes one; `guessed` is whether its first line may be data.
+    """
+    if not isinstance(columns, Columns):
+        if len({len(values) for values in columns.values()}) > 1:
+            raise DataError(f"{path}: the reader of this format returned columns of different lengths")
+        if split is not None:  # Our own readers with this argument return `Columns`, with the splits of the file.
+            columns = Columns.of_split(columns, [split], [])
     table = Table(str(path), columns, lines, tuple(columns) if guessed else None)
     if len(table) == 0:
         # A file of one line may be data without a header.

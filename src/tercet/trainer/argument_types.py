@@ -1,5 +1,6 @@
-"""Check that training arguments have a value of the right kind, because `transformers` uses most of them unchecked."""
+"""Check that training arguments have a value of the right type, because `transformers` uses most of them unchecked."""
 
+import os
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -17,8 +18,8 @@ _FLAGS = ("greater_is_better", "disable_tqdm", "tf32")
 _TEXTS = ("metric_for_best_model", "optim_args")
 
 
-def check_kinds(values: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Raise `DataError` if an argument has a value of another kind than the trainer can use.
+def check_types(values: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Raise `DataError` if an argument has a value of another type than the trainer can use.
 
     Args:
         values: the arguments by name, as the user passed them.
@@ -34,8 +35,9 @@ def check_kinds(values: dict[str, Any], defaults: dict[str, Any]) -> None:
             raise DataError(f"{name} must be a number, got {short_repr(value)}")
     for name in _DICTIONARIES:
         value = values[name]
-        is_text = isinstance(value, str) and (value.lstrip().startswith("{") or name == "accelerator_config")
-        if not is_text and not isinstance(value, (Mapping, AcceleratorConfig, type(None))):
+        is_text = isinstance(value, str) and value.lstrip().startswith("{")
+        is_file = isinstance(value, (str, os.PathLike)) and name == "accelerator_config"
+        if not is_text and not is_file and not isinstance(value, (Mapping, AcceleratorConfig, type(None))):
             raise DataError(f"{name} must be a dictionary, got {short_repr(value)}")
     for name in _TEXTS:
         if not isinstance(values[name], (str, type(None))):
