@@ -65,6 +65,7 @@ def test_labels_may_be_a_tensor(bert, sentences, labels):
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"recall_at": (0,)}, "each value of recall_at must be an integer of at least 1, got 0"),
         ({"recal_at": (1,)}, r"unknown metric option\(s\) 'recal_at'; choose from 'recall_at', 'neighbours'"),
+        ({"distance": torch.cdist}, "distance must be a name or a tercet.distances.Distance, not a function"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_a_model_runs(changes, message):

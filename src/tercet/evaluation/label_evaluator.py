@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tercet._labels import plain_labels, warn_of_forms
-from tercet.distances import DistanceLike, get_distance
+from tercet.distances import DistanceLike, FunctionDistance, get_distance
 from tercet.errors import DataError
 from tercet.evaluation._inputs import check_batch_size, check_options, check_texts_list
 from tercet.evaluation.relevance import are_sets, find_relevance
@@ -79,7 +79,11 @@ class LabelEvaluator(SentenceEvaluator):
         gallery_size = len(self.sentences if self.reference_sentences is None else self.reference_sentences)
         find_relevance(self.labels, self.reference_labels, (len(self.sentences), gallery_size), error=DataError)
         warn_of_forms([*self.labels, *(self.reference_labels or [])], "labels")
-        get_distance(distance)  # Raises for an unknown name.
+        if isinstance(get_distance(distance), FunctionDistance):
+            raise DataError(
+                "distance must be a name or a tercet.distances.Distance, not a function: a function computes distances "
+                "within one set of embeddings only"
+            )
         check_options(**metric_options, error=DataError)
         self.batch_size, self.show_progress_bar = check_batch_size(batch_size), show_progress_bar
         self.metric_options = {"distance": distance, **metric_options}
