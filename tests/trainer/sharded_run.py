@@ -137,6 +137,11 @@ def resume(folders: dict[str, Path], output: Path) -> None:
         model = load("head", folders, dropout=dropout)
         trainer = make_trainer("head", model, output / folder, **{**SAVING, **changes})
         trainer.train(resume_from_checkpoint=checkpoint)
+        states = [value for values in trainer.optimizer.state.values() for value in values.values()]
+        files = {
+            (value.to_local() if hasattr(value, "to_local") else value).untyped_storage().filename for value in states
+        }
+        assert files == {None}, "the optimizer reads from the file of the checkpoint"
         results[name] = flat_weights(model)
         return trainer
 

@@ -171,3 +171,23 @@ def test_the_training_argument_of_the_same_name_resumes(bert, labelled, folder, 
     trainer.train()
     assert torch.equal(flat_weights(trainer.model), written[1])
     assert isinstance(SentenceTransformer(folder / "checkpoint-4", device="cpu"), SentenceTransformer)
+
+
+class _OwnLayout(torch.optim.AdamW):
+    """An optimizer whose state has other names than those of torch."""
+
+    def state_dict(self):
+        return {"own": super().state_dict()}
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict["own"])
+
+
+def test_an_optimizer_with_another_layout_of_its_state_is_resumed(bert, labelled, tmp_path):
+    weights = []
+    for checkpoint in (None, tmp_path / "checkpoint-2"):
+        options = {"optimizer_cls_and_kwargs": (_OwnLayout, {"lr": 1e-3})}
+        trainer = make_trainer(bert, tmp_path, labelled, changes=CHANGES, **options)
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        weights.append(flat_weights(trainer.model))
+    assert torch.equal(*weights)

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from tercet import SentenceTransformer
 from tercet.encoder.packing.layers import find_layers
 from tercet.errors import DataError
-from tercet.trainer.sharding import Sharding, whole_model
+from tercet.trainer.sharding import Sharding, gathered_model
 from tests.trainer.helpers import flat_weights
 
 
@@ -33,12 +33,12 @@ def test_a_model_is_divided_and_whole_again(group, model, sentences):
     assert all(value.numel() == 0 for value in parameters)
     assert find_layers(model.transformer.auto_model) is None  # The hooks of the layers have to run.
     assert model.encode(sentences) == pytest.approx(expected, abs=1e-6)
-    with whole_model(model):
+    with gathered_model(model):
         assert type(model) is SentenceTransformer
         assert all(value is before for value, before in zip(model.parameters(), parameters, strict=True))
         assert torch.equal(flat_weights(deepcopy(model)), weights)
         assert find_layers(model.transformer.auto_model) is not None
-        with whole_model(model), torch.no_grad():
+        with gathered_model(model), torch.no_grad():
             parameters[0].fill_(2.0)
     assert all(isinstance(value, DTensor) for value in model.parameters())
     sharding.gather()
@@ -60,7 +60,7 @@ def test_a_hook_that_is_removed_from_the_whole_model_is_gone(group, model, sente
 
 def test_weights_that_cannot_be_divided_are_errors(model):
     model.scale = nn.Parameter(torch.tensor(1.0))
-    with pytest.raises(DataError, match=r"fsdp cannot divide the weight scale, which is a single number .* \(1,\)"):
+    with pytest.raises(DataError, match=r"fsdp cannot shard the weight scale, which is a single number .* \(1,\)"):
         Sharding(model, keeps_gathered=False)
     model.scale = nn.Parameter(torch.ones(1, dtype=torch.float64))
     with pytest.raises(DataError, match="fsdp needs weights of one dtype, but .* 'torch.float32', 'torch.float64'; co"):

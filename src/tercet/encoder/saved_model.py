@@ -69,11 +69,17 @@ class SavedModel(EncodingModel):
             DataError: another process writes to the folder, it has files although `overwrite` is False, or it is not
                 the folder of a model but has files with the names of those of a model, such as config.json.
             ModelError: the folder cannot be written, a module has no method `save`, the first module is not a
-                `Transformer`, the modules do not state the dimension of an embedding, or `safe_serialization` is False.
+                `Transformer`, the modules do not state the dimension of an embedding, `safe_serialization` is False, or
+                a training with `fsdp` has the model sharded.
         """
         if not safe_serialization:
             raise ModelError("safe_serialization=False would write pickle files, which run code when they are read; "
                              "weights are written as safetensors only")  # fmt: skip
+        if "_sharding" in vars(self):  # The trainer sets it with fsdp=True.
+            raise ModelError(
+                "the model is sharded over the processes of a training, so none of them can save it; in a callback, "
+                "call trainer.save_model() in all processes; after a failed training, start new processes"
+            )
         if model_name is not None:
             self.model_card_data.model_id = model_name
         if train_datasets is not None:

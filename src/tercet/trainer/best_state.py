@@ -12,7 +12,7 @@ from tercet._distributed import is_first_process, wait_for_all
 from tercet._files import atomic_file, parse_json, write_json
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
-from tercet.trainer.sharding import whole_model
+from tercet.trainer.sharding import gathered_model
 from tercet.trainer.weights import load_weights
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class KeepBest(TrainerCallback):
             control.should_training_stop = True
 
     def _measure(self, step: int, when: str) -> None:
-        with whole_model(self._model):
+        with gathered_model(self._model):
             self._measure_whole(step, when)
 
     def _measure_whole(self, step: int, when: str) -> None:

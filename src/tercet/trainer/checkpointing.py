@@ -19,7 +19,7 @@ from tercet.trainer.loss_state import load_loss, save_loss
 from tercet.trainer.preparing import first_rows
 from tercet.trainer.record import training_record
 from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
-from tercet.trainer.sharding import whole_model
+from tercet.trainer.sharding import gathered_model
 from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import load_weights
 from tercet.trainer.whole_checkpoints import check_whole, newest_whole, read_identity, seal_checkpoint
@@ -140,7 +140,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint atomically, unless the training has diverged."""
-        with whole_model(self.model):
+        with gathered_model(self.model):
             self._write_checkpoint(model, trial)
 
     def _write_checkpoint(self, model: Any, trial: Any) -> None:

@@ -15,7 +15,7 @@ from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.loss_kinds import loss_of_set
 from tercet.trainer.multi_labels import labels_of
 from tercet.trainer.sharded_training import ShardedTrainer
-from tercet.trainer.sharding import whole_model
+from tercet.trainer.sharding import gathered_model
 
 Evaluator = Callable[..., dict[str, float]]
 
@@ -89,7 +89,7 @@ class EvaluatingTrainer(ShardedTrainer):
         # dropout of all later training steps.
         cuda = [self.args.device] if self.args.device.type == "cuda" else []
         # The processes may have different numbers of batches, so a sharded model is gathered.
-        with torch.random.fork_rng(cuda), whole_model(self.model):
+        with torch.random.fork_rng(cuda), gathered_model(self.model):
             output = super().evaluation_loop(
                 dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
             )

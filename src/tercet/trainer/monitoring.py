@@ -8,7 +8,7 @@ from tercet.trainer.checks import check_finite
 from tercet.trainer.loss_kinds import innermost, loss_of_set, reset_warnings
 from tercet.trainer.memories import MemoryTrainer
 from tercet.trainer.monitor import LogStats, TrainingMonitor
-from tercet.trainer.sharding import whole_model
+from tercet.trainer.sharding import gathered_model
 from tercet.trainer.unread_stats import UnreadStats
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 
@@ -39,7 +39,7 @@ class MonitoringTrainer(MemoryTrainer):
             last = latest_checkpoint(Path(self.args.output_dir or ""))
             return f"the last checkpoint is {last}" if last else "there is no checkpoint to resume from"
 
-        with whole_model(self.model):
+        with gathered_model(self.model):
             check_finite(self.model, self.state.global_step, remaining)
 
     def _defers_reading(self) -> bool:

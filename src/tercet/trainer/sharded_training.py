@@ -1,4 +1,4 @@
-"""Train a model that is divided among the processes (`fsdp=True`, see `sharding.py`)."""
+"""Train a model that is sharded over the processes (`fsdp=True`, see `sharding.py`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from torch.distributed.tensor import DTensor
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
 from tercet.errors import DataError
-from tercet.trainer.sharding import Sharding, part_of, whole_model
+from tercet.trainer.sharding import Sharding, gathered_model, shard_of
 from tercet.trainer.steps import StepTrainer
 
 
 class ShardedTrainer(StepTrainer):
-    """The part of `SentenceTransformerTrainer` that divides the model, and saves it whole.
+    """The part of `SentenceTransformerTrainer` that shards the model, and saves all of it.
 
     accelerate shards models on GPUs only, and changes the files of checkpoints. So it prepares everything but the model
     here. Checkpoints are those of a training without `fsdp`, and can be resumed without it.
@@ -24,14 +24,14 @@ class ShardedTrainer(StepTrainer):
     _sharding: Sharding | None = None
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        """Shard the model before the optimizer is created, so that the optimizer has the parts."""
+        """Shard the model before the optimizer is created, so that the optimizer has the shards."""
         if not self.args.fsdp:
             return super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
         if self._sharding is None or self._sharding.model is not self.model:
             self._check_own_optimizer()
             self.model.to(self.args.device)
             self._sharding = Sharding(self.model, keeps_gathered=self.args.mini_batch_tokens is not None)
-        elif not self._sharding.is_sharded:  # The trainer runs again, with the optimizer that it has.
+        else:  # The trainer runs again, with the optimizer that it has.
             self._sharding.shard()
         with _without_wrapping(self.accelerator):
             prepared = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -47,7 +47,7 @@ class ShardedTrainer(StepTrainer):
             )
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the model whole before the best one is loaded and callbacks of the end run. It stays whole."""
+        """Gather the model before the best one is loaded and callbacks of the end run. It stays gathered."""
         if self._sharding is not None:
             self._sharding.gather()
         return super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
@@ -58,7 +58,7 @@ class ShardedTrainer(StepTrainer):
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:
         """Save the model as `transformers.Trainer.save_model` does. In distributed training, all processes call it."""
-        with whole_model(self.model):
+        with gathered_model(self.model):
             super().save_model(*args, **kwargs)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -68,16 +68,16 @@ class ShardedTrainer(StepTrainer):
         optimizer: Any = self.optimizer
         schedule: Any = self.lr_scheduler
         state = optimizer.state_dict()
-        whole = {
-            number: {name: _whole(value, keep=self.args.should_save) for name, value in values.items()}
+        gathered = {
+            number: {name: _gathered(value, keep=self.args.should_save) for name, value in values.items()}
             for number, values in state["state"].items()
         }
         if self.args.should_save:
-            torch.save({**state, "state": whole}, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save({**state, "state": gathered}, Path(output_dir) / OPTIMIZER_NAME)
             torch.save(schedule.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        # `transformers` would load the whole state to each GPU; version 5.10 fails on CPUs in several processes.
+        # `transformers` would load all of the state to each GPU; version 5.10 fails on CPUs in several processes.
         if checkpoint is None or (self._sharding is None and self.args.device.type != "cpu"):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
@@ -85,25 +85,33 @@ class ShardedTrainer(StepTrainer):
         schedule: Any = self.lr_scheduler
         file = Path(checkpoint) / OPTIMIZER_NAME
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=self._sharding is not None)
-        parameters = [value for group in optimizer.param_groups for value in group["params"]]
-        for number, values in state["state"].items():
-            state["state"][number] = {name: _part(value, parameters[number]) for name, value in values.items()}
+        if self._sharding is not None:
+            parameters = [value for group in optimizer.param_groups for value in group["params"]]
+            for number, values in state["state"].items():
+                state["state"][number] = {name: _shard(value, parameters[number]) for name, value in values.items()}
         optimizer.load_state_dict(state)
         schedule.load_state_dict(torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True))
 
 
-def _whole(value: Any, *, keep: bool) -> Any:
-    """Return the whole of a tensor of the optimizer on the CPU, or nothing in a process that does not `keep` it."""
+def _gathered(value: Any, *, keep: bool) -> Any:
+    """Gather a tensor of the optimizer on the CPU. Return None in a process that does not `keep` it."""
     if not isinstance(value, DTensor):
         return value
-    whole = value.full_tensor()
-    return whole.cpu() if keep else None
+    gathered = value.full_tensor()
+    return gathered.cpu() if keep else None
 
 
-def _part(value: Any, parameter: torch.Tensor) -> Any:
-    """Return the part of a tensor of the optimizer that has one number for each number of a divided parameter."""
-    divided = isinstance(parameter, DTensor) and isinstance(value, torch.Tensor) and value.shape == parameter.shape
-    return part_of(value, parameter).clone() if divided else value  # type: ignore[arg-type]
+def _shard(value: Any, parameter: torch.Tensor) -> Any:
+    """Return this process's copy of a value that an optimizer stores for a parameter.
+
+    A tensor of the shape of a sharded parameter is sharded, too. Other tensors, such as the number of steps, are copied
+    whole. Nothing refers to the file of the checkpoint, which may be deleted while the training runs.
+    """
+    if not isinstance(value, torch.Tensor):
+        return value
+    if isinstance(parameter, DTensor) and value.shape == parameter.shape:
+        return shard_of(value, parameter).clone()
+    return value.clone()
 
 
 @contextmanager

@@ -42,6 +42,7 @@ from tercet.trainer.loss_state import ClearLossGradients
 from tercet.trainer.multi_labels import set_relation, shared_relation
 from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_exclude
 from tercet.trainer.record import data_facts
+from tercet.trainer.sharding import check_not_sharded
 from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import fingerprint, relative_change, sample_weights
 
@@ -215,12 +216,14 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             kwargs: further arguments of `transformers.Trainer.train`, by name.
 
         Raises:
-            DataError: there is no `train_dataset`, no weight is trained, no evaluation returns `metric_for_best_model`,
-                a weight becomes NaN or infinite, a checkpoint cannot be written, `output_dir` has files of the user in
-                the place of a checkpoint, or the checkpoint to resume from does not fit the run.
+            DataError: there is no `train_dataset`, a failed training has left the model sharded, no weight is
+                trained, no evaluation returns `metric_for_best_model`, a weight becomes NaN or infinite, a checkpoint
+                cannot be written, `output_dir` has files of the user in the place of a checkpoint, or the checkpoint to
+                resume from does not fit the run.
         """
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
+        check_not_sharded(self.model)
         check_trainable(self.model)
         self._ran_a_step = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)

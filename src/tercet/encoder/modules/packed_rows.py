@@ -36,7 +36,7 @@ class PackedRows(InputModule):
         packing: True to compute packed rows without padding if the architecture supports it and the self-check
             succeeds. False to pad every packed row to its longest sentence.
         pads_to_longest: whether all sentences of a row that cannot run packed are one padded group. A training that
-            divides the layers among processes (FSDP) needs it, because each process must run them equally often.
+            shards the layers over processes (FSDP) needs it, because each process must run them equally often.
     """
 
     auto_model: Any
@@ -109,8 +109,8 @@ class PackedRows(InputModule):
     def _runs_packed(self, device: torch.device, layers: list[Layer] | None) -> bool:
         """Return whether the model supports packed rows and passes the self-check, with the result of `find_layers`.
 
-        The self-check runs once for each device type, dtype of the weights, autocast dtype and `max_seq_length`, and
-        again if `auto_model` is replaced, or is changed so that other code runs its layers.
+        The self-check runs once for each device type, dtype of the weights, autocast dtype, `max_seq_length` and
+        `pads_to_longest`, and again if `auto_model` is replaced, or is changed so that other code runs its layers.
         """
         supported = runs_packed(self.auto_model)
         key = (
@@ -120,6 +120,9 @@ class PackedRows(InputModule):
             self.auto_model.dtype,
             autocast_dtype(device),
             self.max_seq_length,
+            # Set while layers are sharded. All processes then run the self-check, or none, also if one of them has used
+            # the model alone before.
+            self.pads_to_longest,
         )
         with _SELF_CHECK_LOCK:
             if self._self_checks[0] is not self.auto_model:
