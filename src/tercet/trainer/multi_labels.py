@@ -17,13 +17,12 @@ from torch import nn
 
 from tercet._labels import check_present
 from tercet._multi_labels import number_label_sets, set_names, split_set
-from tercet.data.cleaning.incomplete_rows import warn_of_empty_items
+from tercet.data.cleaning.incomplete_rows import values_without_gaps
 from tercet.data.cleaning.resolving import match_labels
 from tercet.data.labels.numbering import map_onto_names, number_labels
 from tercet.data.labels.trainable import check_shared_triplets_exist, check_triplets_exist
 from tercet.data.reading.in_memory import table_of
 from tercet.data.reading.options import DEFAULT_OPTIONS
-from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.losses.relations import SAME_LABEL, SharedLabel
@@ -61,9 +60,7 @@ def number_sets(
             f"{source}: the lists in column {column!r} have a 0 or a 1 for each label; pass lists of the labels that a "
             "row has, such as [2, 5]"
         )
-    with_gaps: list[int] = []
-    names = set_names(plain_values(values, with_gaps), SEPARATOR, source)
-    warn_of_empty_items(with_gaps, len(names), source)
+    names = set_names(values_without_gaps(values, source), SEPARATOR, source)
     check_present(names, source, error=DataError)
     label_ids, found = number_labels(names, source)
     if known_names is not None:

@@ -11,6 +11,7 @@ from tercet.data.loading.labelled import load_labelled
 from tercet.data.loading.training_data import load_training_data
 from tercet.data.loading.triplets import load_triplets
 from tercet.data.reading.options import ReadOptions
+from tercet.data.tables.cells import values_and_gaps
 from tercet.errors import DataError
 
 
@@ -182,6 +183,36 @@ def test_an_empty_item_in_the_text_of_a_list_is_no_label(csv):
     with collect_warnings() as warnings:
         assert load_labelled(data, ReadOptions(multi_label=";")).labels() == ["a", "a;b", "b"]
     assert "d.csv: 1 of 4 rows has an empty item in a list of labels (line 2); such" in warnings[0].message
+
+
+@pytest.mark.parametrize("keep", [None, "keep"])
+@pytest.mark.parametrize("text", ["['b', None]", '["b", ""]', "('b', None)", "{'b', None}", '["b", null, "b"]'])
+def test_the_text_of_a_list_of_a_label_and_an_empty_item_is_this_label(text, keep, csv):
+    data = csv(text.replace('"', '""'), "b", "a", "['a']")
+    with collect_warnings() as warnings:
+        assert load_labelled(data, ReadOptions(combined_labels=keep)).labels() == ["b", "b", "a", "a"]
+    assert ["1 of 4 rows has an empty item in a list of labels (line 2)" in one.message for one in warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    ("gap", "whole"),
+    [
+        ("['é', None, 'a']", "['é', 'a']"),
+        ('["é", null, "a"]', '["é", "a"]'),
+        ("('é', 'a', None)", "('é', 'a')"),
+        ("[1, None, 2]", "[1, 2]"),
+    ],
+)
+def test_the_text_of_a_list_without_its_empty_items_is_that_of_a_whole_list(gap, whole, csv):
+    data = csv(gap.replace('"', '""'), whole.replace('"', '""'), "c", "c")
+    assert load_labelled(data, ReadOptions(combined_labels="keep")).labels() == [whole, whole, "c", "c"]
+    with pytest.raises(DataError, match="2 of 4 rows have several labels in one cell"):
+        load_labelled(data)
+
+
+def test_no_item_of_a_list_of_dictionaries_is_left_out():
+    values = [[{"name": "a"}, None], "b"]
+    assert values_and_gaps(values) == (values, [])
 
 
 def test_evaluation_labels_take_the_form_of_the_training_labels(csv):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from tercet._events import collect_warnings
 from tercet.data.loading.training_data import load_training_data
 from tercet.data.reading.options import ReadOptions
 
@@ -69,6 +70,24 @@ def test_a_label_that_stands_for_a_missing_one_in_all_rows_is_no_label(label, tm
     _csv(tmp_path / "train.csv", _TRAIN)
     _csv(tmp_path / "test.csv", [*_TEST, *_with(label)])
     assert _load(tmp_path).eval_split == "test"
+
+
+def test_empty_items_are_a_warning_for_each_split(tmp_path):
+    lists = [["a", None], ["b"], ["a", "b"], ["b"]] * 3
+    splits = {
+        name: [{"text": f"{name} {row}", "label": labels} for row, labels in enumerate(lists[:rows])]
+        for name, rows in (("train", 12), ("test", 4))
+    }
+    (tmp_path / "d.json").write_text(json.dumps(splits))
+    tables = DatasetDict({name: Dataset.from_list(rows) for name, rows in splits.items()})
+    for data, source in ((tmp_path / "d.json", f"{tmp_path}/d.json"), (tables, "data")):
+        with collect_warnings() as warnings:
+            _load(data, ReadOptions(multi_label=";"))
+        expected = [
+            f"{source}, split 'train': 3 of 12 rows have an empty item in a list of labels (rows 0, 4, 8)",
+            f"{source}, split 'test': 1 of 4 rows has an empty item in a list of labels (row 0)",
+        ]
+        assert [warning.message.split(";")[0] for warning in warnings] == expected
 
 
 def test_the_splits_of_the_hub_with_unpublished_labels(tmp_path, caplog):

@@ -15,12 +15,12 @@ from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
 from tercet._nested_labels import join_path, normalize_nested
 from tercet._texts import row_place
-from tercet.data.cleaning.incomplete_rows import incomplete_message, warn_of_empty_items, without_text
+from tercet.data.cleaning.incomplete_rows import incomplete_message, values_without_gaps, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
 from tercet.data.reading.options import ReadOptions
-from tercet.data.tables.cells import in_list, plain_values
+from tercet.data.tables.cells import in_list
 from tercet.data.tables.column_values import take_rows
 from tercet.errors import DataError, rows_have, short_repr
 
@@ -66,7 +66,7 @@ def clean_rows(
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
-    values = cell_labels(labels, source, options, lines)
+    values = cell_labels(values_without_gaps(labels, source, lines), source, options, lines)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
@@ -95,17 +95,12 @@ def clean_rows(
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
-def cell_labels(
-    labels: Iterable[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None
-) -> list[Any]:
-    """Return the labels as `plain_values` does; with `multi_label`, the names of sets of labels. A missing one is None.
+def cell_labels(values: list[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None) -> list[Any]:
+    """Return values of `plain_values` as they are; with `multi_label`, as names of sets of labels or None.
 
     Raises:
         DataError: a label in a list contains the separator, or is itself a list or a dictionary.
     """
-    with_gaps: list[int] = []
-    values = plain_values(labels, with_gaps)
-    warn_of_empty_items(with_gaps, len(values), source, lines)
     if options.multi_label is None:
         return values
     if (row := next((row for row, value in enumerate(values) if isinstance(value, (list, dict))), None)) is not None:

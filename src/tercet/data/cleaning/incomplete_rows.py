@@ -4,18 +4,18 @@ complete_rows       returns the rows that have a text in each column
 texts_of_rows       returns the rows that have a text, as `drop_missing` says, and their texts
 without_text        returns the rows whose text is missing
 incomplete_message  returns which rows have no text or no label, for a message
-warn_of_empty_items warns of lists of labels with missing items
+values_without_gaps reads labels, and warns of lists with missing items, which are left out
 row_places          names the first of several rows, for a message
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tercet._texts import check_texts, kind_of_place, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
-from tercet.data.tables.cells import is_missing_value
+from tercet.data.tables.cells import is_missing_value, values_and_gaps
 from tercet.data.tables.column_values import take_rows
 from tercet.data.tables.table import Table
 from tercet.data.tables.text_column import TextColumn
@@ -85,13 +85,15 @@ def incomplete_message(no_text: list[int], no_label: list[int], total: int, line
     return " and ".join(parts)
 
 
-def warn_of_empty_items(rows: list[int], total: int, source: str, lines: Sequence[int] | None = None) -> None:
-    """Warn of the rows whose list of labels has missing items: their other labels are kept."""
+def values_without_gaps(labels: Iterable[Any], source: str, lines: Sequence[int] | None = None) -> list[Any]:
+    """Return the values of a label column as `plain_values` does. Warn if items of lists are missing."""
+    values, rows = values_and_gaps(labels)
     if rows:
         warn_of_change(
-            f"{source}: {rows_have(len(rows), total)} an empty item in a list of labels ({row_places(rows, lines)}); "
-            "such items are left out, and the other labels of the row are kept"
+            f"{source}: {rows_have(len(rows), len(values))} an empty item in a list of labels "
+            f"({row_places(rows, lines)}); such items are left out, and the other labels of the row are kept"
         )
+    return values
 
 
 def row_places(rows: list[int], lines: Sequence[int] | None) -> str:

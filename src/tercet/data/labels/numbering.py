@@ -14,9 +14,8 @@ import numpy as np
 from tercet._labels import check_present, plain_labels
 from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning.cleaning import clean_labels
-from tercet.data.cleaning.incomplete_rows import warn_of_empty_items
+from tercet.data.cleaning.incomplete_rows import values_without_gaps
 from tercet.data.reading.options import DEFAULT_OPTIONS
-from tercet.data.tables.cells import plain_values
 from tercet.data.tables.dataset_columns import integers_of, texts_of
 from tercet.errors import DataError
 
@@ -83,9 +82,7 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
     if isinstance(feature, ClassLabel):
         # In data sets on the hub, -1 means that the label is not published.
         labels = [None if label is None or label < 0 else label for label in labels]
-    with_gaps: list[int] = []
-    labels = plain_values(labels, with_gaps)
-    warn_of_empty_items(with_gaps, len(labels), source)
+    labels = values_without_gaps(labels, source)
     check_present(labels, source, error=DataError)
     if labels and type(labels[0]) is int:
         label_ids = np.array(plain_labels(labels, source, error=DataError), dtype=np.int64)

@@ -152,7 +152,8 @@ def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | No
     column = options.label_name or train.columns[1]
     if column not in table.columns and options.label_column is None:  # Another usual name of labels.
         column = find_given_labels(table.columns, table.source) or column
-    values = cell_labels(table.columns[column], table.source, options) if column in table.columns else []
+    cells = plain_values(table.columns[column]) if column in table.columns else []
+    values = cell_labels(cells, table.source, options)
     names = {str(value) for value in values if value is not None}
     if not names:
         return f"has no values in the column {short_repr(column)}"

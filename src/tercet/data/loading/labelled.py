@@ -22,7 +22,7 @@ from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.numbering import number_labels
 from tercet.data.labels.set_counts import check_several
 from tercet.data.reading.options import DEFAULT_OPTIONS, ReadOptions
-from tercet.data.reading.selection import read_data
+from tercet.data.reading.selection import name_split, read_data
 from tercet.data.tables.cells import plain_values
 from tercet.data.tables.column_values import shared_values
 from tercet.data.tables.dataset_columns import add_labels, dataset_of
@@ -70,7 +70,7 @@ def load_labelled(
         DataError: `source` cannot be read or has another type, a column is not found, a row is invalid, or `options`
             does not say what to do with the labels. The message names the place.
     """
-    table = read_data(source, options)
+    table = name_split(read_data(source, options), options)
     text, label = find_columns(table, options.text_column, options.label_name, options.level_columns)
     labels_of_rows = shared_values(table.columns[label])
     _warn_if_swapped(table.columns[text], labels_of_rows, text, label, table.source)

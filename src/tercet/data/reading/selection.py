@@ -79,6 +79,13 @@ def check_split(table: Table, options: ReadOptions) -> None:
     raise NoSplitsError(f"{problem}; leave out `split`, or pass `split_column`, the column with the split of each row")
 
 
+def name_split(table: Table, options: ReadOptions) -> Table:
+    """Return a table whose source names the split, for messages, if others are read from the same source."""
+    if len(table.splits) < 2:
+        return table
+    return replace(table, source=f"{table.source}, split {options.split!r}")
+
+
 def log_not_read(table: Table, options: ReadOptions) -> None:
     """Log which splits of the source of a table are not read, if it has several."""
     if table.not_read:

@@ -1,6 +1,7 @@
 """Read the values of cells: numbers, strings, lists and missing values.
 
 plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
+values_and_gaps    converts them, and returns the rows whose list has missing items
 is_missing_value   returns whether a value is missing
 in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
 read_list          reads the text of a list, and keeps the type of its items
@@ -11,7 +12,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
@@ -23,20 +24,26 @@ _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
 
 
-def plain_values(values: Iterable[Any], partly_empty: list[int] | None = None) -> list[Any]:
+def plain_values(values: Iterable[Any]) -> list[Any]:
     """Return the values of a label column as integers, strings or tuples of strings; a missing label becomes None.
 
     Missing are None, NaN, strings without a visible character and lists without a label (also as the text "[]").
-    Missing items of a list are left out. Whole floating point numbers become integers, as in a column of integers of
-    which some are missing. A list of one label is this label. All other values stay as they are, also lists of lists or
-    of dictionaries.
+    Missing items of a list are left out, also in the text of a list. Whole floating point numbers become integers, as
+    in a column of integers of which some are missing. A list of one label is this label. All other values stay as they
+    are, also lists of lists or of dictionaries.
+    """
+    return values_and_gaps(values)[0]
 
-    Args:
-        values: the cells.
-        partly_empty: a list that gets the numbers of the rows whose list has labels and missing items.
+
+def values_and_gaps(values: Iterable[Any]) -> tuple[list[Any], list[int]]:
+    """Return the values of a label column as `plain_values` does, and the rows whose list has items that are left out.
+
+    Example:
+        >>> values_and_gaps([["a", None], "b", "['b', None]", "['b', None, 'a']", [None]])
+        (['a', 'b', 'b', "['b', 'a']", None], [0, 2, 3])
     """
     cache: dict[str, tuple[str | None, bool]] = {}
-    plain = []
+    plain, with_gaps = [], []
     for row, value in enumerate(values):
         if isinstance(value, str):
             if value not in cache:
@@ -45,26 +52,60 @@ def plain_values(values: Iterable[Any], partly_empty: list[int] | None = None) -
             plain.append(label)
         else:
             plain.append(_plain(value))
-            has_gap = not isinstance(value, Real) and _is_partly_empty(value)
-        if has_gap and partly_empty is not None:
-            partly_empty.append(row)
-    return plain
+            has_gap = not isinstance(value, Real) and _has_gap(value)
+        if has_gap:
+            with_gaps.append(row)
+    if with_gaps:  # Then the text of a list of one label is this label in all rows, so that it is not two labels.
+        texts = {value for value in plain if isinstance(value, str)}
+        single = {text: _without_brackets(text) for text in texts}
+        plain = [single[value] if isinstance(value, str) else value for value in plain]
+    return plain, with_gaps
 
 
 def _plain_text(text: str) -> tuple[str | None, bool]:
-    """Return a label that is a text, None if it is missing, and whether it is a list with labels and missing items."""
+    """Return a label that is a text, None if it is missing, and whether it is a list with labels and missing items.
+
+    If it is, the label is the text of the list of the other items.
+    """
     stripped = text.strip()
     items = read_list(stripped) if stripped and _BRACKETS.get(stripped[0]) == stripped[-1] else None
-    is_empty = not text_key(text) or (items is not None and stripped[0] == "[" and not _present(items))
-    return None if is_empty else text, _is_partly_empty(items)
+    if items is None:
+        return text if text_key(text) else None, False
+    present = _present(items)
+    if not present:
+        return None if stripped[0] == "[" else text, False
+    if len(present) == len(items):
+        return text, False
+    written = ", ".join(map(_writer_of(stripped), present))
+    comma = "," if stripped[0] == "(" and len(present) == 1 else ""
+    return f"{stripped[0]}{written}{comma}{stripped[-1]}", True
 
 
-def _is_partly_empty(value: Any) -> bool:
-    """Return whether a list of labels has missing items, but not only such items."""
+def _without_brackets(text: str) -> str:
+    """Return the item of the text of a list of one label; any other text unchanged."""
+    items = items_in_brackets(text.strip())
+    return items[0][0] if items and items[1] and len(set(items[0])) == 1 else text
+
+
+def _writer_of(text: str) -> Callable[[Any], str]:
+    """Return the function that writes an item as in the text of a list: as JSON if the text is JSON, else as Python."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return repr
+    return lambda item: json.dumps(item, ensure_ascii=False)
+
+
+def _has_gap(value: Any) -> bool:
+    """Return whether a list of labels, which is no text, has missing items that `_plain` leaves out, and others."""
     items = value.tolist() if hasattr(value, "tolist") else value
-    if not isinstance(items, (list, tuple, set, frozenset)):
+    if not isinstance(items, (list, tuple, set, frozenset)) or _has_nested(items):
         return False
     return 0 < len(_present(items)) < len(items)
+
+
+def _has_nested(items: Iterable[Any]) -> bool:
+    return any(isinstance(item, (list, tuple, dict)) for item in items)
 
 
 def _present(items: Iterable[Any]) -> list[Any]:
@@ -92,7 +133,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist") and not isinstance(value, bytes):
         return _plain(value.tolist())
     if isinstance(value, (list, tuple, set, frozenset)):
-        if any(isinstance(item, (list, tuple, dict)) for item in value):
+        if _has_nested(value):
             return value  # The Python text of an item such as {"name": "bug"} is no useful label.
         items = [_plain(item) for item in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
         items = list(dict.fromkeys(_present(items)))
@@ -137,7 +178,7 @@ def items_in_brackets(label: str) -> tuple[tuple[str, ...], bool] | None:
         return None
     items = read_list(label)
     if items is not None:
-        return tuple(str(item).strip() for item in items if not is_missing_value(item)), True
+        return tuple(str(item).strip() for item in _present(items)), True
     parts = _split_outside_quotes(label[1:-1])
     objects = [_OBJECT.fullmatch(part) for part in parts]
     if label[0] == "[" and parts and all(objects):
