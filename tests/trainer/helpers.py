@@ -44,3 +44,15 @@ def turn_off_dropout(model):
 def logged_losses(trainer):
     """The losses in the log of a trainer."""
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+class OwnLayout(torch.optim.AdamW):
+    """An optimizer whose state has other names than those of torch."""
+
+    def state_dict(self):
+        """Return the state."""
+        return {"own": super().state_dict()}
+
+    def load_state_dict(self, state_dict):
+        """Take a state."""
+        super().load_state_dict(state_dict["own"])

@@ -1,6 +1,7 @@
 """Runs of two processes on a model that they have used before, for `test_sharding_again`."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from transformers import TrainerCallback
 
 from tercet._distributed import leave_group
 from tercet.errors import DataError, ModelError
-from tests.trainer.helpers import flat_weights
+from tests.trainer.helpers import OwnLayout, flat_weights
 from tests.trainer.sharded_run import evaluate_in_the_first, load, make_trainer
 
 
@@ -34,12 +35,15 @@ class Fail(TrainerCallback):
 
 
 def fail(folders: dict[str, Path], output: Path) -> None:
-    """Train a sharded model until an error, then train and save it, and print the errors."""
+    """Print the errors of a training that fails, of what uses its model later, and of an optimizer of another kind."""
     model = load("bert", folders)
     trainer = make_trainer("bert", model, output, fsdp=True)
     trainer.add_callback(Fail())
     other = make_trainer("bert", model, output)
-    for action in (trainer.train, trainer.train, other.train, lambda: model.save_pretrained(output / "model")):
+    unknown = make_trainer("bert", load("bert", folders), output, fsdp=True)
+    unknown.optimizer_cls_and_kwargs = (OwnLayout, {"lr": 1e-3})
+    save = partial(model.save_pretrained, output / "model")
+    for action in (trainer.train, trainer.train, other.train, save, unknown.train):
         try:
             action()
         except (DataError, ModelError, ValueError) as error:

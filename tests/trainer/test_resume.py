@@ -11,7 +11,7 @@ import torch
 from tercet import SentenceTransformer, losses
 from tercet.errors import DataError
 from tercet.trainer.whole_checkpoints import latest_checkpoint
-from tests.trainer.helpers import flat_weights, make_trainer
+from tests.trainer.helpers import OwnLayout, flat_weights, make_trainer
 
 CHANGES = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}
 
@@ -173,20 +173,10 @@ def test_the_training_argument_of_the_same_name_resumes(bert, labelled, folder, 
     assert isinstance(SentenceTransformer(folder / "checkpoint-4", device="cpu"), SentenceTransformer)
 
 
-class _OwnLayout(torch.optim.AdamW):
-    """An optimizer whose state has other names than those of torch."""
-
-    def state_dict(self):
-        return {"own": super().state_dict()}
-
-    def load_state_dict(self, state_dict):
-        super().load_state_dict(state_dict["own"])
-
-
 def test_an_optimizer_with_another_layout_of_its_state_is_resumed(bert, labelled, tmp_path):
     weights = []
     for checkpoint in (None, tmp_path / "checkpoint-2"):
-        options = {"optimizer_cls_and_kwargs": (_OwnLayout, {"lr": 1e-3})}
+        options = {"optimizer_cls_and_kwargs": (OwnLayout, {"lr": 1e-3})}
         trainer = make_trainer(bert, tmp_path, labelled, changes=CHANGES, **options)
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         weights.append(flat_weights(trainer.model))

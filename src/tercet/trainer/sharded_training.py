@@ -35,6 +35,7 @@ class ShardedTrainer(StepTrainer):
             self._sharding.shard()
         with _without_wrapping(self.accelerator):
             prepared = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._check_state_of_optimizer()
         # Another trainer of this model would not wrap it.
         vars(self.model).pop("_is_accelerate_prepared", None)
         return prepared
@@ -44,6 +45,16 @@ class ShardedTrainer(StepTrainer):
             raise DataError(
                 "fsdp replaces the weights that the optimizer in `optimizers` trains; pass optimizer_cls_and_kwargs "
                 "instead, or leave out fsdp=True"
+            )
+
+    def _check_state_of_optimizer(self) -> None:
+        """Raise `DataError` if a checkpoint could not gather the state of the optimizer."""
+        optimizer: Any = self.optimizer
+        if not {"state", "param_groups"} <= set(optimizer.state_dict()):
+            name = type(getattr(optimizer, "optimizer", optimizer)).__name__  # accelerate wraps it.
+            raise DataError(
+                f"fsdp needs an optimizer whose state_dict() has the entries state and param_groups, as in torch, but "
+                f"{name} has others; choose another optimizer, or leave out fsdp=True"
             )
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
