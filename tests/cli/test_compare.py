@@ -25,13 +25,20 @@ def _compare(csv_file, bert, output, *more):
     )  # fmt: skip
 
 
+def _runs_in(file):
+    """Return the runs in a `compare.json`. The command first tries with an empty file whether it can write there."""
+    try:
+        return json.loads(file.read_text() or '{"runs": []}')["runs"]
+    except FileNotFoundError:
+        return []
+
+
 @pytest.mark.slow
 def test_ctrl_c_prints_how_to_resume_and_the_table_and_the_model_come_at_the_end(csv_file, eval_file, bert, tmp_path):
     arguments = _compare(csv_file, bert, tmp_path / "out", "--steps", 5, "--seeds", 2)
     process = ForkedProcess(command_line, *map(str, arguments), new_session=True)
     file = tmp_path / "out/compare.json"
-    # The file is empty for a moment when the command tries whether it can be written.
-    wait_until(lambda: file.exists() and json.loads(file.read_text() or '{"runs": []}')["runs"] != [], process)
+    wait_until(lambda: _runs_in(file), process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 130, errors
