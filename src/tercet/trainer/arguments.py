@@ -62,6 +62,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     `tercet.runs.RunSettings`. On a GPU, batches are copied while it computes, and `logging_nan_inf_filter` is off by
     default, except with `fp16`, because it waits for the GPU in each step.
 
+    `fsdp=True`, or `"full_shard"`, shards weights, gradients and the state of the optimizer over the processes of
+    `torchrun`, on GPUs or CPUs. Models and checkpoints are the ordinary folders.
+
     Args:
         batch_sampler: `"batch_sampler"` (random, the default), `"group_by_label"` (P×K), `"no_duplicates"` (no text
             twice in a batch), or a subclass of `tercet.data.batch_samplers.DefaultBatchSampler` or a function, which is
@@ -96,8 +99,6 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         router_mapping: for a model with a `Router`, the task of each text column, such as `{"question": "query",
             "answer": "document"}`, or such a dictionary for each data set. A column without a task takes the default
             route. The evaluators of the trainer encode with these tasks, too.
-        fsdp: whether to shard weights, gradients and the state of the optimizer over the processes of `torchrun`, on
-            GPUs or CPUs. True and "full_shard" are the same. Models and checkpoints are the ordinary folders.
 
     Raises:
         DataError: an argument has an invalid value, also by the checks of `transformers`; an argument of `transformers`
