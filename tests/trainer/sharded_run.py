@@ -156,7 +156,7 @@ def resume(folders: dict[str, Path], output: Path) -> None:
         with torch.no_grad():
             for value in trainer.model.parameters():
                 value.mul_(0.5)
-        trainer.train()  # It goes on with these weights, and with its optimizer.
+        trainer.train()  # It continues with these weights, and with its optimizer.
         results[name] = flat_weights(trainer.model)
     copy.deepcopy(trainer.model)  # Nothing of FSDP is left, which cannot be copied.
     torch.save(results, output / f"rank{os.environ['RANK']}.pt")

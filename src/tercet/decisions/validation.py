@@ -12,7 +12,7 @@ from tercet.decisions.models import LinearScores
 from tercet.decisions.spaces import Spaces
 from tercet.errors import listed
 
-# What a fit can give, with room for the penalties of other versions.
+# The values that a fit can give, with room for the penalties of other versions.
 _TEMPERATURES = (LOWEST_TEMPERATURE * (1 - 1e-6), HIGHEST_TEMPERATURE * (1 + 1e-6))
 _PENALTIES = (1e-6, 1e6)
 

@@ -83,8 +83,8 @@ class SequentialEvaluator(SentenceEvaluator):
     @property
     def metric_names(self) -> set[str] | None:
         """The keys of the metrics that a call may return; None if those of one of the evaluators are not known."""
-        names: list[Any] = [getattr(evaluator, "metric_names", None) for evaluator in self.evaluators]
-        return None if None in names else set().union(*names, ["sequential_score"])
+        names = metric_names_of(self.evaluators)
+        return None if names is None else {*names, "sequential_score"}
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
@@ -100,6 +100,12 @@ class SequentialEvaluator(SentenceEvaluator):
             warn_of_replaced(results, metrics, self._replaced)
             results |= metrics
         return {**results, "sequential_score": self.main_score_function(scores) if scores else 0.0}
+
+
+def metric_names_of(evaluators: Iterable[Any]) -> set[str] | None:
+    """Return the keys of the metrics of evaluators; None if those of one of them are not known before a call."""
+    names: list[Any] = [getattr(evaluator, "metric_names", None) for evaluator in evaluators]
+    return None if None in names else set().union(*names)
 
 
 def evaluator_list(evaluators: Any, name: str) -> list[Any]:

@@ -9,7 +9,7 @@ pushing.py          upload models to the hub
 memories.py         what a run remembers of past batches: cross-batch memory, label means
 monitoring.py       log the statistics of batches
 steps.py            training steps: the loss of a batch and its gradient
-sharded_training.py  train a model that is divided among the processes, and save it whole
+sharded_training.py  train a model that is sharded over the processes, and gather it to save it
 evaluating.py       the loss of evaluation batches, and the evaluators
 checkpointing.py    save the model, write checkpoints, resume from them
 prompts.py          the prompt of each text column
@@ -21,7 +21,7 @@ multi_labels.py     rows with several labels: the ids of their sets, and the rel
 collate.py          find and check the columns, tokenize the sentences, pack rows into a batch
 gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process
-sharding.py         divide a model among the processes (FSDP)
+sharding.py         shard a model over the processes (FSDP)
 fsdp_argument.py    the argument that asks for it
 checkpoints.py      write and read checkpoints atomically
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer

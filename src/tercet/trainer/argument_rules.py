@@ -128,7 +128,7 @@ def check_supported(values: dict[str, Any], defaults: dict[str, Any]) -> None:
         defaults: their default values.
 
     Raises:
-        DataError: an argument is not supported, a number is too small, a value is of another kind or an unknown choice,
+        DataError: an argument is not supported, a number is too small, a value is of another type or an unknown choice,
             or two arguments exclude each other.
     """
     for name, reason in UNSUPPORTED.items():

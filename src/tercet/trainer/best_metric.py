@@ -7,6 +7,7 @@ from typing import Any
 from transformers.trainer_utils import IntervalStrategy
 
 from tercet.errors import DataError, listed
+from tercet.evaluation.sentence_evaluator import metric_names_of
 
 _PREFIX = "eval_"
 # `transformers` adds these to the metrics of every evaluation.
@@ -64,7 +65,7 @@ def _metrics(trainer: Any) -> set[str] | None:
     found: set[str] = set()
     for name, dataset in sets.items():
         evaluators = trainer.evaluators or trainer._default_evaluators(dataset)
-        names = _names_of(evaluators)
+        names = metric_names_of(evaluators) if _are_of_tercet(evaluators) else None
         if names is None:
             return None
         if len(dataset):
@@ -73,13 +74,9 @@ def _metrics(trainer: Any) -> set[str] | None:
     return found
 
 
-def _names_of(evaluators: Iterable[Any]) -> set[str] | None:
-    """Return the metrics of evaluators; None if one of them, or of a sequence of them, is not a class of Tercet."""
-    found: set[str] = set()
-    for evaluator in evaluators:
-        is_own = type(evaluator).__module__.startswith(_KNOWN)
-        names = getattr(evaluator, "metric_names", None) if is_own else None
-        if names is None or _names_of(getattr(evaluator, "evaluators", ())) is None:
-            return None
-        found |= set(names)
-    return found
+def _are_of_tercet(evaluators: Iterable[Any]) -> bool:
+    """Return whether all evaluators, and those in a `SequentialEvaluator`, are of classes of Tercet."""
+    return all(
+        type(evaluator).__module__.startswith(_KNOWN) and _are_of_tercet(getattr(evaluator, "evaluators", ()))
+        for evaluator in evaluators
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from tercet._distributed import check_can_shard
 from tercet.errors import DataError, listed
 
-# How `transformers` writes `fsdp=True` in words.
+# The words that `transformers` takes for `fsdp=True`.
 _FULL_SHARD = {"true", "1", "full_shard", "auto_wrap"}
 # The optimizers that compute with each number alone, so that they can train a part of a weight.
 _ELEMENTWISE = {"adamw_torch", "adamw_torch_fused", "sgd", "adagrad", "rmsprop"}

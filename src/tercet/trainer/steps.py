@@ -102,6 +102,7 @@ class StepTrainer(MonitoringTrainer):
         model.train()
         inputs = self._prepare_inputs(inputs)
         scale = 1 / self.current_gradient_accumulation_steps
+        encoder = self.model.input_module.for_task(inputs["features"].get("task"))
         step = cached_step(
             model,
             inputs["features"],
@@ -110,9 +111,7 @@ class StepTrainer(MonitoringTrainer):
             max_tokens=self.args.mini_batch_tokens,
             scale=scale,
             autocast=self.compute_loss_context_manager,
-            word_embeddings=None
-            if self.args.fsdp
-            else self.model.input_module.for_task(inputs["features"].get("task")).word_embeddings,
+            word_embeddings=None if self.args.fsdp else encoder.word_embeddings,
             loss_parameters=list(loss_parameters(self.loss).values()),
         )
         self._chunks += step.chunks
