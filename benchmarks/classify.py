@@ -1,7 +1,7 @@
 """Classify, reject and add labels: LabelClassifier against logistic regression, neighbours and plain softmax.
 
     python benchmarks/classify.py --data DIR [--models DIR] [--parts trained frozen promise open new]
-        [--sets banking77 clinc150 hwu64] [--seeds 10] [--semantic-router PYTHON] [--output FILE.json]
+        [--sets banking77 clinc150 hwu64] [--seeds 10] [--open-epochs 0] [--semantic-router PYTHON] [--output FILE.json]
 
 DIR has a folder for each data set with train.csv and test.csv (columns text, label), and clinc150/oos_test.csv. The
 encoder is the bundled all-MiniLM-L6-v2.
@@ -10,7 +10,8 @@ trained   after the default run of `tercet train`, with the test file as evaluat
           and uses those that are there: a folder MiniLM-SET-all-auto-seed-0 for each set, as quality.py writes
 frozen    on the untouched encoder
 promise   ten random splits of each training file: 60 % to train a linear head, 10 % to calibrate, 30 % to judge
-open      ten draws of 75 % of the labels; the sentences of the others, and those out of scope, are unknown
+open      ten draws of 75 % of the labels; the sentences of the others, and those out of scope, are unknown. A head is
+          trained on the untouched encoder, or with --open-epochs the encoder too, for this number of epochs
 new       one label of CLINC150 at a time is added with ten sentences to a classifier of the others
 
 --semantic-router names the Python of a virtual environment with Tercet and semantic-router, which the part `open` then
@@ -31,20 +32,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from classify_data import Data, accuracy_of, embedded_with_head
+from classify_open import open_labels, print_open
 from command import train_model
-from common import (
-    HERE,
-    SETS,
-    Results,
-    alone,
-    mean_and_std,
-    model_folder,
-    open_scores,
-    print_table,
-    read_rows,
-    split_open,
-)
-from peers import ROUTERS
+from common import HERE, SETS, Results, alone, mean_and_std, model_folder, print_table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
@@ -52,9 +43,7 @@ from torch import Tensor
 
 from tercet import SentenceTransformer
 from tercet.decisions import LabelClassifier
-from tercet.decisions.calibration import reliability
-from tercet.decisions.inputs import Embedded, embedded
-from tercet.decisions.spaces import with_head
+from tercet.decisions.calibration import error_by_chance, reliability
 from tercet.decisions.thresholds import choose_threshold
 from tercet.evaluation.classifiers import nearest_neighbours
 from tercet.heads import append_head, train_head
@@ -64,37 +53,7 @@ PRECISIONS = (0.90, 0.95, 0.98)
 # The values of C in scikit-learn's logistic regression, on embeddings of length 1.
 VALUES_OF_C = [1.0, 3.0, 10.0, 30.0, 100.0]
 OPEN_SETS = ("clinc150", "banking77")
-# Zhang et al. 2021 (ADB, bert-base), Table 2, 75 % of the labels known: F1 of unknown, F1 of all.
-ADB = {"clinc150": (84.8, 89.0), "banking77": (67.3, 86.1)}
 NUM_NEW_LABELS, NEW_SENTENCES = 20, 10
-
-
-class Data:
-    """The sentences of a set, and their embeddings by the untouched encoder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
-        self.train, self.test = read_rows(folder, name, "train"), read_rows(folder, name, "test")
-        self.x, self.q = (untouched(tuple(row["text"] for row in part)) for part in (self.train, self.test))
-        self.y, self.t = (np.array([row["label"] for row in part]) for part in (self.train, self.test))
-
-    def out_of_scope(self) -> list[str]:
-        """The sentences that belong to no label; none if the set has no such file."""
-        if not (self.folder / self.name / "oos_test.csv").exists():
-            return []
-        return [row["text"] for row in read_rows(self.folder, self.name, "oos_test")]
-
-
-@cache
-def encoder() -> SentenceTransformer:
-    return SentenceTransformer(model_folder("bundled"), device="cpu")
-
-
-@cache
-def untouched(texts: tuple[str, ...]) -> Tensor:
-    if not texts:
-        return torch.empty(0, encoder().get_sentence_embedding_dimension())
-    return encoder().encode(list(texts), convert_to_tensor=True, normalize_embeddings=True)
 
 
 def main() -> None:
@@ -105,6 +64,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--open-epochs", type=float, default=0.0, help="train the encoder in the part open")
     parser.add_argument("--semantic-router", type=Path, help="the Python of an environment that has semantic-router")
     parser.add_argument("--output", type=Path, default=Path("classify.json"))
     arguments = parser.parse_args()
@@ -126,12 +86,16 @@ def main() -> None:
             ]
             print_kept(name, runs)
     if "open" in arguments.parts:
-        for name in OPEN_SETS:
+        epochs = arguments.open_epochs
+        for name in (name for name in OPEN_SETS if name in sets):
             runs = [
-                results.get(f"open {name} {seed}", lambda n=name, s=seed: open_labels(data(n), s))
+                results.get(
+                    f"open {name} {seed}" + (f", {epochs:g} epochs" if epochs else ""),
+                    lambda n=name, s=seed: open_labels(data(n), s, epochs),
+                )
                 for seed in range(arguments.seeds)
             ]
-            if arguments.semantic_router:
+            if arguments.semantic_router and not epochs:
                 options = {
                     "peer": "semantic-router", "data": str(arguments.data), "set": name, "seeds": arguments.seeds,
                     "model": model_folder("bundled"), "threads": arguments.threads,
@@ -141,7 +105,7 @@ def main() -> None:
                     lambda o=options: alone(HERE / "peers.py", o, arguments.semantic_router),
                 )
                 runs = [{**run, **more} for run, more in zip(runs, peer["runs"], strict=True)]
-            print_open(name, runs)
+            print_open(name, runs, epochs)
     if "new" in arguments.parts:
         print_new(results.get("new clinc150", lambda: new_labels(data("clinc150"))))
 
@@ -169,8 +133,8 @@ def trained(data: Data, models: Path | None) -> dict[str, Any]:
     x, q = embed([texts[row] for row in kept]), embed([row["text"] for row in data.test])
     found = {**_scores(classifier, data, [row["text"] for row in data.test]), "seconds": seconds}
     found["others"] = {
-        "logistic regression": _accuracy(LogisticRegression(max_iter=1000).fit(x, data.y[kept]).predict(q), data.t),
-        "5 nearest neighbours": _accuracy(_neighbours(x, data.y[kept], q), data.t),
+        "logistic regression": accuracy_of(LogisticRegression(max_iter=1000).fit(x, data.y[kept]).predict(q), data.t),
+        "5 nearest neighbours": accuracy_of(_neighbours(x, data.y[kept], q), data.t),
     }
     if unknown := data.out_of_scope():
         known, other = classifier.decision([row["text"] for row in data.test]), classifier.decision(unknown)
@@ -190,8 +154,8 @@ def frozen(data: Data) -> dict[str, Any]:
     search = GridSearchCV(LogisticRegression(max_iter=200), {"C": VALUES_OF_C}, cv=3).fit(data.x, data.y)
     found = {**_scores(classifier, data, data.q), "seconds": seconds, "best C": search.best_params_["C"]}
     found["others"] = {
-        "logistic regression": _accuracy(search.predict(data.q), data.t),
-        "5 nearest neighbours": _accuracy(_neighbours(data.x, data.y, data.q), data.t),
+        "logistic regression": accuracy_of(search.predict(data.q), data.t),
+        "5 nearest neighbours": accuracy_of(_neighbours(data.x, data.y, data.q), data.t),
     }
     return found
 
@@ -206,12 +170,13 @@ def _scores(classifier: LabelClassifier, data: Data, queries: Any) -> dict[str, 
         promises[str(wanted)] = {
             "promise": promise.describe(),
             "coverage": float(answered.mean()),
-            "precision": _accuracy(decisions.predicted[answered], data.t[answered]),
+            "precision": accuracy_of(decisions.predicted[answered], data.t[answered]),
         }
     return {
         "accuracy": float(right.mean()),
         "members": classifier.members_,
         "ece": reliability(decisions.confidence, right).error,
+        "ece by chance": error_by_chance(decisions.confidence),
         "promises": promises,
     }
 
@@ -224,9 +189,9 @@ def promises(data: Data, seed: int) -> dict[str, Any]:
     model = SentenceTransformer(model_folder("bundled"), device="cpu")
     append_head(model, train_head(data.x[train], data.y[train]))
     classifier = LabelClassifier(model).fit(
-        _with_head(model, data.x[train]),
+        embedded_with_head(model, data.x[train]),
         data.y[train],
-        calibration_data=(_with_head(model, data.x[calibration]), data.y[calibration]),
+        calibration_data=(embedded_with_head(model, data.x[calibration]), data.y[calibration]),
     )
     spaces = {"judged": (data.x[judge], data.y[judge]), "test": (data.q, data.t)}
     plain = _plain_softmax(model, data, train, calibration)
@@ -234,9 +199,9 @@ def promises(data: Data, seed: int) -> dict[str, Any]:
     for wanted in PRECISIONS:
         entry: dict[str, Any] = {"threshold": classifier.promise(min_precision=wanted).threshold}
         for where, (x, labels) in spaces.items():
-            decisions = classifier.decision(_with_head(model, x), min_precision=wanted)
+            decisions = classifier.decision(embedded_with_head(model, x), min_precision=wanted)
             answered = decisions.accepted
-            entry[where] = [float(answered.mean()), _accuracy(decisions.predicted[answered], labels[answered])]
+            entry[where] = [float(answered.mean()), accuracy_of(decisions.predicted[answered], labels[answered])]
         entry["plain"] = plain(wanted, *spaces["judged"])
         found[str(wanted)] = entry
     return found
@@ -253,34 +218,9 @@ def _plain_softmax(model: SentenceTransformer, data: Data, train: np.ndarray, ca
     def answer(wanted: float, x: Tensor, labels: np.ndarray) -> list[float]:
         threshold = choose_threshold(confidence, right, wanted)
         answered = regression.predict_proba(embed(x)).max(axis=1) >= (2 if threshold is None else threshold)
-        return [float(answered.mean()), _accuracy(regression.predict(embed(x))[answered], labels[answered])]
+        return [float(answered.mean()), accuracy_of(regression.predict(embed(x))[answered], labels[answered])]
 
     return answer
-
-
-def open_labels(data: Data, seed: int) -> dict[str, Any]:
-    """Take three quarters of the labels as known. The head and the classifier see sentences of these alone."""
-    known, calibration, train = split_open(data.y, seed)
-    model = SentenceTransformer(model_folder("bundled"), device="cpu")
-    append_head(model, train_head(data.x[train], data.y[train]))
-    classifier = LabelClassifier(model).fit(
-        _with_head(model, data.x[train]),
-        data.y[train],
-        calibration_data=(_with_head(model, data.x[calibration]), data.y[calibration]),
-    )
-    unknown = untouched(tuple(data.out_of_scope()))
-    truth = np.r_[np.where(np.isin(data.t, known), data.t, "unknown"), ["unknown"] * len(unknown)]
-    decisions = classifier.decision(_with_head(model, torch.cat([data.q, unknown])), max_novelty="auto")
-    answers = np.array(["unknown" if label is None else label for label in decisions.labels])
-    softmax = np.where(decisions.confidence < 0.5, "unknown", decisions.predicted)
-    is_unknown = truth == "unknown"
-    return {
-        **{name: open_scores(truth, found) for name, found in (("novelty", answers), ("softmax below 0.5", softmax))},
-        "auroc": {
-            "novelty": roc_auc_score(is_unknown, decisions.novelty),
-            "confidence": roc_auc_score(is_unknown, -decisions.confidence),
-        },
-    }
 
 
 def new_labels(data: Data) -> list[dict[str, Any]]:
@@ -291,32 +231,23 @@ def new_labels(data: Data) -> list[dict[str, Any]]:
         both = np.r_[old, new]
         classifier = LabelClassifier(unseen_rows=True).fit(data.x[old], data.y[old])
         others = data.t != label
-        before = _accuracy(classifier.predict(data.q[others]), data.t[others])
+        before = accuracy_of(classifier.predict(data.q[others]), data.t[others])
         start = time.perf_counter()
         classifier.partial_fit(data.x[new], data.y[new])
         seconds = time.perf_counter() - start
         again = LabelClassifier(unseen_rows=True).fit(data.x[both], data.y[both]).predict(data.q)
         predicted = classifier.predict(data.q)
         found.append({
-            "label": str(label), "seconds": seconds, "recall": _accuracy(predicted[~others], data.t[~others]),
-            "recall of a full fit": _accuracy(again[~others], data.t[~others]),
-            "others before": before, "others": _accuracy(predicted[others], data.t[others]),
+            "label": str(label), "seconds": seconds, "recall": accuracy_of(predicted[~others], data.t[~others]),
+            "recall of a full fit": accuracy_of(again[~others], data.t[~others]),
+            "others before": before, "others": accuracy_of(predicted[others], data.t[others]),
         })  # fmt: skip
     return found
-
-
-def _with_head(model: SentenceTransformer, x: Tensor) -> Embedded:
-    """Return rows as `LabelClassifier(model)` embeds sentences, from the embeddings before the head."""
-    return embedded(with_head(x, model[-2].linear.weight))
 
 
 def _neighbours(x: Tensor, y: np.ndarray, q: Tensor) -> np.ndarray:
     names, ids = np.unique(y, return_inverse=True)
     return names[nearest_neighbours(x, torch.from_numpy(ids), q).numpy()]
-
-
-def _accuracy(predicted: np.ndarray, truth: np.ndarray) -> float:
-    return float((predicted == truth).mean()) if len(truth) else float("nan")
 
 
 def print_accuracy(sets: Iterable[str], found: Iterable[dict[str, Any]], title: str) -> None:
@@ -326,9 +257,11 @@ def print_accuracy(sets: Iterable[str], found: Iterable[dict[str, Any]], title: 
         auroc = f"{result['auroc']['novelty']:.3f}" if "auroc" in result else "–"
         rows.append([
             name, f"{100 * result['accuracy']:.1f}", *(f"{100 * value:.1f}" for value in others.values()),
-            f"{result['ece']:.3f}", " + ".join(result["members"]), f"{result['seconds']:.0f}", auroc,
+            f"{result['ece']:.3f}", f"{result['ece by chance']:.3f}",
+            " + ".join(result["members"]), f"{result['seconds']:.0f}", auroc,
         ])  # fmt: skip
-    header = ["data", "LabelClassifier, %", "logistic regression", "5 neighbours", "ECE", "chosen", "seconds", "AUROC"]
+    header = ["data", "LabelClassifier, %", "logistic regression", "5 neighbours", "ECE", "ECE by chance", "chosen",
+              "seconds", "AUROC"]  # fmt: skip
     print_table(header, rows, title)
 
 
@@ -360,16 +293,6 @@ def print_kept(name: str, runs: list[dict[str, Any]]) -> None:
         "precision on the test file, %",
     ]
     print_table(header, rows, "Random splits of the training file")
-
-
-def print_open(name: str, runs: list[dict[str, Any]]) -> None:
-    rows = [
-        [name, method, *(mean_and_std((run[method][key] for run in runs), 1) for key in ("unknown", "all", "accuracy"))]
-        for method in ("novelty", "softmax below 0.5", *ROUTERS)
-        if method in runs[0]
-    ]
-    rows.append([name, "ADB, bert-base (published)", *map(str, ADB[name]), "–"])
-    print_table(["data", "unknown if", "F1 of unknown", "F1 of all", "accuracy, %"], rows, "75 % of the labels known")
 
 
 def print_new(found: list[dict[str, Any]]) -> None:

@@ -4,12 +4,13 @@ import datetime
 import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from tercet.data.reading.sources import read_table
-from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes
+from tercet.data.writing import find_suffix, open_writer, prepare_columns, writable_suffixes, write_parquet
 from tercet.errors import DataError
 
 _COLUMNS = {"id": ["007", "2", "3"], "text": ['a "b", c\td', "ü\n2", "one\rtwo"], "": ["x", "", "\r"]}
@@ -79,6 +80,24 @@ def test_json_lines_keep_their_types_and_half_characters():
     assert json.loads(line) == {"n": 1, "f": 0.5, "b": True, "o": {"a": [None, None]}, "s": "\ud800 日本"}
     assert "日本" in _written(".jsonl", {"s": ["日本"]}).decode()
     assert _written(".csv", {"s": ["\ud800"]}) == b"s\n?\n"
+
+
+def test_parquet_has_no_dictionary_of_embeddings_and_is_smaller(tmp_path):
+    values = np.random.default_rng(0).standard_normal(100 * 384).astype(np.float32)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(values), 384)
+    columns = {
+        "a.b": ["x", "y"] * 50, "tags": [["x"], ["y", "z"]] * 50, "record": [{"a": "x"}] * 100, "score": values[:100],
+        "": ["x"] * 100, "embedding": vectors,
+    }  # fmt: skip
+    table, path = pa.table(columns), tmp_path / "d.parquet"
+    write_parquet(table, path)
+    assert parquet.read_table(path).equals(table)
+    group = parquet.ParquetFile(path).metadata.row_group(0)
+    chunks = [group.column(at) for at in range(group.num_columns)]
+    with_dictionary = [chunk.path_in_schema for chunk in chunks if chunk.has_dictionary_page]
+    assert with_dictionary == ["a.b", "tags.list.element"]
+    parquet.write_table(table, tmp_path / "default.parquet")
+    assert path.stat().st_size < 0.8 * (tmp_path / "default.parquet").stat().st_size
 
 
 def test_a_column_of_nulls_is_one_of_strings_in_parquet():

@@ -4,7 +4,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from tercet.decisions.calibration import fit_temperature, mean_loss, reliability, softened
+from tercet.decisions.calibration import error_by_chance, fit_temperature, mean_loss, reliability, softened
 
 
 def _scores(rows, *, scale, labels=4, seed=0):
@@ -89,6 +89,16 @@ def test_calibrated_confidences_have_a_small_error_and_others_a_large_one():
     confidence = rng.uniform(0.3, 1, 20_000)
     assert reliability(confidence, rng.random(20_000) < confidence).error < 0.015
     assert reliability(confidence, rng.random(20_000) < confidence - 0.2).error > 0.15
+
+
+def test_the_error_by_chance_is_that_of_honest_confidences():
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.3, 1, 300) ** 0.2
+    honest = [reliability(confidence, rng.random(300) < confidence).error for _ in range(400)]
+    assert error_by_chance(confidence) == pytest.approx(np.mean(honest), rel=0.1)
+    assert error_by_chance(confidence) == error_by_chance(confidence)
+    assert error_by_chance(np.tile(confidence, 100)) < 0.15 * error_by_chance(confidence)
+    assert error_by_chance(np.ones(50)) == 0  # Who is sure is never wrong.
 
 
 def test_empty_bins_are_nan():

@@ -159,6 +159,8 @@ SETTINGS = {
     "training without loss": (edit(OWN, training={"data": {}}), "must be a JSON object with the field 'loss'"),
     "training with a list": (edit(OWN, training={"loss": "x", "data": [1]}), "'data' of 'training' must be a JSON obj"),
     "own settings no object": (write(OWN, "[]"), "tercet.json must contain a JSON object"),
+    "own settings of a newer version": (write(OWN, '{"format_version": 3}'), "which a newer Tercet wrote; update"),
+    "own settings without a version": (write(OWN, '{"format_version": "x"}'), "not the file of a model: format_v"),
     "own settings unreadable": (folder_at(OWN), "tercet.json is a folder"),
 }  # fmt: skip
 MODULES = {

@@ -78,6 +78,7 @@ def test_the_text_has_the_promise_and_what_was_measured():
     assert f"{answered.sum()} of 600 ({judged.coverage:.1%}) are answered" in text
     assert f"{judged.correct[answered].sum()} of the answers ({judged.precision:.1%}) are right" in text
     assert f"ECE {judged.reliability.error:.3f}" in text
+    assert f"would have about {judged.calibration_error_by_chance:.3f}" in text
     assert f"{judged.risk_coverage.area:.3f}" in text
 
 

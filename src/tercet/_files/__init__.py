@@ -12,7 +12,14 @@ written.py           remove only the files that Tercet wrote
 
 from tercet._files.checkpoint_names import checkpoint_name, checkpoint_step, find_checkpoints
 from tercet._files.checks import check_file, check_folder, check_separate, probe_folder, reserved_folder
-from tercet._files.json_files import parse_json, read_json, read_json_value, write_file, write_json
+from tercet._files.json_files import (
+    check_format_version,
+    parse_json,
+    read_json,
+    read_json_value,
+    write_file,
+    write_json,
+)
 from tercet._files.lock import NAME_LENGTH, LockedError, home_of, locked, name_for
 from tercet._files.paths import PREFIX, as_path, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file, remove_leftovers
@@ -28,6 +35,7 @@ __all__ = [
     "beside",
     "check_file",
     "check_folder",
+    "check_format_version",
     "check_separate",
     "check_unused",
     "checkpoint_name",

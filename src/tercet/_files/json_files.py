@@ -67,6 +67,21 @@ def read_json_value(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
         raise ModelError(f"{path} is not valid JSON: {error}; copy it again") from None
 
 
+def check_format_version(path: Path, version: object, newest: int, what: str) -> None:
+    """Raise `ModelError` if the `format_version` in a file is no version, or one that a newer Tercet wrote.
+
+    Args:
+        path: the file.
+        version: the version in it.
+        newest: the newest version that this Tercet reads.
+        what: what the file is, such as "the file of a head".
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelError(f"{path} is not {what}: format_version is {version!r}")
+    if version > newest:
+        raise ModelError(f"{path} has the format version {version}, which a newer Tercet wrote; update Tercet")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON in UTF-8.
 

@@ -205,7 +205,8 @@ def _write(path: Path, columns: dict[str, Any], embeddings: object) -> None:
             file.write(array.data)
         return
     import pyarrow as pa
-    from pyarrow import parquet
+
+    from tercet.data.writing import write_parquet
 
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
-    parquet.write_table(pa.table({**columns, "embedding": vectors}), path)
+    write_parquet(pa.table({**columns, "embedding": vectors}), path)

@@ -43,7 +43,7 @@ _SECONDS_TO_WAIT = 10
 
 def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:
     """Return what the output depends on besides the name of the model: its weights, its settings and other files."""
-    from tercet.trainer.run_identity import model_identity
+    from tercet.encoder.weight_sample import model_identity
 
     settings = {
         name: getattr(model, name, None)

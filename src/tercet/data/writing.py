@@ -13,10 +13,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.errors import DataError, listed, short_repr
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 class BinaryOutput(Protocol):
@@ -162,10 +165,29 @@ class ParquetWriter:
             DataError: a column has values of several types.
         """
         import pyarrow
-        from pyarrow import parquet
 
-        table = pyarrow.table({name: _joined(parts, name) for name, parts in self._parts.items()})
-        parquet.write_table(table, self._file)
+        write_parquet(pyarrow.table({name: _joined(parts, name) for name, parts in self._parts.items()}), self._file)
+
+
+def write_parquet(table: "pyarrow.Table", file: BinaryOutput | Path) -> None:
+    """Write a table as Parquet. Columns have a dictionary of their values, except numbers with a fraction.
+
+    The values of embeddings hardly repeat. With a dictionary, writing 1,000 of them takes four times as long, and the
+    file is larger by a third.
+    """
+    from pyarrow import parquet
+
+    parquet.write_table(table, file, use_dictionary=[path for path in map(_path_of_repeated, table.schema) if path])
+
+
+def _path_of_repeated(field: "pyarrow.Field") -> str:
+    """Return the path of the values of a column in a Parquet file; "" for numbers with a fraction and for records."""
+    from pyarrow import types
+
+    path, kind = field.name, field.type
+    while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        path, kind = f"{path}.list.element", kind.value_type
+    return "" if types.is_floating(kind) or types.is_nested(kind) else path
 
 
 def csv_writer(file: BinaryOutput) -> TableWriter:

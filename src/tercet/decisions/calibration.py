@@ -101,6 +101,29 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = NUM_
     return Reliability(rows=rows.tolist(), confidence=mean.tolist(), accuracy=accuracy.tolist(), error=error)
 
 
+def error_by_chance(confidence: np.ndarray, *, bins: int = NUM_BINS, draws: int = 100, seed: int = 0) -> float:
+    """Return the mean ECE of answers that are right exactly as often as their confidences `(n,)` say.
+
+    With few rows in a bin, the fraction of right answers differs from the confidence by chance. So an ECE near this
+    value is no sign of dishonest confidences.
+
+    Source: Bröcker and Smith 2007, Increasing the Reliability of Reliability Diagrams (consistency resampling).
+
+    Args:
+        confidence: the confidences.
+        bins: the number of bins of `reliability`.
+        draws: how often answers are drawn.
+        seed: the seed of the draws.
+
+    Example:
+        >>> print(f"{error_by_chance(np.full(100, 0.5)):.2f} {error_by_chance(np.full(10_000, 0.5)):.3f}")
+        0.04 0.004
+    """
+    confidence, random = np.asarray(confidence, dtype=float), np.random.default_rng(seed)
+    drawn = (random.random(len(confidence)) < confidence for _ in range(draws))
+    return float(np.mean([reliability(confidence, correct, bins=bins).error for correct in drawn]))
+
+
 def softened(log_probabilities: Tensor, temperature: float) -> Tensor:
     """Return log-probabilities at a temperature: `(n, num_labels) → (n, num_labels)`."""
     return torch.log_softmax(log_probabilities / temperature, dim=1)

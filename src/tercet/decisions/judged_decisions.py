@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tercet._display import shown_beside
-from tercet.decisions.calibration import Reliability, reliability, round_confidence
+from tercet.decisions.calibration import Reliability, error_by_chance, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
 from tercet.decisions.rejection import is_familiar, unfamiliar_message
 from tercet.decisions.thresholds import Promise, decimals, interval
@@ -137,6 +137,11 @@ class JudgedDecisions:
         return reliability(self.confidence[self.known], self.correct[self.known])
 
     @property
+    def calibration_error_by_chance(self) -> float:
+        """Return the calibration error that perfectly honest confidences of these rows would have by chance."""
+        return error_by_chance(self.confidence[self.known])
+
+    @property
     def shortfall(self) -> str:
         """Return that the precision is below the promised one, in a sentence; "" if it is not."""
         promise = self.limits.promise
@@ -185,6 +190,7 @@ class JudgedDecisions:
             "precision": _value(self.precision),
             "accuracy": _value(self.accuracy),
             "calibration_error": _value(self.reliability.error if known.any() else float("nan")),
+            "calibration_error_by_chance": _value(self.calibration_error_by_chance if known.any() else float("nan")),
             "area": _value(self.risk_coverage.area),
             "reasons": {part.reason: part.rows for part in rejected_by_reason(self.reasons, self.correct)},
             "rows_with_unknown_label": int((~known).sum()),

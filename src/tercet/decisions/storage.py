@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_file
+from tercet._files import atomic_directory, check_format_version, expand_path, read_json, resolve_path, write_file
 from tercet._files.model_files import (
     CLASSIFIER_FILE,
     CLASSIFIER_WEIGHTS,
@@ -114,11 +114,7 @@ def read(cls: type[C], folder: Path) -> C:
         raise ModelError(f"{folder} {what}, so there is no classifier; fit one with LabelClassifier(model).fit(…)")
     check_regular_files(folder)
     content = read_json(path, max_bytes=MAX_CLASSIFIER_BYTES)
-    version = content.get("format_version")
-    if not isinstance(version, int) or version < 1:
-        raise ModelError(f"{path} is not the file of a classifier: format_version is {version!r}")
-    if version > _FORMAT_VERSION:
-        raise ModelError(f"{path} has the format version {version}, which a newer Tercet wrote; update Tercet")
+    check_format_version(path, content.get("format_version"), _FORMAT_VERSION, "the file of a classifier")
     try:
         tensors = load_file(folder / CLASSIFIER_WEIGHTS)
     except FileNotFoundError:

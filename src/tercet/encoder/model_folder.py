@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from tercet._files import read_json, read_json_value
+from tercet._files import check_format_version, read_json, read_json_value
 from tercet._texts import has_lone_surrogate
 from tercet.encoder.hub import find_folder
 from tercet.encoder.modules import (
@@ -32,7 +32,7 @@ from tercet.encoder.modules.router import CONFIG
 from tercet.encoder.pretrained import check_finite, loading_errors
 from tercet.encoder.pretrained.files import check_regular_files
 from tercet.encoder.similarity import check_name
-from tercet.encoder.storage import ModelSettings
+from tercet.encoder.storage import OWN_FORMAT_VERSION, ModelSettings
 from tercet.errors import ModelError, listed
 from tercet.records import TrainingRecord
 
@@ -222,6 +222,7 @@ def _load_transformer(source: str, settings_folder: Path | None, hub: dict[str, 
 def _load_settings(folder: Path) -> ModelSettings:
     config_file, own_file = folder / "config_sentence_transformers.json", folder / "tercet.json"
     config, own = (read_json(path) if path.exists() else {} for path in (config_file, own_file))
+    check_format_version(own_file, own.get("format_version", 1), OWN_FORMAT_VERSION, "the file of a model")
     prompts = config.get("prompts") or {}
     if not isinstance(prompts, dict):
         raise ModelError(f"{config_file}: prompts must be a JSON object, got {prompts!r}")

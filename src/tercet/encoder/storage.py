@@ -31,7 +31,7 @@ from tercet.records import TrainingRecord
 logger = logging.getLogger(__name__)
 
 # The `format_version` of tercet.json. Format 1 has no such field and is otherwise the same. Both formats are read.
-_FORMAT_VERSION = 2
+OWN_FORMAT_VERSION = 2
 
 
 @dataclass(kw_only=True)
@@ -109,7 +109,7 @@ def _save_settings(settings: ModelSettings, folder: Path) -> None:
     if settings.truncate_dim is not None:
         config["truncate_dim"] = settings.truncate_dim
     own: dict[str, Any] = {
-        "format_version": _FORMAT_VERSION,
+        "format_version": OWN_FORMAT_VERSION,
         "tercet_version": __version__,
         "label_names": settings.label_names,
         "training": record.to_dict() if record else None,

@@ -1,12 +1,16 @@
-"""Find out whether the weights of a model have changed since it was loaded, for example in a training loop."""
+"""Tell models apart by their weights, and find out whether weights have changed since the model was loaded."""
 
+import hashlib
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 # A training step changes nearly all weights, so a few of each tensor are enough.
 _VALUES = 16
+# For the identity of a model, each tensor is sampled at this number of positions.
+_VALUES_OF_IDENTITY = 4096
 
 
 def weight_sample(model: nn.Module) -> dict[str, Tensor]:
@@ -29,3 +33,15 @@ def spread_values(parameter: Tensor, number: int) -> Tensor:
     """Return a copy of at most `number` evenly spaced values of a parameter, on the CPU: `(at most number,)`."""
     flat = parameter.detach().flatten()
     return flat[:: max(1, math.ceil(len(flat) / number))].clone().cpu()
+
+
+@torch.no_grad()
+def model_identity(model: nn.Module) -> dict[str, Any]:
+    """Return a SHA-256 digest of the names, shapes and a sample of the values of all weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        flat = value.detach().flatten()
+        sample = flat[:: max(1, len(flat) // _VALUES_OF_IDENTITY)]
+        digest.update(sample.cpu().double().numpy().tobytes())
+    return {"sha256": digest.hexdigest()}

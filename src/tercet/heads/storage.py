@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tercet._files import atomic_directory, expand_path, read_json, resolve_path, write_json
+from tercet._files import atomic_directory, check_format_version, expand_path, read_json, resolve_path, write_json
 from tercet._files.head_files import ENTRY_FILE, WEIGHTS_FILE, check_head_places
 from tercet._files.model_files import is_model_folder
 from tercet._version import __version__
@@ -84,11 +84,8 @@ def load_head(folder: str | Path) -> LinearHead:
         raise ModelError(f"{folder} is not the folder of a head: it {what}; pass the output of the training of a head")
     check_regular_files(folder)
     content = read_json(entry)
-    version, sizes = content.get("format_version"), [content.get("out_dim"), content.get("in_dim")]
-    if not isinstance(version, int) or version < 1:
-        raise ModelError(f"{entry} is not the file of a head: format_version is {version!r}")
-    if version > _FORMAT_VERSION:
-        raise ModelError(f"{entry} has the format version {version}, which a newer Tercet wrote; update Tercet")
+    check_format_version(entry, content.get("format_version"), _FORMAT_VERSION, "the file of a head")
+    sizes = [content.get("out_dim"), content.get("in_dim")]
     if not path.exists():
         raise ModelError(f"{path} is missing, so {folder} is not a complete head; copy it again")
     shapes = read_header(path)

@@ -78,7 +78,8 @@ def _overview(judged: JudgedDecisions, promises: Sequence[str]) -> list[Part]:
         reliability_diagram(reliable),
         "A confidence is honest if, of the rows with a confidence of 80%, about 80% are right: then the bars and the "
         "diamonds follow the dotted line. The mean difference, weighted by the rows, is the expected calibration "
-        f"error: ECE {reliable.error:.3f}, in {len(reliable.rows)} bins. "
+        f"error: ECE {reliable.error:.3f}, in {len(reliable.rows)} bins. With this number of rows, perfectly honest "
+        f"confidences would have about {judged.calibration_error_by_chance:.3f}. "
         + ("" if judged.known.all() else "Rows with a label that the classifier does not know are left out."),
     ]
 

@@ -17,6 +17,7 @@ from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import split_set
 from tercet.data.labels.numbering import label_values
 from tercet.encoder.sentence_transformer import SentenceTransformer
+from tercet.encoder.weight_sample import model_identity
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
 from tercet.records import public_settings
@@ -39,7 +40,7 @@ from tercet.runs.tracking import Trackers
 from tercet.trainer.best_state import KeepBest
 from tercet.trainer.callbacks import LogFirstStep, ProgressBar, ProgressLog, StopOnInterrupt
 from tercet.trainer.distributed import DistributedEncoder
-from tercet.trainer.run_identity import data_identity, model_identity
+from tercet.trainer.run_identity import data_identity
 from tercet.trainer.trainer import SentenceTransformerTrainer
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 

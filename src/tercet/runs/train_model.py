@@ -195,10 +195,10 @@ def train(
 
     import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds
+    from tercet.encoder.weight_sample import model_identity
     from tercet.runs.environment import environment
     from tercet.runs.run_training import run_training
     from tercet.runs.source_names import Names
-    from tercet.trainer.run_identity import model_identity
 
     if isinstance(model, (str, Path)):
         model = load_model(str(model), device=device, trust_remote_code=trust_remote_code, packing=packing)

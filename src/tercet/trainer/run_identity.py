@@ -4,14 +4,12 @@ Values that do not decide the result, such as intervals of checkpoints and logs,
 `tercet.trainer.argument_rules`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from tercet.data.fingerprint import digest_rows
@@ -20,8 +18,6 @@ from tercet.errors import DataError
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.loss_kinds import loss_settings
 
-# The weights are compared at this number of positions per tensor. Training changes all of them.
-_SAMPLED_VALUES = 4096
 _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
 
 
@@ -109,18 +105,6 @@ def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[st
     columns = [texts_of(dataset, name) for name in sorted(dataset.column_names)]
     digest = digest_rows(columns, json.dumps(label_names).encode())
     return {"rows": len(dataset), "sha256": digest}
-
-
-@torch.no_grad()
-def model_identity(model: nn.Module) -> dict[str, Any]:
-    """Return a SHA-256 digest of the names, shapes and a sample of the values of all weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)}".encode())
-        flat = value.detach().flatten()
-        sample = flat[:: max(1, len(flat) // _SAMPLED_VALUES)]
-        digest.update(sample.cpu().double().numpy().tobytes())
-    return {"sha256": digest.hexdigest()}
 
 
 def _shortened(value: Any) -> str:
