@@ -1,4 +1,4 @@
-"""Training runs of which `test_sharding` starts one or two processes: alone, with DDP, and divided with `fsdp=True`."""
+"""Training runs of which `test_sharding` starts one or two processes: alone, with DDP, and sharded with `fsdp=True`."""
 
 import copy
 import os
@@ -101,7 +101,7 @@ def make_trainer(kind: str, model: SentenceTransformer, folder: Path, **changes)
 
 
 def compare(folders: dict[str, Path], output: Path) -> None:
-    """Train a model of each kind, with two processes once with DDP and once divided, and write what came out."""
+    """Train a model of each kind, with two processes once with DDP and once sharded, and write what came out."""
     results = {}
     for kind in KINDS:
         for sharded in [False, True][: launched_world_size()]:

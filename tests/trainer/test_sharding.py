@@ -1,4 +1,4 @@
-"""Models divided among two real gloo processes (`fsdp=True`): the results of one process, and ordinary files."""
+"""Models sharded over two real gloo processes (`fsdp=True`): the results of one process, and ordinary files."""
 
 import pytest
 import sentence_transformers
@@ -30,7 +30,7 @@ def results(folders, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_divided_model_trains_as_in_one_process(kind, results):
+def test_a_sharded_model_trains_as_in_one_process(kind, results):
     """Losses, norms of gradients before they are clipped, evaluations, weights; the parts are equal halves."""
     alone, *ranks = results
     one = alone[kind, False]
@@ -64,7 +64,7 @@ def test_a_run_killed_after_a_checkpoint_is_resumed_exactly(resumed):
         assert not torch.equal(rank["resumed"], rank["sharded"])  # with dropout
 
 
-def test_checkpoints_are_those_of_a_model_that_is_not_divided(resumed, folders):
+def test_checkpoints_are_those_of_a_model_that_is_not_sharded(resumed, folders):
     first, second, output = resumed
     for name in ("ddp", "resumed by ddp", "resumed from ddp"):
         torch.testing.assert_close(first[name], first["sharded"], rtol=0, atol=1e-6)
@@ -96,7 +96,7 @@ def test_a_trainer_that_runs_twice_goes_on(resumed):
     assert not torch.equal(first["sharded twice"], first["sharded"])
 
 
-def test_every_process_loads_the_best_checkpoint_of_a_divided_model(bert, tmp_path):
+def test_every_process_loads_the_best_checkpoint_of_a_sharded_model(bert, tmp_path):
     run_ranks(best_checkpoint_run.main, bert, tmp_path, True, processes=2)
     results = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     for result in results:

@@ -1,4 +1,4 @@
-"""A divided model and its whole form, in a process group of one process."""
+"""A sharded model and its whole form, in a process group of one process."""
 
 from copy import deepcopy
 
@@ -26,7 +26,7 @@ def model(bert):
     return SentenceTransformer(bert, device="cpu")
 
 
-def test_a_model_is_divided_and_whole_again(group, model, sentences):
+def test_a_model_is_sharded_and_whole_again(group, model, sentences):
     parameters, weights, expected = list(model.parameters()), flat_weights(model), model.encode(sentences)
     sharding = Sharding(model, keeps_gathered=False)
     assert all(isinstance(value, DTensor) for value in model.parameters())
@@ -58,7 +58,7 @@ def test_a_hook_that_is_removed_from_the_whole_model_is_gone(group, model, sente
     assert calls == [1]
 
 
-def test_weights_that_cannot_be_divided_are_errors(model):
+def test_weights_that_cannot_be_sharded_are_errors(model):
     model.scale = nn.Parameter(torch.tensor(1.0))
     with pytest.raises(DataError, match=r"fsdp cannot shard the weight scale, which is a single number .* \(1,\)"):
         Sharding(model, keeps_gathered=False)

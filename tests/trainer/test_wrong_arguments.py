@@ -94,6 +94,8 @@ def test_arguments_of_methods(bert, labelled, tmp_path):
     several = make_trainer(bert, tmp_path, labelled, eval_dataset={"b": labelled})
     with pytest.raises(DataError, match="no evaluation set 'a': its evaluation sets are 'b'; pass a data set"):
         several.evaluate("a")
+    with pytest.raises(DataError, match="no evaluation set 'a'"):
+        several.get_eval_dataloader("a")
     assert several.evaluate("b").keys() >= {"eval_loss"}
     with pytest.raises(DataError, match="there is nothing to evaluate; pass eval_dataset here or to the trainer"):
         make_trainer(bert, tmp_path, labelled).evaluate()

@@ -13,6 +13,7 @@ from transformers.trainer_utils import seed_worker
 from tercet.encoder.modules import Router
 from tercet.encoder.token_stats import TokenStats
 from tercet.trainer.arguments import BatchSamplers
+from tercet.trainer.checks import check_set_name
 from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
 from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
@@ -75,6 +76,8 @@ class DataLoadingTrainer(SamplingTrainer):
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Return the data loader of an evaluation set: of the trainer, by name or None, or any other data set."""
+        if isinstance(eval_dataset, str):
+            check_set_name(eval_dataset, self.eval_dataset)
         if eval_dataset is None or isinstance(eval_dataset, str):
             loader = super().get_eval_dataloader(eval_dataset)
             # A loader that persistent workers keep would draw other batches, with another loss, each time.
