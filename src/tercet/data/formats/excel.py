@@ -1,6 +1,7 @@
 """Read .xlsx files of Excel and other spreadsheets."""
 
 from array import array
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,12 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
         raise DataError(f"{path}: reading .xlsx needs another package; {EXTRA}") from None
 
     try:
-        workbook = load_workbook(path, read_only=True, data_only=True)
-    except OSError as error:
-        if error.errno is not None:
+        with closing(load_workbook(path, read_only=True, data_only=True)) as workbook:
+            sheets = {sheet.title: found for sheet in workbook.worksheets if (found := _rows(sheet))[0]}
+    except Exception as error:  # openpyxl raises many types for damaged files
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise DataError(f"{path} is not a readable .xlsx file: {error}") from None
-    except Exception as error:  # openpyxl raises many types for damaged files
-        raise DataError(f"{path} is not a readable .xlsx file: {error}") from None
-    sheets = {sheet.title: found for sheet in workbook.worksheets if (found := _rows(sheet))[0]}
-    workbook.close()
     if len(sheets) > 1 and split not in sheets:
         raise DataError(f"{path} has several sheets with data; pass split, one of {listed(sheets, 12)}")
     if not sheets:
@@ -59,6 +57,7 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
 
 def _rows(sheet: Any) -> tuple[list[list[Any]], list[int]]:
     """Return the rows of a sheet that are not empty, without empty cells at their ends, and their line numbers."""
+    sheet.reset_dimensions()  # Exports of other programs declare a size that is too small, such as A1.
     rows, lines = [], array("q")
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
         row = list(cells)
