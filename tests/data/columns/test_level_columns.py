@@ -2,8 +2,11 @@
 
 import logging
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from tercet._events import collect_warnings
 from tercet.cli.next_commands import option_words
 from tercet.data import ReadOptions, load_labelled
 from tercet.errors import DataError
@@ -61,3 +64,40 @@ def test_columns_that_are_no_levels(columns, changes, message):
 def test_the_options_of_a_printed_command():
     words = option_words(ReadOptions("text", ["area", "intent"]))
     assert " ".join(words) == "--text-column text --label-column area --label-column intent --label-levels /"
+
+
+LISTS = [
+    ["north", "sales", "north"],
+    ["billing", None, "card"],
+    ["billing", None],
+    [None, "card"],
+    [1, " é ", float("nan")],
+    "c/d",
+]
+
+
+def test_lists_are_labelled_as_columns_of_their_levels(tmp_path):
+    labels = ["north/sales/north", "billing", "1/é", "c/d"]
+    with collect_warnings() as warnings:
+        data = load_labelled({"text": list("abcdef"), "label": LISTS}, ReadOptions(label_levels="/"))
+    assert (data.labels(), data.rows.tolist()) == (labels, [0, 2, 4, 5])
+    assert "2 of 6 rows have no label (rows 1, 3)" in warnings[0].message
+    levels = zip(*([*path, None, None][:3] for path in LISTS[:-1]), strict=True)
+    columns = {"text": list("abcde"), **dict(zip("xyz", map(list, levels), strict=True))}
+    assert load_labelled(columns, ReadOptions(label_column=["x", "y", "z"])).labels() == labels[:-1]
+    parquet.write_table(pa.table({"text": list("ab"), "label": [["n", "s", "n"], ["n", None]]}), tmp_path / "d.parquet")
+    assert load_labelled(tmp_path / "d.parquet", ReadOptions(label_levels="/")).labels() == ["n/s/n", "n"]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (["a", "b/c"], "row 1: the level 'b/c' contains the separator '/'; pass another label_levels"),
+        (["a", ["b"]], r"row 1: the label is \['a', \['b'\]\]; each level must be a string or an integer"),
+        ({"a", "b"}, "row 1: the label is a set, whose levels have no order; pass a list"),
+        ({"name": "a"}, "row 1: the labels are {'name': 'a'}; each label must be a string"),
+    ],
+)
+def test_lists_that_are_no_levels(label, message):
+    with pytest.raises(DataError, match=message):
+        load_labelled({"text": ["one", "two"], "label": [["a", "x"], label]}, ReadOptions(label_levels="/"))

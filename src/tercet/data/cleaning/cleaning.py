@@ -13,12 +13,13 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._multi_labels import renamed_sets, set_names, split_set
-from tercet._nested_labels import join_path, normalize_nested
+from tercet._nested_labels import normalize_nested
 from tercet._texts import row_place
 from tercet.data.cleaning.incomplete_rows import incomplete_message, values_without_gaps, without_text
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
+from tercet.data.columns.level_columns import join_label_lists
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.cells import in_list
 from tercet.data.tables.column_values import take_rows
@@ -66,6 +67,7 @@ def clean_rows(
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
             `options` does not say what to do with them, or no row remains.
     """
+    labels = paths_of_lists(labels, source, options, lines)
     values = cell_labels(values_without_gaps(labels, source, lines), source, options, lines)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
@@ -95,20 +97,31 @@ def clean_rows(
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
+def paths_of_lists(
+    labels: Iterable[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None
+) -> Iterable[Any]:
+    """Return the cells of a label column; with `label_levels`, each list as the nested label of its levels.
+
+    This comes before `plain_values`, which leaves out the repeated and missing items of a list.
+    """
+    return labels if options.label_levels is None else join_label_lists(labels, options.label_levels, source, lines)
+
+
 def cell_labels(values: list[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None) -> list[Any]:
     """Return values of `plain_values` as they are; with `multi_label`, as names of sets of labels or None.
 
     Raises:
-        DataError: a label in a list contains the separator, or is itself a list or a dictionary.
+        DataError: with `multi_label` or `label_levels`, a label is a list or a dictionary; or a label in a list
+            contains the separator.
     """
-    if options.multi_label is None:
+    if options.multi_label is None and options.label_levels is None:
         return values
     if (row := next((row for row, value in enumerate(values) if isinstance(value, (list, dict))), None)) is not None:
         raise DataError(
             f"{row_place(source, row, lines)}: the labels are {short_repr(values[row])}; each label must be a string "
             "or an integer"
         )
-    return set_names(map(in_list, values), options.multi_label, source)
+    return values if options.multi_label is None else set_names(map(in_list, values), options.multi_label, source)
 
 
 def clean_labels(
@@ -163,13 +176,7 @@ def clean_labels(
 
 
 def _nested(values: Sequence[Any], separator: str, source: str) -> list[str]:
-    """Return the labels with normalized levels. A list of labels is the path of one label."""
-    for value in values:
-        if isinstance(value, tuple) and any(separator in level for level in value):
-            raise DataError(
-                f"{source}: the level {short_repr(value)} contains the separator {separator!r}; pass another "
-                "label_levels, a character that no level contains"
-            )
-    joined = [join_path(value, separator) if isinstance(value, tuple) else str(value) for value in values]
+    """Return the labels with normalized levels."""
+    joined = [str(value) for value in values]
     given = iter(normalize_nested([label for label in joined if label], separator, source))
     return [next(given) if label else "" for label in joined]  # "" is a missing label of an inspection.
