@@ -7,6 +7,7 @@
 {"greet": [{"data": [{"text": …}, …]}, …]}    texts in parts, as in the Snips data
 {"intents": [{"tag": …, "patterns": [ … ]}]}  a list of texts in each object
 {"text": [ … ], "label": [ … ]}               columns, also as pandas writes them (`orient`)
+{"text": …, "label": …}                       one row, if a usual name of texts has a string
 {"rasa_nlu_data": …}, {"nlu": [ … ]}          training data of Rasa, see `rasa.py`
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tercet.data.columns.names import is_usual_name
+from tercet.data.columns.names import is_usual_name, usual_columns
 from tercet.data.formats.json_lines import ObjectRows
 from tercet.data.formats.rasa import read_examples, read_nlu
 from tercet.data.formats.split_names import is_split
@@ -67,6 +68,8 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
                 return {name: [item[name] for item in items] for name in inner}
         raise _unknown(path, f"it is an object of objects ({listed(value, 3)})")
     lists = {name: item for name, item in value.items() if isinstance(item, list)}
+    if _is_row(value, lists):
+        return _objects([value], path)
     if not lists:
         raise _unknown(path, f"it is one object with the keys {listed(value, 3)}")
     if all(is_split(name) for name in lists):
@@ -81,6 +84,16 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
     if len(lists) == 1 and only and _is_rows(only):
         return _list(only, path)
     return _by_label(lists, path) if len(lists) == len(value) else _no_choice(lists, path)
+
+
+def _is_row(value: dict[str, Any], lists: Mapping[str, list[Any]]) -> bool:
+    """Return whether an object is a row with a text, such as one line of JSON Lines.
+
+    Lists in it are values, unless they have rows with usual names: {"title": "greetings", "data": [{"text": …}, …]}.
+    """
+    texts = [value[name] for name in usual_columns(value, "text")]
+    inner = [name for items in lists.values() for item in items if isinstance(item, dict) for name in item]
+    return any(isinstance(text, str) for text in texts) and not any(map(is_usual_name, inner))
 
 
 def _no_choice(lists: Mapping[str, Any], path: Path) -> Columns:

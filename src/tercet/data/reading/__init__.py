@@ -1,9 +1,10 @@
 """Read data from any source into a table.
 
-options.py      `ReadOptions`: how to read
-selection.py    reads a table as `ReadOptions` says: chooses its rows, joins columns of texts
-sources.py      reads a file, a folder, standard input or a data set on the hub
-folders.py      reads folders and several files
-in_memory.py    reads data frames, Arrow tables, dictionaries, lists and data sets
-lines.py        reads a stream with one sentence per line
+options.py         `ReadOptions`: how to read
+selection.py       reads a table as `ReadOptions` says: chooses its rows, joins columns of texts
+sources.py         reads a file, a folder, standard input or a data set on the hub
+standard_input.py  puts standard input into a file
+folders.py         reads folders and several files
+in_memory.py       reads data frames, Arrow tables, dictionaries, lists and data sets
+lines.py           reads a stream with one sentence per line
 """

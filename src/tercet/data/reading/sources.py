@@ -9,8 +9,6 @@ import glob
 import inspect
 import os
 import stat
-import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from tercet.data.formats.encodings import guess_encoding
 from tercet.data.formats.header import has_no_header
 from tercet.data.reading.folders import is_saved_dataset, read_files, read_folder
 from tercet.data.reading.in_memory import check_no_transform, choose_split, is_table_dict, table_of
+from tercet.data.reading.standard_input import STANDARD_INPUT, standard_input_file
 from tercet.data.tables.table import Columns, Content, Table
 from tercet.errors import DataError, listed, short_repr
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     # A file, the name of a data set on the hub, a table in memory, or a table that was read.
     Source: TypeAlias = str | Path | Dataset | ArrowTable | Mapping[str, Any] | Sequence[Any] | Table
 
-STANDARD_INPUT = "-"
 # The maximum length of another library's error message within ours, in characters.
 _REASON_LIMIT = 500
 _SPECIAL_FILES = {
@@ -110,7 +108,8 @@ def read_table(
     """
     options: dict[str, Any] = {"header": header, "csv_separator": csv_separator, "encoding": encoding}
     if str(name) == STANDARD_INPUT:
-        return _read_standard_input(split, options)
+        with standard_input_file() as file:
+            return _read_file(file, split, options)
     path = _expanded(name)
     try:
         mode = os.stat(path).st_mode
@@ -135,13 +134,7 @@ def read_table(
     if not stat.S_ISREG(mode):
         kind = next((kind for test, kind in _SPECIAL_FILES.items() if test(mode)), "no regular file")
         raise DataError(f"{path} is {kind}; write the data into a file and pass the file, or pass - for standard input")
-    reader = _reader(path)
-    if reader is None:
-        raise DataError(
-            f"{path} has an unsupported file type; the file extension must be one of {listed(FILE_FORMATS, limit=20)}"
-            f"{_conversion(path)}"
-        )
-    return _read_file(path, reader, split, options)
+    return _read_file(path, split, options)
 
 
 def takes_split(name: str | Path) -> bool:
@@ -166,23 +159,6 @@ def _conversion(path: Path) -> str:
     )
 
 
-def _read_standard_input(split: str, options: dict[str, Any]) -> Table:
-    """Read standard input as JSON, JSON Lines or CSV, by its first character."""
-    if sys.stdin is None:
-        raise DataError("standard input is closed; pass a file")
-    data = sys.stdin.buffer.read()
-    first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    suffix = ".json" if first in (b"{", b"[") else ".csv"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"input{suffix}"
-        path.write_bytes(data)
-        try:
-            table = read_table(path, split, **options)
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), "standard input")) from None
-    return replace(table, source="standard input")
-
-
 def _expanded(name: str | Path) -> Path:
     try:
         return Path(name).expanduser()
@@ -190,7 +166,13 @@ def _expanded(name: str | Path) -> Path:
         raise DataError(f"no file {short_repr(str(name))}: there is no such home folder; check the path") from None
 
 
-def _read_file(path: Path, reader: Callable[..., Content], split: str, options: dict[str, Any]) -> Table:
+def _read_file(path: Path, split: str, options: dict[str, Any]) -> Table:
+    reader = _reader(path)
+    if reader is None:
+        raise DataError(
+            f"{path} has an unsupported file type; the file extension must be one of {listed(FILE_FORMATS, limit=20)}"
+            f"{_conversion(path)}"
+        )
     accepted = inspect.signature(reader).parameters
     for name, value in options.items():
         if name not in accepted and value is not None and not (name == "header" and value):
