@@ -16,7 +16,7 @@ from common import HERE, alone, few_rows, read_rows
 def train_and_measure(
     options: dict[str, Any], arguments: Sequence[str] = (), keep: Path | None = None
 ) -> dict[str, Any]:
-    """Return the scores of the trained model, the seconds from start to end of the command, and what it chose.
+    """Return the scores of the trained model, the seconds of the command, what it chose, and what it measured itself.
 
     The seconds include the evaluations before and after training. The measuring afterwards is not included.
 
@@ -30,7 +30,8 @@ def train_and_measure(
         seconds = train_model(options, arguments, output)
         record = json.loads((output / "metrics.json").read_text("utf-8"))
         scores = alone(HERE / "measured.py", {**options, "model": str(output)})
-    return {**scores, "seconds": seconds, "choices": record.get("choices")}
+    measured = {part: record.get(part) for part in ("evaluation", "gain")}
+    return {**scores, "seconds": seconds, "choices": record.get("choices"), "record": measured}
 
 
 def train_model(options: dict[str, Any], arguments: Sequence[str], output: Path) -> float:

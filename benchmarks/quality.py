@@ -33,6 +33,8 @@ MODES: dict[str, list[str] | None] = {
     "auto": [],
     "10 epochs": ["--epochs", "10"],
 }
+# The classifiers of the block "was it worth it?".
+CLASSIFIERS = ("nearest_neighbours", "class_means", "logistic_regression")
 FULL = ("untouched", "head", "auto", "10 epochs")
 FEW = ("untouched", "head", "encoder", "both", "auto")
 # `auto` may be this far below the best, in accuracy and in MAP@R, beyond the interval.
@@ -124,6 +126,8 @@ def main() -> None:
     bench = Bench(arguments.data, encoders, arguments.threads, arguments.output, arguments.models)
     chosen = [(encoder, name) for encoder in encoders for name in arguments.sets]
     if "full" in arguments.tables:
+        if "auto" in arguments.modes:
+            print_before_and_after(bench, chosen, arguments.seeds)
         print_full(bench, chosen, arguments.modes, arguments.seeds)
     if "few" in arguments.tables:
         print_few(bench, chosen, [None if n == "all" else int(n) for n in arguments.few], arguments.seeds)
@@ -149,6 +153,34 @@ def print_full(bench: Bench, chosen: Iterable[tuple[str, str]], modes: Sequence[
             ])  # fmt: skip
     header = ["data", "encoder", "trained", "MAP@R", "accuracy, %", "classifier", "seconds", "epochs of ST"]
     print_table(header, rows, "All training sentences; the last column is in epochs of sentence-transformers")
+
+
+def print_before_and_after(bench: Bench, chosen: Iterable[tuple[str, str]], seeds: Sequence[int]) -> None:
+    """Print what the default runs measured themselves, before and after: the table of the README."""
+    columns, title = [], "The default run, before → after, as `tercet train` prints it"
+    for encoder, name in chosen:
+        records = [bench.run(Case(encoder, name, "auto", seed)).get("record") for seed in seeds]
+        if None in records:
+            print(f"{name}, {encoder}: a run has no record, because an older version of this script made it")
+            continue
+        columns.append([f"{name}, {encoder}", *_before_and_after(records)])
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    names = ["", "MAP@R", "recall@1", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
+    if columns:
+        print_table(["", *rows[0]], [[name, *row] for name, row in zip(names[1:], rows[1:], strict=True)], title)
+
+
+def _before_and_after(records: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """Return the cells of one data set and encoder, means over the seeds."""
+    for metric in ("map@r", "recall@1"):
+        parts = [[record["evaluation"][when][metric] for record in records] for when in ("before", "after")]
+        yield " → ".join([f"{np.mean(parts[0]):.3f}", mean_and_std(parts[1])])
+    for kind in CLASSIFIERS:
+        encoders = ("untouched", "trained")
+        parts = [
+            [record["gain"][encoder]["classifiers"][kind]["accuracy"] for record in records] for encoder in encoders
+        ]
+        yield " → ".join([f"{100 * np.mean(parts[0]):.1f}", mean_and_std(parts[1], 1, 100)])
 
 
 def print_few(
