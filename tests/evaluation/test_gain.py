@@ -63,6 +63,31 @@ def _by_hand(correct, precision, names=("a", "b")):
                        average_precision=np.full(len(correct), precision), most_frequent=1)  # fmt: skip
 
 
+def _of_two_labels(n, right):
+    """Predictions for n rows, half of each of two labels, of which the first `right` of each are correct."""
+    label_ids = np.arange(n) % 2
+    predicted = {"nearest_neighbours": np.where(np.arange(n) < 2 * right, label_ids, 1 - label_ids)}
+    return Predictions(label_names=("a", "b"), label_ids=label_ids, predicted=predicted,
+                       average_precision=np.ones(n), most_frequent=0)  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "right"), [(2, 1), (12, 6), (20, 9), (30, 13), (40, 15)])
+def test_few_correct_rows_are_not_called_chance(n, right):
+    gain = training_gain(_of_two_labels(n, right), _of_two_labels(n, right))
+    assert gain.outcome == ("already separated" if 2 * right == n else "no difference")
+    assert gain.sentence.endswith(
+        f" Whether this is better than always answering the most frequent label (50.0%) cannot be told from {n} rows."
+    )
+    assert "chance" not in gain.sentence
+
+
+def test_enough_rows_are_called_chance_or_are_better_without_a_note():
+    for right, outcome in ((50, "at chance"), (95, "no difference")):
+        gain = training_gain(_of_two_labels(200, right), _of_two_labels(200, right))
+        assert gain.outcome == outcome
+        assert "cannot be told" not in gain.sentence
+
+
 def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():
     correct = np.arange(300) < 240
     gain = training_gain(_by_hand(correct, 0.4), _by_hand(correct, 0.6))

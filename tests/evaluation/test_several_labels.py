@@ -123,7 +123,9 @@ def test_few_rows_are_not_called_chance():
             )
             for ap in (0.3, 1.0)
         )
-        assert several_labels_gain(before, after).outcome != "at chance"
+        gain = several_labels_gain(before, after)
+        assert gain.outcome != "at chance"
+        assert gain.sentence.endswith("cannot be told from 5 rows.") == (rows == 5)
 
 
 def test_the_smaller_sample_is_in_the_record():

@@ -18,6 +18,7 @@ Sources: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 
 Min 2005 (the added rows, here for one row of each kind that differs).
 """
 
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -26,6 +27,9 @@ from tercet.records import PairedDifference
 
 CONFIDENCE = 0.95
 _NUM_RESAMPLES = 10_000
+# Confidence with which predictions must be better than the most frequent label. An encoder that has learned anything
+# is far better; among labels at random, a lower confidence would often find one that looks better.
+_CHANCE_CONFIDENCE = 0.999
 
 
 def best_difference(
@@ -93,6 +97,21 @@ def mean_difference(first: np.ndarray, second: np.ndarray, *, confidence: float 
     return PairedDifference(
         difference=float((second - first).mean()), low=float(centre - half), high=float(centre + half)
     )
+
+
+def is_above_chance(chance: float, differences: Callable[[float], list[PairedDifference]]) -> bool | None:
+    """Return whether predictions are better than always answering the most frequent label; None if that is unknown.
+
+    They are at chance if it is certain that they avoid less than half of the errors of the most frequent label. A few
+    rows can show neither, even if all of them are predicted correctly.
+
+    Args:
+        chance: the score of always answering the most frequent label, from 0 to 1.
+        differences: returns the difference between the scores of each encoder and `chance`, for a confidence.
+    """
+    if any(difference.low > 0 for difference in differences(_CHANCE_CONFIDENCE)):
+        return True
+    return False if all(difference.high < (1 - chance) / 2 for difference in differences(CONFIDENCE)) else None
 
 
 def _differences(counts: np.ndarray, num_first: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tercet._display import shown_beside
 from tercet.catalogue import CLASSIFIERS
-from tercet.evaluation.bootstrap import best_difference, mean_difference
+from tercet.evaluation.bootstrap import best_difference, is_above_chance, mean_difference
 from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
 from tercet.evaluation.label_scores import label_scores
 from tercet.records import ClassifierScores, EncoderScores, PairedDifference, TrainingGain
@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 # From this accuracy of the untouched encoder on, it separates the labels already.
 _SEPARATED = 0.97
-# Confidence with which a classifier must be better than the most frequent label. An encoder that has learned anything
-# is far better; among labels at random, a lower confidence would often find one that looks better.
-_CHANCE_CONFIDENCE = 0.999
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +118,9 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
     """
     always = untouched.label_ids == untouched.most_frequent
     correct = untouched.correct(), trained.correct()
-    above_chance = any(
-        best_difference(always[None], rows, confidence=_CHANCE_CONFIDENCE, seed=seed).low > 0 for rows in correct
+    above_chance = is_above_chance(
+        float(always.mean()),
+        lambda confidence: [best_difference(always[None], rows, confidence=confidence, seed=seed) for rows in correct],
     )
     fitted = untouched.fitted_rows, trained.fitted_rows
     gain = TrainingGain(
@@ -137,14 +135,19 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         sentence="",
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
-    if above_chance:
+    if above_chance is not False:
         gain.outcome = _outcome(gain)
     gain.sentence = _sentence(gain)
+    if above_chance is None:
+        gain.sentence += (
+            " Whether this is better than always answering the most frequent label "
+            f"({gain.most_frequent_accuracy:.1%}) cannot be told from {gain.rows:,} rows."
+        )
     return gain
 
 
 def _outcome(gain: TrainingGain) -> Literal["worth it", "worse", "already separated", "no difference"]:
-    """Return the outcome of encoders that are better than chance."""
+    """Return the outcome of encoders that are not at chance."""
     if gain.accuracy.low > 0:
         return "worth it"
     if gain.accuracy.high < 0:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tercet._display import shown_beside
 from tercet.distances import at_least_float32
-from tercet.evaluation.bootstrap import mean_difference
+from tercet.evaluation.bootstrap import is_above_chance, mean_difference
 from tercet.evaluation.classifiers import MAX_FIT_PRODUCTS, PENALTY
 from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, fit_logistic_per_label
 from tercet.evaluation.relevance import indicators
@@ -27,10 +27,6 @@ from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores
 
 # With fewer rows, most labels would have none.
 _FEWEST_FITTED_ROWS = 1_000
-# Confidence with which the predictions must be better than the most frequent label, as in `tercet.evaluation.gain`.
-_CHANCE_CONFIDENCE = 0.999
-# With fewer rows, even perfect predictions are not better than chance with this confidence.
-_FEWEST_ROWS_TO_TELL = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +144,10 @@ def predict_label_sets(
 def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredictions) -> SeveralLabelsGain:
     """Compare the trained with the untouched encoder on the same rows: to search, and to predict labels."""
     always, f1 = untouched.most_frequent_f1(), (untouched.f1(), trained.f1())
-    above_chance = any(mean_difference(always, rows, confidence=_CHANCE_CONFIDENCE).low > 0 for rows in f1)
+    above_chance = is_above_chance(
+        float(always.mean()),
+        lambda confidence: [mean_difference(always, rows, confidence=confidence) for rows in f1],
+    )
     fitted = untouched.fitted_rows, trained.fitted_rows
     rankings = untouched.rankings(), trained.rankings()
     best = [max(found, key=lambda key: found[key].mean()) for found in rankings]
@@ -165,7 +164,7 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
         sentence="",
         fitted_rows=min((rows for rows in fitted if rows is not None), default=None),
     )
-    if not above_chance and len(always) >= _FEWEST_ROWS_TO_TELL:
+    if above_chance is False:
         gain.sentence = (
             f"Training was not worth it: the predicted labels are at chance, with an F1 of {gain.trained.f1:.3f}; "
             f"always the most frequent label gives {gain.most_frequent_f1:.3f}. The labels do not follow from the "
@@ -175,11 +174,17 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
     gain.outcome = _outcome(gain.f1, gain.map_at_r)
     regressions = "a logistic regression for each label"
     before, after = (float(found[key].mean()) for found, key in zip(rankings, best, strict=True))
-    gain.sentence = " ".join((
+    parts = [
         _part("search", "MAP@R", gain.map_at_r, (before, best[0]), (after, best[1])),
         f"The embeddings alone have a MAP@R of {gain.untouched.map_at_r:.3f}, then {gain.trained.map_at_r:.3f}.",
         _part("predict labels", "F1", gain.f1, (gain.untouched.f1, regressions), (gain.trained.f1, regressions)),
-    ))  # fmt: skip
+    ]
+    if above_chance is None:
+        parts.append(
+            f"Whether these labels are better than always the most frequent one (F1 {gain.most_frequent_f1:.3f}) "
+            f"cannot be told from {gain.rows:,} rows."
+        )
+    gain.sentence = " ".join(parts)
     return gain
 
 
