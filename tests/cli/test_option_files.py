@@ -133,6 +133,22 @@ def test_a_repeated_run_has_the_same_weights_and_metrics(bert, csv_file, tmp_pat
     assert weights[0] == weights[1]
 
 
+def test_a_repeated_run_has_no_classifier_and_no_time_for_the_encoder_either(bert, tmp_path):
+    rows = [f"the {word} number {number},{word}" for word in ("match", "soup") for number in range(20)]
+    (tmp_path / "d.csv").write_text("\n".join(["text,label", *rows]))
+    run(*train_arguments(tmp_path / "d.csv", bert, tmp_path / "one", "--no-classifier", "--time-limit", "0.01s"))
+    repeat = ("train", "--repeat", tmp_path / "one", "--output", tmp_path / "two")
+    done = run(*repeat, "--dimension", 8, "--train", "encoder", expect=2)
+    assert "--dimension 8 is that of the linear layer, but --train encoder trains none" in done.stderr
+    done = run(*repeat)
+    assert "instead of" not in done.stderr
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert not (tmp_path / "two/label_classifier.json").exists()
+    assert two["settings"] == one["settings"]
+    assert two["choices"] == one["choices"]
+    assert two["evaluation"] == one["evaluation"]
+
+
 def test_options_that_differ_from_the_record_are_printed(bert, csv_file, tmp_path):
     run(*train_arguments(csv_file, bert, tmp_path / "one", "--max-steps", 2, "--device", "cpu", "--quiet"))
     record = tmp_path / "one/metrics.json"

@@ -46,6 +46,14 @@ def test_a_head_alone_comes_once_because_it_depends_neither_on_the_loss_nor_on_t
         parse_grid(["epochs=1,3"], settings=RunSettings(train="head"))
 
 
+def test_a_dimension_without_a_head_is_refused():
+    message = "grid: dimension=8 is that of the linear layer, but train='encoder' trains none"
+    with pytest.raises(DataError, match=message):
+        parse_grid(["train=encoder", "dimension=8,16"])
+    with pytest.raises(DataError, match=message):
+        parse_grid(["dimension=8,16"], settings=RunSettings(train="encoder"))
+
+
 def test_without_a_loss_a_grid_of_other_settings_has_one_loss():
     assert {variant.loss for variant in parse_grid(["model=a,b"])} == {"batch-semi-hard"}
     assert {variant.loss for variant in parse_grid(["model=a,b"], settings=RunSettings(loss="batch-all"))} == {

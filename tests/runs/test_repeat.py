@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from datasets import Dataset
@@ -48,6 +49,56 @@ def test_a_time_limit_is_repeated_as_the_steps_that_it_allowed(first):
     assert (settings.time_limit, settings.max_steps) == (None, 123)
 
 
+@pytest.fixture
+def many(tmp_path):
+    """A file with twenty sentences of each of four labels, enough for validation rows."""
+    words = ["match", "soup", "bank", "rain"]
+    rows = [{"text": f"the {word} number {number}", "label": word} for word in words for number in range(20)]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "many.jsonl"
+
+
+def test_a_run_that_kept_the_state_before_the_training_is_repeated(bert, many, tmp_path):
+    settings = replace(SETTINGS, learning_rate=1e-12)  # so that no state is better than that before the training
+    one = train(many, tmp_path / "one", model=bert, settings=settings, device="cpu")
+    assert one.record.choices["validation"]["best_step"] == one.record.settings["steps"] == 0
+    two = train(**repeat_arguments(tmp_path / "one"), output=tmp_path / "two")
+    assert two.record.settings == one.record.settings
+    assert two.record.choices == one.record.choices
+    assert two.record.evaluation == one.record.evaluation
+
+
+def test_a_run_without_time_for_the_encoder_is_repeated(bert, many, tmp_path):
+    """The repeated run leaves out the validation rows, too, and may choose no head."""
+    settings = RunSettings(time_limit=0.01, batch_size=8, samples_per_label=2)
+    one = train(many, tmp_path / "one", model=bert, settings=settings, device="cpu")
+    arguments = repeat_arguments(tmp_path / "one")
+    two = train(**arguments, output=tmp_path / "two")
+    for run in (one, two):
+        assert run.record.choices["trained_encoder"] is False
+        assert (run.record.settings["train"], run.record.settings["time_limit"]) == ("auto", 0.01)
+    assert two.record.choices == one.record.choices
+    assert two.record.evaluation == one.record.evaluation
+    for name, value in one.model.state_dict().items():
+        assert value.equal(two.model.state_dict()[name]), name
+    longer = replace(arguments["settings"], time_limit=600.0, epochs=0.5)
+    three = train(**{**arguments, "settings": longer}, output=tmp_path / "three")
+    assert three.record.choices["trained_encoder"] is True
+
+
+def test_the_classifier_is_repeated(bert, csv_file, tmp_path, caplog):
+    caplog.set_level("INFO", "tercet")
+    options = {"model": bert, "settings": SETTINGS, "device": "cpu"}
+    train(csv_file, tmp_path / "none", classifier=False, **options)
+    assert train(**repeat_arguments(tmp_path / "none"), output=tmp_path / "again").classifier is None
+    assert "will differ from the record" not in caplog.text
+    kept = train(csv_file, tmp_path / "texts", keep_texts=True, **options)
+    del kept.record.settings["classifier"]  # as in older records
+    assert repeat_arguments(kept.record)["keep_texts"] is True
+    train(**repeat_arguments(kept.record), output=tmp_path / "once more")
+    assert "will differ from the record" not in caplog.text
+
+
 def test_another_start_model_at_the_same_path(first, tmp_path):
     shutil.rmtree(tmp_path / "base")
     build_bert(tmp_path / "base", seed=1)
@@ -83,6 +134,9 @@ def test_records_that_cannot_be_repeated(first, tmp_path, sentences, labels):
     (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(DataError, match=r"other.json has no settings of a training run"):
         repeat_arguments(tmp_path / "other.json")
+    (tmp_path / "head.json").write_text(json.dumps({"settings": {"train": "head", "seed": 0, "data": "x.npy"}}))
+    with pytest.raises(DataError, match=r"head.json is the record of a head on vectors, which cannot be repeated"):
+        repeat_arguments(tmp_path / "head.json")
     data = Dataset.from_dict({"sentence": sentences, "label": labels})
     run = train(data, tmp_path / "two", model=tmp_path / "base", settings=SETTINGS, device="cpu")
     arguments = repeat_arguments(run.record)

@@ -78,7 +78,7 @@ class Flags:
         own = sorted({str(v) for v in values if isinstance(v, (str, Path)) and len(str(v)) > 1}, key=len, reverse=True)
         values_of_user = "|".join(map(re.escape, own)) or "(?!)"
         pattern = re.compile(
-            rf"(?<![\w./-])(?P<user>{values_of_user})(?![\w/-])|(?P<quoted>{_QUOTED})"
+            rf"(?<![\w./-])(?P<user>{values_of_user})(?![\w/-]|=(?:{_VALUE}))|(?P<quoted>{_QUOTED})"
             rf"|(?<![\w'\"/.-])(?P<tick>`?)(?P<name>{'|'.join(map(re.escape, names))})"
             rf"(?:=(?P<value>{_VALUE}))?`?(?![\w'\"/=-]|\.\w)"
         )

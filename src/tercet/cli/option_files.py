@@ -93,12 +93,12 @@ def read_config(path: str | Path, command: Any) -> dict[str, Any]:
 def _recorded(path: str) -> dict[str, Any]:
     """Return the arguments and settings in the record of a run, by the parameters of `tercet train`."""
     arguments = repeat_arguments(path)
-    settings, packing = arguments.pop("settings"), arguments.pop("packing")
+    settings, packing, classifier = (arguments.pop(name, True) for name in ("settings", "packing", "classifier"))
     del arguments["repeats"]
     if isinstance(column := arguments.get("label_column"), str):
         arguments["label_column"] = [column]
     named = {item.name: getattr(settings, item.name) for item in fields(RunSettings)}
-    return {**arguments, **named, "no_packing": not packing}
+    return {**arguments, **named, "no_packing": not packing, "no_classifier": not classifier}
 
 
 def _value(args: Sequence[str], flags: set[str]) -> str | None:

@@ -24,7 +24,9 @@ logger = logging.getLogger("tercet")
 # Arguments of a run besides its settings that decide its result. They are recorded by their names.
 _SETTINGS = {item.name for item in fields(RunSettings)}
 _OF_READING = [item.name for item in fields(ReadOptions) if item.name not in _SETTINGS]
-_ARGUMENTS = ("data", "model", "eval_data", "eval_fraction", "packing", *_OF_READING)
+_ARGUMENTS = (
+    "data", "model", "eval_data", "eval_fraction", "packing", "classifier", "keep_texts", *_OF_READING
+)  # fmt: skip
 # Arguments that decide the rows of the training and the evaluation data.
 _OF_ROWS = {"data", "eval_data", "eval_fraction", "seed", "loss", *(item.name for item in fields(ReadOptions))}
 # Settings that are not repeated, because they send data to other machines.
@@ -47,6 +49,11 @@ def read_record(path: str | Path) -> RunRecord:
         raise DataError(str(error)) from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise DataError(f"{path} is not the {METRICS_FILE} of a training run") from None
+    if "loss" not in record.settings and record.settings.get("train") == "head":
+        raise DataError(
+            f"{path} is the record of a head on vectors, which cannot be repeated from its record; train the head "
+            "again with the arguments in its settings"
+        )
     if "loss" not in record.settings or "seed" not in record.settings:
         raise DataError(f"{path} has no settings of a training run; pass the {METRICS_FILE} of a trained model")
     return record
@@ -91,6 +98,8 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
     if settings.get("time_limit") is not None and recorded.get("steps"):
         # The schedule was fitted to the steps that the time allowed.
         settings |= {"time_limit": None, "max_steps": recorded["steps"]}
+    if settings.get("max_steps", -1) > 0:
+        settings["epochs"] = None  # Not used. The record has those of the saved state, which may be 0.
     arguments = {name: recorded[name] for name in _ARGUMENTS if recorded.get(name) is not None}
     if recorded.get("device") is not None:
         arguments["device"] = recorded["device"]
@@ -98,6 +107,17 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
         return {**arguments, "settings": RunSettings(**settings), "repeats": record}
     except TypeError as error:
         raise DataError(f"the settings of the record are invalid: {error}") from None
+
+
+def skips_encoder(record: RunRecord, changed: set[str]) -> bool:
+    """Return whether to repeat that the time limit of a run left no time to train the encoder.
+
+    Args:
+        record: the record of the run to repeat.
+        changed: the result of `changed_arguments`.
+    """
+    limited = record.settings.get("train") == "auto" and record.settings.get("time_limit") is not None
+    return limited and record.choices.get("trained_encoder") is False and not changed & {"train", "time_limit"}
 
 
 def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
@@ -109,7 +129,8 @@ def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
     """
     free = {item.name for item in fields(RunSettings) if item.metadata["free_on_resume"]}
     repeated = repeat_arguments(record)
-    was = {**dict.fromkeys(_ARGUMENTS), **repeated, **vars(repeated["settings"])}
+    defaults = {**dict.fromkeys(_ARGUMENTS), "classifier": True, "keep_texts": False}
+    was = {**defaults, **repeated, **vars(repeated["settings"])}
     changed = {
         name for name, value in now.items() if name in was and name not in free and not _equal(value, was[name], name)
     }

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 from torch import Tensor
@@ -34,7 +33,7 @@ class PlannedRun:
 
     Attributes:
         settings: the settings, all chosen.
-        time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known.
+        time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known and not 0.
         stages: what the run trains.
         train_data: all training rows, also those that choose the best state.
         evaluation: how the model is evaluated; None if it is not.
@@ -47,6 +46,7 @@ class PlannedRun:
         show_progress_bar: whether to show progress bars.
         classifier: fits the classifier at the end; None for none.
         margins_chosen: whether the margins of nested labels were chosen, for a head, and not given.
+        skip_encoder: whether the encoder is not trained, although the stages have it.
         warnings: the warnings so far.
         seconds: the seconds of each part of the run.
     """
@@ -65,6 +65,7 @@ class PlannedRun:
     show_progress_bar: bool
     classifier: RunClassifier | None
     margins_chosen: bool
+    skip_encoder: bool
     warnings: list[TrainingWarning]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -118,14 +119,13 @@ def run_stages(run: PlannedRun) -> StageResults:
                 run.settings = use_loss_without_head(
                     trainer, run.train_data, run.settings, margins_chosen=run.margins_chosen
                 )
-    if run.stages.encoder:
+    if run.stages.encoder and not run.skip_encoder:
         elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
         steps = plan_steps(
             trainer, run.settings, run.checkpoint, elapsed=elapsed, reserve=reserve, can_skip=run.stages.chooses
         )
-        if run.settings.time_limit is not None:  # So that a run with the settings of the record repeats this one.
-            fixed: dict[str, Any] = {"max_steps": steps} if steps else {"train": "head"}
-            run.settings = replace(run.settings, time_limit=None, **fixed)
+        if run.settings.time_limit is not None and steps:  # So that a run with the settings of the record repeats this.
+            run.settings = replace(run.settings, time_limit=None, max_steps=steps)
         result.trained_encoder = steps > 0
         if result.trained_encoder:
             _train_encoder(run)

@@ -65,6 +65,7 @@ def run_training(
     show_progress_bar: bool = True,
     classifier: bool = True,
     keep_texts: bool = False,
+    skip_encoder: bool = False,
     start: float | None = None,
 ) -> TrainingRun:
     """Train `model` and save it in the folder `output`, with a `metrics.json`.
@@ -94,6 +95,7 @@ def run_training(
         show_progress_bar: whether to show progress bars for the training and for the evaluations before and after it.
         classifier: whether to fit a classifier to labelled sentences after the training, and save it with the model.
         keep_texts: whether the classifier keeps the training sentences, to show them as evidence.
+        skip_encoder: do not train the encoder, as if the time limit left no time for it.
         start: the time by `time.monotonic` from which the time to the first step is measured; None is the time of this
             call.
 
@@ -143,7 +145,8 @@ def run_training(
             settings=settings, time_limit=settings.time_limit, stages=stages, train_data=train_data,
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
-            show_progress_bar=show_progress_bar, margins_chosen=margins_chosen, warnings=[*warnings, *early_warnings],
+            show_progress_bar=show_progress_bar, margins_chosen=margins_chosen, skip_encoder=skip_encoder,
+            warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
                 train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
                 keep_texts=keep_texts, seed=settings.seed, label_levels=settings.label_levels,

@@ -164,6 +164,11 @@ class RunSettings:
             raise DataError("time_limit and max_steps exclude each other; pass one of them")
         check_value("neighbor_labels", self.neighbor_labels, 0 <= self.neighbor_labels <= 1, "from 0 to 1")
         check_value("dimension", self.dimension, self.dimension is None or self.dimension > 0, "at least 1")
+        if self.dimension is not None and self.train == "encoder":
+            raise DataError(
+                f"dimension={self.dimension} is that of the linear layer, but train='encoder' trains none; leave out "
+                "one of them"
+            )
         check_value("max_steps", self.max_steps, self.max_steps > 0 or self.max_steps == -1, "at least 1")
         check_value("warmup_ratio", self.warmup_ratio, 0 <= self.warmup_ratio < 1, "at least 0 and below 1")
         check_value("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")

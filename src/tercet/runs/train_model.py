@@ -20,7 +20,13 @@ from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import publishing
 from tercet.runs.output import reserves_output
-from tercet.runs.repeat import changed_arguments, check_same_model, check_same_rows, note_other_environment
+from tercet.runs.repeat import (
+    changed_arguments,
+    check_same_model,
+    check_same_rows,
+    note_other_environment,
+    skips_encoder,
+)
 from tercet.runs.results import TrainingRun
 from tercet.runs.settings import (
     DEFAULT_MODEL,
@@ -223,6 +229,7 @@ def train(
         show_progress_bar=show_progress_bar,
         classifier=classifier,
         keep_texts=keep_texts,
+        skip_encoder=repeats is not None and skips_encoder(repeats, changed),
         start=start,
     )
     if push_to_hub is not None and is_first_launched():
