@@ -3,7 +3,7 @@
 import csv
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -75,7 +75,8 @@ def find_dialect(file: TextIO, path: Path, default: str, given: str | None = Non
     if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel writes this line for itself.
         given, skipped, sample = given or first[4], 1, rest
     if given is not None:
-        return Dialect(parse_separator(given), skipped=skipped)
+        named = Dialect(parse_separator(given), skipped=skipped)
+        return _without_quoting(sample, named, path, whole=whole) or named
     names = {mark: rows[0] for mark in SEPARATOR_NAMES if (rows := _rows(sample, Dialect(mark), whole=whole))}
     if len(names) > 1:
         named = {mark: sum(map(is_usual_name, header)) for mark, header in names.items()}
@@ -87,40 +88,47 @@ def find_dialect(file: TextIO, path: Path, default: str, given: str | None = Non
             )
         names = {best[0]: names[best[0]]}
     if not names:
-        unquoted = Dialect("\t", quoted=False)
-        if (
-            '"' in sample
-            and not _parses(sample, Dialect(default), whole=whole)
-            and _rows(sample, unquoted, whole=whole)
-        ):
-            logger.info(f"{path}: columns separated by tabs, and double quotes are part of the texts")
-            return unquoted
-        return Dialect(default)
+        is_default = _parses(sample, Dialect(default), whole=whole)
+        return (not is_default and _without_quoting(sample, Dialect("\t"), path, whole=whole)) or Dialect(default)
     found = next(iter(names))
     if found != default:
         logger.info(f"{path}: columns separated by {SEPARATOR_NAMES[found]}; for another one, pass csv_separator")
     return Dialect(found)
 
 
+def _without_quoting(sample: str, dialect: Dialect, path: Path, *, whole: bool) -> Dialect | None:
+    """Return the dialect in which quotes are characters like others, and log it, if only this one separates columns.
+
+    Between commas, quotes always enclose fields, so that a quote that was not closed is an error.
+    """
+    unquoted = replace(dialect, quoted=False)
+    if dialect.separator == "," or '"' not in sample or _parses(sample, dialect, whole=whole):
+        return None
+    if not _rows(sample, unquoted, whole=whole):
+        return None
+    name = SEPARATOR_NAMES.get(dialect.separator, repr(dialect.separator))
+    logger.info(f"{path}: columns separated by {name}, and double quotes are part of the texts")
+    return unquoted
+
+
 def _rows(sample: str, dialect: Dialect, *, whole: bool) -> list[list[str]]:
     """Return the first rows; none if they have different numbers of columns, or only one column."""
+    rows = _first_rows(sample, dialect, whole=whole) or []
+    return rows if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else []
+
+
+def _parses(sample: str, dialect: Dialect, *, whole: bool) -> bool:
+    rows = _first_rows(sample, dialect, whole=whole)
+    return rows is not None and len({len(row) for row in rows}) < 2
+
+
+def _first_rows(sample: str, dialect: Dialect, *, whole: bool) -> list[list[str]] | None:
+    """Return the first rows that are not empty, without one that is cut off; None if a quote is at a wrong place."""
     rows = []
     try:
         for row in islice(dialect.rows(io.StringIO(sample, newline="")), _CHECKED_ROWS):
             if row:
                 rows.append(row)
     except csv.Error as error:
-        if whole or "unexpected end" not in str(error):
-            return []
-    else:
-        if not whole and len(rows) < _CHECKED_ROWS:
-            rows = rows[:-1]  # The sample ends inside of it.
-    return rows if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1 else []
-
-
-def _parses(sample: str, dialect: Dialect, *, whole: bool) -> bool:
-    try:
-        widths = {len(row) for row in islice(dialect.rows(io.StringIO(sample, newline="")), _CHECKED_ROWS)}
-    except csv.Error:
-        return False
-    return len(widths - {0}) < 2
+        return None if whole or "unexpected end" not in str(error) else rows
+    return rows if whole or len(rows) == _CHECKED_ROWS else rows[:-1]  # The sample ends inside of the last row.

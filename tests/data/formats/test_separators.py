@@ -1,0 +1,35 @@
+"""The separator and the quoting of a file of separated values."""
+
+import pytest
+
+from tercet.data.reading.sources import read_table
+from tercet.errors import DataError
+
+ROWS = [("label", "text"), ("ham", '"Hi" he said'), ("spam", 'a 5" screen'), ("ham", '"')]
+
+
+@pytest.mark.parametrize(("separator", "name"), [("\t", "tab"), ("\t", None), (";", ";"), ("|", "bar"), ("~", "~")])
+def test_quotes_within_texts_are_characters_also_with_a_named_separator(separator, name, tmp_path, caplog):
+    path = tmp_path / "d.tsv"
+    path.write_text("".join(separator.join(row) + "\n" for row in ROWS))
+    with caplog.at_level("INFO", "tercet"):
+        assert read_table(path, csv_separator=name).columns["text"] == [text for _, text in ROWS[1:]]
+    assert "double quotes are part of the texts" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["tab", None])
+def test_quotes_around_fields_enclose_them(name, tmp_path):
+    texts = ['"one\ttwo"', '"one\ntwo"', '"a ""word"""', '"' + "long text " * 300 + '"']
+    path = tmp_path / "d.tsv"
+    # The file is longer than what is looked at to decide, which may end within a field.
+    path.write_text("label\ttext\n" + "".join(f"{number}\t{texts[3]}\n" for number in range(900)))
+    assert set(read_table(path, csv_separator=name).columns["text"]) == {texts[3].strip('"')}
+    path.write_text("label\ttext\n" + "".join(f"{number}\t{text}\n" for number, text in enumerate(texts)))
+    assert read_table(path, csv_separator=name).columns["text"][:3] == ["one\ttwo", "one\ntwo", 'a "word"']
+
+
+def test_a_quote_between_commas_is_an_error(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text('label,text\nham,"Hi" he said\n')
+    with pytest.raises(DataError, match="line 2: ',' expected after '\"'"):
+        read_table(path, csv_separator=",")
