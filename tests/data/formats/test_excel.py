@@ -48,3 +48,9 @@ def test_a_damaged_sheet_is_refused(tmp_path):
     path = _change_sheet(_workbook(tmp_path / "d.xlsx", [("text", "label"), ("a", "x")]), lambda sheet: sheet[:-20])
     with pytest.raises(DataError, match=r"d\.xlsx is not a readable \.xlsx file"):
         read_table(path)
+
+
+def test_a_workbook_with_a_password_is_refused(tmp_path):
+    (tmp_path / "d.xlsx").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
+    with pytest.raises(DataError, match="has a password or is an .xls file; save it as .xlsx without a password"):
+        read_table(tmp_path / "d.xlsx")

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,12 +12,15 @@ from typing import IO, Any
 
 from tercet.errors import DataError, listed
 
+# The bit of the flags of a file in a .zip archive.
+_ENCRYPTED = 0x1
+
 
 def inner_name(path: Path) -> str:
     """Return the name of the file inside a compressed one, which determines the format; else the name of `path`.
 
     Raises:
-        DataError: a .zip archive is damaged, or does not contain exactly one file.
+        DataError: a .zip archive is damaged, has an unsupported version, or does not contain exactly one file.
     """
     suffix = path.suffix.lower()
     if suffix in (".gz", ".zst"):
@@ -36,13 +40,13 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to read its bytes, uncompressed.
 
     Raises:
-        DataError: a compressed file is damaged.
+        DataError: a compressed file is damaged, or an archive has a password or an unsupported compression.
     """
     opener = _OPENERS.get(path.suffix.lower(), Path.open)
     try:
         with opener(path, "rb") as file:
             yield file
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: {error}") from None
     except OSError as error:
         if error.errno is not None or not is_compressed(path):
@@ -57,6 +61,8 @@ def _only_member(path: Path) -> str:
             names = [item.filename for item in archive.infolist() if not item.is_dir()]
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is damaged: {error}") from None
+    except NotImplementedError as error:
+        raise _unsupported(path, str(error)) from None
     names = [name for name in names if not name.startswith("__MACOSX/")]
     if len(names) != 1:
         raise DataError(f"{path} contains {len(names)} files ({listed(names, 3)}); unpack it and pass one of them")
@@ -65,8 +71,23 @@ def _only_member(path: Path) -> str:
 
 @contextmanager
 def _open_zip(path: Path, mode: str) -> Iterator[IO[bytes]]:
-    with zipfile.ZipFile(path) as archive, archive.open(_only_member(path)) as file:
-        yield file
+    name = _only_member(path)
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(name).flag_bits & _ENCRYPTED:
+            raise DataError(f"{path} is protected by a password; unpack it and pass the file that it contains")
+        try:
+            member = archive.open(name)
+        except NotImplementedError as error:
+            raise _unsupported(path, str(error)) from None
+        with member:
+            yield member
+
+
+def _unsupported(path: Path, reason: str) -> DataError:
+    return DataError(
+        f"{path} cannot be unpacked by Python ({reason}); unpack it with another program and pass the file that it "
+        "contains"
+    )
 
 
 @contextmanager

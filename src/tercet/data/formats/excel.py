@@ -10,6 +10,10 @@ from tercet.data.formats.separated import named_columns
 from tercet.data.tables.table import Columns, Content
 from tercet.errors import DataError, listed
 
+# The first bytes of .xls files, and of .xlsx files with a password.
+_OLE = b"\xd0\xcf\x11\xe0"
+_OLD_OR_LOCKED = "it has a password or is an .xls file; save it as .xlsx without a password"
+
 
 def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Content:
     """Read the sheet of a workbook that has data. Empty rows are skipped; numbers, dates and formulas give values.
@@ -33,7 +37,8 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
     except Exception as error:  # openpyxl raises many types for damaged files
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        raise DataError(f"{path} is not a readable .xlsx file: {error}") from None
+        reason = _OLD_OR_LOCKED if _starts_with(path, _OLE) else error
+        raise DataError(f"{path} is not a readable .xlsx file: {reason}") from None
     if len(sheets) > 1 and split not in sheets:
         raise DataError(f"{path} has several sheets with data; pass split, one of {listed(sheets, 12)}")
     if not sheets:
@@ -53,6 +58,11 @@ def read_xlsx(path: Path, *, header: bool = True, split: str = "train") -> Conte
     if len(sheets) == 1 and split not in sheets:
         return named, lines
     return Columns.of_split(named, list(sheets), [name for name in sheets if name != chosen]), lines
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def _rows(sheet: Any) -> tuple[list[list[Any]], list[int]]:
