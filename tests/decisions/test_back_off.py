@@ -203,6 +203,16 @@ def test_decisions_are_judged_at_their_level(nested):
     )
 
 
+def test_a_precision_that_is_not_reached_can_be_promised_after_a_label_with_more_levels():
+    x, labels = _nested_rows(120)
+    classifier = LabelClassifier(unseen_rows=True, method="class_means", label_levels="/").fit(x, labels)
+    before = classifier.promise(min_precision=0.999)
+    assert before.is_empty
+    classifier.partial_fit(-x[:20], ["c/x/1"] * 20)
+    after = classifier.promise(min_precision=0.999)
+    assert after.to_dict() == {**before.to_dict(), "added_labels": 1}
+
+
 @pytest.mark.slow
 def test_added_labels_may_have_more_levels(nested, tmp_path):
     x, labels = _nested_rows(900)

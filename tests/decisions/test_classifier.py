@@ -290,6 +290,22 @@ def test_a_new_label_is_predicted_after_partial_fit():
     np.testing.assert_allclose(classifier.predict_proba(new).sum(axis=1), 1)
 
 
+def test_a_promise_says_that_added_labels_were_not_measured():
+    x, ids = blobs(200, labels=4, noise=0.2)
+    classifier = LabelClassifier(unseen_rows=True).fit(x[ids < 3], names_of(ids[ids < 3]))
+    limits = [{"min_precision": 0.9}, {"min_precision": 0.9999}, {"coverage": 0.5}]
+    sentences = [classifier.promise(**limit).describe() for limit in limits]
+    classifier.partial_fit(x[ids == 0][:5], ["alpha"] * 5)
+    assert [classifier.promise(**limit).describe() for limit in limits] == sentences
+    classifier.partial_fit(x[ids == 3], ["delta"] * sum(ids == 3))
+    for limit, sentence in zip(limits, sentences, strict=True):
+        promise = classifier.promise(**limit)
+        assert promise.describe() == f"{sentence}, without the 1 label added later: fit again to measure all"
+        assert promise.to_dict()["added_labels"] == 1
+    again = classifier.fit(x, names_of(ids))
+    assert "added later" not in again.promise(min_precision=0.9).describe()
+
+
 @pytest.mark.parametrize("method", ["class_means", "nearest_neighbours", "shared_covariance", "logistic_regression"])
 def test_every_method_learns_a_new_label(method):
     x, ids = blobs(200, labels=4, noise=0.15)

@@ -1,5 +1,6 @@
 """Answer about sentences: labels, probabilities, decisions with evidence, and what a limit promises."""
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -97,7 +98,7 @@ class AnsweringClassifier(FittedClassifier):
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if limits.promise is None:
             raise DataError("pass min_precision, coverage, threshold or max_novelty")
-        return limits.promise
+        return replace(limits.promise, added_labels=len(self.added_labels_))
 
     def _limits(
         self,

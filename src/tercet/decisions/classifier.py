@@ -57,7 +57,7 @@ class LabelClassifier(AnsweringClassifier):
         members_: the names of the chosen classifiers, whose log-probabilities are averaged.
         scores_: the accuracy of each candidate, and of the choice (`chosen`), on rows that it was not fitted to.
         calibrated_: whether the encoder has not seen the rows that gave temperature and thresholds.
-        added_labels_: labels that `partial_fit` added; thresholds were measured without them.
+        added_labels_: labels that `partial_fit` added; thresholds were measured without them, as promises say.
 
     Example:
         >>> classifier = LabelClassifier("bundled")
@@ -152,7 +152,7 @@ class LabelClassifier(AnsweringClassifier):
         fitted, numbers, texts = rows.fit(
             method=self.method, ancestors=self._ancestors(rows.names), seed=self.random_state
         )
-        self.added_labels_: list[Any] = []
+        self.added_labels_ = []
         self._set(fitted, rows.names, numbers, texts if self.keep_texts else None)
         return self
 

@@ -25,6 +25,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     batch_size: int | None
     label_levels: str | None
     classes_: np.ndarray
+    added_labels_: list[Any]
     _fitted: Fitted
     _names: list[Any]
     _numbers: Tensor

@@ -122,8 +122,9 @@ def limits_for(
     parents = None
     if ancestors is not None and min_precision is not None:
         label_ids = fitted.rows.label_ids.numpy()[calibration.rows]
-        right = ancestors.are_right(label_ids, calibration.predicted_ids)
         steps_confidence = calibration.ancestor_confidence
+        # A label that was added may have more levels than those that were measured.
+        right = ancestors.are_right(label_ids, calibration.predicted_ids)[: len(steps_confidence)]
         found = ancestor_thresholds(steps_confidence, right, allowed & ~answered, min_precision, alpha)
         reasons = [None if given else BETWEEN_LABELS if may else UNLIKE_ANYTHING
                    for given, may in zip(answered.tolist(), allowed.tolist(), strict=True)]  # fmt: skip

@@ -70,18 +70,46 @@ class Decisions:
         return len(self.labels)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return one dictionary per sentence: label, predicted, confidence, novelty, reason and runner-up."""
-        columns = zip(
-            self.labels, self.predicted, self.confidence, self.novelty, self.reasons, self.runner_up, strict=True
-        )
-        names = ("label", "predicted", "confidence", "novelty", "reason", "runner_up")
+        """Return one dictionary per sentence, with plain values.
+
+        Keys: `label`, `predicted`, `confidence`, `novelty`, `reason`, `runner_up`, and the lists `top_labels` and
+        `top_probabilities`. If answers may be parents, `levels_left_out` and `parent_confidence`, which is None for
+        other answers. With the evidence, `neighbours`, a list of dictionaries with the keys `row`, `label`,
+        `similarity`, and `text` if the classifier kept the texts.
+        """
+        columns: dict[str, Sequence[Any] | np.ndarray] = {
+            "label": self.labels, "predicted": self.predicted, "confidence": self.confidence, "novelty": self.novelty,
+            "reason": self.reasons, "runner_up": self.runner_up, "top_labels": self.top_labels,
+            "top_probabilities": self.top_probabilities,
+        }  # fmt: skip
+        if self.levels_left_out is not None and self.parent_confidence is not None:
+            columns["levels_left_out"] = self.levels_left_out
+            columns["parent_confidence"] = [None if np.isnan(value) else value for value in self.parent_confidence]
+        if self.neighbours is not None:
+            columns["neighbours"] = [self._neighbours_of(row) for row in range(len(self))]
         return [
-            {
-                name: value.item() if isinstance(value, np.generic) else value
-                for name, value in zip(names, row, strict=True)
-            }
-            for row in columns
+            {name: _plain(value) for name, value in zip(columns, row, strict=True)}
+            for row in zip(*columns.values(), strict=True)
         ]
+
+    def _neighbours_of(self, row: int) -> list[dict[str, Any]]:
+        """Return the nearest training sentences of a sentence, one dictionary each."""
+        columns = {
+            "row": self.neighbours, "label": self.neighbour_labels, "similarity": self.neighbour_similarities,
+            "text": self.neighbour_texts,
+        }  # fmt: skip
+        known = {name: values[row] for name, values in columns.items() if values is not None}
+        return [
+            {name: _plain(value) for name, value in zip(known, neighbour, strict=True)}
+            for neighbour in zip(*known.values(), strict=True)
+        ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the types of NumPy, and arrays as lists."""
+    if isinstance(value, np.ndarray):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_objects(values: Sequence[Any]) -> np.ndarray:

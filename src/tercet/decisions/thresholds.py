@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta, binom
 
+from tercet.errors import counted
+
 # 1 − confidence of a promise.
 ALPHA = 0.05
 # Thresholds are tried from the highest to the lowest, in steps of this fraction of the rows.
@@ -48,6 +50,7 @@ class Promise:
             They are right if the given label is below it. None for labels without levels.
         calibrated: whether the encoder has not seen the calibration rows. If it may have, nothing is promised, and
             new sentences may give less.
+        added_labels: the number of labels that were added later. The calibration rows say nothing about them.
     """
 
     min_precision: float | None
@@ -64,6 +67,7 @@ class Promise:
     own_thresholds: int | None = None
     parents: int | None = None
     calibrated: bool = True
+    added_labels: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -84,6 +88,8 @@ class Promise:
         measured = f"measured on {self.rows:,} calibration rows"
         if not self.calibrated:
             measured += ", on which the encoder was trained, or may have been, so new sentences may give less"
+        if self.added_labels:
+            measured += f", without the {counted(self.added_labels, 'label')} added later: fit again to measure all"
         if self.min_precision is None:
             known = "" if self.answered == 0 else f"; {_percent(self.precision)} % of the answers are right"
             if self.precision_low == self.precision_low:
