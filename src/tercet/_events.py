@@ -39,6 +39,7 @@ class WarningKind(str, Enum):
         UNKNOWN_TOKENS: at least 5 % of the tokens are not in the vocabulary of the model.
         UNFAMILIAR_DATA: far more evaluation rows than expected are unlike the training rows of the classifier.
         BELOW_PROMISE: the precision of the answers to evaluation rows is below the promised one, by more than chance.
+        NOT_JUDGED: the decisions of the classifier of an evaluated model cannot be judged, so they are left out.
         TRACKER_FAILED: an experiment tracker failed during the run.
         NO_CLASSIFIER: the classifier of the labels cannot be fitted, so the model is saved without it.
         RENAMED_ARGUMENT: an argument has an older name, or belongs to an older way to train.
@@ -64,6 +65,7 @@ class WarningKind(str, Enum):
     UNKNOWN_TOKENS = "unknown-tokens"
     UNFAMILIAR_DATA = "unfamiliar-data"
     BELOW_PROMISE = "below-promise"
+    NOT_JUDGED = "not-judged"
     TRACKER_FAILED = "tracker-failed"
     NO_CLASSIFIER = "no-classifier"
     RENAMED_ARGUMENT = "renamed-argument"

@@ -169,6 +169,28 @@ def test_a_model_without_a_classifier_has_a_report_without_decisions(bert, eval_
     assert "must end in .html" in run("evaluate", bert, eval_file, "--report", "r.htm", expect=2).stderr
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_report_about_rows_that_cannot_be_judged_has_the_metrics(several, folder, tmp_path):
+    data, more, reason = dataset(TOPICS), (), "all 64 sentences of the rows of t.csv are training sentences of the"
+    if several:
+        labels = [f"{label};all" if row % 2 else label for row, label in enumerate(data["label"])]
+        data = {"sentence": data["sentence"], "label": labels}
+        more, reason = ("--multi-label", ";"), "it gives each sentence one label, and the rows have several"
+    test, page = write_csv(tmp_path / "t.csv", data), tmp_path / "r.html"
+    done = run("evaluate", folder, test, *more, "--report", page, "--json", "--device", "cpu")
+    found = json.loads(done.stdout)
+    assert found["metrics"]["map@r"] > 0
+    assert "decisions" not in found
+    (warning,) = [part for part in found["warnings"] if part["kind"] == "not-judged"]
+    message = f"the decisions of the classifier are not judged: {reason}"
+    assert warning["message"].startswith(message)
+    text = page.read_text()
+    assert html.escape(message) in text
+    assert "Decisions</h2>" not in text
+    with pytest.raises(DataError, match="decisions must be True, False or 'if possible', got 'auto'"):
+        evaluate(folder, str(test), decisions="auto")
+
+
 def test_new_data_are_different_is_a_warning_on_the_page(folder, tmp_path):
     texts = [f"xqz {a} {b} zzx {c}" for a in "abcdefg" for b in "hijkl" for c in "mnop"]
     labels = [list(TOPICS)[number % 4] for number in range(len(texts))]

@@ -111,7 +111,7 @@ def evaluate(
         "the baseline": baseline,
     }
     check_outputs({"--report": report}, inputs, overwrite=overwrite)
-    decisions = report is not None and has_classifier(expand_path(model))
+    decisions: Any = "if possible" if report is not None and has_classifier(expand_path(model)) else False
     quiet_transformers()
     result = evaluate_model(
         model, data, reference=reference, baseline=baseline, decisions=decisions,

@@ -26,6 +26,10 @@ _LEAST_PRECISION = 0.5
 _COPY_SIMILARITY = 1 - 1e-5
 
 
+class NoNewSentencesError(DataError):
+    """All sentences to judge a classifier with are training sentences of it."""
+
+
 def choose_limits(
     classifier: "LabelClassifier",
     min_precision: float | None = None,
@@ -88,7 +92,7 @@ def judge(
             their labels. False if it is known that no text is a training text.
 
     Raises:
-        DataError: all sentences are copies of training sentences.
+        NoNewSentencesError: all sentences are copies of training sentences.
     """
     promise = limits.promise
     asked: dict[str, Any] = {}
@@ -104,7 +108,7 @@ def judge(
     if leave_out_copies:
         kept = np.flatnonzero(~(found.neighbour_similarities[:, 0] >= _COPY_SIMILARITY))
     if not len(kept):
-        raise DataError(
+        raise NoNewSentencesError(
             f"all {len(sentences):,} sentences of {source} are training sentences of the classifier, so they cannot "
             "show how right its answers are; pass sentences that it was not fitted to"
         )

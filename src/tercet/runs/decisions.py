@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from tercet.runs.results import TrainingRun
 
 
+def check_decisions(decisions: object) -> None:
+    """Raise `DataError` if the argument `decisions` of an evaluation has an unknown value."""
+    if decisions not in (True, False, "if possible"):
+        raise DataError(f"decisions must be True, False or 'if possible', got {decisions!r}")
+
+
 def check_classifier(model: Any) -> None:
     """Raise `DataError` if `model` is not a folder with a classifier. It imports no torch."""
     if not isinstance(model, (str, Path)) or not has_classifier(expand_path(model)):
@@ -29,6 +35,11 @@ def check_classifier(model: Any) -> None:
             f"decisions, min_precision and max_novelty need the folder of a model with a classifier, but {name}; fit "
             "one with tercet fit-classifier, or with LabelClassifier(model).fit(…).save(folder)"
         )
+
+
+def warn_not_judged(reason: object) -> None:
+    """Emit a warning that the decisions of a classifier are left out of an evaluation."""
+    emit_warning(WarningKind.NOT_JUDGED, f"the decisions of the classifier are not judged: {reason}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,34 +71,43 @@ class Judge:
         classifier = read(LabelClassifier, folder)
         return cls(classifier=classifier, folder=folder, limits=choose_limits(classifier, min_precision, max_novelty))
 
-    def judge(self, encoder: "RememberingEncoder", evaluation: "Evaluation", source: str) -> "JudgedDecisions":
+    def judge(
+        self, encoder: "RememberingEncoder", evaluation: "Evaluation", source: str, *, if_possible: bool = False
+    ) -> "JudgedDecisions | None":
         """Return the decisions about the evaluation rows, and emit warnings if the promise does not hold for them.
 
         Args:
             encoder: the encoder in the folder, after it has embedded the evaluation rows first.
             evaluation: the evaluation rows.
             source: how messages name them.
+            if_possible: return None, with a warning, if all rows are training sentences of the classifier.
 
         Raises:
-            DataError: all rows are training sentences of the classifier.
+            NoNewSentencesError: all rows are training sentences of the classifier, and `if_possible` is False.
             ModelError: the encoder is not the one that the classifier was fitted with.
         """
         from tercet.data.labels.numbering import label_values
-        from tercet.decisions.judging import judge
+        from tercet.decisions.judging import NoNewSentencesError, judge
         from tercet.decisions.storage import attach_encoder
         from tercet.runs.classifier import embedded_rows
 
         attach_encoder(self.classifier, self.folder, encoder.model)
         queries = evaluation.queries
-        judged = judge(
-            self.classifier,
-            queries["sentence"][:],
-            label_values(queries),
-            limits=self.limits,
-            embedded=embedded_rows(queries, encoder.calls[0], evaluation.query_rows),
-            rows=evaluation.query_rows.tolist(),
-            source=source,
-        )
+        try:
+            judged = judge(
+                self.classifier,
+                queries["sentence"][:],
+                label_values(queries),
+                limits=self.limits,
+                embedded=embedded_rows(queries, encoder.calls[0], evaluation.query_rows),
+                rows=evaluation.query_rows.tolist(),
+                source=source,
+            )
+        except NoNewSentencesError as error:
+            if not if_possible:
+                raise
+            warn_not_judged(error)
+            return None
         _warn(judged)
         return judged
 

@@ -17,7 +17,7 @@ from tercet.data.reading.options import FileArguments
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
-from tercet.runs.decisions import Judge, check_classifier
+from tercet.runs.decisions import Judge, check_classifier, check_decisions, warn_not_judged
 from tercet.runs.results import EvaluationResult
 from tercet.runs.settings import DEFAULT_MODEL
 
@@ -34,7 +34,7 @@ def evaluate(
     *,
     reference: "Source | None" = None,
     baseline: "str | Path | SentenceTransformer | None" = None,
-    decisions: bool = False,
+    decisions: bool | Literal["if possible"] = False,
     min_precision: float | None = None,
     max_novelty: float | Literal["auto"] | None = None,
     distance: str = "cosine",
@@ -74,7 +74,8 @@ def evaluate(
         baseline: the untouched encoder, from which `model` was trained; it is measured too, and compared. It needs
             `reference`.
         decisions: whether to judge the decisions of the classifier in the folder of the model too. Sentences that it
-            was fitted to are left out of them.
+            was fitted to are left out of them. With "if possible", decisions that cannot be judged, because it was
+            fitted to all sentences or they have several labels, are a warning instead of an error.
         min_precision: the precision of its answers that must be promised; None takes 0.95, or the highest one that can
             be promised if that is lower. It implies `decisions`, as `max_novelty` does.
         max_novelty: the highest novelty of its answers, or "auto", see `LabelClassifier.predict`.
@@ -150,6 +151,7 @@ def evaluate(
         if reference is None:
             raise DataError("`baseline` needs `reference`, whose sentences classify those of the data")
         baseline = resolve_model(baseline, DEFAULT_MODEL)
+    check_decisions(decisions)
     decisions = decisions or min_precision is not None or max_novelty is not None
     if decisions:
         check_limits(min_precision=min_precision, max_novelty=max_novelty)
@@ -182,7 +184,10 @@ def evaluate(
             several_labels=gallery is None,
         )
         multi_label = queries.multi_label
-        if multi_label is not None and decisions:
+        if multi_label is not None and decisions == "if possible":
+            warn_not_judged("it gives each sentence one label, and the rows have several")
+            decisions = False
+        elif multi_label is not None and decisions:
             raise DataError(
                 "a classifier gives each sentence one label, but the rows have several; leave out decisions, "
                 "min_precision and max_novelty"
@@ -223,7 +228,7 @@ def evaluate(
             encoder = RememberingEncoder(load(model))
             measured = evaluation.measure(evaluation.embed(encoder))
             source = f"the rows of {file_name(data, 'the evaluation data')}"
-            judged = judge.judge(encoder, evaluation, source)
+            judged = judge.judge(encoder, evaluation, source, if_possible=decisions == "if possible")
     ((protocol, metrics),) = measured.metrics.items()
     predictions = measured.predictions or measured.label_sets
     return EvaluationResult(
