@@ -217,15 +217,19 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_result(option, monkeypa
         raise DataError(f"cannot write {path}: No space left on device")
         yield
 
-    monkeypatch.setattr("tercet.cli.inspect.atomic_file", full)
+    module = "label_issues" if option == "--label-issues" else "inspect"
+    monkeypatch.setattr(f"tercet.cli.{module}.atomic_file", full)
     path = tmp_path / ("s.csv" if option == "--label-issues" else "r.html")
     for more, first in (((), "Texts and labels"), (("--json",), "{")):
         words = ["inspect", csv_file, "--model", bert, option, path, *_SMALL, *more]
+        report = tmp_path / f"{len(more)}.html"
+        words += ["--output", report] if option == "--label-issues" else []
         done = CliRunner().invoke(app, list(map(str, words)))
         assert done.exit_code == 2
         assert done.stdout.startswith(first)
         assert "Suggested settings" in done.stdout or json.loads(done.stdout)["with_model"]["suggestions"]
         assert f"cannot write {path}: No space left on device" in done.stderr
+        assert report.exists() == (option == "--label-issues")  # The other file is not lost either.
 
 
 def _printed(inspection, monkeypatch, capsys, width=80):

@@ -110,6 +110,8 @@ def test_what_a_format_cannot_hold_is_refused_before_the_work(tmp_path):
         prepare_columns({"n": [1, "a"]}, ".parquet", "d.jsonl")
     with pytest.raises(DataError, match=r"binary values, as in the column 'image', need a .parquet file"):
         prepare_columns({"image": pa.chunked_array([[b"x"]])}, ".csv", "d.parquet")
+    with pytest.raises(DataError, match=r"binary values, as in the column 'image', need a .parquet file"):
+        prepare_columns({"image": [None, b"x"]}, ".jsonl", "data")
     with pytest.raises(
         DataError, match=r"output must end in .csv or .tsv or .jsonl or .ndjson or .parquet, got 'a.xml"
     ):

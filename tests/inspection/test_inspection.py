@@ -241,6 +241,23 @@ def test_lists_are_limited_and_counted():
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 9, "samples_per_label": 2}, "a batch of 9 cannot hold labels with 2 sentences each"),
+        ({"samples_per_label": 1}, "samples_per_label must be at least 2, got 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_settings_are_refused_before_the_work(settings, message):
+    class NotUsed(Blobs):
+        def encode(self, sentences, **_):
+            raise AssertionError
+
+    with pytest.raises(DataError, match=message):
+        inspect(shuffled(), NotUsed(), **settings)
+
+
 @pytest.mark.slow
 def test_with_a_real_encoder(bert, sentences, labels):
     model = SentenceTransformer(bert, device="cpu")

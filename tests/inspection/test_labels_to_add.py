@@ -10,7 +10,8 @@ from datasets import Dataset
 
 from tercet import inspect
 from tercet.cli.app import app
-from tercet.data.labels.corrections import accepted_additions, with_additions
+from tercet.data.labels.corrected_columns import with_additions
+from tercet.data.labels.corrections import accepted_additions
 from tercet.data.tables.table import Table
 from tercet.errors import DataError
 from tercet.inspection.labels_to_add import find_labels_to_add

@@ -22,6 +22,7 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     streams.py              guarded standard output and standard error
     evaluations.py          printing of the metrics of a model
     inspect_tables.py       printing of the tables of an inspection
+    label_issues.py         the list of label issues that `inspect` writes
     reports.py              checks and writing of HTML reports
 
 Only this package mentions flags such as `--overwrite`; the messages of the library mention arguments.

@@ -1,7 +1,7 @@
 """The command `tercet inspect`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,26 +11,19 @@ from tercet._files import atomic_file
 from tercet.cli import options as opt
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors, shows_progress
 from tercet.cli.flags import flag_of
+from tercet.cli.label_issues import check_label_issues, write_label_issues
 from tercet.cli.next_commands import option_words, trust_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report
 from tercet.data.cleaning.combined_labels import multi_label_for
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import BUNDLED, check_model_name
-from tercet.errors import DataError, counted
 from tercet.runs.settings import RunSettings
 
 if TYPE_CHECKING:
-    from tercet.data.labels.labelled_sentences import LabelledSentences
-    from tercet.data.tables.table import Table
-    from tercet.inspection.label_issues.issues import LabelIssue
-    from tercet.inspection.labels_to_add import LabelToAdd
     from tercet.inspection.results import Inspection
 
 _DEFAULTS = RunSettings()
-LABEL_ISSUE_COLUMNS = ("row", "line", "text", "label", "suggested_label", "log_odds", "accept")
-# Instead of `suggested_label`, if sentences may have several labels.
-LABEL_TO_ADD = "label_to_add"
 
 
 @report_errors
@@ -78,10 +71,10 @@ def inspect(
     """
     RunSettings(batch_size=batch_size, samples_per_label=samples_per_label, seed=seed).check()
     check_report(output, "--output")
-    _check_label_issues(label_issues, model)
+    check_label_issues(label_issues, model)
     check_outputs(
         {"--output": output, "--label-issues": label_issues},
-        {"the input data": data, "the model": model},
+        {"the input data": data, "the model": model, "the file of labels": reading["label_file"]},
         overwrite=overwrite,
     )
     if model is not None:
@@ -110,11 +103,11 @@ def inspect(
     try:
         _print(inspection, as_json=as_json)
     finally:
-        if label_issues is not None:
-            number = _write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
-            what = ("label issue",) if labelled.multi_label is None else ("label to add", "labels to add")
-            print_note(f"{counted(number, *what)} written to {label_issues}")
-        _write(inspection, output, texts=not no_texts, overwrite=overwrite)
+        try:
+            if label_issues is not None:
+                write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
+        finally:
+            _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     of_model = [] if model is None else ["--model", model, *trust_words(trust_remote_code)]
     settings = {"batch_size": batch_size, "samples_per_label": samples_per_label}
     finish(_next_command(inspection, data, options, model=of_model, settings=settings))
@@ -167,44 +160,3 @@ def _write(inspection: "Inspection", output: Path | None, *, texts: bool, overwr
         with atomic_file(output, overwrite=overwrite) as partial:
             write_inspection_report(partial, inspection, texts=texts)
         print_note(f"report written to {output}")
-
-
-def _check_label_issues(path: Path | None, model: str | None) -> None:
-    if path is None:
-        return
-    if model is None:
-        raise DataError("--label-issues needs --model: label issues are found with the embeddings of a model")
-    if path.suffix != ".csv":
-        raise DataError(f"--label-issues must end in .csv, got {str(path)!r}")
-
-
-def _write_label_issues(
-    path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
-) -> int:
-    """Write the label issues as CSV, with the other columns of the data, and return their number."""
-    from tercet.data.writing import row_writer
-
-    found = inspection.with_model
-    issues: Sequence[LabelIssue | LabelToAdd] = [] if found is None else found.labels_to_add or found.label_issues
-    names = [
-        LABEL_TO_ADD if labelled.multi_label and name == "suggested_label" else name for name in LABEL_ISSUE_COLUMNS
-    ]
-    place = {row: at for at, row in enumerate(table.rows)} if table.rows is not None else None
-    rows = [issue.row for issue in issues]
-    at = rows if place is None else [place[row] for row in rows]
-    others: dict[str, Any] = {}
-    for column in table.columns:
-        if column not in labelled.columns:
-            name = column
-            while name in names or (name != column and name in table.columns):
-                name = f"data_{name}"
-            others[name] = table.columns[column]
-    with atomic_file(path, overwrite=overwrite) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = row_writer(file)
-        writer.writerow([*names, *others])
-        for issue, row, number in zip(issues, rows, at, strict=True):
-            line = "" if table.lines is None else table.lines[number]
-            new = getattr(issue, "label_to_add", None) or getattr(issue, "suggested_label", "")
-            own = (row, line, issue.text, issue.label, new, f"{issue.log_odds:.4f}", "")
-            writer.writerow([*own, *(values[number] for values in others.values())])
-    return len(issues)

@@ -72,9 +72,15 @@ def prepare_columns(columns: Mapping[str, Any], suffix: str, source: str) -> dic
         return {
             name: _arrow_array(values, f"{source}: the column {short_repr(name)}") for name, values in columns.items()
         }
-    if binary := [name for name, values in columns.items() if "binary" in str(getattr(values, "type", ""))]:
+    if binary := [name for name, values in columns.items() if _is_binary(values)]:
         raise DataError(f"{source}: binary values, as in the column {listed(binary, 1)}, need a .parquet file")
     return dict(columns)
+
+
+def _is_binary(values: Any) -> bool:
+    if isinstance(values, list):
+        return any(isinstance(value, bytes) for value in values)
+    return "binary" in str(getattr(values, "type", ""))
 
 
 class TextOutput(Protocol):

@@ -17,6 +17,7 @@ from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.options import FileArguments, ReadOptions
 from tercet.data.reading.sources import name_of
+from tercet.data.sampling.sampler import check_sizes
 from tercet.errors import DataError
 from tercet.inspection.model_findings import find_with_model
 from tercet.inspection.results import Inspection
@@ -85,8 +86,8 @@ def inspect(
             `tercet.data.ReadOptions`.
 
     Raises:
-        DataError: the data cannot be read or have no rows; or batches are measured, but `batch_size` and
-            `samples_per_label` do not give a P×K batch.
+        DataError: the data cannot be read or have no rows; `seed` is below 0; or batches are measured, but `batch_size`
+            and `samples_per_label` do not give a P×K batch.
         EmbeddingError: a model is given, and a text of `LabelledSentences` contains a lone surrogate.
         ModelError: the model cannot be loaded, or its embeddings are not finite or too large for float32 distances.
 
@@ -117,6 +118,10 @@ def inspect(
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))
     if model is None or len(rows) == 0:
         return inspection
+    if seed < 0:
+        raise DataError(f"seed must be at least 0, got {seed}")
+    if inspection.obstacle is None and data.multi_label is None:
+        check_sizes(batch_size, samples_per_label)
     findings = find_with_model(
         sentences, rows, model, model_name, label_levels=label_levels, trainable=inspection.obstacle is None,
         batch_size=batch_size, samples_per_label=samples_per_label, seed=seed, show_progress_bar=show_progress_bar,

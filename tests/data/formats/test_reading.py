@@ -137,6 +137,13 @@ def test_columns_that_are_not_used_never_end_the_reading(tmp_path):
     assert (len(table), list(table.lines)) == (3, [1, 3, 4])
     with pytest.raises(DataError, match="line 3: the key 'c' occurs twice"):
         table.columns["c"]
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], ["text", "id", "id"])
+    with pa.OSFile(str(tmp_path / "d.arrow"), "wb") as file, pa.ipc.new_file(file, twice.schema) as writer:
+        writer.write_table(twice)
+    table = read_table(tmp_path / "d.arrow")
+    assert table.columns["text"] == ["a"]
+    with pytest.raises(DataError, match="several columns have the same name: 'id'; rename them"):
+        table.complete_columns()  # One of them would be lost in a copy.
 
 
 def test_an_empty_object_in_the_first_line_is_a_row(tmp_path):

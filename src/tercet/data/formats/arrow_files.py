@@ -28,12 +28,17 @@ def read_arrow(path: Path) -> Content:
     except (pyarrow.ArrowException, ValueError) as error:
         raise DataError(f"{path} is not a readable Arrow file: {shorten(str(error), 500)}") from None
 
-    def read(name: str) -> Sequence[Any]:
+    def check_name(name: str) -> None:
         if table.column_names.count(name) > 1:
             raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
+
+    def read(name: str) -> Sequence[Any]:
+        check_name(name)
         return column_values(table.column(name))
 
     def read_all() -> dict[str, Any]:
+        for name in table.column_names:
+            check_name(name)
         return dict(zip(table.column_names, table.columns, strict=True))
 
     return Columns(table.column_names, read, table.num_rows, read_all), None

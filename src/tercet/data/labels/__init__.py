@@ -5,5 +5,6 @@ labelled_sentences.py   sentences with the ids and the names of their labels
 trainable.py            checks that labels form triplets
 set_counts.py           counts what sets of labels have in common
 doubts.py               warns about rows that are probably wrong
-corrections.py          applies accepted label issues to a table
+corrections.py          reads which label issues of a list are accepted
+corrected_columns.py    puts accepted labels into the columns of a table
 """

@@ -1,26 +1,47 @@
-"""Apply a list of label issues, of which some are accepted, to the table that they were found in.
+"""Read a list of label issues, of which some are accepted, for the table that they were found in.
 
 The list is what `tercet inspect --label-issues` writes. Its columns are `row` (from 0), `text`, `label`,
 `suggested_label` and `accept`; others are ignored. If sentences may have several labels, it has `label_to_add` instead
-of `suggested_label`.
+of `suggested_label`. A spreadsheet may have changed the form of a value, such as `true` to TRUE or 3 to 3.0.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tercet._multi_labels import set_names
-from tercet._texts import row_place
-from tercet.data.cleaning.label_forms import trim_labels
+from tercet._multi_labels import set_names, split_set
+from tercet._texts import row_place, text_key
+from tercet.data.cleaning.label_forms import label_key, trim_labels
 from tercet.data.columns.names import check_columns
 from tercet.data.labels.set_counts import check_several
-from tercet.data.tables.cells import in_list, plain_values, read_list
+from tercet.data.tables.cells import in_list, is_missing_value, label_text, plain_values
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, counted, short_repr
 
 SUGGESTED, TO_ADD = "suggested_label", "label_to_add"
 _YES = frozenset(["yes", "y", "x", "1", "true", "ok"])
 _NO = frozenset(["", "no", "n", "0", "false"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Corrected:
+    """The table to correct.
+
+    Attributes:
+        source: the file or data set, for messages.
+        texts: the text of each row.
+        labels: the label of each row, as `plain_values` returns it.
+        key: a function from the label of a cell to a value that is equal for labels that differ only in form.
+        known: the names of all labels, by their keys.
+    """
+
+    source: str
+    texts: Sequence[Any]
+    labels: Sequence[Any]
+    key: Callable[[Any], Hashable]
+    known: Mapping[str, Collection[str]]
 
 
 def accepted_labels(corrections: Table, texts: Sequence[Any], labels: Sequence[Any], source: str) -> dict[int, str]:
@@ -34,11 +55,22 @@ def accepted_labels(corrections: Table, texts: Sequence[Any], labels: Sequence[A
 
     Raises:
         DataError: a column is missing; a value of `accept` is neither yes nor no; a row does not exist, has another
-            text or label than in the list, or is accepted with two labels; or no row is accepted.
+            text or label than in the list, or is accepted with two labels; an accepted label is missing or has another
+            type; or no row is accepted.
     """
     found: dict[int, str] = {}
-    plain = [str(label) for label in trim_labels(plain_values(labels))[0]]
-    for place, number, new in _accepted(corrections, SUGGESTED, texts, plain, source):
+    plain = trim_labels(plain_values(labels))[0]
+    table = _Corrected(
+        source=source,
+        texts=texts,
+        labels=plain,
+        key=lambda label: label_key(label_text(label)),
+        known=_by_key(map(label_text, plain)),
+    )
+    # A combination of a list is one label in an inspection.
+    lists = {", ".join(label): label_text(label) for label in plain if isinstance(label, tuple)}
+    for place, number, new in _accepted(corrections, SUGGESTED, table):
+        new = lists.get(new, new)
         if found.setdefault(number, new) != new:
             raise DataError(f"{place}: row {number} is accepted twice, with different labels; keep one of them")
     return found
@@ -64,17 +96,27 @@ def accepted_additions(
             f"{corrections.source} has labels to add to those of a row; pass multi_label, the separator of the labels "
             f"of a row in {source}, such as ';'"
         )
+
+    def labels_in(cells: Sequence[Any]) -> list[str]:
+        return [name or "" for name in set_names(map(in_list, cells), multi_label, source)]
+
     found: dict[int, list[str]] = {}
-    names = [name or "" for name in set_names(map(in_list, plain_values(labels)), multi_label, source)]
-    for _, number, new in _accepted(corrections, TO_ADD, texts, names, source):
+    plain = plain_values(labels)
+    names = labels_in(plain)
+    table = _Corrected(
+        source=source,
+        texts=texts,
+        labels=plain,
+        key=lambda label: frozenset(map(label_key, split_set(labels_in([label])[0], multi_label))),
+        known=_by_key(label for name in set(names) for label in split_set(name, multi_label)),
+    )
+    for _, number, new in _accepted(corrections, TO_ADD, table):
         found.setdefault(number, []).append(new)
     check_several(names, multi_label, source)
     return found
 
 
-def _accepted(
-    corrections: Table, column: str, texts: Sequence[Any], labels: Sequence[str], source: str
-) -> Iterator[tuple[str, int, str]]:
+def _accepted(corrections: Table, column: str, table: _Corrected) -> Iterator[tuple[str, int, str]]:
     """Yield the place in the list, the number of the row and the new label of each accepted row."""
     needed = ("row", "text", "label", column, "accept")
     check_columns(needed, list(corrections.columns), corrections.source)
@@ -85,86 +127,64 @@ def _accepted(
         if not _is_accepted(accept, place):
             continue
         is_any = True
-        number = _row_number(row, place)
-        if number >= len(texts):
-            raise DataError(f"{place}: row {number} does not exist in {source}, which has {counted(len(texts), 'row')}")
-        if texts[number] != text or labels[number] != str(label):
-            cause = (
-                ", or multi_label is not that of the inspection" if column == TO_ADD and texts[number] == text else ""
+        number, source = _row_number(row, place), table.source
+        if number >= len(table.texts):
+            raise DataError(
+                f"{place}: row {number} does not exist in {source}, which has {counted(len(table.texts), 'row')}"
             )
+        # A spreadsheet may change line breaks, and numbers that are texts.
+        same_text = text_key(str(table.texts[number])) == text_key(str(text))
+        if not same_text or table.key(table.labels[number]) != table.key(plain_values([label])[0]):
+            cause = ", or multi_label is not that of the inspection" if column == TO_ADD and same_text else ""
             raise DataError(
                 f"{place}: row {number} of {source} has another text or label than in the list; inspect the "
                 f"data again, because they have changed or are others{cause}"
             )
-        new = str(suggested).strip()
-        if not new:
-            raise DataError(f"{place}: the {column} is missing; write the new label, or remove the accept")
+        new = _new_label(suggested, place, column)
+        # Of a label in another form, such as TRUE or 3.0 of a spreadsheet, take the form in the table. A new form of
+        # the label that the row has is meant.
+        forms = table.known.get(label_key(new), ())
+        if len(forms) == 1 and label_key(new) != table.key(table.labels[number]):
+            (new,) = forms
+        elif isinstance(suggested, bool) and new not in forms:
+            raise DataError(f"{place}: the {column} {_not_a_label(suggested)}")
         yield place, number, new
     if not is_any:
         raise DataError(f"{corrections.source}: no row is accepted; write yes in the column accept of the right ones")
 
 
-def with_labels(values: Any, new: dict[int, str]) -> list[Any]:
-    """Return the values of a label column with some labels replaced. In a column of integers, they stay integers."""
-    corrected = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
-    integers = all(isinstance(value, int) for value in corrected if value is not None)
-    for row, label in new.items():
-        corrected[row] = int(label) if integers and label.lstrip("-").isdecimal() else label
-    return corrected
+def _by_key(labels: Iterable[str]) -> dict[str, set[str]]:
+    """Return the different labels by their `label_key`."""
+    known: dict[str, set[str]] = {}
+    for label in set(labels):
+        known.setdefault(label_key(label), set()).add(label)
+    return known
 
 
-def with_additions(values: Any, new: dict[int, list[str]], separator: str) -> list[Any]:
-    """Return the values of a label column with labels added, to a list in the cell or else with a separator.
-
-    The text of a list becomes a list of JSON. Labels that are added to integers are integers.
-
-    Example:
-        >>> with_additions(["a;b", "['a']", "[1, 2]"], {0: ["c"], 1: ["b"], 2: ["3"]}, ";")
-        ['a;b;c', '["a", "b"]', '[1, 2, 3]']
-    """
-    corrected = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
-    for row, labels in new.items():
-        cell = corrected[row]
-        items = _list_of(cell)
-        if items is None:
-            corrected[row] = separator.join(
-                [str(cell), *(one for one in labels if one not in str(cell).split(separator))]
-            )
-            continue
-        integers = _are_integers(items)
-        added = [int(one) if integers and one.lstrip("-").isdecimal() else one for one in labels]
-        items = [*items, *(one for one in added if one not in items)]
-        corrected[row] = json.dumps(items, ensure_ascii=False) if isinstance(cell, str) else items
-    return corrected
+def _new_label(value: Any, place: str, column: str) -> str:
+    """Return an accepted label as text."""
+    plain = plain_values([value])[0]
+    if plain is None:
+        raise DataError(f"{place}: the {column} is missing; write the new label, or remove the accept")
+    if not isinstance(plain, (str, int, float)):
+        raise DataError(f"{place}: the {column} {_not_a_label(value)}")
+    return unicodedata.normalize("NFC", str(plain)).strip()
 
 
-def _list_of(cell: Any) -> list[Any] | None:
-    """Return the labels of a cell with a list or the text of a list, integers as integers; None for other cells."""
-    if not isinstance(cell, str):
-        return list(cell) if hasattr(cell, "__iter__") else None
-    labels = in_list(cell)
-    if not isinstance(labels, tuple):
-        return None
-    items = read_list(cell)
-    return items if items is not None and _are_integers(items) else list(labels)
-
-
-def _are_integers(items: Iterable[Any]) -> bool:
-    return all(isinstance(item, int) and not isinstance(item, bool) for item in items)
+def _not_a_label(value: Any) -> str:
+    return f"must be a text or a number, got {short_repr(value)}; in a spreadsheet, format the cell as text"
 
 
 def _is_accepted(value: Any, place: str) -> bool:
-    word = "" if value is None else str(value).strip().lower()
+    word = "" if is_missing_value(value) else label_key(str(value))
     if word not in _YES | _NO:
         raise DataError(f"{place}: accept must be yes or no (or empty), got {short_repr(value)}")
     return word in _YES
 
 
 def _row_number(value: Any, place: str) -> int:
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
+    # A data frame writes 3.0 if a row of the list is empty.
+    digits = re.fullmatch(r"(\d+)(\.0*)?", str(value).strip())
+    if digits is None:
         raise DataError(f"{place}: the row must be a number from 0, got {short_repr(value)}")
-    return number
+    return int(digits[1])

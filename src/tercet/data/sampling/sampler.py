@@ -76,7 +76,7 @@ class GroupByLabelSampler(Sampler[int]):
         neighbor_labels: float = 0.0,
         parents: Any = None,
     ) -> None:
-        _check_sizes(batch_size, samples_per_label)
+        check_sizes(batch_size, samples_per_label)
         if not 0 <= neighbor_labels <= 1:
             raise DataError(f"neighbor_labels must be at least 0 and at most 1, got {neighbor_labels}")
         label_ids, counts = compact(np.asarray(labels))
@@ -178,7 +178,8 @@ class GroupByLabelSampler(Sampler[int]):
         return drawn
 
 
-def _check_sizes(batch_size: int, samples_per_label: int) -> None:
+def check_sizes(batch_size: int, samples_per_label: int) -> None:
+    """Raise `DataError` unless both give a P×K batch with at least two labels."""
     if samples_per_label < 2:
         raise DataError(f"samples_per_label must be at least 2, got {samples_per_label}: one sentence has no positive")
     if batch_size % samples_per_label or batch_size < 2 * samples_per_label:

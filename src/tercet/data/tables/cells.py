@@ -3,6 +3,7 @@
 plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
 values_and_gaps    converts them, and returns the rows whose list has missing items
 is_missing_value   returns whether a value is missing
+label_text         returns the label of a cell as text
 in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
 read_list          reads the text of a list, and keeps the type of its items
 items_in_brackets  splits a text in brackets, and returns whether it is a list beyond doubt
@@ -141,6 +142,18 @@ def _plain(value: Any) -> Any:
             return items[0] if items else None
         return tuple(str(item) for item in items)
     return value
+
+
+def label_text(value: Any) -> str:
+    """Return a value of `plain_values` as text: a list as JSON, and "" for a missing label.
+
+    Example:
+        >>> label_text(("bug", "crash")), label_text(3), label_text(None)
+        ('["bug", "crash"]', '3', '')
+    """
+    if isinstance(value, tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
 
 
 def in_list(value: Any) -> Any:

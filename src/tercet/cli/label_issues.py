@@ -1,0 +1,101 @@
+"""Write the list of label issues that `tercet inspect` finds and `tercet fix` applies."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tercet._files import atomic_file
+from tercet.cli.console import print_note
+from tercet.errors import DataError, counted, listed
+
+if TYPE_CHECKING:
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.data.tables.table import Table
+    from tercet.inspection.label_issues.issues import LabelIssue
+    from tercet.inspection.labels_to_add import LabelToAdd
+    from tercet.inspection.results import Inspection
+
+
+def check_label_issues(path: Path | None, model: str | None) -> None:
+    """Raise `DataError` if the list cannot be written to `path`, or needs a model. None is not checked."""
+    if path is None:
+        return
+    if model is None:
+        raise DataError("--label-issues needs --model: label issues are found with the embeddings of a model")
+    if path.suffix != ".csv":
+        raise DataError(f"--label-issues must end in .csv, got {str(path)!r}")
+
+
+def write_label_issues(
+    path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
+) -> None:
+    """Write the label issues as CSV, with the other columns of the data, and print their number.
+
+    The labels are those of the data as they are, by which `tercet fix` finds them again. Other columns that cannot be
+    read or written as text are left out, because the list is there for its labels.
+
+    Args:
+        path: the file.
+        inspection: the inspection.
+        labelled: the sentences that were inspected.
+        table: the data that they come from.
+        overwrite: whether to replace the file.
+    """
+    from tercet.data.tables.cells import label_text, plain_values
+    from tercet.data.writing import csv_writer
+
+    several = labelled.multi_label is not None
+    found = inspection.with_model
+    issues: Sequence[LabelIssue | LabelToAdd] = [] if found is None else found.labels_to_add or found.label_issues
+    place = None if table.rows is None else {row: at for at, row in enumerate(table.rows)}
+    rows = [issue.row if place is None else place[issue.row] for issue in issues]
+    labels = plain_values(table.columns[labelled.columns[1]])
+    new = "label_to_add" if several else "suggested_label"
+    columns: dict[str, list[Any]] = {
+        "row": [issue.row for issue in issues],
+        "line": [None if table.lines is None else table.lines[row] for row in rows],
+        "text": [issue.text for issue in issues],
+        "label": [label_text(labels[row]) for row in rows],
+        new: [getattr(issue, new) for issue in issues],
+        "log_odds": [f"{issue.log_odds:.4f}" for issue in issues],
+        "accept": [None] * len(issues),
+    }
+    others, left_out = _other_columns(table, labelled.columns, rows)
+    own = list(columns)
+    for column, values in others.items():
+        name = column
+        while name in own or (name != column and name in table.columns):
+            name = f"data_{name}"
+        columns[name] = values
+    with atomic_file(path, overwrite=overwrite) as partial, partial.open("wb") as file:
+        csv_writer(file).write(columns)
+    if left_out:
+        kind = "column" if len(left_out) == 1 else "columns"
+        print_note(f"{path} lacks the {kind} {listed(left_out)} of the data, which cannot be read or written as text")
+    what = ("label to add", "labels to add") if several else ("label issue",)
+    print_note(f"{counted(len(issues), *what)} written to {path}")
+
+
+def _other_columns(
+    table: "Table", used: Collection[str], rows: Sequence[int]
+) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return some rows of the columns of a table without those that were used, and the names of those left out."""
+    from tercet.data.tables.column_values import take_rows
+    from tercet.data.writing import prepare_columns
+
+    try:
+        complete = table.complete_columns()  # It also has columns of types that no command uses.
+    except Exception:  # Pillow and others that decode columns of `datasets` raise many types.
+        complete = {}
+    kept: dict[str, list[Any]] = {}
+    left_out = []
+    for name in table.columns:
+        if name in used:
+            continue
+        try:
+            values = complete[name] if name in complete else table.columns[name]
+            some = prepare_columns({name: take_rows(values, rows)}, ".csv", table.source)[name]
+            kept[name] = some.to_pylist() if hasattr(some, "to_pylist") else list(some)
+        except Exception:  # A date that Python does not have raises a ValueError.
+            left_out.append(name)
+    return kept, left_out
