@@ -5,6 +5,7 @@ selection.py       reads a table as `ReadOptions` says: chooses its rows, joins 
 sources.py         reads a file, a folder, standard input or a data set on the hub
 standard_input.py  puts standard input into a file
 folders.py         reads folders and several files
+data_files.py      finds the data files among the files of a folder
 in_memory.py       reads data frames, Arrow tables, dictionaries, lists and data sets
 lines.py           reads a stream with one sentence per line
 """

@@ -7,17 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from tercet.catalogue import FILE_FORMATS
-from tercet.data.formats.compressed import COMPRESSED, inner_name
 from tercet.data.formats.encodings import check_encoding, guess_encoding
 from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
+from tercet.data.reading.data_files import (
+    HIDDEN,
+    data_files,
+    describes,
+    format_of,
+    holds_data,
+    is_data,
+    uncompressed_name,
+    without_descriptions,
+)
 from tercet.data.tables.table import Columns, Table
 from tercet.data.tables.text_column import ColumnBuilder
 from tercet.errors import DataError, counted, listed
 
 logger = logging.getLogger(__name__)
 
-# File names that are no texts, in a folder of texts.
-_HIDDEN = (".", "_")
 _SAVED = ("state.json", "dataset_dict.json")
 
 
@@ -30,8 +37,10 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
     """Return the table of a folder.
 
     A folder with folders has a text in each file, and the name of its folder is the label. If the folders are splits,
-    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format. If their
-    names are those of several splits, such as `train.csv` and `test-00000-of-00001.csv`, `split` chooses some of them.
+    such as `train` and `test`, `split` chooses one. A folder without folders has data files of one format, and files
+    that describe them, such as README.md. If their names are those of several splits, such as `train.csv` and
+    `test-00000-of-00001.csv`, `split` chooses some of them. A folder whose only folder has data files is read as that
+    one.
 
     Args:
         path: the folder.
@@ -40,14 +49,13 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         read_file: a function that reads a data file.
 
     Raises:
-        DataError: the folder has neither folders nor data files of one format, or no such split; or a file cannot be
-            read.
+        DataError: the folder has neither folders nor data files of one format, several folders of data files, or no
+            such split; or a file cannot be read.
     """
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(_HIDDEN))
-    folders = [entry for entry in entries if entry.is_dir()]
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(HIDDEN))
     if not folders:
-        files = _without_copies(path, [entry for entry in entries if _format(entry) not in (None, ".txt")])
-        formats = {_format(file) for file in files}
+        files = data_files(path)
+        formats = {format_of(file) for file in files}
         if len(formats) == 1:
             return read_files(files, str(path), split, read_file)
         found = f"files of several formats ({listed(sorted(filter(None, formats)))})" if formats else "no data files"
@@ -68,7 +76,16 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         return replace(
             table, columns=Columns.of_split(table.columns, _splits(folder.name for folder in folders), not_read)
         )
-    return _texts_by_label(path, folders, encoding)
+    of_data = [folder for folder in folders if holds_data(folder)]
+    if not of_data:
+        return _texts_by_label(path, folders, encoding)
+    beside = [file.name for file in data_files(path) if is_data(file) and not describes(file)]
+    if len(folders) == 1 and not beside:  # As in a clone of a data set on the hub: README.md and the folder data.
+        return read_folder(folders[0], split, encoding, read_file)
+    raise DataError(
+        f"{path} has data in {listed([*beside, *(folder.name for folder in of_data)], 5)}; pass one of them, such as "
+        f"{of_data[0]}, or, if each file is one text, give all files the extension .txt"
+    )
 
 
 def _splits(names: Iterable[str]) -> list[str]:
@@ -81,7 +98,7 @@ def _files_of_split(files: Sequence[Path], source: str, split: str) -> tuple[Seq
 
     Beside a file such as `test.csv`, files that name no split are those of `train`.
     """
-    names = {file: _uncompressed(file).removesuffix(_format(file) or "") for file in files}
+    names = {file: uncompressed_name(file).removesuffix(format_of(file) or "") for file in files}
     words = {file: frozenset(split_words(name)) & SPLIT_WORDS for file, name in names.items()}
     splits = _splits(names.values())
     unnamed = [file for file, found in words.items() if not found]
@@ -112,6 +129,7 @@ def read_files(files: Sequence[Path], source: str, split: str, read_file: Callab
     Raises:
         DataError: a file cannot be read, or has other columns than the first one; or no file is of this split.
     """
+    files = without_descriptions(source, files)
     chosen, splits = _files_of_split(files, source, split)
     table = _read_parts(chosen, source, read_file)
     not_read = [file.name for file in files if file not in chosen]
@@ -144,10 +162,14 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
     labels: list[str] = []
     names: list[str] = []
     guessed: list[Path] = []
+    data: list[str] = []
     known = None if encoding is None else check_encoding(encoding)
     for folder in folders:
         for file in sorted(folder.iterdir()):
-            if file.name.startswith(_HIDDEN):
+            if file.name.startswith(HIDDEN):
+                continue
+            if is_data(file):
+                data.append(str(file.relative_to(path)))
                 continue
             if file.is_dir():
                 raise DataError(
@@ -163,7 +185,7 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
                 raise DataError(f"{file} is not in the encoding {found}; pass another encoding") from None
             labels.append(folder.name)
             names.append(str(file.relative_to(path)))
-    _warn_of_others(path, folders, set(labels))
+    _warn_of_others(path, folders, set(labels), data)
     if guessed:
         logger.info(
             f"{path}: {len(guessed):,} of {counted(len(texts), 'file')}, such as {guessed[0]}, are not UTF-8 and are "
@@ -172,42 +194,17 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
     return Table(str(path), {"text": texts, "label": labels, "file": names})
 
 
-def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str]) -> None:
-    """Warn of what a user may take for labels or rows: empty folders, names with an underscore, data files."""
-    others = [folder.name for folder in folders if folder.name not in labels]
+def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str], data: Sequence[str]) -> None:
+    """Warn of what a user may take for labels or rows: empty folders, names with an underscore, data files.
+
+    `data` has the data files in the folders.
+    """
+    others = [*(folder.name for folder in folders if folder.name not in labels), *data]
     for entry in sorted(path.iterdir()):
-        is_data = _format(entry) is not None and entry.suffix.lower() not in (".txt", ".md")
-        if is_data or (entry.is_dir() and entry.name.startswith("_")):
+        if is_data(entry) or (entry.is_dir() and entry.name.startswith("_")):
             others.append(entry.name)
     if others:
         logger.warning(
             f"{path}: {listed(others, 5)} gave no rows; a label is a folder with texts whose name does not start "
             "with . or _"
         )
-
-
-def _format(path: Path) -> str | None:
-    """Return the format of a file, which may be compressed; None for any other file or folder."""
-    if not path.is_file():
-        return None
-    try:
-        name = inner_name(path).lower()
-    except DataError:  # An archive of several files.
-        return None
-    suffixes = [suffix for suffix in FILE_FORMATS if name.endswith(suffix)]
-    return max(suffixes, key=len) if suffixes else None
-
-
-def _uncompressed(path: Path) -> str:
-    """Return the name of a file in small letters, without the suffix of a compression."""
-    suffix = path.suffix.lower()
-    return path.name.lower().removesuffix(suffix if suffix in COMPRESSED else "")
-
-
-def _without_copies(folder: Path, files: list[Path]) -> list[Path]:
-    """Leave out, and log, the compressed files that are also there without compression."""
-    names = {file.name.lower() for file in files}
-    copies = [file for file in files if _uncompressed(file) in names - {file.name.lower()}]
-    if copies:
-        logger.info(f"{folder}: not read, because they are also there uncompressed: {listed([f.name for f in copies])}")
-    return [file for file in files if file not in copies]

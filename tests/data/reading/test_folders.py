@@ -1,0 +1,103 @@
+"""Folders of data files: what lies beside them, and what is in folders inside of them."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import read_data
+from tercet.errors import DataError
+
+CSV = "text,label\na text,x\n"
+
+
+def _write(path, content=CSV):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.table({"text": [content], "label": ["x"]}), path)
+    else:
+        path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json", ".parquet", ".csv.gz"])
+def test_files_that_describe_the_data_are_not_read(suffix, tmp_path, caplog):
+    rows = [{"text": "a text", "label": "x"}]
+    content = {".csv": CSV, ".jsonl": json.dumps(rows[0]), ".json": json.dumps(rows), ".parquet": "a text"}
+    for split in ("train", "test"):
+        if suffix == ".csv.gz":
+            (tmp_path / f"{split}{suffix}").write_bytes(gzip.compress(CSV.encode()))
+        else:
+            _write(tmp_path / f"{split}{suffix}", content[suffix])
+    for name in ("README.md", "README_zh.md", "LICENSE", "LICENSE.txt", "dataset_info.json", "dataset-metadata.json",
+                 "metadata.yml", "notes.md", "notes.txt"):  # fmt: skip
+        _write(tmp_path / name, '{"description": "about the data"}')
+    caplog.set_level("INFO", "tercet")
+    table = read_data(tmp_path, ReadOptions(split="test"))
+    assert (list(table.columns["text"]), table.splits) == (["a text"], ("test", "train"))
+    assert "not read, because Markdown beside data files describes them: 'notes.md'" in caplog.text
+    pattern = read_data(str(tmp_path / "*"), ReadOptions(split="test")) if suffix == ".csv" else None
+    assert pattern is None or list(pattern.columns["text"]) == ["a text"]
+
+
+def test_a_file_named_metadata_may_be_the_data(tmp_path):
+    _write(tmp_path / "README.md", "about the data")
+    _write(tmp_path / "metadata.csv")
+    assert list(read_data(tmp_path, ReadOptions()).columns["label"]) == ["x"]
+    _write(tmp_path / "metadata.csv").rename(tmp_path / "b.tsv")
+    _write(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"is a folder with files of several formats \('.csv', '.tsv'\)"):
+        read_data(tmp_path, ReadOptions())
+
+
+def test_markdown_alone_is_training_data_of_rasa(tmp_path):
+    _write(tmp_path / "nlu.md", "## intent:greet\n- hello\n")
+    _write(tmp_path / "README.md", "about the data")
+    assert read_data(tmp_path, ReadOptions()).columns["text"] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    "names", [("data/train-00000-of-00001", "data/test-00000-of-00001"), ("data/train/0000", "data/test/0000")]
+)
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_clone_of_a_data_set_of_the_hub_is_read(names, suffix, tmp_path):
+    for name in names:
+        _write(tmp_path / f"{name}{suffix}", CSV if suffix == ".csv" else name)
+    _write(tmp_path / "data" / "README.md", "about the data")
+    for name in ("README.md", ".gitattributes", "dataset_infos.json"):
+        _write(tmp_path / name, "{}")
+    (tmp_path / ".git").mkdir()
+    test = read_data(tmp_path, ReadOptions(split="test"))
+    assert list(test.columns["text"]) == ["a text" if suffix == ".csv" else names[1]]
+    assert test.splits == ("test", "train")
+
+
+def test_several_folders_of_data_files_are_refused(tmp_path):
+    for name in ("en/train.csv", "fr/train.csv"):
+        _write(tmp_path / name)
+    with pytest.raises(DataError, match=r"has data in 'en', 'fr'; pass one of them, such as .*en, or, if each file is"):
+        read_data(tmp_path, ReadOptions())
+    _write(tmp_path / "fr" / "train.csv").unlink()
+    _write(tmp_path / "fr" / "1.txt", "un texte")
+    with pytest.raises(DataError, match=r"has data in 'en'; pass one of them, such as .*en, or"):
+        read_data(tmp_path, ReadOptions())
+    assert read_data(tmp_path / "en", ReadOptions()).columns["text"] == ["a text"]
+
+
+def test_data_files_beside_a_folder_of_data_files_are_refused(tmp_path):
+    _write(tmp_path / "data" / "train.csv")
+    _write(tmp_path / "more.csv")
+    with pytest.raises(DataError, match=r"has data in 'more.csv', 'data'; pass one of them, such as .*data, or"):
+        read_data(tmp_path, ReadOptions())
+
+
+def test_a_data_file_among_texts_is_not_a_text(tmp_path, caplog):
+    for label in ("a", "b"):
+        _write(tmp_path / label / "1.txt", f"text of {label}")
+    _write(tmp_path / "b" / "statistics.csv")
+    table = read_data(tmp_path, ReadOptions())
+    assert (table.columns["text"], table.columns["label"]) == (["text of a", "text of b"], ["a", "b"])
+    assert "'b/statistics.csv' gave no rows; a label is a folder with texts" in caplog.text
