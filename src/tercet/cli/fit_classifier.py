@@ -80,6 +80,7 @@ def fit_classifier(
     check_places(expand_path(output), more_files=())
     check_model_name(model)
     from tercet.data.loading.labelled import load_labelled
+    from tercet.data.reading.other_files import options_of_file
 
     options = ReadOptions.of(locals())
     train = load_labelled(data, options)
@@ -92,9 +93,12 @@ def fit_classifier(
     # These are of DATA.
     calibration, others = None, replace(options, label_file=None, split_column=None, optional_split=options.split)
     if calibration_data is not None:
-        rows = load_labelled(calibration_data, others, known_labels=names, known_from=data)
+        own = options_of_file(others, calibration_data, data)
+        rows = load_labelled(calibration_data, own, known_labels=names, known_from=data)
         calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]
-    unknown = None if unknown_sentences is None else _read_sentences(unknown_sentences, others)
+    unknown = None
+    if unknown_sentences is not None:
+        unknown = _read_sentences(unknown_sentences, options_of_file(others, unknown_sentences, data))
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     import torch
 

@@ -135,6 +135,7 @@ def evaluate(
     from tercet.data.columns.names import ColumnError
     from tercet.data.loading.labelled import as_dataset, load_labelled
     from tercet.data.reading.options import ReadOptions
+    from tercet.data.reading.other_files import options_of_file
     from tercet.data.reading.selection import NoSplitsError
 
     options = ReadOptions.of(locals(), optional_split="test")
@@ -160,7 +161,7 @@ def evaluate(
         gallery = None
         if reference is not None:
             reference_options = replace(
-                options,
+                options_of_file(options, reference, data),
                 split=reference_split,
                 optional_split="train",
                 split_column=reference_split_column or options.split_column,
@@ -178,7 +179,7 @@ def evaluate(
             known_labels = classifier_labels(expand_path(str(model))) or None
         queries = load_labelled(
             data,
-            options,
+            options_of_file(options, data, reference),
             known_labels=known_labels,
             known_from="the classifier" if gallery is None else "the reference data",
             several_labels=gallery is None,

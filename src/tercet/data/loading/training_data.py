@@ -21,6 +21,7 @@ from tercet.data.loading.evaluation_splits import (
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.triplets import load_triplets, read_triplets
 from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.other_files import options_of_file
 from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
 from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
@@ -93,7 +94,7 @@ def load_training_data(
 def _triplet_data(
     data: "Source", eval_data: "Source | None", eval_fraction: float, options: ReadOptions, seed: int
 ) -> TrainingData:
-    all_triplets = read_all(data, options)
+    all_triplets = read_all(data, options_of_file(options, data, eval_data))
     train, numbers = read_triplets(all_triplets, options)
     wanted = eval_data is None and eval_fraction > 0
     split = find_evaluation_split(
@@ -105,7 +106,8 @@ def _triplet_data(
         eval_rows = rows_of_split.tolist() if split.same_table else None
         return TrainingData(train, triplets, eval_rows, _numbers(numbers), None, split.name)
     if eval_data is not None:
-        evaluation_options = replace(options, split_column=None, optional_split=options.split)
+        of_file = options_of_file(options, eval_data, data)
+        evaluation_options = replace(of_file, split_column=None, optional_split=options.split)
         return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
     rows = held_out_triplets(train, eval_fraction, seed)
     others = np.setdiff1d(np.arange(len(train)), rows)
@@ -130,7 +132,7 @@ def _labelled_data(
     several_labels: bool,
 ) -> TrainingData:
     source = name_of(data) or "data"
-    table = read_all(data, options)
+    table = read_all(data, options_of_file(options, data, eval_data))
     labelled = load_labelled(table, options, several_labels=several_labels)
     assert labelled.rows is not None
     mark = labelled.multi_label
@@ -148,7 +150,8 @@ def _labelled_data(
         train_rows = _numbers(labelled.rows)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name)
     if eval_data is not None:
-        options = replace(options, label_file=None, split_column=None, optional_split=options.split)
+        of_file = options_of_file(options, eval_data, data)
+        options = replace(of_file, label_file=None, split_column=None, optional_split=options.split)
         evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
     rows = held_out_labelled(labelled, eval_fraction, seed)

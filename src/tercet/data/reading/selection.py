@@ -11,6 +11,7 @@ from tercet.data.columns.labelled import find_label_column
 from tercet.data.columns.level_columns import join_label_columns
 from tercet.data.columns.names import check_columns, is_key
 from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.other_files import options_of_file, options_of_labels
 from tercet.data.reading.sources import read_source
 from tercet.data.tables.cells import is_missing_value
 from tercet.data.tables.column_values import take_rows
@@ -41,7 +42,7 @@ def read_data(source: Any, options: ReadOptions) -> Table:
     if table is not source:
         log_not_read(table, options)
     if options.label_file is not None:
-        table = _add_labels(table, options.label_file, options)
+        table = _add_labels(table, options.label_file, options, source)
     table = _join_texts(_choose_rows(table, options), options.text_column)
     if options.label_levels is None or not options.level_columns:
         return table
@@ -50,12 +51,9 @@ def read_data(source: Any, options: ReadOptions) -> Table:
 
 def read_all(source: Any, options: ReadOptions) -> Table:
     """Read a table with all its rows. The arguments and errors are those of `read_data`."""
+    own = options_of_file(options, source, options.label_file)
     table = read_source(
-        source,
-        options.split,
-        header=options.header,
-        csv_separator=options.csv_separator,
-        encoding=options.encoding,
+        source, options.split, header=own.header, csv_separator=own.csv_separator, encoding=own.encoding
     )
     if table is not source:
         check_split(table, options)
@@ -95,9 +93,10 @@ def log_not_read(table: Table, options: ReadOptions) -> None:
         )
 
 
-def _add_labels(table: Table, label_file: str, options: ReadOptions) -> Table:
-    """Add the column "label" of another file."""
-    labels = read_source(label_file, header=options.header, encoding=options.encoding)
+def _add_labels(table: Table, label_file: str, options: ReadOptions, source: Any) -> Table:
+    """Add the column "label" of another file; `source` is that of the table."""
+    own = options_of_labels(options, label_file, source)
+    labels = read_source(label_file, header=own.header, csv_separator=own.csv_separator, encoding=own.encoding)
     column = find_label_column(labels.columns, labels.source, options.label_name)
     if len(labels) != len(table):
         raise DataError(

@@ -139,9 +139,14 @@ def read_table(
 
 def takes_split(name: str | Path) -> bool:
     """Return whether `read_table` uses `split`: for data sets on the hub, folders, and files that may have several."""
-    path = _expanded(name)
-    reader = _reader(path) if path.is_file() else None
-    return reader is None or "split" in inspect.signature(reader).parameters
+    return takes_option(name, "split")
+
+
+def takes_option(source: Any, option: str) -> bool:
+    """Return whether `read_table` accepts an option for a source. If this is not a single file, it does."""
+    path = _expanded(source) if isinstance(source, (str, Path)) else None
+    reader = _reader(path) if path is not None and path.is_file() else None
+    return reader is None or option in inspect.signature(reader).parameters
 
 
 def _conversion(path: Path) -> str:

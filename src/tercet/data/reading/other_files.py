@@ -1,0 +1,50 @@
+"""Options of files that are read beside others, such as a file of labels, which may have another format.
+
+options_of_file      returns the options for one of two sources
+options_of_labels    returns the options for a file of labels
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tercet.data.formats.separators import parse_separator
+from tercet.data.formats.text_files import open_text
+from tercet.data.reading.data_files import format_of
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.sources import takes_option
+
+_OF_FORMATS = ("header", "csv_separator", "encoding")
+
+
+def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOptions:
+    """Return the options for one of two sources that have the same ones, without those of the format of the other.
+
+    So `encoding` may be that of a .csv file whose labels are in a .parquet file. An option that no format of both takes
+    is kept, and reading the file is an error.
+
+    Args:
+        options: the options for both.
+        source: the file or other source to read.
+        other: the other one; None if there is none.
+    """
+    if other is None:
+        return options
+    return replace(options, **{
+        name: None for name in _OF_FORMATS if not takes_option(source, name) and takes_option(other, name)
+    })  # fmt: skip
+
+
+def options_of_labels(options: ReadOptions, label_file: str, data: Any) -> ReadOptions:
+    """Return the options for a file of labels: those of its data that its format takes, and its own separator.
+
+    The separator of the data is that of the labels if it is in their first line. A .txt file has one label per line,
+    also with `;`, so that it has columns only if their separator is a tab.
+    """
+    own, path = options_of_file(options, label_file, data), Path(label_file).expanduser()
+    if own.csv_separator is None or not (path.is_file() and takes_option(path, "csv_separator")):
+        return own
+    separator = parse_separator(own.csv_separator)
+    with open_text(path, own.encoding) as file:
+        is_own = separator in file.readline()
+    return own if is_own and (separator == "\t" or format_of(path) != ".txt") else replace(own, csv_separator=None)
