@@ -99,9 +99,15 @@ class RunClassifier:
         self._held_out_rows = held_out_rows
         self._keep_texts, self._seed, self._label_levels = keep_texts, seed, label_levels
 
+    @property
+    def num_rows_to_embed(self) -> int:
+        """The number of training rows that `embed` embeds: all, unless the evaluation has done that."""
+        evaluated = self._evaluation is not None and self._evaluation.reference is not None
+        return 0 if evaluated else len(self._train_data)
+
     def embed(self, encoder: RememberingEncoder, *, show_progress_bar: bool) -> None:
         """Embed the training rows, unless the evaluation has done that. All processes must call it."""
-        if self._evaluation is None or self._evaluation.reference is None:
+        if self.num_rows_to_embed:
             encoder.encode(self._train_data["sentence"][:], show_progress_bar=show_progress_bar)
 
     def fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier | None:

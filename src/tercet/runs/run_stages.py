@@ -101,7 +101,7 @@ def run_stages(run: PlannedRun) -> StageResults:
     """Measure the untouched model, train the head, train the encoder, and measure again."""
     trainer, result = run.trainer, StageResults()
     encoder = DistributedEncoder(trainer.model)
-    embedded = reference = None
+    embedded = reference = seconds_per_row = None
     old_modules, old_dim = len(trainer.model), trainer.model.truncate_dim
     with run.timing("evaluation"):
         result.train_stats = trainer.tokenize_train_dataset()
@@ -113,7 +113,9 @@ def run_stages(run: PlannedRun) -> StageResults:
         with run.timing("head"):
             reference = embedded.reference if embedded else None
             if reference is None:
+                start = time.monotonic()
                 reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
+                seconds_per_row = (time.monotonic() - start) / len(run.train_data)
             result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
             if result.choice.head is None:
                 run.settings = use_loss_without_head(
@@ -122,7 +124,15 @@ def run_stages(run: PlannedRun) -> StageResults:
     if run.stages.encoder and not run.skip_encoder:
         elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
         steps = plan_steps(
-            trainer, run.settings, run.checkpoint, elapsed=elapsed, reserve=reserve, can_skip=run.stages.chooses
+            trainer,
+            run.settings,
+            run.checkpoint,
+            elapsed=elapsed,
+            reserve=reserve,
+            can_skip=run.stages.chooses,
+            rows_after=run.classifier.num_rows_to_embed if run.classifier else 0,
+            rows_per_epoch=len(run.stages.validation) if run.best else 0,
+            seconds_per_row=seconds_per_row,
         )
         if run.settings.time_limit is not None and steps:  # So that a run with the settings of the record repeats this.
             run.settings = replace(run.settings, time_limit=None, max_steps=steps)

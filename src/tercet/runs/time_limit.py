@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 # Shorter trainings end before their time could be measured.
 _FEWEST_STEPS_TO_ESTIMATE = 50
 _FEWEST_STEPS = 10
+# A step computes its rows forward and backward, which takes about three times as long as embedding them.
+_EMBEDDING_PER_STEP = 1 / 3
 
 
 def plan_steps(
@@ -27,6 +29,9 @@ def plan_steps(
     elapsed: float,
     reserve: float,
     can_skip: bool,
+    rows_after: int = 0,
+    rows_per_epoch: int = 0,
+    seconds_per_row: float | None = None,
 ) -> int:
     """Return the number of steps of the training, after logging the expected time. It is unknown with `fsdp`.
 
@@ -39,6 +44,9 @@ def plan_steps(
         elapsed: the seconds of the run so far.
         reserve: the seconds that the run needs after the training.
         can_skip: whether 0 may be returned, if the limit leaves no time for the training.
+        rows_after: the number of rows that the run embeds after the training, besides those in `reserve`.
+        rows_per_epoch: the number of rows that it embeds before the training and after each epoch.
+        seconds_per_row: the seconds to embed a row; None estimates them by those of a step.
 
     Raises:
         DataError: the time limit is too short for the training, and `can_skip` is False.
@@ -57,9 +65,14 @@ def plan_steps(
         return steps
     seconds = seconds_per_step(trainer)
     if settings.time_limit is not None:
-        fitting = math.floor((settings.time_limit - elapsed - reserve) / seconds)
+        if seconds_per_row is None:
+            seconds_per_row = _EMBEDDING_PER_STEP * seconds / settings.batch_size
+        # Before the first epoch, and after the last one, which may be incomplete.
+        reserve += (rows_after + 2 * rows_per_epoch) * seconds_per_row
+        with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
+        fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
         if fitting < min(_FEWEST_STEPS, steps):
-            needed = math.ceil(elapsed + reserve + min(_FEWEST_STEPS, steps) * seconds)
+            needed = math.ceil(elapsed + reserve + min(_FEWEST_STEPS, steps) * with_epochs)
             if not can_skip:
                 raise DataError(
                     f"time_limit={settings.time_limit:g} is too short to train the encoder; at least {needed} s "
