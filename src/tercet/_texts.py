@@ -5,11 +5,12 @@ validate_texts         raises the same errors
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
 has_order              whether values are one per row
 RowNumbers             the numbers of selected rows, for messages
+FilePlaces             the places of rows of several files, for messages
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set
 from typing import Any
 
 from tercet.errors import DataError, TercetError, short_repr
@@ -123,11 +124,36 @@ class RowNumbers(Sequence[int]):
         return self.numbers[index]
 
 
-def row_place(source: str, row: int, lines: Sequence[int] | None = None) -> str:
+class FilePlaces(Sequence[str]):
+    """The place of each row of several files, such as "7 of b.csv". If passed as `lines`, messages name the file, too.
+
+    Args:
+        kind: what a place is: "line", "row" or "file".
+        place_of: a function from the number of a row to its place.
+        rows: the numbers of the rows.
+    """
+
+    def __init__(self, kind: str, place_of: Callable[[int], str], rows: Any) -> None:
+        self.kind, self.rows, self._place_of = kind, rows, place_of
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._place_of(int(self.rows[index]))
+
+    def with_rows(self, rows: Any) -> "FilePlaces":
+        """Return the places of other rows of the same files."""
+        return FilePlaces(self.kind, self._place_of, rows)
+
+
+def row_place(source: str, row: int, lines: Sequence[Any] | None = None) -> str:
     """Return where a row is, for a message: `data.csv, line 7` if `lines` is given, else `data.csv, row 5` (from 0)."""
     return f"{source}, {kind_of_place(lines)} {row if lines is None else lines[row]}"
 
 
-def kind_of_place(lines: Sequence[int] | None) -> str:
-    """Return what messages name: "line" if `lines` has line numbers, "row" for `RowNumbers` and None."""
+def kind_of_place(lines: Sequence[Any] | None) -> str:
+    """Return what messages name: "line" for line numbers, "row" for `RowNumbers` and None, and that of `FilePlaces`."""
+    if isinstance(lines, FilePlaces):
+        return lines.kind
     return "row" if lines is None or isinstance(lines, RowNumbers) else "line"

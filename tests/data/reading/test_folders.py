@@ -2,11 +2,13 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet.data.loading.labelled import load_labelled
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.selection import read_data
 from tercet.errors import DataError
@@ -101,3 +103,39 @@ def test_a_data_file_among_texts_is_not_a_text(tmp_path, caplog):
     table = read_data(tmp_path, ReadOptions())
     assert (table.columns["text"], table.columns["label"]) == (["text of a", "text of b"], ["a", "b"])
     assert "'b/statistics.csv' gave no rows; a label is a folder with texts" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_messages_name_the_file_and_the_place_in_it(suffix, tmp_path):
+    for name, start in (("a", 0), ("b", 100)):
+        labels = ["xy"[row % 2] if row % 50 != 30 else None for row in range(100)]
+        columns = {"text": [f"text {start + row}" for row in range(100)], "label": labels, "part": ["new"] * 100}
+        if suffix == ".parquet":
+            parquet.write_table(pa.table(columns), tmp_path / f"{name}{suffix}")
+        else:
+            rows = zip(*columns.values(), strict=True)
+            content = "".join(",".join(cell or "" for cell in row) + "\n" for row in rows)
+            _write(tmp_path / f"{name}{suffix}", f"text,label,part\n{content}")
+    first, second, kind = ("32", "82", "lines") if suffix == ".csv" else ("30", "80", "rows")
+    places = f"{kind} {first} of a{suffix}, {second} of a{suffix}, {first} of b{suffix}, {second} of b{suffix}"
+    strict = ReadOptions(drop_missing=False)
+    for source in (tmp_path, str(tmp_path / f"*{suffix}")):
+        with pytest.raises(DataError) as caught:
+            load_labelled(source, strict)
+        assert f"4 of 200 rows have no label ({places})" in str(caught.value)
+    with pytest.raises(DataError) as caught:
+        load_labelled(tmp_path, replace(strict, split_column="part", split="new", limit=140))
+    assert f"3 of 140 rows have no label ({places.rpartition(', ')[0]})" in str(caught.value)
+    with pytest.raises(
+        DataError, match=f"{kind[:-1]} {'2' if kind == 'lines' else '0'} of a{suffix}: 'text 0' in column"
+    ):
+        load_labelled(tmp_path, replace(strict, label_column=["part", "text"], label_levels="t "))
+    rows = load_labelled(tmp_path)
+    assert (len(rows), rows.rows[-1]) == (196, 199)
+
+
+def test_messages_name_the_file_of_a_text(tmp_path):
+    for name, text in (("a/1.txt", "one"), ("b/1.txt", " "), ("b/2.txt", "two")):
+        _write(tmp_path / name, text)
+    with pytest.raises(DataError, match=r"1 of 3 rows has no text \(file b/1\.txt\)"):
+        load_labelled(tmp_path, ReadOptions(drop_missing=False))

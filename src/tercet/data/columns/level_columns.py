@@ -6,6 +6,7 @@ join_label_lists    returns the values of a label column, each list as the neste
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tercet._texts import row_place
@@ -39,7 +40,7 @@ def join_label_columns(table: Table, columns: Sequence[str], separator: str) -> 
         return [_label(path, separator) for path in zip(*levels, strict=True)]
 
     joined = Columns([*base, name], read, len(table), table.complete_columns)
-    return Table(table.source, joined, table.lines, table.guessed_header, table.rows)
+    return replace(table, columns=joined)
 
 
 def join_label_lists(

@@ -1,11 +1,14 @@
 """Read folders: one with a folder of texts for each label, one of data files, or one that `datasets` has saved."""
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from tercet._texts import FilePlaces
 from tercet.catalogue import FILE_FORMATS
 from tercet.data.formats.encodings import check_encoding, guess_encoding
 from tercet.data.formats.split_names import SPLIT_WORDS, is_split, split_words
@@ -154,7 +157,24 @@ def _read_parts(files: Sequence[Path], source: str, read_file: Callable[[Path], 
             builder.extend_column(table.columns[name])
         return builder.column()
 
-    return Table(source, Columns(names, read, sum(map(len, tables)), splits=tables[0].splits))
+    columns = Columns(names, read, sum(map(len, tables)), splits=tables[0].splits)
+    return Table(source, columns, file_places=_places_in(tables, files))
+
+
+def _places_in(tables: Sequence[Table], files: Sequence[Path]) -> FilePlaces:
+    """Return the places of the rows of all tables: lines if each file has lines, else rows."""
+    ends = list(accumulate(map(len, tables)))
+    has_lines = all(table.lines is not None for table in tables)
+    file_names = [file.name for file in files]
+    names = file_names if len(set(file_names)) == len(file_names) else list(map(str, files))
+
+    def place_of(row: int) -> str:
+        at = bisect_right(ends, row)
+        number = row - ends[at] + len(tables[at])
+        lines = tables[at].lines if has_lines else None
+        return f"{number if lines is None else lines[number]} of {names[at]}"
+
+    return FilePlaces("line" if has_lines else "row", place_of, range(sum(map(len, tables))))
 
 
 def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -> Table:
@@ -191,7 +211,8 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
             f"{path}: {len(guessed):,} of {counted(len(texts), 'file')}, such as {guessed[0]}, are not UTF-8 and are "
             "read as cp1252 (Western European); for another encoding, pass encoding"
         )
-    return Table(str(path), {"text": texts, "label": labels, "file": names})
+    places = FilePlaces("file", names.__getitem__, range(len(names)))
+    return Table(str(path), {"text": texts, "label": labels, "file": names}, file_places=places)
 
 
 def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str], data: Sequence[str]) -> None:

@@ -156,7 +156,11 @@ def _choose_rows(table: Table, options: ReadOptions) -> Table:
         lambda: {name: take_rows(values, rows) for name, values in base.complete_columns().items()},
     )
     lines = None if table.lines is None else [table.lines[row] for row in rows]
-    return replace(table, source=source, columns=columns, lines=lines, rows=[table.row_number(row) for row in rows])
+    places = (
+        None if table.file_places is None else table.file_places.with_rows([table.file_places.rows[r] for r in rows])
+    )
+    numbers = [table.row_number(row) for row in rows]
+    return replace(table, source=source, columns=columns, lines=lines, rows=numbers, file_places=places)
 
 
 def _join_texts(table: Table, text_column: str | None) -> Table:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tercet._texts import RowNumbers
+from tercet._texts import FilePlaces, RowNumbers
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Table:
         guessed_header: the column names if they are the first line of a file, of which no option said that it is a
             header; None otherwise.
         rows: the number of each row in the file or data set, if only some are in the table; None if all are.
+        file_places: the file of each row and its line or row number there, if the table has several files.
     """
 
     source: str
@@ -104,6 +105,7 @@ class Table:
     lines: Sequence[int] | None = None
     guessed_header: tuple[str, ...] | None = None
     rows: Sequence[int] | None = None
+    file_places: FilePlaces | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -116,14 +118,18 @@ class Table:
         return self.columns.not_read if isinstance(self.columns, Columns) else ()
 
     @property
-    def places(self) -> Sequence[int] | None:
+    def places(self) -> Sequence[Any] | None:
         """The line of each row, or else its row number, for messages; None if rows are numbered as in the table."""
+        if self.file_places is not None:
+            return self.file_places
         return self.lines if self.lines is not None or self.rows is None else RowNumbers(self.rows)
 
-    def places_of(self, rows: "Sequence[int] | np.ndarray") -> Sequence[int]:
+    def places_of(self, rows: "Sequence[int] | np.ndarray") -> Sequence[Any]:
         """Return the places of some rows of the table `(n,)`, for messages about these rows."""
         import numpy as np  # after the start of the command line, which loads this module
 
+        if self.file_places is not None:
+            return self.file_places.with_rows(np.asarray(self.file_places.rows)[np.asarray(rows, dtype=np.int64)])
         if self.lines is not None:
             lines: Sequence[int] = np.asarray(self.lines)[np.asarray(rows, dtype=np.int64)].tolist()
             return lines
