@@ -28,6 +28,19 @@ def test_quotes_around_fields_enclose_them(name, tmp_path):
     assert read_table(path, csv_separator=name).columns["text"][:3] == ["one\ttwo", "one\ntwo", 'a "word"']
 
 
+@pytest.mark.parametrize("name", ["tab", None])
+def test_a_quote_behind_the_first_rows_is_a_character(name, tmp_path, caplog):
+    path, rows = tmp_path / "d.tsv", "".join(f"{row}\ta text\n" for row in range(1500))
+    path.write_text(f'label\ttext\n{rows}ham\t"Hi" he said\n')
+    with caplog.at_level("INFO", "tercet"):
+        table = read_table(path, csv_separator=name)
+    assert (table.columns["text"][-1], table.lines[-1], len(table)) == ('"Hi" he said', 1502, 1501)
+    assert "columns separated by tabs, and double quotes are part of the texts" in caplog.text
+    path.write_text(f'label\ttext\n{rows}ham\t"Hi" he said\tand more\n')
+    with pytest.raises(DataError, match="line 1502: '.t' expected after '\"'"):
+        read_table(path, csv_separator=name)
+
+
 def test_a_quote_between_commas_is_an_error(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text('label,text\nham,"Hi" he said\n')

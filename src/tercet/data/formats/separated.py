@@ -3,10 +3,12 @@
 import csv
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialect
+from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialect, log_unquoted, may_be_unquoted
 from tercet.data.formats.text_files import open_text
 from tercet.data.tables.table import Columns, Content
 from tercet.data.tables.text_column import PART, ColumnBuilder
@@ -37,43 +39,66 @@ def read_tsv(
     return read_separated(path, "\t", header=header, csv_separator=csv_separator, encoding=encoding)
 
 
+class _RowError(DataError):
+    """An error for a row with another number of fields, or with a double quote where none can be."""
+
+
 def read_separated(
     path: Path, default: str, *, header: bool, csv_separator: str | None = None, encoding: str | None = None
 ) -> Content:
-    """Read a file of separated values. `default` is the separator that its file extension stands for."""
+    """Read a file of separated values. `default` is the separator that its file extension stands for.
+
+    If double quotes cannot enclose fields, because rows would be invalid, they are characters like others.
+    """
     csv.field_size_limit(_FIELD_LIMIT)
+    with open_text(path, encoding) as file:
+        dialect = find_dialect(file, path, default, csv_separator)
+        try:
+            return _read_rows(file, path, dialect, header=header)
+        except _RowError:
+            if not may_be_unquoted(dialect):
+                raise
+            file.seek(0)
+            unquoted, content = replace(dialect, quoted=False), None
+            with suppress(DataError):
+                content = _read_rows(file, path, unquoted, header=header)
+            if content is None:
+                raise
+        log_unquoted(path, unquoted)
+        return content
+
+
+def _read_rows(file: TextIO, path: Path, dialect: Dialect, *, header: bool) -> Content:
     columns: list[list[str]] = []
     builders: list[ColumnBuilder] = []
     names: list[str] = []
     lines = array("q")
-    with open_text(path, encoding) as file:
-        dialect = find_dialect(file, path, default, csv_separator)
-        for _ in range(dialect.skipped):
-            next(file)
-        rows = dialect.rows(file)
-        try:
-            for row in rows:
-                if not names:
-                    names = [str(index) for index in range(len(row))] if not header else row
-                    columns, builders = [[] for _ in row], [ColumnBuilder() for _ in row]
-                    if header:
-                        if not row:
-                            break
-                        continue
-                if not row:
+    for _ in range(dialect.skipped):
+        next(file)
+    rows = dialect.rows(file)
+    try:
+        for row in rows:
+            if not names:
+                names = [str(index) for index in range(len(row))] if not header else row
+                columns, builders = [[] for _ in row], [ColumnBuilder() for _ in row]
+                if header:
+                    if not row:
+                        break
                     continue
-                if len(row) != len(columns):
-                    line = rows.line_num + dialect.skipped
-                    raise DataError(_wrong_number(path, line, row, names, dialect, header=header))
-                lines.append(rows.line_num + dialect.skipped)
-                for column, value in zip(columns, row, strict=True):
-                    column.append(value)
-                if len(columns[0]) == PART:
-                    _flush(columns, builders)
-        except csv.Error as error:
-            hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
-            reason = str(error).replace("\t", "\\t")
-            raise DataError(f"{path}, line {rows.line_num + dialect.skipped}: {reason}{hint}") from None
+            if not row:
+                continue
+            if len(row) != len(columns):
+                line = rows.line_num + dialect.skipped
+                raise _RowError(_wrong_number(path, line, row, names, dialect, header=header))
+            lines.append(rows.line_num + dialect.skipped)
+            for column, value in zip(columns, row, strict=True):
+                column.append(value)
+            if len(columns[0]) == PART:
+                _flush(columns, builders)
+    except csv.Error as error:
+        hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
+        reason = str(error).replace("\t", "\\t")
+        raise _RowError(f"{path}, line {rows.line_num + dialect.skipped}: {reason}{hint}") from None
     if not any(name.strip() for name in names):
         wanted = "it must contain the names of the columns" if header else "it must contain data"
         raise DataError(f"{path}: the first line is empty or missing; {wanted}")

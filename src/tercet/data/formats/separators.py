@@ -75,8 +75,7 @@ def find_dialect(file: TextIO, path: Path, default: str, given: str | None = Non
     if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel writes this line for itself.
         given, skipped, sample = given or first[4], 1, rest
     if given is not None:
-        named = Dialect(parse_separator(given), skipped=skipped)
-        return _without_quoting(sample, named, path, whole=whole) or named
+        return Dialect(parse_separator(given), skipped=skipped)
     names = {mark: rows[0] for mark in SEPARATOR_NAMES if (rows := _rows(sample, Dialect(mark), whole=whole))}
     if len(names) > 1:
         named = {mark: sum(map(is_usual_name, header)) for mark, header in names.items()}
@@ -97,18 +96,25 @@ def find_dialect(file: TextIO, path: Path, default: str, given: str | None = Non
 
 
 def _without_quoting(sample: str, dialect: Dialect, path: Path, *, whole: bool) -> Dialect | None:
-    """Return the dialect in which quotes are characters like others, and log it, if only this one separates columns.
-
-    Between commas, quotes always enclose fields, so that a quote that was not closed is an error.
-    """
+    """Return the dialect in which quotes are characters like others, and log it, if only this one separates columns."""
     unquoted = replace(dialect, quoted=False)
-    if dialect.separator == "," or '"' not in sample or _parses(sample, dialect, whole=whole):
+    if not may_be_unquoted(dialect) or '"' not in sample or _parses(sample, dialect, whole=whole):
         return None
     if not _rows(sample, unquoted, whole=whole):
         return None
+    log_unquoted(path, unquoted)
+    return unquoted
+
+
+def may_be_unquoted(dialect: Dialect) -> bool:
+    """Return whether quotes may be characters like others. Between commas, they always enclose fields."""
+    return dialect.quoted and dialect.separator != ","
+
+
+def log_unquoted(path: Path, dialect: Dialect) -> None:
+    """Log that quotes are read as characters like others."""
     name = SEPARATOR_NAMES.get(dialect.separator, repr(dialect.separator))
     logger.info(f"{path}: columns separated by {name}, and double quotes are part of the texts")
-    return unquoted
 
 
 def _rows(sample: str, dialect: Dialect, *, whole: bool) -> list[list[str]]:
