@@ -409,6 +409,14 @@ def test_the_answers_of_all_files_of_a_folder_have_the_same_names(model, new, tm
         parquet.write_table(pa.table({"text": texts, "topic": labels}), data / f"{name}.parquet")
     run("classify", model, data, "--output", out)
     assert parquet.read_table(out / "b.parquet").column_names[:3] == ["text", "topic", "predicted_label"]
+    # Another spelling of the path of the model is the same run; another classifier is not.
+    again = run("classify", f"./{model.name}", data, "--output", out, cwd=model.parent)
+    assert "0 of 2 files written" in again.stderr
+    other = LabelClassifier.load(model, device="cpu")
+    other.partial_fit(["a new label", "one more row of the new label"], ["new", "new"])
+    other.save(tmp_path / "other")
+    refused = run("classify", tmp_path / "other", data, "--output", out, expect=2)
+    assert "has files of another run, with other values of 'content of the model'" in refused.stderr
     for columns, message in (
         ({"text": texts}, "z.parquet has no column 'topic'"),
         ({"text": texts, "topic": labels, "novelty": range(len(texts))}, "z.parquet already has the column 'novelty'"),

@@ -8,8 +8,11 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import parquet
 
+from tercet import SentenceTransformer
+from tercet.heads import LinearHead, save_head
 from tests.cli.command import _tercet, run
 from tests.conftest import TOPICS, build_bert
 from tests.warm import WARM
@@ -97,6 +100,28 @@ def test_a_changed_model_or_input_and_other_files_are_noticed(folder, bert):
     build_bert(model, seed=1)
     refused = run(*words, expect=2)
     assert "has files of another run, with other values of 'content of the model'; choose another" in refused.stderr
+
+
+def test_the_content_of_model_and_head_decides_and_not_the_spelling_of_their_paths(folder, bert):
+    """So machines that mount the folders at other places can work on one output folder."""
+    model, head, data = folder / "model", folder / "head", folder / "few"
+    SentenceTransformer(bert, device="cpu").save_pretrained(model)
+    save_head(LinearHead(torch.eye(32)), head)
+    data.mkdir()
+    shutil.copy(folder / "in" / "part-000.parquet", data)
+    words = (data, "--output", folder / "out", "--head")
+    assert "1 of 1 file written" in run("encode", model, *words, head).stderr
+    (folder / "mount").symlink_to(folder)
+    copy, copied_head = shutil.copytree(model, folder / "copy"), shutil.copytree(head, folder / "head-2")
+    for name, head_name in (("./model", "head"), (folder / "mount" / "model", copied_head), (copy, head)):
+        assert "1 already written" in run("encode", name, *words, head_name, cwd=folder).stderr
+    pooling = copy / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text().replace('mean_tokens": true', 'mean_tokens": false'))
+    pooling.write_text(pooling.read_text().replace('cls_token": false', 'cls_token": true'))
+    save_head(LinearHead(2 * torch.eye(32)), copied_head)
+    for name, head_name in ((copy, head), (model, copied_head)):
+        refused = run("encode", name, *words, head_name, expect=2).stderr
+        assert "has files of another run, with other values of 'content of the model'; choose another" in refused
 
 
 def test_what_is_no_folder_of_files_is_refused(folder, bert):

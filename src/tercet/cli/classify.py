@@ -191,8 +191,7 @@ def classify(
         assert classifier.model_ is not None
         folder = expand_path(model)
         content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
-        settings = {"command": "classify", "model": model, **content, "top": top, "explain": explain, **limits,
-                    **asdict(options)}  # fmt: skip
+        settings = {"command": "classify", **content, "top": top, "explain": explain, **limits, **asdict(options)}
         write_each(files, output, settings, read_file, write_file)
     else:
         with destination(output, overwrite=overwrite) as file:

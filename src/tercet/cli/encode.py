@@ -145,8 +145,8 @@ def encode(
         _write(target, dict(table.columns), embed(table.texts))
 
     content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
-    settings = {"command": "encode", "model": model, **content, "head": None if head is None else str(head),
-                "normalize": normalize, "prompt_name": prompt_name, "task": task, **asdict(options)}  # fmt: skip
+    settings = {"command": "encode", **content, "normalize": normalize, "prompt_name": prompt_name, "task": task,
+                **asdict(options)}  # fmt: skip
     write_each(files, output, settings, read, write)
     finish()
 

@@ -42,15 +42,14 @@ _SECONDS_TO_WAIT = 10
 
 
 def model_settings(model: "SentenceTransformer", *files: Path) -> dict[str, Any]:
-    """Return what the output depends on besides the name of the model: its weights, its settings and other files."""
-    from tercet.encoder.weight_sample import model_identity
+    """Return what the output depends on of the model and of other files: their content, not their names.
 
-    settings = {
-        name: getattr(model, name, None)
-        for name in ("prompts", "default_prompt_name", "max_seq_length", "truncate_dim")
-    }
+    Other processes and machines may write the path of the same folder in another way.
+    """
+    from tercet.encoder.model_content import model_content
+
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return {"content of the model": {**model_identity(model), **settings, "files": digests}}
+    return {"content of the model": {**model_content(model), "files": digests}}
 
 
 def check_output_folder(files: Collection[Path], output: Path, *, overwrite: bool) -> None:

@@ -25,6 +25,7 @@ hub.py                    download from and upload to the Hugging Face hub
 card_data.py              what the user states for the model card
 card.py                   create the model card, the README.md of a model directory
 weight_sample.py          find out whether weights have changed
+model_content.py          what the embeddings of a model depend on, wherever its folder is
 threads.py                what several threads share when they use one model
 
 A public name is imported when it is first used, because most modules import torch, which is slow.

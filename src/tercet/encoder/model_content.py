@@ -1,0 +1,54 @@
+"""Describe all that the embeddings of a model depend on, wherever its folder is."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from tercet.encoder.modules.base import Module
+from tercet.encoder.weight_sample import model_identity
+
+if TYPE_CHECKING:
+    from tercet.encoder.sentence_transformer import SentenceTransformer
+
+_SETTINGS = ("prompts", "default_prompt_name", "truncate_dim")
+# Attributes of modules that change how fast an embedding is computed, not which one.
+_NO_CONTENT = ("training", "packing")
+_PLAIN = (str, int, float, list, tuple, dict, type(None))
+# Most changes of a tokenizer, such as of its case, change the ids of this text.
+_TEXT = "The Café's 1st RÉSUMÉ:  e-mail, naïve_words & 東京!"
+
+
+def model_content(model: "SentenceTransformer") -> dict[str, Any]:
+    """Return what the embeddings depend on, as JSON values: weights, modules, tokenizers and settings.
+
+    The name and the folder of the model are no part of it, so a copy in another place has the same content.
+    """
+    parts = {name: _describe(module) for name, module in model.named_modules() if ".auto_model." not in f".{name}"}
+    return {
+        **model_identity(model),
+        **{name: getattr(model, name) for name in _SETTINGS},
+        "modules": _sha256(parts),
+    }
+
+
+def _describe(module: nn.Module) -> dict[str, Any]:
+    """Return the class of a module, and for a module of Tercet its settings and its tokenizer."""
+    found: dict[str, Any] = {"class": type(module).__name__}
+    if not isinstance(module, Module):
+        return found
+    found |= {
+        name: str(value)
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name not in _NO_CONTENT and isinstance(value, _PLAIN)
+    }
+    if "tokenizer" in vars(module):
+        found["max_seq_length"] = module.max_seq_length
+        found["token_ids"] = module.token_ids([_TEXT])
+        found["vocabulary"] = _sha256(sorted(module.tokenizer.get_vocab().items()))
+    return found
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
