@@ -5,8 +5,8 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet.encoder import devices
 from tercet.errors import DataError
-from tercet.runs import build
 from tercet.runs.build import _stays_on_cpu, build_trainer, training_arguments
 from tercet.runs.settings import RunSettings
 from tercet.trainer import arguments
@@ -27,17 +27,19 @@ def test_a_model_on_the_cpu_is_trained_there(bert, sentences, labels, tmp_path, 
 def test_bfloat16_needs_a_processor_or_a_gpu_that_computes_in_it(tmp_path, monkeypatch):
     settings = RunSettings(batch_size=8, samples_per_label=2, epochs=1, bf16=True)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(build, "cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: False)
     with pytest.raises(
         DataError, match="bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but this "
     ):
         training_arguments(settings, tmp_path, triplets=False)
-    monkeypatch.setattr(build, "cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: True)
     monkeypatch.setattr(arguments, "cpu_has_bfloat16", lambda: True)
     made = training_arguments(settings, tmp_path, triplets=False)
     assert (made.bf16, made.use_cpu) == (True, True)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(build, "is_torch_bf16_gpu_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(devices, "has_bfloat16", lambda device: device.type == "cpu")
     with pytest.raises(DataError, match="but the GPU of this training has none; leave out bf16=True"):
         training_arguments(settings, tmp_path, triplets=False)
     assert training_arguments(settings, tmp_path, triplets=False, use_cpu=True).use_cpu
@@ -45,7 +47,7 @@ def test_bfloat16_needs_a_processor_or_a_gpu_that_computes_in_it(tmp_path, monke
 
 def test_a_run_in_bfloat16_on_the_cpu(bert, sentences, labels, tmp_path, monkeypatch):
     """The weights stay in float32."""
-    for module in (build, arguments):
+    for module in (devices, arguments):
         monkeypatch.setattr(module, "cpu_has_bfloat16", lambda: True)
     model = SentenceTransformer(bert, device="cpu")
     settings = RunSettings(batch_size=8, samples_per_label=2, max_steps=1, bf16=True)

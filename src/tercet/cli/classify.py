@@ -123,6 +123,7 @@ def classify(
         ),
     ] = None,
     batch_size: opt.EncodeBatchSize = None,
+    bf16: opt.EncodeBf16 = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
@@ -169,7 +170,7 @@ def classify(
 
     classifier = _read_classifier(model)
     promise = _promise(classifier, limits)
-    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code, bf16=bf16)
     attach_encoder(classifier, Path(model), encoder)
     classifier.batch_size = batch_size
     summary = Summary(
@@ -191,7 +192,8 @@ def classify(
         assert classifier.model_ is not None
         folder = expand_path(model)
         content = model_settings(classifier.model_, folder / CLASSIFIER_FILE, folder / CLASSIFIER_WEIGHTS)
-        settings = {"command": "classify", **content, "top": top, "explain": explain, **limits, **asdict(options)}
+        settings = {"command": "classify", **content, "bf16": bf16, "top": top, "explain": explain, **limits,
+                    **asdict(options)}  # fmt: skip
         write_each(files, output, settings, read_file, write_file)
     else:
         with destination(output, overwrite=overwrite) as file:

@@ -203,7 +203,7 @@ def cell(text: object) -> "Text":
 
 
 def load_model(
-    name: str, *, device: str | None = None, trust_remote_code: bool = False, packing: bool = True
+    name: str, *, device: str | None = None, trust_remote_code: bool = False, packing: bool = True, bf16: bool = False
 ) -> "SentenceTransformer":
     """Load a model, without the warnings and progress bars of transformers.
 
@@ -212,15 +212,16 @@ def load_model(
         device: the value of `--device`; None uses a GPU if there is one.
         trust_remote_code: whether to run Python code that comes with the model.
         packing: whether to compute batches without padding if the architecture allows it.
+        bf16: the value of `--bf16`.
 
     Raises:
-        ModelError: the model does not exist or cannot be loaded, or PyTorch cannot compute on the device.
+        ModelError: the model cannot be loaded, or PyTorch cannot compute on the device, or not in bfloat16.
     """
     quiet_transformers()
     import_transformers()
     from tercet.encoder.loading import load_model as load
 
-    return load(name, device=device, trust_remote_code=trust_remote_code, packing=packing)
+    return load(name, device=device, trust_remote_code=trust_remote_code, packing=packing, bf16=bf16)
 
 
 def words_of_this_command(*without: str) -> list[str]:

@@ -47,6 +47,7 @@ def duplicates(
     split: opt.Split = "train",
     header: opt.Header = None,
     batch_size: opt.EncodeBatchSize = None,
+    bf16: opt.EncodeBf16 = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
@@ -69,7 +70,7 @@ def duplicates(
         data, text_column=text_column, label_column=label_column, split=split, header=header,
         vector_column=vector_column, **reading,
     )  # fmt: skip
-    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code, bf16=bf16)
     warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
     vectors = vectors_of(encoder, rows, prompt_name, quiet=quiet, batch_size=batch_size)
     pairs = similar_pairs(vectors, threshold)

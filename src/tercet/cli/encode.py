@@ -63,6 +63,7 @@ def encode(
     text_column: opt.TextColumn = None,
     split: opt.SplitOfFiles = None,
     header: opt.Header = None,
+    bf16: opt.EncodeBf16 = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
@@ -89,7 +90,7 @@ def encode(
         for_sentences = {
             "text_column": text_column, "split": split, "header": header, **reading, "normalize": normalize or None,
             "prompt_name": prompt_name, "task": task, "batch_size": batch_size, "device": device,
-            "trust_remote_code": trust_remote_code or None,
+            "bf16": bf16 or None, "trust_remote_code": trust_remote_code or None,
         }  # fmt: skip
         if given := [flag_of(name) for name, value in for_sentences.items() if value is not None]:
             them = "it" if len(given) == 1 else "them"
@@ -119,7 +120,7 @@ def encode(
         for file, schema in files.items():
             check_new_names(schema.names, ["embedding"], str(file))
         options = choose_columns(files, options, with_labels=False)
-    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code, bf16=bf16)
     _check_task(encoder, task)
     if loaded_head is None:  # The prompt of vectors that a head was trained on is unknown.
         warn_of_unused_prompts(encoder, model, [prompt_name], "prompt_name")
@@ -145,8 +146,8 @@ def encode(
         _write(target, dict(table.columns), embed(table.texts))
 
     content = model_settings(encoder, *([] if head is None else [expand_path(head) / WEIGHTS_FILE]))
-    settings = {"command": "encode", **content, "normalize": normalize, "prompt_name": prompt_name, "task": task,
-                **asdict(options)}  # fmt: skip
+    settings = {"command": "encode", **content, "bf16": bf16, "normalize": normalize, "prompt_name": prompt_name,
+                "task": task, **asdict(options)}  # fmt: skip
     write_each(files, output, settings, read, write)
     finish()
 

@@ -90,6 +90,7 @@ def evaluate(
     drop_missing: opt.DropMissing = None,
     label_levels: opt.LabelLevels = None,
     multi_label: opt.MultiLabel = None,
+    bf16: opt.EncodeBf16 = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     as_json: Annotated[
@@ -120,8 +121,8 @@ def evaluate(
         reference_label_column=reference_label_column, reference_split=reference_split,
         reference_split_column=reference_split_column, header=header,
         combined_labels=combined_labels, similar_labels=similar_labels, drop_missing=drop_missing,
-        label_levels=label_levels, multi_label=multi_label, device=device, trust_remote_code=trust_remote_code,
-        show_progress_bar=shows_progress(quiet), **reading,
+        label_levels=label_levels, multi_label=multi_label, bf16=bf16, device=device,
+        trust_remote_code=trust_remote_code, show_progress_bar=shows_progress(quiet), **reading,
     )  # fmt: skip
     if as_json:
         print_result(json.dumps(result.to_dict(), indent=2))

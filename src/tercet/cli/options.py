@@ -181,6 +181,7 @@ FILE_OPTIONS = {
     ],
 }
 Bf16 = Annotated[bool, typer.Option("--bf16", help=describe("bf16"))]
+EncodeBf16 = Annotated[bool, typer.Option("--bf16", help="Embed in bfloat16: on a GPU, or with avx512_bf16.")]
 NoPacking = Annotated[
     bool,
     typer.Option(

@@ -57,6 +57,7 @@ def search(
     split: opt.Split = "train",
     header: opt.Header = None,
     batch_size: opt.EncodeBatchSize = None,
+    bf16: opt.EncodeBf16 = False,
     device: opt.Device = None,
     trust_remote_code: opt.TrustRemoteCode = False,
     overwrite: opt.OverwriteFile = False,
@@ -77,7 +78,7 @@ def search(
         data, text_column=text_column, label_column=label_column, split=split, header=header,
         vector_column=vector_column, **reading,
     )  # fmt: skip
-    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
+    encoder = load_model(model, device=device, trust_remote_code=trust_remote_code, bf16=bf16)
     given = [prompt_name, query_prompt_name]
     warn_of_unused_prompts(encoder, model, given, "query_prompt_name and prompt_name")
     query_vectors = embed(encoder, wanted, query_prompt_name, task="query", batch_size=batch_size, quiet=quiet)

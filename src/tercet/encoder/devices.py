@@ -5,8 +5,9 @@ import platform
 from functools import cache
 
 import torch
+from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
-from tercet.errors import ModelError
+from tercet.errors import ModelError, TercetError
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,25 @@ def cpu_has_bfloat16() -> bool:
     else:
         supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device computes in bfloat16. Older GPUs and processors only emulate it, which is slow."""
+    if device.type == "cpu":
+        return cpu_has_bfloat16()
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(is_torch_bf16_gpu_available())
+
+
+def check_bfloat16(device: torch.device, what: str, error: type[TercetError] = ModelError) -> None:
+    """Raise `error` unless a device computes in bfloat16. `what` runs on the device, for the message."""
+    if not has_bfloat16(device):
+        where = f"{what} runs on a processor without it" if device.type == "cpu" else f"the GPU of {what} has none"
+        raise error(
+            f"bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but {where}; leave out bf16=True"
+        )
 
 
 @cache

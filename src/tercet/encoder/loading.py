@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tercet.encoder.devices import find_device
+from tercet.encoder.devices import check_bfloat16, find_device
 from tercet.encoder.names import BUNDLED, ENCODER_PACKAGE, check_model_name
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import ModelError
@@ -29,6 +29,7 @@ def load_model(
     device: str | torch.device | None = None,
     trust_remote_code: bool = False,
     packing: bool = True,
+    bf16: bool = False,
 ) -> SentenceTransformer:
     """Load a model.
 
@@ -37,23 +38,26 @@ def load_model(
         device: by default "cuda" if a CUDA GPU is available, else "cpu".
         trust_remote_code: whether to run Python code from the repository of the model.
         packing: whether to compute batches without padding if the architecture supports it.
+        bf16: whether to convert the weights to bfloat16. `encode` is then faster, and still returns float32.
 
     Raises:
-        ModelError: the model is not found, is invalid, or is not supported, the bundled encoder is not installed, or
-            PyTorch cannot compute on the device.
+        ModelError: the model is not found, is invalid, or is not supported, the bundled encoder is not installed,
+            PyTorch cannot compute on the device, or `bf16` is True and the device does not compute in bfloat16.
     """
     if not isinstance(name, (str, Path)):
         raise ModelError(f"name must be a folder or the name of a model, got {type(name).__name__}")
     name = str(name)
     check_model_name(name)
-    find_device(device)  # before the hashes of the bundled encoder are computed
+    found = find_device(device)  # before the hashes of the bundled encoder are computed
+    if bf16:
+        check_bfloat16(found, "the model")
     model = SentenceTransformer(
         encoder_folder() if name == BUNDLED else name, device=device, trust_remote_code=trust_remote_code
     )
     model.packing = packing
     if name == BUNDLED:
         model.base_model_name = _BUNDLED_NAME
-    return model
+    return model.to(torch.bfloat16) if bf16 else model
 
 
 def encoder_folder() -> Path:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from datasets import ClassLabel, Dataset
 from transformers import TrainerCallback
-from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from tercet._distributed import launched_world_size
 from tercet._multi_labels import number_label_sets
 from tercet._nested_labels import margins_of_levels, num_levels, path_of
 from tercet.catalogue import LOSSES, resolve
-from tercet.encoder.devices import cpu_has_bfloat16
+from tercet.encoder.devices import check_bfloat16
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator, TripletEvaluator
@@ -75,7 +74,8 @@ def training_arguments(
             multiple of the number of processes, or an argument is invalid.
     """
     if settings.bf16:
-        _check_bfloat16(on_cpu=changes.get("use_cpu", False) or not torch.accelerator.is_available())
+        accelerator = None if changes.get("use_cpu", False) else torch.accelerator.current_accelerator()
+        check_bfloat16(accelerator or torch.device("cpu"), "this training", DataError)
     processes = launched_world_size()
     if settings.batch_size % processes:
         raise DataError(
@@ -155,15 +155,6 @@ def label_names_of(data: Dataset) -> list[str] | None:
     """Return the names of the labels of a data set whose label column is a `ClassLabel`; else None."""
     feature = data.features.get("label")
     return list(feature.names) if isinstance(feature, ClassLabel) else None
-
-
-def _check_bfloat16(*, on_cpu: bool) -> None:
-    """Raise `DataError` if the processor, or else the GPU, does not compute in bfloat16."""
-    if not (cpu_has_bfloat16() if on_cpu else is_torch_bf16_gpu_available()):
-        where = "this training runs on a processor without it" if on_cpu else "the GPU of this training has none"
-        raise DataError(
-            f"bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but {where}; leave out bf16=True"
-        )
 
 
 def warmup(settings: RunSettings, steps: int) -> float:

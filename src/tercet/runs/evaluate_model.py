@@ -52,6 +52,7 @@ def evaluate(
     drop_missing: bool | None = None,
     label_levels: str | None = None,
     multi_label: str | None = None,
+    bf16: bool = False,
     device: "str | torch.device | None" = None,
     trust_remote_code: bool = False,
     show_progress_bar: bool = False,
@@ -103,6 +104,7 @@ def evaluate(
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
             column of lists needs none. Sentences that share a label are then relevant, and labels are predicted by a
             logistic regression for each label.
+        bf16: whether to embed in bfloat16, see `load_model`. Not used if `model` is a `SentenceTransformer`.
         device: the device to compute on; None uses a CUDA GPU if there is one. Not used if `model` is a
             `SentenceTransformer`.
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
@@ -218,7 +220,7 @@ def evaluate(
         def load(encoder: "str | Path | SentenceTransformer") -> "SentenceTransformer":
             if not isinstance(encoder, (str, Path)):
                 return encoder
-            return load_model(str(encoder), device=device, trust_remote_code=trust_remote_code)
+            return load_model(str(encoder), device=device, trust_remote_code=trust_remote_code, bf16=bf16)
 
         untouched = None if baseline is None else evaluation.measure(evaluation.embed(load(baseline)))
         if judge is None:
