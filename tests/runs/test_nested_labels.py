@@ -8,6 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 
+from tercet import SentenceTransformer, SentenceTransformerTrainer
 from tercet.data import ReadOptions, load_labelled
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
@@ -16,7 +17,7 @@ from tercet.heads import HeadSettings, choose_head
 from tercet.heads.labels import NestedLabels
 from tercet.inspection import inspect
 from tercet.inspection.tables import inspection_tables
-from tercet.losses import NestedTripletLoss
+from tercet.losses import BatchHardTripletLoss, MatryoshkaLoss, NestedTripletLoss
 from tercet.records import RunRecord
 from tercet.report.evaluation_report import write_evaluation_report
 from tercet.report.inspection_report import write_inspection_report
@@ -25,6 +26,7 @@ from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.build import build_loss
 from tests.conftest import EVALUATION_TOPICS, TOPICS
 from tests.inspection.helpers import Blobs
+from tests.trainer.helpers import make_arguments
 
 PARENTS = {"sport": "leisure / sport", "travel": "leisure / travel", "money": "money", "food": "home / food"}
 # With cached gradients and a cross-batch memory, which see label ids only.
@@ -201,6 +203,21 @@ def test_siblings_meet_in_a_batch():
     assert min(pairs) > 2.5 * _sibling_pairs(labels[unaware.batches()], parents)
     with pytest.raises(DataError, match="one number for each of the 40 labels"):
         GroupByLabelSampler(labels, 32, 4, parents=parents[:5])
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_siblings_meet_in_a_batch_of_the_trainer(wrapped, bert, tmp_path):
+    labels, parents = np.repeat(np.arange(40), 4), np.arange(40) // 4
+    data = Dataset.from_dict({"text": [f"the team {row}" for row in range(160)], "label": labels.tolist()})
+    model = SentenceTransformer(bert, device="cpu")
+    levels = [BatchHardTripletLoss(margin=margin) for margin in (0.4, 0.2)]
+    loss = NestedTripletLoss(model, levels, [(str(parents[label]), str(label)) for label in range(40)])
+    loss = MatryoshkaLoss(model, loss, [32, 8]) if wrapped else loss
+    arguments = make_arguments(tmp_path, per_device_train_batch_size=16, neighbor_labels=0.5)
+    trainer = SentenceTransformerTrainer(model, arguments, data, loss=loss)
+    batches = trainer._get_train_sampler().batches()
+    unaware = GroupByLabelSampler(labels, 16, 2).batches()
+    assert _sibling_pairs(labels[batches], parents) > 2 * _sibling_pairs(labels[unaware], parents)
 
 
 def _sibling_pairs(labels, parents):

@@ -212,9 +212,10 @@ class SamplingTrainer(PreparingTrainer):
 
     def _parents(self, dataset: Any) -> np.ndarray | None:
         """Return the parent of each label of a data set, in sorted order; None if the labels have one level."""
-        if not isinstance(self.loss, NestedTripletLoss) or len(self.loss.tree) < 2:
+        loss = innermost(self.loss)
+        if not isinstance(loss, NestedTripletLoss) or len(loss.tree) < 2:
             return None
-        parents: np.ndarray = self.loss.tree.ancestors[-2].numpy()[np.unique(label_ids_of(dataset))]
+        parents: np.ndarray = loss.tree.ancestors[-2].numpy()[np.unique(label_ids_of(dataset))]
         return parents
 
     @property
