@@ -93,6 +93,28 @@ def test_labels_are_corrected_in_every_format_that_can_be_written(suffix, tmp_pa
     assert list(columns) == ["text", "label", "id"]
 
 
+@pytest.mark.parametrize("command", ["encode", "search", "classify", "duplicates"])
+def test_the_help_names_every_kind_of_data(command):
+    text = " ".join(run(command, "--help").stdout.replace("│", " ").split())
+    for kind in (".jsonl", "also compressed (.gz, .zst, .zip)", "a folder", "- for standard input", "data set on the"):
+        assert kind in text
+
+
+def test_a_folder_and_a_compressed_file_are_embedded_and_a_header_of_lines_is_refused(bert, tmp_path):
+    for label, texts in TOPICS.items():
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        for number, text in enumerate(texts):
+            (tmp_path / "texts" / label / f"{number}.txt").write_text(text)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("\n".join(text for label in sorted(TOPICS) for text in TOPICS[label]))
+    (tmp_path / "lines.txt.gz").write_bytes(gzip.compress(lines.read_bytes()))
+    for name in ("texts", "lines.txt", "lines.txt.gz"):
+        run("encode", bert, tmp_path / name, "--output", tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), np.load(tmp_path / "texts.npy"), atol=1e-6)
+    refused = run("encode", bert, lines, "--header", "--output", tmp_path / "no.npy", expect=2).stderr
+    assert f"--header is for columns, but each line of {lines} is a text; leave out --header, or pass --csv" in refused
+
+
 def test_encode_keeps_the_columns_and_reads_standard_input(tickets, bert, tmp_path):
     done = run("encode", bert, tickets, "--text-column", "title,body", "--output", tmp_path / "e.parquet")
     assert "1 of 17 rows has no text (line 5); rows left out: 1" in done.stderr

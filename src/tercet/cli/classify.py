@@ -48,8 +48,8 @@ def classify(
     data: Annotated[
         str,
         typer.Argument(
-            help="A file ({suffixes}), the name of a data set on the hub, or - for standard input, one sentence per "
-            "line."
+            help="A file ({suffixes}), also compressed (.gz, .zst, .zip); a folder; the name of a data set on the hub; "
+            "or - for standard input, one sentence per line."
         ),
     ],
     output: Annotated[

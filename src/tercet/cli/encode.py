@@ -34,7 +34,7 @@ def encode(
     ],
     data: Annotated[
         str | None,
-        typer.Argument(help="A file ({suffixes}), or the name of a data set on the hub.", show_default=False),
+        typer.Argument(help=opt.DATA_HELP, show_default=False),
     ] = None,
     *,
     output: Annotated[

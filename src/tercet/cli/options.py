@@ -18,13 +18,11 @@ P = ParamSpec("P")
 
 MODEL_HELP = f"A folder, a name on the hub, or '{BUNDLED}' for the encoder of tercet[demo]."
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="A file ({suffixes}), also compressed (.gz, .zst, .zip); a folder; - for standard input; or the name of a "
-        "data set on the hub."
-    ),
-]
+DATA_HELP = (
+    "A file ({suffixes}), also compressed (.gz, .zst, .zip); a folder; - for standard input; or the name of a data set "
+    "on the hub."
+)
+Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 Model = Annotated[
     str | None,
     typer.Option(

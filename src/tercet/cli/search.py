@@ -27,9 +27,7 @@ from tercet.errors import counted
 @opt.file_options
 def search(
     model: opt.ModelArgument,
-    data: Annotated[
-        str, typer.Argument(help="The sentences to search in: a file ({suffixes}), or a data set on the hub.")
-    ],
+    data: Annotated[str, typer.Argument(help=f"The sentences to search in. {opt.DATA_HELP}")],
     query: Annotated[
         list[str] | None,
         typer.Argument(

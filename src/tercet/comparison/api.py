@@ -108,8 +108,8 @@ def compare(
         overwrite: start a new comparison, which replaces the one in `output`.
         report_progress: a function that is called with a line of text after each run, and with a notice if the machine
             or the library versions have changed; None logs the line.
-        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
-            `tercet.data.ReadOptions`.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit`, `sample` and
+            `label_file`, see `tercet.data.ReadOptions`.
 
     Raises:
         DataError: an argument is invalid, the data cannot be read or compared, the model cannot be loaded, `output` has

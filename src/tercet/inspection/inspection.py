@@ -82,8 +82,8 @@ def inspect(
         samples_per_label: the number of sentences of each label in a measured batch.
         seed: the seed of the folds and the batches; at least 0.
         show_progress_bar: whether to show progress bars for the embedding and the check of the labels.
-        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
-            `tercet.data.ReadOptions`.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit`, `sample` and
+            `label_file`, see `tercet.data.ReadOptions`.
 
     Raises:
         DataError: the data cannot be read or have no rows; `seed` is below 0; or batches are measured, but `batch_size`

@@ -110,8 +110,8 @@ def evaluate(
         trust_remote_code: whether to run Python code from the model's repository. Not used if `model` is a
             `SentenceTransformer`.
         show_progress_bar: whether to show a progress bar.
-        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
-            `tercet.data.ReadOptions`.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit`, `sample` and
+            `label_file`, see `tercet.data.ReadOptions`.
 
     Returns:
         The metrics, a mapping from their keys in `tercet.catalogue.METRICS` to values, with the protocol and the number

@@ -124,8 +124,8 @@ def train(
         push_to_hub: the name on the hub to upload the saved model to, such as `me/my-model`. Token and permission are
             checked before the training.
         private: whether a new repository on the hub is private; None uses the default of its owner.
-        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit` and `sample`, see
-            `tercet.data.ReadOptions`.
+        reading: more on how to read files: `csv_separator`, `encoding`, `split_column`, `limit`, `sample` and
+            `label_file`, see `tercet.data.ReadOptions`.
 
     Raises:
         DataError: an argument is invalid, the data cannot be read or used for training, or data or model are not those

@@ -293,10 +293,22 @@ def test_a_folder_per_label_is_read(tmp_path):
         read_data(tmp_path / "splits", ReadOptions(split="dev"))
 
 
+def test_a_header_of_lines_without_columns_is_refused(tmp_path):
+    path = _write(tmp_path / "d.txt", "".join(f"{text}\n" for text, _ in PAIRS))
+    with pytest.raises(DataError, match=r"line of .*d.txt is a text; leave out header=True, or pass csv_separator"):
+        read_data(path, ReadOptions(header=True))
+    assert len(read_data(path, ReadOptions(header=False))) == 16
+    _write(path, "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in PAIRS))
+    assert _pairs(path, ReadOptions(header=True, csv_separator="tab")) == PAIRS
+
+
 def test_parallel_files_are_joined_by_the_label_file(tmp_path):
     texts = _write(tmp_path / "title.txt", "".join(f"{text}\n" for text, _ in PAIRS))
     labels = _write(tmp_path / "label.txt", "".join(f"{label}\n" for _, label in PAIRS))
     assert _pairs(texts, ReadOptions(label_file=str(labels))) == PAIRS
+    # The header is that of the data.
+    table = _write(tmp_path / "title.csv", "title\n" + "".join(f"{text}\n" for text, _ in PAIRS))
+    assert _pairs(table, ReadOptions(label_file=str(labels), header=True)) == PAIRS
     _write(labels, "a\nb\n")
     with pytest.raises(DataError, match=r"has 16 rows, but .*label.txt has 2; .*in the same order"):
         _pairs(texts, ReadOptions(label_file=str(labels)))

@@ -34,12 +34,13 @@ def _label_file(folder, name):
     return str(path)
 
 
+@pytest.mark.parametrize("header", [None, True])
 @pytest.mark.parametrize("name", ["d.parquet", *LABEL_FILES])
-def test_options_of_the_data_are_those_of_its_file_of_labels_if_its_format_takes_them(name, tmp_path):
+def test_options_of_the_data_are_those_of_its_file_of_labels_if_its_format_takes_them(name, header, tmp_path):
     data = tmp_path / "texts.csv"
     data.write_bytes(("id~text\n" + "".join(f"{n}~{text}\n" for n, text in enumerate(TEXTS))).encode("cp1250"))
     labels = _label_file(tmp_path, name)
-    options = ReadOptions(encoding="cp1250", csv_separator="~", label_file=labels, text_column="text")
+    options = ReadOptions(encoding="cp1250", csv_separator="~", label_file=labels, text_column="text", header=header)
     rows = load_labelled(data, options)
     assert (rows.sentences, rows.labels()) == (TEXTS, LABELS)
 

@@ -26,10 +26,16 @@ def read_txt(
         encoding: the encoding; None finds it, see `find_encoding`.
 
     Raises:
-        DataError: every line has a tab, and `csv_separator` does not say what it means.
+        DataError: every line has a tab, and `csv_separator` does not say what it means; or `header` is True without
+            `csv_separator`.
     """
     if csv_separator is not None:
         return read_separated(path, csv_separator, header=header, csv_separator=csv_separator, encoding=encoding)
+    if header:
+        raise DataError(
+            f"header=True is for columns, but each line of {path} is a text; leave out header=True, or pass "
+            "csv_separator if the lines have columns"
+        )
     with open_text(path, encoding) as file:
         texts = [line.rstrip("\r\n") for line in file]
     while texts and not texts[-1].strip():

@@ -31,8 +31,16 @@ def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOption
     if other is None:
         return options
     return replace(options, **{
-        name: None for name in _OF_FORMATS if not takes_option(source, name) and takes_option(other, name)
+        name: None for name in _OF_FORMATS if not _takes(source, name, options) and _takes(other, name, options)
     })  # fmt: skip
+
+
+def _takes(source: Any, name: str, options: ReadOptions) -> bool:
+    """Return whether an option has an effect on a source: a header has none on the lines of a .txt file."""
+    if not takes_option(source, name):
+        return False
+    is_path = name == "header" and options.csv_separator is None and isinstance(source, (str, Path))
+    return not is_path or format_of(Path(source).expanduser()) != ".txt"
 
 
 def options_of_labels(options: ReadOptions, label_file: str, data: Any) -> ReadOptions:
@@ -47,4 +55,6 @@ def options_of_labels(options: ReadOptions, label_file: str, data: Any) -> ReadO
     separator = parse_separator(own.csv_separator)
     with open_text(path, own.encoding) as file:
         is_own = separator in file.readline()
-    return own if is_own and (separator == "\t" or format_of(path) != ".txt") else replace(own, csv_separator=None)
+    if is_own and (separator == "\t" or format_of(path) != ".txt"):
+        return own
+    return options_of_file(replace(own, csv_separator=None), label_file, data)
