@@ -78,6 +78,7 @@ def train(
     drop_missing: opt.DropMissing = None,
     label_levels: Annotated[str | None, _help("label_levels", "no levels")] = _DEFAULTS.label_levels,
     multi_label: Annotated[str | None, _help("multi_label", "one label per row")] = _DEFAULTS.multi_label,
+    jaccard_weights: Annotated[bool, typer.Option("--jaccard-weights", help=describe("jaccard_weights"))] = False,
     seed: Annotated[int, _help("seed")] = _DEFAULTS.seed,
     bf16: opt.Bf16 = _DEFAULTS.bf16,
     max_seq_length: opt.MaxSeqLength = _DEFAULTS.max_seq_length,
@@ -146,7 +147,7 @@ def train(
         bf16=bf16, mini_batch_tokens=mini_batch_tokens, cross_batch_memory=cross_batch_memory, fsdp=fsdp,
         save_every=save_every, keep=keep, eval_steps=eval_steps, max_seq_length=max_seq_length, lora=lora,
         lora_rank=lora_rank, report_to=report_to, label_levels=separator_of(label_column, label_levels),
-        multi_label=multi_label,
+        multi_label=multi_label, jaccard_weights=jaccard_weights,
     )  # fmt: skip
     settings.check()
     if not LOSSES[loss].has_margin and margin is not None:

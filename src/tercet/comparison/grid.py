@@ -16,7 +16,8 @@ from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 # Settings that a comparison sets itself (the seed, and the budget of all runs) or does not use.
 _NOT_COMPARED = (
-    "multi_label", "seed", "max_steps", "time_limit", "fsdp", "save_every", "keep", "eval_steps", "report_to",
+    "multi_label", "jaccard_weights", "seed", "max_steps", "time_limit", "fsdp", "save_every", "keep", "eval_steps",
+    "report_to",
 )  # fmt: skip
 # The settings that change the result of `train=head`. The head has its own loss, and the encoder is not trained.
 _USED_BY_HEAD = ("train", "dimension", "max_seq_length")

@@ -93,6 +93,7 @@ def choose_head(
     candidates: Sequence[HeadSettings] = CANDIDATES,
     allow_none: bool = True,
     label_levels: str | None = None,
+    jaccard_weights: bool = False,
 ) -> HeadChoice:
     """Choose the settings of a head by cross-validation, and train it on all rows.
 
@@ -110,6 +111,7 @@ def choose_head(
         candidates: the settings to choose from. Their seed is replaced by `seed`.
         allow_none: whether to return no head if none of the candidates is better.
         label_levels: the separator of the levels of nested labels, see `train_head`.
+        jaccard_weights: whether all candidates have `jaccard_weights`, see `HeadSettings`.
 
     Raises:
         EmbeddingError: the embeddings or the labels are invalid or not equally many, or `dimension` is above `dim`.
@@ -123,7 +125,10 @@ def choose_head(
         >>> choice.head(embeddings).shape
         torch.Size([240, 8])
     """
-    candidates = [replace(candidate, seed=seed) for candidate in candidates]
+    candidates = [
+        replace(candidate, seed=seed, jaccard_weights=candidate.jaccard_weights or jaccard_weights)
+        for candidate in candidates
+    ]
     if not candidates:
         raise DataError("candidates must have at least one item")
     for candidate in candidates:

@@ -46,6 +46,7 @@ def build_loss(
         if label_names is not None and settings.multi_label is not None:
             if not isinstance(loss, BatchLoss):
                 raise DataError(f"multi_label needs a loss that mines batches, but {settings.loss!r} does not")
+            loss.jaccard_weights = settings.jaccard_weights
             loss.set_label_sets(number_label_sets(label_names, settings.multi_label)[0])
         return loss
     if not issubclass(cls, BatchLoss):

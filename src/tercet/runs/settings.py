@@ -79,6 +79,9 @@ class RunSettings:
         "The separator of the labels of a row, such as ; in billing;refund. Sentences that share a label are "
         "positives. A column of lists needs no separator.",
     )
+    jaccard_weights: bool = _setting(
+        False, "With several labels per row, multiply the loss of an anchor and a positive by their Jaccard overlap."
+    )
     epochs: float | None = _setting(
         None, "Number of passes over the data; 3, or 20 if the labels have fewer than 16 sentences each."
     )
@@ -256,6 +259,12 @@ def check_value(name: str, value: object, fits: bool, wanted: str) -> None:
     """Raise `DataError` if `fits` is False. The message gives `name`, the valid values `wanted`, and `value`."""
     if not fits:
         raise DataError(f"{name} must be {wanted}, got {value}")
+
+
+def check_jaccard_weights(jaccard_weights: bool, multi_label: str | None) -> None:
+    """Raise `DataError` if `jaccard_weights` is True but the rows that were read have one label each."""
+    if jaccard_weights and multi_label is None:
+        raise DataError("jaccard_weights=True needs rows with several labels; pass multi_label, or leave it out")
 
 
 def check_eval_fraction(fraction: float) -> None:

@@ -128,6 +128,7 @@ def add_head(
         seed=settings.seed,
         allow_none=stages.chooses,
         label_levels=None if names is None else settings.label_levels,
+        jaccard_weights=settings.jaccard_weights,
     )
     if choice.head is not None:
         head = LinearHead(broadcast_from_first(choice.head.weight.to(model.device)).cpu())

@@ -32,6 +32,7 @@ from tercet.runs.settings import (
     DEFAULT_MODEL,
     RunSettings,
     check_eval_fraction,
+    check_jaccard_weights,
     given_settings,
 )
 
@@ -188,6 +189,7 @@ def train(
         settings = replace(settings, multi_label=multi_label)
         settings.check()
         named["multi_label"] = multi_label
+    check_jaccard_weights(settings.jaccard_weights, multi_label)
     if eval_split is not None:
         named |= {"eval_split": eval_split, "eval_fraction": None}
     if settings.eval_steps is not None and evaluation is None:

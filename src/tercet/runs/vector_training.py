@@ -147,7 +147,12 @@ def load_vector_data(
 
 
 def train_on_vectors(
-    data: VectorData, dimension: int | None, seed: int, label_levels: str | None = None
+    data: VectorData,
+    dimension: int | None,
+    seed: int,
+    label_levels: str | None = None,
+    *,
+    jaccard_weights: bool = False,
 ) -> TrainedHead:
     """Choose and train a head, and measure the vectors with and without it.
 
@@ -156,6 +161,7 @@ def train_on_vectors(
         dimension: the dimension of the new vectors; None keeps it.
         seed: the seed of cross-validation and training.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
+        jaccard_weights: see `HeadSettings`.
     """
     train, multi_label = data.train, data.train.rows.multi_label
     x = torch.as_tensor(train.vectors)
@@ -171,8 +177,9 @@ def train_on_vectors(
         )
     logger.info(f"choosing a head by cross-validation over {len(x):,} rows of dimension {x.shape[1]}")
     choice = choose_head(
-        x, labels, keys=train.rows.sentences, dimension=dimension, seed=seed, label_levels=label_levels
-    )
+        x, labels, keys=train.rows.sentences, dimension=dimension, seed=seed, label_levels=label_levels,
+        jaccard_weights=jaccard_weights,
+    )  # fmt: skip
     head = LinearHead(torch.eye(x.shape[1])) if choice.head is None else choice.head
     if evaluation is None or data.evaluation is None:
         return TrainedHead(head=head, choice=choice, by_dimension={})

@@ -17,7 +17,7 @@ from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs.output import runs_inside
-from tercet.runs.settings import check_eval_fraction
+from tercet.runs.settings import check_eval_fraction, check_jaccard_weights
 
 if TYPE_CHECKING:
     from tercet.heads import LinearHead
@@ -76,6 +76,7 @@ def train_vectors(
     drop_missing: bool | None = None,
     label_levels: str | None = None,
     multi_label: str | None = None,
+    jaccard_weights: bool = False,
     overwrite: bool = False,
 ) -> HeadRun:
     """Train a linear head on vectors, such as embeddings of a paid service, and save it with its `metrics.json`.
@@ -107,6 +108,7 @@ def train_vectors(
         label_levels: the separator of the levels of nested labels, such as "/" in "billing/refund".
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund", if rows have several; a
             column of lists needs none.
+        jaccard_weights: with several labels per row, see `tercet.heads.HeadSettings`.
         overwrite: replace the head in `output`; other files there are kept.
 
     Raises:
@@ -138,7 +140,8 @@ def train_vectors(
             str(data), _text(eval_data), eval_fraction, options, vector_column=vector_column,
             label_file=_text(label_file), eval_label_file=_text(eval_label_file), seed=seed,
         )  # fmt: skip
-        trained = train_on_vectors(loaded, dimension, seed, label_levels)
+        check_jaccard_weights(jaccard_weights, loaded.train.rows.multi_label)
+        trained = train_on_vectors(loaded, dimension, seed, label_levels, jaccard_weights=jaccard_weights)
     chosen = None if trained.choice.settings is None else asdict(trained.choice.settings)
     settings = {
         "train": "head",
@@ -155,6 +158,7 @@ def train_vectors(
         "drop_missing": drop_missing,
         "label_levels": label_levels,
         "multi_label": loaded.train.rows.multi_label,
+        "jaccard_weights": jaccard_weights,
         "dimension": dimension,
         "seed": seed,
         "head": chosen,
