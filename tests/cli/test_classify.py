@@ -159,6 +159,21 @@ def test_given_parents_are_known_in_every_form():
     assert list(found._other_forms)[:2] == ["'Card' for 'card'", "'CARD/Refund' for 'card/refund'"]
 
 
+def test_given_paths_in_lists_are_compared_with_nested_labels(bert, new, tmp_path):
+    texts, labels = _sentences(60, seed=0)
+    classifier = LabelClassifier(str(bert), unseen_rows=True, label_levels="/", device="cpu")
+    classifier.fit(texts, [f"{label[0]}/{label}/{label[0]}" for label in labels]).save(tmp_path / "model")
+    paths = [[label[0], label, label[0]] for label in new[1]]
+    parquet.write_table(pa.table({"text": new[0], "label": paths}), tmp_path / "new.parquet")
+    done = run("classify", tmp_path / "model", tmp_path / "new.parquet", "--output", tmp_path / "o.csv", "--json")
+    answers = [row["predicted_label"] for row in _rows((tmp_path / "o.csv").read_text())]
+    right = sum(answer == "/".join(path) for answer, path in zip(answers, paths, strict=True))
+    found = json.loads(done.stdout)
+    assert (found["labelled_rows"], found["rows_with_unknown_label"]) == (len(paths), 0)
+    assert found["accuracy"] == pytest.approx(right / len(paths))
+    assert right > 0
+
+
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):
     texts, labels = new
     data = _write(tmp_path / "d.csv", {"text": texts, "label": [label.upper() for label in labels[:-1]] + ["other"]})

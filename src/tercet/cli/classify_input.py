@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tercet.cli.console import print_note
@@ -85,7 +85,9 @@ class TableInput:
         columns: all columns, lists or arrays of pyarrow.
         text_column: the column of the sentences, or several with commas.
         label_column: the column of given labels; None if there is none.
+        label_cells: the values of this column.
         labels: the given label of each row, None for a missing one; None without a label column.
+        places: the place of each row, for messages.
     """
 
     source: str
@@ -93,7 +95,18 @@ class TableInput:
     columns: Mapping[str, Any]
     text_column: str
     label_column: str | None
+    label_cells: list[Any] | None
     labels: list[Any] | None
+    places: Sequence[Any]
+
+    def with_levels(self, label_levels: str) -> "TableInput":
+        """Return the input with each list of levels as one label, such as "billing/refund"."""
+        from tercet.data.columns.level_columns import join_label_lists
+
+        if self.label_cells is None:
+            return self
+        joined = join_label_lists(self.label_cells, label_levels, self.source, self.places)
+        return replace(self, labels=_labels_of(joined))
 
     @property
     def names(self) -> list[str]:
@@ -164,8 +177,6 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     Raises:
         DataError: as for `find_rows`, with the same subclasses.
     """
-    from tercet.data.cleaning.label_forms import trim_labels
-    from tercet.data.tables.cells import plain_values
     from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
@@ -175,17 +186,24 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     columns = prepare_columns(table.complete_columns(), suffix, table.source)
     if len(kept) < len(table):
         columns = {name: take_rows(values, kept) for name, values in columns.items()}
-    labels = None
-    if label is not None:
-        labels = trim_labels(plain_values(take_rows(table.columns[label], kept)))[0]
+    cells = None if label is None else list(take_rows(table.columns[label], kept))
     return TableInput(
         source=table.source,
         texts=found.texts,
         columns=columns,
         text_column=found.text_column,
         label_column=label,
-        labels=labels,
+        label_cells=cells,
+        labels=None if cells is None else _labels_of(cells),
+        places=table.places_of(kept),
     )
+
+
+def _labels_of(cells: list[Any]) -> list[Any]:
+    from tercet.data.cleaning.label_forms import trim_labels
+    from tercet.data.tables.cells import plain_values
+
+    return trim_labels(plain_values(cells))[0]
 
 
 def check_new_names(names: list[str], added: list[str], source: str) -> None:

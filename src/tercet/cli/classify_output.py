@@ -44,6 +44,8 @@ class AnswerWriter:
         """Write all rows of an input, or those until the reader of standard output ends."""
         top, explain = self.top, self.explain
         label_name = check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
+        if isinstance(rows, TableInput) and self.classifier.label_levels is not None:
+            rows = rows.with_levels(self.classifier.label_levels)
         writer = open_writer(self.suffix, file)
         num_rows = 0
         for part in _with_progress(rows, quiet=quiet):

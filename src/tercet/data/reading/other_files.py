@@ -30,9 +30,9 @@ def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOption
     """
     if other is None:
         return options
-    return replace(options, **{
-        name: None for name in _OF_FORMATS if not _takes(source, name, options) and _takes(other, name, options)
-    })  # fmt: skip
+    others = [name for name in _OF_FORMATS if not _takes(source, name, options) and _takes(other, name, options)]
+    left_out: dict[str, Any] = dict.fromkeys(others)
+    return replace(options, **left_out)
 
 
 def _takes(source: Any, name: str, options: ReadOptions) -> bool:
