@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from datasets import Dataset
 from pyarrow import parquet
 
 from tercet.data.loading.labelled import load_labelled
@@ -75,6 +76,12 @@ def test_a_clone_of_a_data_set_of_the_hub_is_read(names, suffix, tmp_path):
     test = read_data(tmp_path, ReadOptions(split="test"))
     assert list(test.columns["text"]) == ["a text" if suffix == ".csv" else names[1]]
     assert test.splits == ("test", "train")
+
+
+def test_a_saved_data_set_in_a_folder_is_read(tmp_path):
+    Dataset.from_dict({"text": ["a text"], "label": ["x"]}).save_to_disk(str(tmp_path / "saved"))
+    _write(tmp_path / "README.md", "about the data")
+    assert list(read_data(tmp_path, ReadOptions()).columns["text"]) == ["a text"]
 
 
 def test_several_folders_of_data_files_are_refused(tmp_path):

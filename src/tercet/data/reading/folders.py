@@ -49,7 +49,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         path: the folder.
         split: the split to read.
         encoding: the encoding of the texts; None finds it for each file.
-        read_file: a function that reads a data file.
+        read_file: a function that reads a data file, or a folder inside of this one.
 
     Raises:
         DataError: the folder has neither folders nor data files of one format, several folders of data files, or no
@@ -84,7 +84,7 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
         return _texts_by_label(path, folders, encoding)
     beside = [file.name for file in data_files(path) if is_data(file) and not describes(file)]
     if len(folders) == 1 and not beside:  # As in a clone of a data set on the hub: README.md and the folder data.
-        return read_folder(folders[0], split, encoding, read_file)
+        return read_file(folders[0])
     raise DataError(
         f"{path} has data in {listed([*beside, *(folder.name for folder in of_data)], 5)}; pass one of them, such as "
         f"{of_data[0]}, or, if each file is one text, give all files the extension .txt"
