@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tercet.encoder.modules.base import Module
+from tercet.encoder.modules.input_module import InputModule
 from tercet.encoder.weight_sample import model_identity
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _describe(module: nn.Module) -> dict[str, Any]:
         for name, value in vars(module).items()
         if not name.startswith("_") and name not in _NO_CONTENT and isinstance(value, _PLAIN)
     }
-    if "tokenizer" in vars(module):
+    if isinstance(module, InputModule) and "tokenizer" in vars(module):  # A Router has those of its routes.
         found["max_seq_length"] = module.max_seq_length
         found["token_ids"] = module.token_ids([_TEXT])
         found["vocabulary"] = _sha256(sorted(module.tokenizer.get_vocab().items()))
