@@ -5,7 +5,7 @@ import torch
 from tercet.data.splits.folds import deal_folds
 from tercet.decisions import choice
 from tercet.decisions.calibration import mean_loss, softened
-from tercet.decisions.candidates import candidate_names, fit
+from tercet.decisions.candidates import METHODS, candidate_names, fit
 from tercet.decisions.choice import (
     Predictions,
     choose,
@@ -78,6 +78,20 @@ def test_a_method_is_the_only_member():
     assert list(found.temperatures) == ["bad"]
     assert found.accuracy["chosen"] == found.accuracy["bad"]
     assert found.loss["chosen"] == found.loss["bad"]
+
+
+def test_rows_that_the_encoder_was_trained_on_choose_nothing():
+    ids = torch.arange(200) % 4
+    weak = {name: _noisy(ids, 1.0, seed) for seed, name in enumerate(METHODS)}
+    by_name = {**weak, "class_means": _noisy(ids, 9.0, 9)}
+    predictions, penalties = _predictions(by_name, ids), dict.fromkeys(by_name, 0.1)
+    assert next(iter(choose(predictions, penalties).temperatures)) == "class_means"
+    found = choose(predictions, penalties, trained_on=True)
+    assert list(found.temperatures) == ["logistic_regression", "logistic_regression_before_head"]
+    both = sum(by_name[name] / t for name, t in found.temperatures.items()) / 2
+    assert found.accuracy["chosen"] == pytest.approx(float((both.argmax(dim=1) == ids).double().mean()))
+    assert found.loss["chosen"] == pytest.approx(mean_loss(both, ids, found.temperature), abs=1e-4)
+    assert list(choose(predictions, penalties, method="class_means", trained_on=True).temperatures) == ["class_means"]
 
 
 def test_without_rows_nothing_is_measured():

@@ -7,7 +7,8 @@ confidence, and then no threshold can separate sure answers from unsure ones.
 
 Each row is predicted by a classifier that was fitted to the other folds. If the encoder was trained on these rows, its
 embeddings already know their labels, and such predictions look too good. Then rows that the encoder has not seen must
-decide (`calibration rows`), and no folds are needed.
+decide (`calibration rows`), and no folds are needed. Without such rows, nothing can be measured, and the logistic
+regressions are taken: on the embeddings, and on those before the head if the model has one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,11 @@ def rows_to_fit(rows: Rows, *, seed: int, max_products: int = MAX_PRODUCTS) -> T
     return balanced_rows(rows.label_ids, max_products // (rows.num_labels * dim), least=1, seed=seed)
 
 
+def usual_penalties(spaces: Spaces) -> dict[str, float]:
+    """Return the penalty of each candidate where no rows can choose it."""
+    return dict.fromkeys(candidate_names(spaces), _PENALTY)
+
+
 def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> dict[str, float]:
     """Return the penalty of each candidate: that with which it predicts other rows best.
 
@@ -100,7 +106,7 @@ def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> 
         label_ids: their labels. Each of them has a training row.
         seed: the seed of samples.
     """
-    penalties = dict.fromkeys(candidate_names(rows.spaces), _PENALTY)
+    penalties = usual_penalties(rows.spaces)
     if len(label_ids) < _FEWEST_TO_CHOOSE:
         return penalties
     part = rows.select(rows_to_fit(rows, seed=seed, max_products=MAX_PRODUCTS // 2))
@@ -126,7 +132,7 @@ def penalties_out_of_fold(rows: Rows, keys: Sequence[str], *, seed: int) -> dict
     part = rows.select((folds != 0).nonzero().flatten())
     inside = ((folds == 0) & (part.counts() > 0)[rows.label_ids]).nonzero().flatten()
     if not len(part.label_ids):
-        return dict.fromkeys(candidate_names(rows.spaces), _PENALTY)
+        return usual_penalties(rows.spaces)
     return choose_penalties(part, rows.spaces[inside], rows.label_ids[inside], seed=seed)
 
 
@@ -200,8 +206,17 @@ def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tenso
     )
 
 
-def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto") -> Choice:
-    """Choose the members of the classifier and its temperatures. A `method` other than "auto" is the only member."""
+def choose(
+    predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto", trained_on: bool = False
+) -> Choice:
+    """Choose the members of the classifier and its temperatures.
+
+    Args:
+        predictions: the predictions that decide.
+        penalties: λ of each candidate.
+        method: "auto" chooses; the name of a candidate takes it as the only member.
+        trained_on: whether the encoder was trained on the rows that decide. Then "auto" takes the logistic regressions.
+    """
     by_name, known = predictions.log_probabilities, predictions.known
     ids = predictions.label_ids[known]
     if not len(ids):  # Nothing can be measured.
@@ -214,9 +229,16 @@ def choose(predictions: Predictions, penalties: Mapping[str, float], *, method: 
         )
     temperatures = {name: fit_temperature(values[known], ids) for name, values in by_name.items()}
     loss = {name: mean_loss(values[known], ids, temperatures[name]) for name, values in by_name.items()}
-    members = [_best_alone(loss) if method == "auto" else method]
-    total, best = by_name[members[0]] / temperatures[members[0]], loss[members[0]]
-    while method == "auto":
+    if method != "auto":
+        members = [method]
+    else:
+        members = list(filter(is_logistic, by_name)) if trained_on else [_best_alone(loss)]
+    total = torch.stack([by_name[name] / temperatures[name] for name in members]).sum(dim=0)
+    best = loss[members[0]]
+    if len(members) > 1:
+        mean = total[known] / len(members)
+        best = mean_loss(mean, ids, fit_temperature(mean, ids))
+    while method == "auto" and not trained_on:
         tried = {}
         for name in by_name.keys() - set(members):
             mean = (total + by_name[name] / temperatures[name])[known] / (len(members) + 1)

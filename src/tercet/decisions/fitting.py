@@ -25,6 +25,7 @@ from tercet.decisions.choice import (
     predict,
     predict_out_of_fold,
     rows_to_fit,
+    usual_penalties,
 )
 from tercet.decisions.models import LinearScores, Model
 from tercet.decisions.novelty import Familiarity
@@ -107,6 +108,7 @@ def fit_rows(
     *,
     calibration: Rows | None = None,
     unseen: bool,
+    trained_on: bool = False,
     unknown: Spaces | None = None,
     method: str = "auto",
     ancestors: Ancestors | None = None,
@@ -120,13 +122,14 @@ def fit_rows(
         calibration: rows that neither the classifier nor the encoder has seen; they join the training rows afterwards.
             None measures by folds of the training rows.
         unseen: whether the encoder has not been trained on the training rows.
+        trained_on: whether the encoder is known to have been trained on most of them; then they choose nothing.
         unknown: embeddings of sentences that belong to no label.
         method: "auto", or the name of the only member.
         ancestors: the ancestors of nested labels; None for labels without levels.
         seed: the seed of folds and samples.
     """
     if calibration is None:
-        penalties = penalties_out_of_fold(rows, keys, seed=seed)
+        penalties = usual_penalties(rows.spaces) if trained_on else penalties_out_of_fold(rows, keys, seed=seed)
         predictions = predict_out_of_fold(rows, keys, penalties, seed=seed)
         basis, first = "out-of-fold predictions for the training rows", 0
         models = fit_models(rows, penalties, seed=seed)
@@ -141,7 +144,7 @@ def fit_rows(
             num_labels=rows.num_labels,
         )
         models = fit_models(rows, penalties, seed=seed, starts=models)
-    choice = choose(predictions, penalties, method=method)
+    choice = choose(predictions, penalties, method=method, trained_on=trained_on and calibration is None)
     if not predictions.known.any():  # as with one row per label: nothing can be predicted right
         choice = replace(choice, temperature=_cautious_temperature(rows, models, choice))
     of_known = predictions.quantities[predictions.known.numpy()]

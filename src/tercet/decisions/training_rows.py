@@ -76,6 +76,10 @@ def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:
         )
 
 
+# If the encoder was trained on more than this part of the rows, their embeddings cannot choose a classifier.
+_MOST = 0.5
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRows:
     """Embedded rows to fit a classifier to.
@@ -120,7 +124,7 @@ class TrainingRows:
             if texts is not None:
                 texts += [found.texts[row] if found.texts else None for row in then.tolist()]
         fitted = fit_rows(
-            rows, keys, calibration=held_out, unseen=self.seen == 0, unknown=self.unknown, method=method,
-            ancestors=ancestors, seed=seed,
+            rows, keys, calibration=held_out, unseen=self.seen == 0, trained_on=(self.seen or 0) > _MOST,
+            unknown=self.unknown, method=method, ancestors=ancestors, seed=seed,
         )  # fmt: skip
         return fitted, numbers, texts
