@@ -257,7 +257,7 @@ def print_accuracy(sets: Iterable[str], found: Iterable[dict[str, Any]], title: 
         auroc = f"{result['auroc']['novelty']:.3f}" if "auroc" in result else "–"
         rows.append([
             name, f"{100 * result['accuracy']:.1f}", *(f"{100 * value:.1f}" for value in others.values()),
-            f"{result['ece']:.3f}", f"{result['ece by chance']:.3f}",
+            f"{result['ece']:.3f}", f"{result['ece by chance']:.3f}" if "ece by chance" in result else "–",
             " + ".join(result["members"]), f"{result['seconds']:.0f}", auroc,
         ])  # fmt: skip
     header = ["data", "LabelClassifier, %", "logistic regression", "5 neighbours", "ECE", "ECE by chance", "chosen",

@@ -4,9 +4,6 @@ The embeddings are those of the untouched encoder with a linear head, or of an e
 and the classifier, see sentences of the known labels alone.
 """
 
-import csv
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from classify_data import Data, embedded_with_head, untouched
+from command import train_on, write_rows
 from common import mean_and_std, model_folder, open_scores, print_table, split_open
 from peers import ROUTERS
 from sklearn.metrics import roc_auc_score
@@ -66,21 +64,14 @@ def _trained_encoder(
     data: Data, train: np.ndarray, calibration: np.ndarray, seed: int, epochs: float
 ) -> SentenceTransformer:
     """Return the model that `tercet train` writes for some of the training rows. The calibration rows evaluate it."""
+    options = {"model": model_folder("bundled"), "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
-        for name, rows in (("train", train), ("calibration", calibration)):
-            with Path(folder, f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
-                writer.writeheader()
-                writer.writerows(data.train[row] for row in rows)
-        subprocess.run(
-            [
-                sys.executable, "-m", "tercet", "train", "train.csv", "--eval-data", "calibration.csv",
-                "--model", model_folder("bundled"), "--epochs", str(epochs), "--seed", str(seed), "--output", "model",
-                "--no-classifier", "--quiet",
-            ],
-            cwd=folder, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        return SentenceTransformer(str(Path(folder, "model")), device="cpu")
+        eval_file, output = Path(folder, "calibration.csv"), Path(folder, "model")
+        write_rows(eval_file, [data.train[row] for row in calibration])
+        train_on(
+            [data.train[row] for row in train], eval_file, options, ["--epochs", str(epochs), "--no-classifier"], output
+        )
+        return SentenceTransformer(str(output), device="cpu")
 
 
 def print_open(name: str, runs: Sequence[dict[str, Any]], epochs: float = 0.0) -> None:

@@ -37,20 +37,39 @@ def train_and_measure(
 def train_model(options: dict[str, Any], arguments: Sequence[str], output: Path) -> float:
     """Train with the test file as evaluation data, and return the seconds. See `train_and_measure`."""
     data, name = Path(options["data"]), options["set"]
+    rows = read_rows(data, name, "train")
+    kept = few_rows([row["label"] for row in rows], options["per_label"], options["seed"])
+    return train_on([rows[row] for row in kept], data / name / "test.csv", options, arguments, output)
+
+
+def train_on(
+    rows: Sequence[dict[str, str]], eval_file: Path, options: dict[str, Any], arguments: Sequence[str], output: Path
+) -> float:
+    """Run `tercet train` on rows with a text and a label, and return the seconds.
+
+    Args:
+        rows: the training rows.
+        eval_file: the file to evaluate on.
+        options: the model and the seed.
+        arguments: more arguments of `tercet train`.
+        output: the folder of the model.
+    """
     with tempfile.TemporaryDirectory() as folder:
         train = Path(folder, "train.csv")
-        rows = read_rows(data, name, "train")
-        with train.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
-            writer.writeheader()
-            kept = few_rows([row["label"] for row in rows], options["per_label"], options["seed"])
-            writer.writerows(rows[row] for row in kept)
+        write_rows(train, rows)
         command = [
-            sys.executable, "-m", "tercet", "train", train, "--eval-data", data / name / "test.csv",
-            "--model", options["model"], "--output", output, "--seed", str(options["seed"]), "--quiet", "--overwrite",
-            *arguments,
+            sys.executable, "-m", "tercet", "train", train, "--eval-data", eval_file, "--model", options["model"],
+            "--output", output, "--seed", str(options["seed"]), "--quiet", "--overwrite", *arguments,
         ]  # fmt: skip
         start = time.perf_counter()
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
             sys.exit(f"failed: {' '.join(map(str, command))}")
         return time.perf_counter() - start
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write the texts and labels of rows as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "label"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)

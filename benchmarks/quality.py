@@ -164,10 +164,11 @@ def print_before_and_after(bench: Bench, chosen: Iterable[tuple[str, str]], seed
             print(f"{name}, {encoder}: a run has no record, because an older version of this script made it")
             continue
         columns.append([f"{name}, {encoder}", *_before_and_after(records)])
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    names = ["", "MAP@R", "recall@1", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
-    if columns:
-        print_table(["", *rows[0]], [[name, *row] for name, row in zip(names[1:], rows[1:], strict=True)], title)
+    if not columns:
+        return
+    names = ["MAP@R", "recall@1", *(f"accuracy of {kind.replace('_', ' ')}, %" for kind in CLASSIFIERS)]
+    header, *rows = zip(*columns, strict=True)
+    print_table(["", *header], [[name, *row] for name, row in zip(names, rows, strict=True)], title)
 
 
 def _before_and_after(records: Sequence[dict[str, Any]]) -> Iterable[str]:
