@@ -26,8 +26,13 @@ def test_a_model_on_the_cpu_is_trained_there(bert, sentences, labels, tmp_path, 
 
 def test_bfloat16_needs_a_processor_or_a_gpu_that_computes_in_it(tmp_path, monkeypatch):
     settings = RunSettings(batch_size=8, samples_per_label=2, epochs=1, bf16=True)
+    gpu = torch.device("cuda")  # A build of torch for CUDA names it on a machine without a GPU, too.
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
+    monkeypatch.setattr(
+        torch.accelerator,
+        "current_accelerator",
+        lambda check_available=False: gpu if torch.accelerator.is_available() or not check_available else None,
+    )
     monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: False)
     with pytest.raises(
         DataError, match="bf16=True needs a GPU with bfloat16 or a processor with avx512_bf16, but this "
@@ -38,7 +43,6 @@ def test_bfloat16_needs_a_processor_or_a_gpu_that_computes_in_it(tmp_path, monke
     made = training_arguments(settings, tmp_path, triplets=False)
     assert (made.bf16, made.use_cpu) == (True, True)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(devices, "has_bfloat16", lambda device: device.type == "cpu")
     with pytest.raises(DataError, match="but the GPU of this training has none; leave out bf16=True"):
         training_arguments(settings, tmp_path, triplets=False)

@@ -75,7 +75,8 @@ def training_arguments(
             multiple of the number of processes, or an argument is invalid.
     """
     if settings.bf16:
-        accelerator = None if changes.get("use_cpu", False) else torch.accelerator.current_accelerator()
+        use_cpu = changes.get("use_cpu", False)
+        accelerator = None if use_cpu else torch.accelerator.current_accelerator(check_available=True)
         check_bfloat16(accelerator or torch.device("cpu"), "this training", DataError)
     processes = launched_world_size()
     if settings.batch_size % processes:
