@@ -4,6 +4,7 @@ import datetime
 import json
 import math
 
+import pyarrow as pa
 import pytest
 
 from tercet.data.labels.corrected_columns import with_additions, with_labels, with_levels
@@ -38,7 +39,7 @@ def test_a_missing_label_is_refused(suffix, tmp_path):
         accepted_labels(issues, ["a", "b"], ["x", "x"], "data")
 
 
-@pytest.mark.parametrize("missing", [None, math.nan, "", " ", "\u200b"])
+@pytest.mark.parametrize("missing", [None, math.nan, "", " ", "\u200b", " ; "])
 def test_a_missing_label_to_add_is_refused(missing):
     issues = _table((0, "a", "x;y", missing, "yes"), names=("row", "text", "label", "label_to_add", "accept"))
     with pytest.raises(DataError, match="the label_to_add is missing"):
@@ -114,6 +115,8 @@ def test_a_row_is_a_whole_number(row):
         ([None, None], "3", "3"),
         ([["a"], ["b", "c"]], "b", ["b"]),
         ([["a"], ["b", "c"]], '["b", "c"]', ["b", "c"]),
+        ([[1], [2, 3]], "2", [2]),
+        ([[1, None], [2, 3]], "[2, 3]", [2, 3]),
     ],
 )
 def test_a_corrected_label_has_the_type_of_the_column(column, label, expected):
@@ -131,3 +134,18 @@ def test_levels_are_written_to_their_columns():
     assert with_labels([["a", "x"], "b"], {0: "b / y"}, "/") == [["b", "y"], "b"]
     with pytest.raises(DataError, match=r"data: the new label 'a//b' of row 2 has an empty level; write at most 2 lev"):
         with_levels(columns, ["area", "number"], {2: "a//b"}, "/", "data")
+
+
+def test_levels_of_integers_stay_integers():
+    cells = with_labels(pa.array([[1, 2], [1, 3]]), {0: "1/3"}, "/")
+    assert cells == [[1, 3], [1, 3]]
+    assert with_additions([[1, None]], {0: ["3"]}, ";") == [[1, None, 3]]
+
+
+def test_a_value_with_the_separator_adds_several_labels():
+    names = ("row", "text", "label", "label_to_add", "accept")
+    issues = _table((0, "a", '["x", "y"]', "z ; W", "yes"), (1, "b", "w", ";v", "yes"), names=names)
+    labels = [["x", "y"], ["w"]]
+    added = accepted_additions(issues, ["a", "b"], labels, "data", ";")
+    assert added == {0: ["z", "w"], 1: ["v"]}
+    assert with_additions(labels, added, ";") == [["x", "y", "z", "w"], ["w", "v"]]

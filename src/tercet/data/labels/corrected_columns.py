@@ -22,7 +22,7 @@ def with_labels(values: Any, new: Mapping[int, str | None], label_levels: str | 
     """Return the values of a label column with some labels replaced.
 
     New values have the type of the others: integers, whole floating point numbers or booleans. In the place of a list,
-    they are a list.
+    they are a list, of integers in the place of integers.
 
     Args:
         values: the column.
@@ -39,7 +39,7 @@ def with_labels(values: Any, new: Mapping[int, str | None], label_levels: str | 
     for row, label in new.items():
         if label is not None and isinstance(corrected[row], list):
             items = in_list(label) if label_levels is None else path_of(label, label_levels)
-            corrected[row] = list(items) if isinstance(items, tuple) else [label]
+            corrected[row] = _typed_as(corrected[row], items if isinstance(items, tuple) else (label,))
         else:
             corrected[row] = missing if label is None else typed(label)
     return corrected
@@ -114,9 +114,8 @@ def with_additions(values: Any, new: Mapping[int, list[str]], separator: str) ->
             added = dict.fromkeys(one for one in labels if one not in before)
             corrected[row] = separator.join([*([str(cell)] if str(cell).strip() else []), *added])
             continue
-        integers = _are_integers(items)
-        typed = [int(one) if integers and _INTEGER.fullmatch(one) else one for one in labels]
-        items = [*items, *dict.fromkeys(one for one in typed if one not in items)]
+        added = dict.fromkeys(one for one in _typed_as(items, labels) if one not in items)
+        items = [*items, *added]
         corrected[row] = json.dumps(items, ensure_ascii=False) if isinstance(cell, str) else items
     return corrected
 
@@ -130,6 +129,12 @@ def _list_of(cell: Any) -> list[Any] | None:
         return None
     items = read_list(cell)
     return items if items is not None and _are_integers(items) else list(labels)
+
+
+def _typed_as(items: Sequence[Any], labels: Sequence[str]) -> list[Any]:
+    """Return labels for a list with these items: integers if these are integers. Missing items do not count."""
+    integers = _are_integers([item for item in items if item is not None])
+    return [int(label) if integers and _INTEGER.fullmatch(label) else label for label in labels]
 
 
 def _are_integers(items: Sequence[Any]) -> bool:

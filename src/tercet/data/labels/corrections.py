@@ -35,6 +35,7 @@ class _Corrected:
         labels: the label of each row, as `plain_values` returns it.
         key: a function from the label of a cell to a value that is equal for labels that differ only in form.
         known: the names of all labels, by their keys.
+        separator: the separator of several labels that may be accepted at once; None for one label.
     """
 
     source: str
@@ -42,6 +43,7 @@ class _Corrected:
     labels: Sequence[Any]
     key: Callable[[Any], Hashable]
     known: Mapping[str, Collection[str]]
+    separator: str | None = None
 
 
 def accepted_labels(corrections: Table, texts: Sequence[Any], labels: Sequence[Any], source: str) -> dict[int, str]:
@@ -79,7 +81,7 @@ def accepted_labels(corrections: Table, texts: Sequence[Any], labels: Sequence[A
 def accepted_additions(
     corrections: Table, texts: Sequence[Any], labels: Sequence[Any], source: str, multi_label: str | None
 ) -> dict[int, list[str]]:
-    """Return the new labels of each row of which a label to add is accepted.
+    """Return the new labels of each row of which a label to add is accepted. A value with the separator has several.
 
     Args:
         corrections: the list, and so are the next three arguments those of `accepted_labels`.
@@ -109,6 +111,7 @@ def accepted_additions(
         labels=plain,
         key=lambda label: frozenset(map(label_key, split_set(labels_in([label])[0], multi_label))),
         known=_by_key(label for name in set(names) for label in split_set(name, multi_label)),
+        separator=multi_label,
     )
     for _, number, new in _accepted(corrections, TO_ADD, table):
         found.setdefault(number, []).append(new)
@@ -141,16 +144,25 @@ def _accepted(corrections: Table, column: str, table: _Corrected) -> Iterator[tu
                 f"data again, because they have changed or are others{cause}"
             )
         new = _new_label(suggested, place, column)
-        # Of a label in another form, such as TRUE or 3.0 of a spreadsheet, take the form in the table. A new form of
-        # the label that the row has is meant.
-        forms = table.known.get(label_key(new), ())
-        if len(forms) == 1 and label_key(new) != table.key(table.labels[number]):
-            (new,) = forms
-        elif isinstance(suggested, bool) and new not in forms:
-            raise DataError(f"{place}: the {column} {_not_a_label(suggested)}")
-        yield place, number, new
+        parts = [part.strip() for part in split_set(new, table.separator) if part.strip()]
+        if not parts:
+            raise _missing_label(place, column)
+        for part in parts:
+            form = _known_form(part, table, number)
+            if isinstance(suggested, bool) and form not in table.known.get(label_key(form), ()):
+                raise DataError(f"{place}: the {column} {_not_a_label(suggested)}")
+            yield place, number, form
     if not is_any:
         raise DataError(f"{corrections.source}: no row is accepted; write yes in the column accept of the right ones")
+
+
+def _known_form(label: str, table: _Corrected, number: int) -> str:
+    """Return the form that a label has in the table, of one in another form, such as TRUE or 3.0 of a spreadsheet.
+
+    A new form of the label that the row has is meant.
+    """
+    forms = table.known.get(label_key(label), ())
+    return next(iter(forms)) if len(forms) == 1 and label_key(label) != table.key(table.labels[number]) else label
 
 
 def _by_key(labels: Iterable[str]) -> dict[str, set[str]]:
@@ -165,10 +177,14 @@ def _new_label(value: Any, place: str, column: str) -> str:
     """Return an accepted label as text."""
     plain = plain_values([value])[0]
     if plain is None:
-        raise DataError(f"{place}: the {column} is missing; write the new label, or remove the accept")
+        raise _missing_label(place, column)
     if not isinstance(plain, (str, int, float)):
         raise DataError(f"{place}: the {column} {_not_a_label(value)}")
     return unicodedata.normalize("NFC", str(plain)).strip()
+
+
+def _missing_label(place: str, column: str) -> DataError:
+    return DataError(f"{place}: the {column} is missing; write the new label, or remove the accept")
 
 
 def _not_a_label(value: Any) -> str:
