@@ -7,7 +7,7 @@
 {"greet": [{"data": [{"text": …}, …]}, …]}    texts in parts, as in the Snips data
 {"intents": [{"tag": …, "patterns": [ … ]}]}  a list of texts in each object
 {"text": [ … ], "label": [ … ]}               columns, also as pandas writes them (`orient`)
-{"text": …, "label": …}                       one row, if a usual name of texts has a string
+{"text": …, "label": …}                       one row, if a usual name of texts has a string and nothing else fits
 {"rasa_nlu_data": …}, {"nlu": [ … ]}          training data of Rasa, see `rasa.py`
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tercet.data.columns.names import is_usual_name, usual_columns
+from tercet.data.columns.names import USUAL_NAMES, is_usual_name, usual_columns
 from tercet.data.formats.json_lines import ObjectRows
 from tercet.data.formats.rasa import read_examples, read_nlu
 from tercet.data.formats.split_names import is_split
@@ -68,9 +68,9 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
                 return {name: [item[name] for item in items] for name in inner}
         raise _unknown(path, f"it is an object of objects ({listed(value, 3)})")
     lists = {name: item for name, item in value.items() if isinstance(item, list)}
-    if _is_row(value, lists):
-        return _objects([value], path)
     if not lists:
+        if _is_row(value, lists):
+            return _objects([value], path)
         raise _unknown(path, f"it is one object with the keys {listed(value, 3)}")
     if all(is_split(name) for name in lists):
         if split not in lists:
@@ -83,17 +83,24 @@ def _object(value: dict[str, Any], path: Path, split: str) -> Columns | dict[str
     only = next(iter(lists.values()))
     if len(lists) == 1 and only and _is_rows(only):
         return _list(only, path)
-    return _by_label(lists, path) if len(lists) == len(value) else _no_choice(lists, path)
+    if len(lists) == len(value):
+        return _by_label(lists, path)
+    return _objects([value], path) if _is_row(value, lists) else _no_choice(lists, path)
 
 
 def _is_row(value: dict[str, Any], lists: Mapping[str, list[Any]]) -> bool:
-    """Return whether an object is a row with a text, such as one line of JSON Lines.
+    """Return whether an object that has no other structure is a row with a text, such as one line of JSON Lines.
 
-    Lists in it are values, unless they have rows with usual names: {"title": "greetings", "data": [{"text": …}, …]}.
+    Lists in it are values, such as labels, unless they may be data: lists of lists, splits, and lists with a usual name
+    of texts. Lists of objects are values, such as entities, only beside a label and without usual names in them.
     """
-    texts = [value[name] for name in usual_columns(value, "text")]
-    inner = [name for items in lists.values() for item in items if isinstance(item, dict) for name in item]
-    return any(isinstance(text, str) for text in texts) and not any(map(is_usual_name, inner))
+    has_text = any(isinstance(value[name], str) for name in usual_columns(value, "text"))
+    has_label = any(usual_columns(value, "label", group) for group in range(len(USUAL_NAMES["label"])))
+    named = [name for name in lists if is_split(name) or name.lower() in _LISTS_OF_TEXTS]
+    items = [item for values in lists.values() for item in values]
+    objects = [item for item in items if isinstance(item, dict)]
+    has_rows = any(isinstance(item, list) for item in items) or any(is_usual_name(name) for o in objects for name in o)
+    return has_text and not named and not usual_columns(lists, "text") and not has_rows and (has_label or not objects)
 
 
 def _no_choice(lists: Mapping[str, Any], path: Path) -> Columns:
