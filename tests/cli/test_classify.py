@@ -174,6 +174,19 @@ def test_given_paths_in_lists_are_compared_with_nested_labels(bert, new, tmp_pat
     assert right > 0
 
 
+def test_given_lists_that_are_no_paths_count_as_unknown_labels(bert, tmp_path):
+    texts, labels = _sentences(60, seed=0)
+    classifier = LabelClassifier(str(bert), unseen_rows=True, label_levels="/", device="cpu")
+    classifier.fit(texts, [f"{label[0]}/{label}" for label in labels]).save(tmp_path / "model")
+    first = f"{labels[0][0]}/{labels[0]}"
+    cells = [[*first.split("/")], ["top", first], [first], [["a"], ["b"]]]
+    data = tmp_path / "new.jsonl"
+    data.write_text("\n".join(json.dumps({"text": texts[0], "label": cell}) for cell in cells))
+    done = run("classify", tmp_path / "model", data, "--output", tmp_path / "o.jsonl", "--json")
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["labelled_rows"], found["rows_with_unknown_label"]) == (4, 1, 3)
+
+
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):
     texts, labels = new
     data = _write(tmp_path / "d.csv", {"text": texts, "label": [label.upper() for label in labels[:-1]] + ["other"]})

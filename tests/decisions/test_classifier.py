@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -300,8 +301,13 @@ def test_a_promise_says_that_added_labels_were_not_measured():
     classifier.partial_fit(x[ids == 3], ["delta"] * sum(ids == 3))
     for limit, sentence in zip(limits, sentences, strict=True):
         promise = classifier.promise(**limit)
-        assert promise.describe() == f"{sentence}, without the 1 label added later: fit again to measure all"
+        assert promise.describe() == (
+            f"{sentence}; 1 label was added later and is not measured (fit again to measure it)"
+        )
         assert promise.to_dict()["added_labels"] == 1
+        assert replace(promise, added_labels=2).describe() == (
+            f"{sentence}; 2 labels were added later and are not measured (fit again to measure them)"
+        )
     again = classifier.fit(x, names_of(ids))
     assert "added later" not in again.promise(min_precision=0.9).describe()
 

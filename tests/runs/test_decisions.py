@@ -187,6 +187,11 @@ def test_a_report_about_rows_that_cannot_be_judged_has_the_metrics(several, fold
     text = page.read_text()
     assert html.escape(message) in text
     assert "Decisions</h2>" not in text
+    for limit in (("--min-precision", 0.5), ("--max-novelty", "auto")):
+        limited = tmp_path / "limited.html"
+        refused = run("evaluate", folder, test, *more, "--report", limited, *limit, "--device", "cpu", expect=2).stderr
+        assert ("a classifier gives each sentence one label" if several else reason) in refused
+        assert not limited.exists()
     with pytest.raises(DataError, match="decisions must be True, False or 'if possible', got 'auto'"):
         evaluate(folder, str(test), decisions="auto")
 

@@ -87,7 +87,6 @@ class TableInput:
         label_column: the column of given labels; None if there is none.
         label_cells: the values of this column.
         labels: the given label of each row, None for a missing one; None without a label column.
-        places: the place of each row, for messages.
     """
 
     source: str
@@ -97,16 +96,27 @@ class TableInput:
     label_column: str | None
     label_cells: list[Any] | None
     labels: list[Any] | None
-    places: Sequence[Any]
 
     def with_levels(self, label_levels: str) -> "TableInput":
-        """Return the input with each list of levels as one label, such as "billing/refund"."""
+        """Return the input with each list of levels as one label, such as "billing/refund".
+
+        A cell that is not a path, such as a list with the separator in a level, becomes its text. It only counts as a
+        label that the classifier does not know.
+        """
         from tercet.data.columns.level_columns import join_label_lists
 
         if self.label_cells is None:
             return self
-        joined = join_label_lists(self.label_cells, label_levels, self.source, self.places)
-        return replace(self, labels=_labels_of(joined))
+        joined: list[Any] = []
+        no_paths: dict[int, str] = {}
+        for row, cell in enumerate(self.label_cells):
+            try:
+                joined += join_label_lists([cell], label_levels, self.source)
+            except DataError:
+                no_paths[row] = str(cell)
+                joined.append(None)
+        labels = _labels_of(joined)
+        return replace(self, labels=[no_paths.get(row, label) for row, label in enumerate(labels)])
 
     @property
     def names(self) -> list[str]:
@@ -195,7 +205,6 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
         label_column=label,
         label_cells=cells,
         labels=None if cells is None else _labels_of(cells),
-        places=table.places_of(kept),
     )
 
 

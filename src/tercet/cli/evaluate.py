@@ -112,7 +112,9 @@ def evaluate(
         "the baseline": baseline,
     }
     check_outputs({"--report": report}, inputs, overwrite=overwrite)
-    decisions: Any = "if possible" if report is not None and has_classifier(expand_path(model)) else False
+    limited = min_precision is not None or max_novelty is not None  # Then the decisions are asked for.
+    if_possible = report is not None and not limited and has_classifier(expand_path(model))
+    decisions: Any = "if possible" if if_possible else limited
     quiet_transformers()
     result = evaluate_model(
         model, data, reference=reference, baseline=baseline, decisions=decisions,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import beta, binom
 
-from tercet.errors import counted
+from tercet.errors import counted, is_or_are
 
 # 1 − confidence of a promise.
 ALPHA = 0.05
@@ -89,7 +89,12 @@ class Promise:
         if not self.calibrated:
             measured += ", on which the encoder was trained, or may have been, so new sentences may give less"
         if self.added_labels:
-            measured += f", without the {counted(self.added_labels, 'label')} added later: fit again to measure all"
+            were, them = ("was", "it") if self.added_labels == 1 else ("were", "them")
+            are = is_or_are(self.added_labels)
+            measured += (
+                f"; {counted(self.added_labels, 'label')} {were} added later and {are} not measured (fit again to "
+                f"measure {them})"
+            )
         if self.min_precision is None:
             known = "" if self.answered == 0 else f"; {_percent(self.precision)} % of the answers are right"
             if self.precision_low == self.precision_low:

@@ -72,10 +72,9 @@ class RunRecord(_Evaluated):
             file that were held out, from 0; null if there was a file for evaluation.
         choices: what the run chose and why: `head`, the settings of the linear head, null if there is none;
             `head_scores` of the candidates in cross-validation; the `reason` in a sentence; whether the encoder was
-            trained (`trained_encoder`); the `time_limit`, which `settings` replaces by the number of steps if it left
-            time for any; and
-            `validation`, if the best state was chosen: the numbers of the `rows` of the training file that chose it,
-            MAP@R by step, and `best_step`.
+            trained (`trained_encoder`); the `time_limit`, if one was given (if the encoder was trained, `settings` has
+            the number of steps instead); and `validation`, if the best state was chosen: the numbers of the `rows` of
+            the training file that chose it, MAP@R by step, and `best_step`.
         classifier: how the classifier that is saved with the model was chosen, and what it promises; None without one.
         parents: for nested labels, the wrong predictions within and across parents, by the best classifier of `gain`;
             None for other labels.
