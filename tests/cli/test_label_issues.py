@@ -160,6 +160,23 @@ def test_a_list_of_combined_labels_in_cells_is_applied(bert, tmp_path):
     assert parquet.read_table(output).column("label").to_pylist() == labels
 
 
+def test_a_list_of_nested_labels_in_cells_is_applied(bert, tmp_path):
+    """Levels in a list have an order, and one may come twice."""
+    labels = [[_AREA[label], label, _AREA[label]] for _, label in _ROWS]
+    data, issues, output = tmp_path / "d.parquet", tmp_path / "i.csv", tmp_path / "f.parquet"
+    parquet.write_table(pa.table({"text": [text for text, _ in _ROWS], "label": labels}), data)
+    options = ("--label-levels", "/")
+    run("inspect", data, "--model", bert, "--label-issues", issues, *options, *_SMALL)
+    found = _accept(issues, ())
+    assert found
+    for issue in found:
+        assert issue["label"] == "/".join(labels[int(issue["row"])])
+    run("fix", data, issues, "--output", output, *options)
+    for issue in found:
+        labels[int(issue["row"])] = issue["suggested_label"].split("/")
+    assert parquet.read_table(output).column("label").to_pylist() == labels
+
+
 def test_the_list_keeps_columns_of_all_types_and_leaves_out_what_it_cannot_hold(bert, tmp_path):
     number = len(_ROWS)
     texts, labels = zip(*_ROWS, strict=True)

@@ -45,6 +45,7 @@ def fix(
     --label-file become a column.
     """
     from tercet.data.columns.guessing import find_columns
+    from tercet.data.columns.level_columns import join_label_lists
     from tercet.data.labels.corrected_columns import with_additions, with_labels, with_levels
     from tercet.data.labels.corrections import TO_ADD, accepted_additions, accepted_labels
     from tercet.data.loading.labelled import with_lists
@@ -69,6 +70,8 @@ def fix(
         columns[label] = with_additions(columns[label], added, str(separator))
         what = f"labels added to {len(added):,} of {len(table):,} rows"
     else:
+        if options.label_levels is not None:
+            labels = join_label_lists(labels, options.label_levels, table.source, table.places)
         new = accepted_labels(found, texts, labels, table.source)
         what = f"{len(new):,} of {len(table):,} labels corrected"
         if options.level_columns:

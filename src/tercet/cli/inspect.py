@@ -105,7 +105,7 @@ def inspect(
     finally:
         try:
             if label_issues is not None:
-                write_label_issues(label_issues, inspection, labelled, table, overwrite=overwrite)
+                write_label_issues(label_issues, inspection, labelled, table, options.label_levels, overwrite=overwrite)
         finally:
             _write(inspection, output, texts=not no_texts, overwrite=overwrite)
     of_model = [] if model is None else ["--model", model, *trust_words(trust_remote_code)]

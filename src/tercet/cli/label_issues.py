@@ -27,11 +27,18 @@ def check_label_issues(path: Path | None, model: str | None) -> None:
 
 
 def write_label_issues(
-    path: Path, inspection: "Inspection", labelled: "LabelledSentences", table: "Table", *, overwrite: bool
+    path: Path,
+    inspection: "Inspection",
+    labelled: "LabelledSentences",
+    table: "Table",
+    label_levels: str | None,
+    *,
+    overwrite: bool,
 ) -> None:
     """Write the label issues as CSV, with the other columns of the data, and print their number.
 
-    The labels are those of the data as they are, by which `tercet fix` finds them again. Other columns that cannot be
+    The labels are those of the data as they are, by which `tercet fix` finds them again; of a list of levels, the
+    nested label. Other columns that cannot be
     read or written as text are left out, because the list is there for its labels.
 
     Args:
@@ -39,9 +46,12 @@ def write_label_issues(
         inspection: the inspection.
         labelled: the sentences that were inspected.
         table: the data that they come from.
+        label_levels: the separator of the levels of nested labels; None for labels without levels.
         overwrite: whether to replace the file.
     """
+    from tercet.data.columns.level_columns import join_label_lists
     from tercet.data.tables.cells import label_text, plain_values
+    from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import csv_writer
 
     several = labelled.multi_label is not None
@@ -49,13 +59,15 @@ def write_label_issues(
     issues: Sequence[LabelIssue | LabelToAdd] = [] if found is None else found.labels_to_add or found.label_issues
     place = None if table.rows is None else {row: at for at, row in enumerate(table.rows)}
     rows = [issue.row if place is None else place[issue.row] for issue in issues]
-    labels = plain_values(table.columns[labelled.columns[1]])
+    cells = take_rows(table.columns[labelled.columns[1]], rows)
+    if label_levels is not None:
+        cells = join_label_lists(cells, label_levels, table.source, table.places_of(rows))
     new = "label_to_add" if several else "suggested_label"
     columns: dict[str, list[Any]] = {
         "row": [issue.row for issue in issues],
         "line": [None if table.lines is None else table.lines[row] for row in rows],
         "text": [issue.text for issue in issues],
-        "label": [label_text(labels[row]) for row in rows],
+        "label": [label_text(label) for label in plain_values(cells)],
         new: [getattr(issue, new) for issue in issues],
         "log_odds": [f"{issue.log_odds:.4f}" for issue in issues],
         "accept": [None] * len(issues),
