@@ -41,6 +41,16 @@ def test_a_quote_behind_the_first_rows_is_a_character(name, tmp_path, caplog):
         read_table(path, csv_separator=name)
 
 
+@pytest.mark.parametrize(("name", "first"), [("tab", ""), (None, ""), (None, "sep=\t\n")])
+def test_an_unclosed_quote_behind_enclosed_fields_is_an_error(name, first, tmp_path):
+    path = tmp_path / "d.tsv"
+    rows = '"he said ""hi"""\ta\n' * 1500
+    path.write_text(f'{first}text\tlabel\n{rows}"unclosed\tb\nplain\ta\n')
+    line = 1503 + bool(first)
+    with pytest.raises(DataError, match=f"line {line}: unexpected end of data; a double quote was opened and not"):
+        read_table(path, csv_separator=name)
+
+
 def test_a_quote_between_commas_is_an_error(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text('label,text\nham,"Hi" he said\n')

@@ -5,10 +5,18 @@ from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from tercet.data.formats.separators import SEPARATOR_NAMES, Dialect, find_dialect, log_unquoted, may_be_unquoted
+from tercet.data.formats.separators import (
+    SEPARATOR_NAMES,
+    Dialect,
+    encloses_fields,
+    find_dialect,
+    log_unquoted,
+    may_be_unquoted,
+)
 from tercet.data.formats.text_files import open_text
 from tercet.data.tables.table import Columns, Content
 from tercet.data.tables.text_column import PART, ColumnBuilder
@@ -48,7 +56,8 @@ def read_separated(
 ) -> Content:
     """Read a file of separated values. `default` is the separator that its file extension stands for.
 
-    If double quotes cannot enclose fields, because rows would be invalid, they are characters like others.
+    If double quotes cannot enclose fields, because rows would be invalid, they are characters like others. If they
+    enclose a field before the first invalid row, this row is an error.
     """
     csv.field_size_limit(_FIELD_LIMIT)
     with open_text(path, encoding) as file:
@@ -57,6 +66,9 @@ def read_separated(
             return _read_rows(file, path, dialect, header=header)
         except _RowError:
             if not may_be_unquoted(dialect):
+                raise
+            file.seek(0)
+            if encloses_fields(islice(file, dialect.skipped, None), dialect):
                 raise
             file.seek(0)
             unquoted, content = replace(dialect, quoted=False), None

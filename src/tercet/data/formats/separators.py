@@ -3,6 +3,8 @@
 import csv
 import io
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -34,8 +36,8 @@ class Dialect:
     quoted: bool = True
     skipped: int = 0
 
-    def rows(self, file: TextIO) -> Any:
-        """Return a `csv.reader` of an open file."""
+    def rows(self, file: Iterable[str]) -> Any:
+        """Return a `csv.reader` of an open file, or of lines."""
         if self.quoted:
             return csv.reader(file, delimiter=self.separator, strict=True)
         return csv.reader(file, delimiter=self.separator, quoting=csv.QUOTE_NONE)
@@ -109,6 +111,28 @@ def _without_quoting(sample: str, dialect: Dialect, path: Path, *, whole: bool) 
 def may_be_unquoted(dialect: Dialect) -> bool:
     """Return whether quotes may be characters like others. Between commas, they always enclose fields."""
     return dialect.quoted and dialect.separator != ","
+
+
+def encloses_fields(lines: Iterable[str], dialect: Dialect) -> bool:
+    """Return whether double quotes enclose a field of the rows that are valid before the first invalid one."""
+    seen: list[str] = []
+    width = 0
+
+    def noted() -> Iterator[str]:
+        for line in lines:
+            seen.append(line)
+            yield line
+
+    with suppress(csv.Error):
+        for row in dialect.rows(noted()):
+            width = width or len(row)
+            if row and len(row) != width:
+                return False
+            # In a valid row, a quote at the start of a field encloses it.
+            if any(line.startswith('"') or f'{dialect.separator}"' in line for line in seen):
+                return True
+            seen.clear()
+    return False
 
 
 def log_unquoted(path: Path, dialect: Dialect) -> None:
