@@ -54,6 +54,23 @@ def test_a_dimension_without_a_head_is_refused():
         parse_grid(["dimension=8,16"], settings=RunSettings(train="encoder"))
 
 
+def test_a_dimension_is_that_of_the_variants_with_a_head():
+    """The variant without a head comes once."""
+    for grid in (["train=head,encoder", "dimension=32,64"], ["dimension=32,64", "train=head,encoder"]):
+        variants = parse_grid(grid)
+        assert sorted(sorted(variant.name.split(", ")) for variant in variants) == [
+            ["dimension 32", "train head"], ["dimension 64", "train head"], ["train encoder"]
+        ]  # fmt: skip
+    settings = RunSettings(dimension=64)
+    variants = parse_grid(["train=head,encoder,both"], settings=settings)
+    assert {variant.name: variant.apply_to(settings).dimension for variant in variants} == {
+        "train head": 64, "train encoder": None, "train both": 64
+    }  # fmt: skip
+    assert [dict(variant.changes)["dimension"] for variant in variants] == [64, None, 64]
+    with pytest.raises(DataError, match="dimension=64 is that of the linear layer"):
+        parse_grid(["train=encoder", "epochs=1,2"], settings=settings)
+
+
 def test_without_a_loss_a_grid_of_other_settings_has_one_loss():
     assert {variant.loss for variant in parse_grid(["model=a,b"])} == {"batch-semi-hard"}
     assert {variant.loss for variant in parse_grid(["model=a,b"], settings=RunSettings(loss="batch-all"))} == {

@@ -10,6 +10,7 @@ from datasets import Dataset
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs import RunSettings, repeat_arguments, train
+from tercet.runs.repeat import changed_arguments, skips_encoder
 from tests.conftest import build_bert
 
 SETTINGS = RunSettings(max_steps=2, batch_size=8, samples_per_label=2, learning_rate=1e-3, max_seq_length=16)
@@ -68,12 +69,16 @@ def test_a_run_that_kept_the_state_before_the_training_is_repeated(bert, many, t
     assert two.record.evaluation == one.record.evaluation
 
 
-def test_a_run_without_time_for_the_encoder_is_repeated(bert, many, tmp_path):
+def test_a_run_without_time_for_the_encoder_is_repeated(bert, many, tmp_path, caplog):
     """The repeated run leaves out the validation rows, too, and may choose no head."""
     settings = RunSettings(time_limit=0.01, batch_size=8, samples_per_label=2)
     one = train(many, tmp_path / "one", model=bert, settings=settings, device="cpu")
     arguments = repeat_arguments(tmp_path / "one")
+    caplog.set_level("INFO", "tercet")
+    note = "the encoder is not trained, because the run of the record had no time for it"
+    assert note not in caplog.messages
     two = train(**arguments, output=tmp_path / "two")
+    assert caplog.messages.count(note) == 1
     for run in (one, two):
         assert run.record.choices["trained_encoder"] is False
         assert (run.record.settings["train"], run.record.settings["time_limit"]) == ("auto", 0.01)
@@ -84,6 +89,22 @@ def test_a_run_without_time_for_the_encoder_is_repeated(bert, many, tmp_path):
     longer = replace(arguments["settings"], time_limit=600.0, epochs=0.5)
     three = train(**{**arguments, "settings": longer}, output=tmp_path / "three")
     assert three.record.choices["trained_encoder"] is True
+    caplog.clear()
+    assert skips_encoder(one.record, set())
+    assert caplog.messages == [note]
+    for name in ("data", "model", "epochs", "limit", "classifier", "train", "time_limit"):
+        assert not skips_encoder(one.record, {name}), name
+    assert caplog.messages == [note]
+
+
+def test_a_dimension_that_an_earlier_version_did_not_use_is_not_repeated(first):
+    """Those versions accepted a dimension where no linear layer was trained."""
+    first.record.settings |= {"train": "encoder", "dimension": 8}
+    arguments = repeat_arguments(first.record)
+    settings = arguments["settings"]
+    settings.check()
+    assert (settings.train, settings.dimension) == ("encoder", None)
+    assert not {"train", "dimension"} & changed_arguments(first.record, vars(settings))
 
 
 def test_the_classifier_is_repeated(bert, csv_file, tmp_path, caplog):

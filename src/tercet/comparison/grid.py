@@ -88,6 +88,8 @@ def parse_grid(
     for key in changed:
         if (given := getattr(settings, key)) != getattr(RunSettings(), key):
             raise DataError(f"grid: {key} is in the grid, but {key}={given} is given too; leave one out")
+    # A dimension is that of the variants with a linear layer, if there are any.
+    drops_dimension = set(values.get("train", ())) > {"encoder"}
     names = short_model_names(models)
     hides_loss = bool(other_keys) and not {"loss", "margin"} & values.keys()
     variants = []
@@ -99,12 +101,17 @@ def parse_grid(
             metric = distance if isinstance(distance, str) else distance[model]
         changes = tuple(zip(changed, rest, strict=True))
         hides = hides_loss
-        if {"train": settings.train, **dict(changes)}["train"] == "head":
+        train = {"train": settings.train, **dict(changes)}["train"]
+        if train == "encoder" and drops_dimension:
+            changes = tuple((key, value) for key, value in changes if key != "dimension")
+        if train == "head":
             hides, loss, metric = True, losses[0], DEFAULT_DISTANCE
             margin = margins[0] if LOSSES[loss].has_margin else None
             changes = tuple((key, value) for key, value in changes if key in _USED_BY_HEAD)
         title = loss_title(loss, margin, metric, hides_loss=hides)
         parts = [*([names[model]] if model else []), *([title] if title else []), *map(_describe, changes)]
+        if drops_dimension and settings.dimension is not None:
+            changes += (("dimension", None if train == "encoder" else settings.dimension),)
         variant = Variant(
             loss=loss, margin=margin, distance=metric, model=model, changes=changes, label=", ".join(parts)
         )

@@ -100,6 +100,8 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
         settings |= {"time_limit": None, "max_steps": recorded["steps"]}
     if settings.get("max_steps", -1) > 0:
         settings["epochs"] = None  # Not used. The record has those of the saved state, which may be 0.
+    if settings.get("train") == "encoder":
+        settings["dimension"] = None  # Earlier versions accepted one, but did not use it.
     arguments = {name: recorded[name] for name in _ARGUMENTS if recorded.get(name) is not None}
     if recorded.get("device") is not None:
         arguments["device"] = recorded["device"]
@@ -110,14 +112,19 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
 
 
 def skips_encoder(record: RunRecord, changed: set[str]) -> bool:
-    """Return whether to repeat that the time limit of a run left no time to train the encoder.
+    """Return whether to repeat that the time limit of a run left no time to train the encoder, and log it.
+
+    Other data or another model take another time. So if anything is changed, the time is measured again.
 
     Args:
         record: the record of the run to repeat.
         changed: the result of `changed_arguments`.
     """
     limited = record.settings.get("train") == "auto" and record.settings.get("time_limit") is not None
-    return limited and record.choices.get("trained_encoder") is False and not changed & {"train", "time_limit"}
+    skips = limited and record.choices.get("trained_encoder") is False and not changed
+    if skips:
+        logger.info("the encoder is not trained, because the run of the record had no time for it")
+    return skips
 
 
 def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
