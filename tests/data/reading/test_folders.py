@@ -146,3 +146,44 @@ def test_messages_name_the_file_of_a_text(tmp_path):
         _write(tmp_path / name, text)
     with pytest.raises(DataError, match=r"1 of 3 rows has no text \(file b/1\.txt\)"):
         load_labelled(tmp_path, ReadOptions(drop_missing=False))
+
+
+def test_a_file_is_a_description_only_by_its_whole_name(tmp_path, caplog):
+    for name in ("license_questions", "support_tickets", "dataset_info"):
+        _write(tmp_path / f"{name}.json", json.dumps([{"text": name, "label": "x"}]))
+    with caplog.at_level("INFO", "tercet"):
+        table = read_data(tmp_path, ReadOptions())
+    assert list(table.columns["text"]) == ["license_questions", "support_tickets"]
+    assert "not read, because files of these names describe the data: 'dataset_info.json'" in caplog.text
+    # All matches of a pattern are read.
+    table = read_data(str(tmp_path / "*.json"), ReadOptions())
+    assert list(table.columns["text"]) == ["dataset_info", "license_questions", "support_tickets"]
+
+
+def test_a_script_beside_data_files_is_not_a_text(tmp_path):
+    _write(tmp_path / "README.md", "about the data")
+    _write(tmp_path / "data" / "train.csv")
+    _write(tmp_path / "data" / "prepare.py", "print()")
+    assert list(read_data(tmp_path, ReadOptions()).columns["text"]) == ["a text"]
+    _write(tmp_path / "scripts" / "clean.py", "print()")
+    with pytest.raises(DataError, match="has data in 'data'; pass one of them"):
+        read_data(tmp_path, ReadOptions())
+
+
+def test_a_folder_of_data_beside_labels_gives_no_rows(tmp_path, caplog):
+    for name in ("A/1.txt", "B/1.txt"):
+        _write(tmp_path / name, f"text of {name[0]}")
+    _write(tmp_path / "meta" / "labels.csv")
+    _write(tmp_path / "meta" / "README.md", "about the data")
+    table = read_data(tmp_path, ReadOptions())
+    assert (table.columns["text"], table.columns["label"]) == (["text of A", "text of B"], ["A", "B"])
+    assert "'meta' gave no rows; a label is a folder with texts" in caplog.text
+
+
+def test_data_files_in_labels_are_named_with_the_remedy(tmp_path, caplog):
+    for name in ("A/1.txt", "A/x.json", "B/1.txt", "B/x.json"):
+        _write(tmp_path / name, "{}")
+    assert read_data(tmp_path, ReadOptions()).columns["label"] == ["A", "B"]
+    remedy = "files such as A/x.json are data, not one text; give them the extension .txt to read them"
+    assert "'A/x.json', 'B/x.json' gave no rows" in caplog.text
+    assert remedy in caplog.text

@@ -2,13 +2,14 @@
 
 data_files            returns the data files of a folder
 holds_data            returns whether a folder has data files and no texts
-without_descriptions  leaves out files that describe the data, such as README.md
+holds_texts           returns whether a folder has .txt files
 describes             returns whether a file describes the data, by its name
 format_of             returns the format of a file
 uncompressed_name     returns the name of a file without the suffix of a compression
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,30 +24,39 @@ logger = logging.getLogger(__name__)
 HIDDEN = (".", "_")
 # Formats in which a folder of texts has one text in each file.
 _OF_TEXTS = (".txt", ".md")
-# Files that people, the hub, Kaggle and other archives put beside data files, by the start of their names.
-_DESCRIPTIONS = (
-    "readme", "license", "licence", "copying", "notice", "changelog", "citation", "contributing", "metadata",
-    "dataset_info", "dataset_metadata", "datapackage", "croissant",
-)  # fmt: skip
+# The names, without extension, of files that people, the hub, Kaggle and other archives put beside data files.
+_DESCRIPTIONS = re.compile(
+    "readme(_[a-z]{2,3})?(_[a-z]{2})?|licen[sc]e|copying|notice|changelog|citation|contributing|metadata|dataset_infos?|"
+    "dataset_metadata|datapackage|croissant"
+)
 _OF_DESCRIPTIONS = (*_OF_TEXTS, ".json", ".yml", ".yaml")
 
 
 def data_files(folder: Path) -> list[Path]:
     """Return the data files of a folder, sorted, without texts, files that describe the data, and compressed copies."""
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(HIDDEN))
-    return without_descriptions(
+    return _without_descriptions(
         folder, _without_copies(folder, [entry for entry in entries if format_of(entry) not in (None, ".txt")])
     )
 
 
 def holds_data(folder: Path) -> bool:
-    """Return whether a folder has data files, also in folders of splits, and nothing else but files that describe them.
+    """Return whether a folder has data files, also in folders of splits, and neither .txt files nor other folders.
 
+    Other files may lie beside them, such as README.md or a script.
     Example: `data/train-00000-of-00001.parquet` or `data/train/0000.parquet` in a data set of the hub.
     """
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(HIDDEN)]
-    others = [entry for entry in entries if not describes(entry)]
-    return bool(others) and all(is_data(entry) or _is_split_of_data(entry) for entry in others)
+    others = [file for file in folder.iterdir() if not file.name.startswith(HIDDEN) and not describes(file)]
+    data = [entry for entry in others if is_data(entry) or _is_split_of_data(entry)]
+    return bool(data) and not any(entry.is_dir() or format_of(entry) == ".txt" for entry in set(others) - set(data))
+
+
+def holds_texts(folder: Path) -> bool:
+    """Return whether a folder has .txt files, beside those that describe the data."""
+    return any(
+        format_of(file) == ".txt" and not file.name.startswith(HIDDEN) and not describes(file)
+        for file in folder.iterdir()
+    )
 
 
 def _is_split_of_data(path: Path) -> bool:
@@ -58,23 +68,27 @@ def is_data(path: Path) -> bool:
     return format_of(path) not in (None, *_OF_TEXTS)
 
 
-def without_descriptions(source: Path | str, files: Sequence[Path]) -> list[Path]:
+def _without_descriptions(folder: Path, files: Sequence[Path]) -> list[Path]:
     """Leave out files that describe the data, such as README.md and dataset_info.json, unless all files do.
 
     Markdown is training data of Rasa only if all files are Markdown. Beside others it is left out, and logged.
     """
     rest = [file for file in files if not describes(file)]
+    if rest and (described := [file.name for file in files if file not in rest]):
+        logger.info(f"{folder}: not read, because files of these names describe the data: {listed(described, 5)}")
     if any(map(is_data, rest)):
         if notes := [file.name for file in rest if format_of(file) == ".md"]:
-            logger.info(f"{source}: not read, because Markdown beside data files describes them: {listed(notes, 5)}")
+            logger.info(f"{folder}: not read, because Markdown beside data files describes them: {listed(notes, 5)}")
         rest = [file for file in rest if format_of(file) != ".md"]
     return rest or list(files)
 
 
 def describes(path: Path) -> bool:
     """Return whether the name of a file is a usual one of files that describe the data or their use."""
-    name = path.name.lower().replace("-", "_")
-    return name.startswith(_DESCRIPTIONS) and (format_of(path) in (None, *_OF_DESCRIPTIONS)) and not path.is_dir()
+    file_format = format_of(path)
+    stem = path.stem.lower() if file_format is None else uncompressed_name(path).removesuffix(file_format)
+    named = _DESCRIPTIONS.fullmatch(re.sub("[-.]", "_", stem)) is not None
+    return named and file_format in (None, *_OF_DESCRIPTIONS) and not path.is_dir()
 
 
 def format_of(path: Path) -> str | None:

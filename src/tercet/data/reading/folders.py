@@ -18,9 +18,9 @@ from tercet.data.reading.data_files import (
     describes,
     format_of,
     holds_data,
+    holds_texts,
     is_data,
     uncompressed_name,
-    without_descriptions,
 )
 from tercet.data.tables.table import Columns, Table
 from tercet.data.tables.text_column import ColumnBuilder
@@ -80,8 +80,9 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
             table, columns=Columns.of_split(table.columns, _splits(folder.name for folder in folders), not_read)
         )
     of_data = [folder for folder in folders if holds_data(folder)]
-    if not of_data:
-        return _texts_by_label(path, folders, encoding)
+    # Two folders of texts are labels. One label alone would be no data, so that it does not decide.
+    if not of_data or sum(map(holds_texts, folders)) > 1:
+        return _texts_by_label(path, [folder for folder in folders if folder not in of_data], of_data, encoding)
     beside = [file.name for file in data_files(path) if is_data(file) and not describes(file)]
     if len(folders) == 1 and not beside:  # As in a clone of a data set on the hub: README.md and the folder data.
         return read_file(folders[0])
@@ -132,7 +133,6 @@ def read_files(files: Sequence[Path], source: str, split: str, read_file: Callab
     Raises:
         DataError: a file cannot be read, or has other columns than the first one; or no file is of this split.
     """
-    files = without_descriptions(source, files)
     chosen, splits = _files_of_split(files, source, split)
     table = _read_parts(chosen, source, read_file)
     not_read = [file.name for file in files if file not in chosen]
@@ -177,7 +177,7 @@ def _places_in(tables: Sequence[Table], files: Sequence[Path]) -> FilePlaces:
     return FilePlaces("line" if has_lines else "row", place_of, range(sum(map(len, tables))))
 
 
-def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -> Table:
+def _texts_by_label(path: Path, folders: Sequence[Path], of_data: Sequence[Path], encoding: str | None) -> Table:
     texts: list[str] = []
     labels: list[str] = []
     names: list[str] = []
@@ -205,7 +205,7 @@ def _texts_by_label(path: Path, folders: Sequence[Path], encoding: str | None) -
                 raise DataError(f"{file} is not in the encoding {found}; pass another encoding") from None
             labels.append(folder.name)
             names.append(str(file.relative_to(path)))
-    _warn_of_others(path, folders, set(labels), data)
+    _warn_of_others(path, [*folders, *of_data], set(labels), data)
     if guessed:
         logger.info(
             f"{path}: {len(guessed):,} of {counted(len(texts), 'file')}, such as {guessed[0]}, are not UTF-8 and are "
@@ -225,7 +225,12 @@ def _warn_of_others(path: Path, folders: Sequence[Path], labels: set[str], data:
         if is_data(entry) or (entry.is_dir() and entry.name.startswith("_")):
             others.append(entry.name)
     if others:
+        files = (
+            f", and files such as {data[0]} are data, not one text; give them the extension .txt to read them"
+            if data
+            else ""
+        )
         logger.warning(
             f"{path}: {listed(others, 5)} gave no rows; a label is a folder with texts whose name does not start "
-            "with . or _"
+            f"with . or _{files}"
         )
