@@ -1,5 +1,6 @@
 """The content of a model: equal for a copy in another place, and changed by all that changes an embedding."""
 
+import json
 import shutil
 
 import pytest
@@ -59,6 +60,32 @@ def test_what_changes_an_embedding_changes_the_content(change, bert):
     before = model_content(model)
     change(model)
     assert model_content(model) != before
+
+
+@pytest.mark.parametrize("change", [{"num_attention_heads": 2}, {"hidden_act": "relu"}, {"layer_norm_eps": 1e-3}])
+def test_the_configuration_of_the_transformer_is_content(change, bert, tmp_path):
+    model = SentenceTransformer(bert, device="cpu")
+    assert all(getattr(model.transformer.auto_model.config, name) != value for name, value in change.items())
+    other = shutil.copytree(bert, tmp_path / "other")
+    (config,) = other.rglob("config.json")
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    found = model_content(SentenceTransformer(other, device="cpu"))
+    assert found != model_content(model)
+    assert found["sha256"] == model_content(model)["sha256"]
+
+
+def test_the_settings_of_an_adapter_are_content(bert, tmp_path):
+    peft = pytest.importorskip("peft")
+    found = []
+    for alpha in (4, 32):
+        model = SentenceTransformer(bert, device="cpu")
+        torch.manual_seed(0)
+        model.add_adapter(peft.LoraConfig(r=2, lora_alpha=alpha, target_modules=["query", "value"]))
+        found.append(model_content(model))
+        model.save_pretrained(tmp_path / str(alpha))
+        assert model_content(SentenceTransformer(tmp_path / str(alpha), device="cpu")) == found[-1]
+    assert found[0] != found[1]
+    assert found[0]["sha256"] == found[1]["sha256"]
 
 
 def test_settings_of_modules_are_content(bert, tmp_path):
