@@ -1,5 +1,7 @@
 """The sentence on whether training was worth it: where it helps, where it harms, at chance, near perfection."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,27 @@ def test_enough_rows_are_called_chance_or_are_better_without_a_note():
         gain = training_gain(_of_two_labels(200, right), _of_two_labels(200, right))
         assert gain.outcome == outcome
         assert "cannot be told" not in gain.sentence
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "words"),
+    [
+        (400, 400, "no difference", "Training made no difference to the accuracy beyond noise: 100.0%"),
+        (400, 300, "worse", "Training made it worse: accuracy fell from 100.0%"),
+        (100, 100, "no difference", "Training made no difference to the accuracy beyond noise: 25.0%"),
+    ],
+)
+def test_rows_of_the_most_frequent_label_alone_separate_nothing(before, after, outcome, words):
+    found = [replace(_by_hand(np.arange(400) < right, 1.0), most_frequent=0) for right in (before, after)]
+    gain = training_gain(*found)
+    assert gain.most_frequent_accuracy == 1
+    assert gain.outcome == outcome
+    assert gain.sentence.startswith(words)
+    assert gain.sentence.endswith(
+        " All evaluation rows have one label, so nothing can be better than always answering it."
+    )
+    assert "separates" not in gain.sentence
+    assert "cannot be told" not in gain.sentence
 
 
 def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():

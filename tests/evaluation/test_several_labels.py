@@ -128,6 +128,23 @@ def test_few_rows_are_not_called_chance():
         assert gain.sentence.endswith("cannot be told from 5 rows.") == (rows == 5)
 
 
+@pytest.mark.parametrize("right", [100, 20])
+def test_rows_of_the_most_frequent_label_alone_are_neither_few_nor_at_chance(right):
+    given = np.zeros((100, 2), dtype=bool)
+    given[:, 0] = True
+    predicted = np.where(np.arange(100)[:, None] < right, given, ~given)
+    found = LabelSetPredictions(
+        given=given, predicted=predicted, average_precision=np.ones(100),
+        average_precision_of_probabilities=np.ones(100), most_frequent=0, num_labels=2,
+    )  # fmt: skip
+    gain = several_labels_gain(found, found)
+    assert gain.outcome == "no difference"
+    assert gain.sentence.endswith(
+        " All evaluation rows have one label, so nothing can be better than always answering it."
+    )
+    assert "cannot be told" not in gain.sentence
+
+
 def test_the_smaller_sample_is_in_the_record():
     rng = np.random.default_rng(0)
     labels = [[f"{rng.integers(3)}"] for _ in range(2200)]

@@ -23,6 +23,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tercet.errors import counted
 from tercet.records import PairedDifference
 
 CONFIDENCE = 0.95
@@ -103,15 +104,31 @@ def is_above_chance(chance: float, differences: Callable[[float], list[PairedDif
     """Return whether predictions are better than always answering the most frequent label; None if that is unknown.
 
     They are at chance if it is certain that they avoid less than half of the errors of the most frequent label. A few
-    rows can show neither, even if all of them are predicted correctly.
+    rows can show neither, even if all of them are predicted correctly. Nor can rows that all have this label.
 
     Args:
         chance: the score of always answering the most frequent label, from 0 to 1.
         differences: returns the difference between the scores of each encoder and `chance`, for a confidence.
     """
+    if chance == 1:
+        return None
     if any(difference.low > 0 for difference in differences(_CHANCE_CONFIDENCE)):
         return True
     return False if all(difference.high < (1 - chance) / 2 for difference in differences(CONFIDENCE)) else None
+
+
+def unknown_note(chance: float, rows: int, *, predictions: str, answer: str) -> str:
+    """Return a sentence for predictions of which it is unknown whether they are better than always the same label.
+
+    Args:
+        chance: the score of always answering the most frequent label.
+        rows: the number of evaluation rows.
+        predictions: how the sentence names the predictions, with the verb.
+        answer: how it names always answering the most frequent label, with `chance`.
+    """
+    if chance == 1:
+        return "All evaluation rows have one label, so nothing can be better than always answering it."
+    return f"Whether {predictions} better than {answer} cannot be told from {counted(rows, 'row')}."
 
 
 def _differences(counts: np.ndarray, num_first: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tercet._display import shown_beside
 from tercet.catalogue import CLASSIFIERS
-from tercet.evaluation.bootstrap import best_difference, is_above_chance, mean_difference
+from tercet.evaluation.bootstrap import best_difference, is_above_chance, mean_difference, unknown_note
 from tercet.evaluation.classifiers import class_means, logistic_regression, rows_to_fit
 from tercet.evaluation.label_scores import label_scores
 from tercet.records import ClassifierScores, EncoderScores, PairedDifference, TrainingGain
@@ -139,10 +139,9 @@ def training_gain(untouched: Predictions, trained: Predictions, *, seed: int = 0
         gain.outcome = _outcome(gain)
     gain.sentence = _sentence(gain)
     if above_chance is None:
-        gain.sentence += (
-            " Whether this is better than always answering the most frequent label "
-            f"({gain.most_frequent_accuracy:.1%}) cannot be told from {gain.rows:,} rows."
-        )
+        answer = f"always answering the most frequent label ({gain.most_frequent_accuracy:.1%})"
+        note = unknown_note(gain.most_frequent_accuracy, gain.rows, predictions="this is", answer=answer)
+        gain.sentence += f" {note}"
     return gain
 
 
@@ -153,7 +152,8 @@ def _outcome(gain: TrainingGain) -> Literal["worth it", "worse", "already separa
     if gain.accuracy.high < 0:
         return "worse"
     separated = gain.untouched.classifiers[gain.untouched.best].accuracy >= _SEPARATED
-    return "already separated" if separated else "no difference"
+    one_label = gain.most_frequent_accuracy == 1  # Then there is nothing to separate.
+    return "already separated" if separated and not one_label else "no difference"
 
 
 def _sentence(gain: TrainingGain) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tercet._display import shown_beside
 from tercet.distances import at_least_float32
-from tercet.evaluation.bootstrap import is_above_chance, mean_difference
+from tercet.evaluation.bootstrap import is_above_chance, mean_difference, unknown_note
 from tercet.evaluation.classifiers import MAX_FIT_PRODUCTS, PENALTY
 from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, fit_logistic_per_label
 from tercet.evaluation.relevance import indicators
@@ -180,10 +180,8 @@ def several_labels_gain(untouched: LabelSetPredictions, trained: LabelSetPredict
         _part("predict labels", "F1", gain.f1, (gain.untouched.f1, regressions), (gain.trained.f1, regressions)),
     ]
     if above_chance is None:
-        parts.append(
-            f"Whether these labels are better than always the most frequent one (F1 {gain.most_frequent_f1:.3f}) "
-            f"cannot be told from {gain.rows:,} rows."
-        )
+        answer = f"always the most frequent one (F1 {gain.most_frequent_f1:.3f})"
+        parts.append(unknown_note(gain.most_frequent_f1, gain.rows, predictions="these labels are", answer=answer))
     gain.sentence = " ".join(parts)
     return gain
 
