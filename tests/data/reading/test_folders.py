@@ -178,6 +178,11 @@ def test_a_folder_of_data_beside_labels_gives_no_rows(tmp_path, caplog):
     table = read_data(tmp_path, ReadOptions())
     assert (table.columns["text"], table.columns["label"]) == (["text of A", "text of B"], ["A", "B"])
     assert "'meta' gave no rows; a label is a folder with texts" in caplog.text
+    _write(tmp_path / "meta" / "49960", "a text without extension")
+    with pytest.raises(
+        DataError, match="has data in 'meta'; pass one of them, such as .*, give all files the extension"
+    ):
+        read_data(tmp_path, ReadOptions())
 
 
 def test_data_files_in_labels_are_named_with_the_remedy(tmp_path, caplog):

@@ -1,11 +1,13 @@
 """Find the data files among the files of a folder.
 
-data_files            returns the data files of a folder
-holds_data            returns whether a folder has data files and no texts
-holds_texts           returns whether a folder has .txt files
-describes             returns whether a file describes the data, by its name
-format_of             returns the format of a file
-uncompressed_name     returns the name of a file without the suffix of a compression
+data_files         returns the data files of a folder
+holds_data         returns whether a folder has data files and no texts
+holds_texts        returns whether a folder has .txt files
+holds_other_files  returns whether a folder has files that are no data files
+describes          returns whether a file describes the data, by its name
+is_data            returns whether a file is a data file, by its format
+format_of          returns the format of a file
+uncompressed_name  returns the name of a file without the suffix of a compression
 """
 
 import logging
@@ -46,17 +48,24 @@ def holds_data(folder: Path) -> bool:
     Other files may lie beside them, such as README.md or a script.
     Example: `data/train-00000-of-00001.parquet` or `data/train/0000.parquet` in a data set of the hub.
     """
-    others = [file for file in folder.iterdir() if not file.name.startswith(HIDDEN) and not describes(file)]
-    data = [entry for entry in others if is_data(entry) or _is_split_of_data(entry)]
-    return bool(data) and not any(entry.is_dir() or format_of(entry) == ".txt" for entry in set(others) - set(data))
+    entries = _undescribed(folder)
+    data = [entry for entry in entries if is_data(entry) or _is_split_of_data(entry)]
+    return bool(data) and not any(entry.is_dir() or format_of(entry) == ".txt" for entry in set(entries) - set(data))
 
 
 def holds_texts(folder: Path) -> bool:
     """Return whether a folder has .txt files, beside those that describe the data."""
-    return any(
-        format_of(file) == ".txt" and not file.name.startswith(HIDDEN) and not describes(file)
-        for file in folder.iterdir()
-    )
+    return any(format_of(entry) == ".txt" for entry in _undescribed(folder))
+
+
+def holds_other_files(folder: Path) -> bool:
+    """Return whether a folder has files that may be texts or scripts: neither data files nor descriptions of them."""
+    return any(entry.is_file() and not is_data(entry) for entry in _undescribed(folder))
+
+
+def _undescribed(folder: Path) -> list[Path]:
+    """Return the entries of a folder that are not hidden and, by their names, do not describe the data."""
+    return [entry for entry in folder.iterdir() if not entry.name.startswith(HIDDEN) and not describes(entry)]
 
 
 def _is_split_of_data(path: Path) -> bool:

@@ -18,6 +18,7 @@ from tercet.data.reading.data_files import (
     describes,
     format_of,
     holds_data,
+    holds_other_files,
     holds_texts,
     is_data,
     uncompressed_name,
@@ -80,8 +81,9 @@ def read_folder(path: Path, split: str, encoding: str | None, read_file: Callabl
             table, columns=Columns.of_split(table.columns, _splits(folder.name for folder in folders), not_read)
         )
     of_data = [folder for folder in folders if holds_data(folder)]
-    # Two folders of texts are labels. One label alone would be no data, so that it does not decide.
-    if not of_data or sum(map(holds_texts, folders)) > 1:
+    # Two folders of texts are labels; one alone does not decide, nor do files of which some may be texts of a label.
+    has_labels = sum(map(holds_texts, folders)) > 1 and not any(map(holds_other_files, of_data))
+    if not of_data or has_labels:
         return _texts_by_label(path, [folder for folder in folders if folder not in of_data], of_data, encoding)
     beside = [file.name for file in data_files(path) if is_data(file) and not describes(file)]
     if len(folders) == 1 and not beside:  # As in a clone of a data set on the hub: README.md and the folder data.
