@@ -78,6 +78,7 @@ def test_what_is_not_for_vectors_is_refused(files, csv_file, bert, tmp_path):
         (("--dimension", 64), "--dimension must be at most 32"),
         (("--eval-label-file", "x.csv"), "--eval-label-file needs --eval-data"),
         (("--eval-data", "x.npy", "--eval-fraction", 0.5), "--eval-fraction"),
+        (("--encoding", "utf-16"), "labels.csv"),
     ):
         assert message in run(*vectors, *more, expect=2).stderr
     done = run("train", csv_file, "--label-file", folder / "labels.csv", "--output", tmp_path / "out", expect=2)

@@ -201,3 +201,21 @@ def test_vectors_with_nested_labels(files):
     run = train_vectors(files / "train.npy", files / "head", label_file=files / "nested.csv", label_levels="/")
     assert 0 < run.record.after["map@r_level1"] <= 1
     assert run.record.settings["label_levels"] == "/"
+
+
+def test_a_file_of_labels_is_read_as_the_options_say(files):
+    """Of the evaluation data, the labels are in the Parquet file, which has no encoding."""
+    x, labels = _data()
+    words = [label.replace("label", "\u043c\u0435\u0442\u043a\u0430") for label in labels]
+    lines = "".join(f"{word};{row}\n" for row, word in enumerate(words))
+    (files / "cyrillic.csv").write_bytes(f"label;part\n{lines}".encode("cp1251"))
+    parquet.write_table(pa.table({"label": words[:60], "v": list(x[:60] + 1)}), files / "other.parquet")
+    parquet.write_table(pa.table({"v": list(x)}), files / "vectors.parquet")
+    run = train_vectors(
+        files / "vectors.parquet", files / "head", label_file=files / "cyrillic.csv", label_column="label",
+        eval_data=files / "other.parquet", csv_separator=";", encoding="cp1251",
+    )  # fmt: skip
+    used = run.record.settings
+    assert (used["encoding"], used["csv_separator"]) == ("cp1251", ";")
+    assert json.loads((files / "head" / "head.json").read_text())["label_names"] == sorted(set(words))
+    assert not [warning for warning in run.record.warnings if "label" in warning["message"]]

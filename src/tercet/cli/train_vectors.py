@@ -19,8 +19,8 @@ from tercet.runs.vectors import INPUTS
 # The arguments of `tercet train` that are for vectors. The library has the same names for them.
 _PASSED = (
     "dimension", "eval_data", "eval_label_file", "label_column", "label_file", "vector_column", "header",
-    "combined_labels", "similar_labels", "drop_missing", "label_levels", "multi_label", "jaccard_weights", "seed",
-    "overwrite",
+    "csv_separator", "encoding", "combined_labels", "similar_labels", "drop_missing", "label_levels", "multi_label",
+    "jaccard_weights", "seed", "overwrite",
 )  # fmt: skip
 _USED = (*_PASSED, "data", "output", "train", "eval_fraction", "config", "as_json", "quiet")
 

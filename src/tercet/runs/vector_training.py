@@ -12,6 +12,7 @@ from tercet.data.labels.trainable import check_trainable
 from tercet.data.loading.labelled import as_dataset
 from tercet.data.loading.vectors import LabelledVectors, load_vectors
 from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.other_files import options_of_file
 from tercet.data.splits.held_out import held_out_labelled
 from tercet.encoder.token_stats import TokenStats
 from tercet.errors import DataError
@@ -108,13 +109,15 @@ def load_vector_data(
     Raises:
         DataError: a file is invalid, the labels form no triplet, or the dimensions differ.
     """
-    loaded = load_vectors(data, options, vector_column=vector_column, label_file=label_file)
+    labels, eval_labels = label_file or data, eval_label_file or eval_data
+    own = options_of_file(options, labels, eval_labels)
+    loaded = load_vectors(data, own, vector_column=vector_column, label_file=label_file)
     multi_label = loaded.rows.multi_label
     check_trainable(loaded.rows.label_ids, loaded.rows.label_names, data, multi_label)
     if eval_data is not None:
         evaluation = load_vectors(
             eval_data,
-            replace(options, multi_label=multi_label),
+            replace(options_of_file(options, eval_labels, labels), multi_label=multi_label),
             vector_column=vector_column,
             label_file=eval_label_file,
             known_labels=loaded.rows.label_names,

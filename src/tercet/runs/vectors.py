@@ -71,6 +71,8 @@ def train_vectors(
     dimension: int | None = None,
     seed: int = 0,
     header: bool | None = None,
+    csv_separator: str | None = None,
+    encoding: str | None = None,
     combined_labels: str | None = None,
     similar_labels: str | None = None,
     drop_missing: bool | None = None,
@@ -100,6 +102,8 @@ def train_vectors(
         dimension: the dimension of the new vectors, at most that of the vectors; None keeps it.
         seed: the seed of held-out rows, cross-validation and training.
         header: whether the first line of .csv and .tsv files contains the column names; None decides by the line.
+        csv_separator: the separator of the columns of text files of labels, such as ";" or "tab". None finds it.
+        encoding: the encoding of text files of labels, such as "cp1252". None finds it.
         combined_labels: what to do with cells that contain several labels: `"keep"`, `"first"` or `"drop"`. None raises
             an error.
         similar_labels: what to do with labels that differ only in form: `"merge"` or `"keep"`. None raises an error.
@@ -153,6 +157,8 @@ def train_vectors(
         "eval_label_file": _text(eval_label_file),
         "eval_fraction": eval_fraction if eval_data is None else None,
         "header": header,
+        "csv_separator": csv_separator,
+        "encoding": encoding,
         "combined_labels": combined_labels,
         "similar_labels": similar_labels,
         "drop_missing": drop_missing,

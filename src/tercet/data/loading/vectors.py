@@ -59,8 +59,8 @@ def load_vectors(
 
     Args:
         source: a .npy or .parquet file.
-        options: the column of the labels, and what to do with labels that are probably not what they seem. Rows
-            without a vector are treated as `drop_missing` says, too.
+        options: the column of the labels, how to read their file, and what to do with labels that are probably not what
+            they seem. Rows without a vector are treated as `drop_missing` says, too.
         vector_column: the column of the vectors of a .parquet file.
         label_file: a file with the labels in the order of the vectors; None reads them from `source`.
         known_labels: the label names of other data, such as the training data; see `load_labelled`.
@@ -75,7 +75,12 @@ def load_vectors(
     if label_file is None and is_vector_file(source):
         raise DataError(f"{source} has vectors only; pass label_file, a file with a label for each row, in their order")
     vectors, missing = read_vectors(source, vector_column)
-    table = read_table(source if label_file is None else label_file, header=options.header)
+    table = read_table(
+        source if label_file is None else label_file,
+        header=options.header,
+        csv_separator=options.csv_separator,
+        encoding=options.encoding,
+    )
     columns = [name for name in table.columns if label_file is not None or name != vector_column]
     column = find_label_column(columns, table.source, options.label_name)
     if len(table) != len(vectors):
