@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet.cli.label_issues import _other_columns
+from tercet.data.tables.table import Columns, Table
 from tests.cli.command import run
 from tests.conftest import TOPICS
 
@@ -194,6 +196,7 @@ def test_the_list_keeps_columns_of_all_types_and_leaves_out_what_it_cannot_hold(
     assert "i.csv lacks the columns 'image', 'late' of the data, which cannot be read or written as text" in (
         " ".join(done.stderr.split())
     )
+    assert "binary values, as in the column 'image', need a .parquet file" in " ".join(done.stderr.split())
     for issue in _read(tmp_path / "i.csv"):
         assert (issue["when"], issue["day"], issue["price"]) == ("2024-01-02T03:00:00", "2024-01-02", "1.50")
         assert json.loads(issue["record"]) == {"a": 1, "when": "2024-01-02"}
@@ -217,3 +220,19 @@ def test_the_list_has_halves_of_characters_of_other_columns(bert, tmp_path):
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run("inspect", tmp_path / "d.jsonl", "--model", bert, "--label-issues", tmp_path / "i.csv", *_SMALL)
     assert {issue["other"] for issue in _read(tmp_path / "i.csv")} == {"?"}
+
+
+def test_only_a_column_that_cannot_be_read_is_left_out():
+    def read(name):
+        if name == "image":
+            raise OSError("cannot identify image file")
+        return [1, 2]
+
+    found = _other_columns(Table("data", Columns(["text", "image", "id"], read, 2)), ["text"], [1])
+    assert found == ({"id": [2]}, {"image": "cannot identify image file"})
+
+    def broken(name):
+        return [1, 2].missing  # as an error in this library
+
+    with pytest.raises(AttributeError, match="missing"):
+        _other_columns(Table("data", Columns(["text", "id"], broken, 2)), ["text"], [1])

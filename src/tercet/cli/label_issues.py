@@ -1,7 +1,9 @@
 """Write the list of label issues that `tercet inspect` finds and `tercet fix` applies."""
 
+import struct
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from tercet._files import atomic_file
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
     from tercet.inspection.label_issues.issues import LabelIssue
     from tercet.inspection.labels_to_add import LabelToAdd
     from tercet.inspection.results import Inspection
+
+
+# The maximum length of a reason within a note, in characters.
+_REASON_LIMIT = 200
+# What readers of columns raise for a value that they cannot read, among them pyarrow, Pillow and other decoders of
+# `datasets`. Other types would be errors of this library.
+_UNREADABLE = (DataError, ValueError, OSError, ImportError, RuntimeError, OverflowError, SyntaxError, struct.error)
 
 
 def check_label_issues(path: Path | None, model: str | None) -> None:
@@ -83,24 +92,27 @@ def write_label_issues(
         csv_writer(file).write(columns)
     if left_out:
         kind = "column" if len(left_out) == 1 else "columns"
-        print_note(f"{path} lacks the {kind} {listed(left_out)} of the data, which cannot be read or written as text")
+        print_note(
+            f"{path} lacks the {kind} {listed(left_out)} of the data, which cannot be read or written as text: "
+            f"{next(iter(left_out.values()))}"
+        )
     what = ("label to add", "labels to add") if several else ("label issue",)
     print_note(f"{counted(len(issues), *what)} written to {path}")
 
 
 def _other_columns(
     table: "Table", used: Collection[str], rows: Sequence[int]
-) -> tuple[dict[str, list[Any]], list[str]]:
-    """Return some rows of the columns of a table without those that were used, and the names of those left out."""
+) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """Return some rows of the columns of a table without those that were used, and why others are left out."""
     from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
     try:
         complete = table.complete_columns()  # It also has columns of types that no command uses.
-    except Exception:  # Pillow and others that decode columns of `datasets` raise many types.
+    except _UNREADABLE:  # The column that cannot be read is found below.
         complete = {}
     kept: dict[str, list[Any]] = {}
-    left_out = []
+    left_out: dict[str, str] = {}
     for name in table.columns:
         if name in used:
             continue
@@ -108,6 +120,6 @@ def _other_columns(
             values = complete[name] if name in complete else table.columns[name]
             some = prepare_columns({name: take_rows(values, rows)}, ".csv", table.source)[name]
             kept[name] = some.to_pylist() if hasattr(some, "to_pylist") else list(some)
-        except Exception:  # A date that Python does not have raises a ValueError.
-            left_out.append(name)
+        except _UNREADABLE as error:  # A date that Python does not have raises a ValueError.
+            left_out[name] = shorten(str(error) or type(error).__name__, _REASON_LIMIT)
     return kept, left_out
