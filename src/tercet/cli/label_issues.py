@@ -47,8 +47,8 @@ def write_label_issues(
     """Write the label issues as CSV, with the other columns of the data, and print their number.
 
     The labels are those of the data as they are, by which `tercet fix` finds them again; of a list of levels, the
-    nested label. Other columns that cannot be
-    read or written as text are left out, because the list is there for its labels.
+    nested label. Other columns that cannot be read or written as text are left out, because the list is there for its
+    labels.
 
     Args:
         path: the file.

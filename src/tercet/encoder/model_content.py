@@ -44,8 +44,9 @@ def model_content(model: "SentenceTransformer") -> dict[str, Any]:
 
 
 def _describe(module: nn.Module) -> dict[str, Any]:
-    """Return the class of a module; the settings and the tokenizer of one of Tercet; the configuration of one of
-    transformers, and its adapters.
+    """Return the class of a module.
+
+    For a module of Tercet, also its settings and tokenizer; for one of transformers, its configuration and adapters.
     """
     found: dict[str, Any] = {"class": type(module).__name__}
     if isinstance(module, PreTrainedModel):
