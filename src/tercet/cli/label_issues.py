@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 # The maximum length of a reason within a note, in characters.
 _REASON_LIMIT = 200
-# What readers of columns raise for a value that they cannot read, among them pyarrow, Pillow and other decoders of
-# `datasets`. Other types would be errors of this library.
+# The errors of pyarrow, Pillow and other decoders of `datasets` for a value that they cannot read. Errors of other
+# types are faults of this library.
 _UNREADABLE = (DataError, ValueError, OSError, ImportError, RuntimeError, OverflowError, SyntaxError, struct.error)
 
 
@@ -104,6 +104,7 @@ def _other_columns(
     table: "Table", used: Collection[str], rows: Sequence[int]
 ) -> tuple[dict[str, list[Any]], dict[str, str]]:
     """Return some rows of the columns of a table without those that were used, and why others are left out."""
+    from tercet.data.tables.cells import as_list
     from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
@@ -118,8 +119,7 @@ def _other_columns(
             continue
         try:
             values = complete[name] if name in complete else table.columns[name]
-            some = prepare_columns({name: take_rows(values, rows)}, ".csv", table.source)[name]
-            kept[name] = some.to_pylist() if hasattr(some, "to_pylist") else list(some)
+            kept[name] = as_list(prepare_columns({name: take_rows(values, rows)}, ".csv", table.source)[name])
         except _UNREADABLE as error:  # A date that Python does not have raises a ValueError.
             left_out[name] = shorten(str(error) or type(error).__name__, _REASON_LIMIT)
     return kept, left_out

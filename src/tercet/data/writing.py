@@ -11,11 +11,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tercet.catalogue import FILE_FORMATS, resolve
+from tercet.data.tables.cells import as_list
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class SeparatedWriter:
         if not self._started:
             rows.writerow(columns)
         self._started = True
-        rows.writerows(zip(*(map(_field, _plain(values)) for values in columns.values()), strict=True))
+        rows.writerows(zip(*(map(_field, as_list(values)) for values in columns.values()), strict=True))
         # UTF-8 has no lone surrogates (halves of characters), which JSON Lines can contain.
         self._file.write(text.getvalue().encode("utf-8", errors="replace"))
 
@@ -144,7 +145,7 @@ class JsonLinesWriter:
         """Append rows."""
         lines = [
             _json(dict(zip(columns, row, strict=True)))
-            for row in zip(*(_plain(values) for values in columns.values()), strict=True)
+            for row in zip(*(as_list(values) for values in columns.values()), strict=True)
         ]
         self._file.write("".join(f"{line}\n" for line in lines).encode())
 
@@ -225,11 +226,6 @@ def _arrow_array(values: Any, place: str) -> Any:
     except (pyarrow.ArrowException, OverflowError) as error:
         raise DataError(f"{place} cannot be written to a .parquet file ({error}); write a .jsonl file") from None
     return array.cast(pyarrow.string()) if pyarrow.types.is_null(array.type) else array
-
-
-def _plain(values: Any) -> Iterable[Any]:
-    plain: Iterable[Any] = values.to_pylist() if hasattr(values, "to_pylist") else values
-    return plain
 
 
 def _field(value: Any) -> Any:

@@ -115,7 +115,7 @@ def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> 
         for penalty in PENALTIES:
             found = fit(name, part, penalty=penalty, start=model) if penalty != _PENALTY else model
             log_p = found.log_probabilities(space_of(name, x))
-            losses[penalty] = mean_loss(log_p, label_ids, fit_temperature(log_p, label_ids))
+            losses[penalty] = _least_loss(log_p, label_ids)
         penalties[name] = min(losses, key=lambda penalty: losses[penalty])
     return penalties
 
@@ -229,20 +229,20 @@ def choose(
         )
     temperatures = {name: fit_temperature(values[known], ids) for name, values in by_name.items()}
     loss = {name: mean_loss(values[known], ids, temperatures[name]) for name, values in by_name.items()}
+    measures = method == "auto" and not trained_on
     if method != "auto":
         members = [method]
+    elif trained_on:
+        members = list(filter(is_logistic, by_name))
     else:
-        members = list(filter(is_logistic, by_name)) if trained_on else [_best_alone(loss)]
+        members = [_best_alone(loss)]
     total = torch.stack([by_name[name] / temperatures[name] for name in members]).sum(dim=0)
-    best = loss[members[0]]
-    if len(members) > 1:
-        mean = total[known] / len(members)
-        best = mean_loss(mean, ids, fit_temperature(mean, ids))
-    while method == "auto" and not trained_on:
+    best = loss[members[0]] if len(members) == 1 else _least_loss(total[known] / len(members), ids)
+    while measures:
         tried = {}
         for name in by_name.keys() - set(members):
             mean = (total + by_name[name] / temperatures[name])[known] / (len(members) + 1)
-            tried[name] = mean_loss(mean, ids, fit_temperature(mean, ids))
+            tried[name] = _least_loss(mean, ids)
         if not tried or min(tried.values()) > best - _LEAST_GAIN:
             break
         joining = min(sorted(tried), key=lambda name: tried[name])
@@ -257,6 +257,11 @@ def choose(
         accuracy={name: _accuracy(values, predictions.label_ids) for name, values in scores.items()},
         loss={**loss, "chosen": best},
     )
+
+
+def _least_loss(log_probabilities: Tensor, label_ids: Tensor) -> float:
+    """Return the mean negative log-probability at the best temperature."""
+    return mean_loss(log_probabilities, label_ids, fit_temperature(log_probabilities, label_ids))
 
 
 def _best_alone(loss: Mapping[str, float]) -> str:

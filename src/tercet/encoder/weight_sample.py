@@ -1,4 +1,4 @@
-"""Tell models apart by their weights, and find out whether weights have changed since the model was loaded."""
+"""Distinguish models by their weights, and find out whether weights have changed since the model was loaded."""
 
 import hashlib
 import math

@@ -123,8 +123,8 @@ def unknown_note(chance: float, rows: int, *, predictions: str, answer: str) -> 
     Args:
         chance: the score of always answering the most frequent label.
         rows: the number of evaluation rows.
-        predictions: how the sentence names the predictions, with the verb.
-        answer: how it names always answering the most frequent label, with `chance`.
+        predictions: the words for the predictions, with the verb.
+        answer: the words for always answering the most frequent label, with `chance`.
     """
     if chance == 1:
         return "All evaluation rows have one label, so nothing can be better than always answering it."

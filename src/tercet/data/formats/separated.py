@@ -3,7 +3,6 @@
 import csv
 from array import array
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -64,18 +63,18 @@ def read_separated(
         dialect = find_dialect(file, path, default, csv_separator)
         try:
             return _read_rows(file, path, dialect, header=header)
-        except _RowError:
+        except _RowError as error:
             if not may_be_unquoted(dialect):
                 raise
             file.seek(0)
             if encloses_fields(islice(file, dialect.skipped, None), dialect):
                 raise
             file.seek(0)
-            unquoted, content = replace(dialect, quoted=False), None
-            with suppress(DataError):
+            unquoted = replace(dialect, quoted=False)
+            try:
                 content = _read_rows(file, path, unquoted, header=header)
-            if content is None:
-                raise
+            except DataError:
+                raise error from None
         log_unquoted(path, unquoted)
         return content
 

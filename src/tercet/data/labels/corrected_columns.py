@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tercet._nested_labels import path_of
-from tercet.data.tables.cells import in_list, is_missing_value, read_list
+from tercet.data.tables.cells import as_list, in_list, is_missing_value, read_list
 from tercet.errors import DataError, counted, short_repr
 
 _INTEGER = re.compile(r"-?[0-9]+")
@@ -33,7 +33,7 @@ def with_labels(values: Any, new: Mapping[int, str | None], label_levels: str | 
         >>> with_labels(["a", "", "b"], {0: "c", 2: None}), with_labels([1, None, 2], {0: "2"})
         (['c', '', ''], [2, None, 2])
     """
-    corrected = _values_of(values)
+    corrected = as_list(values)
     typed = _type_of([value for value in corrected if not is_missing_value(value)])
     missing = next((value for value in corrected if is_missing_value(value) or value == ""), None)
     for row, label in new.items():
@@ -43,10 +43,6 @@ def with_labels(values: Any, new: Mapping[int, str | None], label_levels: str | 
         else:
             corrected[row] = missing if label is None else typed(label)
     return corrected
-
-
-def _values_of(values: Any) -> list[Any]:
-    return values.to_pylist() if hasattr(values, "to_pylist") else list(values)
 
 
 def _type_of(values: Sequence[Any]) -> Callable[[str], Any]:
@@ -105,7 +101,7 @@ def with_additions(values: Any, new: Mapping[int, list[str]], separator: str) ->
         >>> with_additions(["a;b", "['a']", "[1, 2]", None], {0: ["c"], 1: ["b"], 2: ["3"], 3: ["a"]}, ";")
         ['a;b;c', '["a", "b"]', '[1, 2, 3]', 'a']
     """
-    corrected = _values_of(values)
+    corrected = as_list(values)
     for row, labels in new.items():
         cell = "" if is_missing_value(corrected[row]) else corrected[row]
         items = _list_of(cell)

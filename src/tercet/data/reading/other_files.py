@@ -37,10 +37,9 @@ def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOption
 
 def _takes(source: Any, name: str, options: ReadOptions) -> bool:
     """Return whether an option has an effect on a source: a header has none on the lines of a .txt file."""
-    if not takes_option(source, name):
-        return False
-    is_path = name == "header" and options.csv_separator is None and isinstance(source, (str, Path))
-    return not is_path or format_of(Path(source).expanduser()) != ".txt"
+    if name == "header" and options.csv_separator is None and isinstance(source, (str, Path)):
+        return takes_option(source, name) and format_of(Path(source).expanduser()) != ".txt"
+    return takes_option(source, name)
 
 
 def options_of_labels(options: ReadOptions, label_file: str, data: Any) -> ReadOptions:

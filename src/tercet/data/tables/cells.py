@@ -1,5 +1,6 @@
 """Read the values of cells: numbers, strings, lists and missing values.
 
+as_list            returns the values of a column as a list
 plain_values       converts cells to integers, strings or tuples of strings; a missing value becomes None
 values_and_gaps    converts them, and returns the rows whose list has missing items
 is_missing_value   returns whether a value is missing
@@ -23,6 +24,11 @@ from tercet._texts import text_key
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 # An object in a list, such as Label(name="bug") in an export of GitHub issues.
 _OBJECT = re.compile(r"""\w+\((?:.*?\b(?:name|label|value)=)?(['"])(.*?)\1.*\)""", re.DOTALL)
+
+
+def as_list(values: Any) -> list[Any]:
+    """Return the values of a column, a list or an array of pyarrow, as a new list of Python values."""
+    return values.to_pylist() if hasattr(values, "to_pylist") else list(values)
 
 
 def plain_values(values: Iterable[Any]) -> list[Any]:
