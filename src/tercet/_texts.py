@@ -81,8 +81,8 @@ def validate_texts(
 def text_key(text: str) -> str:
     """Return a normalized form of a text. Two texts count as copies of each other if their keys are equal.
 
-    Copies differ at most in case, the kind or amount of white space, Unicode form (NFKC), invisible characters, the
-    form of quotation marks, or `.`, `!`, `?` and `…` at the end. The key of a text without a visible character is "".
+    Copies differ at most in case, the kind or amount of white space, Unicode form (NFKC) or invisible characters. The
+    key of a text without a visible character is "".
 
     Example:
         >>> text_key("Ｃafe\\u0301 \\n au  LAIT")

@@ -37,7 +37,7 @@ from tercet.errors import DataError, counted
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
 
-# The number of likeliest labels that `--explain` adds: the runner-up and the one before it.
+# The number of likeliest labels that `--explain` adds: the likeliest label and the runner-up.
 _TOP_OF_EXPLAIN = 2
 
 

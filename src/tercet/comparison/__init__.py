@@ -8,8 +8,8 @@
     baselines.py            each model before training
     trial.py                run_trial: one run with early stopping, which saves the best state
     subprocess_runner.py    run a function in a spawned subprocess
-    store.py                read, write and check compare.json
-    files.py                check, publish and remove the files of a comparison
+    store.py                open a record to start or resume it, check and write it
+    files.py                read compare.json; check, publish and remove files
     significance.py         paired differences over seeds, with Student's t distribution
     recommendation.py       summarize the runs of each variant, and recommend a variant
     peak_memory.py          measure the peak memory of a process

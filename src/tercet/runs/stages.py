@@ -1,6 +1,6 @@
 """Plan the stages of a training run, and run the first one: a linear head on embeddings that were computed once.
 
-The second stage trains the encoder and the head together, see `tercet.runs.run_training`.
+The second stage trains the encoder and the head together, see `tercet.runs.run_stages`.
 """
 
 import logging

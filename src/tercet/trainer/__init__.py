@@ -23,7 +23,7 @@ gradient_cache.py   a training step on a batch that is larger than memory
 distributed.py      distributed training: split batches evenly, encode each sentence in one process
 sharding.py         shard a model over the processes (FSDP)
 fsdp_argument.py    the argument that asks for it
-checkpoints.py      write and read checkpoints atomically
+checkpoints.py      write checkpoints atomically, and remove old ones
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
 monitor.py          statistics of the batches, and warnings if training fails
 argument_rules.py   which arguments decide the result, and which are supported
@@ -40,7 +40,7 @@ weights.py          load weights, and detect unchanged ones
 best_metric.py      whether an evaluation returns the metric of the best model
 best_state.py       keep the best state of a model on disk
 run_identity.py     whether a checkpoint is of the same run
-whole_checkpoints.py  whether a checkpoint is complete
+whole_checkpoints.py  read checkpoints, and find incomplete ones
 pace.py             the seconds of a step, before the training
 record.py           the record of a training run, for the model card
 """
