@@ -32,5 +32,7 @@ def test_flat_and_nested_training_are_compared(bert, tmp_path, monkeypatch):
 
 
 def test_two_separators_are_refused():
-    with pytest.raises(DataError, match="label_levels has the separators '/', '>', but the labels have one"):
+    with pytest.raises(
+        DataError, match="label_levels takes one separator, and none for training without levels; got '/', '>'"
+    ):
         compare(_columns(TOPICS), "unused", grid=["label-levels=/,>"])

@@ -78,7 +78,8 @@ def test_few_correct_rows_are_not_called_chance(n, right):
     gain = training_gain(_of_two_labels(n, right), _of_two_labels(n, right))
     assert gain.outcome == ("already separated" if 2 * right == n else "no difference")
     assert gain.sentence.endswith(
-        f" Whether this is better than always answering the most frequent label (50.0%) cannot be told from {n} rows."
+        f" It is unknown whether this is better than always answering the most frequent label (50.0%): {n} rows cannot "
+        "show it."
     )
     assert "chance" not in gain.sentence
 
@@ -87,7 +88,7 @@ def test_enough_rows_are_called_chance_or_are_better_without_a_note():
     for right, outcome in ((50, "at chance"), (95, "no difference")):
         gain = training_gain(_of_two_labels(200, right), _of_two_labels(200, right))
         assert gain.outcome == outcome
-        assert "cannot be told" not in gain.sentence
+        assert "It is unknown" not in gain.sentence
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_rows_of_the_most_frequent_label_alone_separate_nothing(before, after, o
         " All evaluation rows have one label, so nothing can be better than always answering it."
     )
     assert "separates" not in gain.sentence
-    assert "cannot be told" not in gain.sentence
+    assert "It is unknown" not in gain.sentence
 
 
 def test_a_better_ranking_is_worth_it_to_search_if_the_accuracy_stays():

@@ -86,7 +86,7 @@ def test_python_takes_lists_and_shows_tables(bert):
     assert result.with_model.labels_to_add is not None
     one = inspect({"text": ["x", "y", "z"], "label": [["a", "b"], ["a"], []]})
     assert one.texts.missing_labels == [2]
-    assert "no two rows without a common label, such as 'a'" in one.obstacle
+    assert "have a label in common, such as 'a'" in one.obstacle
 
 
 def test_a_constant_model_finds_no_label_and_warns():

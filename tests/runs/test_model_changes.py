@@ -78,7 +78,7 @@ def test_max_seq_length_truncates_and_is_saved(bert, csv_file, tmp_path):
 
 
 def test_max_seq_length_above_the_limit_of_the_model(bert, csv_file, tmp_path):
-    with pytest.raises(ModelError, match="max_seq_length is 600, but this model has 32 positions; set at most that"):
+    with pytest.raises(ModelError, match="max_seq_length is 600, but this model has 32 positions; set at most 32"):
         _train(csv_file, tmp_path / "m", bert, max_seq_length=600)
     assert not (tmp_path / "m").exists()
 

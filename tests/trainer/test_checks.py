@@ -78,7 +78,7 @@ def test_a_loss_that_cannot_use_a_cross_batch_memory_raises_an_error(bert, label
 def test_a_model_without_a_trainable_weight_raises_an_error(bert, labelled, tmp_path):
     trainer = make_trainer(bert, tmp_path, labelled)
     trainer.model.requires_grad_(False)
-    with pytest.raises(DataError, match="no weight of the model is trained: all are frozen"):
+    with pytest.raises(DataError, match="all weights of the model are frozen, so there is nothing to train"):
         trainer.train()
 
 

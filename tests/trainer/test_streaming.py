@@ -134,7 +134,7 @@ SORTED = sorted(ROWS, key=lambda row: row["intent"])
         (stream(), {"dataloader_num_workers": 1}, "needs labels that are integers or a ClassLabel in a stream"),
         (stream(), {"batch_sampler": "no_duplicates"}, "batch_sampler='no_duplicates' needs all rows"),
         (stream(), {"neighbor_labels": 0.5}, "neighbor_labels needs all labels"),
-        (stream(ROWS[:3]), {}, "a stream of 3 rows, less than a batch of 8"),
+        (stream(ROWS[:3]), {}, "a stream of 3 rows, less than a batch of 8; use a smaller per_device_train_batch_size"),
         (stream([{"text": "a", "intent": ["x"]}] * 30), {}, "several or nested labels of a row must be known"),
         (split_dataset_by_node(stream(), 0, 2), {}, "a part of a stream .split_dataset_by_node.; pass the whole"),
         ({"a": stream(), "b": stream()}, {}, "train_dataset is an IterableDataset, of which only one can be"),

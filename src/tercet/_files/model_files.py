@@ -1,4 +1,4 @@
-"""Tell the files of a model folder from other files.
+"""Distinguish the files of a model folder from other files.
 
 A folder that gets a new model must not keep files of an old one that a reader of models would combine with it: weights,
 adapters, tokenizers, settings, in the folder itself and in the folders of its modules. All other files stay.

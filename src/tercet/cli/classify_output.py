@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnswerWriter:
-    """Write rows with their answers.
+    """A writer of rows with their answers.
 
     Attributes:
         classifier: the classifier.

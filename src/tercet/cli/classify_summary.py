@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Whether sentences are unlike the training data is checked each time that so many were read, and at the end.
+# Number of rows after which unfamiliar sentences are checked again.
 _ROWS_TO_CHECK = 1000
 # Number of labels that the classifier does not know to print. If all are such, often the column is the wrong one.
 _MAX_NAMES = 3

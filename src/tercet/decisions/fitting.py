@@ -33,7 +33,7 @@ from tercet.decisions.spaces import Spaces
 from tercet.decisions.unknown import tuned_to
 from tercet.decisions.updates import refit_labels
 
-# With so many labels that have new rows, fitting them one by one takes longer than fitting all of them together.
+# If more labels than this have new rows, fitting them one by one takes longer than fitting all of them together.
 _MAX_LABELS_ONE_BY_ONE = 20
 
 

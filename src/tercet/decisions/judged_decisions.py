@@ -137,7 +137,7 @@ class JudgedDecisions:
         """Return how well confidences agree with the fraction of right answers, on the rows with a known label."""
         return reliability(self.confidence[self.known], self.correct[self.known])
 
-    @cached_property  # The report and the record show it, and it is drawn anew each time.
+    @cached_property  # Cached, because the report and the record both read it, and computing it draws random answers.
     def calibration_error_by_chance(self) -> float:
         """Return the calibration error that perfectly honest confidences of these rows would have by chance."""
         return error_by_chance(self.confidence[self.known])

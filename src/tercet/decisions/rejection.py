@@ -1,4 +1,4 @@
-"""Turn what the user asks for — a precision, a coverage or a threshold — into limits, and tell drift."""
+"""Turn what the user asks for — a precision, a coverage or a threshold — into limits, and detect drift."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,8 @@ from tercet.errors import DataError
 # The limit of the novelty that "auto" stands for without unknown sentences to tune it to. Of 0.85 to 0.99, it has
 # the best mean F1 on training rows of HWU64, where a quarter of the labels were taken as unknown.
 DEFAULT_MAX_NOVELTY = 0.9
-# With so many more sentences of this novelty than among sentences like the training data, new data are different.
+# New data are different if the number of sentences above this novelty is at least `_UNFAMILIAR_FACTOR` times the
+# expected one, and as high a number is less probable than `_UNFAMILIAR_P_VALUE`.
 UNFAMILIAR_NOVELTY = 0.95
 _UNFAMILIAR_P_VALUE = 1e-4
 _UNFAMILIAR_FACTOR = 2.0

@@ -23,7 +23,7 @@ from tercet.errors import counted, is_or_are
 ALPHA = 0.05
 # Thresholds are tried from the highest to the lowest, in steps of this fraction of the rows.
 _STEP = 0.02
-# α is divided equally over so many of them.
+# α is divided equally over this number of thresholds.
 _NUM_STARTS = 5
 
 

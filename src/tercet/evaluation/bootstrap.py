@@ -128,7 +128,7 @@ def unknown_note(chance: float, rows: int, *, predictions: str, answer: str) -> 
     """
     if chance == 1:
         return "All evaluation rows have one label, so nothing can be better than always answering it."
-    return f"Whether {predictions} better than {answer} cannot be told from {counted(rows, 'row')}."
+    return f"It is unknown whether {predictions} better than {answer}: {counted(rows, 'row')} cannot show it."
 
 
 def _differences(counts: np.ndarray, num_first: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 # penalty is multiplied by its square, so the fitted probabilities do not change.
 SCALE = 5.0
 _MAX_ITERATIONS = 40
-# From the solution for nearly the same rows, so many steps reach the same predictions.
+# From the solution for nearly the same rows, this number of steps reaches the same predictions.
 _MAX_ITERATIONS_FROM_START = 8
 # The maximum number of logits in a block `(m, num_labels)`: 16 MiB of float32.
 BLOCK_VALUES = 1 << 22

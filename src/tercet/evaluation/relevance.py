@@ -1,4 +1,4 @@
-"""Which gallery sentences are relevant for a query: those with its label, or those that share one of its labels.
+"""Decide which gallery sentences are relevant for a query: those with its label, or those that share one of its labels.
 
 SameLabelRelevance    each sentence has one label
 SharedLabelRelevance  a sentence may have several labels; its gain is the Jaccard overlap with those of the query

@@ -28,7 +28,7 @@ from tercet.heads.linear import LinearHead
 from tercet.heads.scoring import score_labels
 from tercet.heads.training import HeadSettings, check_new_dimension, check_rows, fit_head, initial_weight
 
-# The candidates differ in their dropout, which of all settings has the best value that depends most on the data.
+# The candidates differ in dropout only. Of all settings, its best value depends most on the data.
 CANDIDATES = tuple(HeadSettings(dropout=dropout) for dropout in (0.0, 0.1, 0.3, 0.5))
 
 _FOLDS = 4

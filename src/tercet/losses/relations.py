@@ -77,7 +77,7 @@ class Grouping(Protocol):
 
 
 class Relation(Protocol):
-    """Which candidates are the positives of an anchor, as a function of the label ids of both."""
+    """A relation between anchors and candidates, as a function of their label ids."""
 
     def group(self, labels: Tensor, anchor_labels: Tensor | None = None, self_index: Tensor | None = None) -> Grouping:
         """Find the positives of each anchor; the arguments are those of `LabelGroups.from_labels`."""

@@ -48,7 +48,7 @@ def write_run_report(
         predictions: the predictions of classifiers on the trained encoder; None leaves out the section that needs them.
         decisions: how right the decisions of the run's classifier are; None if no classifier was fitted.
         command: the command that repeats the run, for the reader to copy; "" shows no command.
-        missing: the reason why `evaluated` is None. The report shows it in place of these sections.
+        missing: the reason why `evaluated` is None. The report shows it instead of these sections.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
     """
     if evaluated is not None and not texts:

@@ -69,7 +69,7 @@ class RememberingEncoder:
 
 
 class RunClassifier:
-    """Fits the classifier at the end of a run.
+    """The classifier of a run, which is fitted at its end.
 
     Args:
         train_data: all training rows, with the columns `sentence` and `label`.

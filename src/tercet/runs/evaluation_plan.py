@@ -132,9 +132,9 @@ def _warn_of_overlap(rows: EvaluationRows, names: Names) -> None:
     if rows.copies:
         logger.info(
             f"{rows.copies:,} of {rows.total:,} rows of {names.evaluation} repeat{'s' if rows.copies == 1 else ''} an "
-            "earlier text with the same label; each text counts once in the figures below"
+            "earlier text with the same label; each text counts once in the metrics below"
         )
-    warn_of_overlap(rows, names.evaluation, names.reference, "they are left out of the figures below")
+    warn_of_overlap(rows, names.evaluation, names.reference, "they are left out of the metrics below")
 
 
 def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:
@@ -149,7 +149,7 @@ def _warn_of_unknown_labels(rows: EvaluationRows, names: Names) -> None:
     else:
         message = (
             f"{rows_have(len(unknown), rows.total)} labels that are not in {names.reference} "
-            f"({listed(dict.fromkeys(map(str, unknown)), 3)}); they are left out of the figures below, except for the "
+            f"({listed(dict.fromkeys(map(str, unknown)), 3)}); they are left out of the metrics below, except for the "
             "AUROC of telling them from the other rows"
         )
     emit_warning(WarningKind.UNKNOWN_LABELS, message)

@@ -1,4 +1,4 @@
-"""What is left of a run that has ended: its record, the saved model, and what `train` returns."""
+"""Finish a run: build its record, save the model, return the result."""
 
 import logging
 from collections.abc import Mapping, Sequence

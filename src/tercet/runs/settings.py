@@ -55,10 +55,11 @@ class RunSettings:
     loss: str = _setting("batch-semi-hard", "The loss. It determines which triplets of a batch are used.")
     margin: float | Sequence[float] | None = _setting(
         None,
-        "How much farther from the anchor a negative should be than a positive; 0.3, unless a given distance grows "
-        "with the length of the embeddings: then a quarter of the mean distance. With label_levels, also one for each "
-        "level, the coarsest first, such as 0.3,0.15. With a head, each coarser level has by default twice the margin "
-        "of the next finer one, at most 0.9; a single given margin is always that of the coarsest level.",
+        "Minimum difference between the distances to a negative and to a positive. Default: 0.3; if a given distance "
+        "grows with the norm of the embeddings, a quarter of the mean distance. With label_levels: one value per "
+        "level, the coarsest first, such as 0.3,0.15. A single value is the margin of the coarsest level, and each "
+        "finer level has half. Default with a head: each coarser level has twice the margin of the next finer one, at "
+        "most 0.9.",
     )
     distance: str | None = _setting(
         None,

@@ -1,4 +1,4 @@
-"""How messages name the evaluation data and the data that are ranked."""
+"""Name the evaluation data and the data that are ranked, for messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Names:
-    """How messages name the evaluation data and the data that are ranked."""
+    """A pair of names for messages: the evaluation data and the data that are ranked."""
 
     evaluation: str = "the evaluation data"
     reference: str = "the training data"

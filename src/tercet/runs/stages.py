@@ -37,7 +37,7 @@ _MOST_VALIDATION_ROWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """What a run trains.
+    """The parts of the model that a run trains.
 
     Attributes:
         head: whether a linear head is trained, or may be.

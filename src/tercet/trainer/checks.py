@@ -25,8 +25,8 @@ def check_trainable(model: nn.Module) -> None:
     """Raise `DataError` if no weight of the model would be trained."""
     if not any(value.requires_grad for value in model.parameters()):
         raise DataError(
-            "no weight of the model is trained: all are frozen, as are the adapters of a folder after loading; call "
-            "requires_grad_(True) on the weights to train, such as those whose names contain 'lora'"
+            "all weights of the model are frozen, so there is nothing to train; call requires_grad_(True) on the "
+            "weights to train. Adapters are frozen after loading; the names of their weights contain 'lora'"
         )
 
 

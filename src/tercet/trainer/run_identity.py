@@ -23,7 +23,7 @@ _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """What decides the result of a run.
+    """The inputs that decide the result of a run.
 
     Attributes:
         arguments: the training arguments and the loss.

@@ -86,7 +86,10 @@ class SamplingTrainer(PreparingTrainer):
         """Check the batches of the first part of a stream."""
         size, k = self._global_batch_size, self.args.samples_per_label
         if len(dataset) < size:
-            raise DataError(f"train_dataset is a stream of {len(dataset)} rows, less than a batch of {size}")
+            raise DataError(
+                f"train_dataset is a stream of {len(dataset)} rows, less than a batch of {size}; use a smaller "
+                "per_device_train_batch_size"
+            )
         if self._groups_by_label:
             sampler_of_part(
                 label_ids_of(dataset), size, k, self._data_seed, "train_dataset, from row 0 of the stream on"

@@ -1,4 +1,4 @@
-"""Tell whole checkpoints from incomplete and damaged ones: a list of the files of each, with checksums.
+"""Distinguish whole checkpoints from incomplete and damaged ones: a list of the files of each, with checksums.
 
 `seal_checkpoint` writes `run.json` as the last file of a checkpoint: the identity of the run, and the checksum of each
 file. A run is resumed only from a whole checkpoint, whose files are all there and unchanged. `latest_checkpoint`

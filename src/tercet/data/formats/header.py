@@ -10,7 +10,7 @@ from tercet.errors import DataError, listed
 
 logger = logging.getLogger(__name__)
 
-# A name with so many words looks like a text, if the values below it have several words too.
+# A name with at least this number of words looks like a text, if the values below it have several words too.
 _WORDS_OF_A_TEXT = 4
 _CHECKED_ROWS = 1000
 

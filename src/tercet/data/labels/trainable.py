@@ -55,8 +55,8 @@ def check_shared_triplets_exist(
     if not ((sharing > 1) & (sharing < len(label_ids))).any():
         shown = short_repr(split_set(names[0], multi_label)[0])
         raise DataError(
-            f"{source} has no two rows without a common label, such as {shown}; a triplet needs a sentence that shares "
-            "no label with the others: is the label column the right one?"
+            f"every two rows of {source} have a label in common, such as {shown}; a triplet needs a sentence that "
+            "shares no label with the others: is the label column the right one?"
         )
 
 

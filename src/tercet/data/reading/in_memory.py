@@ -1,7 +1,7 @@
 """Read tables that are Python objects: data frames, Arrow tables, dictionaries, lists of rows and data sets.
 
 table_of            returns the table of an object
-is_table_dict       tells a dictionary of tables, such as a `DatasetDict`, from a dictionary of columns
+is_table_dict       returns whether an object is a dictionary of tables, such as a `DatasetDict`
 choose_split        takes the table of a split from a dictionary of tables
 check_no_transform  raises an error for a data set with a transform
 to_dataset          converts an object to a `datasets.Dataset`, for the trainer

@@ -27,7 +27,7 @@ class FileArguments(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a table, and what to do with labels that are probably not what they seem.
+    """The options for reading a table and for resolving odd labels.
 
     Args:
         text_column: the column of sentences, or several with commas, such as "title,body", whose texts are joined by
@@ -57,9 +57,9 @@ class ReadOptions:
             without levels. With several label columns, None is "/".
         multi_label: the separator of the labels of a row, such as ";" in "billing;refund"; None for one label per row.
             A list in a cell has one label in each element.
-        optional_split: the value of `split` that is ignored if the data have no splits: the default of the command, or
-            a split that was named for other data. 'train' and 'test' log a warning if the data have no splits; any
-            other value is an error.
+        optional_split: a value of `split` that the data need not have. If the data have no splits and `split` has this
+            value, all rows are read without a message. Otherwise 'train' and 'test' log a warning, and any other value
+            is an error.
 
     Raises:
         DataError: `combined_labels` or `similar_labels` has another value, `label_levels` or `multi_label` is no
@@ -141,5 +141,5 @@ class ReadOptions:
         return None if self.label_column is None else str(self.label_column)
 
 
-# Nothing is named, and nothing is changed that would change the meaning.
+# All defaults: columns are found, and odd labels are errors.
 DEFAULT_OPTIONS = ReadOptions()

@@ -18,10 +18,10 @@ _OF_FORMATS = ("header", "csv_separator", "encoding")
 
 
 def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOptions:
-    """Return the options for one of two sources that have the same ones, without those of the format of the other.
+    """Return the options for one of two sources, without options of the format that only the other source takes.
 
-    So `encoding` may be that of a .csv file whose labels are in a .parquet file. An option that no format of both takes
-    is kept, and reading the file is an error.
+    These are `header`, `csv_separator` and `encoding`. So `encoding` may be that of a .csv file whose labels are in a
+    .parquet file. An option that no format of both takes is kept, and reading the file is an error.
 
     Args:
         options: the options for both.
@@ -43,10 +43,10 @@ def _takes(source: Any, name: str, options: ReadOptions) -> bool:
 
 
 def options_of_labels(options: ReadOptions, label_file: str, data: Any) -> ReadOptions:
-    """Return the options for a file of labels: those of its data that its format takes, and its own separator.
+    """Return the options for a file of labels: those of the data that its format takes.
 
-    The separator of the data is that of the labels if it is in their first line. A .txt file has one label per line,
-    also with `;`, so that it has columns only if their separator is a tab.
+    `csv_separator` is kept only if it occurs in the first line of the labels. A .txt file has one label per line, also
+    with `;`, so that it has columns only if their separator is a tab.
     """
     own, path = options_of_file(options, label_file, data), Path(label_file).expanduser()
     if own.csv_separator is None or not (path.is_file() and takes_option(path, "csv_separator")):

@@ -63,7 +63,7 @@ def read_all(source: Any, options: ReadOptions) -> Table:
 def check_split(table: Table, options: ReadOptions) -> None:
     """Check that the source of a table, all of whose rows were read, has splits if `options` names one.
 
-    The usual splits, which are the defaults of commands and in the commands that they print, are a warning.
+    `train` and `test` cause a warning instead of an error, because commands use and print them by default.
 
     Raises:
         NoSplitsError: it has none.

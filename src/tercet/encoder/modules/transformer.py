@@ -148,7 +148,7 @@ class Transformer(PackedRows):
                 )
             if positions is not None and value > positions:
                 raise ModelError(
-                    f"max_seq_length is {value}, but this model has {positions} positions; set at most that"
+                    f"max_seq_length is {value}, but this model has {positions} positions; set at most {positions}"
                 )
         self._max_seq_length = value
 

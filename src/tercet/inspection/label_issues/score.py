@@ -1,8 +1,8 @@
 """Compute, by cross-validation, how much likelier another label is than the given one.
 
 Each sentence is scored with the sentences of the other folds (`tercet.data.splits.folds`) in two ways: p(ℓ | xᵢ) from a
-logistic regression that is fitted to them (`tercet.evaluation.logistic`), and a vote of the nearest of them
-(`neighbours.py`). For sentence i and label ℓ,
+logistic regression that is fitted to them (`tercet.evaluation.logistic`), and a vote of the nearest
+sentences of the other folds (`neighbours.py`). For sentence i and label ℓ,
 
     evidence(i, ℓ) = (2 log p(ℓ | xᵢ) + log(votes(i, ℓ) + 0.02)) / 3
     log_odds(i)    = evidence(i, best other label) − evidence(i, given label)

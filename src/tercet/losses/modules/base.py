@@ -1,4 +1,4 @@
-"""What all loss modules have: the distance, the margin, the statistics, and the names of the distances."""
+"""Base class of all losses, and the names of the distances."""
 
 from collections.abc import Callable
 from enum import Enum
