@@ -7,7 +7,7 @@ import pytest
 
 from tercet import SentenceTransformer
 from tercet.encoder import encode
-from tercet.encoder.ahead import map_ahead
+from tercet.encoder.ahead import map_ahead, read_ahead
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 50])
@@ -44,3 +44,27 @@ def test_encode_returns_the_same_embeddings_with_a_thread(bert, sentences, monke
     monkeypatch.setattr(encode, "_WINDOW", 5)
     monkeypatch.setattr(encode, "map_ahead", lambda function, items, ahead: map_ahead(function, items, ahead=2))
     np.testing.assert_allclose(model.encode(sentences, batch_tokens=40), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_an_iterator_is_read_ahead_in_order_to_its_end(ahead):
+    read = []
+
+    def numbers():
+        for number in range(5):
+            read.append(number)
+            yield number
+        raise ValueError("the end")
+
+    threads = threading.active_count()
+    items = read_ahead(numbers(), ahead=ahead)
+    assert next(items) == 0
+    assert len(read) <= ahead + 1
+    assert [next(items) for _ in range(4)] == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="the end"):
+        next(items)
+    assert list(read_ahead(iter([None, 1]), ahead=ahead)) == [None, 1]
+    unfinished = read_ahead(iter(range(9)), ahead=ahead)
+    next(unfinished)
+    unfinished.close()
+    assert threading.active_count() == threads

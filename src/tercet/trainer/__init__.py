@@ -1,10 +1,11 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next ten files
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next eleven files
 preparing.py        the data sets: find and check their columns, prepare their rows
 sampling.py         the samplers: which rows are a batch
 dataloading.py      data loaders: tokenize once, pack batches, split them over the processes
+collating_ahead.py  collate the next batches in a thread while a GPU computes
 pushing.py          upload models to the hub
 memories.py         what a run remembers of past batches: cross-batch memory, label means
 monitoring.py       log the statistics of batches

@@ -59,8 +59,8 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     drawn at random (`batch_sampler`), and a learning rate of 5e-5 that decays linearly. It writes checkpoints to the
     folder `tmp_trainer` (`output_dir`), every 500 steps and after the last step. It logs the loss 20 times, at least
     every 500 steps, unless `logging_steps` is given. The defaults of `tercet train` are different, see
-    `tercet.runs.RunSettings`. On a GPU, batches are copied while it computes, and `logging_nan_inf_filter` is off by
-    default, except with `fp16`, because it waits for the GPU in each step.
+    `tercet.runs.RunSettings`. On a GPU, batches are collated in a thread and copied while it computes, and
+    `logging_nan_inf_filter` is off by default, except with `fp16`, because it waits for the GPU in each step.
 
     `fsdp=True`, or `"full_shard"`, shards weights, gradients and the state of the optimizer over the processes of
     `torchrun`, on GPUs or CPUs. Models and checkpoints are the ordinary folders.

@@ -13,12 +13,12 @@ from transformers.utils.hub import PushInProgress
 
 from tercet._files.model_files import CARD, is_own_card
 from tercet.errors import DataError, listed
-from tercet.trainer.dataloading import DataLoadingTrainer
+from tercet.trainer.collating_ahead import CollatingAheadTrainer
 
 logger = logging.getLogger("tercet")
 
 
-class PushingTrainer(DataLoadingTrainer):
+class PushingTrainer(CollatingAheadTrainer):
     """The part of `SentenceTransformerTrainer` that uploads models."""
 
     push_in_progress: Any = None
