@@ -6,7 +6,7 @@ NestedLabels  labels with levels: at each level, rows with the same ancestor are
 row_labels    makes one of them of labels in any container; `labels_from_ids` makes such labels of label ids
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -148,7 +148,7 @@ class NestedLabels(RowLabels):
         paths: the path of each label.
     """
 
-    paths: list[tuple[str, ...]]
+    paths: Sequence[tuple[Hashable, ...]]
 
     @cached_property
     def tree(self) -> LabelTree:
@@ -173,7 +173,7 @@ def row_labels(labels: Any, label_levels: str | None = None) -> RowLabels:
     """Number labels: all integers, all strings, or a list or a set of labels of each row.
 
     Args:
-        labels: the labels of n rows.
+        labels: the labels of n rows. Labels that were numbered before are returned unchanged.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
 
     Raises:
@@ -181,6 +181,8 @@ def row_labels(labels: Any, label_levels: str | None = None) -> RowLabels:
         DataError: a level is empty, or no label has several levels.
     """
     check_separator(label_levels, "label_levels")
+    if isinstance(labels, RowLabels):
+        return labels
     if are_sets(labels):
         return _shared(labels, label_levels)
     values = plain_labels(labels)

@@ -11,21 +11,20 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from tercet._gather import broadcast_from_first
 from tercet._texts import text_key
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.numbering import labels_of
 from tercet.data.splits.evaluation_rows import can_rank
 from tercet.data.splits.held_out import held_out_labelled
 from tercet.data.tables.dataset_columns import select_rows, texts_of
-from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
-from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
+from tercet.heads import HeadChoice
 from tercet.heads.labels import labels_from_ids
 from tercet.losses import NestedTripletLoss
 from tercet.runs.build import build_loss, label_names_of
 from tercet.runs.recipe import has_few_rows
 from tercet.runs.settings import RunSettings
+from tercet.trainer import first_head
 from tercet.trainer.trainer import SentenceTransformerTrainer
 
 logger = logging.getLogger(__name__)
@@ -104,9 +103,7 @@ def add_head(
     settings: RunSettings,
     stages: Stages,
 ) -> HeadChoice:
-    """Choose and train a head, append it to the model of a trainer, and prepare the trainer for the new embeddings.
-
-    If no head is chosen, append a `Normalize` module only. The rows `stages.validation` are left out.
+    """Choose, train and append a head, see `first_head.add_head`. The rows `stages.validation` are left out.
 
     Args:
         trainer: the trainer of the encoder, before its training.
@@ -115,14 +112,16 @@ def add_head(
         settings: the settings of the run.
         stages: what the run trains.
     """
-    model, kept = trainer.model, stages.kept(len(train_data))
+    kept = stages.kept(len(train_data))
     label_ids, names = labels_of(train_data, "label", "the training data")
     label_ids = label_ids[kept]
     texts = train_data["sentence"][:]
     rows = embeddings[torch.from_numpy(kept).to(embeddings.device)].float().cpu()
-    choice = choose_head(
+    return first_head.add_head(
+        trainer,
         rows,
         labels_from_ids(label_ids, names, settings.multi_label, settings.label_levels),
+        label_ids,
         keys=[text_key(texts[row]) for row in kept],
         dimension=settings.dimension,
         seed=settings.seed,
@@ -130,17 +129,6 @@ def add_head(
         label_levels=None if names is None else settings.label_levels,
         jaccard_weights=settings.jaccard_weights,
     )
-    if choice.head is not None:
-        head = LinearHead(broadcast_from_first(choice.head.weight.to(model.device)).cpu())
-        append_head(model, head)
-        rows = head(rows)
-    elif not isinstance(model[-1], Normalize):
-        model.append(Normalize())
-    logger.info(choice.reason)
-    trainer.reset_memories()
-    if settings.neighbor_labels:
-        trainer.set_label_means(_label_means(rows, label_ids))
-    return choice
 
 
 def use_loss_without_head(
@@ -169,10 +157,3 @@ def use_loss_without_head(
 def store_record_of_head(trainer: SentenceTransformerTrainer, choice: HeadChoice) -> None:
     """Store the record of the training in the model of a trainer that has not trained the encoder."""
     trainer.store_record_of_head(asdict(choice.settings) if choice.settings else {})
-
-
-def _label_means(rows: Tensor, label_ids: np.ndarray) -> Tensor:
-    """Return the mean row of each label `(num_labels, dim)`, in the sorted order of the labels."""
-    numbers = torch.from_numpy(np.unique(label_ids, return_inverse=True)[1])
-    sums = torch.zeros(int(numbers.max()) + 1, rows.shape[1]).index_add_(0, numbers, rows)
-    return sums / torch.bincount(numbers).unsqueeze(1)

@@ -24,7 +24,7 @@ RESULT = frozenset({
     "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "seed", "data_seed", "dataloader_drop_last",
     "train_sampling_strategy", "per_device_train_batch_size", "auto_find_batch_size", "batch_sampler",
     "samples_per_label", "neighbor_labels", "cross_batch_memory", "cross_batch_memory_warmup", "prompts",
-    "multi_dataset_batch_sampler", "learning_rate_mapping", "router_mapping", "stream_buffer_size",
+    "multi_dataset_batch_sampler", "learning_rate_mapping", "router_mapping", "stream_buffer_size", "train_head",
 })  # fmt: skip
 
 FREE = frozenset({

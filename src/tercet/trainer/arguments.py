@@ -79,6 +79,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         neighbor_labels: the fraction of the labels of a P×K batch that are near each other, by the mean embedding of
             each label in the epoch before. 0 draws all labels at random. In the first epoch they are random too,
             unless `SentenceTransformerTrainer.set_label_means` was called.
+        train_head: train a linear head on the embeddings of the training data before the first step, with settings that
+            cross-validation chooses (`tercet.heads.choose_head`), and append it to the model. The steps then train the
+            encoder and the head together. It needs labelled sentences.
         mini_batch_tokens: maximum number of tokens per forward pass in training, for batches that do not fit into
             memory (see `tercet.trainer.gradient_cache`). A longer sentence has its own pass. The loss still mines the
             whole batch. None uses one forward pass.
@@ -130,6 +133,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
     )
     neighbor_labels: float = field(
         default=0.0, metadata={"help": "The fraction of the labels of a P×K batch that are near each other."}
+    )
+    train_head: bool = field(
+        default=False, metadata={"help": "Train a linear head on the embeddings of the data before the first step."}
     )
     mini_batch_tokens: int | None = field(
         default=None, metadata={"help": "The maximum number of tokens per forward pass."}

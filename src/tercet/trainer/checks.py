@@ -87,7 +87,7 @@ def check_processing_class(tokenizer: Any, model: Any) -> None:
 
 def check_several_sets(args: Any) -> None:
     """Raise `DataError` if an argument compares labels of several data sets, whose labels are not related."""
-    for name in ("cross_batch_memory", "neighbor_labels"):
+    for name in ("cross_batch_memory", "neighbor_labels", "train_head"):
         if getattr(args, name):
             raise DataError(
                 f"{name}={getattr(args, name)} needs one data set, because the labels of several data sets are not "

@@ -117,12 +117,21 @@ class EvaluatingTrainer(ShardedTrainer):
         """
         if not isinstance(evaluator, (LabelEvaluator, TripletEvaluator)):
             return self.model
+        return self.encoder(name, triplets=isinstance(evaluator, TripletEvaluator))
+
+    def encoder(self, name: str | None, *, triplets: bool = False) -> DistributedEncoder:
+        """Return an encoder over all processes, with the prompts and the tasks of the training.
+
+        Args:
+            name: the name of the data set among several, else None.
+            triplets: whether it encodes as many anchors as positives and negatives, one after the other.
+        """
         prompts, tasks = self._prompts_of(name) if self.args.prompts is not None else {}, self._tasks_of(name)
         columns = [
             {**({"prompt": prompts[role]} if prompts else {}), **({"task": tasks[role]} if tasks else {})}
             for role in prompts or tasks
         ]
-        if any(one != columns[0] for one in columns) and not isinstance(evaluator, TripletEvaluator):
+        if any(one != columns[0] for one in columns) and not triplets:
             columns = []  # The prompts and tasks of triplet columns say nothing about labelled sentences.
         return DistributedEncoder(self.model, columns)
 

@@ -28,6 +28,7 @@ _SETTINGS = {
     "weight_decay": "Weight decay",
     "bf16": "bfloat16",
     "fp16": "float16",
+    "train_head": "Linear head trained first",
     "seed": "Seed",
 }
 _LOSS_SETTINGS = {"distance_metric": "Distance", "margin": "Margin", "triplet_margin": "Margin"}

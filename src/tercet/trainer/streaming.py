@@ -123,6 +123,8 @@ def check_stream(args: Any, loss: Any, first: Dataset, label: str | None) -> Non
         )
     if args.neighbor_labels:
         raise DataError("neighbor_labels needs all labels, but train_dataset is a stream; leave out neighbor_labels")
+    if args.train_head:
+        raise DataError("train_head needs all rows, but train_dataset is a stream; leave out train_head")
     if label is not None and (has_lists(first.features[label]) or isinstance(innermost(loss), NestedTripletLoss)):
         raise DataError(
             "several or nested labels of a row must be known before the training, but train_dataset is a stream; pass "

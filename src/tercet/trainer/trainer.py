@@ -20,6 +20,7 @@ from tercet.data.splits.trained_texts import training_text_hashes
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.errors import DataError
 from tercet.evaluation.sentence_evaluator import evaluator_list
+from tercet.heads import HeadChoice
 from tercet.losses.modules import BaseLoss
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments
 from tercet.trainer.best_metric import check_best_metric
@@ -37,6 +38,7 @@ from tercet.trainer.checks import (
 )
 from tercet.trainer.collate import collate, collate_columns
 from tercet.trainer.evaluating import Evaluator
+from tercet.trainer.first_head import add_first_head, check_first_head
 from tercet.trainer.loss_kinds import check_losses, innermost, loss_function, loss_of_set, set_losses
 from tercet.trainer.loss_state import ClearLossGradients
 from tercet.trainer.multi_labels import set_relation, shared_relation
@@ -81,6 +83,10 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         optimizers: as in `transformers.Trainer`.
         optimizer_cls_and_kwargs: as in `transformers.Trainer`.
         tokenizer: another name of `processing_class`.
+
+    Attributes:
+        head_choice: the head that the training argument `train_head` has trained, its scores and the reason; None
+            before the training, and in a run that a checkpoint has resumed.
 
     Raises:
         DataError: `loss` is missing, a data set is empty or does not have the columns that the loss needs, a text or a
@@ -168,6 +174,10 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         )
         if isinstance(train_dataset, dict):
             check_several_sets(self.args)
+        if self.args.train_head:
+            check_first_head(self)
+        self.head_choice: HeadChoice | None = None
+        self._has_head = False
         self._start_monitoring(resumed=False)
         self._best_was_loaded = False
         # A run of `tercet.runs` sets these, for the identity in the checkpoints.
@@ -224,7 +234,8 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         if self.train_dataset is None:
             raise DataError("the trainer has no data to train on; pass train_dataset")
         check_not_sharded(self.model)
-        check_trainable(self.model)
+        if not self.args.train_head:  # The head is trainable.
+            check_trainable(self.model)
         self._ran_a_step = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
         if self.args.save_strategy != SaveStrategy.NO:
@@ -233,6 +244,9 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._start_monitoring(resumed=checkpoint is not None)
         if not isinstance(self.train_dataset, Stream):
             warn_of_trained_texts(self.train_dataset, self.eval_dataset)
+        if self.args.train_head and not self._has_head:
+            self.head_choice = add_first_head(self, resumed=checkpoint is not None)
+            self._has_head = True
         if self._label_means is not None:
             self._label_means.reset()
         weights, sampled = fingerprint(self.model), sample_weights(self.model)
