@@ -1,10 +1,8 @@
 """Labels with several levels in one string, such as "billing/refund". Imports no torch."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
-from tercet.errors import DataError, short_repr
+from tercet.errors import DataError, counted, short_repr
 
 # The margin of a level, relative to that of the next coarser level.
 MARGIN_PER_LEVEL = 0.5
@@ -45,64 +43,18 @@ def normalize_label(label: str, separator: str | None) -> str:
     return label if separator is None else join_path(path_of(label, separator), separator)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParentErrors:
-    """The errors in the sentences of one parent: of all labels with the same coarsest level.
-
-    Attributes:
-        parent: the coarsest level of the labels.
-        labels: the number of its labels among the given ones.
-        sentences: the number of sentences with one of these labels.
-        within: the number of them with an error whose parent is the same.
-        across: the number of them with an error that has another parent.
-        most_often: the other parent of most of the errors across; None without one.
-    """
-
-    parent: str
-    labels: int
-    sentences: int
-    within: int
-    across: int
-    most_often: str | None
-
-
-def parent_errors(given: Sequence[str], predicted: Sequence[str], separator: str) -> list[ParentErrors]:
-    """Count errors within and across parents, those with the most errors first.
-
-    Args:
-        given: the label of each of n sentences.
-        predicted: what is predicted or suggested for each of them.
-        separator: the separator of the levels.
+def describe_levels_left_out(counts: Mapping[int, int]) -> str:
+    """Return how many answers leave out each number of levels, to add to their total; "" for one number only.
 
     Example:
-        >>> found = parent_errors(["a/x", "a/y", "b"], ["a/y", "b", "b"], "/")
-        >>> [(one.parent, one.within, one.across, one.most_often) for one in found]
-        [('a', 1, 1, 'b'), ('b', 0, 0, None)]
+        >>> describe_levels_left_out({1: 8, 2: 4}), describe_levels_left_out({1: 8})
+        (' (1 level left out: 8, 2 levels: 4)', '')
     """
-    labels: defaultdict[str, set[str]] = defaultdict(set)
-    others: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    sentences: Counter[str] = Counter()
-    within: Counter[str] = Counter()
-    for label, other in zip(given, predicted, strict=True):
-        parent, other_parent = (path_of(name, separator)[0] for name in (label, other))
-        labels[parent].add(label)
-        sentences[parent] += 1
-        if parent != other_parent:
-            others[parent][other_parent] += 1
-        elif label != other:
-            within[parent] += 1
-    found = [
-        ParentErrors(
-            parent=parent,
-            labels=len(labels[parent]),
-            sentences=number,
-            within=within[parent],
-            across=others[parent].total(),
-            most_often=min(others[parent], key=lambda name: (-others[parent][name], name), default=None),
-        )
-        for parent, number in sentences.items()
-    ]
-    return sorted(found, key=lambda one: (-one.within - one.across, one.parent))
+    if len(counts) < 2:
+        return ""
+    (first, number), *others = sorted(counts.items())
+    shown = [f"{counted(first, 'level')} left out: {number:,}", *(f"{up} levels: {n:,}" for up, n in others)]
+    return f" ({', '.join(shown)})"
 
 
 def separator_of(label_column: str | Sequence[str] | None, label_levels: str | None) -> str | None:

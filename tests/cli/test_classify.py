@@ -159,6 +159,20 @@ def test_given_parents_are_known_in_every_form():
     assert list(found._other_forms)[:2] == ["'Card' for 'card'", "'CARD/Refund' for 'card/refund'"]
 
 
+def test_answers_with_a_parent_are_counted_by_level():
+    summary = Summary(known=frozenset(["a/x/1", "a/x/2", "b/y"]), calibration_rows=10, separator="/")
+    decisions = SimpleNamespace(
+        accepted=np.ones(4, bool), reasons=[None] * 4, novelty=np.zeros(4),
+        predicted=np.array(["a/x/1"] * 4, dtype=object), labels=np.array(["a/x/1", "a/x", "a", "a"], dtype=object),
+        levels_left_out=np.array([0, 1, 2, 2]),
+    )  # fmt: skip
+    summary.add(decisions, ["a/x/1", "a/x/2", "a/x/2", "b/y"])
+    assert summary.right_answers == 3
+    facts = summary.to_dict()
+    assert (facts["answered_with_parent"], facts["answered_by_levels_left_out"]) == (3, {"1": 1, "2": 2})
+    assert any("too unsure: 3 (1 level left out: 1, 2 levels: 2)" in line for line in summary.describe())
+
+
 def test_given_paths_in_lists_are_compared_with_nested_labels(bert, new, tmp_path):
     texts, labels = _sentences(60, seed=0)
     classifier = LabelClassifier(str(bert), unseen_rows=True, label_levels="/", device="cpu")

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tercet._tree_errors import parent_errors
 from tercet.records import RowCounts
 from tercet.report.comparison_report import write_comparison_report
 from tercet.report.evaluation_report import write_evaluation_report
@@ -284,6 +285,39 @@ def test_a_matrix_of_150_labels_scrolls_in_its_box_and_is_read_by_pointing(chrom
     text = until(shown)
     assert "given: <b>label</b> " in text
     assert "of 20 sentences" in text
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_tree_of_parents_is_folded_by_its_buttons(chrome, tmp_path, width):
+    given = [f"{_EVIL}::{top}::{middle}::{leaf}" for top in "ab" for middle in "cd" for leaf in "ef"] * 2 + ["z"]
+    write_evaluation_report(
+        tmp_path / "t.html", model="m", data="d", reference="r", metrics={"map@r": 0.5}, protocol="against_reference",
+        rows=RowCounts(rows=17, measured=17), parents=parent_errors(given, given[1:] + given[:1], "::"),
+    )  # fmt: skip
+    page = opened(chrome, tmp_path / "t.html", width)
+    assert [entry["message"] for entry in page.get_log("browser")] == []
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.execute_script(_CUT_OFF) == []
+
+    def shown():
+        return page.execute_script(
+            "return [...document.querySelectorAll('tr[data-level]')].filter((row) => row.offsetHeight > 0)"
+            ".map((row) => Number(row.dataset.level))"
+        )
+
+    def press(number):
+        page.execute_script(f"document.querySelectorAll('.tree button')[{number}].click()")
+
+    everything = shown()
+    assert everything == [1, 2, 3, 3, 2, 3, 3, 1]
+    press(1)
+    assert shown() == [1, 2, 2, 3, 3, 1]
+    press(0)
+    assert set(shown()) == {1}
+    press(0)
+    assert shown() == [1, 2, 2, 3, 3, 1]  # What was folded below stays folded.
+    press(1)
+    assert shown() == everything
 
 
 def test_a_printed_matrix_is_whole_and_fits_the_page(chrome, tmp_path):

@@ -83,6 +83,18 @@ def test_the_text_has_the_promise_and_what_was_measured():
 
 
 @pytest.mark.slow
+def test_answers_with_parents_are_counted_by_level():
+    judged = decided(["a/x/1", "a/x/2", "b/y"])
+    steps = np.where(judged.answered, np.arange(len(judged)) % 3, 0)
+    judged = replace(judged, levels_left_out=steps, parent_right=steps > 0)
+    one, two = (int((steps == up).sum()) for up in (1, 2))
+    levels = f"(1 level left out: {one}, 2 levels: {two})"
+    assert f"{one + two} answers are parents of the likeliest label {levels}, of which" in texts_of(judged, 0)
+    assert f"{one + two} of them with a parent of the label {levels}; " in judged.describe()
+    assert judged.to_dict()["answered_by_levels_left_out"] == {"1": one, "2": two}
+    assert "levels" not in replace(judged, levels_left_out=np.minimum(steps, 1)).describe()
+
+
 def test_precision_and_recall_of_a_label_count_what_was_rejected():
     judged = decided(NAMES)
     worst, every, *_ = tables_of(judged, 1)

@@ -9,7 +9,10 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer, SentenceTransformerTrainer
+from tercet._tree_errors import parent_errors
+from tercet.cli.evaluations import print_parents
 from tercet.data import ReadOptions, load_labelled
+from tercet.data.sampling.label_space import sibling_codes
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.evaluation import nested_metrics
@@ -18,7 +21,8 @@ from tercet.heads.labels import NestedLabels
 from tercet.inspection import inspect
 from tercet.inspection.tables import inspection_tables
 from tercet.losses import BatchHardTripletLoss, MatryoshkaLoss, NestedTripletLoss
-from tercet.records import RunRecord
+from tercet.losses.relations import LabelTree
+from tercet.records import RowCounts, RunRecord
 from tercet.report.evaluation_report import write_evaluation_report
 from tercet.report.inspection_report import write_inspection_report
 from tercet.report.run_report import write_run_report
@@ -142,6 +146,41 @@ def test_an_inspection_counts_issues_within_and_across_parents(tmp_path):
     assert inspect(columns, Blobs()).with_model.parents is None
 
 
+def test_an_inspection_shows_every_level(tmp_path):
+    place = {"one": "a / x / 1", "two": "a / x / 2", "three": "a / y", "four": "b"}
+    rows = [(f"{word} {letter}", label) for word, label in place.items() for letter in "abcdefghijkl"]
+    rows[0], rows[1], rows[30] = (rows[0][0], "a / x / 2"), (rows[1][0], "a / y"), (rows[30][0], "b")
+    columns = dict(zip(("text", "label"), map(list, zip(*rows, strict=True)), strict=True))
+    found = inspect(columns, Blobs(), label_levels="/")
+    parents = {one.parent: (one.within, one.across, one.most_often) for one in found.with_model.parents}
+    assert parents == {"a": (2, 0, None), "a/y": (0, 1, "a/x"), "a/x": (1, 0, None), "b": (0, 1, "a")}
+    tables = {table.key: table for table in inspection_tables(found, 3)}
+    assert [row[0] for row in tables["parents"].rows] == ["a", "a/x", "b"]
+    assert tables["parents"].levels == (1, 2, 1)
+    assert "(the 3 of 4 with the most)" in tables["parents"].title
+    assert ("label issues by level", "level 1: 1, level 2: 1, level 3: 1") in tables["lengths"].rows
+    write_inspection_report(tmp_path / "i.html", found)
+    assert '<tr data-level="2">' in (tmp_path / "i.html").read_text()
+
+
+def test_a_report_and_the_command_line_show_every_level(tmp_path, capsys):
+    given = ["a/x/1"] * 6 + ["a/x/2"] * 4 + ["a/y"] * 5 + ["b"] * 5
+    predicted = ["a/x/2", "a/y", "b", *given[3:]]
+    parents = parent_errors(given, predicted, "/")
+    write_evaluation_report(
+        tmp_path / "e.html", model="m", data="d", reference="r", metrics={"map@r": 0.5}, protocol="against_reference",
+        rows=RowCounts(rows=20, measured=20), parents=parents,
+    )  # fmt: skip
+    page = (tmp_path / "e.html").read_text()
+    assert "Errors within and across parents: 2 within, 1 across at level 1" in page
+    assert [part.split('"')[0] for part in page.split('<tr data-level="')[1:]] == ["1", "2", "2", "1"]
+    print_parents(parents)
+    shown = capsys.readouterr().out
+    for text in (page, shown):
+        assert "Right at level 1: 95.0% of 20 sentences; up to level 2: 90.0%; up to level 3: 85.0%" in text
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("│")] == ["a", "a/x", "a/y", "b"]
+
+
 def test_each_finer_level_has_half_the_margin():
     loss = build_loss(SETTINGS, None, ["a/b/c", "a/d", "e"])
     assert isinstance(loss, NestedTripletLoss)
@@ -203,6 +242,28 @@ def test_siblings_meet_in_a_batch():
     assert min(pairs) > 2.5 * _sibling_pairs(labels[unaware.batches()], parents)
     with pytest.raises(DataError, match="one number for each of the 40 labels"):
         GroupByLabelSampler(labels, 32, 4, parents=parents[:5])
+
+
+def test_siblings_come_first_and_labels_with_a_common_ancestor_second():
+    """Labels of different depth meet their siblings, too: "a/y" has none at the level of "a/x/1"."""
+    names = ["a/x/1", "a/x/2", "a/y", "b", "c/z/1", "c/z/2"]
+    ancestors = LabelTree([name.split("/") for name in names]).ancestors[:-1].numpy()
+    codes = sibling_codes(ancestors, len(names))
+    cosines = codes @ codes.T
+    assert np.linalg.norm(codes, axis=1) == pytest.approx([1, 1, 1, 0, 1, 1])
+    assert cosines[0] == pytest.approx([1, 1, 0.5**0.5, 0, 0, 0])
+    assert cosines[4] == pytest.approx([0, 0, 0, 0, 1, 1])
+
+
+def test_cousins_meet_in_a_batch():
+    """In a tree of three levels, the parents in a batch have more parents in common than in random batches."""
+    labels = np.repeat(np.arange(80), 6)
+    parents, coarsest = np.arange(80) // 2, np.arange(80) // 8
+    sampler = GroupByLabelSampler(labels, 32, 4, neighbor_labels=1.0, parents=np.stack([coarsest, parents]))
+    siblings_only = GroupByLabelSampler(labels, 32, 4, neighbor_labels=1.0, parents=parents)
+    batches = labels[sampler.batches()]
+    assert _sibling_pairs(batches, coarsest) > 2 * _sibling_pairs(labels[siblings_only.batches()], coarsest)
+    assert _sibling_pairs(batches, parents) > 0.9 * _sibling_pairs(labels[siblings_only.batches()], parents)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

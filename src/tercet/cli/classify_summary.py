@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import is_below, join_path, normalize_label, path_of
+from tercet._nested_labels import describe_levels_left_out, is_below, join_path, normalize_label, path_of
 from tercet.errors import counted, listed, short_repr
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Summary:
             them out.
         coarser_right: of `coarser`, those whose likeliest label is below the given one.
         separator: the separator of the levels of nested labels; None for labels without levels.
-        parents: the answered rows whose answer is a parent of the likeliest label.
+        parents: the answered rows whose answer is a parent of the likeliest label, by the number of levels that it
+            leaves out.
     """
 
     known: frozenset[str]
@@ -63,7 +64,7 @@ class Summary:
     coarser: int = 0
     coarser_right: int = 0
     separator: str | None = None
-    parents: int = 0
+    parents: Counter[int] = field(default_factory=Counter)
     _novelty: list[float] = field(default_factory=list)
     _unknown_names: dict[str, None] = field(default_factory=dict)
     _other_forms: dict[str, None] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class Summary:
         is_parent = [False] * len(accepted)
         if decisions.levels_left_out is not None:
             is_parent = (decisions.levels_left_out > 0).tolist()
-            self.parents += sum(is_parent)
+            self.parents.update(step for step in decisions.levels_left_out.tolist() if step)
         for row, (label, predicted, answered) in enumerate(
             zip(labels or (), decisions.predicted, accepted, strict=labels is not None)
         ):
@@ -174,7 +175,14 @@ class Summary:
             "rows": self.rows,
             "answered": self.answered,
             "coverage": _fraction(self.answered, self.rows),
-            **({} if self.separator is None else {"answered_with_parent": self.parents}),
+            **(
+                {}
+                if self.separator is None
+                else {
+                    "answered_with_parent": self.parents.total(),
+                    "answered_by_levels_left_out": {str(up): rows for up, rows in sorted(self.parents.items())},
+                }
+            ),
             "reasons": dict(self.reasons),
             "labelled_rows": self.labelled,
             "accuracy": _fraction(self.right, self.labelled),
@@ -196,7 +204,10 @@ class Summary:
             f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {_rows(self.rows)} answered{others}"
         ]
         if self.parents:
-            lines.append(f"answers with a parent of the likeliest label, which was too unsure: {self.parents:,}")
+            lines.append(
+                "answers with a parent of the likeliest label, which was too unsure: "
+                f"{self.parents.total():,}{describe_levels_left_out(self.parents)}"
+            )
         if self.answered_labelled:
             lines.append(
                 f"precision {_percent(self.right_answers, self.answered_labelled)}: {self.right_answers:,} of "

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors, describe_accuracy, most_errors
 from tercet.catalogue import classifier_rows, gain_rows, protocol_title
 from tercet.cli.console import cell, print_metrics, print_result, terminal
 from tercet.records import EvaluationRecord, RunRecord, SeveralLabelsGain, TrainingGain
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tercet.decisions import JudgedDecisions
 
 
-_MAX_PARENTS = 10
+_MAX_PARENTS = 20
 
 
 def print_evaluation(record: RunRecord) -> None:
@@ -35,14 +35,16 @@ def print_parents(parents: Sequence[ParentErrors] | None) -> None:
         return
     from rich.table import Table
 
-    shown = "" if len(parents) <= _MAX_PARENTS else f", the first {_MAX_PARENTS} of {len(parents):,} parents"
-    table = Table(title=f"Errors of the best classifier within and across parents{shown}", title_justify="left")
+    shown = most_errors(parents, _MAX_PARENTS)
+    which = "" if len(shown) == len(parents) else f", the {len(shown)} of {len(parents):,} parents with the most errors"
+    table = Table(title=f"Errors of the best classifier within and across parents{which}", title_justify="left")
     for name in ("parent", "labels", "sentences", "within", "across", "most often"):
         table.add_column(name, justify="left" if name in ("parent", "most often") else "right", overflow="fold")
-    for one in parents[:_MAX_PARENTS]:
+    for one in shown:
         numbers = (f"{number:,}" for number in (one.labels, one.sentences, one.within, one.across))
         table.add_row(cell(one.parent), *numbers, cell(one.most_often or "–"))
     terminal().print(table)
+    print_result(f"{describe_accuracy(parents)}.")
 
 
 def print_gain(gain: TrainingGain | SeveralLabelsGain) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tercet._display import shown_beside
+from tercet._nested_labels import describe_levels_left_out
 from tercet.decisions.calibration import Reliability, error_by_chance, reliability, round_confidence
 from tercet.decisions.curves import RiskCoverage, rejected_by_reason, risk_coverage
 from tercet.decisions.rejection import is_familiar, unfamiliar_message
@@ -89,6 +90,14 @@ class JudgedDecisions:
     def is_parent(self) -> np.ndarray:
         """Return whether the answer of each row is a parent of the likeliest label, bool `(n,)`."""
         return np.zeros(len(self), bool) if self.levels_left_out is None else self.levels_left_out > 0
+
+    @property
+    def parents_by_levels_left_out(self) -> dict[int, int]:
+        """Return the number of answers with a parent, by the number of levels that they leave out."""
+        if self.levels_left_out is None:
+            return {}
+        steps, counts = np.unique(self.levels_left_out[self.is_parent], return_counts=True)
+        return dict(zip(steps.tolist(), counts.tolist(), strict=True))
 
     @property
     def right(self) -> np.ndarray:
@@ -176,7 +185,10 @@ class JudgedDecisions:
         promise = self.limits.promise
         limit = "without a limit" if promise is None else _limit(promise)
         right = "" if not self.answered.any() else f"; {self.precision:.1%} of the answers are right"
-        parents = f", {self.is_parent.sum():,} of them with a parent of the label" if self.is_parent.any() else ""
+        parents = ""
+        if by_level := self.parents_by_levels_left_out:
+            levels = describe_levels_left_out(by_level)
+            parents = f", {sum(by_level.values()):,} of them with a parent of the label{levels}"
         return f"{limit}, {self.coverage:.1%} of {len(self):,} rows are answered{parents}{right}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,7 +198,16 @@ class JudgedDecisions:
             "rows": len(self),
             "left_out": self.left_out,
             "answered": int(self.answered.sum()),
-            **({} if self.levels_left_out is None else {"answered_with_parent": int(self.is_parent.sum())}),
+            **(
+                {}
+                if self.levels_left_out is None
+                else {
+                    "answered_with_parent": int(self.is_parent.sum()),
+                    "answered_by_levels_left_out": {
+                        str(levels): rows for levels, rows in self.parents_by_levels_left_out.items()
+                    },
+                }
+            ),
             "coverage": _value(self.coverage),
             "precision": _value(self.precision),
             "accuracy": _value(self.accuracy),

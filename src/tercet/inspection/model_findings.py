@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from tercet._multi_labels import number_label_sets
-from tercet._nested_labels import ParentErrors, parent_errors
 from tercet._texts import text_keys
+from tercet._tree_errors import ParentErrors, parent_errors
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import ModelError

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors, errors_by_level, most_errors
 from tercet.errors import counted, is_or_are
 from tercet.inspection.labels_to_add import LabelToAdd
 from tercet.inspection.results import ModelFindings
@@ -22,6 +22,7 @@ def lengths_table(findings: ModelFindings) -> InspectionTable:
     if scored is not None:
         rows += [
             ("label issues", f"{issues:,} of {scored:,} ({issues / scored if scored else 0.0:.1%})"),
+            *([] if findings.parents is None else [("label issues by level", _by_level(findings.parents))]),
             ("pairs of confused labels", f"{len(findings.confusions):,}"),
             ("near-duplicates under two labels", f"{len(findings.near_duplicates):,}"),
         ]
@@ -113,25 +114,32 @@ def _percent(fraction: float) -> str:
 
 
 def parents_table(parents: Sequence[ParentErrors], max_rows: int) -> InspectionTable:
-    """Return the number of label issues within and across the parents of nested labels."""
-    return first_rows_table(
-        "parents",
-        "Confused labels",
-        "Label issues within and across parents, the most issues first",
-        (
+    """Return the number of label issues within and across the parents of nested labels, a tree."""
+    shown = most_errors(parents, max_rows)
+    which = "" if len(shown) == len(parents) else f" (the {len(shown)} of {len(parents):,} with the most)"
+    return InspectionTable(
+        key="parents",
+        section="Confused labels",
+        title=f"Label issues within and across parents, the most issues first{which}",
+        columns=(
             Column("parent", "data"),
             *(Column(name, "number") for name in ("labels", "sentences", "issues within", "issues across")),
             Column("most often", "data"),
         ),
-        [
+        rows=[
             (found.parent, *(f"{n:,}" for n in (found.labels, found.sentences, found.within, found.across)),
              found.most_often or "–")
-            for found in parents
+            for found in shown
         ],
-        max_rows,
-        summary="A parent is the coarsest level of a label. Within: another label of the same parent is suggested. "
-        "Across: a label of another parent, most often of the one in the last column.",
+        levels=tuple(found.level for found in shown),
+        summary="A parent is a coarser level of a label. Within: another label of the same parent is suggested. "
+        "Across: a label of another parent at this level, most often of the one in the last column. "
+        f"Issues by the coarsest level that differs: {_by_level(parents)}.",
     )  # fmt: skip
+
+
+def _by_level(parents: Sequence[ParentErrors]) -> str:
+    return ", ".join(f"level {level}: {number:,}" for level, number in enumerate(errors_by_level(parents), 1))
 
 
 def near_duplicates_table(findings: ModelFindings, max_rows: int) -> InspectionTable:

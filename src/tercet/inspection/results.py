@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors
 from tercet.inspection.batches import BatchSummary, Suggestion
 from tercet.inspection.label_issues.issues import LabelIssue
 from tercet.inspection.labels_to_add import LabelToAdd
@@ -60,7 +60,7 @@ class ModelFindings:
             it; then only the nearest neighbours were asked.
         label_issues: the sentences whose label is probably wrong, the largest log-odds first.
         confusions: the pairs of confused labels, the most label issues first.
-        parents: for nested labels, the label issues within and across parents; None for other labels.
+        parents: for nested labels, the label issues within and across the parents of each level; None for other labels.
         near_duplicates: pairs of almost equal sentences with different labels, the most similar first.
         batches: statistics of the batches; None if the data cannot be used for training or `num_scored` is None.
         suggestions: suggested settings for a first training run; empty if `batches` is None.

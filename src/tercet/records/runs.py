@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors
 from tercet._version import __version__
 from tercet.records.classifier import ClassifierRecord
 from tercet.records.evaluation import EvaluationRecord, Metrics, TrainingGain, evaluation_of
@@ -76,8 +76,8 @@ class RunRecord(_Evaluated):
             the number of steps instead); and `validation`, if the best state was chosen: the numbers of the `rows` of
             the training file that chose it, MAP@R by step, and `best_step`.
         classifier: how the classifier that is saved with the model was chosen, and what it promises; None without one.
-        parents: for nested labels, the wrong predictions within and across parents, by the best classifier of `gain`;
-            None for other labels.
+        parents: for nested labels, the wrong predictions within and across the parents of each level, by the best
+            classifier of `gain`; None for other labels.
         warnings: the warnings of the run, each with a `kind` (see `tercet._events.WarningKind`) and a `message`.
         run: the time of the start `started` (UTC), the `seconds` of the run with its evaluations, and those of its
             `parts`, the two evaluations together. Two runs with the same seed on the same machine differ only here.

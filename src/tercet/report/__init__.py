@@ -10,6 +10,7 @@ classifier_plots.py    the plots of these sections
 decisions.py           sections on the decisions of a classifier: curves, answers per label, rejected sentences
 decision_plots.py      the plots of these sections
 page.py                `write_page`, which writes sections of text, tables and plots as one HTML file
+page_table.py          tables of a page, and trees whose rows can be folded
 facts.py               the facts that reports show: data, machine, settings
 plots.py               the plots of runs and inspections, as plotly figures
 comparison_plots.py    the plots of a comparison

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors, describe_accuracy, most_errors
 from tercet.catalogue import CLASSIFIERS, gain_rows
 from tercet.evaluation.gain import Predictions
 from tercet.evaluation.label_scores import LabelScores, label_scores
 from tercet.records import RunRecord, SeveralLabelsGain, TrainingGain
 from tercet.report.classifier_plots import accuracy_bars, confusion_matrix
-from tercet.report.page import Part, Table, Wide
+from tercet.report.page import Part, Wide
+from tercet.report.page_table import Table
 
 _MAX_LABELS_SHOWN = 20
 _MAX_LABELS_LISTED = 500
@@ -57,20 +58,26 @@ def gain_parts(gain: TrainingGain | SeveralLabelsGain | None, missing_reason: st
 
 
 def parent_parts(parents: Sequence[ParentErrors] | None) -> list[Part]:
-    """Return a table of the errors within and across parents of nested labels; nothing for other labels."""
+    """Return a tree of the errors within and across parents of nested labels; nothing for other labels."""
     if parents is None:
         return []
-    within, across = (sum(getattr(one, name) for one in parents) for name in ("within", "across"))
+    coarsest, shown = [one for one in parents if one.level == 1], most_errors(parents, _MAX_LABELS_LISTED)
+    within, across = (sum(getattr(one, name) for one in coarsest) for name in ("within", "across"))
     rows = [
         [one.parent, *(f"{n:,}" for n in (one.labels, one.sentences, one.within, one.across)), one.most_often or "–"]
-        for one in parents[:_MAX_LABELS_LISTED]
+        for one in shown
     ]
     columns = ["parent", "labels", "sentences", "within", "across", "most often"]
     caption = f"Errors within and across parents: {within:,} within, {across:,} across"
+    if len(coarsest) < len(parents):
+        caption = f"{caption} at level 1"
+    if len(shown) < len(parents):
+        caption = f"{caption} (the {len(shown)} of {len(parents):,} parents with the most errors)"
     return [
-        "A parent is the coarsest level of a label. Within: another label of the same parent is predicted. Across: a "
-        "label of another parent, most often of the one in the last column.",
-        Table(caption, columns, rows, frozenset({1, 2, 3, 4})),
+        "A parent is a coarser level of a label. Within: another label of the same parent is predicted. Across: a "
+        "label of another parent at this level, most often of the one in the last column. "
+        f"{describe_accuracy(parents)}.",
+        Table(caption, columns, rows, frozenset({1, 2, 3, 4}), levels=[one.level for one in shown]),
     ]
 
 

@@ -18,7 +18,8 @@ from tercet.records import (
 from tercet.report.classification import gain_parts
 from tercet.report.comparison_plots import Point, metric_by_seconds, metric_by_step
 from tercet.report.facts import comparison_facts, repeat_parts
-from tercet.report.page import Header, Part, Section, Table, write_page
+from tercet.report.page import Header, Part, Section, write_page
+from tercet.report.page_table import Table
 
 _METRIC = "map@r"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tercet._nested_labels import describe_levels_left_out
 from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
@@ -12,7 +13,8 @@ from tercet.decisions.thresholds import decimals, interval
 from tercet.errors import counted, is_or_are
 from tercet.report.classification import label_parts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
-from tercet.report.page import Part, Section, Table
+from tercet.report.page import Part, Section
+from tercet.report.page_table import Table
 from tercet.report.text import with_label
 
 _MAX_PAIRS = 15
@@ -121,9 +123,10 @@ def _measured(judged: JudgedDecisions) -> str:
         )
     if judged.is_parent.any():
         parents = judged.is_parent
+        levels = describe_levels_left_out(judged.parents_by_levels_left_out)
         text += (
-            f". {parents.sum():,} answers are parents of the likeliest label, of which {judged.right[parents].sum():,} "
-            "are right: the given label is below them"
+            f". {parents.sum():,} answers are parents of the likeliest label{levels}, of which "
+            f"{judged.right[parents].sum():,} are right: the given label is below them"
         )
     if known.any():
         text += f". Answered or not, the likeliest label is right for {judged.accuracy:.1%} of {known.sum():,} rows"

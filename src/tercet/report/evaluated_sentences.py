@@ -22,7 +22,8 @@ from tercet.report.neighbours import (
     sample_distances,
     shared_labels,
 )
-from tercet.report.page import Maps, Part, Section, Table
+from tercet.report.page import Maps, Part, Section
+from tercet.report.page_table import Table
 from tercet.report.projection import MIN_ROWS, project
 from tercet.report.text import with_label
 

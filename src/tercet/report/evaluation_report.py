@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors
 from tercet._version import __version__
 from tercet.catalogue import classifier_rows, metric_spec, metric_text, metric_title, protocol_title
 from tercet.decisions.judged_decisions import JudgedDecisions
 from tercet.records import EncoderScores, Metrics, RowCounts, SeveralLabelsGain, SeveralLabelsScores, TrainingGain
 from tercet.report.classification import gain_parts, parent_parts
 from tercet.report.decisions import decision_headline, decision_sections
-from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Part, Section, Table, write_page
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Code, Header, Part, Section, write_page
+from tercet.report.page_table import Table
 
 
 def write_evaluation_report(

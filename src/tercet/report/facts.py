@@ -7,7 +7,8 @@ from tercet._display import duration, numbers_text
 from tercet.catalogue import metric_text, metric_title
 from tercet.inspection.results import Inspection
 from tercet.records import ComparisonRecord, RunRecord
-from tercet.report.page import Code, Part, Table
+from tercet.report.page import Code, Part
+from tercet.report.page_table import Table
 
 Facts = list[tuple[str, str]]
 

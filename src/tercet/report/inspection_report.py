@@ -12,7 +12,8 @@ from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example
 from tercet.report import plots
 from tercet.report.facts import inspection_facts
-from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Part, Section, Table, write_page
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Part, Section, write_page
+from tercet.report.page_table import Table
 from tercet.report.text import with_label
 
 _MAX_ROWS = 200
@@ -101,7 +102,7 @@ def _render(table: InspectionTable) -> Table:
             columns += [[line] for line in lines] if column.line_names else [lines]
         height = max(map(len, columns))
         rows += [[column[at] if at < len(column) else "" for column in columns] for at in range(height)]
-    return Table(table.title, names, rows, frozenset(numbers))
+    return Table(table.title, names, rows, frozenset(numbers), levels=table.levels)
 
 
 def _lines(cell: Cell) -> list[str]:

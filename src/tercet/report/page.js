@@ -4,6 +4,7 @@
 // shown below the maps only.
 const NARROW = window.matchMedia("(max-width: 40rem)");
 const NARROW_NAME = 16;
+const MAX_OPEN_ROWS = 30;
 const boxes = [...document.querySelectorAll(".figure")];
 const plotOf = (box) => PLOTS[boxes.indexOf(box)];
 
@@ -85,6 +86,36 @@ function connect(maps) {
   });
 }
 
+// Add a button to each row of a tree that has rows below it, which shows or hides them. A large tree starts folded.
+function fold(table) {
+  const rows = [...table.querySelectorAll("tr[data-level]")];
+  const levelOf = (row) => Number(row?.dataset.level ?? 0);
+  const show = () => {
+    let shown = Infinity;  // Rows of a larger level are below a folded one.
+    for (const row of rows) {
+      row.hidden = levelOf(row) > shown;
+      if (row.hidden) continue;
+      shown = row.querySelector("button")?.ariaExpanded === "false" ? levelOf(row) : Infinity;
+    }
+  };
+  const open = rows.length <= MAX_OPEN_ROWS;
+  table.classList.toggle("tree", rows.some((row) => levelOf(row) > 1));
+  rows.forEach((row, at) => {
+    row.style.setProperty("--level", levelOf(row));
+    if (levelOf(rows[at + 1]) <= levelOf(row)) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.ariaExpanded = String(open);
+    button.ariaLabel = `Below ${row.cells[0].textContent}`;
+    button.addEventListener("click", () => {
+      button.ariaExpanded = String(button.ariaExpanded === "false");
+      show();
+    });
+    row.cells[0].prepend(button);
+  });
+  show();
+}
+
 for (const maps of document.querySelectorAll(".maps")) {
   const data = [...maps.querySelectorAll(".figure")].map((box) => plotOf(box).data);
   data.forEach((traces) => traces.forEach((trace, at) => {
@@ -92,6 +123,7 @@ for (const maps of document.querySelectorAll(".maps")) {
     trace.customdata = trace.text.map(() => trace.customdata[0]);
   }));
 }
+document.querySelectorAll("table:has(tr[data-level])").forEach(fold);
 boxes.forEach(draw);
 document.querySelectorAll(".maps").forEach(connect);
 NARROW.addEventListener("change", () => {

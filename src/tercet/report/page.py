@@ -16,6 +16,7 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from tercet._display import printable
+from tercet.report.page_table import Table, table_html
 from tercet.report.text import for_html
 
 # The policy allows inline scripts and styles only, so even markup that was not escaped could not make network requests.
@@ -27,25 +28,6 @@ _POLICY = (
 
 CONTAINS_TEXTS = "This page contains sentences from the data. Everyone who gets the file can read them."
 LEFT_OUT = "The sentences of the data are left out. Row 0 is the first row of the data that a sentence is from."
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Attributes:
-        caption: the title of the table.
-        columns: the headings of the columns. If all are empty, the table has no heading row.
-        rows: the rows, each a sequence of cells.
-        numbers: the indices of the columns to align right, because they contain numbers.
-        folded: whether the table is hidden until the reader clicks its caption.
-    """
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numbers: frozenset[int] = frozenset()
-    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +158,7 @@ def _part(part: Part, title: str, plots: list[str]) -> str:
     if isinstance(part, str):
         return f"<p>{for_html(part, 2000)}</p>"
     if isinstance(part, Table):
-        return _table(part)
+        return table_html(part)
     if isinstance(part, Code):
         return f'<pre tabindex="0">{html.escape(printable(part.text))}</pre>'
     if isinstance(part, Maps):
@@ -224,31 +206,6 @@ def _map(plot: go.Figure, title: str, plots: list[str], *, with_text: bool) -> s
 def _box(plot: go.Figure, title: str) -> str:
     name = for_html(plot.layout.title.text or title)
     return f'<div class="figure" role="img" aria-label="{name}" style="height:{plot.layout.height}px"></div>'
-
-
-def _table(table: Table) -> str:
-    texts = [at for at in range(len(table.columns)) if at not in table.numbers]
-    stacked = any(table.columns) and (len(table.columns) > 4 or (len(table.columns) > 2 and len(texts) > 1))
-
-    def cells(row: Sequence[str], tag: str) -> str:
-        number = ' class="number"'
-        scope = ' scope="col"' if tag == "th" else ""
-        # On a narrow screen, the cells of a row stand below each other, each after the heading of its column.
-        headings = [f' data-label="{for_html(name)}"' if stacked and tag == "td" else "" for name in table.columns]
-        return "".join(
-            f'<{tag}{scope}{number if at in table.numbers else ""}{headings[at]} dir="auto">{for_html(cell)}</{tag}>'
-            for at, cell in enumerate(row)
-        )
-
-    rows = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
-    head = f"<thead><tr>{cells(table.columns, 'th')}</tr></thead>" if any(table.columns) else ""
-    # The element that scrolls needs tabindex="0", so that the arrow keys can scroll to the hidden cells.
-    label, kind = for_html(table.caption), ' class="stacked"' if stacked else ""
-    drawn = (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table{kind}>'
-        f"<caption>{label}</caption>{head}<tbody>{rows}</tbody></table></div>"
-    )
-    return f"<details><summary>{label}</summary>{drawn}</details>" if table.folded else drawn
 
 
 def _json(value: Any) -> str:

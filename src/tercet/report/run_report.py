@@ -20,7 +20,8 @@ from tercet.report.classification import gain_parts, prediction_parts
 from tercet.report.decisions import decision_sections
 from tercet.report.evaluated_sentences import EvaluatedSentences, evaluated_sections
 from tercet.report.facts import headline, repeat_parts, run_facts
-from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Part, Section, Table, write_page
+from tercet.report.page import CONTAINS_TEXTS, LEFT_OUT, Header, Part, Section, write_page
+from tercet.report.page_table import Table
 
 _NUMBER_COLUMNS = frozenset({1, 2, 3})
 _NOT_EVALUATED = "Nothing was held out for evaluation."

@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet._multi_labels import split_set
-from tercet._nested_labels import ParentErrors, parent_errors
+from tercet._tree_errors import ParentErrors, parent_errors
 from tercet.data.labels.numbering import label_values
 from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import DataError

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tercet._nested_labels import ParentErrors
+from tercet._tree_errors import ParentErrors
 from tercet.records import (
     EncoderScores,
     Metrics,
@@ -68,8 +68,8 @@ class EvaluationResult(Mapping[str, float]):
         classifiers: MAP@R, and the accuracy and macro-F1 of each classifier; None without a reference. If rows have
             several labels, MAP@R and F1 of a logistic regression for each label.
         gain: the comparison with the baseline; None without one.
-        parents: for nested labels with a reference, the wrong predictions within and across parents, by the best
-            classifier; None for other labels.
+        parents: for nested labels with a reference, the wrong predictions within and across the parents of each
+            level, by the best classifier; None for other labels.
         decisions: how right the decisions of the classifier in the folder of the model are; None if they were not
             asked for.
         warnings: the warnings of the evaluation, each with a `kind` and a `message`.

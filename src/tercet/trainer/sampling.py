@@ -214,12 +214,16 @@ class SamplingTrainer(PreparingTrainer):
         return None if relation is None else relation.label_sets(range(len(relation.table)))
 
     def _parents(self, dataset: Any) -> np.ndarray | None:
-        """Return the parent of each label of a data set, in sorted order; None if the labels have one level."""
+        """Return the ancestors of each label of a data set, in sorted order; None if the labels have one level.
+
+        Returns:
+            `(levels − 1, num_labels)`, without the finest level.
+        """
         loss = innermost(self.loss)
         if not isinstance(loss, NestedTripletLoss) or len(loss.tree) < 2:
             return None
-        parents: np.ndarray = loss.tree.ancestors[-2].numpy()[np.unique(label_ids_of(dataset))]
-        return parents
+        ancestors: np.ndarray = loss.tree.ancestors[:-1].numpy()[:, np.unique(label_ids_of(dataset))]
+        return ancestors
 
     @property
     def _data_seed(self) -> int:

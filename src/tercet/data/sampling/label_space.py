@@ -2,7 +2,7 @@
 
 compact             numbers labels from 0 in sorted order
 check_label_means   checks the mean embedding of each label
-sibling_codes       makes labels with the same parent near each other
+sibling_codes       makes labels with the same ancestors near each other
 """
 
 from typing import Any
@@ -50,10 +50,28 @@ def compact(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sibling_codes(parents: Any, num_labels: int) -> np.ndarray:
-    """Return float32 `(num_labels, num_parents)` with equal rows for siblings, and zeros for an only child."""
-    _, number, counts = np.unique(np.asarray(parents), return_inverse=True, return_counts=True)
-    if len(number) != num_labels:
-        raise DataError(f"parents must have one number for each of the {num_labels} labels, got {len(number)}")
-    codes = np.eye(len(counts), dtype=np.float32)[number]
+    """Return float32 `(num_labels, dim)` of length 1, the nearer the more ancestors two labels have in common.
+
+    Siblings have equal rows. A label without a common ancestor has zeros.
+
+    Args:
+        parents: the ancestor of each label at each level `(levels, num_labels)`, or at one level `(num_labels,)`.
+        num_labels: the number of labels.
+
+    Raises:
+        DataError: the number of labels is another.
+    """
+    of_levels = np.atleast_2d(np.asarray(parents))
+    if of_levels.shape[1] != num_labels:
+        raise DataError(f"parents must have one number for each of the {num_labels} labels, got {of_levels.shape[1]}")
+    codes = np.hstack([_codes_of_level(level) for level in of_levels])
+    norms = np.linalg.norm(codes, axis=1, keepdims=True)
+    return codes / np.where(norms > 0, norms, 1)
+
+
+def _codes_of_level(ancestors: np.ndarray) -> np.ndarray:
+    """Return a one-hot code of the ancestor of each label, and zeros if no other label has it."""
+    _, number, counts = np.unique(ancestors, return_inverse=True, return_counts=True)
+    codes: np.ndarray = np.eye(len(counts), dtype=np.float32)[number]
     codes[counts[number] == 1] = 0
     return codes

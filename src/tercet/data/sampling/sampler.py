@@ -33,8 +33,8 @@ from tercet.data.sampling.neighbor_labels import move_neighbours_together
 from tercet.data.sampling.places import deal_groups, replace_empty_and_repeated
 from tercet.errors import DataError, counted
 
-# The length of the code of a parent beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6, and
-# that of other labels at most 0.2, so siblings come first.
+# The length of the code of the ancestors beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6,
+# and that of labels without a common ancestor at most 0.2, so siblings come first.
 _SIBLING_WEIGHT = 2.0
 
 
@@ -54,8 +54,9 @@ class GroupByLabelSampler(Sampler[int]):
             embeddings, at least 2 of them; the others are random. Before the first call of `set_label_means`, and with
             0, all labels are random.
         parents: for nested labels, the parent of each label `(num_labels,)` as a number, in the sorted order of the
-            labels. The labels that `neighbor_labels` puts together are then siblings first, also before the first call
-            of `set_label_means`. None for labels without levels.
+            labels; or its ancestors at several levels, the coarsest first, `(levels, num_labels)`. The labels that
+            `neighbor_labels` puts together are then siblings first, then those with a common ancestor, also before the
+            first call of `set_label_means`. None for labels without levels.
 
     Raises:
         DataError: no batch can contain a triplet, `samples_per_label` is below 2, `batch_size` is not a multiple of
