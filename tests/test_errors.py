@@ -2,7 +2,17 @@
 
 import pytest
 
-from tercet.errors import DataError, EmbeddingError, ModelError, counted, is_or_are, listed, rows_have, short_repr
+from tercet.errors import (
+    DataError,
+    EmbeddingError,
+    ModelError,
+    counted,
+    is_or_are,
+    listed,
+    rows_have,
+    short_repr,
+    shortened,
+)
 
 
 @pytest.mark.parametrize("kind", [DataError, EmbeddingError, ModelError])
@@ -15,6 +25,7 @@ def test_long_values_are_cut_in_messages():
     assert short_repr("a" * 300, 5) == "'aaaa…"
     assert len(short_repr("a" * 10**6)) < 210
     assert short_repr({"a": 1}) == "{'a': 1}"
+    assert (shortened("abc", 3), shortened("abcd", 3)) == ("abc", "abc…")
     assert len(listed(["[" * 100_000] * 9)) < 500
     assert listed(["a", "b"]) == "'a', 'b'"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tercet._texts import check_texts, text_key, text_keys
+from tercet._texts import RowNumbers, check_texts, row_places, shown_numbers, text_key, text_keys
 from tercet.errors import DataError, EmbeddingError
 
 
@@ -47,3 +47,15 @@ def test_a_key_is_its_own_key():
         assert text_key(text_key(text)) == text_key(text)
     assert text_key("a\x00b\u200e") == "ab"
     assert text_key("❤\ufe0f") == text_key("❤")
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(3, "3, 4, 5"), (2, "3, 4, …")])
+def test_the_first_numbers_are_shown(limit, expected):
+    assert shown_numbers([3, 4, 5], limit) == expected
+
+
+def test_the_first_rows_are_named_by_their_lines_or_numbers():
+    assert row_places([7]) == "row 7"
+    assert row_places([0, 2], [2, 3, 9]) == "lines 2, 9"
+    assert row_places([0, 1, 2, 3, 4], RowNumbers([5, 6, 7, 8, 9])) == "rows 5, 6, 7, 8, 9"
+    assert row_places(list(range(6))) == "rows 0, 1, 2, 3, 4, …"

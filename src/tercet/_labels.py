@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tercet._texts import RowNumbers, row_place, text_key
-from tercet.errors import EmbeddingError, TercetError
+from tercet.errors import EmbeddingError, TercetError, short_repr
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +138,11 @@ def _elements(labels: Any, source: str, error: type[TercetError]) -> list[Any]:
 def _problem(label: Any, first: Any) -> str | None:
     """Return why a label cannot be used beside the label of the first row, or None if it can."""
     if type(label) not in _KINDS:
-        return f"is {_shortened(label)} ({type(label).__name__}); labels must be all integers or all strings"
+        return f"is {short_repr(label, 40)} ({type(label).__name__}); labels must be all integers or all strings"
     if type(label) is not type(first):
         return (
-            f"{_shortened(label)} is {_KINDS[type(label)]}, but that of the first row is {_KINDS[type(first)]} "
-            f"({_shortened(first)}); labels must be all integers or all strings"
+            f"{short_repr(label, 40)} is {_KINDS[type(label)]}, but that of the first row is {_KINDS[type(first)]} "
+            f"({short_repr(first, 40)}); labels must be all integers or all strings"
         )
     if type(label) is int and not -(2**63) <= label < 2**63:
         return f"{label} does not fit in 64 bits; convert the labels to strings"
@@ -156,11 +156,6 @@ def _plain(label: Any) -> Any:
     if hasattr(label, "item") and getattr(label, "shape", None) in ((), (1,)):
         label = label.item()
     return int(label) if isinstance(label, float) and label.is_integer() else label
-
-
-def _shortened(label: Any) -> str:
-    text = repr(label)
-    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def warn_of_forms(labels: Iterable[Any], source: str) -> None:

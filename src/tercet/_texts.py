@@ -4,6 +4,8 @@ check_texts            raises an error for a text that is no string, is empty, o
 validate_texts         raises the same errors
 text_key, text_keys    a normalized form, by which copies of a text are found everywhere
 has_order              whether values are one per row
+row_place, row_places  where one row or the first of several rows are, for messages
+shown_numbers          the first of several row numbers, for messages
 RowNumbers             the numbers of selected rows, for messages
 FilePlaces             the places of rows of several files, for messages
 """
@@ -15,6 +17,8 @@ from typing import Any
 
 from tercet.errors import DataError, TercetError, short_repr
 
+# The number of rows that a message names.
+NUM_SHOWN_ROWS = 5
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Characters that show nothing: control characters other than white space, soft hyphens, zero-width spaces, direction
 # marks, word joiners, variation selectors and byte order marks. Zero-width joiners are not among them, because Persian
@@ -150,6 +154,18 @@ class FilePlaces(Sequence[str]):
 def row_place(source: str, row: int, lines: Sequence[Any] | None = None) -> str:
     """Return where a row is, for a message: `data.csv, line 7` if `lines` is given, else `data.csv, row 5` (from 0)."""
     return f"{source}, {kind_of_place(lines)} {row if lines is None else lines[row]}"
+
+
+def row_places(rows: Sequence[int], lines: Sequence[Any] | None = None) -> str:
+    """Return where the first rows of several are, for a message: `lines 3, 8` if `lines` is given, else `rows 1, 6`."""
+    kind = kind_of_place(lines) + ("" if len(rows) == 1 else "s")
+    named = [row if lines is None else lines[row] for row in rows[: NUM_SHOWN_ROWS + 1]]
+    return f"{kind} {shown_numbers(named)}"
+
+
+def shown_numbers(numbers: Sequence[Any], limit: int = NUM_SHOWN_ROWS) -> str:
+    """Return the first `limit` numbers, separated by commas, and "…" if there are more."""
+    return ", ".join(map(str, numbers[:limit])) + (", …" if len(numbers) > limit else "")
 
 
 def kind_of_place(lines: Sequence[Any] | None) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "listed",
     "rows_have",
     "short_repr",
+    "shortened",
 ]
 
 
@@ -54,6 +55,11 @@ def short_repr(value: object, limit: int = 200) -> str:
     # A long text is cut first, so that its repr is not built.
     text = repr(value[:limit] if isinstance(value, str) else value)
     return text if len(text) <= limit and not (isinstance(value, str) and len(value) > limit) else f"{text[:limit]}…"
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return a text for a message, cut to `limit` characters."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def listed(items: Iterable[object], limit: int = 5) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from tercet.inspection.batch_tables import active_fractions
@@ -11,7 +10,7 @@ from tercet.inspection.batches import summarize_batches
 from tercet.inspection.inspection import inspect
 from tercet.inspection.lengths import summarize_lengths
 from tercet.inspection.results import Inspection, ModelFindings
-from tercet.inspection.table import Items, row_numbers
+from tercet.inspection.table import Items
 from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example, summarize_texts
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -139,8 +138,3 @@ def test_active_fractions_come_by_distance_and_kind():
         ("euclidean", "all"), ("euclidean", "semi-hard"), ("cosine", "all"), ("cosine", "semi-hard"),
     ]  # fmt: skip
     assert curves[3][2] == [fraction.semi_hard for fraction in batches.active if fraction.distance == "cosine"]
-
-
-@pytest.mark.parametrize(("max_rows", "expected"), [(3, "3, 4, 5"), (2, "3, 4, …")])
-def test_row_numbers(max_rows, expected):
-    assert row_numbers([3, 4, 5], max_rows) == expected

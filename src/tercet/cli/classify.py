@@ -55,9 +55,8 @@ def classify(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write: .csv, .tsv, .jsonl or .parquet. If DATA is a folder or a pattern of .parquet "
-            "files, a folder for one file each, without --limit, --sample and --overwrite. [default: standard output, "
-            "in the format of --format]"
+            help=f"The file to write: .csv, .tsv, .jsonl or .parquet. {opt.FOLDER_OUTPUT_HELP} [default: standard "
+            "output, in the format of --format]"
         ),
     ] = None,
     output_format: Annotated[

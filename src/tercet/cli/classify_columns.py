@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tercet.decisions.limit_values import NUM_EXPLAINED_NEIGHBOURS
+
 if TYPE_CHECKING:
     from tercet.decisions import Decisions
 
 # Number of decimals of a similarity or a probability. More are noise of float32, and differ between machines.
 _DECIMALS = 6
-NUM_NEIGHBOURS = 3
 
 
 def added_names(label_name: str, *, top: int, explain: bool, texts: bool) -> list[str]:
@@ -24,7 +25,7 @@ def added_names(label_name: str, *, top: int, explain: bool, texts: bool) -> lis
         names += [f"label_{place}", f"confidence_{place}"]
     if explain:
         names.append("reason")
-        for place in range(1, NUM_NEIGHBOURS + 1):
+        for place in range(1, NUM_EXPLAINED_NEIGHBOURS + 1):
             neighbour = f"neighbour_{place}"
             names += [neighbour, f"{neighbour}_label", f"{neighbour}_similarity"]
             names += [f"{neighbour}_text"] if texts else []
@@ -43,7 +44,7 @@ def added_columns(decisions: "Decisions", label_name: str, *, top: int, explain:
         columns[f"confidence_{place + 1}"] = _rounded(decisions.top_probabilities[:, place])
     if explain:
         columns["reason"] = list(decisions.reasons)
-        for place in range(NUM_NEIGHBOURS):
+        for place in range(NUM_EXPLAINED_NEIGHBOURS):
             columns |= _neighbour(decisions, place)
     return columns
 

@@ -8,10 +8,10 @@ from typing import Any
 from tercet.cli.console import print_note
 from tercet.data.cleaning.messages import REMEDY
 from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.standard_input import STANDARD_INPUT
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, listed
 
-STANDARD_INPUT = "-"
 # Number of rows that are classified and written together: a window of `SentenceTransformer.encode`.
 _ROWS_AT_ONCE = 4096
 _REMEDY_FOR_ARRAY = (

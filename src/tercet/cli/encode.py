@@ -40,9 +40,8 @@ def encode(
     output: Annotated[
         Path,
         typer.Option(
-            help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding). If DATA is a "
-            "folder or a pattern of .parquet files, a folder for one file each, without --limit, --sample and "
-            "--overwrite."
+            help="The file to write: .npy (float32) or .parquet (the columns of DATA, and embedding). "
+            f"{opt.FOLDER_OUTPUT_HELP}"
         ),
     ],
     head: Annotated[

@@ -22,6 +22,10 @@ DATA_HELP = (
     "A file ({suffixes}), also compressed (.gz, .zst, .zip); a folder; - for standard input; or the name of a data set "
     "on the hub."
 )
+FOLDER_OUTPUT_HELP = (
+    "If DATA is a folder or a pattern of .parquet files, --output is a folder with one output file per input file; "
+    "--limit, --sample and --overwrite are then not supported."
+)
 Data = Annotated[str, typer.Argument(help=DATA_HELP)]
 Model = Annotated[
     str | None,

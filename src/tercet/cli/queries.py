@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 
 from tercet._files import expand_path
+from tercet.data.reading.standard_input import STANDARD_INPUT
 from tercet.errors import DataError, listed
 
 logger = logging.getLogger(__name__)
 
-_STANDARD_INPUT, _STANDARD_INPUT_DESCRIPTOR = "-", 0
+_STANDARD_INPUT_DESCRIPTOR = 0
 # The formats whose first line may be the names of the columns.
 _WITH_HEADER = (".csv", ".tsv", ".xlsx")
 
@@ -24,11 +25,11 @@ def read_queries(query: Sequence[str], file: str | None) -> list[str]:
 
     found: list[str] = []
     for text in query:
-        if text == _STANDARD_INPUT:
+        if text == STANDARD_INPUT:
             found += [line for lines in read_lines(_STANDARD_INPUT_DESCRIPTOR, "standard input") for line in lines]
         else:
             found += check_texts([text], "the query")
-    if file == _STANDARD_INPUT:
+    if file == STANDARD_INPUT:
         raise DataError("--queries must be a file; to read standard input, pass - as the query")
     if file is not None:
         found += _read_file(file)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tercet._files import atomic_file, write_json
 from tercet.comparison.files import FILE, read_record
-from tercet.errors import DataError
+from tercet.errors import DataError, shortened
 from tercet.records import ComparisonRecord, RowCounts
 from tercet.runs.environment import environment
 
@@ -68,8 +68,9 @@ def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> Non
     for key in {**old.settings, **started}:
         if key not in _IGNORED_ON_RESUME and (was := old.settings.get(key)) != (now := started.get(key)):
             raise DataError(
-                f"the comparison in {path} was started with {key} {_shortened(was)}, but now it is {_shortened(now)}; "
-                "pass the same arguments to resume it, or another output to start a new one"
+                f"the comparison in {path} was started with {key} {shortened(json.dumps(was), 80)}, but now it is "
+                f"{shortened(json.dumps(now), 80)}; pass the same arguments to resume it, or another output to start a "
+                "new one"
             )
     for part, name in _DATA_NAMES.items():
         was, now = old.data[part], new.data[part]
@@ -84,8 +85,3 @@ def _check_same(path: Path, old: ComparisonRecord, new: ComparisonRecord) -> Non
             f"the comparison in {path} was started with a version of Tercet that measured other rows of the evaluation "
             "data; pass another output, or overwrite=True to start a new one"
         )
-
-
-def _shortened(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

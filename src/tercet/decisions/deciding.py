@@ -10,12 +10,11 @@ from torch import Tensor
 
 from tercet.decisions.back_off import steps_up
 from tercet.decisions.fitting import Fitted
+from tercet.decisions.limit_values import NUM_EXPLAINED_NEIGHBOURS
 from tercet.decisions.models import nearest_rows
 from tercet.decisions.rejection import Limits, reasons_against, too_many_unfamiliar
 from tercet.decisions.results import Decisions, as_objects
 from tercet.decisions.spaces import Spaces
-
-_NUM_NEIGHBOURS = 3
 
 
 def decide(
@@ -85,7 +84,7 @@ def with_evidence(
         texts: the texts of the training rows; None if they were not kept.
     """
     rows = fitted.rows
-    similarity, found = nearest_rows(rows.spaces.embeddings, embeddings, _NUM_NEIGHBOURS)
+    similarity, found = nearest_rows(rows.spaces.embeddings, embeddings, NUM_EXPLAINED_NEIGHBOURS)
     of_found = None
     if texts is not None:
         of_found = as_objects([texts[row] for row in found.flatten().tolist()]).reshape(found.shape)

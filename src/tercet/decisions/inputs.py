@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tercet._texts import check_texts, text_key
+from tercet.data.loading.vectors import vector_keys
 from tercet.decisions.spaces import Spaces, embed_texts, spaces
 from tercet.distances import as_embeddings
 from tercet.encoder.names import resolve_model
@@ -167,8 +167,7 @@ def embedded(rows: Spaces, texts: Sequence[str] | None = None) -> Embedded:
     """Return rows whose embeddings exist already, with the texts if they are known."""
     if texts is not None:
         return Embedded(spaces=rows, keys=[text_key(text) for text in texts], texts=list(texts))
-    keys = [blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows.embeddings.numpy()]
-    return Embedded(spaces=rows, keys=keys, texts=None)
+    return Embedded(spaces=rows, keys=vector_keys(rows.embeddings.numpy()), texts=None)
 
 
 def _listed(values: Any, name: str) -> list[Any]:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from tercet.errors import DataError
 
+# The number of nearest training sentences in an explanation. The command line names their columns without PyTorch.
+NUM_EXPLAINED_NEIGHBOURS = 3
+
 # Which values an argument may have, in words and as a function.
 _FROM_0_TO_1: tuple[str, Callable[[float], bool]] = ("from 0 to 1", lambda value: 0 <= value <= 1)
 _RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {

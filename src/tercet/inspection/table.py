@@ -6,9 +6,6 @@ from typing import Literal, TypeAlias
 
 from tercet.inspection.texts import Example
 
-# The maximum number of row numbers to show after a count, as in "6 (row 2, 4, 5, 6, 7, …)".
-MAX_ROW_NUMBERS = 5
-
 
 @dataclass(frozen=True)
 class Items:
@@ -77,11 +74,6 @@ class InspectionTable:
 
 
 NAME_AND_VALUE = (Column(), Column())
-
-
-def row_numbers(rows: Sequence[int], max_rows: int) -> str:
-    """Return the first `max_rows` row numbers, separated by commas, and "…" if there are more."""
-    return ", ".join(map(str, rows[:max_rows])) + (", …" if len(rows) > max_rows else "")
 
 
 def first_rows_table(

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
+from tercet._texts import shown_numbers
 from tercet.inspection.table import (
-    MAX_ROW_NUMBERS,
     NAME_AND_VALUE,
     Column,
     InspectionTable,
     Items,
     first_rows_table,
-    row_numbers,
 )
 from tercet.inspection.texts import TextSummary
 
@@ -56,7 +55,7 @@ def _size(label: tuple[str, int] | None) -> str:
 
 
 def _counted(rows: Sequence[int]) -> str:
-    return f"{len(rows):,} (row {row_numbers(rows, MAX_ROW_NUMBERS)})" if rows else "0"
+    return f"{len(rows):,} (row {shown_numbers(rows)})" if rows else "0"
 
 
 def _examples(labels: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ replaces the table of active triplets.)
 from dataclasses import replace
 from pathlib import Path
 
+from tercet._texts import NUM_SHOWN_ROWS, shown_numbers
 from tercet.inspection.batch_tables import active_fractions
 from tercet.inspection.results import Inspection
-from tercet.inspection.table import MAX_ROW_NUMBERS, Cell, InspectionTable, Items, Line, row_numbers
+from tercet.inspection.table import Cell, InspectionTable, Items, Line
 from tercet.inspection.tables import inspection_tables
 from tercet.inspection.texts import Example
 from tercet.report import plots
@@ -122,7 +123,7 @@ def _row_lists(inspection: Inspection) -> list[Part]:
     """Return up to 200 row numbers of empty texts and of duplicates, if there are more than the table shows."""
     texts = inspection.texts
     lists = (("Empty texts", texts.empty), ("Duplicates under the same label", texts.duplicates))
-    return [f"{name}: row {row_numbers(rows, _MAX_ROWS)}" for name, rows in lists if len(rows) > MAX_ROW_NUMBERS]
+    return [f"{name}: row {shown_numbers(rows, _MAX_ROWS)}" for name, rows in lists if len(rows) > NUM_SHOWN_ROWS]
 
 
 def _label_sizes(inspection: Inspection) -> list[Part]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from tercet.data.fingerprint import digest_rows
 from tercet.data.tables.dataset_columns import texts_of
-from tercet.errors import DataError
+from tercet.errors import DataError, shortened
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.loss_kinds import loss_settings
 
@@ -74,7 +74,8 @@ def _differences(written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator
     old, new = written.get(part) or {}, now[part]
     for name in {**old, **new}:
         if old.get(name) != new.get(name):
-            yield name, f"{name} was {_shortened(old.get(name))}, now it is {_shortened(new.get(name))}"
+            was, is_now = (shortened(str(found.get(name)), 60) for found in (old, new))
+            yield name, f"{name} was {was}, now it is {is_now}"
     titles = {"train": "training data", "eval": "evaluation data"}
     for name in {**titles, **(written.get("data") or {}), **now["data"]}:
         title = titles.get(name, f"data set {name.removeprefix('train ')!r}")
@@ -105,8 +106,3 @@ def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[st
     columns = [texts_of(dataset, name) for name in sorted(dataset.column_names)]
     digest = digest_rows(columns, json.dumps(label_names).encode())
     return {"rows": len(dataset), "sha256": digest}
-
-
-def _shortened(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

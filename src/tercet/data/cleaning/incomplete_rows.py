@@ -5,7 +5,6 @@ texts_of_rows       returns the rows that have a text, as `drop_missing` says, a
 without_text        returns the rows whose text is missing
 incomplete_message  returns which rows have no text or no label, for a message
 values_without_gaps reads labels, and warns of lists with missing items, which are left out
-row_places          names the first of several rows, for a message
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tercet._texts import check_texts, kind_of_place, text_key
+from tercet._texts import check_texts, row_places, text_key
 from tercet.data.cleaning.messages import REMEDY, warn_of_change
 from tercet.data.tables.cells import is_missing_value, values_and_gaps
 from tercet.data.tables.column_values import take_rows
@@ -21,9 +20,6 @@ from tercet.data.tables.table import Table
 from tercet.data.tables.text_column import TextColumn
 from tercet.data.tables.text_hashes import hash_texts
 from tercet.errors import DataError, rows_have
-
-# The number of rows that a message names.
-_NAMED_ROWS = 5
 
 
 class NoTextError(DataError):
@@ -94,10 +90,3 @@ def values_without_gaps(labels: Iterable[Any], source: str, lines: Sequence[int]
             f"({row_places(rows, lines)}); such items are left out, and the other labels of the row are kept"
         )
     return values
-
-
-def row_places(rows: list[int], lines: Sequence[int] | None) -> str:
-    """Return the first rows of several for a message, such as `lines 3, 8`."""
-    named = [str(row if lines is None else lines[row]) for row in rows[:_NAMED_ROWS]]
-    kind = kind_of_place(lines) + ("s" if len(rows) > 1 else "")
-    return f"{kind} {', '.join(named)}{', …' if len(rows) > _NAMED_ROWS else ''}"

@@ -6,8 +6,8 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from tercet.data.tables.column_values import column_values
-from tercet.data.tables.table import Columns, Content
-from tercet.errors import DataError, listed, short_repr
+from tercet.data.tables.table import Columns, Content, repeated_column
+from tercet.errors import DataError, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +30,7 @@ def read_arrow(path: Path) -> Content:
 
     def check_name(name: str) -> None:
         if table.column_names.count(name) > 1:
-            raise DataError(f"{path}: several columns have the same name: {short_repr(name)}; rename them")
+            raise repeated_column(path, name)
 
     def read(name: str) -> Sequence[Any]:
         check_name(name)

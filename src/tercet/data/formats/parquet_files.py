@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from tercet.data.tables.table import AnyColumns, Columns, Content
+from tercet.data.tables.table import AnyColumns, Columns, Content, repeated_column
 from tercet.data.tables.text_column import ColumnBuilder
 from tercet.errors import DataError, short_repr
 
@@ -89,7 +89,7 @@ def has_texts(schema: "pyarrow.Schema", name: str) -> bool:
 
 def _check_names(names: Sequence[str], path: Path) -> None:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path}: several columns have the same name: {short_repr(twice[0])}; rename them")
+        raise repeated_column(path, twice[0])
 
 
 def _inner(kind: "pyarrow.DataType") -> "pyarrow.DataType":

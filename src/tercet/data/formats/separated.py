@@ -17,9 +17,9 @@ from tercet.data.formats.separators import (
     may_be_unquoted,
 )
 from tercet.data.formats.text_files import open_text
-from tercet.data.tables.table import Columns, Content
+from tercet.data.tables.table import Columns, Content, repeated_column
 from tercet.data.tables.text_column import PART, ColumnBuilder
-from tercet.errors import DataError, counted, listed, short_repr
+from tercet.errors import DataError, counted, listed
 
 # The maximum length of a field, in characters. The default of Python, 131,072, is too short for long documents.
 _FIELD_LIMIT = 2**24
@@ -134,14 +134,14 @@ def named_columns(path: Path, names: Sequence[str], columns: Sequence[Sequence[A
 
     def read(name: str) -> Sequence[Any]:
         if name in twice:
-            raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
+            raise repeated_column(f"{path}, line 1", name)
         return columns[position[name]]
 
     def read_all() -> dict[str, Any]:
         kept: dict[str, Any] = {}
         for name, values in zip(names, columns, strict=True):
             if name in kept:
-                raise DataError(f"{path}, line 1: several columns have the same name: {short_repr(name)}; rename them")
+                raise repeated_column(f"{path}, line 1", name)
             # Excel and Kaggle write columns without a name and without a value.
             if name.strip() or any(values):
                 kept[name] = values

@@ -12,7 +12,9 @@ import numpy as np
 
 from tercet._events import WarningKind, emit_warning
 from tercet._files import expand_path
+from tercet._texts import row_places
 from tercet.data.columns.names import check_columns
+from tercet.data.tables.table import repeated_column
 from tercet.errors import DataError, listed, rows_have, short_repr
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ def read_complete_vectors(source: str | Path, vector_column: str | None = None) 
     if missing.any():
         rows = np.flatnonzero(missing)
         raise DataError(
-            f"{source}: {rows_have(len(rows), len(missing))} no vector ({shown_rows(rows)}); fill them in, or remove "
-            "the rows"
+            f"{source}: {rows_have(len(rows), len(missing))} no vector ({row_places(rows.tolist())}); fill them in, or "
+            "remove the rows"
         )
     check_finite(vectors, np.arange(len(vectors)), str(source))
     return vectors
@@ -159,7 +161,7 @@ def _find_vector_column(schema: "pyarrow.Schema", source: str, column: str | Non
             raise DataError(f"{source}: which column has the vectors? {what}; pass vector_column")
         return found[0]
     if schema.names.count(column) > 1:
-        raise DataError(f"{source}: several columns have the same name: {short_repr(column)}; rename them")
+        raise repeated_column(source, column)
     if column not in found:
         raise DataError(
             f"{source}: the column {short_repr(column)} has the type {schema.field(column).type}; a column of vectors "
@@ -187,18 +189,12 @@ def check_finite(vectors: np.ndarray, kept: np.ndarray, source: str) -> None:
     if len(invalid):
         raise DataError(
             f"{source}: {rows_have(len(invalid), len(vectors))} a vector with NaN or infinite values "
-            f"({shown_rows(invalid)}); remove or recompute these rows"
+            f"({row_places(invalid.tolist())}); remove or recompute these rows"
         )
     zero = np.intersect1d(np.flatnonzero(~vectors.any(axis=1)), kept)
     if len(zero):
         emit_warning(
             WarningKind.DOUBTFUL_DATA,
-            f"{source}: {rows_have(len(zero), len(vectors))} a vector of zeros ({shown_rows(zero)}), which is equally "
-            "near to every other vector; remove or recompute these rows",
+            f"{source}: {rows_have(len(zero), len(vectors))} a vector of zeros ({row_places(zero.tolist())}), which is "
+            "equally near to every other vector; remove or recompute these rows",
         )
-
-
-def shown_rows(rows: np.ndarray) -> str:
-    """Return the first of some row numbers for a message, such as `rows 2, 4`."""
-    numbers = ", ".join(map(str, rows[:5].tolist())) + (", …" if len(rows) > 5 else "")
-    return f"{'row' if len(rows) == 1 else 'rows'} {numbers}"

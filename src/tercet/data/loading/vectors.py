@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from tercet._events import WarningKind, emit_warning
+from tercet._texts import row_places
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
 from tercet.data.columns.labelled import find_label_column
-from tercet.data.formats.vector_files import check_finite, is_vector_file, read_vectors, shown_rows
+from tercet.data.formats.vector_files import check_finite, is_vector_file, read_vectors
 from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.data.labels.numbering import number_labels
 from tercet.data.labels.set_counts import check_several
@@ -122,7 +123,7 @@ def _complete(missing: np.ndarray, source: str, options: ReadOptions) -> np.ndar
     """Return the numbers of the rows with a vector."""
     rows = np.flatnonzero(missing)
     if len(rows):
-        message = f"{source}: {rows_have(len(rows), len(missing))} no vector ({shown_rows(rows)})"
+        message = f"{source}: {rows_have(len(rows), len(missing))} no vector ({row_places(rows.tolist())})"
         if options.drop_missing is False or len(rows) == len(missing):
             raise DataError(f"{message}; fill them in, or pass drop_missing=True to leave the rows out")
         emit_warning(WarningKind.CHANGED_DATA, f"{message}; these rows are left out")

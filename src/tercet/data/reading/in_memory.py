@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tercet._texts import has_order
 from tercet.data.columns.names import TRIPLET_COLUMNS, is_usual_name
 from tercet.data.tables.dataset_columns import texts_of
-from tercet.data.tables.table import Columns, Table
+from tercet.data.tables.table import Columns, Table, repeated_column
 from tercet.errors import DataError, listed, short_repr
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _of_columns(columns: list[tuple[Any, Any]], source: str) -> Table:
 
     def read(name: str) -> list[Any]:
         if names.count(name) > 1:
-            raise DataError(f"{source}: several columns have the same name: {short_repr(name)}; rename them")
+            raise repeated_column(source, name)
         return _listed(by_name[name])
 
     if invalid := [name for name, values in by_name.items() if not has_order(values)]:

@@ -6,10 +6,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tercet._texts import FilePlaces, RowNumbers
-from tercet.errors import DataError
+from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+def repeated_column(place: object, name: str) -> DataError:
+    """Return the error for a name that several columns have. `place` is the file or data set, and the line if any."""
+    return DataError(f"{place}: several columns have the same name: {short_repr(name)}; rename them")
 
 
 class NoRowsError(DataError):
