@@ -100,7 +100,7 @@ def test_labels_in_another_form():
 
 def test_triplets_of_sets():
     for names in (["a", "b"], ["a;b", "a;c", "a"]):
-        with pytest.raises(DataError, match="no label twice" if len(names) == 2 else "without a common label"):
+        with pytest.raises(DataError, match="no label twice" if len(names) == 2 else "have a label in common"):
             check_trainable(np.arange(len(names)), names, "the data", ";")
     check_trainable(np.arange(3), ["a;b", "a;c", "d"], "the data", ";")
 
