@@ -5,11 +5,19 @@ import re
 import time
 
 import pytest
+import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet.decisions.candidates import Rows
+from tercet.decisions.fit_time import seconds_to_fit
+from tercet.decisions.fitting import fit_rows
+from tercet.decisions.spaces import Spaces
+from tercet.errors import DataError
 from tercet.runs import RunSettings, train
 from tercet.runs.time_limit import plan_steps
+from tests.ranks import run_ranks
+from tests.runs import time_limit_run
 from tests.trainer.helpers import make_trainer
 
 
@@ -57,3 +65,46 @@ def test_the_classifier_embeds_the_training_rows_within_the_time_limit(bert, tmp
     train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=0)
     needed = re.search(r"leaves no time to train the encoder, for which the run needs at least (\d+) s", caplog.text)
     assert int(needed[1]) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("classifier", "trains"), [(True, False), (False, True)])
+def test_time_is_kept_to_fit_the_classifier(classifier, trains, bert, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr("tercet.runs.classifier.seconds_to_fit", lambda *args, **options: 1000.0)
+    settings = RunSettings(train="both", time_limit=300, epochs=1, batch_size=8, samples_per_label=2)
+    options = {"model": bert, "device": "cpu", "eval_fraction": 0.5, "settings": settings, "classifier": classifier}
+    if trains:
+        assert train(labelled, tmp_path / "m", **options).record.choices["trained_encoder"]
+        return
+    with pytest.raises(DataError, match="time_limit=300 is too short to train the encoder; at least 1,?0"):
+        train(labelled, tmp_path / "m", **options)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_the_time_to_fit_a_classifier_is_estimated_within_a_factor(held_out):
+    means = torch.nn.functional.normalize(torch.randn(50, 64), dim=1)
+    label_ids = torch.arange(2500) % 50
+    x = torch.nn.functional.normalize(means[label_ids] + 0.1 * torch.randn(2500, 64), dim=1)
+    rows = Rows(spaces=Spaces(embeddings=x), label_ids=label_ids, num_labels=50)
+    keys, part, rest = list(map(str, range(2500))), torch.arange(2000), torch.arange(2000, 2500)
+    fit_rows(rows.select(part[:200]), keys[:200], unseen=False)  # The first call is slower.
+    start = time.perf_counter()
+    if held_out:
+        fit_rows(rows.select(part), keys[:2000], calibration=rows.select(rest), unseen=True)
+    else:
+        fit_rows(rows, keys, unseen=False, trained_on=True)
+    seconds = time.perf_counter() - start
+    assert 0.1 < seconds_to_fit(2500, 50, [64], held_out=held_out) / seconds < 10
+
+
+def test_the_time_to_fit_a_classifier_grows_with_the_rows_and_the_spaces():
+    of_sample = seconds_to_fit(1000, 20, [64], held_out=True)
+    assert seconds_to_fit(100_000, 20, [64, 64], held_out=False) > 20 * of_sample
+
+
+@pytest.mark.distributed
+def test_all_processes_train_the_same_number_of_steps(bert, tmp_path):
+    """They measure other times."""
+    run_ranks(time_limit_run.main, bert, tmp_path, processes=2)
+    first, second = (int((tmp_path / f"rank{rank}").read_text()) for rank in range(2))
+    assert 0 < first == second < 10**6

@@ -19,6 +19,7 @@ calibration_data.py  rows that the encoder has not seen
 candidates.py        the classifiers to choose from; models.py has the fitted ones
 choice.py            choose among them by predictions for other rows
 fitting.py           fit the chosen one, and add rows to it; updates.py refits single labels
+fit_time.py          how long that will take
 calibration.py       make its probabilities honest
 novelty.py           how unlike the training sentences a sentence is; unknown.py tunes its limit
 deciding.py          decide about sentences: rejection.py applies the limits, back_off.py answers with a parent

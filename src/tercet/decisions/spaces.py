@@ -98,6 +98,12 @@ def without_head(model: "SentenceTransformer") -> "SentenceTransformer | None":
     return before
 
 
+def dimensions(model: "SentenceTransformer") -> list[int]:
+    """Return the dimension of the embeddings of a model and, if there are inputs of a head, that of these."""
+    before = without_head(model)
+    return [part.get_sentence_embedding_dimension() for part in (model, before) if part is not None]
+
+
 def with_head(inputs: Tensor, weight: Tensor) -> Spaces:
     """Return both spaces of a model with a head, from the inputs of the head `(n, dim_before)`.
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
-from tercet.data.labels.numbering import label_values
+from tercet.data.labels.numbering import label_values, labels_of
 from tercet.decisions import LabelClassifier
+from tercet.decisions.fit_time import seconds_to_fit
 from tercet.decisions.inputs import Embedded
 from tercet.decisions.seen import seen_rows
 from tercet.decisions.spaces import spaces, without_head
@@ -104,6 +105,14 @@ class RunClassifier:
         """The number of training rows that `embed` embeds: all, unless the evaluation has done that."""
         evaluated = self._evaluation is not None and self._evaluation.reference is not None
         return 0 if evaluated else len(self._train_data)
+
+    def seconds_to_fit(self, dims: Sequence[int]) -> float:
+        """Estimate the seconds of `fit`. `dims` are those of the embeddings after the head and, with one, before it."""
+        num_labels = len(np.unique(labels_of(self._train_data, "label", "the training data")[0]))
+        held_out = (self._evaluation is not None and self._held_out_rows is not None) or len(
+            self._stages.validation
+        ) > 0
+        return seconds_to_fit(len(self._train_data), num_labels, dims, held_out=held_out)
 
     def embed(self, encoder: RememberingEncoder, *, show_progress_bar: bool) -> None:
         """Embed the training rows, unless the evaluation has done that. All processes must call it."""

@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
 from tercet.decisions import LabelClassifier
+from tercet.decisions.spaces import dimensions
 from tercet.encoder.token_stats import TokenStats
 from tercet.heads import HeadChoice
 from tercet.runs.classifier import RememberingEncoder, RunClassifier
@@ -122,7 +123,10 @@ def run_stages(run: PlannedRun) -> StageResults:
                     trainer, run.train_data, run.settings, margins_chosen=run.margins_chosen
                 )
     if run.stages.encoder and not run.skip_encoder:
-        elapsed, reserve = time.monotonic() - run.clock, run.seconds["evaluation"] if run.evaluation else 0.0
+        reserve = run.seconds["evaluation"] if run.evaluation else 0.0
+        if run.classifier and run.settings.time_limit is not None:
+            reserve += run.classifier.seconds_to_fit(dimensions(trainer.model))
+        elapsed = time.monotonic() - run.clock
         steps = plan_steps(
             trainer,
             run.settings,

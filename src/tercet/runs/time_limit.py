@@ -4,8 +4,10 @@ import logging
 import math
 from pathlib import Path
 
+import torch
 from transformers import TrainerState
 
+from tercet._gather import broadcast_from_first
 from tercet.errors import DataError
 from tercet.runs.build import logging_interval, warmup
 from tercet.runs.settings import RunSettings
@@ -71,6 +73,8 @@ def plan_steps(
         reserve += (rows_after + 2 * rows_per_epoch) * seconds_per_row
         with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
         fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
+        # The processes measure other times, but must end after the same step.
+        fitting = int(broadcast_from_first(torch.tensor(fitting, device=trainer.args.device)))
         if fitting < min(_FEWEST_STEPS, steps):
             needed = math.ceil(elapsed + reserve + min(_FEWEST_STEPS, steps) * with_epochs)
             if not can_skip:
