@@ -425,6 +425,24 @@ def test_fit_classifier_fits_any_encoder(bert, tmp_path, new):
     assert next(answers) == next(answers)
 
 
+def test_evidence_names_the_rows_of_both_files(bert, tmp_path, new):
+    texts, labels = _sentences(10, seed=2)
+    data = _write(tmp_path / "train.csv", {"text": [*texts, "", ""], "label": [*labels, *labels[:2]]})
+    test = _write(tmp_path / "test.csv", {"text": ["", *new[0]], "label": [labels[0], *new[1]]})
+    more = ("--calibration-data", test, "--keep-texts", "--drop-missing")
+    run("fit-classifier", bert, data, "--output", tmp_path / "model", *more)
+    rows = _rows(run("classify", tmp_path / "model", test, "--explain").stdout)
+    known = [*texts, "", "", "", *new[0]]  # of the training file, then of the calibration file
+    assert [row["neighbour_1_text"] for row in rows] == [row["text"] for row in rows]
+    for row in rows:
+        for place in (1, 2, 3):
+            assert row[f"neighbour_{place}_text"] == known[int(row[f"neighbour_{place}"])]
+    # Also if only some rows of the training file are read.
+    run("fit-classifier", bert, data, "--output", tmp_path / "part", *more, "--sample", 30)
+    for row in _rows(run("classify", tmp_path / "part", test, "--explain").stdout):
+        assert row["neighbour_1_text"] == known[int(row["neighbour_1"])]
+
+
 @pytest.mark.parametrize(
     ("columns", "more", "message"),
     [

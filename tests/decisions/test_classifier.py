@@ -265,6 +265,21 @@ def test_the_nearest_training_rows_are_named():
     assert classifier.decision(x[:2]).neighbours is None
 
 
+def test_rows_that_are_added_are_numbered_after_those_that_were_left_out(tmp_path):
+    x, ids = blobs(30)
+    calibration = blobs(6, seed=1)
+    calibration[0][-1] = x[0]  # a copy of a training row, which is left out
+    classifier = LabelClassifier(unseen_rows=True).fit(x, ids, calibration_data=calibration)
+    classifier.partial_fit(*blobs(1, seed=2))
+    classifier.save(tmp_path / "saved")
+    loaded = LabelClassifier.load(tmp_path / "saved")
+    for seed, expected in ((2, 36), (3, 37)):
+        row = blobs(1, seed=seed)
+        if seed == 3:
+            loaded.partial_fit(*row)
+        assert loaded.decision(row[0], explain=True).neighbours[0, 0] == expected
+
+
 def test_kept_texts_are_shown(encoder, sentences, labels):
     classifier = LabelClassifier(encoder, keep_texts=True, unseen_rows=True)
     classifier.fit(sentences, labels, calibration_data=(EVALUATION[:2], ["sport", "sport"]))

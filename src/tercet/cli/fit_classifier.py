@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,11 @@ from tercet.cli.outputs import check_outputs
 from tercet.data.reading.options import ReadOptions
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError, short_repr
+
+if TYPE_CHECKING:
+    from tercet.data.labels.labelled_sentences import LabelledSentences
+    from tercet.decisions.inputs import Embedded
+    from tercet.encoder.sentence_transformer import SentenceTransformer
 
 
 @report_errors
@@ -91,18 +96,15 @@ def fit_classifier(
             "rows of the other labels"
         )
     # These are of DATA.
-    calibration, others = None, replace(options, label_file=None, split_column=None, optional_split=options.split)
+    calibration_rows, others = None, replace(options, label_file=None, split_column=None, optional_split=options.split)
     if calibration_data is not None:
         own = options_of_file(others, calibration_data, data)
-        rows = load_labelled(calibration_data, own, known_labels=names, known_from=data)
-        calibration = rows.sentences, [rows.label_names[label_id] for label_id in rows.label_ids]
+        calibration_rows = load_labelled(calibration_data, own, known_labels=names, known_from=data)
     unknown = None
     if unknown_sentences is not None:
         unknown = _read_sentences(unknown_sentences, options_of_file(others, unknown_sentences, data))
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
-    import torch
-
-    from tercet.decisions import LabelClassifier, inputs
+    from tercet.decisions import LabelClassifier
     from tercet.decisions.summary import record_of
 
     classifier = LabelClassifier(
@@ -113,13 +115,13 @@ def fit_classifier(
         random_state=seed,
         label_levels=options.label_levels,
     )
-    embedded = inputs.embed(
-        train.sentences, data, encoder, batch_size=batch_size, show_progress_bar=shows_progress(quiet)
-    )
-    # The evidence names rows of the file, of which some may be left out.
-    numbered = replace(embedded, numbers=torch.from_numpy(train.rows))
-    labels = [names[label_id] for label_id in train.label_ids]
-    classifier.fit(numbered, labels, calibration_data=calibration, unknown_sentences=unknown)
+    embedded = _embed(train, data, encoder, batch_size, quiet=quiet)
+    calibration = None
+    if calibration_rows is not None:
+        assert calibration_data is not None
+        rows = _embed(calibration_rows, calibration_data, encoder, batch_size, quiet=True)
+        calibration = rows, calibration_rows.labels()
+    classifier.fit(embedded, train.labels(), calibration_data=calibration, unknown_sentences=unknown)
     classifier.save(output, overwrite=overwrite)
     record = record_of(classifier)
     if as_json:
@@ -129,6 +131,20 @@ def fit_classifier(
             print_result(line)
     print_note(f"encoder and classifier written to {output}")
     finish(classify_command(output, options, trust_remote_code=trust_remote_code))
+
+
+def _embed(
+    rows: "LabelledSentences", source: str, encoder: "SentenceTransformer", batch_size: int | None, *, quiet: bool
+) -> "Embedded":
+    """Return embedded rows with their numbers in the file, of which some may be left out. The evidence names them."""
+    import torch
+
+    from tercet.decisions import inputs
+
+    found = inputs.embed(
+        rows.sentences, source, encoder, batch_size=batch_size, show_progress_bar=shows_progress(quiet)
+    )
+    return replace(found, numbers=torch.from_numpy(rows.rows), num_source_rows=rows.num_source_rows)
 
 
 def _read_sentences(data: str, options: ReadOptions) -> list[str]:

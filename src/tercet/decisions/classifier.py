@@ -153,7 +153,7 @@ class LabelClassifier(AnsweringClassifier):
             method=self.method, ancestors=self._ancestors(rows.names), seed=self.random_state
         )
         self.added_labels_ = []
-        self._set(fitted, rows.names, numbers, texts if self.keep_texts else None)
+        self._set(fitted, rows.names, numbers, texts if self.keep_texts else None, rows.next_number)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
@@ -187,13 +187,13 @@ class LabelClassifier(AnsweringClassifier):
             self._fitted, new.spaces, torch.tensor([number[label] for label in labels]), len(names),
             seed=self.random_state,
         )  # fmt: skip
-        first = int(self._numbers.max()) + 1
-        numbers = torch.cat([self._numbers, torch.arange(first, first + len(new))])
+        following = self._next_number + len(new)
+        numbers = torch.cat([self._numbers, torch.arange(self._next_number, following)])
         new_texts: list[str | None] = list(new.texts) if new.texts else [None] * len(new)
         texts = None if self._texts is None else [*self._texts, *new_texts]
         self.added_labels_ = [*self.added_labels_, *added]
         fitted = replace(fitted, ancestors=self._ancestors(names))
-        self._set(fitted, names, numbers, texts)
+        self._set(fitted, names, numbers, texts, following)
         return self
 
     def save(self, folder: str | Path, *, overwrite: bool = True) -> None:

@@ -58,8 +58,10 @@ def read_fit_arguments(
     if pair is not None:
         calibration, calibration_ids = calibration_rows(pair, names, training, encoder, batch_size=batch_size)
         assert calibration.numbers is not None
-        first = len(training) if training.numbers is None else int(training.numbers.max()) + 1
-        calibration = replace(calibration, numbers=first + calibration.numbers)
+        first = training.next_number
+        calibration = replace(
+            calibration, numbers=first + calibration.numbers, num_source_rows=first + calibration.next_number
+        )
     if none_of_these is not None:
         found = inputs.embed(
             none_of_these, "unknown_sentences", encoder, batch_size=batch_size,

@@ -29,6 +29,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _fitted: Fitted
     _names: list[Any]
     _numbers: Tensor
+    _next_number: int
     _texts: list[str | None] | None
 
     @property
@@ -51,9 +52,20 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The number of rows that gave temperature, thresholds and novelty."""
         return len(self._fitted.calibration.confidence)
 
-    def _set(self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str | None] | None) -> None:
-        """Store a fitted state: `names` are the labels by id, `numbers` and `texts` those of the training rows."""
+    def _set(
+        self, fitted: Fitted, names: list[Any], numbers: Tensor, texts: list[str | None] | None, next_number: int
+    ) -> None:
+        """Store a fitted state.
+
+        Args:
+            fitted: what was fitted.
+            names: the labels, by label id.
+            numbers: the number of each training row in the data of `fit`.
+            texts: their texts; None if they are not kept.
+            next_number: the number of the next row that `partial_fit` adds.
+        """
         self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
+        self._next_number = next_number
         self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
         self.classes_ = np.array([names[label_id] for label_id in self._sorted])
         self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]

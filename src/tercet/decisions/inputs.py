@@ -29,15 +29,23 @@ class Embedded:
         keys: a key of each row; copies of a text have the same one.
         texts: the texts; None for embeddings.
         numbers: the number of each row in what the user passed `(n,)`; None for all rows, in their order.
+        num_source_rows: the number of rows that the user passed, with those that were left out; None if none was.
     """
 
     spaces: Spaces
     keys: list[str]
     texts: list[str] | None
     numbers: Tensor | None = None
+    num_source_rows: int | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def next_number(self) -> int:
+        """The number that a row after all these has, also after those that were left out."""
+        last = len(self) if self.numbers is None else int(self.numbers.max()) + 1
+        return last if self.num_source_rows is None else self.num_source_rows
 
     def select(self, rows: Sequence[int] | np.ndarray) -> "Embedded":
         """Return some of the rows, which keep their numbers."""
@@ -47,6 +55,7 @@ class Embedded:
             keys=[self.keys[row] for row in rows],
             texts=None if self.texts is None else [self.texts[row] for row in rows],
             numbers=index if self.numbers is None else self.numbers[index],
+            num_source_rows=self.next_number,
         )
 
 

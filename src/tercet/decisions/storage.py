@@ -147,6 +147,7 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
         "calibration": {name: getattr(fitted.calibration, name) for name in _CALIBRATION_FACTS},
         "max_novelty": fitted.max_novelty,
         "test_embedding": None if classifier.model_ is None else _test_embedding(classifier.model_).tolist(),
+        "next_row_number": classifier._next_number,
         "texts": classifier._texts,
     }
 
@@ -202,7 +203,9 @@ def _build(cls: type[C], content: dict[str, Any], tensors: dict[str, Tensor]) ->
     fitted = replace(fitted, ancestors=classifier._ancestors(names))
     check_fitted(fitted)
     classifier.model_, classifier.added_labels_ = None, list(content["added_labels"])
-    classifier._set(fitted, names, numbers, content["texts"])
+    # Files of an earlier version have no next number.
+    next_number = content.get("next_row_number") or int(numbers.max()) + 1
+    classifier._set(fitted, names, numbers, content["texts"], next_number)
     return classifier
 
 

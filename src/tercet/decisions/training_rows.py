@@ -102,6 +102,11 @@ class TrainingRows:
     unknown: Spaces | None = None
     seen: float | None = None
 
+    @property
+    def next_number(self) -> int:
+        """The number of a row that is added later."""
+        return max(rows.next_number for rows in (self.rows, self.calibration) if rows is not None)
+
     def fit(
         self, *, method: str, ancestors: Ancestors | None, seed: int
     ) -> tuple[Fitted, Tensor, list[str | None] | None]:

@@ -45,6 +45,7 @@ def check_content(content: dict[str, Any], num_rows: int) -> None:
     _demand(not missing, f"a chosen classifier is missing: {listed(missing)}")
     missing = content["models"].keys() - choice["penalties"].keys()
     _demand(not missing, f"a penalty is missing: {listed(missing)}")
+    _demand(_is_count(content.get("next_row_number"), 1), f"next_row_number is {content.get('next_row_number')!r}")
     facts = content["calibration"]
     _demand(isinstance(facts["unseen"], bool) and isinstance(facts["held_out"], bool), "calibration.unseen, held_out")
     _demand(isinstance(facts["basis"], str), "calibration.basis")

@@ -21,6 +21,8 @@ class LabelledSentences:
             from 0; None if it comes from none.
         columns: the names of the columns of the sentences and the labels there; empty if they come from none.
         multi_label: the separator of the labels in `label_names`, if a sentence has several; None if it has one.
+        num_source_rows: the number of rows of the file or data set, with those that were left out; None if the
+            sentences come from none.
 
     Example:
         >>> label_ids, label_names = number_labels(["sport", "food", "sport"], "my data")
@@ -35,6 +37,7 @@ class LabelledSentences:
     rows: np.ndarray | None = None
     columns: tuple[str, ...] = ()
     multi_label: str | None = None
+    num_source_rows: int | None = None
 
     def __len__(self) -> int:
         return len(self.sentences)

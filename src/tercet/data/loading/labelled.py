@@ -96,7 +96,10 @@ def load_labelled(
         check_several(label_names, options.multi_label, table.source)
     validate_texts(clean.texts, table.source, lines, allow_empty=incomplete)
     rows = clean.rows if table.rows is None else np.array(table.rows, dtype=np.int64)[clean.rows]
-    data = LabelledSentences(clean.texts, label_ids, label_names, rows, (text, label), options.multi_label)
+    data = LabelledSentences(
+        clean.texts, label_ids, label_names, rows, (text, label), options.multi_label,
+        num_source_rows=len(table) if table.num_source_rows is None else table.num_source_rows,
+    )  # fmt: skip
     if not incomplete:
         warn_of_doubtful_labels(data, table.source)
     return data

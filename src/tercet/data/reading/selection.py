@@ -160,7 +160,11 @@ def _choose_rows(table: Table, options: ReadOptions) -> Table:
         None if table.file_places is None else table.file_places.with_rows([table.file_places.rows[r] for r in rows])
     )
     numbers = [table.row_number(row) for row in rows]
-    return replace(table, source=source, columns=columns, lines=lines, rows=numbers, file_places=places)
+    num_source_rows = total if table.num_source_rows is None else table.num_source_rows
+    return replace(
+        table, source=source, columns=columns, lines=lines, rows=numbers, num_source_rows=num_source_rows,
+        file_places=places,
+    )  # fmt: skip
 
 
 def _join_texts(table: Table, text_column: str | None) -> Table:

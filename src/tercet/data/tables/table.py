@@ -102,6 +102,7 @@ class Table:
         guessed_header: the column names if they are the first line of a file, of which no option said that it is a
             header; None otherwise.
         rows: the number of each row in the file or data set, if only some are in the table; None if all are.
+        num_source_rows: the number of rows of the file or data set, if only some are in the table; None if all are.
         file_places: the file of each row and its line or row number there, if the table has several files.
     """
 
@@ -110,6 +111,7 @@ class Table:
     lines: Sequence[int] | None = None
     guessed_header: tuple[str, ...] | None = None
     rows: Sequence[int] | None = None
+    num_source_rows: int | None = None
     file_places: FilePlaces | None = None
 
     @property
