@@ -281,6 +281,7 @@ def _tensor_changes():
 
 @pytest.mark.parametrize("name", _tensor_changes())
 def test_changed_tensors(folder, name):
+    _change(folder, lambda content: content.pop("sha256_of_tensors"))  # as in files of an earlier version
     tensors = load_file(folder / TENSORS)
     _tensor_changes()[name](tensors)
     save_file(tensors, folder / TENSORS)
@@ -299,6 +300,38 @@ def test_a_changed_byte_is_an_error_or_leaves_a_classifier(folder, data):
             assert np.isfinite(LabelClassifier.load(folder).predict_proba(blobs(5)[0])).all()
     finally:
         (folder / JSON).write_bytes(content)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_changed_bit_of_a_tensor_is_an_error(folder, data):
+    content = (folder / TENSORS).read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")  # after the header
+    at, bit = data.draw(st.integers(start, len(content) - 1)), data.draw(st.integers(0, 7))
+    (folder / TENSORS).write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+    try:
+        _fails(folder, "do not belong together, or are damaged")
+    finally:
+        (folder / TENSORS).write_bytes(content)
+
+
+def test_files_of_two_classifiers_are_not_mixed(folder, tmp_path, fitted):
+    x, ids = blobs(150, seed=3)
+    LabelClassifier(unseen_rows=True).fit(x, names_of((ids + 1) % 3)).save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / TENSORS, folder / TENSORS)
+    _fails(folder, "do not belong together, or are damaged")
+
+
+def test_files_of_an_earlier_version_are_read(folder, fitted):
+    _change(folder, lambda content: [content.pop(name) for name in ("sha256_of_tensors", "next_row_number")])
+    loaded = LabelClassifier.load(folder)
+    _same(loaded, fitted, blobs(60, seed=1)[0])
+    assert loaded.partial_fit(*_named(1, seed=4)).decision(blobs(1, seed=4)[0], explain=True).neighbours[0, 0] == 150
+
+
+def _named(rows, **settings):
+    x, ids = blobs(rows, **settings)
+    return x, names_of(ids)
 
 
 # ---- the encoder

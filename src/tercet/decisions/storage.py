@@ -3,17 +3,19 @@
 label_classifier.json          labels, choice, settings, and the texts of the gallery if they are kept
 label_classifier.safetensors   gallery (float16), fitted vectors and biases, and the answers for the calibration rows
 
-The files hold a test sentence's embedding, so that a classifier is not used with another encoder.
+The JSON file has a test sentence's embedding, so that a classifier is not used with another encoder, and the SHA-256 of
+the other file, so that files of two classifiers are not mixed.
 """
 
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -28,13 +30,13 @@ from tercet._files.model_files import (
 from tercet._version import __version__
 from tercet.decisions.candidates import Rows
 from tercet.decisions.choice import Choice
+from tercet.decisions.encoder_check import check_encoder, embed_test_sentence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
 from tercet.decisions.novelty import Familiarity
 from tercet.decisions.spaces import Spaces, as_half, from_half
 from tercet.decisions.validation import check_content, check_fitted
 from tercet.encoder.pretrained.files import check_regular_files
-from tercet.encoder.token_stats import collect_token_stats
 from tercet.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
 _FORMAT_VERSION = 1
-_TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
-# The encoder may run in another precision or on another device. Another encoder is far below this.
-_LEAST_SIMILARITY = 0.95
 _LINEAR = ("weights", "bias")
 _CALIBRATION = ("confidence", "correct", "predicted_ids", "runner_up_ids", "novelty", "rows", "ancestor_confidence")
 _CALIBRATION_FACTS = ("held_out", "unseen", "basis")
@@ -55,7 +54,9 @@ C = TypeVar("C", bound="LabelClassifier")
 
 def classifier_files(classifier: "LabelClassifier") -> dict[str, Any]:
     """Return the files of a fitted classifier: bytes, or the content of a JSON file, by file name."""
-    return {CLASSIFIER_WEIGHTS: to_bytes(_tensors(classifier)), CLASSIFIER_FILE: _content(classifier)}
+    weights = to_bytes(_tensors(classifier))
+    content = {**_content(classifier), "sha256_of_tensors": sha256(weights).hexdigest()}
+    return {CLASSIFIER_WEIGHTS: weights, CLASSIFIER_FILE: content}
 
 
 def save(classifier: "LabelClassifier", folder: Path, *, overwrite: bool) -> None:
@@ -98,7 +99,7 @@ def attach_encoder(
         model = load_model(str(folder), device=device)
     classifier.model = classifier.model_ = model
     if model is not None:
-        _check_encoder(model, classifier._test_embedding, folder)
+        check_encoder(model, classifier._test_embedding, folder)
 
 
 def read(cls: type[C], folder: Path) -> C:
@@ -116,12 +117,16 @@ def read(cls: type[C], folder: Path) -> C:
     content = read_json(path, max_bytes=MAX_CLASSIFIER_BYTES)
     check_format_version(path, content.get("format_version"), _FORMAT_VERSION, "the file of a classifier")
     try:
-        tensors = load_file(folder / CLASSIFIER_WEIGHTS)
+        weights = (folder / CLASSIFIER_WEIGHTS).read_bytes()
+        tensors = from_bytes(weights)
     except FileNotFoundError:
         raise ModelError(f"{folder / CLASSIFIER_WEIGHTS} is missing, so the classifier is not complete") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{folder / CLASSIFIER_WEIGHTS} is not a valid file: {error}; copy it again") from error
     try:
+        # Files of an earlier version have no checksum.
+        if content.get("sha256_of_tensors") not in (None, sha256(weights).hexdigest()):
+            raise ValueError("the checksum differs")
         classifier = _build(cls, content, tensors)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise ModelError(
@@ -146,7 +151,7 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
         "choice": asdict(choice),
         "calibration": {name: getattr(fitted.calibration, name) for name in _CALIBRATION_FACTS},
         "max_novelty": fitted.max_novelty,
-        "test_embedding": None if classifier.model_ is None else _test_embedding(classifier.model_).tolist(),
+        "test_embedding": None if classifier.model_ is None else embed_test_sentence(classifier.model_).tolist(),
         "next_row_number": classifier._next_number,
         "texts": classifier._texts,
     }
@@ -218,26 +223,3 @@ def _model(name: str, kind: str, rows: Rows, tensors: dict[str, Tensor]) -> Mode
     if model.weights.shape[0] != rows.num_labels or model.bias.shape != (rows.num_labels,):
         raise ValueError(f"{name} has {model.weights.shape[0]} labels, expected {rows.num_labels}")
     return model
-
-
-def _test_embedding(model: "SentenceTransformer") -> Tensor:
-    with collect_token_stats():  # no warnings about this sentence
-        embedding = model.encode([_TEST_SENTENCE], convert_to_tensor=True, normalize_embeddings=True)[0]
-    return embedding.float().cpu().half().float()
-
-
-def _check_encoder(model: "SentenceTransformer", expected: Any, folder: Path) -> None:
-    """Raise `ModelError` if the encoder is not the one that the classifier was fitted with."""
-    if expected is None:
-        return
-    found = _test_embedding(model)
-    if len(found) == len(expected) and float(found @ torch.tensor(expected)) >= _LEAST_SIMILARITY:
-        return
-    what = (
-        f"it has dimension {len(found)}, expected {len(expected)}"
-        if len(found) != len(expected)
-        else "it has other embeddings"
-    )
-    raise ModelError(
-        f"the classifier in {folder} was fitted with another encoder: {what}; fit it again with this encoder"
-    )
