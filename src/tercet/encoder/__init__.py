@@ -9,6 +9,7 @@ packing/                  run the encoder on batches without padding
 features.py               Features, the dictionary that modules receive and return
 encode.py                 embed many sentences in batches with a maximum number of tokens
 ahead.py                  prepare the next batch in a thread
+row_writer.py             write the embeddings of batches into one matrix, while a GPU computes
 token_stats.py            count truncated texts and unknown tokens
 token_outputs.py          token embeddings and features of each sentence
 process_pool.py           encode in several processes

@@ -1,5 +1,6 @@
 """Embed many sentences in batches with a maximum number of tokens."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
@@ -13,13 +14,13 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from tercet._texts import check_texts, has_lone_surrogate
-from tercet._transfer import to_device
 from tercet.encoder.ahead import map_ahead
 from tercet.encoder.devices import warn_of_emulation
 from tercet.encoder.features import Features
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.packing.packing import pack
 from tercet.encoder.quantization import quantize_embeddings
+from tercet.encoder.row_writer import RowWriter
 from tercet.encoder.threads import no_gradients
 from tercet.encoder.token_outputs import token_outputs
 from tercet.encoder.token_stats import TokenStats, report_token_stats
@@ -70,6 +71,9 @@ class EncodeOptions(TypedDict, total=False):
 class EncodeRequest:
     """The arguments of `SentenceTransformer.encode` that each process needs, checked.
 
+    Attributes:
+        on_cpu: whether the embeddings are returned on the CPU, instead of on the device of the model.
+
     Raises:
         EmbeddingError: `batch_size` or `batch_tokens` is not a positive integer, or `output_value` or `task` is
             unknown.
@@ -83,6 +87,7 @@ class EncodeRequest:
     truncate_dim: int | None
     show_progress_bar: bool
     task: str | None = None
+    on_cpu: bool = False
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size)
@@ -95,45 +100,34 @@ class EncodeRequest:
             raise EmbeddingError(f"task must be 'query', 'document' or None, got {self.task!r}")
 
 
-def embed(
-    model: Any,
-    texts: Sequence[str],
-    prompt: str,
-    max_tokens: int | None = None,
-    max_sentences: int | None = None,
-    *,
-    task: str | None = None,
-    show_progress_bar: bool = False,
-) -> Tensor:
-    """Return the float32 embeddings `(num_texts, dim)` of the texts in their order, on the model's device.
+def embed(model: Any, texts: Sequence[str], request: EncodeRequest) -> Tensor:
+    """Return the float32 embeddings `(num_texts, dim)` of the texts in their order.
 
     The texts are processed in windows of 4,096. The first batch of a window contains its longest texts, so a lack of
     memory usually shows in the first batch.
 
     Args:
         model: a `SentenceTransformer` in evaluation mode.
-        prompt: a string that is prepended to every text.
-        max_tokens: maximum tokens per batch, counted as if every text were padded to the longest one in the batch.
-            By default 1,024 on a CPU and 32,768 on other devices. A longer text is the only one of its batch.
-        max_sentences: maximum number of texts per batch.
-        task: chooses the route of a `Router`.
+        texts: the texts.
+        request: the arguments of `SentenceTransformer.encode`.
     """
-    device = model.device
+    device, prompt, task = model.device, request.prompt, request.task
     if device.type == "cpu":
         warn_of_emulation(model.dtype or torch.float32)
-    max_tokens = max_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
+    max_tokens = request.batch_tokens or (_MAX_TOKENS_ON_CPU if device.type == "cpu" else _MAX_TOKENS_ON_GPU)
     tokens = model.input_module.for_task(task)
     if task is None:
         model.input_module.log_default_route()
     tokens.check_prompt(prompt)
     num_prompt_tokens = tokens.prompt_length(prompt) if prompt else 0
     stats = TokenStats()
-    embeddings = torch.zeros(len(texts), embedding_dimension(model._modules), device=device)
+    dimension = min(embedding_dimension(model._modules), request.truncate_dim or sys.maxsize)
+    embeddings = RowWriter((len(texts), dimension), torch.device("cpu") if request.on_cpu else device)
 
     def batches_of_window(start: int) -> list[tuple[np.ndarray, Features]]:
         ids = tokens.token_ids([prompt + text for text in texts[start : start + _WINDOW]], stats)
         batches = []
-        for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, max_sentences):
+        for rows in _batches_by_length([len(sentence) for sentence in ids], max_tokens, request.batch_size):
             features = pack([ids[row] for row in rows])
             if device.type == "cuda":
                 features["input_ids"] = features["input_ids"].pin_memory()
@@ -144,15 +138,15 @@ def embed(
     windows = map_ahead(
         batches_of_window, range(0, len(texts), _WINDOW), ahead=0 if device.type == "cpu" else _WINDOWS_AHEAD
     )
-    with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not show_progress_bar) as bar:
+    with tqdm(total=len(texts), desc="Encode", unit="sentence", disable=not request.show_progress_bar) as bar:
         for rows, features in chain.from_iterable(windows):
             features["input_ids"] = features["input_ids"].to(device, non_blocking=device.type == "cuda")
             output = model({**features, "prompt_length": num_prompt_tokens, "task": task})["sentence_embedding"]
-            (index,) = to_device([rows], device)
-            embeddings.index_copy_(0, index, output.to(embeddings.dtype))
+            output = output[:, : request.truncate_dim].float()
+            embeddings.write(rows, F.normalize(output, dim=1) if request.normalize_embeddings else output)
             bar.update(len(rows))
     report_token_stats(stats, tokens.warned)
-    return embeddings
+    return embeddings.finish()
 
 
 def given_sentences(sentences: Any, inputs: Any) -> Any:
@@ -163,7 +157,7 @@ def given_sentences(sentences: Any, inputs: Any) -> Any:
 
 
 def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
-    """Return the float embeddings `(num_texts, dim)` on the model's device, or a list of other outputs of each text."""
+    """Return the float embeddings `(num_texts, dim)`, or a list of other outputs of each text."""
     with no_gradients(model):
         if request.output_value != "sentence_embedding":
             return token_outputs(
@@ -176,17 +170,7 @@ def encode_texts(model: Any, texts: list[str], request: EncodeRequest) -> Any:
                 task=request.task,
                 show_progress_bar=request.show_progress_bar,
             )
-        embeddings = embed(
-            model,
-            texts,
-            request.prompt,
-            request.batch_tokens,
-            request.batch_size,
-            task=request.task,
-            show_progress_bar=request.show_progress_bar,
-        )
-        embeddings = embeddings[:, : request.truncate_dim]
-        return F.normalize(embeddings, dim=1) if request.normalize_embeddings else embeddings
+        return embed(model, texts, request)
 
 
 def convert(embeddings: Tensor, precision: str, *, to_numpy: bool, to_tensor: bool) -> Any:

@@ -138,6 +138,7 @@ class EncodingModel(PeerNames):
         sentences = given_sentences(sentences, inputs)
         texts = as_texts(sentences)
         check_truncate_dim(truncate_dim)
+        precision = check_precision(precision)
         request = EncodeRequest(
             prompt=find_prompt(self.prompts, prompt_name or self.default_prompt_name, prompt),
             output_value=output_value,
@@ -147,8 +148,8 @@ class EncodingModel(PeerNames):
             truncate_dim=truncate_dim or self.truncate_dim,
             show_progress_bar=logger.isEnabledFor(logging.INFO) if show_progress_bar is None else show_progress_bar,
             task=task,
+            on_cpu=precision != "float32" or (convert_to_numpy and not convert_to_tensor),
         )
-        precision = check_precision(precision)
         if precision != "float32" and output_value != "sentence_embedding":
             raise EmbeddingError(
                 f"precision={precision!r} is for sentence embeddings; leave it out with output_value={output_value!r}"

@@ -127,7 +127,7 @@ def _check_pool(pool: Any) -> None:
 def _encode_chunks(pool: Pool, texts: list[str], request: EncodeRequest, chunk_size: int | None) -> list[Any]:
     size = chunk_size or min(math.ceil(len(texts) / len(pool["processes"]) / _CHUNKS_PER_PROCESS), _MAX_CHUNK)
     starts = range(0, len(texts), size)
-    in_process = replace(request, show_progress_bar=False)
+    in_process = replace(request, show_progress_bar=False, on_cpu=True)
     results: list[Any] = [None] * len(starts)
     with pool["lock"]:
         pool["call"].value += 1
