@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tercet.cli.classify_input import TableInput
 from tercet.cli.classify_summary import Summary
 from tercet.decisions import LabelClassifier
 from tests.child import ENVIRONMENT, start_tercet
@@ -199,6 +201,16 @@ def test_given_lists_that_are_no_paths_count_as_unknown_labels(bert, tmp_path):
     done = run("classify", tmp_path / "model", data, "--output", tmp_path / "o.jsonl", "--json")
     found = json.loads(done.stdout)
     assert (found["rows"], found["labelled_rows"], found["rows_with_unknown_label"]) == (4, 1, 3)
+
+
+def test_labels_of_an_input_are_read_with_and_without_levels():
+    table = TableInput(
+        source="d", texts=list("pqrst"), columns={}, text_column="t", label_column="l",
+        label_cells=[["a", "b"], "a / b ", None, ["a/b", "c"], {"a"}],
+    )  # fmt: skip
+    assert [part.labels for part in table.parts("/")] == [["a/b", "a / b", None, "['a/b', 'c']", "{'a'}"]]
+    assert [part.labels for part in table.parts()] == [[("a", "b"), "a / b", None, ("a/b", "c"), "a"]]
+    assert next(replace(table, label_cells=None).parts("/")).labels is None
 
 
 def test_labels_of_the_input_in_another_form_are_not_counted_as_wrong(model, new, tmp_path):

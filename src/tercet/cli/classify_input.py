@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tercet.cli.console import print_note
@@ -65,8 +65,8 @@ class StandardInput:
         if sys.stdin is None:
             raise DataError("standard input is closed; pass a file")
 
-    def parts(self) -> Iterator[Rows]:
-        """Yield the lines as they arrive, without empty ones."""
+    def parts(self, label_levels: str | None = None) -> Iterator[Rows]:
+        """Yield the lines as they arrive, without empty ones. They have no labels, and so no levels."""
         from tercet.data.reading.lines import read_lines
 
         if sys.stdin.isatty():
@@ -86,7 +86,6 @@ class TableInput:
         text_column: the column of the sentences, or several with commas.
         label_column: the column of given labels; None if there is none.
         label_cells: the values of this column.
-        labels: the given label of each row, None for a missing one; None without a label column.
     """
 
     source: str
@@ -94,29 +93,7 @@ class TableInput:
     columns: Mapping[str, Any]
     text_column: str
     label_column: str | None
-    label_cells: list[Any] | None
-    labels: list[Any] | None
-
-    def with_levels(self, label_levels: str) -> "TableInput":
-        """Return the input with each list of levels as one label, such as "billing/refund".
-
-        A cell that is not a path, such as a list with the separator in a level, becomes its text. It only counts as a
-        label that the classifier does not know.
-        """
-        from tercet.data.columns.level_columns import join_label_lists
-
-        if self.label_cells is None:
-            return self
-        joined: list[Any] = []
-        no_paths: dict[int, str] = {}
-        for row, cell in enumerate(self.label_cells):
-            try:
-                joined += join_label_lists([cell], label_levels, self.source)
-            except DataError:
-                no_paths[row] = str(cell)
-                joined.append(None)
-        labels = _labels_of(joined)
-        return replace(self, labels=[no_paths.get(row, label) for row, label in enumerate(labels)])
+    label_cells: Sequence[Any] | None
 
     @property
     def names(self) -> list[str]:
@@ -128,15 +105,26 @@ class TableInput:
         """The number of rows."""
         return len(self.texts)
 
-    def parts(self) -> Iterator[Rows]:
-        """Yield all rows in order."""
+    def parts(self, label_levels: str | None = None) -> Iterator[Rows]:
+        """Yield all rows in order. With `label_levels`, each list of levels is one label, such as "billing/refund"."""
+        labels = None if self.label_cells is None else self._labels(self.label_cells, label_levels)
         for start in range(0, len(self.texts), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             yield Rows(
                 texts=self.texts[rows],
                 columns={name: values[rows] for name, values in self.columns.items()},
-                labels=None if self.labels is None else self.labels[rows],
+                labels=None if labels is None else labels[rows],
             )
+
+    def _labels(self, cells: Sequence[Any], label_levels: str | None) -> list[Any]:
+        """Return the given labels. A cell that is not a path is its text, a label that the classifier does not know."""
+        from tercet.data.cleaning.label_forms import trim_labels
+        from tercet.data.columns.level_columns import join_label_lists
+        from tercet.data.tables.cells import plain_values
+
+        if label_levels is not None:
+            cells = join_label_lists(cells, label_levels, self.source, invalid=str)
+        return trim_labels(plain_values(cells))[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,23 +184,14 @@ def read_table_input(data: str, options: ReadOptions, suffix: str, *, with_label
     columns = prepare_columns(table.complete_columns(), suffix, table.source)
     if len(kept) < len(table):
         columns = {name: take_rows(values, kept) for name, values in columns.items()}
-    cells = None if label is None else list(take_rows(table.columns[label], kept))
     return TableInput(
         source=table.source,
         texts=found.texts,
         columns=columns,
         text_column=found.text_column,
         label_column=label,
-        label_cells=cells,
-        labels=None if cells is None else _labels_of(cells),
+        label_cells=None if label is None else take_rows(table.columns[label], kept),
     )
-
-
-def _labels_of(cells: list[Any]) -> list[Any]:
-    from tercet.data.cleaning.label_forms import trim_labels
-    from tercet.data.tables.cells import plain_values
-
-    return trim_labels(plain_values(cells))[0]
 
 
 def check_new_names(names: list[str], added: list[str], source: str) -> None:

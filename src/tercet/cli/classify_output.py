@@ -44,11 +44,9 @@ class AnswerWriter:
         """Write all rows of an input, or those until the reader of standard output ends."""
         top, explain = self.top, self.explain
         label_name = check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
-        if isinstance(rows, TableInput) and self.classifier.label_levels is not None:
-            rows = rows.with_levels(self.classifier.label_levels)
         writer = open_writer(self.suffix, file)
         num_rows = 0
-        for part in _with_progress(rows, quiet=quiet):
+        for part in _with_progress(rows, self.classifier.label_levels, quiet=quiet):
             decisions = self.classifier.decision(part.texts, **self.limits, top=max(top, 1), explain=explain)
             added = added_columns(decisions, label_name, top=top, explain=explain)
             writer.write({**part.columns, **added})
@@ -72,12 +70,12 @@ def destination(output: Path | None, *, overwrite: bool) -> Iterator[BinaryOutpu
         yield file
 
 
-def _with_progress(rows: StandardInput | TableInput, *, quiet: bool) -> Iterator[Rows]:
+def _with_progress(rows: StandardInput | TableInput, label_levels: str | None, *, quiet: bool) -> Iterator[Rows]:
     """Yield the parts of the input, with a progress bar for a table."""
     from tqdm.auto import tqdm
 
     shown = rows.num_rows is not None and shows_progress(quiet)
     with tqdm(total=rows.num_rows, desc="Classify", unit="sentence", disable=not shown) as bar:
-        for part in rows.parts():
+        for part in rows.parts(label_levels):
             yield part
             bar.update(len(part.texts))

@@ -5,7 +5,7 @@ join_label_lists    returns the values of a label column, each list as the neste
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,12 @@ def join_label_columns(table: Table, columns: Sequence[str], separator: str) -> 
 
 
 def join_label_lists(
-    values: Iterable[Any], separator: str, source: str, lines: Sequence[int] | None = None
+    values: Iterable[Any],
+    separator: str,
+    source: str,
+    lines: Sequence[int] | None = None,
+    *,
+    invalid: Callable[[Any], Any] | None = None,
 ) -> list[Any]:
     """Return the values of a label column, each list as the nested label of its levels; other values as they are.
 
@@ -56,15 +61,26 @@ def join_label_lists(
         separator: the separator of the levels.
         source: the file or data set, for messages.
         lines: the line number of each row in its file, for messages; None names the row instead.
+        invalid: returns the label of a cell that is not a path; None raises an error.
 
     Raises:
-        DataError: a level contains the separator or is itself a list or a dictionary, or a cell is a set.
+        DataError: `invalid` is None, and a level contains the separator or is itself a list or a dictionary, or a cell
+            is a set.
 
     Example:
         >>> join_label_lists([["north", "sales", "north"], ["a", None], ["a", None, "b"], "c/d"], "/", "my data")
         ['north/sales/north', 'a', None, 'c/d']
     """
-    return [_label_of_cell(value, separator, source, row, lines) for row, value in enumerate(values)]
+
+    def label(row: int, value: Any) -> Any:
+        try:
+            return _label_of_cell(value, separator, source, row, lines)
+        except DataError:
+            if invalid is None:
+                raise
+            return invalid(value)
+
+    return [label(row, value) for row, value in enumerate(values)]
 
 
 def _label_of_cell(value: Any, separator: str, source: str, row: int, lines: Sequence[int] | None) -> Any:
