@@ -85,7 +85,7 @@ def fit_classifier(
     check_places(expand_path(output), more_files=())
     check_model_name(model)
     from tercet.data.loading.labelled import load_labelled
-    from tercet.data.reading.other_files import options_of_file
+    from tercet.data.reading.other_files import options_of_rows
 
     options = ReadOptions.of(locals())
     train = load_labelled(data, options)
@@ -95,14 +95,13 @@ def fit_classifier(
             f"{data} has one label only ({short_repr(names[0])}); a classifier needs two labels or more, so add the "
             "rows of the other labels"
         )
-    # These are of DATA.
-    calibration_rows, others = None, replace(options, label_file=None, split_column=None, optional_split=options.split)
+    calibration_rows = None
     if calibration_data is not None:
-        own = options_of_file(others, calibration_data, data)
+        own = options_of_rows(options, calibration_data, data)
         calibration_rows = load_labelled(calibration_data, own, known_labels=names, known_from=data)
     unknown = None
     if unknown_sentences is not None:
-        unknown = _read_sentences(unknown_sentences, options_of_file(others, unknown_sentences, data))
+        unknown = _read_sentences(unknown_sentences, options_of_rows(options, unknown_sentences, data))
     encoder = load_model(model, device=device, trust_remote_code=trust_remote_code)
     from tercet.decisions import LabelClassifier
     from tercet.decisions.summary import record_of

@@ -21,7 +21,7 @@ from tercet.data.loading.evaluation_splits import (
 from tercet.data.loading.labelled import as_dataset, load_labelled
 from tercet.data.loading.triplets import load_triplets, read_triplets
 from tercet.data.reading.options import ReadOptions
-from tercet.data.reading.other_files import options_of_file
+from tercet.data.reading.other_files import options_of_file, options_of_rows
 from tercet.data.reading.selection import read_all
 from tercet.data.reading.sources import name_of
 from tercet.data.splits.held_out import held_out_labelled, held_out_triplets
@@ -106,9 +106,8 @@ def _triplet_data(
         eval_rows = rows_of_split.tolist() if split.same_table else None
         return TrainingData(train, triplets, eval_rows, _numbers(numbers), None, split.name)
     if eval_data is not None:
-        of_file = options_of_file(options, eval_data, data)
-        evaluation_options = replace(of_file, split_column=None, optional_split=options.split)
-        return TrainingData(train, load_triplets(eval_data, evaluation_options), None, _numbers(numbers))
+        evaluation_triplets = load_triplets(eval_data, options_of_rows(options, eval_data, data))
+        return TrainingData(train, evaluation_triplets, None, _numbers(numbers))
     rows = held_out_triplets(train, eval_fraction, seed)
     others = np.setdiff1d(np.arange(len(train)), rows)
     kept, held_out = select_rows(train, others), select_rows(train, rows)
@@ -150,9 +149,8 @@ def _labelled_data(
         train_rows = _numbers(labelled.rows)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name)
     if eval_data is not None:
-        of_file = options_of_file(options, eval_data, data)
-        options = replace(of_file, label_file=None, split_column=None, optional_split=options.split)
-        evaluation = load_labelled(eval_data, options, known_labels=labelled.label_names)
+        of_rows = options_of_rows(options, eval_data, data)
+        evaluation = load_labelled(eval_data, of_rows, known_labels=labelled.label_names)
         return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)

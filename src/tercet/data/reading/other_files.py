@@ -2,6 +2,7 @@
 
 options_of_file      returns the options for one of two sources
 options_of_labels    returns the options for a file of labels
+options_of_rows      returns the options for other rows, such as evaluation data
 """
 
 from dataclasses import replace
@@ -33,6 +34,21 @@ def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOption
     others = [name for name in _OF_FORMATS if not _takes(source, name, options) and _takes(other, name, options)]
     left_out: dict[str, Any] = dict.fromkeys(others)
     return replace(options, **left_out)
+
+
+def options_of_rows(options: ReadOptions, source: Any, data: Any) -> ReadOptions:
+    """Return the options for other rows, such as evaluation or calibration data, by the options for `data`.
+
+    The file of labels and the column of splits are those of `data`. Its split is read only if the other rows have
+    splits.
+
+    Args:
+        options: the options for `data`.
+        source: the file or other source with the other rows.
+        data: the source that the options were given for.
+    """
+    own = options_of_file(options, source, data)
+    return replace(own, label_file=None, split_column=None, optional_split=options.split)
 
 
 def _takes(source: Any, name: str, options: ReadOptions) -> bool:
