@@ -6,11 +6,14 @@ import decimal
 import json
 import shlex
 
+import datasets
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from tercet.cli.label_issues import _other_columns
+from tercet.data.reading.options import ReadOptions
+from tercet.data.reading.selection import read_data
 from tercet.data.tables.table import Columns, Table
 from tests.cli.command import run
 from tests.conftest import TOPICS
@@ -220,6 +223,25 @@ def test_the_list_has_halves_of_characters_of_other_columns(bert, tmp_path):
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run("inspect", tmp_path / "d.jsonl", "--model", bert, "--label-issues", tmp_path / "i.csv", *_SMALL)
     assert {issue["other"] for issue in _read(tmp_path / "i.csv")} == {"?"}
+
+
+def test_only_the_rows_of_label_issues_are_read_from_a_data_set(tmp_path, monkeypatch):
+    """A data set may have large columns, and images that are decoded when they are read."""
+    data = datasets.Dataset.from_dict(
+        {"text": list("abcd"), "area": list("xyxy"), "intent": list("pqpq"), "id": [0, 1, 2, 3], "image": [None] * 4},
+        features=datasets.Features({
+            **dict.fromkeys(("text", "area", "intent"), datasets.Value("string")), "id": datasets.Value("int64"),
+            "image": datasets.Image(),
+        }),
+    )  # fmt: skip
+    data.save_to_disk(tmp_path / "saved")
+    options = ReadOptions(text_column="text,id", label_column=["area", "intent"], limit=3)
+    table = read_data(str(tmp_path / "saved"), options)
+    monkeypatch.setattr(Columns, "__getitem__", lambda columns, name: pytest.fail(f"reads the whole column {name}"))
+    kept, left_out = _other_columns(table, ["text,id", "area/intent"], [2, 0])
+    assert kept == {"text": ["c", "a"], "area": ["x", "x"], "intent": ["p", "p"], "id": [2, 0]}
+    assert list(left_out) == ["image"]
+    assert "the column 'image' has values of the type Image" in left_out["image"]
 
 
 def test_only_a_column_that_cannot_be_read_is_left_out():

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -108,18 +109,24 @@ def _other_columns(
     from tercet.data.tables.column_values import take_rows
     from tercet.data.writing import prepare_columns
 
-    try:
-        complete = table.complete_columns()  # It also has columns of types that no command uses.
-    except _UNREADABLE:  # The column that cannot be read is found below.
-        complete = {}
+    read_rows, complete = table.read_rows, dict[str, Any]()
+    if read_rows is None:
+        # A column that cannot be read is found below.
+        with suppress(*_UNREADABLE):
+            complete = table.complete_columns()  # It also has columns of types that no command uses.
+
+    def read(name: str) -> Any:
+        if read_rows is not None:
+            return read_rows(name, rows)
+        return take_rows(complete[name] if name in complete else table.columns[name], rows)
+
     kept: dict[str, list[Any]] = {}
     left_out: dict[str, str] = {}
     for name in table.columns:
         if name in used:
             continue
         try:
-            values = complete[name] if name in complete else table.columns[name]
-            kept[name] = as_list(prepare_columns({name: take_rows(values, rows)}, ".csv", table.source)[name])
+            kept[name] = as_list(prepare_columns({name: read(name)}, ".csv", table.source)[name])
         except _UNREADABLE as error:  # A date that Python does not have raises a ValueError.
             left_out[name] = shorten(str(error) or type(error).__name__, _REASON_LIMIT)
     return kept, left_out

@@ -39,7 +39,7 @@ def join_label_columns(table: Table, columns: Sequence[str], separator: str) -> 
         levels = [_levels(base[column], column, separator, table) for column in columns]
         return [_label(path, separator) for path in zip(*levels, strict=True)]
 
-    joined = Columns([*base, name], read, len(table), table.complete_columns)
+    joined = Columns([*base, name], read, len(table), table.complete_columns, read_rows=table.read_rows)
     return replace(table, columns=joined)
 
 

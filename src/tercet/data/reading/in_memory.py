@@ -84,8 +84,8 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
 
     plain = dataset.with_format(None)
 
-    def read(name: str) -> Sequence[Any]:
-        values, feature = texts_of(plain, name), plain.features[name]
+    def read(name: str, rows: "Dataset" = plain) -> Sequence[Any]:
+        values, feature = texts_of(rows, name), plain.features[name]
         of_items = getattr(feature, "feature", None)
         if isinstance(of_items, ClassLabel):  # A list of classes in each row.
             return [None if ids is None else [_label_name(of_items, label) for label in ids] for ids in values]
@@ -93,7 +93,13 @@ def _of_dataset(dataset: "Dataset", source: str) -> Table:
             return [_label_name(feature, label) for label in values]
         return values
 
-    return Table(source, Columns(plain.column_names, read, len(plain)))
+    def read_rows(name: str, rows: Sequence[int]) -> Sequence[Any]:
+        feature = plain.features[name]
+        if hasattr(getattr(feature, "feature", feature), "decode_example"):
+            raise DataError(f"{source}: the column {short_repr(name)} has values of the type {type(feature).__name__}")
+        return read(name, plain.select(rows))
+
+    return Table(source, Columns(plain.column_names, read, len(plain), read_rows=read_rows))
 
 
 def _label_name(feature: "ClassLabel", label: int | None) -> str | None:

@@ -112,7 +112,7 @@ def _add_labels(table: Table, label_file: str, options: ReadOptions, source: Any
     def read_all() -> dict[str, Any]:
         return {**table.complete_columns(), name: labels.columns[column]}
 
-    return replace(table, columns=Columns([*base, name], read, len(table), read_all))
+    return replace(table, columns=Columns([*base, name], read, len(table), read_all, read_rows=table.read_rows))
 
 
 def check_same_order(table: Table, labels: Table, label_column: str) -> None:
@@ -147,13 +147,14 @@ def _choose_rows(table: Table, options: ReadOptions) -> Table:
         rows = sorted(random.Random(_SEED).sample(rows, options.sample))
     if len(rows) == len(table):
         return table
-    total, base = len(table), table
+    total, base, read_rows = len(table), table, table.read_rows
     source = f"{table.source} ({len(rows):,} of {total:,} rows)"
     columns = Columns(
         table.columns,
         lambda name: take_rows(base.columns[name], rows),
         len(rows),
         lambda: {name: take_rows(values, rows) for name, values in base.complete_columns().items()},
+        read_rows=read_rows and (lambda name, chosen: read_rows(name, [rows[row] for row in chosen])),
     )
     lines = None if table.lines is None else [table.lines[row] for row in rows]
     places = (
@@ -179,7 +180,8 @@ def _join_texts(table: Table, text_column: str | None) -> Table:
         return _joined([base[part] for part in names]) if name == text_column else base[name]
 
     complete: Callable[[], Mapping[str, Any]] = table.complete_columns
-    return replace(table, columns=Columns([*base, text_column], read, len(table), lambda: dict(complete())))
+    columns = Columns([*base, text_column], read, len(table), lambda: dict(complete()), read_rows=table.read_rows)
+    return replace(table, columns=columns)
 
 
 def text_parts(text_column: str, columns: Collection[str]) -> list[str]:

@@ -29,6 +29,8 @@ class Columns(Mapping[str, Sequence[Any]]):
         read: a function from a name to the values of the column. It raises `DataError` if the column cannot be read.
         num_rows: the number of values of each column.
         read_all: a function that returns every column of the file, by name; see `complete`. None reads the names.
+        read_rows: a function from the name of a column of the source and numbers of rows to these values, which reads
+            no others; None if the source reads whole columns.
         splits: the splits of the source, such as "train" and "test", if one of them was chosen.
         not_read: the names of the files or splits that were not chosen, for messages.
     """
@@ -40,9 +42,11 @@ class Columns(Mapping[str, Sequence[Any]]):
         num_rows: int,
         read_all: "Callable[[], AnyColumns] | None" = None,
         *,
+        read_rows: "Callable[[str, Sequence[int]], Sequence[Any]] | None" = None,
         splits: Sequence[str] = (),
         not_read: Sequence[str] = (),
     ) -> None:
+        self.read_rows = read_rows
         self._names, self._read, self.num_rows, self._read_all = dict.fromkeys(names), read, num_rows, read_all
         self._values: dict[str, Sequence[Any]] = {}
         self.splits, self.not_read = tuple(splits), tuple(not_read)
@@ -54,7 +58,10 @@ class Columns(Mapping[str, Sequence[Any]]):
         """Return the columns of a split, with the names of all splits and of those that were not read."""
         num_rows = columns.num_rows if isinstance(columns, cls) else len(next(iter(columns.values()), []))
         read_all = columns.complete if isinstance(columns, cls) else None
-        return cls(columns, columns.__getitem__, num_rows, read_all, splits=splits, not_read=not_read)
+        read_rows = columns.read_rows if isinstance(columns, cls) else None
+        return cls(
+            columns, columns.__getitem__, num_rows, read_all, read_rows=read_rows, splits=splits, not_read=not_read
+        )
 
     def complete(self) -> "AnyColumns":
         """Return every column of the file, in its order, to write it again.
@@ -156,6 +163,11 @@ class Table:
     def complete_columns(self) -> AnyColumns:
         """Return every column, in their order, to write the table again; see `Columns.complete`."""
         return self.columns.complete() if isinstance(self.columns, Columns) else dict(self.columns)
+
+    @property
+    def read_rows(self) -> "Callable[[str, Sequence[int]], Sequence[Any]] | None":
+        """The function that reads some values of a column; None if the source reads whole columns; see `Columns`."""
+        return self.columns.read_rows if isinstance(self.columns, Columns) else None
 
     def __len__(self) -> int:
         return self.num_rows
