@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sentence_transformers.sentence_transformer import losses as peer
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from tercet import catalogue, distances, losses
 from tercet.losses import functional, reference
+from tercet.losses._engine import engine
+from tercet.losses._engine.stats import LossStats
+from tercet.losses.miners import Miner
 
 PEER_DISTANCE = {
     "euclidean": peer.BatchHardTripletLossDistanceFunction.euclidean_distance,
@@ -66,6 +70,22 @@ VARIANTS = {
         has_margin=False,
     ),
 }
+
+
+def batch_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    miner: Miner,
+    distance: distances.DistanceLike = "euclidean",
+    *,
+    with_stats: bool = False,
+    **options: Any,
+) -> tuple[Tensor, LossStats | None]:
+    """The loss of the engine, and its statistics as numbers if `with_stats` is True."""
+    loss, stats = engine.batch_loss_with_pending_stats(
+        embeddings, labels, miner, distance, with_stats=with_stats, **options
+    )
+    return loss, None if stats is None else stats.read()
 
 
 def gradient(loss: Tensor, embeddings: Tensor) -> Tensor:

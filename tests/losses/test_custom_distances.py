@@ -7,8 +7,7 @@ from tercet import distances, losses
 from tercet.errors import EmbeddingError
 from tercet.evaluation import label_metrics
 from tercet.losses import miners
-from tercet.losses._engine import engine
-from tests.losses.helpers import VARIANTS, Chebyshev, gradient, healthy_batch, registered_distance
+from tests.losses.helpers import VARIANTS, Chebyshev, batch_loss, gradient, healthy_batch, registered_distance
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 
@@ -77,7 +76,7 @@ def test_it_is_computed_in_blocks(name, distance, monkeypatch):
     monkeypatch.setattr(
         type(distance), "matrix", lambda self, x, y: shapes.append((len(x), len(y))) or matrix(self, x, y)
     )
-    ours, _ = engine.batch_loss(x, labels, MINERS[name], distance, block_rows=10)
+    ours, _ = batch_loss(x, labels, MINERS[name], distance, block_rows=10)
     assert shapes == [(10, 24), (10, 24), (4, 24)]
     torch.testing.assert_close(ours, loops)
     torch.testing.assert_close(gradient(ours, x), gradient(loops, x))

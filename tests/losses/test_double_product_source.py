@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from tercet import losses
 from tercet.errors import EmbeddingError
-from tercet.losses._engine import double_product_source, engine
+from tercet.losses._engine import double_product_source
 from tercet.losses._engine.double_product_source import DoubleProductSource
+from tercet.losses._engine.inputs import Anchors
+from tests.losses.helpers import batch_loss
 from tests.losses.test_engine import NAMES, assert_same, miner_of, with_gradient
 
 LOSSES = [
@@ -37,8 +39,8 @@ def batches():
 def loss_of(leaf, labels, miner, distance, anchors):
     chosen = None
     if anchors is not None:
-        chosen = engine.Anchors(leaf[anchors], labels[anchors], torch.arange(len(labels))[anchors])
-    return engine.batch_loss(leaf, labels, miner, distance, anchors=chosen)[0]
+        chosen = Anchors(leaf[anchors], labels[anchors], torch.arange(len(labels))[anchors])
+    return batch_loss(leaf, labels, miner, distance, anchors=chosen)[0]
 
 
 @pytest.mark.slow
@@ -131,10 +133,10 @@ def test_a_check_that_was_put_off_finds_the_same_values(distance):
 def test_a_gpu_computes_the_loss_of_the_cpu(name, size):
     x = F.normalize(torch.randn(size, 24), dim=1)
     labels = torch.arange(size) // 4
-    expected = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.3))[0], x.double())
+    expected = with_gradient(lambda e: batch_loss(e, labels, miner_of(name, 0.3))[0], x.double())
     for where in ("cpu", "cuda"):
         y = labels.to(where)
-        value, gradient = with_gradient(lambda e, y=y: engine.batch_loss(e, y, miner_of(name, 0.3))[0], x.cuda())
+        value, gradient = with_gradient(lambda e, y=y: batch_loss(e, y, miner_of(name, 0.3))[0], x.cuda())
         value, gradient = value.double().cpu(), gradient.double().cpu()
         if size > double_product_source.MAX_CANDIDATES:
             # Two distances may be equal up to the rounding of float32, and then another triplet is chosen. It changes

@@ -13,8 +13,10 @@ from torch import Tensor
 from tercet import distances
 from tercet.errors import EmbeddingError
 from tercet.losses import functional, miners, reference
-from tercet.losses._engine import engine, kernels, matrix_product_source
+from tercet.losses._engine import kernels, matrix_product_source
+from tercet.losses._engine.inputs import Anchors
 from tercet.losses.miners import Miner
+from tests.losses.helpers import batch_loss
 
 NAMES = ("all", "hard", "semi", "soft")
 DISTANCES = ("euclidean", "cosine", "manhattan")
@@ -67,10 +69,10 @@ def shifted(x: Tensor) -> Tensor:
 def test_equals_the_loops(name, distance, labels, seed, margin):
     x = torch.randn(len(labels), 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     labels = torch.tensor(labels)
-    got = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
+    got = with_gradient(lambda e: batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
     wanted = with_gradient(lambda e: loops(name, e, labels, margin, distance), x)
     assert_same(got, wanted, 1e-10)
-    single = engine.batch_loss(x.float(), labels, miner_of(name, margin), distance)[0]
+    single = batch_loss(x.float(), labels, miner_of(name, margin), distance)[0]
     assert single.item() == pytest.approx(wanted[0].item(), rel=1e-4, abs=1e-5)
 
 
@@ -89,7 +91,7 @@ def test_repeated_rows_tie_as_in_the_loops(name, distance, labels, seed, margin,
     number = len(labels)
     x = torch.randn(number, 7, dtype=dtype, generator=random)[torch.randint(0, number, (number,), generator=random)]
     labels = torch.tensor(labels)
-    value, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
+    value, gradient = with_gradient(lambda e: batch_loss(e, labels, miner_of(name, margin), distance)[0], x)
     assert value.item() == pytest.approx(loops(name, x, labels, margin, distance).item(), abs=1e-5)
     assert gradient.isfinite().all()
 
@@ -116,7 +118,7 @@ def test_equals_sentence_transformers_on_healthy_batches(trials):
         x = torch.nn.functional.normalize(x, dim=1)
         for name, loss in cases.items():
             wanted = with_gradient(partial(loss, labels), x)
-            got = with_gradient(lambda e, n=name, y=labels: engine.batch_loss(e, y, miner_of(n, margin))[0], x)
+            got = with_gradient(lambda e, n=name, y=labels: batch_loss(e, y, miner_of(n, margin))[0], x)
             assert_same(got, wanted, 1e-10 if double else 1e-5)
 
 
@@ -134,7 +136,7 @@ def test_blocks_close_and_far_in_one_batch_of_many_blocks(name, few, monkeypatch
         monkeypatch.setattr(matrix_product_source, "MAX_WAITING_BYTES", waiting)
         for rows in (3, 5, 6, 24):
             miner = miner_of(name, 0.4)
-            got = with_gradient(lambda e, r=rows, f=miner: engine.batch_loss(e, labels, f, block_rows=r)[0], x)
+            got = with_gradient(lambda e, r=rows, f=miner: batch_loss(e, labels, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
 
@@ -147,7 +149,7 @@ def test_more_candidates_than_a_few(name):
         wanted = with_gradient(lambda e, y=labels: dense(name, e, y, 0.4, "euclidean"), x)
         for rows in (32, 256):
             miner = miner_of(name, 0.4)
-            got = with_gradient(lambda e, y=labels, r=rows, f=miner: engine.batch_loss(e, y, f, block_rows=r)[0], x)
+            got = with_gradient(lambda e, y=labels, r=rows, f=miner: batch_loss(e, y, f, block_rows=r)[0], x)
             assert_same(got, wanted, 1e-10)
 
 
@@ -168,9 +170,7 @@ def test_ragged_groups_at_every_block_size(labels, name, distance):
     x = torch.randn(len(labels), 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     wanted = with_gradient(lambda e: dense(name, e, labels, 0.4, distance), x)
     for rows in (1, 7, 1000):
-        got = with_gradient(
-            lambda e, r=rows: engine.batch_loss(e, labels, miner_of(name, 0.4), distance, block_rows=r)[0], x
-        )
+        got = with_gradient(lambda e, r=rows: batch_loss(e, labels, miner_of(name, 0.4), distance, block_rows=r)[0], x)
         assert_same(got, wanted, 1e-10)
 
 
@@ -184,7 +184,7 @@ def test_rows_of_zeros_have_the_cosine_distance_1_to_each_other(name, rows, monk
         for chunk in (matrix_product_source.PAIRS_PER_CHUNK, 0):  # 0 computes blocks with close pairs from differences
             monkeypatch.setattr(matrix_product_source, "PAIRS_PER_CHUNK", chunk or 1)
             monkeypatch.setattr(matrix_product_source, "MAX_CLOSE_FRACTION", 1 / 8 if chunk else 0.0)
-            got = engine.batch_loss(x, labels, miner_of(name, 0.3), "cosine", block_rows=rows)[0]
+            got = batch_loss(x, labels, miner_of(name, 0.3), "cosine", block_rows=rows)[0]
             assert got.item() == pytest.approx(dense(name, x, labels, 0.3, "cosine").item(), abs=1e-5)
 
 
@@ -207,12 +207,12 @@ def test_anchors_that_are_no_candidates(name, distance):
         wanted = strangers_by_loops(name, x[0], anchor_labels, own, x[1], labels, distance)
         gradients = torch.autograd.grad(wanted, x) if not trial % 2 else ()
         for rows in (1, 3, 256):
-            got = engine.batch_loss(
+            got = batch_loss(
                 x[1],
                 labels,
                 miner_of(name, 0.4),
                 distance,
-                anchors=engine.Anchors(x[0], anchor_labels, own),
+                anchors=Anchors(x[0], anchor_labels, own),
                 block_rows=rows,
             )[0]
             assert got.item() == pytest.approx(wanted.item(), abs=1e-9), rows
@@ -265,7 +265,7 @@ def dense(name: str, x: Tensor, labels: Tensor, margin: float, distance: distanc
 def test_all_algorithms_give_the_same(name, monkeypatch):
     labels = torch.arange(24) % 5
     x = torch.randn(24, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    run = partial(with_gradient, lambda e: engine.batch_loss(e, labels, miner_of(name, 1.0))[0], x)
+    run = partial(with_gradient, lambda e: batch_loss(e, labels, miner_of(name, 1.0))[0], x)
     wanted = run()
     monkeypatch.setattr(kernels, "CACHED_DISTANCES", 50)  # two rows at a time
     assert_same(run(), wanted, 1e-12)
@@ -288,18 +288,18 @@ def test_anchors_apart_from_candidates(name, distance):
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
     x = torch.randn(10, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     miner = miner_of(name, 2.0)
-    wanted, gradient = with_gradient(lambda e: engine.batch_loss(e, labels, miner, distance)[0], x)
+    wanted, gradient = with_gradient(lambda e: batch_loss(e, labels, miner, distance)[0], x)
     total, weight, summed = torch.zeros(()), 0, torch.zeros_like(x)
     for rows in (torch.arange(0, 4), torch.arange(4, 10)):
         leaf = x.clone().requires_grad_()
-        anchors = engine.Anchors(leaf[rows], labels[rows], rows)
-        loss, stats = engine.batch_loss(leaf, labels, miner, distance, anchors=anchors, with_stats=True)
+        anchors = Anchors(leaf[rows], labels[rows], rows)
+        loss, stats = batch_loss(leaf, labels, miner, distance, anchors=anchors, with_stats=True)
         number = stats.active_triplets if name == "all" else stats.mined_triplets
         (number * loss).backward()
         total, weight, summed = total + number * loss.detach(), weight + number, summed + leaf.grad
     assert_same((total / weight, summed / weight), (wanted, gradient), 1e-12)
-    strangers = engine.Anchors(x[:3] + 0.01, labels[:3], torch.full((3,), -1))
-    _, stats = engine.batch_loss(x, labels, miner, distance, anchors=strangers, with_stats=True)
+    strangers = Anchors(x[:3] + 0.01, labels[:3], torch.full((3,), -1))
+    _, stats = batch_loss(x, labels, miner, distance, anchors=strangers, with_stats=True)
     assert (stats.anchors, stats.valid_triplets) == (3, 3 * 3 * 7)
 
 
@@ -308,9 +308,7 @@ def test_anchors_apart_from_candidates(name, distance):
 @pytest.mark.parametrize("labels", [[0], [0, 0, 0], [0, 1, 2], [5, 9]])
 def test_no_triplet_is_zero_loss_and_zero_gradient(name, distance, labels):
     x = torch.randn(len(labels), 3)
-    value, gradient = with_gradient(
-        lambda e: engine.batch_loss(e, torch.tensor(labels), miner_of(name, 1.0), distance)[0], x
-    )
+    value, gradient = with_gradient(lambda e: batch_loss(e, torch.tensor(labels), miner_of(name, 1.0), distance)[0], x)
     assert value == 0
     assert not gradient.any()
 
@@ -320,7 +318,7 @@ def test_no_triplet_is_zero_loss_and_zero_gradient(name, distance, labels):
 def test_gradcheck_away_from_kinks(name, distance):
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])
     x = torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(11), requires_grad=True)
-    assert torch.autograd.gradcheck(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.9), distance)[0], (x,))
+    assert torch.autograd.gradcheck(lambda e: batch_loss(e, labels, miner_of(name, 0.9), distance)[0], (x,))
 
 
 def test_distances_are_right_near_collapse():
@@ -334,10 +332,10 @@ def test_distances_are_right_near_collapse():
             base.repeat_interleave(4, 0) + 1e-4 / 8 * torch.randn(32, 64, dtype=torch.float64, generator=random)
         ).float()
         for distance in ("euclidean", "cosine"):
-            got = with_gradient(lambda e, d=distance: engine.batch_loss(e, labels, miners.hard_soft_margin(), d)[0], x)
+            got = with_gradient(lambda e, d=distance: batch_loss(e, labels, miners.hard_soft_margin(), d)[0], x)
             exact = with_gradient(lambda e, d=distance: dense("soft", e, labels, 0, d), x.double())
             assert_same(got, exact, 1e-4)
-            stats = engine.batch_loss(x, labels, miners.hard(0.1), distance, with_stats=True)[1]
+            stats = batch_loss(x, labels, miners.hard(0.1), distance, with_stats=True)[1]
             truth = distances.matrix(x.double(), x.double(), distance)
             nearest = truth.masked_fill(labels.unsqueeze(1) == labels, torch.inf).amin(1).mean().item()
             assert stats.mean_hardest_negative_distance == pytest.approx(nearest, rel=1e-3)
@@ -348,7 +346,7 @@ def test_distance_zero_has_gradient_zero():
     for name in NAMES:
         for distance in DISTANCES:
             _, gradient = with_gradient(
-                lambda e, n=name, d=distance: engine.batch_loss(e, torch.tensor([0, 0, 1, 1]), miner_of(n, 1.0), d)[0],
+                lambda e, n=name, d=distance: batch_loss(e, torch.tensor([0, 0, 1, 1]), miner_of(n, 1.0), d)[0],
                 x,
             )
             assert not gradient.any()
@@ -358,7 +356,7 @@ def test_rows_of_zeros_have_cosine_zero_to_everything():
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 1])
     for name in NAMES:
-        got = with_gradient(lambda e, n=name: engine.batch_loss(e, labels, miner_of(n, 0.5), "cosine")[0], x)
+        got = with_gradient(lambda e, n=name: batch_loss(e, labels, miner_of(n, 0.5), "cosine")[0], x)
         assert got[0].item() == pytest.approx(loops(name, x, labels, 0.5, "cosine").item())
         assert got[1].isfinite().all()
 
@@ -375,7 +373,7 @@ def test_error_in_low_precision_is_at_most_that_of_the_plain_formula(dtype, name
         return dense(name, d, labels, 0.3, lambda matrix: matrix)
 
     got, naive = (
-        with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.3))[0], x),
+        with_gradient(lambda e: batch_loss(e, labels, miner_of(name, 0.3))[0], x),
         with_gradient(plain, x),
     )
     assert got[0].dtype == torch.float32
@@ -388,7 +386,7 @@ def test_distances_are_computed_outside_autocast():
     labels = torch.arange(12) // 3
     x = torch.randn(12, 8)
     for name in NAMES:
-        loss = lambda e, n=name: engine.batch_loss(e, labels, miner_of(n, 1.0))[0]  # noqa: E731
+        loss = lambda e, n=name: batch_loss(e, labels, miner_of(n, 1.0))[0]  # noqa: E731
         wanted = with_gradient(loss, x)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert_same(with_gradient(loss, x), wanted, 0)
@@ -466,7 +464,7 @@ def test_singletons_beside_one_large_label_cost_no_memory():
     sizes = []
     miner = miners.all_triplets(0.3)
     spy = Miner(lambda block: sizes.append(block.positives.shape) or miner.mine(block), "active")
-    engine.batch_loss(torch.randn(2040, 4), labels, spy)
+    batch_loss(torch.randn(2040, 4), labels, spy)
     assert sizes == [(40, 39)]
 
 
@@ -481,7 +479,7 @@ def test_a_search_of_all_positives_at_once_equals_the_passes(name, distance, gro
         x[::7] = x[0].clone()
 
     def run():
-        return with_gradient(lambda e: engine.batch_loss(e, labels, miner_of(name, 0.4), distance)[0], x)
+        return with_gradient(lambda e: batch_loss(e, labels, miner_of(name, 0.4), distance)[0], x)
 
     expected = run()
     monkeypatch.setattr(kernels, "_compares_at_once", lambda negatives, positives: True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tercet._display import shown_beside
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.inspection.active import count_active
+from tercet.losses.margins import fitting_distance, have_unit_length
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 DISTANCES = ("euclidean", "cosine")
@@ -26,8 +27,6 @@ _MAX_BATCHES = 50
 _MAX_ANCHORS = 20_000
 # samples_per_label=4 is suggested if at least this fraction of the sentences has a label with 4 or more sentences.
 _ENOUGH_SENTENCES = 0.9
-# Embeddings count as unit vectors if each norm differs from 1 by at most this.
-_UNIT_TOLERANCE = 0.01
 # Norms count as equal if the largest is below this factor times the smallest.
 _EQUAL_LENGTH = 1.02
 
@@ -155,18 +154,18 @@ def suggest_settings(summary: BatchSummary, embeddings: Tensor, label_ids: np.nd
 
 
 def _suggest_distance(embeddings: Tensor) -> Suggestion:
+    unit_length = have_unit_length(embeddings)
     lengths = torch.linalg.vector_norm(embeddings.float(), dim=1)
     shortest, longest = float(lengths.min()), float(lengths.max())
-    value = "cosine"
-    if shortest >= 1 - _UNIT_TOLERANCE and longest <= 1 + _UNIT_TOLERANCE:
-        value, reason = "euclidean", "all embeddings have norm 1, so Euclidean and cosine distance rank alike"
+    if unit_length:
+        reason = "all embeddings have norm 1, so Euclidean and cosine distance rank alike"
     elif longest < _EQUAL_LENGTH * shortest:
         reason = (
             f"all embeddings have a norm of about {longest:.3g}, so a Euclidean margin would have to be scaled by it"
         )
     else:
         reason = f"the norms of the embeddings are {shortest:.3g} to {longest:.3g}; no Euclidean margin suits them all"
-    return Suggestion(setting="distance", value=value, reason=reason)
+    return Suggestion(setting="distance", value=fitting_distance(unit_length=unit_length), reason=reason)
 
 
 def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:

@@ -29,6 +29,14 @@ def have_unit_length(embeddings: Tensor) -> bool:
     return bool(((norms - 1).abs() < 1e-2).all())
 
 
+def fitting_distance(*, unit_length: bool) -> str:
+    """Return the name of the distance to train with: Euclidean for embeddings of length 1, else cosine.
+
+    The cosine distance does not depend on the length, by which a Euclidean margin would have to be scaled.
+    """
+    return "euclidean" if unit_length else "cosine"
+
+
 @torch.no_grad()
 def batch_distances(
     embeddings: Tensor, labels: Tensor, distance: Distance, relation: Relation = SAME_LABEL

@@ -169,25 +169,6 @@ class LabelTree:
         """Return the relation of each level, the coarsest first."""
         return [SameAncestor(ancestors) for ancestors in self.ancestors]
 
-    def depth_in_common(self, labels: Tensor, others: Tensor) -> Tensor:
-        """Return the number of levels at which each two labels have the same ancestor: `(n,), (m,) → (n, m)`.
-
-        Levels beyond the end of both paths are not counted.
-        """
-        ours, theirs = (_look_up(self._prefixes, part) for part in (labels, others))
-        return ((ours.unsqueeze(1) == theirs) & (ours.unsqueeze(1) >= 0)).sum(2)
-
-    def depth(self, labels: Tensor) -> Tensor:
-        """Return the length of the path of each label, `(n,) → (n,)`."""
-        return (_look_up(self._prefixes, labels) >= 0).sum(1)
-
-    @property
-    def _prefixes(self) -> Tensor:
-        """The ancestors `(num_labels, levels)`, with −1 behind the end of a path."""
-        length = torch.tensor([len(path) for path in self.paths])
-        level = torch.arange(len(self))
-        return self.ancestors.T.masked_fill(level >= length.unsqueeze(1), -1)
-
 
 class SharedLabel:
     """The relation of sentences with several labels: a positive shares a label with the anchor.

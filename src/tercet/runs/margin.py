@@ -12,7 +12,7 @@ from tercet.catalogue import LOSSES
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.token_stats import collect_token_stats
 from tercet.errors import DataError
-from tercet.losses.margins import fitting_margin, have_unit_length
+from tercet.losses.margins import fitting_distance, fitting_margin, have_unit_length
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def choose_margin_and_distance(
         largest = max(margin) if isinstance(margin, Sequence) else margin
         bound = distances.COSINE.upper_bound(unit_length=True, dim=1)
         fits_cosine = has_margin and (largest is None or largest < bound)
-        distance = "cosine" if fits_cosine and not unit_length else DEFAULT_DISTANCE
+        distance = fitting_distance(unit_length=unit_length) if fits_cosine else DEFAULT_DISTANCE
         if distance != DEFAULT_DISTANCE:
             logger.info(
                 f"distance {distance}: the embeddings of the encoder do not have length 1 (their mean norm is "

@@ -1,6 +1,7 @@
 """The engine of the batch losses: exact losses and gradients, computed block by block. Private to `tercet.losses`.
 
 engine.py                   the loop over blocks, and the loss as an autograd function
+inputs.py                   the tensors to differentiate, and the size of a block
 levels.py                   the weighted sum of the losses of several levels, from the same blocks of distances
 label_groups.py             the positives of each anchor: the candidates with its label
 shared_label_groups.py      the positives of each anchor: the candidates that share a label with it

@@ -56,7 +56,7 @@ class DistanceSource(Protocol):
         """
 
     def with_own_gradients(self) -> "DistanceSource":
-        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
+        """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return a pair: the gradient of the candidates, and the gradient of the anchors.
@@ -81,7 +81,7 @@ class AutogradSource:
         self._candidates, self._anchors = candidates, candidates if anchors is None else anchors
         self._candidate_gradient = torch.zeros_like(candidates)
         self._anchor_gradient = self._candidate_gradient if anchors is None else torch.zeros_like(anchors)
-        self._last, self._is_shared = LastBlock(), False
+        self._last, self._keeps_graph = LastBlock(), False
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
         """Return the block `(m, C)` of the given anchors, and keep its autograd graph."""
@@ -99,22 +99,24 @@ class AutogradSource:
         """Backpropagate through the last block."""
         assert self._last.graph is not None
         weights = weights_of_block(mined, negatives)
-        to_anchors, to_candidates = self._last.graph.gradients(weights, keep_graph=self._is_shared)
+        to_anchors, to_candidates = self._last.graph.gradients(weights, keep_graph=self._keeps_graph)
         self._anchor_gradient[rows] += to_anchors
         self._candidate_gradient += to_candidates
 
     def with_own_gradients(self) -> "AutogradSource":
-        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
-        self._is_shared = True
-        other, is_same = copy(self), self._anchor_gradient is self._candidate_gradient
+        """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
+        self._keeps_graph = True
+        other, anchors_are_candidates = copy(self), self._anchor_gradient is self._candidate_gradient
         other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
-        other._anchor_gradient = other._candidate_gradient if is_same else torch.zeros_like(self._anchor_gradient)
+        other._anchor_gradient = other._candidate_gradient
+        if not anchors_are_candidates:
+            other._anchor_gradient = torch.zeros_like(self._anchor_gradient)
         return other
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
-        is_shared = self._anchor_gradient is self._candidate_gradient
-        return self._candidate_gradient, None if is_shared else self._anchor_gradient
+        anchors_are_candidates = self._anchor_gradient is self._candidate_gradient
+        return self._candidate_gradient, None if anchors_are_candidates else self._anchor_gradient
 
 
 class PrecomputedSource:

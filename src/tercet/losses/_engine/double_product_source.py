@@ -63,10 +63,12 @@ class DoubleProductSource:
         self._last = LastBlock()
 
     def with_own_gradients(self) -> "DoubleProductSource":
-        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
-        other, is_same = copy(self), self._anchor_gradient is self._candidate_gradient
+        """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
+        other, anchors_are_candidates = copy(self), self._anchor_gradient is self._candidate_gradient
         other._candidate_gradient = torch.zeros_like(self._candidate_gradient)
-        other._anchor_gradient = other._candidate_gradient if is_same else torch.zeros_like(self._anchor_gradient)
+        other._anchor_gradient = other._candidate_gradient
+        if not anchors_are_candidates:
+            other._anchor_gradient = torch.zeros_like(self._anchor_gradient)
         return other
 
     def distances(self, rows: slice, self_columns: SelfColumns) -> Tensor:
@@ -87,8 +89,9 @@ class DoubleProductSource:
         if not self._half_squared:  # At distance 0 the gradient is 0.
             weights = (weights / distances).masked_fill_(distances == 0, 0)
         anchors, candidates = self._anchors[rows], self._candidates
-        is_shared = self._anchor_gradient is self._candidate_gradient
-        if is_shared and anchors.shape == candidates.shape:  # Both sums at once: one product, and fewer kernels.
+        anchors_are_candidates = self._anchor_gradient is self._candidate_gradient
+        # Both sums at once: one product, and fewer kernels.
+        if anchors_are_candidates and anchors.shape == candidates.shape:
             _add_gradient(self._candidate_gradient, weights + weights.T, candidates, candidates)
         else:
             _add_gradient(self._anchor_gradient[rows], weights, anchors, candidates)
@@ -96,8 +99,8 @@ class DoubleProductSource:
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
-        is_shared = self._anchor_gradient is self._candidate_gradient
-        return self._candidate_gradient.to(self.dtype), None if is_shared else self._anchor_gradient.to(self.dtype)
+        to_anchors = None if self._anchor_gradient is self._candidate_gradient else self._anchor_gradient.to(self.dtype)
+        return self._candidate_gradient.to(self.dtype), to_anchors
 
 
 def _add_gradient(gradient: Tensor, weights: Tensor, points: Tensor, others: Tensor) -> None:

@@ -12,86 +12,19 @@ costs. `tercet.losses.reference` is its specification.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from tercet.distances import DistanceLike, get_distance
+from tercet.distances import DistanceLike
 from tercet.errors import EmbeddingError
-from tercet.losses._engine.distance_sources import DistanceSource, differentiable_inputs, distance_source
+from tercet.losses._engine.distance_sources import DistanceSource
+from tercet.losses._engine.inputs import Anchors, prepare
 from tercet.losses._engine.precision import full_precision, no_autocast
-from tercet.losses._engine.stats import LossStats, PendingStats, exact_dtype, sum_distances
+from tercet.losses._engine.stats import PendingStats, exact_dtype, sum_distances
 from tercet.losses.miners import DistanceBlock, Miner
 from tercet.losses.relations import SAME_LABEL, Grouping, Relation
-
-# A block and the tensors that a miner computes from it take about this many times the memory of its distances.
-COPIES_OF_A_BLOCK = 6
-# On a GPU, launching the operations of a small block takes longer than computing them.
-BLOCK_BYTES = 128 << 20
-BLOCK_BYTES_ON_GPU = 1 << 30
-# On a CPU, blocks with more rows do not fit in the cache, and their matrix products are not faster.
-BLOCK_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """Anchors, if not all candidates are anchors: a part of the batch, or the batch without the cross-batch memory.
-
-    Attributes:
-        embeddings: `(A, dim)`.
-        labels: `(A,)`, with the same label ids as the labels of the candidates.
-        self_index: `(A,)`, the index of the anchor among the candidates; −1 if it is not a candidate. An anchor is not
-            its own positive.
-    """
-
-    embeddings: Tensor
-    labels: Tensor
-    self_index: Tensor
-
-
-def batch_loss(
-    embeddings: Tensor,
-    labels: Tensor,
-    miner: Miner,
-    distance: DistanceLike = "euclidean",
-    *,
-    relation: Relation = SAME_LABEL,
-    anchors: Anchors | None = None,
-    reduce_count: Callable[[Tensor], Tensor] | None = None,
-    with_stats: bool = False,
-    block_bytes: int | None = None,
-    block_rows: int | None = None,
-) -> tuple[Tensor, LossStats | None]:
-    """Return the scalar loss of a batch, and its `LossStats` if `with_stats` is True, else None.
-
-    Args:
-        embeddings: `(C, dim)`, the embeddings of the candidates.
-        labels: `(C,)`, the labels of the candidates, on the device of the embeddings or on the CPU. Labels on the CPU
-            are faster, because the engine reads numbers of positives and would wait for the device.
-        miner: the rule that selects triplets.
-        distance: a name, a `Distance`, or a function. The complete matrix of a function and its autograd graph are kept
-            in memory.
-        relation: which candidates are the positives of an anchor, as a function of their labels.
-        anchors: the anchors; None uses the candidates as anchors.
-        reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
-            loss is then the sum of the terms of this process, divided by the number of terms of all processes.
-        with_stats: whether to compute `LossStats`.
-        block_bytes: the maximum memory of a block, in bytes, unless one row needs more. By default `BLOCK_BYTES`, on
-            other devices than a CPU `BLOCK_BYTES_ON_GPU`.
-        block_rows: the maximum number of anchors per block; by default `BLOCK_ROWS` on a CPU, and no limit on other
-            devices. `block_bytes` and `block_rows` affect speed and memory, and the result only by rounding.
-
-    Raises:
-        EmbeddingError: the distance is unknown; or it is a function and `anchors` is given, or a function or `matrix`
-            returns the wrong shape; or the relation has weights, which the miner does not use.
-    """
-    loss, stats = batch_loss_with_pending_stats(
-        embeddings, labels, miner, distance, relation=relation, anchors=anchors, reduce_count=reduce_count,
-        with_stats=with_stats, block_bytes=block_bytes, block_rows=block_rows,
-    )  # fmt: skip
-    return loss, None if stats is None else stats.read()
 
 
 def batch_loss_with_pending_stats(
@@ -107,32 +40,41 @@ def batch_loss_with_pending_stats(
     block_bytes: int | None = None,
     block_rows: int | None = None,
 ) -> tuple[Tensor, PendingStats | None]:
-    """Return the same as `batch_loss`, but do not wait for the statistics."""
-    metric = get_distance(distance)
-    device_type = embeddings.device.type
-    inputs = differentiable_inputs(metric, embeddings, None if anchors is None else anchors.embeddings)
-    needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-    max_rows = rows_per_block(inputs[0], len(labels), block_bytes, block_rows)
+    """Return the scalar loss of a batch, and its statistics if `with_stats` is True, else None.
+
+    The statistics stay on the device, so that the engine does not wait for them.
+
+    Args:
+        embeddings: `(C, dim)`, the embeddings of the candidates.
+        labels: `(C,)`, the labels of the candidates, on the device of the embeddings or on the CPU. Labels on the CPU
+            are faster, because the engine reads numbers of positives and would wait for the device.
+        miner: the rule that selects triplets.
+        distance: a name, a `Distance`, or a function. The complete matrix of a function and its autograd graph are kept
+            in memory.
+        relation: which candidates are the positives of an anchor, as a function of their labels.
+        anchors: the anchors; None uses the candidates as anchors.
+        reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
+            loss is then the sum of the terms of this process, divided by the number of terms of all processes.
+        with_stats: whether to compute statistics.
+        block_bytes: the maximum memory of a block, in bytes, unless one row needs more. By default `BLOCK_BYTES`, on
+            other devices than a CPU `BLOCK_BYTES_ON_GPU`.
+        block_rows: the maximum number of anchors per block; by default `BLOCK_ROWS` on a CPU, and no limit on other
+            devices. `block_bytes` and `block_rows` affect speed and memory, and the result only by rounding.
+
+    Raises:
+        EmbeddingError: the distance is unknown; or it is a function and `anchors` is given, or a function or `matrix`
+            returns the wrong shape; or the relation has weights, which the miner does not use.
+    """
+    inputs = prepare(embeddings, labels, distance, anchors, block_bytes, block_rows)
+    needs_gradient, device_type = inputs.needs_gradient, embeddings.device.type
     with torch.no_grad(), no_autocast(device_type), full_precision(device_type):
-        anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
-        groups = relation.group(labels, anchor_labels, self_index).to(embeddings.device)
-        source = distance_source(metric, [part.detach() for part in inputs], groups.anchor_index)
-        sums = _mine(source, groups, miner, max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
+        groups = inputs.group(relation)
+        source = inputs.source(groups.anchor_index)
+        sums = _mine(source, groups, miner, inputs.max_rows, needs_gradient=needs_gradient, with_stats=with_stats)
         count = num_terms(miner, groups, sums, reduce_count)
-        gradients = gradients_of(source, groups.anchor_index, inputs) if needs_gradient else []
-    loss = with_gradients(sums.terms, count, gradients, inputs) if needs_gradient else sums.terms / count
+        gradients = gradients_of(source, groups.anchor_index, inputs.tensors) if needs_gradient else []
+    loss = with_gradients(sums.terms, count, gradients, inputs.tensors) if needs_gradient else sums.terms / count
     return loss, stats_of(miner, groups, sums) if with_stats else None
-
-
-def rows_per_block(
-    embeddings: Tensor, num_candidates: int, block_bytes: int | None = None, block_rows: int | None = None
-) -> int:
-    """Return the number of anchors per block; the arguments are those of `batch_loss`."""
-    on_cpu = embeddings.device.type == "cpu"
-    block_bytes = block_bytes or (BLOCK_BYTES if on_cpu else BLOCK_BYTES_ON_GPU)
-    block_rows = block_rows or (BLOCK_ROWS if on_cpu else num_candidates)
-    bytes_per_row = COPIES_OF_A_BLOCK * embeddings.element_size() * num_candidates
-    return min(block_rows, max(1, block_bytes // bytes_per_row))
 
 
 def with_gradients(total: Tensor, count: Tensor | int, gradients: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tensor:

@@ -116,16 +116,16 @@ class LabelGroups:
                     num_positives=num_positives,
                     equal_num_positives=largest,
                 )
-        counts = ((num_positives > 0) & (group_size < num_candidates)).nonzero().flatten()
-        counts = counts[num_positives[counts].argsort(stable=True)]
+        kept = ((num_positives > 0) & (group_size < num_candidates)).nonzero().flatten()
+        kept = kept[num_positives[kept].argsort(stable=True)]
         return cls(
             candidate_order=order,
-            anchor_index=counts,
-            self_index=self_index[counts],
-            is_missing=None if is_missing is None else is_missing[counts],
-            label_start=start[counts],
-            self_position=position[counts],
-            num_positives=num_positives[counts],
+            anchor_index=kept,
+            self_index=self_index[kept],
+            is_missing=None if is_missing is None else is_missing[kept],
+            label_start=start[kept],
+            self_position=position[kept],
+            num_positives=num_positives[kept],
         )
 
     def __len__(self) -> int:

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tercet.distances import DistanceLike, get_distance
-from tercet.losses._engine.distance_sources import DistanceSource, differentiable_inputs, distance_source
+from tercet.distances import DistanceLike
+from tercet.losses._engine.distance_sources import DistanceSource
 from tercet.losses._engine.engine import (
-    Anchors,
     Sums,
     block_of,
     check_uses_weights,
     gradients_of,
     num_terms,
-    rows_per_block,
     stats_of,
     with_gradients,
 )
+from tercet.losses._engine.inputs import Anchors, prepare
 from tercet.losses._engine.label_groups import SelfColumns
 from tercet.losses._engine.precision import full_precision, no_autocast
 from tercet.losses._engine.stats import PendingStats, sum_distances
@@ -61,19 +60,15 @@ def loss_of_levels(
 ) -> tuple[Tensor, list[PendingStats]]:
     """Return the weighted sum of the losses of the levels, and the statistics of each level if `with_stats` is True.
 
-    The other arguments and the errors are those of `engine.batch_loss`.
+    The other arguments and the errors are those of `engine.batch_loss_with_pending_stats`.
     """
-    metric = get_distance(distance)
-    device_type = embeddings.device.type
-    inputs = differentiable_inputs(metric, embeddings, None if anchors is None else anchors.embeddings)
-    needs_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in inputs)
-    max_rows = rows_per_block(inputs[0], len(labels), block_bytes, block_rows)
+    inputs = prepare(embeddings, labels, distance, anchors, block_bytes, block_rows)
+    needs_gradient, device_type = inputs.needs_gradient, embeddings.device.type
     with torch.no_grad(), no_autocast(device_type), full_precision(device_type):
-        anchor_labels, self_index = (None, None) if anchors is None else (anchors.labels, anchors.self_index)
-        groups = [level.relation.group(labels, anchor_labels, self_index).to(embeddings.device) for level in levels]
-        index = torch.arange(len(labels)) if self_index is None else self_index
+        groups = [inputs.group(level.relation) for level in levels]
+        index = torch.arange(len(labels)) if anchors is None else anchors.self_index
         union = _Union.of(groups, index.to(embeddings.device), all_candidates=anchors is None)
-        source = distance_source(metric, [part.detach() for part in inputs], union.anchor_index)
+        source = inputs.source(union.anchor_index)
         counts = [
             None if level.miner.mean_over == "active"
             else num_terms(level.miner, part, Sums(torch.zeros(())), reduce_count)
@@ -83,7 +78,7 @@ def loss_of_levels(
         joined = len(factors) == len(levels)
         sources = [source, *([] if joined else (source.with_own_gradients() for _ in levels[1:]))]
         all_sums = _mine(
-            sources, union, levels, max_rows, factors if joined else None, needs_gradient=needs_gradient,
+            sources, union, levels, inputs.max_rows, factors if joined else None, needs_gradient=needs_gradient,
             with_stats=with_stats,
         )  # fmt: skip
         total = torch.zeros((), dtype=source.dtype, device=embeddings.device)
@@ -93,12 +88,12 @@ def loss_of_levels(
             count = num_terms(level.miner, part, sums, reduce_count) if count is None else count
             total += sums.terms * level.weight / count
             if needs_gradient and not joined:
-                found = gradients_of(sources[number], union.anchor_index, inputs)
+                found = gradients_of(sources[number], union.anchor_index, inputs.tensors)
                 scaled = [gradient * level.weight / count for gradient in found]
                 gradients = [a + b for a, b in zip(gradients, scaled, strict=True)] if gradients else scaled
         if needs_gradient and joined:
-            gradients = gradients_of(source, union.anchor_index, inputs)
-    loss = with_gradients(total, 1, gradients, inputs) if needs_gradient else total
+            gradients = gradients_of(source, union.anchor_index, inputs.tensors)
+    loss = with_gradients(total, 1, gradients, inputs.tensors) if needs_gradient else total
     if not with_stats:
         return loss, []
     per_level = zip(levels, groups, all_sums, strict=True)

@@ -74,14 +74,14 @@ class MatrixProductSource:
         # Pairs (candidate index, anchor index, V) that are not yet added to the sums of the candidates.
         self._listed: list[tuple[Tensor, Tensor, Tensor]] = []
         # Its close pairs, or its autograd graph if the complete block was computed from differences.
-        self._last, self._is_shared = LastBlock(), False
+        self._last, self._keeps_graph = LastBlock(), False
 
     def with_own_gradients(self) -> "MatrixProductSource":
-        """Return a source that adds to gradients of its own, from the blocks that this source computes."""
-        self._is_shared = True
-        other, is_same = copy(self), self._anchor_sums is self._candidate_sums
+        """Return a copy with separate gradient accumulators. It reuses the blocks that this source computes."""
+        self._keeps_graph = True
+        other, anchors_are_candidates = copy(self), self._anchor_sums is self._candidate_sums
         other._candidate_sums = torch.zeros_like(self._candidate_sums)
-        other._anchor_sums = other._candidate_sums if is_same else torch.zeros_like(self._anchor_sums)
+        other._anchor_sums = other._candidate_sums if anchors_are_candidates else torch.zeros_like(self._anchor_sums)
         other._waiting, other._listed = None, []
         return other
 
@@ -134,7 +134,7 @@ class MatrixProductSource:
         """Backpropagate through the last block; see `DistanceSource`."""
         if self._last.graph is not None:
             to_anchors, to_candidates = self._last.graph.gradients(
-                weights_of_block(mined, negatives), keep_graph=self._is_shared
+                weights_of_block(mined, negatives), keep_graph=self._keeps_graph
             )
             self._anchor_sums[rows, :-2] += to_anchors
             self._candidate_sums[:, :-2] += to_candidates
@@ -159,8 +159,8 @@ class MatrixProductSource:
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the gradient of the candidates `(C, dim)`, and that of separate anchors `(A, dim)` or None."""
         self._sum_listed()
-        is_shared = self._anchor_sums is self._candidate_sums
-        to_anchors = None if is_shared else _gradient(self._anchor_sums, self._anchor_points)
+        anchors_are_candidates = self._anchor_sums is self._candidate_sums
+        to_anchors = None if anchors_are_candidates else _gradient(self._anchor_sums, self._anchor_points)
         return _gradient(self._candidate_sums, self._candidate_points), to_anchors
 
     def _is_complete_batch(self, rows: slice) -> bool:
@@ -172,8 +172,9 @@ class MatrixProductSource:
         if self._is_complete_batch(rows):  # The block contains every pair in both directions.
             self._candidate_sums.addmm_(dense + dense.T, self._candidate_points)
             return
-        is_shared, num_candidates = self._anchor_points is self._candidate_points, self._candidate_sums.shape[0]
-        if is_shared and num_candidates**2 * dense.element_size() <= MAX_WAITING_BYTES:
+        anchors_are_candidates = self._anchor_points is self._candidate_points
+        num_candidates = self._candidate_sums.shape[0]
+        if anchors_are_candidates and num_candidates**2 * dense.element_size() <= MAX_WAITING_BYTES:
             # Each pair of anchors occurs twice, as (i, j) and (j, i). Keep the first value until the second is known;
             # then one product adds both.
             if self._waiting is None:

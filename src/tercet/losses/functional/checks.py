@@ -8,18 +8,18 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from tercet.distances import Distance, as_embeddings, check_norms
 from tercet.errors import EmbeddingError, counted
-from tercet.losses._engine import engine
+from tercet.losses._engine.inputs import Anchors
 from tercet.losses.functional.labels import Labels, as_label_tensor
 
 _ADVICE = " of the batch; use a lower learning rate, clip gradients, or train in float32 or bfloat16"
 
 
-def anchor_rows(embeddings: Tensor, labels: Tensor, anchors: slice | None) -> engine.Anchors | None:
+def anchor_rows(embeddings: Tensor, labels: Tensor, anchors: slice | None) -> Anchors | None:
     """Return the rows of a batch that are anchors; None if all are."""
     if anchors is None:
         return None
     self_index = torch.arange(len(labels), device=labels.device)[anchors]
-    return engine.Anchors(embeddings[anchors], labels[anchors], self_index)
+    return Anchors(embeddings[anchors], labels[anchors], self_index)
 
 
 def check_batch(
