@@ -6,6 +6,7 @@
     recipe.py            choose the number of epochs and the learning rate
     margin.py            choose the distance and the margin by the scale of the embeddings
     time_limit.py        fit the number of steps to a time limit
+    forecast.py          how long the whole run will take
     model_changes.py     change a model as the settings require, before it is measured
     build.py             build the loss and the trainer from the settings
     run_training.py      run_training: check one run on loaded data, run it, and save the model

@@ -64,6 +64,12 @@ class Evaluation:
         result: np.ndarray = self.query_rows[self.ranked]
         return result
 
+    @property
+    def num_texts(self) -> int:
+        """The number of texts that `embed` embeds."""
+        queries = len(self.queries) * (3 if "triplets" in self.counts else 1)
+        return queries + (0 if self.reference is None else len(self.reference))
+
     def embed(self, encoder: Any) -> EvaluationEmbeddings:
         """Embed all sentences once. Emit warnings about texts that are truncated or have unknown tokens.
 

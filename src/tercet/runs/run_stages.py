@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 from torch import Tensor
@@ -17,6 +18,7 @@ from tercet.encoder.token_stats import TokenStats
 from tercet.heads import HeadChoice
 from tercet.runs.classifier import RememberingEncoder, RunClassifier
 from tercet.runs.evaluation import Evaluation
+from tercet.runs.forecast import ForecastingEncoder
 from tercet.runs.measurement import Measurement
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
@@ -101,7 +103,9 @@ class StageResults:
 def run_stages(run: PlannedRun) -> StageResults:
     """Measure the untouched model, train the head, train the encoder, and measure again."""
     trainer, result = run.trainer, StageResults()
-    encoder = DistributedEncoder(trainer.model)
+    encoder: Any = DistributedEncoder(trainer.model)
+    if run.checkpoint is None:  # A resumed run has done a part of it.
+        encoder = ForecastingEncoder(encoder, run)
     embedded = reference = seconds_per_row = None
     old_modules, old_dim = len(trainer.model), trainer.model.truncate_dim
     with run.timing("evaluation"):
@@ -124,7 +128,7 @@ def run_stages(run: PlannedRun) -> StageResults:
                 )
     if run.stages.encoder and not run.skip_encoder:
         reserve = run.seconds["evaluation"] if run.evaluation else 0.0
-        if run.classifier and run.settings.time_limit is not None:
+        if run.classifier:
             reserve += run.classifier.seconds_to_fit(dimensions(trainer.model))
         elapsed = time.monotonic() - run.clock
         steps = plan_steps(
@@ -173,5 +177,7 @@ def _train_encoder(run: PlannedRun) -> None:
         raise KeyboardInterrupt
 
 
-def _embed(encoder: DistributedEncoder, data: Dataset, *, show_progress_bar: bool) -> Tensor:
-    return encoder.encode(data["sentence"][:], convert_to_tensor=True, show_progress_bar=show_progress_bar)
+def _embed(encoder: Any, data: Dataset, *, show_progress_bar: bool) -> Tensor:
+    texts = data["sentence"][:]
+    embeddings: Tensor = encoder.encode(texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
+    return embeddings

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _FEWEST_STEPS_TO_ESTIMATE = 50
 _FEWEST_STEPS = 10
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
-_EMBEDDING_PER_STEP = 1 / 3
+EMBEDDING_PER_STEP = 1 / 3
 
 
 def plan_steps(
@@ -66,12 +66,12 @@ def plan_steps(
     if settings.fsdp or (settings.time_limit is None and steps < _FEWEST_STEPS_TO_ESTIMATE):
         return steps
     seconds = seconds_per_step(trainer)
+    if seconds_per_row is None:
+        seconds_per_row = EMBEDDING_PER_STEP * seconds / settings.batch_size
+    # Before the first epoch, and after the last one, which may be incomplete.
+    reserve += (rows_after + 2 * rows_per_epoch) * seconds_per_row
+    with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
     if settings.time_limit is not None:
-        if seconds_per_row is None:
-            seconds_per_row = _EMBEDDING_PER_STEP * seconds / settings.batch_size
-        # Before the first epoch, and after the last one, which may be incomplete.
-        reserve += (rows_after + 2 * rows_per_epoch) * seconds_per_row
-        with_epochs = seconds + rows_per_epoch * seconds_per_row / per_epoch
         fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
         # The processes measure other times, but must end after the same step.
         fitting = int(broadcast_from_first(torch.tensor(fitting, device=trainer.args.device)))
@@ -90,8 +90,9 @@ def plan_steps(
         steps = min(steps, fitting)
         _set_steps(trainer, settings, steps)
     logger.info(
-        f"training the encoder takes about {_in_words(steps * seconds)}: {steps:,} steps of {seconds:.2g} s "
+        f"training the encoder takes about {in_words(steps * with_epochs)}: {steps:,} steps of {seconds:.2g} s "
         f"({steps / per_epoch:.3g} epochs)"
+        + (f"; what follows takes about {in_words(reserve)}" if reserve >= 1 else "")
     )
     return steps
 
@@ -102,7 +103,8 @@ def _set_steps(trainer: SentenceTransformerTrainer, settings: RunSettings, steps
     trainer.args.logging_steps = logging_interval(steps)
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Return an expected duration in words, such as `40 s`, `12 min` or `2.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

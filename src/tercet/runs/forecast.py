@@ -1,0 +1,74 @@
+"""Say in advance how long a run will take, by the time that its first sentences took."""
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from tercet.decisions.spaces import dimensions
+from tercet.runs.time_limit import EMBEDDING_PER_STEP, in_words
+
+if TYPE_CHECKING:
+    from tercet.runs.run_stages import PlannedRun
+
+logger = logging.getLogger(__name__)
+
+# A shorter run is over before a forecast helps.
+_SHORTEST_RUN = 30.0
+
+
+class ForecastingEncoder:
+    """An encoder that logs how long the run will take after its first call.
+
+    Args:
+        encoder: the encoder. All attributes and methods except `encode` are those of the encoder.
+        run: the run, before its first stage.
+    """
+
+    def __init__(self, encoder: Any, run: "PlannedRun") -> None:
+        self._encoder, self._run, self._is_first = encoder, run, True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+    def encode(self, sentences: list[str], **options: Any) -> Tensor:
+        """Return the embeddings `(num_sentences, dim)`."""
+        start = time.monotonic()
+        embeddings: Tensor = self._encoder.encode(sentences, **options)
+        if self._is_first:
+            self._is_first = False
+            rest = remaining_seconds(self._run, (time.monotonic() - start) / len(sentences))
+            seconds = min(start - self._run.clock + rest, self._run.settings.time_limit or math.inf)
+            if seconds >= _SHORTEST_RUN:
+                less = "" if self._run.best is None else ", or less if the encoder stops improving"
+                logger.info(f"the whole run takes about {in_words(seconds)}{less}")
+        return embeddings
+
+
+def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
+    """Return the expected seconds of a run that is not resumed, from its first sentence.
+
+    The choice of the head and the computation of the metrics take seconds, which are left out.
+
+    Args:
+        run: the run, before its first stage.
+        seconds_per_text: the seconds to embed a text.
+    """
+    settings, evaluation, classifier = run.settings, run.evaluation, run.classifier
+    evaluated = 0 if evaluation is None else evaluation.num_texts
+    texts: float = evaluated
+    if run.stages.head and (evaluation is None or evaluation.reference is None):
+        texts += len(run.train_data)
+    if run.stages.encoder and not run.skip_encoder:
+        assert settings.epochs is not None
+        rows = len(run.stages.kept(len(run.train_data)))
+        trained = settings.max_steps * settings.batch_size if settings.max_steps > 0 else settings.epochs * rows
+        texts += trained * (3 if settings.uses_triplets else 1) / EMBEDDING_PER_STEP
+        texts += (trained / rows + 1) * len(run.stages.validation)
+        texts += evaluated + (classifier.num_rows_to_embed if classifier else 0)
+    dims = dimensions(run.trainer.model)
+    if run.stages.head and len(dims) == 1:
+        dims *= 2
+    return texts * seconds_per_text + (classifier.seconds_to_fit(dims) if classifier else 0.0)

@@ -1,0 +1,87 @@
+"""The expected time of a whole run, which is logged after its first sentences."""
+
+import logging
+import re
+
+import pytest
+from datasets import Dataset
+
+from tercet import SentenceTransformer
+from tercet.runs import RunSettings, forecast, train
+from tercet.runs.margin import NUM_MEASURED
+
+
+@pytest.fixture
+def many():
+    """Twenty sentences of each of four labels. Each sentence contains its label."""
+    words = ["match", "soup", "bank", "rain"]
+    rows = [(f"the {word} number {number}", word) for word in words for number in range(20)]
+    return Dataset.from_dict({"sentence": [text for text, _ in rows], "label": [label for _, label in rows]})
+
+
+def _triplets(data):
+    texts = data["sentence"]
+    return Dataset.from_dict({"anchor": texts[:10], "positive": texts[10:20], "negative": texts[20:30]})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "eval_fraction"),
+    [
+        ({"train": "both", "max_steps": 8}, 0.2),
+        ({"train": "both", "max_steps": 8}, 0),
+        ({"train": "head"}, 0.2),
+        ({"train": "encoder", "epochs": 2}, 0.2),
+        ({"train": "auto", "epochs": 2}, 0.2),
+        ({"loss": "triplet", "train": "encoder", "epochs": 3}, 0.2),
+    ],
+    ids=str,
+)
+def test_all_texts_that_a_run_embeds_and_trains_on_are_counted(
+    changes, eval_fraction, bert, many, tmp_path, monkeypatch
+):
+    """With a second for each text and none for the classifier, the forecast is the number of texts."""
+    found, embedded, trained = [], [], []
+
+    def counted(self, sentences, *args, **options):
+        embedded.append(len(sentences))
+        return encode(self, sentences, *args, **options)
+
+    def at_a_second(run, seconds_per_text):
+        found.append(remaining(run, 1.0))
+        trained.append(run)
+        return 1.0
+
+    encode, remaining = SentenceTransformer.encode, forecast.remaining_seconds
+    monkeypatch.setattr(SentenceTransformer, "encode", counted)
+    monkeypatch.setattr(forecast, "remaining_seconds", at_a_second)
+    monkeypatch.setattr("tercet.runs.classifier.seconds_to_fit", lambda *args, **options: 0.0)
+    settings = RunSettings(**{"batch_size": 8, "samples_per_label": 2, "margin": 0.3, **changes})
+    data = _triplets(many) if settings.uses_triplets else many
+    train(data, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=eval_fraction)
+    (run,) = trained
+    steps = run.trainer.state.global_step if settings.train != "head" else 0
+    rows = settings.epochs * len(run.trainer.train_dataset) if settings.epochs else steps * settings.batch_size
+    texts = sum(embedded) + (rows * 3 * (3 if settings.uses_triplets else 1) if steps else 0)
+    measured = min(NUM_MEASURED, len(run.train_data))  # To choose the distance, before the forecast.
+    # A saved classifier has the embedding of one sentence more, to detect another encoder.
+    assert found == [pytest.approx(texts - measured, abs=len(run.stages.validation) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit", "printed"),
+    [
+        (10.0, None, None),
+        (600.0, None, "the whole run takes about 10 min"),
+        (600.0, 300.0, "the whole run takes about 5 min"),
+    ],
+)
+def test_the_forecast_is_logged_before_the_training(seconds, limit, printed, bert, many, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(forecast, "remaining_seconds", lambda run, seconds_per_text: seconds)
+    caplog.set_level(logging.INFO, logger="tercet")
+    settings = RunSettings(train="encoder", epochs=1, batch_size=8, samples_per_label=2, time_limit=limit)
+    train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
+    lines = re.findall("the whole run takes about .*", caplog.text)
+    assert lines == ([] if printed is None else [printed])
+    if printed:
+        assert caplog.text.index(printed) < caplog.text.index("first step of the training")
