@@ -210,6 +210,38 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
     assert os.listdir(tmp_path) == ["m"]
 
 
+def test_leftovers_for_a_file_are_looked_for_only_after_a_kill(tmp_path, monkeypatch):
+    """In a folder of many files, a look at all names for each file takes longer than to write them."""
+
+    def killed():
+        with atomic_file(tmp_path / "a.csv") as partial:
+            partial.write_text("half")
+            os._exit(9)
+
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path=".": [listed.append(str(path)), scandir(path)][1])
+
+    def write(name):
+        listed.clear()
+        with atomic_file(tmp_path / name) as partial:
+            partial.write_text("whole")
+        return str(tmp_path) in listed
+
+    assert not write("a.csv")
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert len(os.listdir(tmp_path)) == 3
+    assert not write("b.csv")
+    assert len(os.listdir(tmp_path)) == 4
+    with locked((tmp_path / "a.csv").resolve()) as after_kill:  # as a command does that first looks at the input
+        assert after_kill
+        assert write("a.csv")
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
+    assert not write("a.csv")
+
+
 def test_json_is_read_as_it_was_written(tmp_path):
     write_json(tmp_path / "a.json", {"name": "café"})
     assert read_json(tmp_path / "a.json") == {"name": "café"}

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -27,8 +28,17 @@ _PAUSE = 0.05
 _DIGITS = 10
 NAME_LENGTH = len(PREFIX) + _DIGITS
 
-# The lock files that this process holds, and the thread that took them. To the system, a lock belongs to the process.
-_held: dict[Path, int] = {}
+
+@dataclass(frozen=True)
+class _Holder:
+    """Who holds a lock: the thread, and whether the process that held the lock before it was killed."""
+
+    thread: int
+    after_kill: bool
+
+
+# The lock files that this process holds. To the system, a lock belongs to the process.
+_held: dict[Path, _Holder] = {}
 _guard = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_held.clear)  # A child does not hold the locks of its parent.
@@ -56,8 +66,11 @@ class LockedError(DataError):
 
 
 @contextmanager
-def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
+def locked(target: Path, *, seconds: float = 0) -> Iterator[bool]:
     """Hold the lock of `target`, a resolved path in an existing folder. The same thread may hold it twice.
+
+    Yield whether the lock file existed, because a process was killed that held the lock. Only then may there be
+    temporary files of `target`, which that process has left.
 
     Args:
         target: the path to write to.
@@ -68,8 +81,9 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
         OSError: the lock file cannot be created.
     """
     path = home_of(target) / f"{name_for(target)}.lock"
-    if _held.get(path) == threading.get_ident():
-        yield
+    holder = _held.get(path)
+    if holder is not None and holder.thread == threading.get_ident():
+        yield holder.after_kill
         return
     deadline = time.monotonic() + seconds
     while (file := _try_lock(path)) is None:
@@ -80,7 +94,7 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[None]:
             )
         time.sleep(_PAUSE)
     try:
-        yield
+        yield _held[path].after_kill
     finally:
         with suppress(OSError):  # The folder may be gone. On Windows, an open file cannot be removed.
             path.unlink(missing_ok=True)
@@ -93,7 +107,12 @@ def _try_lock(path: Path) -> IO[bytes] | None:
         if path in _held:
             return None
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        file = os.fdopen(os.open(path, flags, 0o666), "r+b")
+        existed = False
+        try:
+            number = os.open(path, flags | os.O_EXCL, 0o666)
+        except FileExistsError:
+            number, existed = os.open(path, flags, 0o666), True
+        file = os.fdopen(number, "r+b")
         try:
             _lock(file)
             # The holder removes the file when it releases the lock, and then this is not the file at `path` any more.
@@ -110,7 +129,7 @@ def _try_lock(path: Path) -> IO[bytes] | None:
         file.truncate()
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
-        _held[path] = threading.get_ident()
+        _held[path] = _Holder(threading.get_ident(), after_kill=existed)
         return file
 
 

@@ -54,8 +54,9 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             raise DataError(f"cannot write {path}: it is not a regular file; choose another path")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target, seconds=_SECONDS_TO_WAIT):
-            remove_leftovers(target)
+        with locked(target, seconds=_SECONDS_TO_WAIT) as after_kill:
+            if after_kill:  # To look for leftovers each time would read a folder of many files for each of them.
+                remove_leftovers(target)
             with staging(target) as stage:
                 partial = stage / f"new{target.suffix}"
                 partial.touch()
