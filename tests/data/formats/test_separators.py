@@ -51,6 +51,29 @@ def test_an_unclosed_quote_behind_enclosed_fields_is_an_error(name, first, tmp_p
         read_table(path, csv_separator=name)
 
 
+@pytest.mark.parametrize("name", ["tab", None])
+@pytest.mark.parametrize("suffix", [".tsv", ".csv"])
+@pytest.mark.parametrize("line", [2, 3, 500])
+def test_one_wrong_quote_among_enclosed_fields_is_an_error(line, suffix, name, tmp_path):
+    """It is a mistake. Without the error, all other texts would have quotes around them."""
+    path, rows = tmp_path / f"d{suffix}", [f'"the ""text"" {row}"\ta\n' for row in range(900)]
+    rows[line - 2] = '"Hi" he said\tb\n'
+    path.write_text(f"text\tlabel\n{''.join(rows)}")
+    with pytest.raises(
+        DataError, match=f"line {line}: '.t' expected after '\"'; within a field in double quotes, write"
+    ):
+        read_table(path, csv_separator=name)
+
+
+@pytest.mark.parametrize("name", ["tab", None])
+def test_a_text_within_quotes_among_many_quotes_within_texts_keeps_them(name, tmp_path, caplog):
+    path = tmp_path / "d.tsv"
+    path.write_text('text\tlabel\nplain\ta\n"all of it"\ta\n"Hi" he said\tb\n"No" she said\tb\n')
+    with caplog.at_level("INFO", "tercet"):
+        assert read_table(path, csv_separator=name).columns["text"][1] == '"all of it"'
+    assert "double quotes are part of the texts, because line 4 is invalid if they enclose fields" in caplog.text
+
+
 def test_a_quote_between_commas_is_an_error(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text('label,text\nham,"Hi" he said\n')

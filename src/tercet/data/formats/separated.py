@@ -11,10 +11,10 @@ from typing import Any, TextIO
 from tercet.data.formats.separators import (
     SEPARATOR_NAMES,
     Dialect,
-    encloses_fields,
     find_dialect,
     log_unquoted,
     may_be_unquoted,
+    quote_use,
 )
 from tercet.data.formats.text_files import open_text
 from tercet.data.tables.table import Columns, Content, repeated_column
@@ -56,7 +56,7 @@ def read_separated(
     """Read a file of separated values. `default` is the separator that its file extension stands for.
 
     If double quotes cannot enclose fields, because rows would be invalid, they are characters like others. If they
-    enclose a field before the first invalid row, this row is an error.
+    enclose fields in as many lines as they make invalid, the invalid rows are errors.
     """
     csv.field_size_limit(_FIELD_LIMIT)
     with open_text(path, encoding) as file:
@@ -67,7 +67,8 @@ def read_separated(
             if not may_be_unquoted(dialect):
                 raise
             file.seek(0)
-            if encloses_fields(islice(file, dialect.skipped, None), dialect):
+            use = quote_use(islice(file, dialect.skipped, None), dialect)
+            if use.encloses_fields:
                 raise
             file.seek(0)
             unquoted = replace(dialect, quoted=False)
@@ -75,7 +76,7 @@ def read_separated(
                 content = _read_rows(file, path, unquoted, header=header)
             except DataError:
                 raise error from None
-        log_unquoted(path, unquoted)
+        log_unquoted(path, unquoted, use.first_invalid + dialect.skipped)
         return content
 
 
@@ -107,7 +108,11 @@ def _read_rows(file: TextIO, path: Path, dialect: Dialect, *, header: bool) -> C
             if len(columns[0]) == PART:
                 _flush(columns, builders)
     except csv.Error as error:
-        hint = "; a double quote was opened and not closed" if "unexpected end" in str(error) else ""
+        hints = {
+            "unexpected end": "; a double quote was opened and not closed",
+            "expected after": '; within a field in double quotes, write "" for a double quote',
+        }
+        hint = next((hint for part, hint in hints.items() if part in str(error)), "")
         reason = str(error).replace("\t", "\\t")
         raise _RowError(f"{path}, line {rows.line_num + dialect.skipped}: {reason}{hint}") from None
     if not any(name.strip() for name in names):

@@ -3,8 +3,7 @@
 import csv
 import io
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -98,13 +97,20 @@ def find_dialect(file: TextIO, path: Path, default: str, given: str | None = Non
 
 
 def _without_quoting(sample: str, dialect: Dialect, path: Path, *, whole: bool) -> Dialect | None:
-    """Return the dialect in which quotes are characters like others, and log it, if only this one separates columns."""
+    """Return the dialect in which quotes are characters like others, and log it, if only this one separates columns.
+
+    If quotes enclose fields nevertheless, return the dialect in which they do: then a row is wrong, and reading it
+    raises an error.
+    """
     unquoted = replace(dialect, quoted=False)
     if not may_be_unquoted(dialect) or '"' not in sample or _parses(sample, dialect, whole=whole):
         return None
     if not _rows(sample, unquoted, whole=whole):
         return None
-    log_unquoted(path, unquoted)
+    use = quote_use(io.StringIO(sample, newline=""), dialect)
+    if use.encloses_fields:
+        return dialect
+    log_unquoted(path, unquoted, use.first_invalid)
     return unquoted
 
 
@@ -113,32 +119,49 @@ def may_be_unquoted(dialect: Dialect) -> bool:
     return dialect.quoted and dialect.separator != ","
 
 
-def encloses_fields(lines: Iterable[str], dialect: Dialect) -> bool:
-    """Return whether double quotes enclose a field of the rows that are valid before the first invalid one."""
-    seen: list[str] = []
-    width = 0
+@dataclass(frozen=True)
+class QuoteUse:
+    """How double quotes are used in the lines of a file.
 
-    def noted() -> Iterator[str]:
-        for line in lines:
-            seen.append(line)
-            yield line
+    Attributes:
+        enclosing: the number of lines in which they enclose a field.
+        invalid: the number of lines that are invalid if they enclose fields.
+        first_invalid: the number of the first of these lines, from 1; 0 without one.
+    """
 
-    with suppress(csv.Error):
-        for row in dialect.rows(noted()):
-            width = width or len(row)
-            if row and len(row) != width:
-                return False
-            # In a valid row, a quote at the start of a field encloses it.
-            if any(line.startswith('"') or f'{dialect.separator}"' in line for line in seen):
-                return True
-            seen.clear()
-    return False
+    enclosing: int
+    invalid: int
+    first_invalid: int
+
+    @property
+    def encloses_fields(self) -> bool:
+        """Return whether they enclose fields, so that a line that is invalid then is a mistake."""
+        return self.enclosing >= self.invalid
 
 
-def log_unquoted(path: Path, dialect: Dialect) -> None:
-    """Log that quotes are read as characters like others."""
+def quote_use(lines: Iterable[str], dialect: Dialect) -> QuoteUse:
+    """Return how double quotes are used. A field with a line break has an invalid line."""
+    enclosing, invalid, first_invalid = 0, 0, 0
+    for number, line in enumerate(lines, 1):
+        if '"' not in line:
+            continue
+        try:
+            next(dialect.rows([line]), None)
+        except csv.Error:
+            invalid, first_invalid = invalid + 1, first_invalid or number
+            continue
+        # In a valid row, a quote at the start of a field encloses it.
+        enclosing += line.startswith('"') or f'{dialect.separator}"' in line
+    return QuoteUse(enclosing, invalid, first_invalid)
+
+
+def log_unquoted(path: Path, dialect: Dialect, line: int) -> None:
+    """Log that quotes are read as characters like others, because a line is invalid otherwise."""
     name = SEPARATOR_NAMES.get(dialect.separator, repr(dialect.separator))
-    logger.info(f"{path}: columns separated by {name}, and double quotes are part of the texts")
+    logger.info(
+        f"{path}: columns separated by {name}, and double quotes are part of the texts, because line {line} is invalid "
+        "if they enclose fields"
+    )
 
 
 def _rows(sample: str, dialect: Dialect, *, whole: bool) -> list[list[str]]:
