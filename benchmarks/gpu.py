@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import print_table
+from gpu_ahead import encoding, training
 from gpu_models import SHAPES, build, texts_of
 from gpu_steps import CUDA, DEVICE, Case, loop, peak_mib, profile, reset_peak, synchronize, train, waits
+from gpu_tables import LIBRARIES, tables
 
 ROOT = Path(__file__).parents[1]
 # (model, lengths, batch size, precision). The first ones matter most, if the time runs out.
@@ -34,12 +35,6 @@ CASES = [
     ("mpnet", "banking77", 64, "bf16"), ("minilm", "clinc150", 256, "bf16"), ("minilm", "banking77", 256, "float32"),
 ]  # fmt: skip
 SMOKE_CASES = [("tiny", "banking77", 16, "float32")]
-# The goals: how many times as fast as sentence-transformers a step is.
-GOALS = {
-    "minilm banking77 64 bf16": 2, "minilm banking77 256 bf16": 3, "minilm clinc150 256 bf16": 3,
-    "mpnet banking77 64 bf16": 1.5, "mpnet banking77 256 bf16": 2, "minilm banking77 256 float32": 1.5,
-}  # fmt: skip
-LIBRARIES = ("sentence-transformers", "tercet")
 # The packages that both trainers need, and that a machine with torch and transformers may lack.
 TRAINER_NEEDS = ("datasets", "pyarrow", "dill", "multiprocess", "xxhash", "pandas", "accelerate")
 
@@ -47,7 +42,7 @@ TRAINER_NEEDS = ("datasets", "pyarrow", "dill", "multiprocess", "xxhash", "panda
 class Plan:
     """The sizes of a run."""
 
-    def __init__(self, *, smoke: bool, rounds: int = 2, seconds: float = 420) -> None:
+    def __init__(self, *, smoke: bool, rounds: int = 1, seconds: float = 420) -> None:
         self.smoke = smoke
         self.cases = SMOKE_CASES if smoke else CASES
         self.steps, self.warmup, self.block, self.rounds = (14, 10, 2, 1) if smoke else (80, 40, 10, rounds)
@@ -81,12 +76,21 @@ def environment() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def missing_for_trainers() -> str | None:
+    """Return which packages the trainers need and this machine does not have, or None."""
+    missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return f"the trainers need {', '.join(missing)}: carry their wheels, and put them on PYTHONPATH"
+
+
 def tests(plan: Plan) -> dict[str, Any]:
     """Run the tests that need a GPU; without one they are skipped."""
     command = [
         sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", "-m", "gpu", "-p", "no:cacheprovider",
         "-o", "filterwarnings=default", "tests/encoder/packing/test_varlen.py",
-        "tests/losses/test_double_product_source.py",
+        "tests/losses/test_double_product_source.py", "tests/encoder/test_row_writer.py",
+        *([] if missing_for_trainers() else ["tests/trainer/test_collating_ahead.py"]),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
     if done.returncode not in (0, 5):
@@ -127,9 +131,8 @@ def steps(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 def trainer(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     """Steps, the first ten steps and the wall time of `trainer.train()`."""
-    missing = [name for name in TRAINER_NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        return {"left_out": f"the trainers need {', '.join(missing)}: carry their wheels, and put them on PYTHONPATH"}
+    if missing := missing_for_trainers():
+        return {"left_out": missing}
     return {
         case.key: by_turns(lambda library, case=case: train(library, case, plan.warmup, plan.block), 1)
         for case in plan.made_cases(folders)
@@ -173,6 +176,18 @@ def encode(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     return result
 
 
+def ahead(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
+    """What is prepared and copied while the GPU computes, with and without it, for the first case and `encode`."""
+    import tercet
+
+    texts, _ = texts_of("banking77", plan.sentences, SHAPES[plan.encoder][4])
+    found = encoding(tercet.SentenceTransformer(folders[plan.encoder], device=DEVICE), texts)
+    if missing := missing_for_trainers():
+        return {**found, "left_out": missing}
+    name, *rest = plan.cases[0]
+    return {**found, **training(Case(name, folders[name], *rest, plan.steps), plan.warmup, plan.block)}
+
+
 def losses(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
     """Milliseconds of a forward and a backward pass of the losses, K = 4, dim = 384, and their peak memory."""
     from losses import ours, sentence_transformers
@@ -211,57 +226,15 @@ def profiles(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
-    "steps": steps, "losses": losses, "encode": encode, "profile": profiles, "trainer": trainer,
+    "steps": steps, "losses": losses, "encode": encode, "profile": profiles, "ahead": ahead, "trainer": trainer,
 }  # fmt: skip
-
-
-def tables(report: dict[str, Any]) -> None:
-    """Print the results."""
-    for part in ("steps", "trainer"):
-        rows = []
-        for key, found in report.get(part, {}).items():
-            if not isinstance(found, dict) or "times_as_fast" not in found:
-                print(part, key, found)
-                continue
-            peer, mine = (found[library] for library in LIBRARIES)
-            cells = [
-                f"{peer['step_ms']:.1f} / {mine['step_ms']:.1f} ms",
-                f"{found['times_as_fast']:.2f}",
-                GOALS.get(key),
-            ]
-            if "first_10_ms" in mine:
-                cells += [
-                    f"{peer['first_10_ms']:.0f} / {mine['first_10_ms']:.0f} ms",
-                    f"{peer['wall_s'] / mine['wall_s']:.2f}",
-                ]
-            peaks = f"{mine['peak_mib'] / peer['peak_mib']:.2f}" if "peak_mib" in mine else "–"
-            rows.append([key, *cells, peaks])
-        first = ["first 10 steps", "wall, times as fast"] if part == "trainer" else []
-        header = [part, "theirs / ours", "times as fast", "goal", *first, "memory, ours / theirs"]
-        print_table(header, rows, f"{part}: sentence-transformers / Tercet") if rows else print(report.get(part))
-    for key, found in report.get("encode", {}).items():
-        if isinstance(found, dict):
-            print(f"encode | {key}: {found['per_second']:,.0f} sentences per second")
-    for key, found in report.get("losses", {}).items():
-        if isinstance(found, dict):
-            print(f"loss | {key}: " + ", ".join(
-                f"{library} {value['ms']:.2f} ms, {value['peak_mib'] or 0:.0f} MiB" for library, value in found.items()
-            ))  # fmt: skip
-    for library in LIBRARIES:
-        if library in report.get("profile", {}):
-            found = report["profile"][library]
-            counts = {name: round(number, 1) for name, number in found["per_step"].items() if number}
-            print(f"profile | {library}: {found['gpu_ms']:.1f} ms on the GPU, {counts}")
-            for section, ms in found["sections_ms"].items():
-                print(f"section | {library} {section}: {ms['launched']:.1f} ms launched, {ms['computed']:.1f} computed")
-    print("waits |", report.get("profile", {}).get("tercet", {}).get("waits"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--parts", default=",".join(["tests", *PARTS]), help="the parts to run, in this order")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each library runs the part steps")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each library runs the part steps")
     parser.add_argument("--seconds", type=float, default=420, help="after this time no further case begins")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, also without a GPU")
     arguments = parser.parse_args()

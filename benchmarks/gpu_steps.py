@@ -44,8 +44,8 @@ class Case:
         self.key = f"{name} {lengths} {size} {dtype}"
 
 
-def trainer_of(library: str, case: Case, output: str, callbacks: list[Any]) -> Any:
-    """Return the trainer of a library on the batches of a case."""
+def trainer_of(library: str, case: Case, output: str, callbacks: list[Any], **changes: Any) -> Any:
+    """Return the trainer of a library on the batches of a case. `changes` are arguments of the training."""
     from datasets import Dataset
 
     if library == "tercet":
@@ -65,7 +65,7 @@ def trainer_of(library: str, case: Case, output: str, callbacks: list[Any]) -> A
     arguments = package.SentenceTransformerTrainingArguments(
         output, max_steps=case.steps, per_device_train_batch_size=case.size, learning_rate=2e-5, warmup_steps=0.1,
         report_to="none", save_strategy="no", disable_tqdm=True, logging_steps=40, bf16=case.dtype == "bf16",
-        dataloader_pin_memory=CUDA, **sampler,
+        dataloader_pin_memory=CUDA, **sampler, **changes,
     )  # fmt: skip
     loss = losses.BatchSemiHardTripletLoss(model, margin=MARGIN)
     return package.SentenceTransformerTrainer(
@@ -73,8 +73,11 @@ def trainer_of(library: str, case: Case, output: str, callbacks: list[Any]) -> A
     )
 
 
-def train(library: str, case: Case, warmup: int, block: int) -> dict[str, Any]:
-    """Train once. The device is waited for after the 10th step, and after each `block` steps after the warm-up."""
+def train(library: str, case: Case, warmup: int, block: int, **changes: Any) -> dict[str, Any]:
+    """Train once. The device is waited for after the 10th step, and after each `block` steps after the warm-up.
+
+    `changes` are arguments of the training.
+    """
     from transformers import TrainerCallback
 
     marks: dict[int, float] = {}
@@ -88,7 +91,7 @@ def train(library: str, case: Case, warmup: int, block: int) -> dict[str, Any]:
 
     reset_peak()
     with tempfile.TemporaryDirectory() as output:
-        trainer = trainer_of(library, case, output, [Marks()])
+        trainer = trainer_of(library, case, output, [Marks()], **changes)
         synchronize()
         start = time.perf_counter()
         trainer.train()
