@@ -335,6 +335,10 @@ def test_new_data_that_are_different_are_reported(model, tmp_path):
     done = run("classify", model, data, "--output", tmp_path / "out.csv")
     assert done.stderr.count("novelty above 0.95") == 1
     assert "the measured precision and coverage do not hold" in done.stderr
+    assert "pass --max-novelty auto to give them no answer, or label some of them" in done.stderr
+    limited = run("classify", model, data, "--max-novelty", "auto")
+    assert limited.stderr.count("novelty above 0.95") == 1
+    assert "do not hold for them; label some of them and fit the classifier again" in limited.stderr
 
 
 @pytest.mark.parametrize(

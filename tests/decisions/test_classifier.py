@@ -1,3 +1,4 @@
+import logging
 import pickle
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tercet import LabelClassifier
+from tercet.decisions import answering, rejection
+from tercet.errors import DataError
 from tests.conftest import EVALUATION_TOPICS
 from tests.decisions.data import blobs, names_of
 
@@ -113,6 +116,49 @@ def test_an_impossible_precision_answers_nothing():
     assert not classifier.decision(x, min_precision=0.99).accepted.any()
 
 
+def test_a_precision_that_no_threshold_reaches_is_a_warning(fitted, caplog):
+    x, _ = blobs(40, seed=9)
+    with caplog.at_level(logging.WARNING, "tercet"):
+        assert fitted.predict(x, min_precision=0.9999).tolist() == [None] * 40
+        assert not fitted.decision(x, min_precision=0.9999).accepted.any()
+    assert len(caplog.messages) == 2
+    for message in caplog.messages:
+        assert message.startswith(fitted.promise(min_precision=0.9999).describe())
+        assert "no sentence gets an answer: pass a lower min_precision, or fit with more calibration rows" in message
+    caplog.clear()
+    fitted.predict(x, min_precision=0.9)
+    fitted.promise(min_precision=0.9999)  # describes itself
+    assert not caplog.messages
+
+
+def test_limits_are_computed_once(monkeypatch):
+    x, ids = blobs(150)
+    classifier, calls = LabelClassifier(unseen_rows=True).fit(x, ids), []
+
+    def counted(*arguments, **asked):
+        calls.append(asked)
+        return rejection.limits_for(*arguments, **asked)
+
+    monkeypatch.setattr(answering, "limits_for", counted)
+    limits = [{"min_precision": 0.9}, {"min_precision": 0.9, "per_label": True}, {"coverage": 0.5}, {"threshold": 1.0}]
+    for limit in limits * 3:
+        classifier.predict(x[:1], **limit)
+        classifier.decision(x[:1], **limit)
+        classifier.promise(**limit)
+    assert len(calls) == 4
+    with pytest.raises(DataError, match="threshold must be from 0 to 1, got True"):
+        classifier.predict(x[:1], threshold=True)
+    before = classifier.promise(coverage=0.5)
+    classifier.partial_fit(blobs(5, seed=4)[0], [7] * 5)
+    assert classifier.promise(coverage=0.5).to_dict() == replace(before, added_labels=1).to_dict()
+    assert len(calls) == 5
+    classifier.fit(*blobs(60, seed=5))
+    assert classifier.promise(coverage=0.5).rows == 60
+    for number in range(200):
+        classifier.predict(x[:1], threshold=number / 200)
+    assert len(classifier._remembered) <= 64
+
+
 @pytest.mark.slow
 def test_the_promised_precision_is_kept_on_new_rows():
     """Of 20 classifiers, each with rows of its own, at most a few break the promise."""
@@ -143,7 +189,7 @@ def test_confidences_are_calibrated():
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-def test_rows_of_another_distribution_are_reported(held_out):
+def test_rows_of_another_distribution_are_reported(held_out, caplog):
     x, ids = blobs(300, noise=0.2)
     calibration = blobs(150, noise=0.2, seed=1) if held_out else None
     classifier = LabelClassifier(unseen_rows=True).fit(x, ids, calibration_data=calibration)
@@ -154,6 +200,19 @@ def test_rows_of_another_distribution_are_reported(held_out):
     # The promise names the rows on which it was measured, and it is broken on these.
     assert "calibration rows" in classifier.promise(min_precision=0.9).describe()
     assert (found.predicted == blobs(300)[1])[found.accepted].mean() < 0.9
+    warning = "have a novelty above 0.95, but only 5% of sentences like those of the training data have"
+    remedies = {False: "; pass max_novelty='auto' to give them no answer, or label some", True: "; label some of them"}
+    for limited, call in (
+        (False, lambda: classifier.predict(drifted, min_precision=0.9)),
+        (False, lambda: classifier.decision(drifted)),
+        (True, lambda: classifier.predict(drifted, max_novelty="auto")),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "tercet"):
+            call()
+        assert len(caplog.messages) == 1
+        assert warning in caplog.text
+        assert remedies[limited] in caplog.text
 
 
 @pytest.mark.slow

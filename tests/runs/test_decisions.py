@@ -208,6 +208,8 @@ def test_new_data_are_different_is_a_warning_on_the_page(folder, tmp_path):
     text = (tmp_path / "r.html").read_text()
     for warning in found["warnings"]:
         assert text.count(f"<span>{html.escape(warning['message'])}") == 1
+    assert "; classify with a limit of the novelty to give them no answer, or label some of them" in text
+    assert "max_novelty=" not in text
 
 
 SETTINGS = RunSettings(train="head", max_steps=4, batch_size=8, samples_per_label=2, learning_rate=1e-3)

@@ -175,6 +175,7 @@ def classify(
     summary = Summary(
         known=frozenset(map(str, classifier.classes_.tolist())),
         calibration_rows=classifier.num_calibration_rows_ if classifier.calibrated_ else 0,
+        is_limited=promise is not None and promise["max_novelty"] is not None,
         separator=classifier.label_levels,
     )
     writer = AnswerWriter(classifier, summary, limits, suffix=suffix, top=top, explain=explain)

@@ -47,7 +47,9 @@ class AnswerWriter:
         writer = open_writer(self.suffix, file)
         num_rows = 0
         for part in _with_progress(rows, self.classifier.label_levels, quiet=quiet):
-            decisions = self.classifier.decision(part.texts, **self.limits, top=max(top, 1), explain=explain)
+            decisions = self.classifier.decide_without_warnings(
+                part.texts, **self.limits, top=max(top, 1), explain=explain
+            )
             added = added_columns(decisions, label_name, top=top, explain=explain)
             writer.write({**part.columns, **added})
             self.summary.add(decisions, part.labels)

@@ -28,6 +28,7 @@ class Summary:
     Attributes:
         known: the labels of the classifier, as text.
         calibration_rows: the number of rows by which it measures the novelty.
+        is_limited: whether rows above a limit of the novelty get no answer.
         rows: all rows.
         answered: the rows that have an answer.
         reasons: the rows without an answer, by reason.
@@ -50,6 +51,7 @@ class Summary:
 
     known: frozenset[str]
     calibration_rows: int
+    is_limited: bool = False
     rows: int = 0
     answered: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -167,7 +169,7 @@ class Summary:
         novelty, self._novelty = np.array(self._novelty), []
         if not self._has_warned and too_many_unfamiliar(novelty, self.calibration_rows):
             self._has_warned = True
-            logger.warning(unfamiliar_message(novelty))
+            logger.warning(unfamiliar_message(novelty, is_limited=self.is_limited))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and fractions as JSON values; a fraction is None where there are no rows."""

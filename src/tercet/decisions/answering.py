@@ -1,5 +1,6 @@
 """Answer about sentences: labels, probabilities, decisions with evidence, and what a limit promises."""
 
+import logging
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
@@ -9,10 +10,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from tercet.decisions.deciding import decide, with_evidence
 from tercet.decisions.fitted_classifier import FittedClassifier
-from tercet.decisions.rejection import Limits, limits_for
+from tercet.decisions.limit_values import check_limits
+from tercet.decisions.rejection import Limits, limits_for, unfamiliar_message
 from tercet.decisions.results import Decisions
 from tercet.decisions.thresholds import Promise
 from tercet.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+# The limits that a fitted classifier remembers.
+_MAX_REMEMBERED = 64
 
 
 class AnsweringClassifier(FittedClassifier):
@@ -29,6 +36,9 @@ class AnsweringClassifier(FittedClassifier):
         per_label: bool = False,
     ) -> np.ndarray:
         """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
+
+        With a limit, a warning is logged if no threshold reaches `min_precision`, so that nothing is answered, and if
+        far more sentences than expected are unlike the training sentences, so that the promise does not hold.
 
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
@@ -51,7 +61,9 @@ class AnsweringClassifier(FittedClassifier):
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if limits.promise is None:
             return self._arrays(self._scores(X)[1].argmax(dim=1))
-        return self._decide(X, limits, top=1, explain=False).labels
+        found = self._decide(X, limits, top=1, explain=False)
+        self._warn(limits, found)
+        return found.labels
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each label of `classes_`: `n sentences → (n, num_labels)`."""
@@ -71,6 +83,8 @@ class AnsweringClassifier(FittedClassifier):
     ) -> Decisions:
         """Return labels with confidence, novelty and the runner-up, and with the evidence if `explain`.
 
+        Warnings are logged as by `predict`; that about unlike sentences also without a limit.
+
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
             min_precision: as for `predict`, and so are the next four.
@@ -80,7 +94,13 @@ class AnsweringClassifier(FittedClassifier):
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
             raise DataError(f"top must be an integer of at least 1, got {top!r}")
-        return self._decide(X, limits, top=int(top), explain=explain)
+        found = self._decide(X, limits, top=int(top), explain=explain)
+        self._warn(limits, found)
+        return found
+
+    def decide_without_warnings(self, X: Any, *, top: int = 2, explain: bool = False, **limits: Any) -> Decisions:
+        """Return what `decision` returns, for callers that warn themselves. The limits are those of `decision`."""
+        return self._decide(X, self._limits(**limits), top=top, explain=explain)
 
     def promise(
         self,
@@ -98,25 +118,42 @@ class AnsweringClassifier(FittedClassifier):
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
         if limits.promise is None:
             raise DataError("pass min_precision, coverage, threshold or max_novelty")
-        return replace(limits.promise, added_labels=len(self.added_labels_))
+        return limits.promise
 
     def _limits(
         self,
-        min_precision: float | None,
-        coverage: float | None,
-        threshold: float | None,
-        max_novelty: float | Literal["auto"] | None,
-        per_label: bool,
+        min_precision: float | None = None,
+        coverage: float | None = None,
+        threshold: float | None = None,
+        max_novelty: float | Literal["auto"] | None = None,
+        per_label: bool = False,
     ) -> Limits:
+        """Return the limits for what was asked for. They are computed once, since a call may have one sentence only."""
         check_is_fitted(self, "_fitted")
-        return limits_for(
-            self._fitted,
-            min_precision=min_precision,
-            coverage=coverage,
-            threshold=threshold,
-            max_novelty=max_novelty,
-            per_label=per_label,
-        )
+        asked: dict[str, Any] = {
+            "min_precision": min_precision, "coverage": coverage, "threshold": threshold, "max_novelty": max_novelty,
+            "per_label": per_label,
+        }  # fmt: skip
+        check_limits(**asked)  # before the search among the remembered ones, for which True is 1.0
+        key = tuple(asked.values())
+        if key not in self._remembered:
+            limits = limits_for(self._fitted, **asked)
+            if limits.promise is not None:
+                limits = replace(limits, promise=replace(limits.promise, added_labels=len(self.added_labels_)))
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = limits
+        return self._remembered[key]
+
+    def _warn(self, limits: Limits, found: Decisions) -> None:
+        promise = limits.promise
+        if promise is not None and promise.is_empty:
+            logger.warning(
+                f"{promise.describe()}; no sentence gets an answer: pass a lower min_precision, or fit with more "
+                "calibration rows"
+            )
+        if found.unfamiliar:
+            logger.warning(unfamiliar_message(found.novelty, is_limited=limits.max_novelty is not None))
 
     def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
         embedded, log_p = self._scores(X)

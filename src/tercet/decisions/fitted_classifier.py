@@ -12,6 +12,7 @@ from tercet.decisions import inputs
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.fitting import Fitted
 from tercet.decisions.inputs import Embedded
+from tercet.decisions.rejection import Limits
 
 if TYPE_CHECKING:
     from tercet.encoder.sentence_transformer import SentenceTransformer
@@ -31,6 +32,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _numbers: Tensor
     _next_number: int
     _texts: list[str | None] | None
+    _remembered: dict[tuple[Any, ...], Limits]
 
     @property
     def members_(self) -> list[str]:
@@ -66,6 +68,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
         self._next_number = next_number
+        self._remembered = {}  # the limits for what was asked for
         self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
         self.classes_ = np.array([names[label_id] for label_id in self._sorted])
         self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]

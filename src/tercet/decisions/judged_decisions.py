@@ -83,8 +83,7 @@ class JudgedDecisions:
     @property
     def correct(self) -> np.ndarray:
         """Return whether the likeliest label is the given one, bool `(n,)`."""
-        result: np.ndarray = self.predicted_ids == self.label_ids
-        return result
+        return np.asarray(self.predicted_ids == self.label_ids)
 
     @property
     def is_parent(self) -> np.ndarray:
@@ -107,14 +106,12 @@ class JudgedDecisions:
     @property
     def known(self) -> np.ndarray:
         """Return whether the classifier knows the given label, bool `(n,)`."""
-        result: np.ndarray = self.label_ids < self.num_known
-        return result
+        return np.asarray(self.label_ids < self.num_known)
 
     @property
     def answered_with_parent_of_unknown(self) -> np.ndarray:
         """Return whether the answer of each row is a parent of a label that the classifier does not know `(n,)`."""
-        result: np.ndarray = ~self.known & self.answered & self.is_parent & self.right
-        return result
+        return np.asarray(~self.known & self.answered & self.is_parent & self.right)
 
     @property
     def coverage(self) -> float:
@@ -175,8 +172,11 @@ class JudgedDecisions:
     @property
     def warnings(self) -> list[str]:
         """Return the reasons why the promise does not hold for these rows."""
-        unfamiliar = [unfamiliar_message(self.novelty)] if self.unfamiliar else []
-        return [*unfamiliar, *([self.shortfall] if self.breaks_promise else [])]
+        promise, how, found = self.limits.promise, "classify with a limit of the novelty", []
+        if self.unfamiliar:
+            is_limited = promise is not None and promise.max_novelty is not None
+            found.append(unfamiliar_message(self.novelty, is_limited=is_limited, how_to_limit=how))
+        return [*found, *([self.shortfall] if self.breaks_promise else [])]
 
     def describe(self) -> str:
         """Return coverage and precision in one sentence."""

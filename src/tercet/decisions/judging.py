@@ -102,7 +102,7 @@ def judge(
         limit = {"min_precision": promise.min_precision} if by_precision else {"threshold": promise.threshold}
         asked = {**limit, "max_novelty": promise.max_novelty}
     given = sentences if embedded is None else embedded
-    found = classifier.decision(given, **asked, explain=True)
+    found = classifier.decide_without_warnings(given, **asked, explain=True)
     assert found.neighbour_similarities is not None
     kept = np.arange(len(sentences))
     if leave_out_copies:

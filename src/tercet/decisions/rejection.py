@@ -196,16 +196,19 @@ def too_many_unfamiliar(novelty: np.ndarray, calibration_rows: int) -> bool:
     )
 
 
-def unfamiliar_message(novelty: np.ndarray) -> str:
+def unfamiliar_message(novelty: np.ndarray, *, is_limited: bool, how_to_limit: str = "pass max_novelty='auto'") -> str:
     """Return a warning that rows are unlike the training sentences, see `too_many_unfamiliar`.
 
     Args:
         novelty: the novelty of each row `(n,)`.
+        is_limited: whether rows above a limit of the novelty get no answer.
+        how_to_limit: how to set such a limit.
     """
     known = novelty[~np.isnan(novelty)]
+    limit = "" if is_limited else f"{how_to_limit} to give them no answer, or "
     return (
         f"{np.mean(known > UNFAMILIAR_NOVELTY):.1%} of {len(known):,} sentences have a novelty above "
         f"{UNFAMILIAR_NOVELTY}, but only {1 - UNFAMILIAR_NOVELTY:.0%} of sentences like those of the training data "
-        "have: they are different, so the measured precision and coverage do not hold for them; pass "
-        "max_novelty='auto' to give them no answer, or label some of them and fit the classifier again"
+        "have: they are different, so the measured precision and coverage do not hold for them; "
+        f"{limit}label some of them and fit the classifier again"
     )

@@ -203,9 +203,7 @@ def saved_scores(
 
 
 def _warn(judged: "JudgedDecisions") -> None:
-    from tercet.decisions.rejection import unfamiliar_message
-
     if judged.unfamiliar:
-        emit_warning(WarningKind.UNFAMILIAR_DATA, unfamiliar_message(judged.novelty))
+        emit_warning(WarningKind.UNFAMILIAR_DATA, judged.warnings[0])
     if judged.breaks_promise:
         emit_warning(WarningKind.BELOW_PROMISE, judged.shortfall)
