@@ -57,7 +57,7 @@ TRAININGS: dict[str, tuple[str, bool]] = {
 }
 RATIO = (0.3, 0.5, 0.2)  # of rows of one, two and three sentences in MixSNIPS and MixATIS
 FACETS = ("use", "works-with", "field", "game")
-FEWEST_PACKAGES = 30  # of a tag that is used
+MIN_PACKAGES = 30  # of a tag that is used
 Rows = dict[str, list[Any]]
 
 
@@ -83,7 +83,7 @@ def packages(folder: Path, num_rows: int, num_test_rows: int) -> tuple[Rows, Row
             found = {tag.strip() for tag in entry["Tag"].split(",")}
             tags.setdefault(entry["Description"], set()).update(t for t in found if t.split("::")[0] in FACETS)
     counts = Counter(tag for of_one in tags.values() for tag in of_one)
-    kept = {text: sorted(tag for tag in of_one if counts[tag] >= FEWEST_PACKAGES) for text, of_one in tags.items()}
+    kept = {text: sorted(tag for tag in of_one if counts[tag] >= MIN_PACKAGES) for text, of_one in tags.items()}
     texts = [text for text in sorted(kept) if kept[text]]
     if not texts:
         sys.exit(f"no package has a tag: run apt-get update, or write the output of apt-cache dumpavail into {folder}")

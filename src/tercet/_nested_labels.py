@@ -7,7 +7,7 @@ from tercet.errors import DataError, counted, short_repr
 # The margin of a level, relative to that of the next coarser level.
 MARGIN_PER_LEVEL = 0.5
 # The largest margin of a level, relative to that of the finest one, because unit vectors have a distance of 2 at most.
-_MOST_TIMES_FINEST = 3.0
+_MAX_TIMES_FINEST = 3.0
 # The separator of the levels that come from several columns.
 DEFAULT_SEPARATOR = "/"
 
@@ -103,7 +103,7 @@ def margins_from_finest(margin: float, levels: int) -> list[float]:
         >>> margins_from_finest(0.5, 2), margins_from_finest(0.5, 4)
         ([1.0, 0.5], [1.5, 1.5, 1.0, 0.5])
     """
-    return [margin * min(2.0**level, _MOST_TIMES_FINEST) for level in reversed(range(levels))]
+    return [margin * min(2.0**level, _MAX_TIMES_FINEST) for level in reversed(range(levels))]
 
 
 def normalize_nested(labels: Sequence[str], separator: str, source: str) -> list[str]:

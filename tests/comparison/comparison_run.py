@@ -12,4 +12,4 @@ from tests.comparison.helpers import PLAN, Load, evaluation_data, labelled_data
 if __name__ == "__main__":
     output = Path(sys.argv[2])
     resume = (output / "compare.json").exists()
-    run_comparison(Load(sys.argv[1]), labelled_data(), evaluation_data(), output, PLAN, resume=resume)
+    run_comparison({None: Load(sys.argv[1])}, labelled_data(), evaluation_data(), output, PLAN, resume=resume)

@@ -93,6 +93,7 @@ def _read(output):
 def _compare(bert, output, plan=PLAN, load=Load, data=None, **options):
     data = data or labelled_data()
     load = load(bert) if isinstance(load, type) else load
+    load = load if isinstance(load, dict) else {None: load}
     return comparison.run_comparison(load, data, evaluation_data(), output, plan, **options)
 
 
@@ -403,9 +404,9 @@ def test_data_without_a_triplet_are_refused_before_anything_runs(bert, tmp_path)
     data = labelled_data()
     for rows, message in (([0, 3, 6], "needs two labels, one of which has two rows"), ([0, 1], "needs two labels")):
         with pytest.raises(DataError, match=message):
-            comparison.run_comparison(Load(bert), data, evaluation_data().select(rows), tmp_path / "out", PLAN)
+            comparison.run_comparison({None: Load(bert)}, data, evaluation_data().select(rows), tmp_path / "out", PLAN)
     with pytest.raises(DataError, match="all 16 texts of the evaluation data are also in the training data"):
-        comparison.run_comparison(Load(bert), data, data, tmp_path / "out", PLAN)
+        comparison.run_comparison({None: Load(bert)}, data, data, tmp_path / "out", PLAN)
     with pytest.raises(DataError, match="a batch of 9 cannot hold labels"):
         _compare(bert, tmp_path / "out", replace(PLAN, settings=replace(PLAN.settings, batch_size=9)))
     assert not (tmp_path / "out").exists()

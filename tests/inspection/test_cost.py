@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from tercet.data.labels.labelled_sentences import LabelledSentences
 from tercet.inspection import model_findings
 from tercet.inspection.inspection import inspect
 from tercet.inspection.label_issues import score
@@ -47,6 +48,8 @@ def test_a_vote_alone_never_suggests_a_label_without_a_sentence_elsewhere(monkey
 def test_a_very_long_text_and_very_many_pairs_are_announced(monkeypatch, caplog):
     monkeypatch.setattr(model_findings, "_LONG_TEXT", 20)
     monkeypatch.setattr(model_findings, "_MANY_PAIRS", 8)
-    model_findings._log_cost(["a", "b" * 30, "c"], np.array([0, 4, 5]))
+    model_findings._log_cost(
+        LabelledSentences(["a", "b" * 30, "c"], np.zeros(3, dtype=int), ["x"], np.array([0, 4, 5]))
+    )
     assert "the text in row 4 has 30 characters" in caplog.text
     assert "all 9 pairs of the 3 sentences are compared" in caplog.text

@@ -14,7 +14,7 @@ from tercet.errors import DataError, listed
 from tercet.records import short_model_names
 from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 
-# Settings that a comparison sets itself (the seed, and the budget of all runs) or does not use.
+# Settings that cannot be a key of a grid: those that all runs share or that a comparison sets itself or does not use.
 _NOT_COMPARED = (
     "multi_label", "jaccard_weights", "seed", "max_steps", "time_limit", "fsdp", "save_every", "keep", "eval_steps",
     "report_to",

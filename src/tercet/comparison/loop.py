@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_comparison(
-    load: Callable[[], SentenceTransformer] | Mapping[str | None, Callable[[], SentenceTransformer]],
+    load: Mapping[str | None, Callable[[], SentenceTransformer]],
     train_data: Dataset,
     eval_data: Dataset,
     output: Path,
@@ -58,7 +58,8 @@ def run_comparison(
     """Run all missing and failed runs, each in its own subprocess, and return the content of `compare.json`.
 
     Args:
-        load: a picklable function that returns the model that all runs start from, or one for each model of the plan.
+        load: for each model of the plan, a picklable function that returns it. The key None is the model that all runs
+            start from.
         train_data: training data with the columns `sentence` and `label`.
         eval_data: evaluation data with the same columns.
         output: the folder for `compare.json` and the model.
@@ -107,16 +108,16 @@ def run_comparison(
     record.runs = [run for run in record.runs if run.failed is None]
     if record.runs or not (output / FILE).exists():
         write_record(output, record)  # Raise write errors before the first run, which may take an hour.
-    first = next(iter(load.values())) if isinstance(load, Mapping) else load
     base = Trial(
-        load=first, settings=plan.settings, train_data=train_data, evaluation=evaluation, output=work / "timing",
+        load=next(iter(load.values())), settings=plan.settings, train_data=train_data, evaluation=evaluation,
+        output=work / "timing",
         start_seed=plan.seeds[0], threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
     )  # fmt: skip
     bases = {}
     for model in plan.models:
         bases[model] = replace(
             base,
-            load=load[model] if isinstance(load, Mapping) else load,
+            load=load[model],
             extra_settings=extra_settings if model is None else {**extra_settings, "model": model},
         )
     done = {(run.seed, run.variant) for run in record.runs}

@@ -8,7 +8,7 @@ from tercet.runs.settings import DEFAULT_DISTANCE, DEFAULT_MARGIN, RunSettings
 _DEFAULTS = RunSettings()
 # Runs of a comparison are shorter than those of `tercet train`, because there are many.
 DEFAULT_EPOCHS = 1.0
-# Settings that a variant, the budget or the seed of a run sets, or that a comparison does not use.
+# Settings that are not the same in all runs, or that a comparison does not use: compare.json has no entry for them.
 _SET_PER_RUN = ("loss", "margin", "distance", "epochs", "max_steps", "seed", "save_every", "keep", "eval_steps")
 
 

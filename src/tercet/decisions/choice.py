@@ -29,9 +29,9 @@ from tercet.evaluation.balanced_sample import balanced_rows
 NUM_FOLDS = 5
 _PENALTY = PENALTIES[1]
 # With fewer rows to decide, the penalty is `_PENALTY`.
-_FEWEST_TO_CHOOSE = 30
+_MIN_ROWS_TO_CHOOSE = 30
 # Another member must improve the mean log-probability by this much.
-_LEAST_GAIN = 0.001
+_MIN_GAIN = 0.001
 # Above this number of rows × labels × dimensions, a logistic regression is fitted to a sample of the rows. At the
 # limit, a fit takes about ten seconds on two cores. In a fold, the limit is a third.
 MAX_PRODUCTS = 3_000_000_000
@@ -107,7 +107,7 @@ def choose_penalties(rows: Rows, x: Spaces, label_ids: Tensor, *, seed: int) -> 
         seed: the seed of samples.
     """
     penalties = usual_penalties(rows.spaces)
-    if len(label_ids) < _FEWEST_TO_CHOOSE:
+    if len(label_ids) < _MIN_ROWS_TO_CHOOSE:
         return penalties
     part = rows.select(rows_to_fit(rows, seed=seed, max_products=MAX_PRODUCTS // 2))
     for name in filter(is_logistic, penalties):
@@ -243,7 +243,7 @@ def choose(
         for name in by_name.keys() - set(members):
             mean = (total + by_name[name] / temperatures[name])[known] / (len(members) + 1)
             tried[name] = _least_loss(mean, ids)
-        if not tried or min(tried.values()) > best - _LEAST_GAIN:
+        if not tried or min(tried.values()) > best - _MIN_GAIN:
             break
         joining = min(sorted(tried), key=lambda name: tried[name])
         members.append(joining)
@@ -266,7 +266,7 @@ def _least_loss(log_probabilities: Tensor, label_ids: Tensor) -> float:
 
 def _best_alone(loss: Mapping[str, float]) -> str:
     """Return the candidate to take first: that with the least loss, or one that is as good and does not vote."""
-    limit = min(loss.values()) + _LEAST_GAIN
+    limit = min(loss.values()) + _MIN_GAIN
     return min(loss, key=lambda name: (loss[name] > limit, name == "nearest_neighbours", loss[name]))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TEST_SENTENCE = "a sentence that tests whether this is the same encoder"
 # The encoder may run in another precision or on another device. Another encoder is far below this.
-_LEAST_SIMILARITY = 0.95
+_MIN_SIMILARITY = 0.95
 
 
 def embed_test_sentence(model: "SentenceTransformer") -> Tensor:
@@ -29,7 +29,7 @@ def check_encoder(model: "SentenceTransformer", expected: Any, folder: Path) -> 
     if expected is None:
         return
     found = embed_test_sentence(model)
-    if len(found) == len(expected) and float(found @ torch.tensor(expected)) >= _LEAST_SIMILARITY:
+    if len(found) == len(expected) and float(found @ torch.tensor(expected)) >= _MIN_SIMILARITY:
         return
     what = (
         f"it has dimension {len(found)}, expected {len(expected)}"

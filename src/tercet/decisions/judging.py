@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MIN_PRECISION = 0.95
 # Answers that are more often wrong than right are of no use, so no lower precision takes the place of the default.
-_LEAST_PRECISION = 0.5
+_MIN_PRECISION = 0.5
 # From this cosine similarity on, a sentence is taken for a copy of a training sentence.
 _COPY_SIMILARITY = 1 - 1e-5
 
@@ -61,7 +61,7 @@ def choose_limits(
     if not promise.is_empty:
         return ChosenLimits(promise=promise)
     note = promise.describe()
-    if not promise.best >= _LEAST_PRECISION:
+    if not promise.best >= _MIN_PRECISION:
         return ChosenLimits(promise=everything, note=note)
     fallback = classifier.promise(min_precision=promise.best, max_novelty=max_novelty)
     return ChosenLimits(promise=everything if fallback.is_empty else fallback, note=note)
@@ -146,6 +146,26 @@ def _parents_are_right(
     if found.levels_left_out is None or separator is None:
         return None
     return np.array([is_below(labels[row], str(found.labels[row]), separator) for row in kept.tolist()], bool)
+
+
+def held_out_predictions(
+    classifier: "LabelClassifier", held_out_rows: Sequence[int], num_rows: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the given and the predicted label ids of held-out rows, from before these rows joined the classifier.
+
+    Args:
+        classifier: the fitted classifier.
+        held_out_rows: the number of each held-out row in the data of the training rows.
+        num_rows: the number of held-out rows with a label that the classifier knows.
+
+    Returns:
+        The label ids, each `(num_rows,)`; None if the classifier has not judged all of these rows.
+    """
+    found = classifier._fitted.calibration
+    numbers = classifier._numbers.numpy()[found.rows]
+    if not found.held_out or len(numbers) != num_rows or not set(numbers.tolist()) <= set(held_out_rows):
+        return None
+    return classifier._fitted.rows.label_ids.numpy()[found.rows], found.predicted_ids
 
 
 def judge_calibration(

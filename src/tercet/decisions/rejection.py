@@ -23,7 +23,7 @@ DEFAULT_MAX_NOVELTY = 0.9
 UNFAMILIAR_NOVELTY = 0.95
 _UNFAMILIAR_P_VALUE = 1e-4
 _UNFAMILIAR_FACTOR = 2.0
-_FEWEST_FOR_DRIFT = 30
+_MIN_ROWS_FOR_DRIFT = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ def too_many_unfamiliar(novelty: np.ndarray, calibration_rows: int) -> bool:
     """
     known = novelty[~np.isnan(novelty)]
     tail = int(np.ceil((1 - UNFAMILIAR_NOVELTY) * (calibration_rows + 1) - 1e-9)) - 1
-    if len(known) < _FEWEST_FOR_DRIFT or tail < 1:
+    if len(known) < _MIN_ROWS_FOR_DRIFT or tail < 1:
         return False
     number = int((known > UNFAMILIAR_NOVELTY + 1e-9).sum())
     return bool(

@@ -26,7 +26,7 @@ from tercet.records import PairedDifference
 from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores
 
 # With fewer rows, most labels would have none.
-_FEWEST_FITTED_ROWS = 1_000
+_MIN_FITTED_ROWS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def predict_label_sets(
     )
     reference, queries = at_least_float32(reference), at_least_float32(queries).to(reference.device)
     has_label = has_label.to(reference.device)
-    rows = max(_FEWEST_FITTED_ROWS, max_products // (len(names) * reference.shape[1]))
+    rows = max(_MIN_FITTED_ROWS, max_products // (len(names) * reference.shape[1]))
     chosen = torch.arange(len(reference))
     if rows < len(reference):
         chosen = torch.randperm(len(reference), generator=torch.Generator().manual_seed(seed))[:rows].sort().values

@@ -114,16 +114,16 @@ def inspect(
         texts = replace(texts, combined_labels=[], combined_separator=None)
     complete = np.setdiff1d(np.arange(len(data)), [*texts.empty, *texts.missing_labels])
     sentences, texts = data.take(complete), _with_row_numbers(texts, data.rows)
-    rows = complete if sentences.rows is None else sentences.rows
+    sentences = replace(sentences, rows=data.row_numbers[complete])
     inspection = Inspection(source=source, texts=texts, obstacle=_obstacle(sentences, source, texts.missing_labels))
-    if model is None or len(rows) == 0:
+    if model is None or len(sentences) == 0:
         return inspection
     if seed < 0:
         raise DataError(f"seed must be at least 0, got {seed}")
     if inspection.obstacle is None and data.multi_label is None:
         check_sizes(batch_size, samples_per_label)
     findings = find_with_model(
-        sentences, rows, model, model_name, label_levels=label_levels, trainable=inspection.obstacle is None,
+        sentences, model, model_name, label_levels=label_levels, trainable=inspection.obstacle is None,
         batch_size=batch_size, samples_per_label=samples_per_label, seed=seed, show_progress_bar=show_progress_bar,
     )  # fmt: skip
     return replace(inspection, with_model=findings)

@@ -1,7 +1,6 @@
 """Find what needs a model: lengths in tokens, label issues, labels to add, and the statistics of batches."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ _PAIRS_PER_MINUTE = 2_000_000_000  # on two cores, with 384 dimensions
 
 def find_with_model(
     sentences: LabelledSentences,
-    rows: np.ndarray,
     model: "SentenceTransformer",
     model_name: str,
     *,
@@ -51,8 +49,7 @@ def find_with_model(
     """Return what an inspection finds with a model.
 
     Args:
-        sentences: sentences with a text and a label, at least one.
-        rows: `(n,)`, the numbers of their rows in the data.
+        sentences: sentences with a text and a label, at least one, with the numbers of their rows in the data.
         model: the model.
         model_name: its name in messages.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
@@ -63,20 +60,20 @@ def find_with_model(
         DataError: batches are measured, but `batch_size` and `samples_per_label` do not give a P×K batch.
         ModelError: an embedding is not finite, or too large for float32 distances.
     """
-    _log_cost(sentences.sentences, rows)
+    _log_cost(sentences)
     with collect_token_stats() as tokens:
-        embeddings = _embed(sentences.sentences, rows, model, model_name, show_progress_bar=show_progress_bar)
+        embeddings = _embed(sentences, model, model_name, show_progress_bar=show_progress_bar)
     tokens.warn(warned_kinds(model))
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
     can_check = len(set(text_keys(sentences.sentences))) == 1 or bool(centred(embeddings).any())
     if can_check and sentences.multi_label is not None:
-        findings = replace(findings, labels_to_add=_labels_to_add(sentences, rows, embeddings, sentences.multi_label))
+        findings = replace(findings, labels_to_add=_labels_to_add(sentences, embeddings, sentences.multi_label))
     elif can_check:
-        findings = _check_labels(findings, sentences, rows, embeddings, seed, show_progress_bar=show_progress_bar)
+        findings = _check_labels(findings, sentences, embeddings, seed, show_progress_bar=show_progress_bar)
         if label_levels is not None:
-            findings = replace(findings, parents=_parents(findings, sentences, rows, label_levels))
+            findings = replace(findings, parents=_parents(findings, sentences, label_levels))
         if trainable:
             batches = summarize_batches(embeddings, sentences.label_ids, batch_size, samples_per_label, seed)
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
@@ -84,13 +81,13 @@ def find_with_model(
     return replace(findings, warning=_warning(findings))
 
 
-def _log_cost(texts: Sequence[str], rows: np.ndarray) -> None:
+def _log_cost(data: LabelledSentences) -> None:
     """Log what will take long, before it starts: a very long text, and the similarities of very many sentences."""
-    lengths = [len(text) for text in texts]
+    lengths = [len(text) for text in data.sentences]
     longest = int(np.argmax(lengths))
     if lengths[longest] > _LONG_TEXT:
         logger.warning(
-            f"the text in row {rows[longest]} has {lengths[longest]:,} characters; its tokenization takes "
+            f"the text in row {data.row_numbers[longest]} has {lengths[longest]:,} characters; its tokenization takes "
             "long and needs much memory, although the model uses only the start of a long text"
         )
     pairs = len(lengths) ** 2
@@ -102,21 +99,21 @@ def _log_cost(texts: Sequence[str], rows: np.ndarray) -> None:
 
 
 def _embed(
-    texts: Sequence[str], rows: np.ndarray, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
+    data: LabelledSentences, model: "SentenceTransformer", model_name: str, *, show_progress_bar: bool
 ) -> torch.Tensor:
-    """Return the embeddings `(n, dim)` of the n texts, which are in the given `rows` `(n,)` of the data.
+    """Return the embeddings `(n, dim)` of n sentences.
 
     Raises:
         ModelError: an embedding is not finite, or too large for a squared distance in float32.
     """
-    embeddings = model.encode(texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
+    embeddings = model.encode(data.sentences, convert_to_tensor=True, show_progress_bar=show_progress_bar)
     assert isinstance(embeddings, torch.Tensor)
     # The distance of two embeddings is at most twice the larger norm. Its square must be finite in float32.
     unusable = (~(2 * embeddings.float()).square().sum(1).isfinite()).nonzero().flatten()
     if len(unusable):
         raise ModelError(
             f"{model_name} returns values that are NaN, infinite or too large for float32 distances for "
-            f"{len(unusable)} of {len(texts)} sentences (for example row {rows[int(unusable[0])]}); "
+            f"{len(unusable)} of {len(data)} sentences (for example row {data.row_numbers[int(unusable[0])]}); "
             "choose another model"
         )
     return embeddings
@@ -125,7 +122,6 @@ def _embed(
 def _check_labels(
     findings: ModelFindings,
     data: LabelledSentences,
-    rows: np.ndarray,
     embeddings: torch.Tensor,
     seed: int,
     *,
@@ -133,7 +129,7 @@ def _check_labels(
 ) -> ModelFindings:
     """Return the findings with the label issues, the confused labels and the near-duplicates added."""
     scores = score_texts(data.sentences, data.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
-    examples = _examples(data, rows)
+    examples = _examples(data)
     return replace(
         findings,
         fitted=scores.fitted,
@@ -144,29 +140,25 @@ def _check_labels(
     )
 
 
-def _parents(
-    findings: ModelFindings, data: LabelledSentences, rows: np.ndarray, label_levels: str
-) -> list[ParentErrors]:
+def _parents(findings: ModelFindings, data: LabelledSentences, label_levels: str) -> list[ParentErrors]:
     """Return the label issues within and across parents; a label without an issue counts as predicted."""
     suggested = {issue.row: issue.suggested_label for issue in findings.label_issues}
     labels = data.labels()
-    predicted = [suggested.get(row, label) for row, label in zip(rows.tolist(), labels, strict=True)]
+    predicted = [suggested.get(row, label) for row, label in zip(data.row_numbers.tolist(), labels, strict=True)]
     return parent_errors(labels, predicted, label_levels)
 
 
-def _labels_to_add(
-    data: LabelledSentences, rows: np.ndarray, embeddings: torch.Tensor, multi_label: str
-) -> list[LabelToAdd]:
+def _labels_to_add(data: LabelledSentences, embeddings: torch.Tensor, multi_label: str) -> list[LabelToAdd]:
     sets, names = number_label_sets(data.label_names, multi_label)
     of_rows = [sets[label_id] for label_id in data.label_ids.tolist()]
-    return find_labels_to_add(_examples(data, rows), of_rows, names, embeddings)
+    return find_labels_to_add(_examples(data), of_rows, names, embeddings)
 
 
-def _examples(data: LabelledSentences, rows: np.ndarray) -> list[Example]:
-    """Return the sentences with their `rows` `(n,)` in the data and their labels."""
+def _examples(data: LabelledSentences) -> list[Example]:
+    """Return the sentences with their rows in the data and their labels."""
     return [
         Example(row=row, text=text, label=label)
-        for row, text, label in zip(rows.tolist(), data.sentences, data.labels(), strict=True)
+        for row, text, label in zip(data.row_numbers.tolist(), data.sentences, data.labels(), strict=True)
     ]
 
 

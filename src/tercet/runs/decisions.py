@@ -176,15 +176,15 @@ def saved_scores(
     import numpy as np
 
     from tercet.data.labels.numbering import label_values
+    from tercet.decisions.judging import held_out_predictions
     from tercet.evaluation.label_scores import label_scores
     from tercet.runs.classifier import embedded_rows
 
     if held_out_rows is not None:
-        found = classifier._fitted.calibration
-        numbers = classifier._numbers.numpy()[found.rows]
-        if not found.held_out or len(numbers) != num_rows or not set(numbers.tolist()) <= set(held_out_rows):
+        found = held_out_predictions(classifier, held_out_rows, num_rows)
+        if found is None:
             return None
-        given, predicted = classifier._fitted.rows.label_ids.numpy()[found.rows], found.predicted_ids
+        given, predicted = found
     else:
         number = {str(label): at for at, label in enumerate(classifier.classes_.tolist())}
         labels = [str(label) for label in label_values(evaluation.queries)]

@@ -23,12 +23,12 @@ logger = logging.getLogger("tercet")
 
 # Arguments of a run besides its settings that decide its result. They are recorded by their names.
 _SETTINGS = {item.name for item in fields(RunSettings)}
-_OF_READING = [item.name for item in fields(ReadOptions) if item.name not in _SETTINGS]
+_READING_ARGUMENTS = [item.name for item in fields(ReadOptions) if item.name not in _SETTINGS]
 _ARGUMENTS = (
-    "data", "model", "eval_data", "eval_fraction", "packing", "classifier", "keep_texts", *_OF_READING
+    "data", "model", "eval_data", "eval_fraction", "packing", "classifier", "keep_texts", *_READING_ARGUMENTS
 )  # fmt: skip
 # Arguments that decide the rows of the training and the evaluation data.
-_OF_ROWS = {"data", "eval_data", "eval_fraction", "seed", "loss", *(item.name for item in fields(ReadOptions))}
+_ROW_ARGUMENTS = {"data", "eval_data", "eval_fraction", "seed", "loss", *(item.name for item in fields(ReadOptions))}
 # Settings that are not repeated, because they send data to other machines.
 _NOT_REPEATED = frozenset({"report_to"})
 
@@ -172,7 +172,7 @@ def check_same_rows(record: RunRecord, data: "Mapping[str, Dataset | None]", cha
             else "texts, labels or the order of the rows"
         )
         message = f"the {title} data are not those of the record ({how})"
-        if changed & _OF_ROWS:
+        if changed & _ROW_ARGUMENTS:
             logger.warning(f"{message}, so the results will differ")
         else:
             raise DataError(

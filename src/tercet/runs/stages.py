@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 # `auto` holds out this fraction of each label's training rows, to choose the best state of the encoder.
 _VALIDATION_FRACTION = 0.05
-_MOST_VALIDATION_ROWS = 2000
+_MAX_VALIDATION_ROWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def plan_stages(settings: RunSettings, train_data: Dataset) -> Stages:
 def _validation_rows(train_data: Dataset, settings: RunSettings) -> np.ndarray:
     label_ids, names = labels_of(train_data, "label", "the training data")
     names = [str(label_id) for label_id in range(int(label_ids.max()) + 1)] if names is None else names
-    fraction = min(_VALIDATION_FRACTION, _MOST_VALIDATION_ROWS / len(train_data))
+    fraction = min(_VALIDATION_FRACTION, _MAX_VALIDATION_ROWS / len(train_data))
     sentences = LabelledSentences(texts_of(train_data, "sentence"), label_ids, names, multi_label=settings.multi_label)
     rows = held_out_labelled(sentences, fraction, settings.seed)
     # If all rows share a label, every ranking is right.

@@ -17,8 +17,8 @@ from tercet.trainer.trainer import SentenceTransformerTrainer
 logger = logging.getLogger(__name__)
 
 # Shorter trainings end before their time could be measured.
-_FEWEST_STEPS_TO_ESTIMATE = 50
-_FEWEST_STEPS = 10
+_MIN_STEPS_TO_ESTIMATE = 50
+_MIN_STEPS = 10
 # A step computes its rows forward and backward, which takes about three times as long as embedding them.
 EMBEDDING_PER_STEP = 1 / 3
 
@@ -63,7 +63,7 @@ def plan_steps(
             return int(state.max_steps)
         return steps
     # The measurement runs the model before it is sharded, for which one GPU may not have the memory.
-    if settings.fsdp or (settings.time_limit is None and steps < _FEWEST_STEPS_TO_ESTIMATE):
+    if settings.fsdp or (settings.time_limit is None and steps < _MIN_STEPS_TO_ESTIMATE):
         return steps
     seconds = seconds_per_step(trainer)
     if seconds_per_row is None:
@@ -75,8 +75,8 @@ def plan_steps(
         fitting = math.floor((settings.time_limit - elapsed - reserve) / with_epochs)
         # The processes measure other times, but must end after the same step.
         fitting = int(broadcast_from_first(torch.tensor(fitting, device=trainer.args.device)))
-        if fitting < min(_FEWEST_STEPS, steps):
-            needed = math.ceil(elapsed + reserve + min(_FEWEST_STEPS, steps) * with_epochs)
+        if fitting < min(_MIN_STEPS, steps):
+            needed = math.ceil(elapsed + reserve + min(_MIN_STEPS, steps) * with_epochs)
             if not can_skip:
                 raise DataError(
                     f"time_limit={settings.time_limit:g} is too short to train the encoder; at least {needed} s "

@@ -48,6 +48,11 @@ class LabelledSentences:
         of_rows = None if self.rows is None else self.rows[rows]
         return replace(self, sentences=sentences, label_ids=self.label_ids[rows], rows=of_rows)
 
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """The number of each sentence's row `(num_sentences,)`, from 0; without `rows`, that in these sentences."""
+        return np.arange(len(self)) if self.rows is None else self.rows
+
     def labels(self) -> list[str]:
         """Return the label name of each sentence."""
         return [self.label_names[label_id] for label_id in self.label_ids]

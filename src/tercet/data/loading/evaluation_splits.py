@@ -56,7 +56,7 @@ def find_evaluation_split(
     options: ReadOptions,
     reason_against: Callable[[EvaluationSplit], str | None],
     *,
-    wanted: bool,
+    choose_split: bool,
     eval_fraction: float,
 ) -> EvaluationSplit | None:
     """Return the split to evaluate on, or None if there is none. What is chosen, and what is not used, is logged.
@@ -68,14 +68,15 @@ def find_evaluation_split(
         table: the rows of the split to train on; with `split_column`, those of all splits.
         options: how they were read.
         reason_against: a function that returns why a split cannot be evaluated on, such as "has no …"; None if it can.
-        wanted: whether there are no other rows to evaluate on. If not, only what is not read is logged.
+        choose_split: whether to choose a split, as there are no other rows to evaluate on. If False, only what is not
+            read is logged.
         eval_fraction: the fraction to hold out without a split. A warning names one that is not the default.
     """
     if options.split_column is not None:
         log_not_read(table, options)
-        found = _in_column(table, options) if wanted else None
+        found = _in_column(table, options) if choose_split else None
     else:
-        found = _in_source(source, table, options) if wanted else None
+        found = _in_source(source, table, options) if choose_split else None
         if found is None:
             log_not_read(table, options)
     if found is None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # With fewer rows, a few repeated texts decide whether there are more labels than texts.
-_FEWEST_ROWS_TO_SWAP = 10
+_MIN_ROWS_TO_SWAP = 10
 _NO_LISTS = {str, int, float, bool, type(None)}
 
 
@@ -122,7 +122,7 @@ def _warn_if_swapped(texts: Sequence[Any], labels: Sequence[Any], text: str, lab
 
     Fewer than ten rows are too few to decide.
     """
-    if len(texts) < _FEWEST_ROWS_TO_SWAP:
+    if len(texts) < _MIN_ROWS_TO_SWAP:
         return
     num_labels = len(set(map(str, labels)))
     different: set[str] = set()

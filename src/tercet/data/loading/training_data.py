@@ -96,9 +96,9 @@ def _triplet_data(
 ) -> TrainingData:
     all_triplets = read_all(data, options_of_file(options, data, eval_data))
     train, numbers = read_triplets(all_triplets, options)
-    wanted = eval_data is None and eval_fraction > 0
+    choose_split = eval_data is None and eval_fraction > 0
     split = find_evaluation_split(
-        data, all_triplets, options, missing_triplets, wanted=wanted, eval_fraction=eval_fraction
+        data, all_triplets, options, missing_triplets, choose_split=choose_split, eval_fraction=eval_fraction
     )
     if split is not None:
         triplets, rows_of_split = read_triplets(split.table, split.options)
@@ -137,9 +137,14 @@ def _labelled_data(
     mark = labelled.multi_label
     check_trainable(labelled.label_ids, labelled.label_names, source, mark)
     options = replace(options, multi_label=mark)
-    wanted = eval_data is None and eval_fraction > 0
+    choose_split = eval_data is None and eval_fraction > 0
     split = find_evaluation_split(
-        data, table, options, lambda split: missing_labels(split, labelled), wanted=wanted, eval_fraction=eval_fraction
+        data,
+        table,
+        options,
+        lambda split: missing_labels(split, labelled),
+        choose_split=choose_split,
+        eval_fraction=eval_fraction,
     )
     if split is not None:
         evaluation = load_labelled(split.table, split.options, known_labels=labelled.label_names)

@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 # The start of file names that are neither data nor texts.
 HIDDEN = (".", "_")
 # Formats in which a folder of texts has one text in each file.
-_OF_TEXTS = (".txt", ".md")
+_TEXT_EXTENSIONS = (".txt", ".md")
 # The names, without extension, of files that people, the hub, Kaggle and other archives put beside data files.
 _DESCRIPTIONS = re.compile(
     "readme(_[a-z]{2,3})?(_[a-z]{2})?|licen[sc]e|copying|notice|changelog|citation|contributing|metadata|dataset_infos?|"
     "dataset_metadata|datapackage|croissant"
 )
-_OF_DESCRIPTIONS = (*_OF_TEXTS, ".json", ".yml", ".yaml")
+_DESCRIPTION_EXTENSIONS = (*_TEXT_EXTENSIONS, ".json", ".yml", ".yaml")
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -74,7 +74,7 @@ def _is_split_of_data(path: Path) -> bool:
 
 def is_data(path: Path) -> bool:
     """Return whether a file is a data file by its format, rather than one text."""
-    return format_of(path) not in (None, *_OF_TEXTS)
+    return format_of(path) not in (None, *_TEXT_EXTENSIONS)
 
 
 def _without_descriptions(folder: Path, files: Sequence[Path]) -> list[Path]:
@@ -97,7 +97,7 @@ def describes(path: Path) -> bool:
     file_format = format_of(path)
     stem = path.stem.lower() if file_format is None else uncompressed_name(path).removesuffix(file_format)
     named = _DESCRIPTIONS.fullmatch(re.sub("[-.]", "_", stem)) is not None
-    return named and file_format in (None, *_OF_DESCRIPTIONS) and not path.is_dir()
+    return named and file_format in (None, *_DESCRIPTION_EXTENSIONS) and not path.is_dir()
 
 
 def format_of(path: Path) -> str | None:

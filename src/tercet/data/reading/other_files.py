@@ -15,7 +15,7 @@ from tercet.data.reading.data_files import format_of
 from tercet.data.reading.options import ReadOptions
 from tercet.data.reading.sources import takes_option
 
-_OF_FORMATS = ("header", "csv_separator", "encoding")
+_FORMAT_OPTIONS = ("header", "csv_separator", "encoding")
 
 
 def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOptions:
@@ -31,7 +31,7 @@ def options_of_file(options: ReadOptions, source: Any, other: Any) -> ReadOption
     """
     if other is None:
         return options
-    others = [name for name in _OF_FORMATS if not _takes(source, name, options) and _takes(other, name, options)]
+    others = [name for name in _FORMAT_OPTIONS if not _takes(source, name, options) and _takes(other, name, options)]
     left_out: dict[str, Any] = dict.fromkeys(others)
     return replace(options, **left_out)
 

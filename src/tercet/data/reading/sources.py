@@ -224,7 +224,7 @@ def _checked(
             raise DataError(f"{path}: the reader of this format returned columns of different lengths")
         if split is not None:  # Our own readers with this argument return `Columns`, with the splits of the file.
             columns = Columns.of_split(columns, [split], [])
-    table = Table(str(path), columns, lines, tuple(columns) if guessed else None)
+    table = Table(str(path), columns, lines)
     if len(table) == 0:
         # A file of one line may be data without a header.
         hint = f"; its only line is read as the column names ({listed(columns, 4)})" if guessed else ""

@@ -106,8 +106,6 @@ class Table:
         source: the file or data set, for messages.
         columns: the values of each column, by name, in the order of the columns.
         lines: the number of the line on which each row ends; None if the format has no lines.
-        guessed_header: the column names if they are the first line of a file, of which no option said that it is a
-            header; None otherwise.
         rows: the number of each row in the file or data set, if only some are in the table; None if all are.
         num_source_rows: the number of rows of the file or data set, if only some are in the table; None if all are.
         file_places: the file of each row and its line or row number there, if the table has several files.
@@ -116,7 +114,6 @@ class Table:
     source: str
     columns: Mapping[str, Sequence[Any]]
     lines: Sequence[int] | None = None
-    guessed_header: tuple[str, ...] | None = None
     rows: Sequence[int] | None = None
     num_source_rows: int | None = None
     file_places: FilePlaces | None = None

@@ -56,9 +56,9 @@ def batch_loss_with_pending_stats(
         reduce_count: maps the number of loss terms of this process to the number of all processes (an all-reduce). The
             loss is then the sum of the terms of this process, divided by the number of terms of all processes.
         with_stats: whether to compute statistics.
-        block_bytes: the maximum memory of a block, in bytes, unless one row needs more. By default `BLOCK_BYTES`, on
-            other devices than a CPU `BLOCK_BYTES_ON_GPU`.
-        block_rows: the maximum number of anchors per block; by default `BLOCK_ROWS` on a CPU, and no limit on other
+        block_bytes: the maximum memory of a block, in bytes, unless one row needs more; by default 128 MiB on a
+            CPU and 1 GiB on other devices.
+        block_rows: the maximum number of anchors per block; by default 256 on a CPU, and no limit on other
             devices. `block_bytes` and `block_rows` affect speed and memory, and the result only by rounding.
 
     Raises:
