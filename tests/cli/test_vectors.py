@@ -106,3 +106,23 @@ def test_wrong_use_of_encode_is_one_clear_error(files, csv_file, bert, tmp_path)
     ):
         assert message in run("encode", *arguments, *output, expect=2).stderr
         assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.slow
+def test_a_training_is_repeated_from_its_record(files, tmp_path):
+    run("train", files / "v.npy", "--label-file", files / "labels.csv", "--output", tmp_path / "one", "--seed", 1)
+    done = run("train", "--repeat", tmp_path / "one", "--output", tmp_path / "two")
+    assert "instead of" not in done.stderr
+    weights = [(tmp_path / name / "head.safetensors").read_bytes() for name in ("one", "two")]
+    assert weights[0] == weights[1]
+
+
+def test_the_record_of_vectors_repeats_no_training_on_sentences(files, tmp_path):
+    record = tmp_path / "metrics.json"
+    record.write_text(json.dumps({"settings": {"train": "head", "seed": 0, "data": str(files / "v.npy")}}))
+    words = ("train", "--output", tmp_path / "head", "--repeat", record)
+    done = run(*words, "--epochs", 2, expect=2)
+    assert "with vectors, only a linear head is trained, so '--epochs' cannot be used" in done.stderr
+    (tmp_path / "d.csv").write_text("text,label\na,x\nb,y\n")
+    done = run(*words, tmp_path / "d.csv", expect=2)
+    assert "the record is that of a training on vectors, but the data are sentences" in done.stderr

@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from tercet.errors import DataError
 from tercet.records import RunRecord
-from tercet.runs import RunSettings, repeat_arguments, train
+from tercet.runs import RunSettings, repeat_arguments, train, train_vectors
 from tercet.runs.repeat import changed_arguments, skips_encoder
 from tests.conftest import build_bert
 
@@ -155,9 +155,11 @@ def test_records_that_cannot_be_repeated(first, tmp_path, sentences, labels):
     (tmp_path / "other.json").write_text(json.dumps({"a": 1}))
     with pytest.raises(DataError, match=r"other.json has no settings of a training run"):
         repeat_arguments(tmp_path / "other.json")
-    (tmp_path / "head.json").write_text(json.dumps({"settings": {"train": "head", "seed": 0, "data": "x.npy"}}))
-    with pytest.raises(DataError, match=r"head.json is the record of a head on vectors, which cannot be repeated"):
-        repeat_arguments(tmp_path / "head.json")
+    of_vectors = RunRecord(settings={"train": "head", "seed": 0, "data": "x.npy"})
+    with pytest.raises(DataError, match="the record is that of a training on vectors, but the data are sentences"):
+        train("d.csv", tmp_path / "two", repeats=of_vectors)
+    with pytest.raises(DataError, match="the record is that of a training on sentences, but the data are vectors"):
+        train_vectors("d.npy", tmp_path / "two", repeats=first.record)
     data = Dataset.from_dict({"sentence": sentences, "label": labels})
     run = train(data, tmp_path / "two", model=tmp_path / "base", settings=SETTINGS, device="cpu")
     arguments = repeat_arguments(run.record)

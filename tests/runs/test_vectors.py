@@ -14,7 +14,7 @@ from tercet.errors import DataError, EmbeddingError, ModelError
 from tercet.evaluation import label_metrics
 from tercet.heads import HeadSettings, load_head
 from tercet.records import RunRecord
-from tercet.runs import train_vectors
+from tercet.runs import repeat_arguments, train_vectors
 
 
 @pytest.fixture(autouse=True)
@@ -219,3 +219,48 @@ def test_a_file_of_labels_is_read_as_the_options_say(files):
     assert (used["encoding"], used["csv_separator"]) == ("cp1251", ";")
     assert json.loads((files / "head" / "head.json").read_text())["label_names"] == sorted(set(words))
     assert not [warning for warning in run.record.warnings if "label" in warning["message"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data": "train.npy", "label_file": "train.csv", "dimension": 4, "seed": 3},
+        {"data": "train.parquet", "vector_column": "embedding", "label_column": "label", "label_levels": "/"},
+        {"data": "train.parquet", "vector_column": "embedding", "eval_data": "test.parquet"},
+        {"data": "lists.parquet", "vector_column": "embedding", "eval_fraction": 0.3, "jaccard_weights": True},
+    ],
+    ids=str,
+)
+def test_a_training_is_repeated_from_its_record(options, files, caplog):
+    if options["data"] == "lists.parquet":
+        table = parquet.read_table(files / "train.parquet")
+        lists = [[label, "odd" if row % 2 else "even"] for row, label in enumerate(table["label"].to_pylist())]
+        parquet.write_table(table.set_column(0, "label", pa.array(lists)), files / "lists.parquet")
+    if options.get("label_levels"):
+        table = parquet.read_table(files / "train.parquet")
+        names = [label.replace(" ", "/") for label in table["label"].to_pylist()]
+        parquet.write_table(table.set_column(0, "label", pa.array(names)), files / "train.parquet")
+    paths = {name: files / options[name] for name in ("data", "label_file", "eval_data") if name in options}
+    one = train_vectors(output=files / "one", **{**options, **paths})
+    caplog.set_level("INFO", "tercet")
+    two = train_vectors(**repeat_arguments(files / "one"), output=files / "two")
+    assert torch.equal(one.head.weight, two.head.weight)
+    assert two.record.settings == one.record.settings
+    assert two.record.evaluation == one.record.evaluation
+    assert "instead of" not in caplog.text
+    assert "another environment" not in caplog.text
+
+
+def test_a_repeated_training_says_what_differs(files, caplog):
+    train_vectors(files / "train.npy", files / "one", label_file=files / "train.csv")
+    arguments = repeat_arguments(files / "one")
+    caplog.set_level("INFO", "tercet")
+    train_vectors(**{**arguments, "dimension": 4}, output=files / "two")
+    assert "dimension=4 instead of None: this run will differ from the record" in caplog.text
+    x, _ = _data(seed=5)
+    np.save(files / "train.npy", x)
+    with pytest.raises(DataError, match="the training data are not those of the record"):
+        train_vectors(**arguments, output=files / "three")
+    assert not (files / "three").exists()
+    train_vectors(**{**arguments, "seed": 7}, output=files / "three")
+    assert "so the results will differ" in caplog.text

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from tercet._files import expand_path
 from tercet.errors import DataError, short_repr
-from tercet.runs.repeat import repeat_arguments
+from tercet.runs.repeat import is_of_vectors, read_record, repeat_arguments
 from tercet.runs.settings import RunSettings
 
 # Options that no file can set.
@@ -92,11 +92,14 @@ def read_config(path: str | Path, command: Any) -> dict[str, Any]:
 
 def _recorded(path: str) -> dict[str, Any]:
     """Return the arguments and settings in the record of a run, by the parameters of `tercet train`."""
-    arguments = repeat_arguments(path)
-    settings, packing, classifier = (arguments.pop(name, True) for name in ("settings", "packing", "classifier"))
+    record = read_record(path)
+    arguments = repeat_arguments(record)
     del arguments["repeats"]
     if isinstance(column := arguments.get("label_column"), str):
         arguments["label_column"] = [column]
+    if is_of_vectors(record):
+        return arguments
+    settings, packing, classifier = (arguments.pop(name, True) for name in ("settings", "packing", "classifier"))
     named = {item.name: getattr(settings, item.name) for item in fields(RunSettings)}
     return {**arguments, **named, "no_packing": not packing, "no_classifier": not classifier}
 

@@ -14,6 +14,7 @@ from tercet.data.reading.options import DEFAULT_EVAL_FRACTION
 from tercet.errors import DataError, listed
 from tercet.records import RunRecord
 from tercet.runs import train_vectors as run_train_vectors
+from tercet.runs.repeat import read_record
 from tercet.runs.vectors import INPUTS
 
 # The arguments of `tercet train` that are for vectors. The library has the same names for them.
@@ -22,7 +23,7 @@ _PASSED = (
     "csv_separator", "encoding", "combined_labels", "similar_labels", "drop_missing", "label_levels", "multi_label",
     "jaccard_weights", "seed", "overwrite",
 )  # fmt: skip
-_USED = (*_PASSED, "data", "output", "train", "eval_fraction", "config", "as_json", "quiet")
+_USED = (*_PASSED, "data", "output", "train", "eval_fraction", "config", "repeat", "as_json", "quiet")
 
 
 def is_for_vectors(given: Mapping[str, Any]) -> bool:
@@ -53,10 +54,13 @@ def train_vectors(given: Mapping[str, Any]) -> None:
     if given["train"] not in (defaults["train"], "auto", "head"):
         raise DataError(f"with vectors, only a linear head can be trained; leave out --train {given['train']}")
     output: Path = given["output"]
-    inputs = {name: given[argument] for argument, name in INPUTS.items()}
+    repeat = given["repeat"]
+    inputs = {**{name: given[argument] for argument, name in INPUTS.items()}, "the record to repeat": repeat}
     check_outputs({}, inputs, overwrite=given["overwrite"], folder=output)
     fraction = DEFAULT_EVAL_FRACTION if given["eval_fraction"] is None else given["eval_fraction"]
-    run = run_train_vectors(given["data"], output, eval_fraction=fraction, **{name: given[name] for name in _PASSED})
+    passed = {name: given[name] for name in _PASSED}
+    repeats = None if repeat is None else read_record(repeat)
+    run = run_train_vectors(given["data"], output, eval_fraction=fraction, repeats=repeats, **passed)
     print_note(f"chosen: {run.reason}")
     if given["as_json"]:
         print_result(json.dumps(run.record.to_dict(), indent=2))

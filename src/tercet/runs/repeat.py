@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tercet._files import expand_path, read_json
 from tercet._files.model_files import METRICS_FILE
@@ -15,9 +15,6 @@ from tercet.data.reading.options import ReadOptions
 from tercet.errors import DataError, ModelError, listed, short_repr
 from tercet.records import RunRecord
 from tercet.runs.settings import RunSettings
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 logger = logging.getLogger("tercet")
 
@@ -28,7 +25,18 @@ _ARGUMENTS = (
     "data", "model", "eval_data", "eval_fraction", "packing", "classifier", "keep_texts", *_READING_ARGUMENTS
 )  # fmt: skip
 # Arguments that decide the rows of the training and the evaluation data.
-_ROW_ARGUMENTS = {"data", "eval_data", "eval_fraction", "seed", "loss", *(item.name for item in fields(ReadOptions))}
+_ROW_ARGUMENTS = {
+    "data", "eval_data", "eval_fraction", "seed", "loss", "vector_column", "eval_label_file",
+    *(item.name for item in fields(ReadOptions)),
+}  # fmt: skip
+# The arguments of a training of a head on vectors that decide its result.
+_VECTOR_ARGUMENTS = (
+    "data", "label_file", "vector_column", "label_column", "eval_data", "eval_label_file", "eval_fraction", "dimension",
+    "seed", "header", "csv_separator", "encoding", "combined_labels", "similar_labels", "drop_missing", "label_levels",
+    "multi_label", "jaccard_weights",
+)  # fmt: skip
+# Arguments that may be paths, which a record has as text.
+_PATH_ARGUMENTS = {"data", "eval_data", "model", "label_file", "eval_label_file"}
 # Settings that are not repeated, because they send data to other machines.
 _NOT_REPEATED = frozenset({"report_to"})
 
@@ -49,18 +57,27 @@ def read_record(path: str | Path) -> RunRecord:
         raise DataError(str(error)) from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise DataError(f"{path} is not the {METRICS_FILE} of a training run") from None
-    if "loss" not in record.settings and record.settings.get("train") == "head":
-        raise DataError(
-            f"{path} is the record of a head on vectors, which cannot be repeated from its record; train the head "
-            "again with the arguments in its settings"
-        )
-    if "loss" not in record.settings or "seed" not in record.settings:
+    if "seed" not in record.settings or not ("loss" in record.settings or is_of_vectors(record)):
         raise DataError(f"{path} has no settings of a training run; pass the {METRICS_FILE} of a trained model")
     return record
 
 
+def is_of_vectors(record: RunRecord) -> bool:
+    """Return whether a record is that of a head on vectors, by `train_vectors`."""
+    return "loss" not in record.settings and record.settings.get("train") == "head"
+
+
+def check_kind(record: RunRecord, *, of_vectors: bool) -> None:
+    """Raise `DataError` if a record is not of a run of the kind that repeats it."""
+    if is_of_vectors(record) is not of_vectors:
+        was, now = ("sentences", "vectors") if of_vectors else ("vectors", "sentences")
+        raise DataError(f"the record is that of a training on {was}, but the data are {now}; pass {was} to repeat it")
+
+
 def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
     """Return the arguments of `train` that repeat a run: data, model, settings, and how the data are read.
+
+    If the record is that of a head on vectors, return the arguments of `train_vectors`.
 
     The same machine then gives the same weights. `train` raises an error if the data or the start model are not those
     of the record. `output`, `trust_remote_code` and `report_to` are never taken from a record.
@@ -81,6 +98,11 @@ def repeat_arguments(record: str | Path | RunRecord) -> dict[str, Any]:
     """
     record = record if isinstance(record, RunRecord) else read_record(record)
     recorded = dict(record.settings)
+    if is_of_vectors(record):
+        return {
+            **{name: recorded[name] for name in _VECTOR_ARGUMENTS if recorded.get(name) is not None},
+            "repeats": record,
+        }
     if "packing" not in recorded or "train" not in record.data:
         raise DataError(
             "the record is not one of a run of tercet train (of compare, for example); it cannot be repeated"
@@ -136,8 +158,11 @@ def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
     """
     free = {item.name for item in fields(RunSettings) if item.metadata["free_on_resume"]}
     repeated = repeat_arguments(record)
-    defaults = {**dict.fromkeys(_ARGUMENTS), "classifier": True, "keep_texts": False}
-    was = {**defaults, **repeated, **vars(repeated["settings"])}
+    if is_of_vectors(record):
+        was = {**dict.fromkeys(_VECTOR_ARGUMENTS), "jaccard_weights": False, **repeated}
+    else:
+        defaults = {**dict.fromkeys(_ARGUMENTS), "classifier": True, "keep_texts": False}
+        was = {**defaults, **repeated, **vars(repeated["settings"])}
     changed = {
         name for name, value in now.items() if name in was and name not in free and not _equal(value, was[name], name)
     }
@@ -148,22 +173,19 @@ def changed_arguments(record: RunRecord, now: Mapping[str, Any]) -> set[str]:
     return changed
 
 
-def check_same_rows(record: RunRecord, data: "Mapping[str, Dataset | None]", changed: set[str]) -> None:
+def check_same_rows(record: RunRecord, facts: Mapping[str, Mapping[str, Any]], changed: set[str]) -> None:
     """Check that the rows of the training and the evaluation data are those of the record.
 
     Args:
         record: the record of the run to repeat.
-        data: the data `train` and `eval` of this run; None for no evaluation.
+        facts: the facts about the data `train` and `eval` of this run, see `fingerprint`; none without an evaluation.
         changed: the result of `changed_arguments`. If they decide the rows, a difference is a warning.
 
     Raises:
         DataError: the rows differ, although they are read in the same way.
     """
-    from tercet.data.fingerprint import fingerprint
-
     for part, title in (("train", "training"), ("eval", "evaluation")):
-        rows, was = data[part], record.data.get(part, {})
-        now = {} if rows is None else fingerprint(rows)
+        now, was = facts.get(part, {}), record.data.get(part, {})
         if was.get("sha256") == now.get("sha256"):
             continue
         how = (
@@ -207,6 +229,6 @@ def note_other_environment(record: RunRecord, now: Mapping[str, Any]) -> None:
 
 
 def _equal(value: Any, recorded: Any, name: str) -> bool:
-    if name in ("data", "eval_data", "model") and value is not None and recorded is not None:
+    if name in _PATH_ARGUMENTS and value is not None and recorded is not None:
         return str(value) == str(recorded)
     return bool(value == recorded)

@@ -22,6 +22,7 @@ from tercet.runs import publishing
 from tercet.runs.output import reserves_output
 from tercet.runs.repeat import (
     changed_arguments,
+    check_kind,
     check_same_model,
     check_same_rows,
     note_other_environment,
@@ -146,6 +147,8 @@ def train(
     """
     start = time.monotonic()
     check_launcher()
+    if repeats is not None:
+        check_kind(repeats, of_vectors=False)
     settings, output = given_settings(settings), expand_path(output)
     settings = replace(settings, label_levels=separator_of(label_column, settings.label_levels))
     settings.check()
@@ -157,6 +160,7 @@ def train(
     if push_to_hub is not None and is_first_launched():
         publishing.check_upload(push_to_hub, model=model, settings=settings)
 
+    from tercet.data.fingerprint import fingerprint
     from tercet.data.loading.training_data import load_training_data
     from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.sources import name_of
@@ -199,7 +203,8 @@ def train(
 
     changed = changed_arguments(repeats, {**named, **asdict(settings)}) if repeats is not None else set()
     if repeats is not None:
-        check_same_rows(repeats, {"train": train_data, "eval": evaluation}, changed)
+        parts = {"train": train_data, "eval": evaluation}
+        check_same_rows(repeats, {part: fingerprint(rows) for part, rows in parts.items() if rows is not None}, changed)
 
     import_transformers()
     from tercet.encoder.loading import load_model  # imports torch, which takes seconds

@@ -17,6 +17,7 @@ from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
 from tercet.records import RunRecord
 from tercet.runs.output import runs_inside
+from tercet.runs.repeat import changed_arguments, check_kind, check_same_rows, note_other_environment
 from tercet.runs.settings import check_eval_fraction, check_jaccard_weights
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def train_vectors(
     multi_label: str | None = None,
     jaccard_weights: bool = False,
     overwrite: bool = False,
+    repeats: RunRecord | None = None,
 ) -> HeadRun:
     """Train a linear head on vectors, such as embeddings of a paid service, and save it with its `metrics.json`.
 
@@ -114,9 +116,12 @@ def train_vectors(
             column of lists needs none.
         jaccard_weights: with several labels per row, see `tercet.heads.HeadSettings`.
         overwrite: replace the head in `output`; other files there are kept.
+        repeats: the record of a run that this run repeats, see `repeat_arguments`. Arguments that differ are logged;
+            with the same arguments, the data must be the same.
 
     Raises:
-        DataError: an argument is invalid, or the data cannot be read or used for training.
+        DataError: an argument is invalid, the data cannot be read or used for training, or they are not those of the
+            record in `repeats`.
         ModelError: the head cannot be saved.
         EmbeddingError: `dimension` is larger than that of the vectors, or a vector is too long or too short.
 
@@ -133,21 +138,14 @@ def train_vectors(
         raise DataError("eval_label_file needs eval_data")
     if launched_world_size() > 1:
         raise DataError("a head is trained in one process; start the command without torchrun or accelerate launch")
+    if repeats is not None:
+        check_kind(repeats, of_vectors=True)
     options = ReadOptions.of(locals(), label_file=None)
     from tercet.heads.storage import save_head  # imports torch, which takes seconds
     from tercet.runs.environment import environment, utc_now
     from tercet.runs.vector_training import load_vector_data, train_on_vectors
 
-    started, clock = utc_now(), time.monotonic()
-    with collect_warnings() as warnings:
-        loaded = load_vector_data(
-            str(data), _text(eval_data), eval_fraction, options, vector_column=vector_column,
-            label_file=_text(label_file), eval_label_file=_text(eval_label_file), seed=seed,
-        )  # fmt: skip
-        check_jaccard_weights(jaccard_weights, loaded.train.rows.multi_label)
-        trained = train_on_vectors(loaded, dimension, seed, label_levels, jaccard_weights=jaccard_weights)
-    chosen = None if trained.choice.settings is None else asdict(trained.choice.settings)
-    settings = {
+    settings: dict[str, Any] = {
         "train": "head",
         "data": str(data),
         "label_file": _text(label_file),
@@ -163,13 +161,25 @@ def train_vectors(
         "similar_labels": similar_labels,
         "drop_missing": drop_missing,
         "label_levels": label_levels,
-        "multi_label": loaded.train.rows.multi_label,
+        "multi_label": multi_label,
         "jaccard_weights": jaccard_weights,
         "dimension": dimension,
         "seed": seed,
-        "head": chosen,
-        "reason": trained.choice.reason,
     }
+    started, clock = utc_now(), time.monotonic()
+    with collect_warnings() as warnings:
+        loaded = load_vector_data(
+            str(data), _text(eval_data), eval_fraction, options, vector_column=vector_column,
+            label_file=_text(label_file), eval_label_file=_text(eval_label_file), seed=seed,
+        )  # fmt: skip
+        check_jaccard_weights(jaccard_weights, loaded.train.rows.multi_label)
+        settings |= {"multi_label": loaded.train.rows.multi_label}
+        if repeats is not None:
+            check_same_rows(repeats, loaded.facts(), changed_arguments(repeats, settings))
+            note_other_environment(repeats, environment())
+        trained = train_on_vectors(loaded, dimension, seed, label_levels, jaccard_weights=jaccard_weights)
+    chosen = None if trained.choice.settings is None else asdict(trained.choice.settings)
+    settings |= {"head": chosen, "reason": trained.choice.reason}
     record = RunRecord(
         evaluation=trained.record(),
         gain=trained.gain(),
