@@ -127,6 +127,45 @@ def test_labels_of_the_input_are_compared(model, new, tmp_path):
     assert "does not know, such as 'weather': " in words
 
 
+def test_a_usual_name_without_a_known_label_is_no_label_column(model, new, tmp_path):
+    texts, labels = new
+    data = _write(tmp_path / "new.csv", {"text": texts, "category": ["web", "app"] * (len(texts) // 2)})
+    done = run("classify", model, data, "--output", tmp_path / "out.csv")
+    assert list(_rows((tmp_path / "out.csv").read_text())[0]) == ["text", "category", "label", "confidence", "novelty"]
+    assert "precision" not in done.stdout
+    assert "the column 'category' is not compared, because the classifier knows none of its values" in done.stderr
+    assert "pass --label-column category if they are labels" in done.stderr
+    given = run("classify", model, data, "--label-column", "category")
+    assert f"precision 0.0 %: 0 of {len(texts)} answers" in given.stderr
+    assert "predicted_label" in given.stdout
+    _write(data, {"text": texts, "category": [labels[0].upper(), *["web"] * (len(texts) - 1)]})
+    done = run("classify", model, data)
+    assert "the answers are compared with the labels in the column 'category'" in done.stderr
+    _write(data, {"text": texts, "label": ["web"] * len(texts)})
+    assert "predicted_label" in run("classify", model, data).stdout
+
+
+def test_answers_beside_integers_are_integers(bert, new, tmp_path):
+    texts, labels = _sentences(30, seed=0)
+    numbers = {label: 7 * number for number, label in enumerate(TOPICS)}
+    lines = [json.dumps({"text": text, "label": numbers[label]}) for text, label in zip(texts, labels, strict=True)]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    run("fit-classifier", bert, tmp_path / "train.jsonl", "--output", tmp_path / "model", "--unseen-rows")
+    table = pa.table({"text": new[0], "label": [numbers[label] for label in new[1]]})
+    parquet.write_table(table, tmp_path / "new.parquet")
+    run("classify", tmp_path / "model", tmp_path / "new.parquet", "--output", tmp_path / "o.parquet", "--explain")
+    written = parquet.read_table(tmp_path / "o.parquet")
+    for name in ("predicted_label", "label_1", "label_2", "neighbour_1_label"):
+        assert written.schema.field(name).type == pa.int64()
+    assert np.mean(written["predicted_label"].to_numpy() == written["label"].to_numpy()) > 0.7
+    run("classify", tmp_path / "model", tmp_path / "new.parquet", "--output", tmp_path / "o.jsonl", "--threshold", 0.9)
+    found = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert {type(row["predicted_label"]) for row in found} == {int, type(None)}
+    text = _write(tmp_path / "new.csv", {"text": new[0], "label": ["7"] * len(new[0])})  # text, as all fields of a CSV
+    run("classify", tmp_path / "model", text, "--output", tmp_path / "t.jsonl")
+    assert isinstance(json.loads((tmp_path / "t.jsonl").read_text().splitlines()[0])["predicted_label"], str)
+
+
 def test_given_labels_that_are_parents_are_compared_with_the_answers_below_them():
     found = Summary(known=frozenset(["a/x", "a/y", "b"]), calibration_rows=10, separator="/")
     predicted = np.array(["a/x", "b", "b", "a/y"], dtype=object)

@@ -230,6 +230,12 @@ def test_bad_partial_fits(fitted):
 # ---- bad calibration rows
 
 
+def test_the_first_partial_fit_needs_two_labels():
+    with pytest.raises(DataError, match=r"y has 1 only, but the first call of partial_fit fits .* two labels first"):
+        LabelClassifier().partial_fit([[1.0, 0.0]], [1], classes=[1, 2])
+    assert LabelClassifier().partial_fit([[1.0, 0.0], [0.0, 1.0]], iter([1, 2])).classes_.tolist() == [1, 2]
+
+
 def test_bad_calibration_data(caplog):
     new, new_ids = blobs(20, seed=1)
 
@@ -246,8 +252,8 @@ def test_bad_calibration_data(caplog):
         caplog.clear()
         fit((np.concatenate([new, X[:2]]), np.concatenate([new_ids[:-1], [7], IDS[:2]])))
     assert [record.message for record in caplog.records] == [
-        "1 of 22 rows of calibration_data are left out: a label that is not in y",
-        "2 of 22 rows of calibration_data are left out: a text that is also in X",
+        "1 of 22 rows of calibration_data are left out: a label that the training rows do not have",
+        "2 of 22 rows of calibration_data are left out: a text that is also in the training rows",
     ]
 
 

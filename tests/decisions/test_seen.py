@@ -68,13 +68,18 @@ def test_a_second_training_adds_its_texts(trained, sentences, tmp_path):
 def test_rows_of_the_training_support_no_promise(model, sentences, labels, caplog):
     with caplog.at_level(logging.WARNING, "tercet"):
         classifier = LabelClassifier(model).fit(sentences, labels)
-    assert "the encoder was trained on 100% of the rows of fit, so confidences may be too high" in caplog.text
+    assert (
+        "the encoder was trained on 100% of the training rows of the classifier, so confidences may be too high"
+        in caplog.text
+    )
     assert not classifier.calibrated_
     for call in (
         lambda: classifier.promise(min_precision=0.5),
         lambda: classifier.predict(EVALUATION, min_precision=0.5),
     ):
-        with pytest.raises(DataError, match="min_precision cannot be promised: the encoder was trained on the rows"):
+        with pytest.raises(
+            DataError, match="min_precision cannot be promised: the encoder was trained on the training rows of"
+        ):
             call()
     assert len(classifier.predict(EVALUATION, threshold=0.3)) == 12
 
@@ -82,7 +87,7 @@ def test_rows_of_the_training_support_no_promise(model, sentences, labels, caplo
 def test_unseen_rows_does_not_overrule_the_record(model, sentences, labels, caplog):
     with caplog.at_level(logging.WARNING, "tercet"):
         classifier = LabelClassifier(model, unseen_rows=True).fit(sentences, labels)
-    assert "the encoder was trained on 100% of the rows of fit" in caplog.text
+    assert "the encoder was trained on 100% of the training rows of the classifier" in caplog.text
     assert not classifier.calibrated_
 
 
@@ -109,7 +114,12 @@ def test_single_calibration_rows_of_the_training_are_left_out(model, sentences, 
 
 
 def test_a_small_fraction_of_seen_rows_is_not_shown_as_0():
-    assert "trained on less than 1% of the rows" in why_uncalibrated(0.002)
+    assert "trained on less than 1% of the training rows of the classifier" in why_uncalibrated(0.002)
+
+
+def test_unseen_rows_are_offered_only_if_nothing_is_known():
+    assert why_uncalibrated(None).endswith("or unseen_rows=True if it was trained on none of the rows")
+    assert why_uncalibrated(0.5).endswith("pass calibration_data, labelled rows that it was not trained on")
 
 
 def test_other_texts_support_a_promise(model):
@@ -127,7 +137,7 @@ def test_of_another_encoder_nothing_is_known(tmp_path, monkeypatch, sentences, l
         model = load_model(str(path), device="cpu")
         assert seen_fraction(model, sentences) is None
     classifier = LabelClassifier(model).fit(sentences, labels)
-    assert "whether the encoder was trained on the rows of fit cannot be known" in caplog.text
+    assert "whether the encoder was trained on the training rows of the classifier cannot be known" in caplog.text
     with pytest.raises(DataError, match="min_precision cannot be promised"):
         classifier.promise(min_precision=0.5)
     assert LabelClassifier(model, unseen_rows=True).fit(sentences, labels).promise(min_precision=0.5).rows == 16

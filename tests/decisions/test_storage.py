@@ -34,7 +34,7 @@ def _same(found, expected, queries):
         assert one.unfamiliar == other.unfamiliar
         if limits:
             assert repr(found.promise(**limits)) == repr(expected.promise(**limits))
-    settings = ("method", "keep_texts", "batch_size", "random_state")
+    settings = ("method", "unseen_rows", "keep_texts", "batch_size", "random_state", "label_levels")
     assert [getattr(found, name) for name in settings] == [getattr(expected, name) for name in settings]
 
 
@@ -230,6 +230,7 @@ CHANGES = [
     lambda content: content["choice"]["penalties"].update({_first_member(content): 1e300}),
     lambda content: content["choice"]["accuracy"].update({_first_member(content): 7}),
     _set("settings", "batch_size", value=-1),
+    _set("settings", "unseen_rows", value=1),
     _set("settings", "random_state", value="one"),
     _set("calibration", "held_out", value="yes"),
     _set("calibration", "basis", value=3),
@@ -324,7 +325,10 @@ def test_files_of_two_classifiers_are_not_mixed(folder, tmp_path, fitted):
 
 def test_files_of_an_earlier_version_are_read(folder, fitted):
     _change(folder, lambda content: [content.pop(name) for name in ("sha256_of_tensors", "next_row_number")])
+    _change(folder, lambda content: content["settings"].pop("unseen_rows"))
     loaded = LabelClassifier.load(folder)
+    assert not loaded.unseen_rows
+    loaded.unseen_rows = True
     _same(loaded, fitted, blobs(60, seed=1)[0])
     assert loaded.partial_fit(*_named(1, seed=4)).decision(blobs(1, seed=4)[0], explain=True).neighbours[0, 0] == 150
 

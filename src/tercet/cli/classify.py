@@ -21,6 +21,7 @@ from tercet.cli.classify_checks import (
     check_names_of_files,
     check_top,
     suffix_of,
+    with_known_labels,
 )
 from tercet.cli.classify_input import TableInput, open_input, read_table_input
 from tercet.cli.classify_output import AnswerWriter, destination
@@ -63,7 +64,7 @@ def classify(
         str | None,
         typer.Option(
             "--format",
-            help="The format of standard output: csv, tsv or jsonl.",
+            help="The format of standard output: csv, tsv, jsonl or ndjson.",
             metavar="NAME",
             show_default=DEFAULT_FORMAT,
         ),
@@ -110,7 +111,9 @@ def classify(
     text_column: opt.TextColumn = None,
     label_column: Annotated[
         str | None,
-        typer.Option(help="A column of given labels to compare with. [default: a usual name, such as label, if any]"),
+        typer.Option(
+            help="A column of given labels to compare with. [default: label, or a usual name with known labels]"
+        ),
     ] = None,
     split: opt.SplitOfFiles = None,
     header: opt.Header = None,
@@ -178,6 +181,8 @@ def classify(
         is_limited=promise is not None and promise["max_novelty"] is not None,
         separator=classifier.label_levels,
     )
+    if files is None:
+        rows = with_known_labels(rows, summary, options.label_name)
     writer = AnswerWriter(classifier, summary, limits, suffix=suffix, top=top, explain=explain)
 
     def read_file(file: Path) -> TableInput:

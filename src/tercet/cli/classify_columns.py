@@ -1,5 +1,8 @@
 """The columns that `tercet classify` adds to its input."""
 
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tercet.decisions.limit_values import NUM_EXPLAINED_NEIGHBOURS
@@ -32,8 +35,29 @@ def added_names(label_name: str, *, top: int, explain: bool, texts: bool) -> lis
     return names
 
 
-def added_columns(decisions: "Decisions", label_name: str, *, top: int, explain: bool) -> dict[str, list[Any]]:
-    """Return the added columns, with the names of `added_names`. An answer is None where the sentence is rejected."""
+def integers_of(labels: Sequence[Any]) -> dict[Any, Any]:
+    """Return the integer of each label of a classifier, such as 7 for "7"; empty if not all are written integers."""
+    with suppress(ValueError):
+        found = {label: int(label) for label in labels}
+        return found if all(str(number) == str(label) for label, number in found.items()) else {}
+    return {}
+
+
+def added_columns(
+    decisions: "Decisions", label_name: str, *, top: int, explain: bool, written: Mapping[Any, Any] | None = None
+) -> dict[str, list[Any]]:
+    """Return the added columns, with the names of `added_names`. An answer is None where the sentence is rejected.
+
+    `written` has the values to write for labels that are not written as they are.
+    """
+    columns = _columns(decisions, label_name, top=top, explain=explain)
+    for name, values in columns.items() if written else ():
+        if name == label_name or re.fullmatch(r"label_\d+|neighbour_\d+_label", name):
+            columns[name] = [written.get(value, value) for value in values]
+    return columns
+
+
+def _columns(decisions: "Decisions", label_name: str, *, top: int, explain: bool) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         label_name: list(decisions.labels),
         "confidence": _rounded(decisions.answer_confidence),

@@ -28,11 +28,13 @@ class Rows:
         texts: the sentences.
         columns: all columns of the input, lists or arrays of pyarrow.
         labels: the given label of each row, None for a missing one; None without a label column.
+        has_integer_labels: whether all labels of the input are integers.
     """
 
     texts: list[str]
     columns: Mapping[str, Any]
     labels: list[Any] | None = None
+    has_integer_labels: bool = False
 
 
 def open_input(data: str, options: ReadOptions, suffix: str) -> "StandardInput | TableInput":
@@ -107,17 +109,25 @@ class TableInput:
 
     def parts(self, label_levels: str | None = None) -> Iterator[Rows]:
         """Yield all rows in order. With `label_levels`, each list of levels is one label, such as "billing/refund"."""
-        labels = None if self.label_cells is None else self._labels(self.label_cells, label_levels)
+        labels = self.labels(label_levels)
+        has_integers = {type(label) for label in labels or () if label is not None} == {int}
         for start in range(0, len(self.texts), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             yield Rows(
                 texts=self.texts[rows],
                 columns={name: values[rows] for name, values in self.columns.items()},
                 labels=None if labels is None else labels[rows],
+                has_integer_labels=has_integers,
             )
 
-    def _labels(self, cells: Sequence[Any], label_levels: str | None) -> list[Any]:
-        """Return the given labels. A cell that is not a path is its text, a label that the classifier does not know."""
+    def labels(self, label_levels: str | None) -> list[Any] | None:
+        """Return the given label of each row, None for a missing one; None without a label column.
+
+        With `label_levels`, a cell that is not a path is its text, a label that the classifier does not know.
+        """
+        if self.label_cells is None:
+            return None
+        cells = self.label_cells
         from tercet.data.cleaning.label_forms import trim_labels
         from tercet.data.columns.level_columns import join_label_lists
         from tercet.data.tables.cells import plain_values

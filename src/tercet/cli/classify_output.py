@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tercet._files import atomic_file
 from tercet.cli.classify_checks import check_names
-from tercet.cli.classify_columns import added_columns, added_names
+from tercet.cli.classify_columns import added_columns, added_names, integers_of
 from tercet.cli.classify_input import Rows, StandardInput, TableInput
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import shows_progress
@@ -46,11 +46,13 @@ class AnswerWriter:
         label_name = check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
         writer = open_writer(self.suffix, file)
         num_rows = 0
+        integers = integers_of(self.classifier.classes_.tolist())
         for part in _with_progress(rows, self.classifier.label_levels, quiet=quiet):
             decisions = self.classifier.decide_without_warnings(
                 part.texts, **self.limits, top=max(top, 1), explain=explain
             )
-            added = added_columns(decisions, label_name, top=top, explain=explain)
+            written = integers if part.has_integer_labels else None
+            added = added_columns(decisions, label_name, top=top, explain=explain, written=written)
             writer.write({**part.columns, **added})
             self.summary.add(decisions, part.labels)
             num_rows += len(part.texts)

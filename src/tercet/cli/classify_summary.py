@@ -97,7 +97,7 @@ class Summary:
                 continue
             given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
-            form = self._known_form(given)
+            form = self.known_form(given)
             if form is not None and form != given:
                 self.other_form += 1
                 if len(self._other_forms) < _MAX_NAMES:
@@ -134,7 +134,7 @@ class Summary:
         above = {self.separator.join(path[:depth]) for path in paths for depth in range(1, len(path))}
         return frozenset(above - self.known)
 
-    def _known_form(self, label: str) -> str | None:
+    def known_form(self, label: str) -> str | None:
         """Return the known label or parent that is equal to a given one or differs only in form; None without one."""
         return label if label in self.known or label in self._parents else self._forms.get(self._key(label))
 

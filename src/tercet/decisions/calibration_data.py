@@ -79,9 +79,9 @@ def calibration_rows(
     kept, why_not = [], Counter[str]()
     for row, (label, key) in enumerate(zip(labels, rows.keys, strict=True)):
         if label not in number:
-            why_not["a label that is not in y"] += 1
+            why_not["a label that the training rows do not have"] += 1
         elif key in copies:
-            why_not["a text that is also in X"] += 1
+            why_not["a text that is also in the training rows"] += 1
         elif seen is not None and seen[row]:
             why_not["a text that the encoder was trained on"] += 1
         else:
@@ -89,7 +89,10 @@ def calibration_rows(
     for what, count in sorted(why_not.items()):
         logger.warning(f"{count:,} of {len(labels):,} rows of calibration_data are left out: {what}")
     if not kept:
-        raise DataError("no row of calibration_data can be used; pass rows with labels of y and texts that X lacks")
+        raise DataError(
+            "no row of calibration_data can be used; pass rows with labels that the training rows have, and with other "
+            "texts"
+        )
     return like(rows.select(kept), training.spaces, "calibration_data"), torch.tensor(
         [number[labels[row]] for row in kept]
     )
@@ -98,12 +101,13 @@ def calibration_rows(
 def why_uncalibrated(seen: float | None) -> str:
     """Return a warning that confidences are too high."""
     why = (
-        "whether the encoder was trained on the rows of fit cannot be known"
+        "whether the encoder was trained on the training rows of the classifier cannot be known"
         if seen is None
         else f"the encoder was trained on {'less than 1%' if seen < 0.01 else shown_beside(seen, 1, '.0%')} of the "
-        "rows of fit"
+        "training rows of the classifier"
     )
+    unless_unseen = ", or unseen_rows=True if it was trained on none of the rows" if seen is None else ""
     return (
         f"{why}, so confidences may be too high and no precision can be promised; pass calibration_data, labelled rows "
-        "that it was not trained on, or unseen_rows=True if it was trained on none of the rows"
+        f"that it was not trained on{unless_unseen}"
     )

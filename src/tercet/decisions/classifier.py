@@ -160,19 +160,25 @@ class LabelClassifier(AnsweringClassifier):
         """Add labelled sentences: of new labels, or more of old ones. The encoder is not trained; it takes seconds.
 
         Members, temperature and thresholds stay. They were measured without the new labels, which `added_labels_`
-        lists; fit again to measure them too.
+        lists; fit again to measure them too. If the classifier is not fitted, the first call fits it, so it needs rows
+        of two labels or more.
 
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
             y: n labels of the same type as those of `fit`.
-            classes: all labels, as in scikit-learn; not needed.
+            classes: all labels, as in scikit-learn; not used.
 
         Raises:
             DataError: as for `fit`.
         """
-        if not hasattr(self, "_fitted"):
-            return self.fit(X, y)
         labels = plain_labels(y, "y", error=DataError)
+        if not hasattr(self, "_fitted"):
+            if len(set(labels)) == 1:
+                raise DataError(
+                    f"y has {labels[0]!r} only, but the first call of partial_fit fits the classifier; pass rows of "
+                    "two labels first"
+                )
+            return self.fit(X, labels)
         check_label_type(labels, self._names[0], "y")
         if self.label_levels is not None:
             labels = [normalize_label(str(label), self.label_levels) for label in labels]

@@ -167,9 +167,9 @@ def _thresholds_of_labels(
 def _check_promise(fitted: Fitted) -> None:
     if not fitted.calibration.unseen:
         raise DataError(
-            "min_precision cannot be promised: the encoder was trained on the rows of fit, or may have been, so all "
-            "confidences are too high; fit with calibration_data, labelled rows that it was not trained on, or with "
-            "unseen_rows=True if it was trained on none of the rows"
+            "min_precision cannot be promised: the encoder was trained on the training rows of the classifier, or may "
+            "have been, so all confidences are too high; fit with calibration_data, labelled rows that it was not "
+            "trained on, or with unseen_rows=True if it was trained on none of the rows"
         )
 
 

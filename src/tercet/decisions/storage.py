@@ -145,7 +145,7 @@ def _content(classifier: "LabelClassifier") -> dict[str, Any]:
         "added_labels": classifier.added_labels_,
         "settings": {
             name: getattr(classifier, name)
-            for name in ("method", "keep_texts", "batch_size", "random_state", "label_levels")
+            for name in ("method", "unseen_rows", "keep_texts", "batch_size", "random_state", "label_levels")
         },
         "models": {name: type(model).__name__ for name, model in fitted.models.items()},
         "choice": asdict(choice),

@@ -39,6 +39,7 @@ def check_content(content: dict[str, Any], num_rows: int) -> None:
     accuracy = choice["accuracy"].values()
     _demand(all(_is_within(value, 0, 1) for value in accuracy), "an accuracy is not from 0 to 1")
     settings = content["settings"]
+    _demand(isinstance(settings.get("unseen_rows", False), bool), "unseen_rows")
     _demand(_is_count(settings["batch_size"], 1), f"batch_size is {settings['batch_size']!r}")
     _demand(_is_count(settings["random_state"], 0), f"random_state is {settings['random_state']!r}")
     missing = choice["temperatures"].keys() - content["models"].keys()
