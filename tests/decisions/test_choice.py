@@ -3,16 +3,11 @@ import pytest
 import torch
 
 from tercet.data.splits.folds import deal_folds
-from tercet.decisions import choice
+from tercet.decisions import choice, predictions
 from tercet.decisions.calibration import mean_loss, softened
 from tercet.decisions.candidates import METHODS, candidate_names, fit
-from tercet.decisions.choice import (
-    Predictions,
-    choose,
-    choose_penalties,
-    penalties_out_of_fold,
-    predict_out_of_fold,
-)
+from tercet.decisions.choice import choose, choose_penalties, penalties_out_of_fold
+from tercet.decisions.predictions import Predictions, predict_out_of_fold
 from tercet.evaluation.balanced_sample import balanced_rows
 from tests.decisions.data import blobs, rows_of
 
@@ -150,8 +145,9 @@ def test_a_balanced_sample_has_all_labels_and_no_more_rows_than_wanted():
 
 
 def test_samples_of_many_rows_are_fitted(monkeypatch):
-    monkeypatch.setattr(choice, "MAX_PRODUCTS", 3000)
-    monkeypatch.setattr(choice, "_MAX_PREDICTIONS", 600)
+    for module in (choice, predictions):
+        monkeypatch.setattr(module, "MAX_PRODUCTS", 3000)
+    monkeypatch.setattr(predictions, "_MAX_PREDICTIONS", 600)
     x, ids = blobs(400, noise=0.2)
     data, keys = rows_of(x, ids), [str(row) for row in range(400)]
     found = predict_out_of_fold(data, keys, penalties_out_of_fold(data, keys, seed=0), seed=0)
@@ -161,7 +157,7 @@ def test_samples_of_many_rows_are_fitted(monkeypatch):
 
 
 def test_a_sample_has_the_mix_of_labels_of_all_rows(monkeypatch):
-    monkeypatch.setattr(choice, "_MAX_PREDICTIONS", 600)
+    monkeypatch.setattr(predictions, "_MAX_PREDICTIONS", 600)
     x, ids = blobs(400, labels=2)
     ids = np.where(np.arange(400) % 10 == 0, ids, 2)  # nine of ten rows have the label 2
     data = rows_of(x, ids)

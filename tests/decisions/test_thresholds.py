@@ -7,15 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from tercet.decisions import thresholds
-from tercet.decisions.thresholds import (
-    Promise,
-    best_precision,
-    choose_threshold,
-    interval,
-    lower_bound,
-    measure,
-    threshold_for_coverage,
-)
+from tercet.decisions.promise import Promise, measure
+from tercet.decisions.thresholds import best_precision, choose_threshold, interval, lower_bound, threshold_for_coverage
 
 
 @pytest.mark.parametrize(("right", "rows"), [(0, 1), (1, 1), (0, 30), (7, 30), (29, 30), (30, 30), (990, 1000)])

@@ -10,8 +10,8 @@ import torch
 from tercet.catalogue import CLASSIFIERS
 from tercet.comparison.recommendation import recommend, summarize
 from tercet.decisions.judged_decisions import ChosenLimits, JudgedDecisions
+from tercet.decisions.promise import measure
 from tercet.decisions.results import reason_of
-from tercet.decisions.thresholds import measure
 from tercet.evaluation.gain import Predictions, training_gain
 from tercet.records import (
     BaselineRecord,

@@ -5,7 +5,7 @@ The public classes:
 classifier.py        LabelClassifier, a scikit-learn classifier of sentences; it is fitted, saved and loaded here
 answering.py         its base class that answers; fitted_classifier.py has the state
 results.py           Decisions, what it answers
-thresholds.py        Promise, what a threshold of the confidence gives
+promise.py           Promise, what a threshold of the confidence gives; thresholds.py chooses it
 judged_decisions.py  JudgedDecisions, how right the decisions about labelled rows are
 
 What the classifier is made of, in the order of its work:
@@ -17,7 +17,8 @@ training_rows.py     check labels and rows, and put them in a fixed order
 seen.py              on which of the sentences the encoder was trained
 calibration_data.py  rows that the encoder has not seen
 candidates.py        the classifiers to choose from; models.py has the fitted ones
-choice.py            choose among them by predictions for other rows
+predictions.py       what they predict for rows that they were not fitted to
+choice.py            choose among them by these predictions
 fitting.py           fit the chosen one, and add rows to it; updates.py refits single labels
 fit_time.py          how long that will take
 calibration.py       make its probabilities honest
@@ -35,8 +36,8 @@ from tercet._lazy import lazy_names
 if TYPE_CHECKING:
     from tercet.decisions.classifier import LabelClassifier
     from tercet.decisions.judged_decisions import JudgedDecisions
+    from tercet.decisions.promise import Promise
     from tercet.decisions.results import Decisions
-    from tercet.decisions.thresholds import Promise
 
 __all__ = ["Decisions", "JudgedDecisions", "LabelClassifier", "Promise"]
 
@@ -45,7 +46,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "classifier": ("LabelClassifier",),
         "judged_decisions": ("JudgedDecisions",),
+        "promise": ("Promise",),
         "results": ("Decisions",),
-        "thresholds": ("Promise",),
     },
 )

@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from tercet.decisions.deciding import decide, with_evidence
 from tercet.decisions.fitted_classifier import FittedClassifier
 from tercet.decisions.limit_values import check_limits
+from tercet.decisions.promise import Promise
 from tercet.decisions.rejection import Limits, limits_for, unfamiliar_message
 from tercet.decisions.results import Decisions
-from tercet.decisions.thresholds import Promise
 from tercet.errors import DataError
 
 logger = logging.getLogger(__name__)

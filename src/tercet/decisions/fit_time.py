@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tercet.decisions.choice import MAX_PRODUCTS
+from tercet.decisions.predictions import MAX_PRODUCTS
 from tercet.evaluation.classifiers import PENALTY
 from tercet.evaluation.logistic import SCALE, fit_logistic
 

@@ -15,20 +15,10 @@ from tercet.decisions import novelty
 from tercet.decisions.back_off import Ancestors
 from tercet.decisions.calibration import fit_temperature
 from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
-from tercet.decisions.choice import (
-    Choice,
-    Predictions,
-    choose,
-    choose_penalties,
-    fit_models,
-    penalties_out_of_fold,
-    predict,
-    predict_out_of_fold,
-    rows_to_fit,
-    usual_penalties,
-)
+from tercet.decisions.choice import Choice, choose, choose_penalties, penalties_out_of_fold, usual_penalties
 from tercet.decisions.models import LinearScores, Model
 from tercet.decisions.novelty import Familiarity
+from tercet.decisions.predictions import Predictions, fit_models, predict, predict_out_of_fold, rows_to_fit
 from tercet.decisions.spaces import Spaces
 from tercet.decisions.unknown import tuned_to
 from tercet.decisions.updates import refit_labels

@@ -11,8 +11,9 @@ from tercet.decisions.back_off import ancestor_thresholds, best_with_ancestors, 
 from tercet.decisions.calibration import round_confidence
 from tercet.decisions.fitting import Calibration, Fitted
 from tercet.decisions.limit_values import check_limits
+from tercet.decisions.promise import Promise, measure
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING, reason_of
-from tercet.decisions.thresholds import Promise, choose_threshold, measure, threshold_for_coverage
+from tercet.decisions.thresholds import choose_threshold, threshold_for_coverage
 from tercet.errors import DataError
 
 # The limit of the novelty that "auto" stands for without unknown sentences to tune it to. Of 0.85 to 0.99, it has

@@ -18,7 +18,7 @@ peer_names.py             further methods of the model of sentence-transformers
 similarity.py             similarities by name: cosine, dot, or the negative of a distance
 names.py                  check the name of a model before anything else; imports no torch
 devices.py                find the device of a model
-model_folder.py           read model directories: modules and settings
+model_folder.py           read model directories; settings.py reads their settings
 pretrained/               load an encoder and its tokenizer, and check them as a whole
 summary.py                describe a model in five lines
 storage.py                write model directories

@@ -21,11 +21,11 @@ from tercet.encoder.encode import (
     find_prompt,
     given_sentences,
 )
-from tercet.encoder.model_folder import check_truncate_dim
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.peer_names import PeerNames
 from tercet.encoder.process_pool import Pool, encode_in_pool
 from tercet.encoder.quantization import check_precision
+from tercet.encoder.settings import check_truncate_dim
 from tercet.errors import EmbeddingError
 
 logger = logging.getLogger("tercet")

@@ -13,12 +13,13 @@ from tercet.encoder.devices import find_device
 from tercet.encoder.encode import find_prompt
 from tercet.encoder.features import Features, on_device
 from tercet.encoder.hub import hub_arguments, public_name
-from tercet.encoder.model_folder import check_dimensions, check_prompts, check_truncate_dim, given_modules, load_modules
+from tercet.encoder.model_folder import check_dimensions, given_modules, load_modules
 from tercet.encoder.modules.base import embedding_dimension
 from tercet.encoder.modules.transformer import Transformer
 from tercet.encoder.modules.weighted_layer_pooling import ask_for_layers
 from tercet.encoder.pretrained import loading_errors
 from tercet.encoder.saved_model import SavedModel
+from tercet.encoder.settings import check_prompts, check_truncate_dim
 from tercet.encoder.storage import ModelSettings
 from tercet.encoder.summary import summary
 from tercet.encoder.threads import no_gradients

@@ -7,9 +7,10 @@ import numpy as np
 from tercet._nested_labels import describe_levels_left_out
 from tercet.decisions.curves import pairs_in_doubt, rejected_by_reason
 from tercet.decisions.judged_decisions import JudgedDecisions
+from tercet.decisions.promise import decimals
 from tercet.decisions.rejection import UNFAMILIAR_NOVELTY
 from tercet.decisions.results import BETWEEN_LABELS, UNLIKE_ANYTHING
-from tercet.decisions.thresholds import decimals, interval
+from tercet.decisions.thresholds import interval
 from tercet.errors import counted, is_or_are
 from tercet.report.classification import label_parts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
