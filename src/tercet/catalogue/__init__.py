@@ -28,6 +28,7 @@ from tercet.catalogue.titles import (
     metric_spec,
     metric_text,
     metric_title,
+    metrics_of_levels,
     protocol_title,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "metric_spec",
     "metric_text",
     "metric_title",
+    "metrics_of_levels",
     "protocol_title",
     "resolve",
 ]

@@ -1,6 +1,7 @@
 """Names and titles of entries, for tables and plots."""
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tercet.catalogue.entries import CLASSIFIERS, DISTANCES, LOSSES, METRICS, PROTOCOLS
@@ -33,6 +34,13 @@ def metric_spec(key: str) -> MetricSpec:
 def metric_title(key: str) -> str:
     """Return the title of a metric."""
     return metric_spec(key).title
+
+
+def metrics_of_levels(measured: Iterable[str]) -> list[str]:
+    """Return the keys of the metrics of nested labels among measured ones, each once: by level, then in the tree."""
+    keys = dict.fromkeys(measured)
+    in_tree = [key for key in ("tree_distance", "ndcg@10") if key in keys]
+    return [*(key for key in keys if key.startswith("map@r_level")), *in_tree]
 
 
 def metric_digits(key: str) -> int:

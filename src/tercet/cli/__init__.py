@@ -21,6 +21,7 @@ search.py, duplicates.py, fix.py and demo.py. What they consist of:
     console.py              errors, notes, tables of metrics, loading of models
     streams.py              guarded standard output and standard error
     evaluations.py          printing of the metrics of a model
+    comparison_tables.py    printing of the tables of a comparison
     inspect_tables.py       printing of the tables of an inspection
     label_issues.py         the list of label issues that `inspect` writes
     reports.py              checks and writing of HTML reports

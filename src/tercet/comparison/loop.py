@@ -81,7 +81,7 @@ def run_comparison(
     extra_settings = extra_settings or {}
     # The training sentences would have to be embedded at each evaluation of each run to be ranked.
     with collect_warnings() as found:
-        evaluation = plan_evaluation(eval_data, train_data, names=names)
+        evaluation = plan_evaluation(eval_data, train_data, names=names, label_levels=plan.label_levels)
     if PROTOCOL not in evaluation.counts:
         raise DataError(
             f"{names.evaluation} needs two labels, one of which has two rows with different texts, because a "

@@ -92,6 +92,12 @@ class Plan:
         return list(dict.fromkeys(variant.model for variant in self.variants))
 
     @property
+    def label_levels(self) -> str | None:
+        """The separator of nested labels, by which all variants are measured; None if no variant has levels."""
+        found = (variant.apply_to(self.settings).label_levels for variant in self.variants)
+        return next(filter(None, found), None)
+
+    @property
     def default(self) -> Variant | None:
         """The variant with the default loss and margin, and the settings that the variants do not change."""
         defaults = asdict(self.settings)

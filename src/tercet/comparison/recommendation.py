@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from tercet._display import shown_beside
-from tercet.catalogue import CLASSIFIERS, METRICS, metric_title
+from tercet.catalogue import CLASSIFIERS, METRICS, metric_title, metrics_of_levels
 from tercet.comparison.significance import CONFIDENCE, MIN_SEEDS, RESOLUTION, mean_and_std, paired_difference
 from tercet.records import Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 
@@ -29,11 +29,12 @@ def compared_metrics() -> list[str]:
 def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[VariantSummary]:
     """Return the summary of each variant: mean and standard deviation of its metrics, and its failed runs."""
     summaries = []
+    keys = [*compared_metrics(), *metrics_of_levels(key for run in runs for key in run.metrics or ())]
     for name in names:
         own = [run for run in runs if run.variant == name]
         ended = [run for run in own if run.failed is None]
         failed = {str(run.seed): run.failed for run in own if run.failed is not None}
-        metrics = {key: _mean_and_std(ended, key) for key in compared_metrics()}
+        metrics = {key: _mean_and_std(ended, key) for key in keys}
         accuracy = {}
         for key in CLASSIFIERS:
             gains = (run.gain for run in ended if run.gain is not None)

@@ -107,10 +107,11 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     by_step = metrics_by_step(state.log_history) if stages.encoder else {0: measured.metrics[PROTOCOL]}
     best = state.best_global_step if stages.encoder else 0
     assert best is not None
+    metrics = measured.metrics[PROTOCOL] | by_step[best]  # The evaluations during training have no levels of labels.
     gain = trial.evaluation.gain(trial.untouched, measured)
     record = build_record(
         trainer, trial.settings,
-        {PROTOCOL: EvaluationRecord(before=before, after=by_step[best], rows=trial.evaluation.counts[PROTOCOL])},
+        {PROTOCOL: EvaluationRecord(before=before, after=metrics, rows=trial.evaluation.counts[PROTOCOL])},
         extra_settings=trial.extra_settings, warnings=warnings, steps=best,
     )  # fmt: skip
     record.gain = gain
@@ -122,7 +123,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     gpu = peak_gpu_mib()
     return result | {
         "before": before,
-        "metrics": by_step[best],
+        "metrics": metrics,
         "gain": gain,
         "best_step": best,
         "steps": state.global_step,

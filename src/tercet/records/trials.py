@@ -114,7 +114,7 @@ class VariantSummary:
         variant: the name of the variant.
         seeds: the number of successful runs.
         failed: the reason of each failed run, by seed.
-        metrics: the mean and standard deviation over the successful runs, for each metric in the table.
+        metrics: the mean and standard deviation over the successful runs, for each metric in the tables.
         accuracy: the same for the accuracy of each classifier, by its key in `tercet.catalogue.CLASSIFIERS`. Evaluation
             rows are classified by training rows.
     """

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tercet.catalogue import CLASSIFIERS, METRICS, metric_digits, metric_title, protocol_title
+from tercet.catalogue import (
+    CLASSIFIERS,
+    METRICS,
+    metric_digits,
+    metric_title,
+    metrics_of_levels,
+    protocol_title,
+)
 from tercet.records import (
     BaselineRecord,
     ComparisonRecord,
@@ -93,6 +100,7 @@ def _variants(record: ComparisonRecord) -> list[Part]:
         f"difference to the highest variant, paired by seed, with its {confidence} confidence interval.",
         record.describe_budget(),
         Table("Variants", columns, rows, frozenset(range(1, len(columns)))),
+        *_levels(record),
         *_accuracies(record),
         Table(
             "Speed and memory",
@@ -101,6 +109,18 @@ def _variants(record: ComparisonRecord) -> list[Part]:
             frozenset(range(1, len(costs) + 1)),
         ),
     ]
+
+
+def _levels(record: ComparisonRecord) -> list[Part]:
+    """Return the table of the metrics of nested labels; nothing for other labels."""
+    metrics = metrics_of_levels(key for line in record.summary for key in line.metrics)
+    if not metrics:
+        return []
+    rows = [_baseline_row(record, baseline, metrics) for baseline in record.baselines]
+    rows += [_variant_row(record, line, metrics) for line in record.summary]
+    columns = ["variant", *map(metric_title, metrics)]
+    rows = [[row[0], *row[3:]] for row in rows]
+    return [Table("The levels of the labels", columns, rows, frozenset(range(1, len(columns))))]
 
 
 def _accuracies(record: ComparisonRecord) -> list[Part]:
