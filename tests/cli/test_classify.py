@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tercet.cli.classify_input import TableInput
 from tercet.cli.classify_summary import Summary
+from tercet.cli.table_input import TableInput
 from tercet.decisions import LabelClassifier
 from tests.child import ENVIRONMENT, start_tercet
 from tests.cli.command import run

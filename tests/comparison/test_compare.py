@@ -17,7 +17,7 @@ from tercet import SentenceTransformer
 from tercet.catalogue import DISTANCES, LOSSES, METRICS, DistanceSpec, LossSpec, MetricSpec
 from tercet.comparison import Variant, baselines, budget, parse_grid
 from tercet.comparison import loop as comparison
-from tercet.comparison.files import read_record
+from tercet.comparison.files import read_comparison
 from tercet.comparison.subprocess_runner import _interrupts_deferred, describe_error, run_in_subprocess
 from tercet.errors import DataError
 from tercet.evaluation import LabelEvaluator
@@ -260,7 +260,7 @@ def test_a_record_that_was_edited_is_not_resumed(map_at_r, copies, message, tmp_
     (tmp_path / "compare.json").write_text(json.dumps(content))
     message = message.replace("NAME", f"{run['variant']} with seed {run['seed']}")
     with pytest.raises(DataError, match=f"was changed since the comparison wrote it: {re.escape(message)}"):
-        read_record(tmp_path, resume=True)
+        read_comparison(tmp_path, resume=True)
 
 
 def test_a_model_that_changes_or_is_missing_ends_the_comparison(here, bert, tmp_path):

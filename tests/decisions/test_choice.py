@@ -7,13 +7,13 @@ from tercet.decisions import choice, predictions
 from tercet.decisions.calibration import mean_loss, softened
 from tercet.decisions.candidates import METHODS, candidate_names, fit
 from tercet.decisions.choice import choose, choose_penalties, penalties_out_of_fold
-from tercet.decisions.predictions import Predictions, predict_out_of_fold
+from tercet.decisions.predictions import CandidatePredictions, predict_out_of_fold
 from tercet.evaluation.balanced_sample import balanced_rows
 from tests.decisions.data import blobs, rows_of
 
 
 def _predictions(by_name, ids):
-    return Predictions(
+    return CandidatePredictions(
         rows=torch.arange(len(ids)),
         label_ids=ids,
         known=torch.ones(len(ids), dtype=torch.bool),

@@ -8,7 +8,7 @@ import torch
 
 from tercet.inspection.confusion import MIN_SIMILARITY, confused_labels, near_duplicates
 from tercet.inspection.label_issues.neighbours import Neighbours, find_neighbours
-from tercet.inspection.label_issues.score import LabelScores, score_labels
+from tercet.inspection.label_issues.score import LabelLogOdds, compute_log_odds
 from tercet.inspection.texts import Example
 
 
@@ -24,7 +24,7 @@ def test_pairs_of_labels_are_counted_both_ways():
     label_ids = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2])
     log_odds = torch.tensor([0.5, 2.0, -1.0, 1.0, -3.0, torch.nan, 0.1, 0.0])
     suggested = torch.tensor([1, 1, 1, 0, 2, -1, 1, 0])
-    scores = LabelScores(log_odds=log_odds, suggested=suggested, neighbours=None)
+    scores = LabelLogOdds(log_odds=log_odds, suggested=suggested, neighbours=None)
     pairs = confused_labels(scores, _examples(label_ids), label_ids.numpy(), "abc")
     assert [(pair.labels, pair.issues, _rows(pair)) for pair in pairs] == [
         (("a", "b"), (2, 1), [1, 3]),
@@ -35,7 +35,7 @@ def test_pairs_of_labels_are_counted_both_ways():
 
 def test_every_label_issue_is_in_one_pair():
     label_ids = np.random.default_rng(0).integers(0, 5, 200)
-    scores = score_labels(torch.randn(200, 4), torch.from_numpy(label_ids), torch.arange(200) % 10)
+    scores = compute_log_odds(torch.randn(200, 4), torch.from_numpy(label_ids), torch.arange(200) % 10)
     pairs = confused_labels(scores, _examples(label_ids), label_ids, "abcde")
     ranked = scores.ranked().tolist()
     expected = {}
@@ -58,7 +58,7 @@ def test_near_duplicates_have_a_similarity_of_at_least_095():
         other_similarity=similarity,
         other_row=torch.tensor([1, 2, 0, 0]),
     )
-    scores = LabelScores(log_odds=torch.zeros(4), suggested=torch.zeros(4), neighbours=neighbours)
+    scores = LabelLogOdds(log_odds=torch.zeros(4), suggested=torch.zeros(4), neighbours=neighbours)
     copies = near_duplicates(scores, _examples([0, 1, 2, 3]))
     assert [(copy.first.row, copy.second.row) for copy in copies] == [(0, 3), (1, 2)]
 
@@ -68,7 +68,7 @@ def test_near_duplicates_are_the_nearest_to_one_of_the_two():
     x = torch.nn.functional.normalize(torch.randn(60, 2, generator=generator))
     label_ids, texts = torch.arange(60) % 3, torch.arange(60) // 2
     neighbours = find_neighbours(x, label_ids, torch.zeros_like(label_ids), texts, 1)
-    scores = LabelScores(log_odds=torch.zeros(60), suggested=label_ids, neighbours=neighbours)
+    scores = LabelLogOdds(log_odds=torch.zeros(60), suggested=label_ids, neighbours=neighbours)
     copies = near_duplicates(scores, _examples(label_ids))
     similarity = x @ x.T
 

@@ -40,7 +40,7 @@ def test_a_vote_alone_never_suggests_a_label_without_a_sentence_elsewhere(monkey
     embeddings = torch.randn(20, 4)
     label_ids = torch.tensor([0, 1] * 9 + [2, 2])
     folds = torch.tensor([0, 0, 1, 1] * 4 + [0, 1] + [0, 0])  # both sentences of label 2 are in one fold
-    scores = score.score_labels(embeddings, label_ids, folds)
+    scores = score.compute_log_odds(embeddings, label_ids, folds)
     assert scores.log_odds[-2:].isnan().all()
     assert not (scores.suggested[folds == 0] == 2).any()
 

@@ -12,7 +12,7 @@ from tercet.errors import DataError, ModelError
 from tercet.inspection import model_findings
 from tercet.inspection.inspection import inspect
 from tercet.inspection.label_issues.neighbours import Neighbours
-from tercet.inspection.label_issues.score import LabelScores
+from tercet.inspection.label_issues.score import LabelLogOdds
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
 
 
@@ -188,7 +188,7 @@ def test_half_of_the_labels_are_not_most(wrong, warned, monkeypatch):
     log_odds = torch.tensor([1.0] * wrong + [-1.0] * (4 - wrong) + [torch.nan])
     suggested, nothing = torch.zeros(5, dtype=torch.long), torch.full((5,), -torch.inf)
     neighbours = Neighbours(similarity=nothing, row=suggested, other_similarity=nothing, other_row=suggested)
-    found = LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
+    found = LabelLogOdds(log_odds=log_odds, suggested=suggested, neighbours=neighbours)
     monkeypatch.setattr(model_findings, "score_texts", lambda *_, **__: found)
     findings = inspect(labelled([f"one {letter}" for letter in "abcde"], ["y"] * 4 + ["x"]), Blobs()).with_model
     assert (findings.num_scored, len(findings.label_issues)) == (4, wrong)

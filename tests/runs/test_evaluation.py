@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset
 
 from tercet import SentenceTransformer
-from tercet.data.splits.evaluation_rows import select_rows, select_triplets
+from tercet.data.splits.evaluation_rows import measured_rows, select_triplets
 from tercet.errors import DataError
 from tercet.runs import RunSettings, evaluate, train
 from tercet.runs.evaluation_plan import plan_evaluation
@@ -26,7 +26,7 @@ def _kinds(warnings):
 
 
 def test_each_row_is_measured_or_left_out_for_one_reason():
-    rows = select_rows(
+    rows = measured_rows(
         ["A  b", "new", "NEW ", "new", "alone", "strange", "pair one", "pair two"],
         ["x", "x", "x", "y", "y", "z", "q", "q"],
         ["a b", "c", "d"],

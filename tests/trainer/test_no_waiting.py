@@ -34,13 +34,13 @@ def test_a_step_reads_nothing_from_the_device(loss, bert, tmp_path, labelled, mo
     """The meta device has no values: whatever reads one raises an error. It stands for a GPU here.
 
     What happens once in a run or at its logs is left out: the self-check of packing, the check of the margin, and the
-    fingerprint of the weights.
+    sums of the weights.
     """
     monkeypatch.setattr(Transformer, "_runs_packed", lambda self, device, layers: True)
     monkeypatch.setattr(double_product_source, "DEVICE_TYPES", {"meta"})
     monkeypatch.setattr(SentenceTransformerTrainer, "_defers_reading", lambda self: True)
     monkeypatch.setattr(BaseLoss, "reset_warnings", lambda self: setattr(self, "_margin_checked", True))
-    for name in ("fingerprint", "sample_weights"):
+    for name in ("weight_sums", "sample_weights"):
         monkeypatch.setattr(trainer_module, name, lambda model: None)
     meta = torch.device("meta")
     device = property(lambda arguments: arguments._setup_devices and meta)

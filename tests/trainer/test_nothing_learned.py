@@ -10,7 +10,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer, SentenceTransformerTrainer, losses
 from tercet._events import WarningKind, collect_warnings
 from tercet.trainer import SentenceTransformerTrainingArguments
-from tercet.trainer.weights import fingerprint, relative_change, sample_weights
+from tercet.trainer.weights import relative_change, sample_weights, weight_sums
 from tests.conftest import build_mpnet
 from tests.trainer.helpers import turn_off_dropout
 
@@ -52,7 +52,7 @@ def run(source: str) -> tuple[dict, list]:
 
 
 def weights_before(model: Path) -> list[float]:
-    return fingerprint(SentenceTransformer(model, device="cpu"))
+    return weight_sums(SentenceTransformer(model, device="cpu"))
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_the_script_of_the_readme_learns(wide_mpnet, tmp_path):
     logged = [entry["loss"] for entry in names["trainer"].state.log_history if "loss" in entry]
     assert len(logged) == names["trainer"].state.global_step == 3  # a short run logs each step
     assert min(logged) > 0
-    assert fingerprint(names["model"]) != weights_before(wide_mpnet)
+    assert weight_sums(names["model"]) != weights_before(wide_mpnet)
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_margin_far_below_the_distances_is_reported_at_the_start_and_at_the_en
         "the model has learned nothing: no weight has changed since the start of the run: not one triplet of the 3 "
         "batches of the run had a loss above 0"
     )
-    assert fingerprint(model) == weights_before(wide_mpnet)
+    assert weight_sums(model) == weights_before(wide_mpnet)
 
 
 def train(bert, tmp_path, rows: dict, **changes) -> list[str]:
@@ -128,15 +128,15 @@ def test_the_relative_change_is_that_of_all_weights(bert):
 
 def test_the_fingerprint_sees_a_single_bit(bert):
     model = SentenceTransformer(bert, device="cpu")
-    before = fingerprint(model)
-    assert fingerprint(model) == before
+    before = weight_sums(model)
+    assert weight_sums(model) == before
     weight = next(parameter for parameter in model.parameters() if parameter.dim() == 2)
     with torch.no_grad():
         weight[1, 0] = torch.nextafter(weight[1, 0], torch.tensor(10.0))
-    assert fingerprint(model) != before
+    assert weight_sums(model) != before
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    assert fingerprint(model) == []
+    assert weight_sums(model) == []
 
 
 @pytest.mark.slow

@@ -7,11 +7,12 @@ paths.py             ~, symbolic links, mounts, names; explain an `OSError`
 lock.py              one process at a time writes to a path
 staging.py           atomic_file, atomic_directory: build in a hidden folder, then exchange
 checks.py            try the whole path of writing with empty files, before the work
-written.py           remove only the files that Tercet wrote
+file_list.py         remove only the files that Tercet wrote
 """
 
 from tercet._files.checkpoint_names import checkpoint_name, checkpoint_step, find_checkpoints
 from tercet._files.checks import check_file, check_folder, check_separate, probe_folder, reserved_folder
+from tercet._files.file_list import find_unlisted, is_listed, list_files, remove_empty_folders, remove_listed
 from tercet._files.json_files import (
     check_format_version,
     parse_json,
@@ -23,7 +24,6 @@ from tercet._files.json_files import (
 from tercet._files.lock import NAME_LENGTH, LockedError, home_of, locked, name_for
 from tercet._files.paths import PREFIX, as_path, beside, check_unused, expand_path, explained, is_used, resolve_path
 from tercet._files.staging import atomic_directory, atomic_file, remove_leftovers
-from tercet._files.written import find_unlisted, is_listed, list_files, remove_empty_folders, remove_listed
 
 __all__ = [
     "NAME_LENGTH",

@@ -5,8 +5,9 @@
 One file for each command: inspect.py, train.py, compare.py, evaluate.py, classify.py, fit_classifier.py, encode.py,
 search.py, duplicates.py, fix.py and demo.py. What they consist of:
 
-    classify_input.py       what `classify` reads; classify_checks.py what it checks first, classify_columns.py what it
-                            adds, classify_output.py how it writes, classify_summary.py what it counts
+    table_input.py          what `classify` and `encode` read
+    classify_checks.py      what `classify` checks first; classify_columns.py what it adds, classify_output.py how it
+                            writes, classify_summary.py what it counts
     train_vectors.py        `train` for vectors
     searchable.py           the sentences that `search` and `duplicates` read; queries.py the queries, stored_vectors.py
                             their embeddings, if `encode` has written them

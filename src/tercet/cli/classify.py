@@ -23,7 +23,6 @@ from tercet.cli.classify_checks import (
     suffix_of,
     with_known_labels,
 )
-from tercet.cli.classify_input import TableInput, open_input, read_table_input
 from tercet.cli.classify_output import AnswerWriter, destination
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
@@ -31,6 +30,7 @@ from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.streams import DataOutput
+from tercet.cli.table_input import TableInput, open_input, read_table_input
 from tercet.data.reading.options import ReadOptions
 from tercet.decisions.limit_values import check_limits
 from tercet.errors import DataError, counted

@@ -8,9 +8,9 @@ from tercet._files import expand_path
 from tercet._files.model_files import CLASSIFIER_FILE, classifier_labels, has_classifier, is_model_folder
 from tercet._nested_labels import normalize_label
 from tercet.cli.classify_columns import added_names
-from tercet.cli.classify_input import StandardInput, TableInput, check_new_names
 from tercet.cli.console import print_note
 from tercet.cli.input_files import Files
+from tercet.cli.table_input import StandardInput, TableInput, check_new_names
 from tercet.data.columns.labelled import find_given_labels
 from tercet.data.columns.names import usual_columns
 from tercet.data.reading.options import ReadOptions

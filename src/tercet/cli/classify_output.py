@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tercet._files import atomic_file
 from tercet.cli.classify_checks import check_names
 from tercet.cli.classify_columns import added_columns, added_names, integers_of
-from tercet.cli.classify_input import Rows, StandardInput, TableInput
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import shows_progress
 from tercet.cli.streams import DataOutput
+from tercet.cli.table_input import Rows, StandardInput, TableInput
 from tercet.data.writing import BinaryOutput, open_writer
 
 if TYPE_CHECKING:

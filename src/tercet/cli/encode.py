@@ -9,13 +9,13 @@ import typer
 from tercet._files import atomic_file, expand_path
 from tercet._files.head_files import WEIGHTS_FILE
 from tercet.cli import options as opt
-from tercet.cli.classify_input import TableInput, check_new_names, read_table_input
 from tercet.cli.console import finish, load_model, print_note, report_errors, shows_progress
 from tercet.cli.flags import flag_of
 from tercet.cli.input_files import check_options, choose_columns, find_files
 from tercet.cli.many_files import check_output_folder, model_settings, write_each
 from tercet.cli.outputs import check_outputs
 from tercet.cli.searchable import PromptName, warn_of_unused_prompts
+from tercet.cli.table_input import TableInput, check_new_names, read_table_input
 from tercet.encoder.names import check_model_name
 from tercet.errors import DataError, counted
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tercet._files import expand_path
-from tercet.cli.classify_input import FoundRows, find_rows
 from tercet.cli.flags import flag_of
+from tercet.cli.table_input import FoundRows, find_rows
 from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.table import NoRowsError
 from tercet.errors import DataError, listed

@@ -26,8 +26,8 @@ from tercet._files import (
     resolve_path,
     write_json,
 )
-from tercet.cli.classify_input import TableInput
 from tercet.cli.console import print_note
+from tercet.cli.table_input import TableInput
 from tercet.errors import DataError, counted, listed
 
 if TYPE_CHECKING:

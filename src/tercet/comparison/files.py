@@ -54,7 +54,7 @@ def reserved_comparison(output: Path, *, resume: bool, overwrite: bool, inputs: 
         started = (output / FILE).exists()
         check_unused(output, overwrite=overwrite or started)
         check_file(output / FILE, overwrite=True)
-        record = read_record(output, resume=resume) if started and not overwrite else None
+        record = read_comparison(output, resume=resume) if started and not overwrite else None
         with explained(output):
             _check_model(output / "model", may_exist=overwrite or record is not None)
             _check_runs(output / ".runs")
@@ -80,7 +80,7 @@ def inputs_of_grid(grid: Iterable[str]) -> dict[str, object]:
         return {}
 
 
-def read_record(folder: Path, *, resume: bool) -> ComparisonRecord | None:
+def read_comparison(folder: Path, *, resume: bool) -> ComparisonRecord | None:
     """Return the record in `folder`, or None if it has no runs: the comparison stopped before, so nothing is lost.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tercet._files import atomic_file, write_json
-from tercet.comparison.files import FILE, read_record
+from tercet.comparison.files import FILE, read_comparison
 from tercet.errors import DataError, shortened
 from tercet.records import ComparisonRecord, RowCounts
 from tercet.runs.environment import environment
@@ -49,7 +49,7 @@ def open_record(
         if resume:
             logger.info(f"{path} does not exist yet, so the comparison starts with the first run")
         return new
-    record = None if overwrite else read_record(folder, resume=resume)
+    record = None if overwrite else read_comparison(folder, resume=resume)
     if record is None:
         return new
     _check_same(path, record, new)

@@ -18,7 +18,7 @@ from torch import Tensor
 from tercet.data.splits.folds import deal_folds
 from tercet.decisions.calibration import fit_temperature, mean_loss
 from tercet.decisions.candidates import PENALTIES, Rows, candidate_names, fit, is_logistic, space_of
-from tercet.decisions.predictions import MAX_PRODUCTS, NUM_FOLDS, Predictions, rows_to_fit
+from tercet.decisions.predictions import MAX_PRODUCTS, NUM_FOLDS, CandidatePredictions, rows_to_fit
 from tercet.decisions.spaces import Spaces
 
 _PENALTY = PENALTIES[1]
@@ -101,7 +101,7 @@ def penalties_out_of_fold(rows: Rows, keys: Sequence[str], *, seed: int) -> dict
 
 
 def choose(
-    predictions: Predictions, penalties: Mapping[str, float], *, method: str = "auto", trained_on: bool = False
+    predictions: CandidatePredictions, penalties: Mapping[str, float], *, method: str = "auto", trained_on: bool = False
 ) -> Choice:
     """Choose the members of the classifier and its temperatures.
 

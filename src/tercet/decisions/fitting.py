@@ -18,7 +18,7 @@ from tercet.decisions.candidates import Rows, fit, is_logistic, space_of
 from tercet.decisions.choice import Choice, choose, choose_penalties, penalties_out_of_fold, usual_penalties
 from tercet.decisions.models import LinearScores, Model
 from tercet.decisions.novelty import Familiarity
-from tercet.decisions.predictions import Predictions, fit_models, predict, predict_out_of_fold, rows_to_fit
+from tercet.decisions.predictions import CandidatePredictions, fit_models, predict, predict_out_of_fold, rows_to_fit
 from tercet.decisions.spaces import Spaces
 from tercet.decisions.unknown import tuned_to
 from tercet.decisions.updates import refit_labels
@@ -169,7 +169,7 @@ def _cautious_temperature(rows: Rows, models: Mapping[str, Model], choice: Choic
 
 
 def _calibration(
-    predictions: Predictions,
+    predictions: CandidatePredictions,
     choice: Choice,
     familiarity: Familiarity | None,
     ancestors: Ancestors | None,

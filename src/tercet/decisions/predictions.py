@@ -28,7 +28,7 @@ _MAX_PREDICTIONS = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictions:
+class CandidatePredictions:
     """The predictions of the candidates for n rows that they were not fitted to.
 
     Attributes:
@@ -52,7 +52,9 @@ def rows_to_fit(rows: Rows, *, seed: int, max_products: int = MAX_PRODUCTS) -> T
     return balanced_rows(rows.label_ids, max_products // (rows.num_labels * dim), least=1, seed=seed)
 
 
-def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str, float], *, seed: int) -> Predictions:
+def predict_out_of_fold(
+    rows: Rows, keys: Sequence[str], penalties: Mapping[str, float], *, seed: int
+) -> CandidatePredictions:
     """Predict each row by candidates that are fitted to the other folds. Of many rows, a random sample is predicted.
 
     The sample has the mix of labels of all rows, because the thresholds are chosen on it. Rows whose label has no row
@@ -74,12 +76,12 @@ def predict_out_of_fold(rows: Rows, keys: Sequence[str], penalties: Mapping[str,
             parts.append((numbers, predict(part, models, rows.spaces[numbers], rows.label_ids[numbers])))
     if not parts:
         empty = torch.empty(0, dtype=torch.long)
-        return Predictions(
+        return CandidatePredictions(
             rows=empty, label_ids=empty, known=empty == 1, log_probabilities={}, quantities=np.empty((0, 0))
         )
     predicted = torch.cat([numbers for numbers, _ in parts])
     order = predicted.argsort()
-    return Predictions(
+    return CandidatePredictions(
         rows=predicted[order],
         label_ids=torch.cat([found.label_ids for _, found in parts])[order],
         known=torch.cat([found.known for _, found in parts])[order],
@@ -106,14 +108,14 @@ def fit_models(
     }
 
 
-def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tensor) -> Predictions:
+def predict(rows: Rows, models: Mapping[str, Model], x: Spaces, label_ids: Tensor) -> CandidatePredictions:
     """Return what fitted candidates predict for rows that they were not fitted to.
 
     The quantities of novelty are those of the label that the logistic regressions predict. The choice is not made yet.
     """
     by_name = {name: model.log_probabilities(space_of(name, x)) for name, model in models.items()}
     likeliest = torch.stack([values for name, values in by_name.items() if is_logistic(name)]).sum(dim=0).argmax(dim=1)
-    return Predictions(
+    return CandidatePredictions(
         rows=torch.arange(len(label_ids)),
         label_ids=label_ids,
         known=(rows.counts() > 0)[label_ids],

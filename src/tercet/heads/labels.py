@@ -86,8 +86,8 @@ class RowLabels:
         """Return the semi-hard triplet loss. `jaccard_weights` is for several labels."""
         return lambda embeddings, ids: functional.batch_semi_hard_triplet_loss(embeddings, ids, margin=margin)
 
-    def ranked_by(self, reference: "RowLabels") -> list[tuple[Any, Any]]:
-        """Return what says which rows of `reference` are relevant: the labels of both, a pair for each level."""
+    def relevance_labels(self, reference: "RowLabels") -> list[tuple[Any, Any]]:
+        """Return the labels of both sets of rows, one pair per level. Rows with equal labels are relevant."""
         return [(self.ids, reference.ids)]
 
 
@@ -134,8 +134,8 @@ class SharedLabels(RowLabels):
         relation, miner = SharedLabel(self.sets, weighted=jaccard_weights), miners.semi_hard(margin)
         return lambda embeddings, ids: functional.loss_with_miner(embeddings, ids, miner, relation=relation)[0]
 
-    def ranked_by(self, reference: RowLabels) -> list[tuple[Any, Any]]:
-        """Return the labels of each row of both; see `RowLabels.ranked_by`."""
+    def relevance_labels(self, reference: RowLabels) -> list[tuple[Any, Any]]:
+        """Return the labels of each row of both; see `RowLabels.relevance_labels`."""
         own, others = ([self.sets[number] for number in part.ids.tolist()] for part in (self, reference))
         return [(own, others)]
 
@@ -163,7 +163,7 @@ class NestedLabels(RowLabels):
         levels = levels_of(self.tree, [miners.semi_hard(one) for one in margins], weights)
         return lambda embeddings, ids: loss_of_levels(embeddings, ids, levels)[0]
 
-    def ranked_by(self, reference: RowLabels) -> list[tuple[Any, Any]]:
+    def relevance_labels(self, reference: RowLabels) -> list[tuple[Any, Any]]:
         """Return the ancestors at each level, without levels at which all rows of `reference` have the same one."""
         parts = [(ancestors[self.ids], ancestors[reference.ids]) for ancestors in self.tree.ancestors.numpy()]
         return [part for part in parts if (part[1] != part[1][0]).any()]

@@ -12,7 +12,7 @@ from tercet.heads.labels import RowLabels, SharedLabels
 
 def score_labels(reference: Tensor, labels: RowLabels, queries: Tensor, wanted: RowLabels) -> Tensor:
     """Return the scores of each query, float64 `(n, 3)`, or `(n, 1)` if rows have several labels."""
-    levels = wanted.ranked_by(labels)
+    levels = wanted.relevance_labels(labels)
     if isinstance(labels, SharedLabels):
         return _average_precision(reference, queries, levels).unsqueeze(1)
     scores = score_rows(reference, torch.as_tensor(labels.ids), queries, torch.as_tensor(wanted.ids))
@@ -22,7 +22,7 @@ def score_labels(reference: Tensor, labels: RowLabels, queries: Tensor, wanted: 
 
 
 def _average_precision(reference: Tensor, queries: Tensor, levels: list[tuple[Any, Any]]) -> Tensor:
-    """Return the average precision at R of each query, the mean over the levels of `RowLabels.ranked_by`."""
+    """Return the average precision at R of each query, the mean over the levels of `RowLabels.relevance_labels`."""
     parts = [
         rank_queries(queries, own, reference_embeddings=reference, reference_labels=others, recall_at=(1,))
         for own, others in levels

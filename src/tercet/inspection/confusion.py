@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tercet.inspection.label_issues.score import LabelScores
+from tercet.inspection.label_issues.score import LabelLogOdds
 from tercet.inspection.results import Confusion, NearDuplicate
 from tercet.inspection.texts import Example
 
@@ -13,7 +13,7 @@ MIN_SIMILARITY = 0.95
 
 
 def confused_labels(
-    scores: LabelScores, examples: Sequence[Example], label_ids: np.ndarray, label_names: Sequence[str]
+    scores: LabelLogOdds, examples: Sequence[Example], label_ids: np.ndarray, label_names: Sequence[str]
 ) -> list[Confusion]:
     """Return the pairs of confused labels, those with the most label issues first.
 
@@ -43,7 +43,7 @@ def confused_labels(
     return sorted(pairs, key=lambda pair: (-sum(pair.issues), -pair.fraction))
 
 
-def near_duplicates(scores: LabelScores, examples: Sequence[Example]) -> list[NearDuplicate]:
+def near_duplicates(scores: LabelLogOdds, examples: Sequence[Example]) -> list[NearDuplicate]:
     """Return pairs of sentences with different labels and texts and at least `MIN_SIMILARITY`, most similar first.
 
     Each sentence is compared only with its nearest sentence that has another label and another text. So there are at

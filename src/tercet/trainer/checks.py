@@ -21,8 +21,8 @@ from tercet.trainer.loss_state import loss_parameters
 from tercet.trainer.multi_labels import check_triplets
 
 
-def check_trainable(model: nn.Module) -> None:
-    """Raise `DataError` if no weight of the model would be trained."""
+def check_has_trainable_weights(model: nn.Module) -> None:
+    """Raise `DataError` if the model has no trainable weight."""
     if not any(value.requires_grad for value in model.parameters()):
         raise DataError(
             "all weights of the model are frozen, so there is nothing to train; call requires_grad_(True) on the "

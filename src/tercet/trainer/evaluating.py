@@ -13,7 +13,7 @@ from tercet.evaluation.sentence_evaluator import warn_of_replaced
 from tercet.trainer.checks import check_set_name
 from tercet.trainer.distributed import DistributedEncoder
 from tercet.trainer.loss_kinds import loss_of_set
-from tercet.trainer.multi_labels import labels_of
+from tercet.trainer.multi_labels import label_ids_or_sets
 from tercet.trainer.sharded_training import ShardedTrainer
 from tercet.trainer.sharding import gathered_model
 
@@ -142,7 +142,7 @@ class EvaluatingTrainer(ShardedTrainer):
         if "anchor" in plain.column_names:
             return [TripletEvaluator(*(plain[name][:] for name in ("anchor", "positive", "negative")))]
         loss = loss_of_set(self.loss, self._prepared_sets[dataset].name)
-        return [LabelEvaluator(plain["sentence"][:], labels_of(loss, plain["label"][:]))]
+        return [LabelEvaluator(plain["sentence"][:], label_ids_or_sets(loss, plain["label"][:]))]
 
     def _protocol(self) -> str:
         """Return the protocol of the evaluators, a key of `tercet.catalogue.PROTOCOLS`."""

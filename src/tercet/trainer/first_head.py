@@ -23,7 +23,7 @@ from tercet.heads.labels import NestedLabels
 from tercet.losses import NestedTripletLoss
 from tercet.trainer.evaluating import EvaluatingTrainer
 from tercet.trainer.loss_kinds import innermost
-from tercet.trainer.multi_labels import labels_of, shared_relation
+from tercet.trainer.multi_labels import label_ids_or_sets, shared_relation
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def add_first_head(trainer: EvaluatingTrainer, *, resumed: bool) -> HeadChoice |
     data: Any = trainer.train_dataset
     texts, label_ids = data.with_format(None)["sentence"][:], label_ids_of(data)
     relation, loss = shared_relation(trainer.loss), innermost(trainer.loss)
-    labels: Any = labels_of(trainer.loss, label_ids.tolist())
+    labels: Any = label_ids_or_sets(trainer.loss, label_ids.tolist())
     if isinstance(loss, NestedTripletLoss):
         labels = NestedLabels(label_ids, loss.tree.paths)
     embeddings = trainer.encoder(None).encode(

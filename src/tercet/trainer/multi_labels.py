@@ -1,10 +1,10 @@
 """Rows with several labels in the trainer: number their sets of labels, and set the relation of the loss.
 
-number_sets      the ids and the names of the sets in a column of lists
-set_relation     makes sentences that share a label the positives of a loss
-clear_relation   undoes it for a loss that is used again for rows with one label
-labels_of        the labels of each row, for metrics
-shared_relation  the relation of a loss whose rows have several labels
+number_sets        the ids and the names of the sets in a column of lists
+set_relation       makes sentences that share a label the positives of a loss
+clear_relation     undoes it for a loss that is used again for rows with one label
+label_ids_or_sets  the labels of each row, for metrics
+shared_relation    the relation of a loss whose rows have several labels
 """
 
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def shared_relation(loss: nn.Module) -> SharedLabel | None:
     return relation if isinstance(relation, SharedLabel) else None
 
 
-def labels_of(loss: nn.Module, label_ids: list[int]) -> list[Any]:
+def label_ids_or_sets(loss: nn.Module, label_ids: list[int]) -> list[Any]:
     """Return the label id of each row, or the ids of its labels if rows have several."""
     relation = shared_relation(loss)
     return label_ids if relation is None else relation.label_sets(label_ids)

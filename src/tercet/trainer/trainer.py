@@ -28,11 +28,11 @@ from tercet.trainer.callbacks import LogByLength, SetEpoch
 from tercet.trainer.checkpointing import CheckpointingTrainer
 from tercet.trainer.checkpoints import check_replaceable
 from tercet.trainer.checks import (
+    check_has_trainable_weights,
     check_loss_parameters,
     check_model,
     check_processing_class,
     check_several_sets,
-    check_trainable,
     check_trainer_arguments,
     warn_of_trained_texts,
 )
@@ -46,7 +46,7 @@ from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_ex
 from tercet.trainer.record import data_facts
 from tercet.trainer.sharding import check_not_sharded
 from tercet.trainer.streaming import Stream
-from tercet.trainer.weights import fingerprint, relative_change, sample_weights
+from tercet.trainer.weights import relative_change, sample_weights, weight_sums
 
 LossLike = nn.Module | Callable[[Any], nn.Module]
 
@@ -235,7 +235,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             raise DataError("the trainer has no data to train on; pass train_dataset")
         check_not_sharded(self.model)
         if not self.args.train_head:  # The head is trainable.
-            check_trainable(self.model)
+            check_has_trainable_weights(self.model)
         self._ran_a_step = False
         checkpoint = self.find_checkpoint(resume_from_checkpoint or self.args.resume_from_checkpoint)
         if self.args.save_strategy != SaveStrategy.NO:
@@ -249,7 +249,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
             self._has_head = True
         if self._label_means is not None:
             self._label_means.reset()
-        weights, sampled = fingerprint(self.model), sample_weights(self.model)
+        weights, sampled = weight_sums(self.model), sample_weights(self.model)
         try:
             result = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
         finally:
@@ -260,7 +260,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._check_finite()
         if self._ran_a_step:
             unchanged, change = (
-                bool(weights) and fingerprint(self.model) == weights,
+                bool(weights) and weight_sums(self.model) == weights,
                 relative_change(self.model, sampled),
             )
             for number, monitor in enumerate(self._monitors.values()):

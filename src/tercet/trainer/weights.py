@@ -31,7 +31,7 @@ def load_weights(model: SentenceTransformer, folder: str | Path) -> None:
 
 
 @torch.no_grad()
-def fingerprint(model: nn.Module) -> list[float]:
+def weight_sums(model: nn.Module) -> list[float]:
     """Return the sum and the norm of each trainable parameter in float64. They differ if a single bit differs.
 
     The list is for comparisons within one process. It is empty if the model has no trainable parameter.

@@ -11,7 +11,7 @@ from tercet.data import ReadOptions, load_labelled, load_training_data
 from tercet.data.labels.trainable import check_trainable
 from tercet.data.reading.in_memory import table_of
 from tercet.data.sampling.multi_label_sampler import SharedLabelSampler
-from tercet.data.splits.evaluation_rows import can_rank, select_rows
+from tercet.data.splits.evaluation_rows import can_rank, measured_rows
 from tercet.data.splits.held_out import split_labelled
 from tercet.errors import DataError
 
@@ -121,10 +121,10 @@ def test_rows_are_split_by_their_rarest_label():
 
 
 def test_evaluation_rows_know_a_label_that_they_share():
-    rows = select_rows(["p", "q", "r"], ["a;b", "c;d", "b;c"], ["x", "y"], ["b", "e"], ";")
+    rows = measured_rows(["p", "q", "r"], ["a;b", "c;d", "b;c"], ["x", "y"], ["b", "e"], ";")
     assert rows.known.tolist() == [True, False, True]
     assert rows.counts("against_reference").measured == 2
-    alone = select_rows(["p", "q", "r", "s"], ["a;b", "c", "b;c", "e"], multi_label=";")
+    alone = measured_rows(["p", "q", "r", "s"], ["a;b", "c", "b;c", "e"], multi_label=";")
     assert (alone.counts("among_themselves").measured, alone.counts("among_themselves").unpaired) == (3, 1)
 
 
@@ -133,9 +133,9 @@ def test_a_ranking_can_be_wrong_if_a_row_shares_a_label_with_some_rows_only():
     assert not can_rank(everywhere, ";")
     assert not can_rank(["bug;ui", "x", "y"], ";")
     assert can_rank([*everywhere, "ui"], ";")
-    rows = select_rows(["p", "q", "r"], everywhere, ["s", "t"], ["bug;x", "ui"], ";")
+    rows = measured_rows(["p", "q", "r"], everywhere, ["s", "t"], ["bug;x", "ui"], ";")
     assert (rows.can_rank("against_reference"), rows.can_rank("among_themselves")) == (True, False)
-    known = select_rows(["p", "q", "r"], ["a", "a", "z"], ["s", "t"], ["a;b", "a;c"], ";")  # "z" is not ranked.
+    known = measured_rows(["p", "q", "r"], ["a", "a", "z"], ["s", "t"], ["a;b", "a;c"], ";")  # "z" is not ranked.
     assert (known.can_rank("against_reference"), known.can_rank("among_themselves")) == (False, False)
 
 

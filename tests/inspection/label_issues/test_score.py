@@ -10,7 +10,7 @@ from tercet.errors import EmbeddingError
 from tercet.evaluation.logistic import fit_logistic
 from tercet.inspection.label_issues import score
 from tercet.inspection.label_issues.neighbours import centred
-from tercet.inspection.label_issues.score import score_labels
+from tercet.inspection.label_issues.score import compute_log_odds
 
 
 def _blobs(labels=4, each=30, dim=8, spread=0.25, seed=0):
@@ -28,7 +28,7 @@ def test_planted_labels_come_first_with_the_right_suggestion():
     planted = torch.tensor([3, 17, 40, 77, 95, 119])
     given = label_ids.clone()
     given[planted] = (label_ids[planted] + 1 + planted % 3) % 4
-    scores = score_labels(x, given, folds)
+    scores = compute_log_odds(x, given, folds)
     assert sorted(scores.ranked().tolist()) == planted.tolist()
     assert scores.suggested[planted].tolist() == label_ids[planted].tolist()
     assert scores.log_odds[scores.ranked()].diff().le(0).all()
@@ -41,7 +41,7 @@ def test_log_odds_are_those_that_the_module_and_the_manual_define():
     """In numbers: a penalty of 0.2, 50 neighbours, a temperature of 0.05, an offset of 0.02, weights of 2 and 1."""
     assert score.NUM_NEIGHBOURS == 50  # the last of them weigh too little to show in a score
     x, label_ids, folds = _blobs(each=18, spread=1.5)
-    scores = score_labels(x, label_ids, folds)
+    scores = compute_log_odds(x, label_ids, folds)
     x = centred(x)
     similarity = F.normalize(x) @ F.normalize(x).T
     for i in range(len(x)):
@@ -61,11 +61,11 @@ def test_log_odds_are_those_that_the_module_and_the_manual_define():
 @pytest.mark.slow
 def test_no_label_of_a_fold_counts_in_that_fold():
     x, label_ids, folds = _blobs(labels=2, spread=2.0)
-    before = score_labels(x, label_ids, folds).log_odds
+    before = compute_log_odds(x, label_ids, folds).log_odds
     for fold in (0, 7):
         inside = folds == fold
         flipped = torch.where(inside, 1 - label_ids, label_ids)
-        after = score_labels(x, flipped, folds).log_odds
+        after = compute_log_odds(x, flipped, folds).log_odds
         # The same evidence of the same two labels, one of which is now the given one.
         torch.testing.assert_close(after[inside], -before[inside], atol=1e-5, rtol=0)
         assert (after[~inside] - before[~inside]).abs().max() > 1e-3
@@ -78,7 +78,7 @@ def test_copies_do_not_confirm_each_other():
     label_ids = torch.cat([label_ids, label_ids.new_full((40,), 3)])
     label_ids[0] = 3
     keys = [*(str(row) for row in range(120)), *["0"] * 40]
-    scores = score_labels(x, label_ids, torch.from_numpy(deal_folds(keys, label_ids.numpy(), score.NUM_FOLDS)))
+    scores = compute_log_odds(x, label_ids, torch.from_numpy(deal_folds(keys, label_ids.numpy(), score.NUM_FOLDS)))
     same = [0, *range(120, 160)]
     assert scores.suggested[same].unique().tolist() == [0]
     assert scores.log_odds[same].min() > 1
@@ -87,8 +87,8 @@ def test_copies_do_not_confirm_each_other():
 @pytest.mark.slow
 def test_the_order_of_the_rows_does_not_count():
     x, label_ids, folds = _blobs(spread=2.0)
-    scores, order = score_labels(x, label_ids, folds), torch.randperm(len(x))
-    shuffled = score_labels(x[order], label_ids[order], folds[order])
+    scores, order = compute_log_odds(x, label_ids, folds), torch.randperm(len(x))
+    shuffled = compute_log_odds(x[order], label_ids[order], folds[order])
     # Sums in another order end L-BFGS elsewhere near the optimum.
     torch.testing.assert_close(shuffled.log_odds, scores.log_odds[order], atol=1e-2, rtol=0)
     assert shuffled.suggested.tolist() == scores.suggested[order].tolist()
@@ -97,9 +97,9 @@ def test_the_order_of_the_rows_does_not_count():
 @pytest.mark.slow
 def test_blocks_of_any_size_give_the_same(monkeypatch):
     x, label_ids, folds = _blobs(spread=2.0)
-    complete = score_labels(x, label_ids, folds)
+    complete = compute_log_odds(x, label_ids, folds)
     monkeypatch.setattr(score, "_BLOCK_VALUES", 2 * 4)
-    parts = score_labels(x, label_ids, folds)
+    parts = compute_log_odds(x, label_ids, folds)
     torch.testing.assert_close(parts.log_odds, complete.log_odds)
     assert parts.suggested.tolist() == complete.suggested.tolist()
 
@@ -108,7 +108,7 @@ def test_a_label_in_one_fold_only_cannot_be_checked():
     x, label_ids, folds = _blobs(labels=3)
     label_ids[0] = 3
     label_ids[[1, 2]], folds[[1, 2]] = 4, folds[1].item()
-    scores = score_labels(x, label_ids, folds)
+    scores = compute_log_odds(x, label_ids, folds)
     assert scores.log_odds.isnan().nonzero().flatten().tolist() == [0, 1, 2]
     assert scores.suggested[:3].tolist() == [-1, -1, -1]
     assert not set(scores.ranked().tolist()) & {0, 1, 2}
@@ -120,7 +120,7 @@ def test_a_label_in_one_fold_only_cannot_be_checked():
     ids=["one row", "two rows", "two rows of one label", "one label", "singletons"],
 )
 def test_log_odds_are_nan_where_no_label_can_be_checked(label_ids, folds):
-    scores = score_labels(torch.randn(len(label_ids), 3), torch.tensor(label_ids), torch.tensor(folds))
+    scores = compute_log_odds(torch.randn(len(label_ids), 3), torch.tensor(label_ids), torch.tensor(folds))
     assert scores.log_odds.isnan().all()
     assert scores.suggested.eq(-1).all()
     assert len(scores.ranked()) == 0
@@ -129,7 +129,7 @@ def test_log_odds_are_nan_where_no_label_can_be_checked(label_ids, folds):
 def test_with_equal_embeddings_the_frequent_label_is_suggested():
     label_ids = torch.tensor([0] * 90 + [1] * 10)
     folds = torch.from_numpy(deal_folds([str(row) for row in range(100)], label_ids.numpy(), score.NUM_FOLDS))
-    scores = score_labels(torch.full((100, 5), 0.3), label_ids, folds)
+    scores = compute_log_odds(torch.full((100, 5), 0.3), label_ids, folds)
     assert scores.log_odds.isfinite().all()
     assert scores.ranked().tolist() == list(range(90, 100))
 
@@ -138,7 +138,7 @@ def test_shapes_that_do_not_match_are_an_error():
     with pytest.raises(
         EmbeddingError, match=r"embeddings of shape \(3, 2\), labels of shape \(2,\) and folds of shape \(3,\)"
     ):
-        score_labels(torch.randn(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
+        compute_log_odds(torch.randn(3, 2), torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
     nothing = torch.zeros(0, dtype=torch.long)
     with pytest.raises(EmbeddingError, match="pass one label and one fold for each embedding"):
-        score_labels(torch.randn(0, 2), nothing, nothing)
+        compute_log_odds(torch.randn(0, 2), nothing, nothing)

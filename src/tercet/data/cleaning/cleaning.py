@@ -21,7 +21,7 @@ from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
 from tercet.data.columns.level_columns import join_label_lists
 from tercet.data.reading.options import ReadOptions
-from tercet.data.tables.cells import in_list
+from tercet.data.tables.cells import parse_label_list
 from tercet.data.tables.column_values import take_rows
 from tercet.errors import DataError, rows_have, short_repr
 
@@ -121,7 +121,9 @@ def cell_labels(values: list[Any], source: str, options: ReadOptions, lines: Seq
             f"{row_place(source, row, lines)}: the labels are {short_repr(values[row])}; each label must be a string "
             "or an integer"
         )
-    return values if options.multi_label is None else set_names(map(in_list, values), options.multi_label, source)
+    if options.multi_label is None:
+        return values
+    return set_names(map(parse_label_list, values), options.multi_label, source)
 
 
 def clean_labels(

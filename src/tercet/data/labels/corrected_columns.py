@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tercet._nested_labels import path_of
-from tercet.data.tables.cells import as_list, in_list, is_missing_value, read_list
+from tercet.data.tables.cells import as_list, is_missing_value, parse_label_list, read_list
 from tercet.errors import DataError, counted, short_repr
 
 _INTEGER = re.compile(r"-?[0-9]+")
@@ -38,7 +38,7 @@ def with_labels(values: Any, new: Mapping[int, str | None], label_levels: str | 
     missing = next((value for value in corrected if is_missing_value(value) or value == ""), None)
     for row, label in new.items():
         if label is not None and isinstance(corrected[row], list):
-            items = in_list(label) if label_levels is None else path_of(label, label_levels)
+            items = parse_label_list(label) if label_levels is None else path_of(label, label_levels)
             corrected[row] = _typed_as(corrected[row], items if isinstance(items, tuple) else (label,))
         else:
             corrected[row] = missing if label is None else typed(label)
@@ -120,7 +120,7 @@ def _list_of(cell: Any) -> list[Any] | None:
     """Return the labels of a cell with a list or the text of a list, integers as integers; None for other cells."""
     if not isinstance(cell, str):
         return list(cell) if hasattr(cell, "__iter__") else None
-    labels = in_list(cell)
+    labels = parse_label_list(cell)
     if not isinstance(labels, tuple):
         return None
     items = read_list(cell)

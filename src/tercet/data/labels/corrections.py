@@ -16,7 +16,7 @@ from tercet._texts import row_place, text_key
 from tercet.data.cleaning.label_forms import label_key, trim_labels
 from tercet.data.columns.names import check_columns
 from tercet.data.labels.set_counts import check_several
-from tercet.data.tables.cells import in_list, is_missing_value, label_text, plain_values
+from tercet.data.tables.cells import is_missing_value, label_text, parse_label_list, plain_values
 from tercet.data.tables.table import Table
 from tercet.errors import DataError, counted, short_repr
 
@@ -100,7 +100,7 @@ def accepted_additions(
         )
 
     def labels_in(cells: Sequence[Any]) -> list[str]:
-        return [name or "" for name in set_names(map(in_list, cells), multi_label, source)]
+        return [name or "" for name in set_names(map(parse_label_list, cells), multi_label, source)]
 
     found: dict[int, list[str]] = {}
     plain = plain_values(labels)

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Sampler
 
+from tercet.data.sampling.assignment import deal_groups, replace_empty_and_repeated
 from tercet.data.sampling.groups import draw_groups, fill_places, plan_groups
 from tercet.data.sampling.label_space import check_label_means, compact, sibling_codes
 from tercet.data.sampling.neighbor_labels import move_neighbours_together
-from tercet.data.sampling.places import deal_groups, replace_empty_and_repeated
 from tercet.errors import DataError, counted
 
 # The length of the code of the ancestors beside a mean of length 1. With 2, the cosine of two siblings is at least 0.6,

@@ -125,7 +125,7 @@ def can_rank(labels: Sequence[Hashable], multi_label: str | None = None) -> bool
     return _is_any_partial(others, len(labels) - 1)
 
 
-def select_rows(
+def measured_rows(
     sentences: Sequence[str],
     labels: Sequence[Hashable],
     reference_sentences: Sequence[str] | None = None,
@@ -142,8 +142,8 @@ def select_rows(
         multi_label: the separator of the labels, if rows have several.
 
     Example:
-        >>> rows = select_rows(["Lost card", "a late goal", "Hello"], ["bank", "sport", "other"],
-        ...                    ["lost  card", "the team won"], ["bank", "sport"])
+        >>> rows = measured_rows(["Lost card", "a late goal", "Hello"], ["bank", "sport", "other"],
+        ...                      ["lost  card", "the team won"], ["bank", "sport"])
         >>> rows.kept.tolist(), rows.known.tolist(), rows.overlapping
         ([1, 2], [True, False], 1)
     """
@@ -183,7 +183,7 @@ def select_labelled(
 ) -> EvaluationRows:
     """Return the rows that are measured of evaluation data with the columns `sentence` and `label`."""
     texts, labels = (None, None) if reference is None else (texts_of(reference, "sentence"), label_values(reference))
-    return select_rows(texts_of(data, "sentence"), label_values(data), texts, labels, multi_label)
+    return measured_rows(texts_of(data, "sentence"), label_values(data), texts, labels, multi_label)
 
 
 def select_triplets(data: "Dataset", train: "Dataset") -> EvaluationRows:
@@ -213,7 +213,7 @@ def warn_of_overlap(rows: EvaluationRows, evaluation: str, reference: str, conse
     """Emit a warning if rows of the evaluation data have texts of the training data; log a note if they are few.
 
     Args:
-        rows: the rows that `select_rows`, `select_labelled` or `select_triplets` has chosen.
+        rows: the rows that `measured_rows`, `select_labelled` or `select_triplets` has chosen.
         evaluation: the evaluation data, for messages.
         reference: the training data, for messages.
         consequence: what happens to these rows, or what to do about them.

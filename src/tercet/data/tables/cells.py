@@ -5,7 +5,7 @@ plain_values       converts cells to integers, strings or tuples of strings; a m
 values_and_gaps    converts them, and returns the rows whose list has missing items
 is_missing_value   returns whether a value is missing
 label_text         returns the label of a cell as text
-in_list            reads the labels in the text of a list, such as "['bug', 'crash']"
+parse_label_list   reads the labels in the text of a list, such as "['bug', 'crash']"
 read_list          reads the text of a list, and keeps the type of its items
 items_in_brackets  splits a text in brackets, and returns whether it is a list beyond doubt
 """
@@ -162,11 +162,11 @@ def label_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def in_list(value: Any) -> Any:
+def parse_label_list(value: Any) -> Any:
     """Return the labels of a cell that has the text of a list of JSON or Python as a tuple; any other value unchanged.
 
     Example:
-        >>> in_list("['bug', 'crash']"), in_list("bug"), in_list(3)
+        >>> parse_label_list("['bug', 'crash']"), parse_label_list("bug"), parse_label_list(3)
         (('bug', 'crash'), 'bug', 3)
     """
     found = items_in_brackets(value) if isinstance(value, str) else None

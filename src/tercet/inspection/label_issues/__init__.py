@@ -6,13 +6,13 @@ neighbours.py   nearest neighbours and the vote of their labels
 """
 
 from tercet.inspection.label_issues.issues import LabelIssue, find_label_issues, list_label_issues
-from tercet.inspection.label_issues.score import LabelScores, score_labels, score_texts
+from tercet.inspection.label_issues.score import LabelLogOdds, compute_log_odds, score_texts
 
 __all__ = [
     "LabelIssue",
-    "LabelScores",
+    "LabelLogOdds",
+    "compute_log_odds",
     "find_label_issues",
     "list_label_issues",
-    "score_labels",
     "score_texts",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from tercet.errors import DataError
-from tercet.inspection.label_issues.score import LabelScores, score_texts
+from tercet.inspection.label_issues.score import LabelLogOdds, score_texts
 from tercet.inspection.texts import Example
 
 
@@ -72,7 +72,9 @@ def find_label_issues(
     return list_label_issues(scores, examples, names)
 
 
-def list_label_issues(scores: LabelScores, examples: Sequence[Example], label_names: Sequence[str]) -> list[LabelIssue]:
+def list_label_issues(
+    scores: LabelLogOdds, examples: Sequence[Example], label_names: Sequence[str]
+) -> list[LabelIssue]:
     """Return the label issues among n scored sentences, the largest log-odds first.
 
     Args:

@@ -51,8 +51,8 @@ _BLOCK_VALUES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelScores:
-    """The scores of n labels.
+class LabelLogOdds:
+    """The log-odds of n labels.
 
     Attributes:
         log_odds: the log-odds `(n,)`: above 0 if another label is likelier than the given one, NaN if the label could
@@ -80,7 +80,7 @@ def score_texts(
     *,
     seed: int = 0,
     show_progress_bar: bool = False,
-) -> LabelScores:
+) -> LabelLogOdds:
     """Divide n texts into folds and score their labels. Copies of a text are in the same fold.
 
     Args:
@@ -99,19 +99,19 @@ def score_texts(
     label_ids_, folds_, text_ids_ = (
         torch.from_numpy(part).to(embeddings.device) for part in (label_ids, folds, text_ids)
     )
-    return score_labels(embeddings, label_ids_, folds_, text_ids_, show_progress_bar=show_progress_bar)
+    return compute_log_odds(embeddings, label_ids_, folds_, text_ids_, show_progress_bar=show_progress_bar)
 
 
 @torch.no_grad()
-def score_labels(
+def compute_log_odds(
     embeddings: Tensor,
     label_ids: Tensor,
     folds: Tensor,
     text_ids: Tensor | None = None,
     *,
     show_progress_bar: bool = False,
-) -> LabelScores:
-    """Score the label of each row with the rows of the other folds.
+) -> LabelLogOdds:
+    """Compute the log-odds of the label of each row with the rows of the other folds.
 
     Args:
         embeddings: the embeddings `(n, dim)`.
@@ -157,7 +157,7 @@ def score_labels(
                 given_evidence = evidence.gather(1, given).squeeze(1)
                 best, suggested[block] = evidence.scatter(1, given, -torch.inf).max(1)
                 log_odds[block] = best - given_evidence
-    return LabelScores(log_odds=log_odds, suggested=suggested, neighbours=neighbours, fitted=fitted)
+    return LabelLogOdds(log_odds=log_odds, suggested=suggested, neighbours=neighbours, fitted=fitted)
 
 
 def _evidence(

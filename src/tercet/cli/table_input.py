@@ -1,4 +1,4 @@
-"""The input of `tercet classify`: a table with all its columns, or sentences from standard input as they arrive."""
+"""The input of `tercet classify` and `encode`: a table with all its columns, or sentences as they arrive."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
