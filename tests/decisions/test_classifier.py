@@ -365,6 +365,36 @@ def test_a_new_label_is_predicted_after_partial_fit():
     np.testing.assert_allclose(classifier.predict_proba(new).sum(axis=1), 1)
 
 
+def _with_two_more_labels(names, order):
+    """Return a classifier of two labels, to which rows of two others were added in the given order."""
+    x, ids = blobs(160, labels=4, noise=0.3)
+    classifier = LabelClassifier(unseen_rows=True).fit(x[ids < 2], names_of(ids[ids < 2], names))
+    more = np.flatnonzero(ids > 1)[:20][order]
+    return classifier.partial_fit(x[more], names_of(ids[more], names))
+
+
+@SETTINGS
+@given(st.permutations(range(20)), st.permutations(["alpha", "beta", "gamma", "delta"]))
+def test_partial_fit_depends_neither_on_the_order_of_rows_nor_on_names(order, names):
+    usual = ["alpha", "beta", "gamma", "delta"]
+    plain, queries = _with_two_more_labels(usual, list(range(20))), blobs(50, labels=4, seed=4)[0]
+    found = _with_two_more_labels(names, order)
+    columns = [found.classes_.tolist().index(names[usual.index(name)]) for name in plain.classes_.tolist()]
+    np.testing.assert_allclose(found.predict_proba(queries)[:, columns], plain.predict_proba(queries), atol=1e-4)
+
+
+def test_rows_of_a_label_are_added_at_once_or_one_after_the_other():
+    x, ids = blobs(200, labels=4, noise=0.2)
+    at_once, in_turn = (LabelClassifier(unseen_rows=True).fit(x[ids < 3], ids[ids < 3]) for _ in range(2))
+    more = x[ids == 3][:10]
+    at_once.partial_fit(more, [3] * 10)
+    in_turn.partial_fit(more[:4], [3] * 4).partial_fit(more[4:], [3] * 6)
+    np.testing.assert_allclose(in_turn.predict_proba(x), at_once.predict_proba(x), atol=1e-4)
+    assert in_turn.added_labels_ == at_once.added_labels_ == [3]
+    for classifier in (at_once, in_turn):
+        assert classifier.decision(more[-1:], explain=True).neighbours[0, 0] == 159
+
+
 def test_a_promise_says_that_added_labels_were_not_measured():
     x, ids = blobs(200, labels=4, noise=0.2)
     classifier = LabelClassifier(unseen_rows=True).fit(x[ids < 3], names_of(ids[ids < 3]))

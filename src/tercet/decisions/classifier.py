@@ -18,7 +18,14 @@ from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.fit_arguments import read_fit_arguments
 from tercet.decisions.fitting import add_rows
 from tercet.decisions.inputs import Embedded
-from tercet.decisions.training_rows import TrainingRows, check_label_type, check_length, number_labels
+from tercet.decisions.training_rows import (
+    TrainingRows,
+    check_first_labels,
+    check_label_type,
+    check_length,
+    labels_beside,
+    number_labels,
+)
 from tercet.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,11 +43,13 @@ class LabelClassifier(AnsweringClassifier):
 
     If the encoder was trained on the rows of `fit`, all confidences would be too high. Then pass other labelled rows as
     `calibration_data`. Without them, no precision is promised, unless the encoder is known not to have seen the rows.
+    It is known by the texts, so pass them as in the training: only case, white space and Unicode forms do not matter.
 
     Args:
         model: the encoder: a `SentenceTransformer`, a folder, a name on the hub, or `"bundled"`. None for embeddings.
         method: "auto", or the name of one classifier: "nearest_neighbours", "class_means", "shared_covariance" or
-            "logistic_regression".
+            "logistic_regression". All are fitted in any case: they have `scores_`, and the logistic regression measures
+            novelty.
         unseen_rows: say that the encoder was never trained on the rows of `fit`, if that cannot be known.
         keep_texts: keep the training sentences, to show them as evidence, also in the saved files.
         batch_size: number of sentences to encode at a time; None adapts it to their length.
@@ -173,11 +182,7 @@ class LabelClassifier(AnsweringClassifier):
         """
         labels = plain_labels(y, "y", error=DataError)
         if not hasattr(self, "_fitted"):
-            if len(set(labels)) == 1:
-                raise DataError(
-                    f"y has {labels[0]!r} only, but the first call of partial_fit fits the classifier; pass rows of "
-                    "two labels first"
-                )
+            check_first_labels(labels)
             return self.fit(X, labels)
         check_label_type(labels, self._names[0], "y")
         if self.label_levels is not None:
@@ -186,7 +191,7 @@ class LabelClassifier(AnsweringClassifier):
         given = inputs.read(X, "X")
         check_length(given, labels, "X", "y")
         new = self._embed(given, "X")
-        added = [label for label in dict.fromkeys(labels) if label not in self._names]
+        added = labels_beside(self._names, labels, new)
         names = [*self._names, *added]
         number = {name: at for at, name in enumerate(names)}
         fitted = add_rows(
@@ -198,8 +203,7 @@ class LabelClassifier(AnsweringClassifier):
         new_texts: list[str | None] = list(new.texts) if new.texts else [None] * len(new)
         texts = None if self._texts is None else [*self._texts, *new_texts]
         self.added_labels_ = [*self.added_labels_, *added]
-        fitted = replace(fitted, ancestors=self._ancestors(names))
-        self._set(fitted, names, numbers, texts, following)
+        self._set(replace(fitted, ancestors=self._ancestors(names)), names, numbers, texts, following)
         return self
 
     def save(self, folder: str | Path, *, overwrite: bool = True) -> None:

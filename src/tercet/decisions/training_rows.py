@@ -31,6 +31,12 @@ def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any],
     return names, torch.tensor([number[label] for label in labels])
 
 
+def labels_beside(known: Sequence[Any], labels: Sequence[Any], embedded: Embedded) -> list[Any]:
+    """Return the labels that are not among `known`, in the order of `number_labels`."""
+    rows = [row for row, label in enumerate(labels) if label not in known]
+    return number_labels([labels[row] for row in rows], embedded.select(rows))[0] if rows else []
+
+
 def canonical_order(embedded: Embedded, label_ids: Tensor) -> Tensor:
     """Return the row numbers in an order that depends on the content of the rows and their labels alone `(n,)`."""
     contents, ids = _contents(embedded), label_ids.tolist()
@@ -73,6 +79,15 @@ def check_label_type(labels: Sequence[Any], expected: Any, name: str) -> None:
         raise DataError(
             f"{name} has labels of type {type(labels[0]).__name__}, but y of fit has labels of type "
             f"{type(expected).__name__}; convert them"
+        )
+
+
+def check_first_labels(labels: Sequence[Any]) -> None:
+    """Raise `DataError` if the rows of the first `partial_fit`, which fits the classifier, have one label only."""
+    if len(set(labels)) == 1:
+        raise DataError(
+            f"y has {labels[0]!r} only, but the first call of partial_fit fits the classifier; pass rows of two labels "
+            "first"
         )
 
 
