@@ -79,7 +79,8 @@ def test_two_encoders_and_a_head_are_compared_and_reported(csv_file, eval_file, 
     assert f"{bert} and {copy} have the same weights" in done.stderr
     words = " ".join(done.stdout.split())
     for text in ("second, before training", "second, train head", "Accuracy: evaluation sentences classified by",
-                 "logistic regression", "Budget of a run: 4 steps. Equal steps are not equal time"):  # fmt: skip
+                 "logistic regression", "Macro-F1 of the same classifiers",
+                 "Budget of a run: 4 steps. Equal steps are not equal time"):  # fmt: skip
         assert text in words
     assert "Recommended: " in (tmp_path / "c.html").read_text()
     refused = run(

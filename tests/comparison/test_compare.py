@@ -148,6 +148,9 @@ def test_the_best_state_counts_and_the_best_model_is_complete(here, bert, tmp_pa
         assert line.accuracy["class_means"].mean == pytest.approx(
             sum(found["class_means"].accuracy for found in of_runs) / len(of_runs)
         )
+        assert line.macro_f1["class_means"].mean == pytest.approx(
+            sum(found["class_means"].macro_f1 for found in of_runs) / len(of_runs)
+        )
     card = (tmp_path / "out/model/README.md").read_text()
     assert f"| MAP@R | {best.before['map@r']:.4f} | {best.metrics['map@r']:.4f} |" in card
     assert _read(tmp_path / "out") == record

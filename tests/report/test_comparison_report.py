@@ -50,6 +50,9 @@ def test_the_accuracy_of_classifiers_is_shown_for_each_variant_and_each_untouche
     assert table[at : at + 4] == ["a, before training", "0.8000", "0.8000", "0.8000"]
     at = table.index("b, epochs 2")
     assert table[at : at + 4] == ["b, epochs 2", *["0.9100 ± 0.0100"] * 3]
+    table = words[words.index("Macro-F1 of the same classifiers") :]
+    at = table.index("b, epochs 2")
+    assert table[at : at + 4] == ["b, epochs 2", *["0.9100 ± 0.0100"] * 3]
     for run in record.runs:
         run.gain = None
     for line in record.summary:

@@ -1,13 +1,13 @@
 """Print the tables of a comparison: the metrics of each variant, and the recommendation."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from tercet.catalogue import CLASSIFIERS, METRICS, metric_digits, metric_title, metrics_of_levels, protocol_title
 from tercet.cli.console import cell, terminal
 from tercet.cli.evaluations import sentence_case
 from tercet.comparison.recommendation import compared_metrics
-from tercet.records import ComparisonRecord, MeanAndStd, baseline_title
+from tercet.records import ComparisonRecord, MeanAndStd, baseline_title, classifier_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,8 +30,8 @@ def print_comparison(record: ComparisonRecord) -> None:
         console.print(_table(record, [key for key in metrics if key not in quality], "The same runs: speed and memory"))
     if of_levels := metrics_of_levels(key for line in record.summary for key in line.metrics):
         console.print(_table(record, of_levels, "The same runs: the levels of the labels"))
-    if any(line.accuracy for line in record.summary):
-        console.print(_accuracy_table(record))
+    for table in _classifier_tables(record):
+        console.print(table)
     for line in record.summary:
         for seed, reason in line.failed.items():
             console.print(cell(f"{line.variant}, seed {seed} failed: {reason}"))
@@ -45,21 +45,17 @@ def print_comparison(record: ComparisonRecord) -> None:
         console.print(cell(gain.sentence))
 
 
-def _accuracy_table(record: ComparisonRecord) -> "Table":
-    title = "Accuracy: evaluation sentences classified by the training sentences"
-    table = _new_table(title, CLASSIFIERS.values())
-    for baseline in record.baselines:
-        classifiers = baseline.scores.classifiers if baseline.scores else {}
-        values = {key: MeanAndStd(mean=scores.accuracy) for key, scores in classifiers.items()}
-        table.add_row(cell(baseline_title(record, baseline)), *_accuracies(values))
-    for line in record.summary:
-        if line.seeds:
-            table.add_row(cell(line.variant), *_accuracies(line.accuracy))
-    return table
-
-
-def _accuracies(values: Mapping[str, MeanAndStd]) -> list[str]:
-    return [values.get(key, MeanAndStd()).format(4) for key in CLASSIFIERS]
+def _classifier_tables(record: ComparisonRecord) -> Iterator["Table"]:
+    titles: dict[Literal["accuracy", "macro_f1"], str] = {
+        "accuracy": "Accuracy: evaluation sentences classified by the training sentences",
+        "macro_f1": "Macro-F1 of the same classifiers",
+    }
+    for score, title in titles.items():
+        if rows := classifier_rows(record, score, list(CLASSIFIERS)):
+            table = _new_table(title, CLASSIFIERS.values())
+            for name, *values in rows:
+                table.add_row(cell(name), *values)
+            yield table
 
 
 def _new_table(title: str, columns: Iterable[str]) -> "Table":

@@ -35,17 +35,21 @@ def summarize(runs: Sequence[TrialRecord], names: Sequence[str]) -> list[Variant
         ended = [run for run in own if run.failed is None]
         failed = {str(run.seed): run.failed for run in own if run.failed is not None}
         metrics = {key: _mean_and_std(ended, key) for key in keys}
-        accuracy = {}
-        for key in CLASSIFIERS:
-            gains = (run.gain for run in ended if run.gain is not None)
-            values = [gain.trained.classifiers[key].accuracy for gain in gains if key in gain.trained.classifiers]
-            if values:
-                mean, std = mean_and_std(values)
-                accuracy[key] = MeanAndStd(mean=mean, std=std)
-        summaries.append(
-            VariantSummary(variant=name, seeds=len(ended), failed=failed, metrics=metrics, accuracy=accuracy)
-        )
+        scores = {score: _of_classifiers(ended, score) for score in ("accuracy", "macro_f1")}
+        summaries.append(VariantSummary(variant=name, seeds=len(ended), failed=failed, metrics=metrics, **scores))
     return summaries
+
+
+def _of_classifiers(runs: Sequence[TrialRecord], score: str) -> dict[str, MeanAndStd]:
+    """Return the mean and standard deviation of a score of each classifier over runs; without those it has not."""
+    found = {}
+    for key in CLASSIFIERS:
+        trained = [run.gain.trained.classifiers for run in runs if run.gain is not None]
+        values = [getattr(classifiers[key], score) for classifiers in trained if key in classifiers]
+        if values:
+            mean, std = mean_and_std(values)
+            found[key] = MeanAndStd(mean=mean, std=std)
+    return found
 
 
 def recommend(

@@ -17,7 +17,13 @@ reading.py      convert the content to and from JSON, also of older formats
 """
 
 from tercet.records.classifier import ClassifierRecord
-from tercet.records.comparison import COMPARISON_FORMAT_VERSION, ComparisonRecord, baseline_title, short_model_names
+from tercet.records.comparison import (
+    COMPARISON_FORMAT_VERSION,
+    ComparisonRecord,
+    baseline_title,
+    classifier_rows,
+    short_model_names,
+)
 from tercet.records.evaluation import (
     ClassifierScores,
     EncoderScores,
@@ -57,6 +63,7 @@ __all__ = [
     "TrialRecord",
     "VariantSummary",
     "baseline_title",
+    "classifier_rows",
     "public_settings",
     "short_model_names",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 from tercet.records.evaluation import EncoderScores, RowCounts, TrainingGain, gain_of
 from tercet.records.reading import RENAMED_SETTINGS, finite, known_fields, renamed, typed_warnings
@@ -115,7 +115,7 @@ class ComparisonRecord:
         for line in content.get("summary", ()):
             values = {
                 part: {name: MeanAndStd(**value) for name, value in line.get(part, {}).items()}
-                for part in ("metrics", "accuracy")
+                for part in ("metrics", "accuracy", "macro_f1")
             }
             known["summary"].append(VariantSummary(**known_fields(VariantSummary, line) | values))
         if (found := content.get("recommendation")) is not None:
@@ -135,6 +135,29 @@ def baseline_title(record: ComparisonRecord, baseline: BaselineRecord) -> str:
     """Return the name of an encoder without training in tables and plots."""
     names = short_model_names([one.model for one in record.baselines])
     return f"{names[baseline.model]}, before training" if len(names) > 1 else "before training"
+
+
+def classifier_rows(
+    record: ComparisonRecord, score: Literal["accuracy", "macro_f1"], classifiers: Sequence[str]
+) -> list[list[str]]:
+    """Return the name and a score of classifiers, for each encoder without training and each variant, as text.
+
+    Without a variant that has the score, there are no rows.
+
+    Args:
+        record: the comparison.
+        score: the name of the score.
+        classifiers: the keys of the classifiers.
+    """
+    rows = []
+    for baseline in record.baselines:
+        found = baseline.scores.classifiers if baseline.scores else {}
+        values = {key: MeanAndStd(mean=getattr(scores, score)) for key, scores in found.items()}
+        rows.append((baseline_title(record, baseline), values))
+    rows += [(line.variant, getattr(line, score)) for line in record.summary if line.seeds]
+    if not any(getattr(line, score) for line in record.summary):
+        return []
+    return [[name, *(values.get(key, MeanAndStd()).format(4) for key in classifiers)] for name, values in rows]
 
 
 def short_model_names(models: Sequence[str | None]) -> dict[str | None, str]:

@@ -117,6 +117,7 @@ class VariantSummary:
         metrics: the mean and standard deviation over the successful runs, for each metric in the tables.
         accuracy: the same for the accuracy of each classifier, by its key in `tercet.catalogue.CLASSIFIERS`. Evaluation
             rows are classified by training rows.
+        macro_f1: the same for their macro-F1.
     """
 
     variant: str
@@ -124,6 +125,7 @@ class VariantSummary:
     failed: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, MeanAndStd] = field(default_factory=dict)
     accuracy: dict[str, MeanAndStd] = field(default_factory=dict)
+    macro_f1: dict[str, MeanAndStd] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

@@ -21,6 +21,7 @@ from tercet.records import (
     TrialRecord,
     VariantSummary,
     baseline_title,
+    classifier_rows,
 )
 from tercet.report.classification import gain_parts
 from tercet.report.comparison_plots import Point, metric_by_seconds, metric_by_step
@@ -101,7 +102,7 @@ def _variants(record: ComparisonRecord) -> list[Part]:
         record.describe_budget(),
         Table("Variants", columns, rows, frozenset(range(1, len(columns)))),
         *_levels(record),
-        *_accuracies(record),
+        *_classifier_tables(record),
         Table(
             "Speed and memory",
             ["variant", *map(metric_title, costs)],
@@ -123,19 +124,16 @@ def _levels(record: ComparisonRecord) -> list[Part]:
     return [Table("The levels of the labels", columns, rows, frozenset(range(1, len(columns))))]
 
 
-def _accuracies(record: ComparisonRecord) -> list[Part]:
-    if not any(line.accuracy for line in record.summary):
-        return []
-    rows = []
-    for baseline in record.baselines:
-        classifiers = baseline.scores.classifiers if baseline.scores else {}
-        values = [f"{classifiers[key].accuracy:.4f}" if key in classifiers else "–" for key in CLASSIFIERS]
-        rows.append([baseline_title(record, baseline), *values])
-    for line in record.summary:
-        rows.append([line.variant, *(line.accuracy.get(key, MeanAndStd()).format(4) for key in CLASSIFIERS)])
-    columns = ["variant", *CLASSIFIERS.values()]
-    caption = "Accuracy of classifiers: evaluation sentences, classified by the training sentences"
-    return [Table(caption, columns, rows, frozenset(range(1, len(columns))))]
+def _classifier_tables(record: ComparisonRecord) -> list[Part]:
+    columns, keys = ["variant", *CLASSIFIERS.values()], list(CLASSIFIERS)
+    captions = {
+        "Accuracy of classifiers: evaluation sentences, classified by the training sentences": classifier_rows(
+            record, "accuracy", keys
+        ),
+        "Macro-F1 of the same classifiers": classifier_rows(record, "macro_f1", keys),
+    }
+    numbers = frozenset(range(1, len(columns)))
+    return [Table(caption, columns, rows, numbers) for caption, rows in captions.items() if rows]
 
 
 def _baseline_row(record: ComparisonRecord, baseline: BaselineRecord, metrics: Sequence[str]) -> list[str]:
