@@ -41,6 +41,16 @@ def _texts(many):
     return [line.split(",")[0] for line in many.read_text().splitlines()[1:]]
 
 
+def test_rows_that_are_added_after_a_training_are_numbered_after_its_file(bert, many, tmp_path):
+    with many.open("a") as file:
+        file.write(",rain\n" * 3)  # the last rows have no text
+    _train(many, tmp_path / "m", bert)
+    loaded = LabelClassifier.load(tmp_path / "m", device="cpu")
+    loaded.partial_fit(["a new label", "one more row of it"], ["new", "new"])
+    found = loaded.decision(["one more row of it"], explain=True)
+    assert (found.neighbours[0, 0], found.neighbour_labels[0, 0]) == (160 + 3 + 1, "new")
+
+
 def test_held_out_rows_calibrate_the_classifier_and_join_the_training_rows(bert, many, tmp_path):
     run = _train(many, tmp_path / "m", bert, keep_texts=True)
     record = run.record.classifier

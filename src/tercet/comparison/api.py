@@ -170,7 +170,7 @@ def compare(
     options = ReadOptions.of(locals())
     with collect_warnings() as warnings:
         loaded = load_training_data(data, eval_data, eval_fraction, options, triplets=False, seed=settings.seed)
-    train_data, evaluation, held_out_rows, _, _, eval_split = loaded
+    train_data, evaluation, held_out_rows, _, _, eval_split, _ = loaded
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "

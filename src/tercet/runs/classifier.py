@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ class RunClassifier:
         evaluation: how the model is evaluated; None if it is not.
         train_rows: the number of each training row in its file; None numbers the rows from 0.
         held_out_rows: the number of each evaluation row in the same file; None if the rows have another source.
+        num_source_rows: the number of all rows of the file; None for that of the last training row + 1.
         keep_texts: whether the classifier keeps the sentences.
         seed: the seed of folds and samples.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
@@ -91,13 +93,14 @@ class RunClassifier:
         *,
         train_rows: Sequence[int] | None,
         held_out_rows: Sequence[int] | None,
+        num_source_rows: int | None,
         keep_texts: bool,
         seed: int,
         label_levels: str | None = None,
     ) -> None:
         self._train_data, self._stages, self._evaluation = train_data, stages, evaluation
         self._train_rows = np.arange(len(train_data)) if train_rows is None else np.asarray(train_rows)
-        self._held_out_rows = held_out_rows
+        self._held_out_rows, self._num_source_rows = held_out_rows, num_source_rows
         self._keep_texts, self._seed, self._label_levels = keep_texts, seed, label_levels
 
     @property
@@ -139,7 +142,9 @@ class RunClassifier:
 
     def _fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier:
         labels = label_values(self._train_data)
-        everything = embedded_rows(self._train_data, encoder.calls[-1], self._train_rows)
+        everything = replace(
+            embedded_rows(self._train_data, encoder.calls[-1], self._train_rows), num_source_rows=self._num_source_rows
+        )
         rows = np.arange(len(labels))
         calibration, calibration_labels = _unseen(model, *self._held_out(encoder, set(labels)))
         if calibration is None and len(self._stages.validation):

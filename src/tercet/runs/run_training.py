@@ -57,6 +57,7 @@ def run_training(
     names: Names = DEFAULT_NAMES,
     train_rows: Sequence[int] | None = None,
     held_out_rows: Sequence[int] | None = None,
+    num_source_rows: int | None = None,
     warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
     overwrite: bool = True,
@@ -87,6 +88,7 @@ def run_training(
         names: the names of the data in messages.
         train_rows: for the record, the numbers of the rows of `train_data` in the file that they come from.
         held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
+        num_source_rows: for the classifier, the number of all rows of that file; None if it is not known.
         warnings: for the record, the warnings of the reading of the data.
         resume: continue from the newest whole checkpoint, if there is one.
         overwrite: whether `output` may have files when the model is saved.
@@ -149,6 +151,7 @@ def run_training(
             warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
                 train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
+                num_source_rows=num_source_rows,
                 keep_texts=keep_texts, seed=settings.seed, label_levels=settings.label_levels,
             ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip

@@ -178,14 +178,16 @@ def train(
         "device": None if device is None else str(device),
     }
     with collect_warnings() as warnings:
-        train_data, evaluation, held_out_rows, train_rows, multi_label, eval_split = load_training_data(
-            data,
-            eval_data,
-            eval_fraction,
-            options,
-            triplets=settings.uses_triplets,
-            seed=settings.seed,
-            several_labels=True,
+        train_data, evaluation, held_out_rows, train_rows, multi_label, eval_split, num_source_rows = (
+            load_training_data(
+                data,
+                eval_data,
+                eval_fraction,
+                options,
+                triplets=settings.uses_triplets,
+                seed=settings.seed,
+                several_labels=True,
+            )
         )
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
@@ -228,6 +230,7 @@ def train(
         names=Names.of(data, eval_data, held_out_rows),
         train_rows=train_rows,
         held_out_rows=held_out_rows,
+        num_source_rows=num_source_rows,
         warnings=warnings,
         resume=resume,
         overwrite=overwrite,

@@ -48,6 +48,8 @@ class TrainingData(NamedTuple):
         multi_label: the separator of the labels in the names of the column `label`, if rows have several; else None.
         eval_split: the name of the split of the same data that the evaluation rows are from; None if they have another
             source, or were held out.
+        num_source_rows: the number of rows of the file or data set of `train`, with those that were left out; None if
+            it is not known.
     """
 
     train: "Dataset"
@@ -56,6 +58,7 @@ class TrainingData(NamedTuple):
     train_rows: Sequence[int]
     multi_label: str | None = None
     eval_split: str | None = None
+    num_source_rows: int | None = None
 
 
 def load_training_data(
@@ -134,7 +137,7 @@ def _labelled_data(
     table = read_all(data, options_of_file(options, data, eval_data))
     labelled = load_labelled(table, options, several_labels=several_labels)
     assert labelled.rows is not None
-    mark = labelled.multi_label
+    mark, num_source_rows = labelled.multi_label, labelled.num_source_rows
     check_trainable(labelled.label_ids, labelled.label_names, source, mark)
     options = replace(options, multi_label=mark)
     choose_split = eval_data is None and eval_fraction > 0
@@ -152,11 +155,16 @@ def _labelled_data(
         assert evaluation.rows is not None
         eval_rows = evaluation.rows.tolist() if split.same_table else None
         train_rows = _numbers(labelled.rows)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name)
+        return TrainingData(
+            as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name, num_source_rows
+        )
     if eval_data is not None:
         of_rows = options_of_rows(options, eval_data, data)
         evaluation = load_labelled(eval_data, of_rows, known_labels=labelled.label_names)
-        return TrainingData(as_dataset(labelled), as_dataset(evaluation), None, _numbers(labelled.rows), mark)
+        train_rows = _numbers(labelled.rows)
+        return TrainingData(
+            as_dataset(labelled), as_dataset(evaluation), None, train_rows, mark, num_source_rows=num_source_rows
+        )
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
@@ -166,7 +174,8 @@ def _labelled_data(
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
-    return TrainingData(as_dataset(kept_rows), held_out, held_out_rows.rows.tolist(), _numbers(kept_rows.rows), mark)
+    eval_rows, train_rows = held_out_rows.rows.tolist(), _numbers(kept_rows.rows)
+    return TrainingData(as_dataset(kept_rows), held_out, eval_rows, train_rows, mark, num_source_rows=num_source_rows)
 
 
 def _numbers(rows: np.ndarray) -> Sequence[int]:
