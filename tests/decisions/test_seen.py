@@ -48,6 +48,7 @@ def test_a_trained_model_knows_its_texts(model, sentences, tmp_path):
     assert set(decode_hashes(model.training_record.text_hashes)) == set(hashes_of(sentences))
     assert seen_fraction(model, sentences) == 1
     assert seen_fraction(model, [text.upper() + "  " for text in sentences]) == 1
+    assert seen_fraction(model, [f"{text}!" for text in sentences]) == 0  # other texts, as the docs say
     assert seen_fraction(model, EVALUATION) == 0
     assert seen_fraction(model, [*sentences[:3], EVALUATION[0]]) == 0.75
     model.save_pretrained(tmp_path / "copy")
