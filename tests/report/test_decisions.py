@@ -244,7 +244,7 @@ def test_a_fitted_classifier_on_new_rows_and_on_its_held_out_rows(tmp_path):
     held_out = blobs(300, seed=8)
     classifier = LabelClassifier().fit(x, labels, calibration_data=held_out)
     limits = choose_limits(classifier)
-    found = judge_calibration(classifier, limits=limits, source="the held-out rows")
+    found = replace(judge_calibration(classifier, limits=limits), source="the held-out rows")
     text = texts_of(found, 0)
     assert "The held-out rows (300). The temperature and the thresholds of the classifier come from these" in text
     assert "before the rows joined the training rows" in text

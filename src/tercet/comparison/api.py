@@ -170,7 +170,7 @@ def compare(
     options = ReadOptions.of(locals())
     with collect_warnings() as warnings:
         loaded = load_training_data(data, eval_data, eval_fraction, options, triplets=False, seed=settings.seed)
-    train_data, evaluation, held_out_rows, _, _, eval_split, _ = loaded
+    train_data, evaluation = loaded.train, loaded.evaluation
     if evaluation is None:
         raise DataError(
             "no row is held out for evaluation, so the variants cannot be compared; pass eval_data, a larger "
@@ -191,11 +191,11 @@ def compare(
         "model": names if len(names) > 1 else names[0],
         "data": name_of(data),
         "eval_data": name_of(eval_data),
-        "eval_fraction": eval_fraction if eval_data is None and eval_split is None else None,
+        "eval_fraction": eval_fraction if eval_data is None and loaded.eval_split is None else None,
         "packing": packing,
     }
-    if eval_split is not None:
-        extra_settings["eval_split"] = eval_split
+    if loaded.eval_split is not None:
+        extra_settings["eval_split"] = loaded.eval_split
     if "distance" not in read_grid(grid):
         from tercet.runs.margin import NUM_MEASURED, choose_margin_and_distance
 
@@ -211,7 +211,7 @@ def compare(
         evaluation,
         output,
         Plan(variants=variants, seeds=tuple(range(first, first + seeds)), settings=settings, minutes=minutes),
-        names=Names.of(data, eval_data, held_out_rows),
+        names=Names.of(data, eval_data, loaded.held_out_rows),
         extra_settings=extra_settings,
         warnings=warnings,
         resume=resume,

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 # The lowest and the highest temperature. A discriminant analysis of a few rows needs one of several thousand.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1 / 20, 1e6
 NUM_BINS = 15
+# How often answers are drawn for `error_by_chance`.
+_NUM_DRAWS = 100
 # Decimals in which confidences are compared. More are noise of float32, which would rank sentences that are equally
 # sure, such as those whose neighbours all have one label.
 _DECIMALS = 6
@@ -101,7 +103,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, *, bins: int = NUM_
     return Reliability(rows=rows.tolist(), confidence=mean.tolist(), accuracy=accuracy.tolist(), error=error)
 
 
-def error_by_chance(confidence: np.ndarray, *, bins: int = NUM_BINS, draws: int = 100, seed: int = 0) -> float:
+def error_by_chance(confidence: np.ndarray) -> float:
     """Return the mean ECE of answers that are right exactly as often as their confidences `(n,)` say.
 
     With few rows in a bin, the fraction of right answers differs from the confidence by chance. So an ECE near this
@@ -109,19 +111,13 @@ def error_by_chance(confidence: np.ndarray, *, bins: int = NUM_BINS, draws: int 
 
     Source: Bröcker and Smith 2007, Increasing the Reliability of Reliability Diagrams (consistency resampling).
 
-    Args:
-        confidence: the confidences.
-        bins: the number of bins of `reliability`.
-        draws: how often answers are drawn.
-        seed: the seed of the draws.
-
     Example:
         >>> print(f"{error_by_chance(np.full(100, 0.5)):.2f} {error_by_chance(np.full(10_000, 0.5)):.3f}")
         0.04 0.004
     """
-    confidence, random = np.asarray(confidence, dtype=float), np.random.default_rng(seed)
-    drawn = (random.random(len(confidence)) < confidence for _ in range(draws))
-    return float(np.mean([reliability(confidence, correct, bins=bins).error for correct in drawn]))
+    confidence, random = np.asarray(confidence, dtype=float), np.random.default_rng(0)
+    drawn = (random.random(len(confidence)) < confidence for _ in range(_NUM_DRAWS))
+    return float(np.mean([reliability(confidence, correct).error for correct in drawn]))
 
 
 def softened(log_probabilities: Tensor, temperature: float) -> Tensor:

@@ -173,7 +173,6 @@ def judge_calibration(
     *,
     limits: ChosenLimits,
     sentences: Mapping[int, str] | None = None,
-    source: str = "the calibration rows",
 ) -> JudgedDecisions:
     """Compare with their labels the answers for the rows that gave temperature and thresholds.
 
@@ -184,7 +183,6 @@ def judge_calibration(
         limits: the limits of the answers, see `choose_limits`.
         sentences: the text of each row by its number, which is that of `Decisions.neighbours`; None takes the texts
             that the classifier kept, if any.
-        source: how messages name the rows.
     """
     fitted = classifier._fitted
     found = fitted.calibration
@@ -211,7 +209,7 @@ def judge_calibration(
         reasons = [None if up else reason for up, reason in zip(steps.tolist(), reasons, strict=True)]
     place = np.argsort(classifier._sorted)  # of each label id among the sorted labels
     return JudgedDecisions(
-        source=source,
+        source="the calibration rows",
         limits=limits,
         label_names=[str(name) for name in classifier.classes_.tolist()],
         num_known=len(classifier.classes_),

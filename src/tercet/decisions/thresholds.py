@@ -71,12 +71,12 @@ def lower_bound(right: int, rows: int, *, alpha: float = ALPHA) -> float:
     return 0.0 if right == 0 else float(beta.ppf(alpha, right, rows - right + 1))
 
 
-def interval(right: int, rows: int, *, alpha: float = ALPHA) -> tuple[float, float]:
+def interval(right: int, rows: int) -> tuple[float, float]:
     """Return the two-sided confidence interval of a fraction. Source: Clopper and Pearson 1934."""
     if rows == 0:
         return float("nan"), float("nan")
-    high = 1.0 if right == rows else float(beta.ppf(1 - alpha / 2, right + 1, rows - right))
-    return lower_bound(right, rows, alpha=alpha / 2), high
+    high = 1.0 if right == rows else float(beta.ppf(1 - ALPHA / 2, right + 1, rows - right))
+    return lower_bound(right, rows, alpha=ALPHA / 2), high
 
 
 def _ranked(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

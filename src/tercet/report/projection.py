@@ -8,18 +8,17 @@ from torch import Tensor
 MIN_ROWS = 8
 
 
-def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None) -> np.ndarray:
     """Return a two-dimensional point for each embedding: `(n, dim) → (n, 2)`.
 
     The embeddings are scaled to unit length and projected with t-SNE. With fewer than 8 embeddings, or if all are
-    equal, the result is their first two principal components.
+    equal, the result is their first two principal components. The same embeddings always give the same points.
 
     Args:
         embeddings: the embeddings `(n, dim)`; n is at least 1.
         aligned_to: the points `(n, 2)` of another map of the same sentences. t-SNE is initialized with them, and the
             result is rotated or reflected to be as close to them as possible. By default, t-SNE is initialized with the
             first two principal components.
-        seed: the same seed gives the same points.
 
     Source: van der Maaten and Hinton 2008, "Visualizing data using t-SNE", by scikit-learn.
     """
@@ -32,7 +31,7 @@ def project(embeddings: Tensor, *, aligned_to: np.ndarray | None = None, seed: i
 
     start = (start / start.std(axis=0).max() * 1e-4).astype(np.float32)
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
-    points = TSNE(2, perplexity=perplexity, init=start, random_state=seed).fit_transform(directions.numpy())
+    points = TSNE(2, perplexity=perplexity, init=start, random_state=0).fit_transform(directions.numpy())
     if aligned_to is not None:
         points = points @ _rotation(points, aligned_to)
     return np.asarray(points)

@@ -178,17 +178,16 @@ def train(
         "device": None if device is None else str(device),
     }
     with collect_warnings() as warnings:
-        train_data, evaluation, held_out_rows, train_rows, multi_label, eval_split, num_source_rows = (
-            load_training_data(
-                data,
-                eval_data,
-                eval_fraction,
-                options,
-                triplets=settings.uses_triplets,
-                seed=settings.seed,
-                several_labels=True,
-            )
+        loaded = load_training_data(
+            data,
+            eval_data,
+            eval_fraction,
+            options,
+            triplets=settings.uses_triplets,
+            seed=settings.seed,
+            several_labels=True,
         )
+    train_data, evaluation, multi_label = loaded.train, loaded.evaluation, loaded.multi_label
     if isinstance(settings.margin, list) and settings.label_levels is not None:
         margins_of_levels(settings.margin, num_levels(train_data.features["label"].names, settings.label_levels))
     if multi_label != settings.multi_label:  # A column of lists.
@@ -196,8 +195,8 @@ def train(
         settings.check()
         named["multi_label"] = multi_label
     check_jaccard_weights(settings.jaccard_weights, multi_label)
-    if eval_split is not None:
-        named |= {"eval_split": eval_split, "eval_fraction": None}
+    if loaded.eval_split is not None:
+        named |= {"eval_split": loaded.eval_split, "eval_fraction": None}
     if settings.eval_steps is not None and evaluation is None:
         raise DataError(
             "eval_steps needs evaluation data, but no row is held out; pass eval_data or a larger eval_fraction"
@@ -227,10 +226,10 @@ def train(
         evaluation,
         output,
         settings,
-        names=Names.of(data, eval_data, held_out_rows),
-        train_rows=train_rows,
-        held_out_rows=held_out_rows,
-        num_source_rows=num_source_rows,
+        names=Names.of(data, eval_data, loaded.held_out_rows),
+        train_rows=loaded.train_rows,
+        held_out_rows=loaded.held_out_rows,
+        num_source_rows=loaded.num_source_rows,
         warnings=warnings,
         resume=resume,
         overwrite=overwrite,

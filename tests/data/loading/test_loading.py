@@ -43,7 +43,8 @@ def test_a_data_set_keeps_ids_and_names_on_disk_and_for_the_trainer(tmp_path):
 def test_both_parts_of_held_out_data_have_all_names(tmp_path):
     rows = [{"text": str(row), "label": "abc"[row % 3]} for row in range(30)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
-    train, held_out, rows, *_ = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    found = load_training_data(path, None, 0.2, ReadOptions(), triplets=False, seed=0)
+    train, held_out, rows = found.train, found.evaluation, found.held_out_rows
     assert [int(text) for text in held_out["sentence"]] == rows
     assert train.features["label"].names == held_out.features["label"].names == ["a", "b", "c"]
     assert np.bincount(held_out["label"][:]).tolist() == [2, 2, 2]
@@ -66,7 +67,8 @@ def test_triplets_need_their_columns_and_texts(tmp_path):
     rows = [{"anchor": f"a{row}", "positive": "b", "negative": str(row)} for row in range(10)]
     path = _json_lines(tmp_path / "d.jsonl", rows)
     load = functools.partial(load_training_data, eval_data=None, options=ReadOptions(), triplets=True, seed=0)
-    train, held_out, rows_held_out, *_ = load(path, eval_fraction=0.2)
+    found = load(path, eval_fraction=0.2)
+    train, held_out, rows_held_out = found.train, found.evaluation, found.held_out_rows
     assert held_out["anchor"][:] == [rows[row]["anchor"] for row in rows_held_out]
     assert (len(train), len(held_out)) == (8, 2)
     assert train.column_names == ["anchor", "positive", "negative"]
@@ -85,13 +87,15 @@ def test_a_file_and_the_same_data_in_memory_give_the_same_split(tmp_path):
         _json_lines(tmp_path / "d.jsonl", rows), None, 0.2, ReadOptions(), triplets=False, seed=1
     )
     in_memory = load_training_data(Dataset.from_list(rows), None, 0.2, ReadOptions(), triplets=False, seed=1)
-    assert [part.to_list() for part in labelled[:2]] == [part.to_list() for part in in_memory[:2]]
+    assert labelled.train.to_list() == in_memory.train.to_list()
+    assert labelled.evaluation.to_list() == in_memory.evaluation.to_list()
     rows = [{"anchor": f"a{row}", "positive": f"b{row}", "negative": f"c{row}"} for row in range(10)]
     triplets = load_training_data(
         _json_lines(tmp_path / "t.jsonl", rows), None, 0.3, ReadOptions(), triplets=True, seed=1
     )
     in_memory = load_training_data(Dataset.from_list(rows), None, 0.3, ReadOptions(), triplets=True, seed=1)
-    assert [part.to_list() for part in triplets[:2]] == [part.to_list() for part in in_memory[:2]]
+    assert triplets.train.to_list() == in_memory.train.to_list()
+    assert triplets.evaluation.to_list() == in_memory.evaluation.to_list()
     with pytest.raises(DataError, match="too few to hold out 99%; pass eval_fraction=0"):
         load_training_data(Dataset.from_list(rows), None, 0.99, ReadOptions(), triplets=True, seed=1)
 

@@ -5,8 +5,8 @@ Evaluation rows are other data, the rows of another split, or rows that are held
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TrainingData(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
     """The rows to train on, and those to evaluate on.
 
     Attributes:
@@ -54,7 +55,7 @@ class TrainingData(NamedTuple):
 
     train: "Dataset"
     evaluation: "Dataset | None"
-    held_out_rows: list[int] | None
+    held_out_rows: list[int] | None = None
     train_rows: Sequence[int]
     multi_label: str | None = None
     eval_split: str | None = None
@@ -107,10 +108,13 @@ def _triplet_data(
         triplets, rows_of_split = read_triplets(split.table, split.options)
         _log_evaluation_rows(split, len(triplets))
         eval_rows = rows_of_split.tolist() if split.same_table else None
-        return TrainingData(train, triplets, eval_rows, _numbers(numbers), None, split.name)
+        return TrainingData(
+            train=train, evaluation=triplets, held_out_rows=eval_rows, train_rows=_numbers(numbers),
+            eval_split=split.name,
+        )  # fmt: skip
     if eval_data is not None:
         evaluation_triplets = load_triplets(eval_data, options_of_rows(options, eval_data, data))
-        return TrainingData(train, evaluation_triplets, None, _numbers(numbers))
+        return TrainingData(train=train, evaluation=evaluation_triplets, train_rows=_numbers(numbers))
     rows = held_out_triplets(train, eval_fraction, seed)
     others = np.setdiff1d(np.arange(len(train)), rows)
     kept, held_out = select_rows(train, others), select_rows(train, rows)
@@ -120,8 +124,10 @@ def _triplet_data(
             "pass eval_fraction=0 to train on all rows"
         )
     _log_held_out(texts_of(held_out, "anchor"), texts_of(train, "anchor"), "triplets", eval_fraction)
-    numbers_held_out = numbers[rows].tolist()
-    return TrainingData(kept, held_out if len(held_out) else None, numbers_held_out, _numbers(numbers[others]))
+    return TrainingData(
+        train=kept, evaluation=held_out if len(held_out) else None, held_out_rows=numbers[rows].tolist(),
+        train_rows=_numbers(numbers[others]),
+    )  # fmt: skip
 
 
 def _labelled_data(
@@ -153,18 +159,19 @@ def _labelled_data(
         evaluation = load_labelled(split.table, split.options, known_labels=labelled.label_names)
         _log_evaluation_rows(split, len(evaluation))
         assert evaluation.rows is not None
-        eval_rows = evaluation.rows.tolist() if split.same_table else None
-        train_rows = _numbers(labelled.rows)
         return TrainingData(
-            as_dataset(labelled), as_dataset(evaluation), eval_rows, train_rows, mark, split.name, num_source_rows
-        )
+            train=as_dataset(labelled), evaluation=as_dataset(evaluation),
+            held_out_rows=evaluation.rows.tolist() if split.same_table else None,
+            train_rows=_numbers(labelled.rows), multi_label=mark, eval_split=split.name,
+            num_source_rows=num_source_rows,
+        )  # fmt: skip
     if eval_data is not None:
         of_rows = options_of_rows(options, eval_data, data)
         evaluation = load_labelled(eval_data, of_rows, known_labels=labelled.label_names)
-        train_rows = _numbers(labelled.rows)
         return TrainingData(
-            as_dataset(labelled), as_dataset(evaluation), None, train_rows, mark, num_source_rows=num_source_rows
-        )
+            train=as_dataset(labelled), evaluation=as_dataset(evaluation), train_rows=_numbers(labelled.rows),
+            multi_label=mark, num_source_rows=num_source_rows,
+        )  # fmt: skip
     rows = held_out_labelled(labelled, eval_fraction, seed)
     kept_rows, held_out_rows = labelled.take(np.setdiff1d(np.arange(len(labelled)), rows)), labelled.take(rows)
     if len(held_out_rows):
@@ -174,8 +181,10 @@ def _labelled_data(
     assert held_out_rows.rows is not None
     assert kept_rows.rows is not None
     held_out = as_dataset(held_out_rows) if len(held_out_rows) else None
-    eval_rows, train_rows = held_out_rows.rows.tolist(), _numbers(kept_rows.rows)
-    return TrainingData(as_dataset(kept_rows), held_out, eval_rows, train_rows, mark, num_source_rows=num_source_rows)
+    return TrainingData(
+        train=as_dataset(kept_rows), evaluation=held_out, held_out_rows=held_out_rows.rows.tolist(),
+        train_rows=_numbers(kept_rows.rows), multi_label=mark, num_source_rows=num_source_rows,
+    )  # fmt: skip
 
 
 def _numbers(rows: np.ndarray) -> Sequence[int]:

@@ -175,7 +175,7 @@ def _is_table(data: Any) -> bool:
     return isinstance(data, Mapping) or hasattr(data, "column_names") or hasattr(data, "columns")
 
 
-def choose_split(data: Any, split: str, source: str = "data") -> Any:
+def choose_split(data: Any, split: str) -> Any:
     """Return the table of a split if `data` is a dictionary of tables, else `data`.
 
     Raises:
@@ -184,7 +184,7 @@ def choose_split(data: Any, split: str, source: str = "data") -> Any:
     if not is_table_dict(data):
         return data
     if split not in data:
-        raise DataError(f"{source} has the splits {listed(data)}, but no split {short_repr(split)}; pass another split")
+        raise DataError(f"data has the splits {listed(data)}, but no split {short_repr(split)}; pass another split")
     return data[split]
 
 
