@@ -51,7 +51,9 @@ def added_columns(
     `written` has the values to write for labels that are not written as they are.
     """
     columns = _columns(decisions, label_name, top=top, explain=explain)
-    for name, values in columns.items() if written else ():
+    if not written:
+        return columns
+    for name, values in columns.items():
         if name == label_name or re.fullmatch(r"label_\d+|neighbour_\d+_label", name):
             columns[name] = [written.get(value, value) for value in values]
     return columns
