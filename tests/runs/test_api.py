@@ -234,6 +234,15 @@ def test_other_settings_do_not_resume_a_run(changes, words, interrupted):
         interrupted(**changes)
 
 
+def test_a_setting_that_a_checkpoint_lacks_had_its_default(interrupted, tmp_path):
+    """A checkpoint of an earlier version lacks the settings that were added later."""
+    for path in tmp_path.glob("m.checkpoints/*/run.json"):
+        content = json.loads(path.read_text())
+        assert content["identity"]["settings"].pop("jaccard_weights") is False
+        path.write_text(json.dumps(content))
+    assert interrupted().record.settings["steps"] == 3
+
+
 def test_another_start_model_or_other_labels_do_not_resume_a_run(interrupted, csv_file, tmp_path):
     with pytest.raises(DataError, match="a checkpoint of another run: the start model differs; pass the same"):
         interrupted(model=build_bert(tmp_path / "other", seed=5))

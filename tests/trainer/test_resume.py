@@ -61,6 +61,20 @@ def test_other_settings_are_refused_by_name(changes, words, bert, labelled, fold
     assert torch.equal(flat_weights(trainer.model), start)
 
 
+@pytest.mark.parametrize(
+    ("name", "now"), [("train_head", True), ("multi_dataset_batch_sampler", "round_robin"), ("weight_decay", 0.1)]
+)
+def test_an_argument_that_a_checkpoint_lacks_had_its_default(name, now, bert, labelled, folder):
+    """A checkpoint of an earlier version lacks the arguments that were added later."""
+    path = folder / "checkpoint-4/run.json"
+    content = json.loads(path.read_text())
+    default = content["identity"]["arguments"].pop(name)
+    path.write_text(json.dumps(content))
+    assert make_trainer(bert, folder, labelled, changes=CHANGES).find_checkpoint(True) == folder / "checkpoint-4"
+    with pytest.raises(DataError, match=f"{name} was {default}, now it is {now}"):
+        make_trainer(bert, folder, labelled, changes={**CHANGES, name: now}).find_checkpoint(True)
+
+
 @pytest.mark.slow
 def test_another_loss_or_other_data_are_refused(bert, labelled, folder):
     trainer = make_trainer(bert, folder, labelled, losses.BatchAllTripletLoss, changes=CHANGES)

@@ -206,6 +206,7 @@ def _set_identity(
     """Give the trainer what its checkpoints store about the run, before the first step. See `trainer.run_identity`."""
     free = {item.name for item in fields(RunSettings) if item.metadata.get("free_on_resume")}
     trainer.run_settings = {name: value for name, value in asdict(settings).items() if name not in free}
+    trainer.run_setting_defaults = asdict(RunSettings())
     if "eval_fraction" in extra_settings:
         trainer.run_settings["eval_fraction"] = extra_settings["eval_fraction"]
     if eval_data is not None:

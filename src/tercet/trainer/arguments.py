@@ -167,7 +167,7 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         check_launcher()
         self._replace_warmup_ratio()
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        check_supported(values, _defaults(type(self)))
+        check_supported(values, default_values(type(self)))
         launched = launched_world_size()
         shards = reads_fsdp(values, launched)
         self.fsdp = None  # Otherwise `transformers` lets accelerate shard the model.
@@ -274,7 +274,7 @@ def _member(choices: type[Enum], value: Any, name: str) -> Any:
         raise DataError(f"unknown {name} {value!r}; choose one of {known}, or pass a class or a function") from None
 
 
-def _defaults(arguments: type) -> dict[str, Any]:
+def default_values(arguments: type) -> dict[str, Any]:
     """Return the default value of each field of a dataclass."""
     made = {item.name: item.default_factory() for item in fields(arguments) if item.default_factory is not MISSING}
     return {item.name: made.get(item.name, item.default) for item in fields(arguments)}

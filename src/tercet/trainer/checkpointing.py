@@ -31,6 +31,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
     """The part of `SentenceTransformerTrainer` that saves and resumes."""
 
     run_settings: dict[str, Any]
+    run_setting_defaults: dict[str, Any]
     run_data: dict[str, dict[str, Any]]
     start_model: dict[str, Any]
     _data_facts: dict[str, Any]
@@ -96,6 +97,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
             data={**self._data_identity, **self.run_data},
             model=self.start_model,
             processes=self.args.world_size,
+            setting_defaults=self.run_setting_defaults,
         )
 
     def _update_model_record(self) -> None:

@@ -16,6 +16,7 @@ from tercet.data.fingerprint import digest_rows
 from tercet.data.tables.dataset_columns import texts_of
 from tercet.errors import DataError, shortened
 from tercet.trainer.argument_rules import RESULT
+from tercet.trainer.arguments import SentenceTransformerTrainingArguments, default_values
 from tercet.trainer.loss_kinds import loss_settings
 
 _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
@@ -31,6 +32,7 @@ class RunIdentity:
         data: for the training and the evaluation data, the number of rows and a digest of the rows in their order.
         model: a digest of the start weights; empty if it is not compared.
         processes: the number of processes, which is not compared.
+        setting_defaults: the default value of each of `settings`. Checkpoints do not store them.
     """
 
     arguments: dict[str, Any]
@@ -38,11 +40,12 @@ class RunIdentity:
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
+    setting_defaults: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the identity as JSON values."""
-        content: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        return content
+        content = {name: value for name, value in asdict(self).items() if name != "setting_defaults"}
+        return _as_json(content)
 
 
 def check_same_run(checkpoint: Path, written: Mapping[str, Any], now: RunIdentity) -> None:
@@ -56,7 +59,8 @@ def check_same_run(checkpoint: Path, written: Mapping[str, Any], now: RunIdentit
     Raises:
         DataError: settings, data or the start model differ; the message lists them.
     """
-    found = list(_differences(written, now.to_dict()))
+    defaults = {"settings": now.setting_defaults, "arguments": default_values(SentenceTransformerTrainingArguments)}
+    found = list(_differences(written, now.to_dict(), _as_json(defaults)))
     if not found:
         return
     names = {name for name, _ in found}
@@ -68,10 +72,19 @@ def check_same_run(checkpoint: Path, written: Mapping[str, Any], now: RunIdentit
     )
 
 
-def _differences(written: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _as_json(content: dict[str, Any]) -> dict[str, Any]:
+    converted: dict[str, Any] = json.loads(json.dumps(content, default=str))
+    return converted
+
+
+def _differences(
+    written: Mapping[str, Any], now: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
     """Yield the name and a description of each difference."""
     part = "settings" if written.get("settings") and now["settings"] else "arguments"
-    old, new = written.get(part) or {}, now[part]
+    # An earlier version did not have the names that its checkpoint lacks. Its runs were those with the defaults.
+    missing = {name: value for name, value in defaults[part].items() if name in now[part]}
+    old, new = {**missing, **(written.get(part) or {})}, now[part]
     for name in {**old, **new}:
         if old.get(name) != new.get(name):
             was, is_now = (shortened(str(found.get(name)), 60) for found in (old, new))

@@ -182,6 +182,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._best_was_loaded = False
         # A run of `tercet.runs` sets these, for the identity in the checkpoints.
         self.run_settings: dict[str, Any] = {}
+        self.run_setting_defaults: dict[str, Any] = {}
         self.run_data: dict[str, dict[str, Any]] = {}
         self.start_model: dict[str, Any] = {}
         self._data_identity: dict[str, dict[str, Any]] | None = None
