@@ -74,6 +74,37 @@ def test_a_text_within_quotes_among_many_quotes_within_texts_keeps_them(name, tm
     assert "double quotes are part of the texts, because line 4 is invalid if they enclose fields" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["tab", None])
+@pytest.mark.parametrize("other", ['"b\tb"', '"Hi" he said\tb'])
+def test_as_many_invalid_lines_as_enclosed_fields_make_quotes_characters(other, name, tmp_path, caplog):
+    """A line with too few fields is invalid, too: its quotes do not show that quotes enclose fields."""
+    path = tmp_path / "d.tsv"
+    path.write_text(f'text\tlabel\n"all of it"\ta\n{other}\n')
+    with caplog.at_level("INFO", "tercet"):
+        columns = read_table(path, csv_separator=name).columns
+    rows = list(zip(columns["text"], columns["label"], strict=True))
+    assert rows == [('"all of it"', "a"), tuple(other.split("\t"))]
+    assert "because line 3 is invalid if they enclose fields" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["tab", None])
+def test_the_error_names_the_quotes_that_enclose_a_separator_and_so_hide_a_field(name, tmp_path):
+    path = tmp_path / "d.tsv"
+    path.write_text('text\tlabel\n"a"\ta\n"b"\ta\n"c\tb"\n')
+    with pytest.raises(
+        DataError, match="line 4: 1 field, but the header has 2; double quotes enclose a tab; close them before it"
+    ):
+        read_table(path, csv_separator=name)
+
+
+@pytest.mark.parametrize("name", ["tab", None])
+def test_a_missing_field_without_quotes_stays_an_error(name, tmp_path):
+    path = tmp_path / "d.tsv"
+    path.write_text('text\tlabel\n"a"\ta\nb\n')
+    with pytest.raises(DataError, match="line 3: 1 field, but the header has 2; add the missing fields"):
+        read_table(path, csv_separator=name)
+
+
 def test_a_quote_between_commas_is_an_error(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text('label,text\nham,"Hi" he said\n')

@@ -56,7 +56,7 @@ def read_separated(
     """Read a file of separated values. `default` is the separator that its file extension stands for.
 
     If double quotes cannot enclose fields, because rows would be invalid, they are characters like others. If they
-    enclose fields in as many lines as they make invalid, the invalid rows are errors.
+    enclose fields in more lines than they make invalid, the invalid rows are errors.
     """
     csv.field_size_limit(_FIELD_LIMIT)
     with open_text(path, encoding) as file:
@@ -168,9 +168,11 @@ def _wrong_number(
             f"{message}the columns seem to be separated by {SEPARATOR_NAMES[other]} ({listed(names, 1)}), but not in "
             "every row; correct the rows, or pass csv_separator"
         )
+    mark = {",": "a comma", "\t": "a tab"}.get(dialect.separator, repr(dialect.separator))
     if len(row) > len(names):
-        mark = {",": "a comma", "\t": "a tab"}.get(dialect.separator, repr(dialect.separator))
         return f'{message}put fields that contain {mark} in "double quotes"'
+    if any(dialect.separator in field for field in row):
+        return f"{message}double quotes enclose {mark}; close them before it, or add the missing fields"
     return f"{message}add the missing fields"
 
 

@@ -124,8 +124,9 @@ class QuoteUse:
     """How double quotes are used in the lines of a file.
 
     Attributes:
-        enclosing: the number of lines in which they enclose a field.
-        invalid: the number of lines that are invalid if they enclose fields.
+        enclosing: the number of valid lines in which they enclose a field.
+        invalid: the number of lines that are invalid if they enclose fields: a quote is at a wrong place, or the number
+            of fields is not that of the first line.
         first_invalid: the number of the first of these lines, from 1; 0 without one.
     """
 
@@ -135,23 +136,32 @@ class QuoteUse:
 
     @property
     def encloses_fields(self) -> bool:
-        """Return whether they enclose fields, so that a line that is invalid then is a mistake."""
-        return self.enclosing >= self.invalid
+        """Return whether they enclose fields, so that a line that is invalid then is a mistake.
+
+        If as many lines are invalid as have enclosed fields, they are characters: as characters, no line is invalid.
+        """
+        return not self.invalid or self.enclosing > self.invalid
 
 
 def quote_use(lines: Iterable[str], dialect: Dialect) -> QuoteUse:
     """Return how double quotes are used. A field with a line break has an invalid line."""
-    enclosing, invalid, first_invalid = 0, 0, 0
+    width, enclosing, invalid, first_invalid = 0, 0, 0, 0
     for number, line in enumerate(lines, 1):
-        if '"' not in line:
+        if width and '"' not in line:
             continue
         try:
-            next(dialect.rows([line]), None)
+            row = next(dialect.rows([line]), [])
         except csv.Error:
+            row = None
+        else:
+            width = width or len(row)
+            # A quote at the start of a field encloses it. No other quote changes the fields of a line.
+            if not line.startswith('"') and f'{dialect.separator}"' not in line:
+                continue
+        if row is None or len(row) != width:
             invalid, first_invalid = invalid + 1, first_invalid or number
-            continue
-        # In a valid row, a quote at the start of a field encloses it.
-        enclosing += line.startswith('"') or f'{dialect.separator}"' in line
+        else:
+            enclosing += 1
     return QuoteUse(enclosing, invalid, first_invalid)
 
 
