@@ -45,7 +45,5 @@ def test_flat_and_nested_training_are_compared(bert, tmp_path, monkeypatch, caps
 
 
 def test_two_separators_are_refused():
-    with pytest.raises(
-        DataError, match="label_levels takes one separator, and none for training without levels; got '/', '>'"
-    ):
+    with pytest.raises(DataError, match="the variants may have one separator, or no label_levels; got '/', '>'"):
         compare(_columns(TOPICS), "unused", grid=["label-levels=/,>"])

@@ -6,7 +6,8 @@ import pytest
 from tercet.evaluation.label_scores import label_scores
 from tercet.report.classification import gain_parts, prediction_parts
 from tercet.report.classifier_plots import TITLES, accuracy_bars, confusion_matrix
-from tercet.report.page import Table, Wide
+from tercet.report.page import Wide
+from tercet.report.page_table import Table
 from tercet.report.run_report import write_run_report
 from tests.report.helpers import LOG, NASTY, RECORD, Tags, classified, titles
 

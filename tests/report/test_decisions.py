@@ -14,7 +14,8 @@ from tercet.records import RowCounts
 from tercet.report.decision_plots import precision_by_coverage, reliability_diagram
 from tercet.report.decisions import decision_sections
 from tercet.report.evaluation_report import write_evaluation_report
-from tercet.report.page import Table, Wide
+from tercet.report.page import Wide
+from tercet.report.page_table import Table
 from tercet.report.run_report import write_run_report
 from tests.decisions.test_judging import blobs
 from tests.report.helpers import LOG, NASTY, RECORD, Tags, decided, gain, titles

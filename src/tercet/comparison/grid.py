@@ -49,9 +49,7 @@ def separator_in_grid(grid: Iterable[str]) -> str | None:
     """
     found = [value for value in read_grid(grid).get("label_levels", ()) if value is not None]
     if len(found) > 1:
-        raise DataError(
-            f"grid: label_levels takes one separator, and none for training without levels; got {listed(found)}"
-        )
+        raise DataError(f"grid: the variants may have one separator, or no label_levels; got {listed(found)}")
     return found[0] if found else None
 
 

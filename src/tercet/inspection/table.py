@@ -56,7 +56,7 @@ class InspectionTable:
         title: the title, with the number of rows shown if there are more.
         columns: the columns. A table of names and values has two columns with empty headings.
         rows: the rows to show. A cell with several lines is a tuple.
-        levels: the level of each row in a tree, see `tercet.report.page.Table`; empty for other tables.
+        levels: the level of each row in a tree, see `tercet.report.page_table.Table`; empty for other tables.
         summary: an explanation that only the report shows.
         no_rows: the text that the report shows if the table has no rows; "" leaves the table out.
         warning: a warning, shown below the table on the command line and at the top of the report; None without one.

@@ -12,8 +12,8 @@ monitoring.py       log the statistics of batches
 steps.py            training steps: the loss of a batch and its gradient
 sharded_training.py  train a model that is sharded over the processes, and gather it to save it
 evaluating.py       the loss of evaluation batches, and the evaluators
-first_head.py       train a linear head before the first step
 checkpointing.py    save the model, write checkpoints, resume from them
+first_head.py       train a linear head before the first step
 prompts.py          the prompt of each text column
 routing.py          the task of each text column, for a model with a Router
 streaming.py        a stream as training data, and what it cannot do

@@ -150,18 +150,18 @@ def quote_use(lines: Iterable[str], dialect: Dialect) -> QuoteUse:
         if width and '"' not in line:
             continue
         try:
-            row = next(dialect.rows([line]), [])
+            found = len(next(dialect.rows([line]), []))
         except csv.Error:
-            row = None
-        else:
-            width = width or len(row)
-            # A quote at the start of a field encloses it. No other quote changes the fields of a line.
-            if not line.startswith('"') and f'{dialect.separator}"' not in line:
-                continue
-        if row is None or len(row) != width:
             invalid, first_invalid = invalid + 1, first_invalid or number
-        else:
+            continue
+        width = width or found
+        # A quote at the start of a field encloses it. No other quote changes the fields of a valid line.
+        if not line.startswith('"') and f'{dialect.separator}"' not in line:
+            continue
+        if found == width:
             enclosing += 1
+        else:
+            invalid, first_invalid = invalid + 1, first_invalid or number
     return QuoteUse(enclosing, invalid, first_invalid)
 
 
