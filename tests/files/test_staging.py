@@ -1,8 +1,10 @@
 """Atomic files and folders: the old one or the new one exists, never a part of it."""
 
+import errno
 import json
 import multiprocessing
 import os
+import shutil
 import stat
 from functools import partial
 
@@ -240,6 +242,24 @@ def test_leftovers_for_a_file_are_looked_for_only_after_a_kill(tmp_path, monkeyp
         assert write("a.csv")
     assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
     assert not write("a.csv")
+
+
+def test_a_hidden_folder_that_cannot_be_removed_is_removed_by_a_later_writer(tmp_path, monkeypatch):
+    def write(name="a.csv"):
+        with atomic_file(tmp_path / name) as partial:
+            partial.write_text("whole")
+        return len(os.listdir(tmp_path))
+
+    def fail(path):
+        raise OSError(errno.EBUSY, "a file is open", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", fail)
+        assert write() == 3  # the file, the hidden folder and the lock
+        assert write() == 4
+    assert write("b.csv") == 5
+    assert write() == 2
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "b.csv"]
 
 
 def test_json_is_read_as_it_was_written(tmp_path):

@@ -1,7 +1,8 @@
 """Let one process at a time write to a path.
 
 The lock is a hidden file beside the path (`home_of`) that its process has locked. The system releases the lock when the
-process ends, however it ends. So a lock file that a killed process left does not block the next one.
+process ends, however it ends. So a lock file that a killed process left does not block the next one, which
+looks for temporary files if it finds a lock file.
 """
 
 import errno
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -31,10 +32,11 @@ NAME_LENGTH = len(PREFIX) + _DIGITS
 
 @dataclass(frozen=True)
 class _Holder:
-    """Who holds a lock: the thread, and whether the process that held the lock before it was killed."""
+    """Who holds a lock: the thread, whether the lock file existed before, and whether it stays afterwards."""
 
     thread: int
-    after_kill: bool
+    existed: bool
+    stays: bool = False
 
 
 # The lock files that this process holds. To the system, a lock belongs to the process.
@@ -69,8 +71,8 @@ class LockedError(DataError):
 def locked(target: Path, *, seconds: float = 0) -> Iterator[bool]:
     """Hold the lock of `target`, a resolved path in an existing folder. The same thread may hold it twice.
 
-    Yield whether the lock file existed, because a process was killed that held the lock. Only then may there be
-    temporary files of `target`, which that process has left.
+    Yield whether the lock file existed, because a process that held the lock was killed, or could not remove its
+    temporary files. Only then may there be temporary files of `target`, which that process has left.
 
     Args:
         target: the path to write to.
@@ -80,10 +82,10 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[bool]:
         LockedError: another process or thread writes to `target`.
         OSError: the lock file cannot be created.
     """
-    path = home_of(target) / f"{name_for(target)}.lock"
+    path = _lock_file(target)
     holder = _held.get(path)
     if holder is not None and holder.thread == threading.get_ident():
-        yield holder.after_kill
+        yield holder.existed
         return
     deadline = time.monotonic() + seconds
     while (file := _try_lock(path)) is None:
@@ -94,12 +96,25 @@ def locked(target: Path, *, seconds: float = 0) -> Iterator[bool]:
             )
         time.sleep(_PAUSE)
     try:
-        yield _held[path].after_kill
+        yield _held[path].existed
     finally:
-        with suppress(OSError):  # The folder may be gone. On Windows, an open file cannot be removed.
-            path.unlink(missing_ok=True)
+        holder = _held.get(path)
+        if holder is not None and not holder.stays:  # A child that was forked meanwhile holds nothing.
+            with suppress(OSError):  # The folder may be gone. On Windows, an open file cannot be removed.
+                path.unlink(missing_ok=True)
         file.close()
         _held.pop(path, None)
+
+
+def keep_lock_file(target: Path) -> None:
+    """Keep the lock file of `target` when its lock is released, so that the next writer looks for temporary files."""
+    path = _lock_file(target)
+    if (holder := _held.get(path)) is not None:
+        _held[path] = replace(holder, stays=True)
+
+
+def _lock_file(target: Path) -> Path:
+    return home_of(target) / f"{name_for(target)}.lock"
 
 
 def _try_lock(path: Path) -> IO[bytes] | None:
@@ -129,7 +144,7 @@ def _try_lock(path: Path) -> IO[bytes] | None:
         file.truncate()
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
-        _held[path] = _Holder(threading.get_ident(), after_kill=existed)
+        _held[path] = _Holder(threading.get_ident(), existed=existed)
         return file
 
 

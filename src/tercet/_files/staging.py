@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tercet._files.lock import locked, name_for
+from tercet._files.lock import keep_lock_file, locked, name_for
 from tercet._files.paths import PREFIX, check_unused, is_mount_point, resolve_path
 from tercet.errors import DataError, ModelError
 
@@ -54,8 +54,10 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             raise DataError(f"cannot write {path}: it is not a regular file; choose another path")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target, seconds=_SECONDS_TO_WAIT) as after_kill:
-            if after_kill:  # To look for leftovers each time would read a folder of many files for each of them.
+        with locked(target, seconds=_SECONDS_TO_WAIT) as may_have_leftovers:
+            if (
+                may_have_leftovers
+            ):  # To look for leftovers each time would read a folder of many files for each of them.
                 remove_leftovers(target)
             with staging(target) as stage:
                 partial = stage / f"new{target.suffix}"
@@ -128,7 +130,7 @@ def staging(target: Path) -> Iterator[Path]:
         yield stage
     finally:
         if not _files(stage / "old"):  # else an error left the old files there; the next writer completes the exchange
-            _remove(stage)
+            _remove(stage, target)
 
 
 def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
@@ -140,17 +142,19 @@ def remove_leftovers(target: Path, last: Iterable[str] = ()) -> None:
         OSError: an exchange cannot be completed.
     """
     for stage in target.parent.glob(f"{name_for(target)}-*"):
-        _remove(stage)
+        _remove(stage, target)
     for stage in target.glob(f"{_INSIDE}*") if target.is_dir() else ():
         if (stage / "ready").exists():
             _exchange(target, stage, list(last))
-        _remove(stage)
+        _remove(stage, target)
 
 
-def _remove(stage: Path) -> None:
+def _remove(stage: Path, target: Path) -> None:
     with suppress(OSError):
         (stage / "ready").unlink(missing_ok=True)  # first, because without its other files it describes no exchange
         shutil.rmtree(stage)
+    if os.path.lexists(stage):
+        keep_lock_file(target)
 
 
 def _start_exchange(target: Path, stage: Path, owns: Callable[[str], bool]) -> None:
