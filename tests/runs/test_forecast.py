@@ -2,6 +2,7 @@
 
 import logging
 import re
+from contextlib import contextmanager
 
 import pytest
 from datasets import Dataset
@@ -9,6 +10,7 @@ from datasets import Dataset
 from tercet import SentenceTransformer
 from tercet.runs import RunSettings, forecast, train
 from tercet.runs.margin import NUM_MEASURED
+from tercet.runs.run_stages import PlannedRun
 
 
 @pytest.fixture
@@ -66,6 +68,30 @@ def test_all_texts_that_a_run_embeds_and_trains_on_are_counted(
     measured = min(NUM_MEASURED, len(run.train_data))  # To choose the distance, before the forecast.
     # A saved classifier has the embedding of one sentence more, to detect another encoder.
     assert found == [pytest.approx(texts - measured, abs=len(run.stages.validation) + 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("eval_fraction", [0, 0.2])
+def test_no_time_of_a_part_includes_the_estimate_for_the_classifier(eval_fraction, bert, many, tmp_path, monkeypatch):
+    running, found = [], []
+
+    @contextmanager
+    def timing(run, part):
+        running.append(part)
+        with timed(run, part):
+            yield
+        running.remove(part)
+
+    def measured(*args, **options):
+        found.append(list(running))
+        return 0.0
+
+    timed = PlannedRun.timing
+    monkeypatch.setattr(PlannedRun, "timing", timing)
+    monkeypatch.setattr("tercet.runs.classifier.seconds_to_fit", measured)
+    settings = RunSettings(train="both", epochs=1, time_limit=1000, batch_size=8, samples_per_label=2, margin=0.3)
+    train(many, tmp_path / "m", model=bert, device="cpu", settings=settings, eval_fraction=eval_fraction)
+    assert found == [[], []]  # For the forecast, and for the number of steps.
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet.decisions import fit_time
 from tercet.decisions.candidates import Rows
 from tercet.decisions.fit_time import seconds_to_fit
 from tercet.decisions.fitting import fit_rows
 from tercet.decisions.spaces import Spaces
 from tercet.errors import DataError
+from tercet.evaluation.logistic import fit_logistic
 from tercet.runs import RunSettings, train
 from tercet.runs.time_limit import plan_steps
 from tests.ranks import run_ranks
@@ -95,6 +97,46 @@ def test_the_time_to_fit_a_classifier_is_estimated_within_a_factor(held_out):
         fit_rows(rows, keys, unseen=False, trained_on=True)
     seconds = time.perf_counter() - start
     assert 0.1 < seconds_to_fit(2500, 50, [64], held_out=held_out) / seconds < 10
+
+
+def test_only_a_small_classifier_is_fitted_to_estimate_the_time(monkeypatch):
+    sizes = []
+
+    def counted(x, label_ids, num_labels, penalty):
+        sizes.append(x.numel() * num_labels)
+        return fit_logistic(x, label_ids, num_labels, penalty)
+
+    monkeypatch.setattr(fit_time, "fit_logistic", counted)
+    fit_time._seconds_of_regression.cache_clear()
+    first = seconds_to_fit(100_000, 2000, [1024, 1024], held_out=True)
+    assert max(sizes) <= 30_000_000
+    measured = len(sizes)
+    assert seconds_to_fit(100_000, 2000, [1024, 1024], held_out=True) == first
+    assert sizes[measured:] == []
+    assert [size for size in sizes if size > 1_000_000] == [max(sizes)]  # The second dimension is the same.
+
+
+def test_the_first_regression_of_a_process_is_not_measured(monkeypatch):
+    """It loads parts of torch."""
+    pauses = [1.0]
+
+    def slow(*args):
+        time.sleep(pauses.pop() if pauses else 0)
+        return fit_logistic(*args)
+
+    monkeypatch.setattr(fit_time, "fit_logistic", slow)
+    fit_time._seconds_of_regression.cache_clear()
+    assert seconds_to_fit(5000, 2, [4], held_out=True) < 20
+
+
+@pytest.mark.parametrize("settings", [{"max_steps": 49}, {"max_steps": 60, "fsdp": True}], ids=str)
+def test_no_classifier_is_fitted_where_no_time_is_estimated(settings, bert, labelled, tmp_path):
+    def never():
+        pytest.fail("the time to fit the classifier was measured")
+
+    options = {"elapsed": 0.0, "reserve": 0.0, "can_skip": False, "seconds_to_fit": never}
+    trainer = make_trainer(bert, tmp_path, labelled)
+    assert plan_steps(trainer, RunSettings(epochs=1, **settings), None, **options) == settings["max_steps"]
 
 
 def test_the_time_to_fit_a_classifier_grows_with_the_rows_and_the_spaces():

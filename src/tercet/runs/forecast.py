@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from tercet._distributed import is_first_process
 from tercet.decisions.spaces import dimensions
 from tercet.runs.time_limit import EMBEDDING_PER_STEP, in_words
 
@@ -20,7 +21,10 @@ _SHORTEST_RUN = 30.0
 
 
 class ForecastingEncoder:
-    """An encoder that logs how long the run will take after its first call.
+    """An encoder that logs how long the run will take after its first call, in the first process.
+
+    The time to fit the classifier is measured when the object is made, because the seconds of a call to `encode` count
+    as those of embedding its sentences.
 
     Args:
         encoder: the encoder. All attributes and methods except `encode` are those of the encoder.
@@ -28,7 +32,10 @@ class ForecastingEncoder:
     """
 
     def __init__(self, encoder: Any, run: "PlannedRun") -> None:
-        self._encoder, self._run, self._is_first = encoder, run, True
+        self._encoder, self._run = encoder, run
+        self._limit = run.settings.time_limit or math.inf
+        self._forecasts = is_first_process() and self._limit >= _SHORTEST_RUN
+        self._seconds_to_fit = _seconds_to_fit(run) if self._forecasts else 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)
@@ -37,10 +44,10 @@ class ForecastingEncoder:
         """Return the embeddings `(num_sentences, dim)`."""
         start = time.monotonic()
         embeddings: Tensor = self._encoder.encode(sentences, **options)
-        if self._is_first:
-            self._is_first = False
-            rest = remaining_seconds(self._run, (time.monotonic() - start) / len(sentences))
-            seconds = min(start - self._run.clock + rest, self._run.settings.time_limit or math.inf)
+        if self._forecasts:
+            self._forecasts = False
+            rest = remaining_seconds(self._run, (time.monotonic() - start) / len(sentences)) + self._seconds_to_fit
+            seconds = min(start - self._run.clock + rest, self._limit)
             if seconds >= _SHORTEST_RUN:
                 less = "" if self._run.best is None else ", or less if the encoder stops improving"
                 logger.info(f"the whole run takes about {in_words(seconds)}{less}")
@@ -50,7 +57,8 @@ class ForecastingEncoder:
 def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
     """Return the expected seconds of a run that is not resumed, from its first sentence.
 
-    The choice of the head and the computation of the metrics take seconds, which are left out.
+    The time to fit the classifier is not included. The choice of the head and the computation of the metrics take
+    seconds, which are left out.
 
     Args:
         run: the run, before its first stage.
@@ -68,7 +76,13 @@ def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
         texts += trained * (3 if settings.uses_triplets else 1) / EMBEDDING_PER_STEP
         texts += (trained / rows + 1) * len(run.stages.validation)
         texts += evaluated + (classifier.num_rows_to_embed if classifier else 0)
+    return texts * seconds_per_text
+
+
+def _seconds_to_fit(run: "PlannedRun") -> float:
+    if run.classifier is None:
+        return 0.0
     dims = dimensions(run.trainer.model)
     if run.stages.head and len(dims) == 1:
         dims *= 2
-    return texts * seconds_per_text + (classifier.seconds_to_fit(dims) if classifier else 0.0)
+    return run.classifier.seconds_to_fit(dims)

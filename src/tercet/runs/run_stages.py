@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,6 @@ def run_stages(run: PlannedRun) -> StageResults:
                 )
     if run.stages.encoder and not run.skip_encoder:
         reserve = run.seconds["evaluation"] if run.evaluation else 0.0
-        if run.classifier:
-            reserve += run.classifier.seconds_to_fit(dimensions(trainer.model))
         elapsed = time.monotonic() - run.clock
         steps = plan_steps(
             trainer,
@@ -141,6 +140,9 @@ def run_stages(run: PlannedRun) -> StageResults:
             rows_after=run.classifier.num_rows_to_embed if run.classifier else 0,
             rows_per_epoch=len(run.stages.validation) if run.best else 0,
             seconds_per_row=seconds_per_row,
+            seconds_to_fit=partial(run.classifier.seconds_to_fit, dimensions(trainer.model))
+            if run.classifier
+            else None,
         )
         if run.settings.time_limit is not None and steps:  # So that a run with the settings of the record repeats this.
             run.settings = replace(run.settings, time_limit=None, max_steps=steps)

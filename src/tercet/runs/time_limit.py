@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ def plan_steps(
     rows_after: int = 0,
     rows_per_epoch: int = 0,
     seconds_per_row: float | None = None,
+    seconds_to_fit: Callable[[], float] | None = None,
 ) -> int:
     """Return the number of steps of the training, after logging the expected time. It is unknown with `fsdp`.
 
@@ -49,6 +51,8 @@ def plan_steps(
         rows_after: the number of rows that the run embeds after the training, besides those in `reserve`.
         rows_per_epoch: the number of rows that it embeds before the training and after each epoch.
         seconds_per_row: the seconds to embed a row; None estimates them by those of a step.
+        seconds_to_fit: estimates the seconds to fit the classifier after the training, if there is one. It is called
+            only if the time is estimated, because it fits a small classifier.
 
     Raises:
         DataError: the time limit is too short for the training, and `can_skip` is False.
@@ -65,6 +69,8 @@ def plan_steps(
     # The measurement runs the model before it is sharded, for which one GPU may not have the memory.
     if settings.fsdp or (settings.time_limit is None and steps < _MIN_STEPS_TO_ESTIMATE):
         return steps
+    if seconds_to_fit is not None:
+        reserve += seconds_to_fit()
     seconds = seconds_per_step(trainer)
     if seconds_per_row is None:
         seconds_per_row = EMBEDDING_PER_STEP * seconds / settings.batch_size
