@@ -1,5 +1,6 @@
 """The commands that each command prints at its end run as they are printed, on files like those of the user."""
 
+import json
 import shlex
 import shutil
 
@@ -158,3 +159,17 @@ def test_the_next_command_reads_the_data_in_the_same_way():
     assert evaluate_command("m", None, "d.csv", ReadOptions(header=True))[-1] == "--header"
     of_label_file = evaluate_command("m", None, "d.csv", ReadOptions(label_file="l.txt"))
     assert of_label_file[2:] == ["m", "TEST.csv", "--label-file", "TEST-LABELS.txt"]
+
+
+def test_after_an_inspection_of_nested_labels_each_level_has_its_margin(bert, tmp_path):
+    (tmp_path / "nested.csv").write_text("text,label\n" + _rows(TOPICS, "{text},{label}/a\n{text} again,{label}/b\n"))
+    form, sizes = ("--label-levels", "/"), ("--batch-size", 8, "--samples-per-label", 2)
+    done = run("inspect", "nested.csv", "--model", bert, *form, *sizes, "--json", cwd=tmp_path)
+    found = {one["setting"]: one["value"] for one in json.loads(done.stdout)["with_model"]["suggestions"]}
+    coarse, fine = found["margin"]
+    assert coarse == min(2 * fine, 1)
+    (train,) = _next(run("inspect", "nested.csv", "--model", bert, *form, *sizes, cwd=tmp_path))
+    assert train[train.index("--margin") + 1] == f"{coarse},{fine}"
+    run(*train, "--train", "encoder", "--max-steps", 1, cwd=tmp_path)
+    written = json.loads((tmp_path / "my-model" / "metrics.json").read_text())
+    assert written["settings"]["margin"] == [coarse, fine]

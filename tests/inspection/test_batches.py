@@ -8,7 +8,7 @@ from tercet import distances
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.errors import DataError
 from tercet.inspection import active, batches
-from tercet.inspection.batch_tables import batches_table
+from tercet.inspection.batch_tables import batches_table, settings_table
 from tercet.inspection.batches import (
     MARGINS,
     TARGET_ACTIVE,
@@ -190,6 +190,22 @@ def _summary(*semi_hard, num_batches=7):
 def test_the_margin_comes_with_what_it_was_measured_in_and_whether_it_suffices(summary, margin, reason):
     suggested = suggest_settings(summary, *_data())[1]
     assert (suggested.setting, suggested.value, suggested.reason) == ("margin", margin, reason)
+
+
+@pytest.mark.parametrize(
+    ("semi_hard", "num_levels", "margins"),
+    [
+        ((0.1, 0.2, 0.7, 0.8, 0.8, 0.9, 1.0), 2, [0.4, 0.2]),
+        ((0.1, 0.7, 0.7, 0.8, 0.8, 0.9, 1.0), 4, [0.3, 0.3, 0.2, 0.1]),
+        ((0, 0, 0, 0, 0.8, 0.9, 1.0), 3, [1.0, 1.0, 0.5]),
+        ((0, 0, 0, 0, 0, 0, 0), 2, [1.0, 1.0]),
+    ],
+)
+def test_with_levels_the_complete_labels_have_the_measured_margin(semi_hard, num_levels, margins):
+    suggested = suggest_settings(_summary(*semi_hard), *_data(), num_levels=num_levels)[1]
+    assert suggested.value == margins
+    assert suggested.reason.endswith("This is the margin of the complete labels; those of coarser levels are larger")
+    assert settings_table([suggested]).rows[0][1] == ",".join(f"{margin:g}" for margin in margins)
 
 
 def test_where_no_margin_suffices_the_largest_is_suggested():

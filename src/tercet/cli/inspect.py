@@ -140,8 +140,11 @@ def _next_command(
 
 
 def _words(settings: Mapping[str, object]) -> list[str]:
-    """Return settings by name as options of a command."""
-    return [word for name, value in settings.items() for word in (flag_of(name), str(value))]
+    """Return settings by name as options of a command. The values of a list are separated by commas."""
+    texts = {
+        name: ",".join(map(str, value if isinstance(value, list) else [value])) for name, value in settings.items()
+    }
+    return [word for name, text in texts.items() for word in (flag_of(name), text)]
 
 
 def _print(inspection: "Inspection", *, as_json: bool) -> None:

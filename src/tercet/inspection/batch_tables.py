@@ -41,9 +41,13 @@ def batches_table(batches: BatchSummary) -> InspectionTable:
 
 def settings_table(suggestions: Iterable[Suggestion]) -> InspectionTable:
     """Return the suggested settings, each with its reason."""
-    rows = [
-        (found.setting, f"{found.value:g}" if isinstance(found.value, (int, float)) else found.value, found.reason)
-        for found in suggestions
-    ]
+    rows = [(found.setting, _text(found.value), found.reason) for found in suggestions]
     columns = (Column("setting", "setting"), Column("value"), Column("reason", "reason"))
     return first_rows_table("settings", "Suggested settings", "Suggested settings for tercet train", columns, rows)
+
+
+def _text(value: object) -> str:
+    """Return a setting as it is passed to a command; a list with commas."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

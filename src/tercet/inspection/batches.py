@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tercet._display import shown_beside
+from tercet._nested_labels import margins_from_finest
 from tercet.data.sampling.sampler import GroupByLabelSampler
 from tercet.inspection.active import count_active
 from tercet.losses.margins import fitting_distance, have_unit_length
@@ -82,12 +83,12 @@ class Suggestion:
 
     Attributes:
         setting: the name of the setting, such as `margin`.
-        value: the suggested value.
+        value: the suggested value; the margin of nested labels has a value for each level, the coarsest first.
         reason: why this value is suggested, with the measured numbers.
     """
 
     setting: str
-    value: float | str
+    value: float | str | list[float]
     reason: str
 
 
@@ -141,16 +142,19 @@ def summarize_batches(
     )
 
 
-def suggest_settings(summary: BatchSummary, embeddings: Tensor, label_ids: np.ndarray) -> list[Suggestion]:
+def suggest_settings(
+    summary: BatchSummary, embeddings: Tensor, label_ids: np.ndarray, *, num_levels: int = 1
+) -> list[Suggestion]:
     """Suggest `distance`, `margin` and `samples_per_label` for a first training run.
 
     Args:
         summary: the statistics of the batches.
         embeddings: the embeddings `(n, dim)` of all sentences.
-        label_ids: the label ids `(n,)`.
+        label_ids: the label ids `(n,)`; those of the complete labels if they are nested.
+        num_levels: the number of levels of nested labels; 1 for labels without levels.
     """
     distance = _suggest_distance(embeddings)
-    return [distance, _suggest_margin(summary, str(distance.value)), _suggest_samples(label_ids)]
+    return [distance, _suggest_margin(summary, str(distance.value), num_levels), _suggest_samples(label_ids)]
 
 
 def _suggest_distance(embeddings: Tensor) -> Suggestion:
@@ -168,7 +172,18 @@ def _suggest_distance(embeddings: Tensor) -> Suggestion:
     return Suggestion(setting="distance", value=fitting_distance(unit_length=unit_length), reason=reason)
 
 
-def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
+def _suggest_margin(summary: BatchSummary, distance: str, num_levels: int) -> Suggestion:
+    """Suggest a margin. With several levels, the complete labels get the measured one: it was measured on them."""
+    margin, reason = _measured_margin(summary, distance)
+    if num_levels == 1:
+        return Suggestion(setting="margin", value=margin, reason=reason)
+    margins = [min(round(of_level, 6), MARGINS[-1]) for of_level in margins_from_finest(margin, num_levels)]
+    reason = f"{reason}. This is the margin of the complete labels; those of coarser levels are larger"
+    return Suggestion(setting="margin", value=margins, reason=reason)
+
+
+def _measured_margin(summary: BatchSummary, distance: str) -> tuple[float, str]:
+    """Return the margin for the labels of the batches, and the reason for it."""
     fractions = [fraction for fraction in summary.active if fraction.distance == distance]
     chosen = next((fraction for fraction in fractions if fraction.semi_hard >= TARGET_ACTIVE), None)
     tried, measured = ", ".join(f"{margin:g}" for margin in MARGINS), f"{distance}, {_describe_batches(summary)}"
@@ -178,15 +193,14 @@ def _suggest_margin(summary: BatchSummary, distance: str) -> Suggestion:
             f"only {shown} of the semi-hard triplets are active ({measured}) at the largest "
             f"margin tried, less than {TARGET_ACTIVE:.0%}: the labels are already separated"
         )
-        return Suggestion(setting="margin", value=fractions[-1].margin, reason=reason)
+        return fractions[-1].margin, reason
     active = (
         f"{chosen.semi_hard:.0%} of the semi-hard triplets have a loss above 0, and {chosen.all_triplets:.0%} of all"
     )
     choice = f"the smallest of {tried} with at least {TARGET_ACTIVE:.0%} of the semi-hard triplets"
     if chosen is fractions[0]:
         choice = "the smallest margin tried"
-    reason = f"{active} ({measured}); it is {choice}"
-    return Suggestion(setting="margin", value=chosen.margin, reason=reason)
+    return chosen.margin, f"{active} ({measured}); it is {choice}"
 
 
 def _describe_batches(summary: BatchSummary) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tercet._multi_labels import number_label_sets
+from tercet._nested_labels import num_levels
 from tercet._texts import text_keys
 from tercet._tree_errors import ParentErrors, parent_errors
 from tercet.data.labels.labelled_sentences import LabelledSentences
@@ -76,7 +77,8 @@ def find_with_model(
             findings = replace(findings, parents=_parents(findings, sentences, label_levels))
         if trainable:
             batches = summarize_batches(embeddings, sentences.label_ids, batch_size, samples_per_label, seed)
-            suggestions = suggest_settings(batches, embeddings, sentences.label_ids)
+            levels = _num_levels(sentences, label_levels)
+            suggestions = suggest_settings(batches, embeddings, sentences.label_ids, num_levels=levels)
             findings = replace(findings, batches=batches, suggestions=suggestions)
     return replace(findings, warning=_warning(findings))
 
@@ -138,6 +140,13 @@ def _check_labels(
         confusions=confused_labels(scores, examples, data.label_ids, data.label_names),
         near_duplicates=near_duplicates(scores, examples),
     )
+
+
+def _num_levels(data: LabelledSentences, label_levels: str | None) -> int:
+    """Return the number of levels of the labels that sentences have."""
+    if label_levels is None:
+        return 1
+    return num_levels([data.label_names[label] for label in np.unique(data.label_ids)], label_levels)
 
 
 def _parents(findings: ModelFindings, data: LabelledSentences, label_levels: str) -> list[ParentErrors]:
