@@ -102,6 +102,20 @@ def test_a_model_that_has_a_head_does_not_grow(bert, few, tmp_path):
     torch.testing.assert_close(find_head(trainer.model).linear.weight, expected.float())
 
 
+@pytest.mark.parametrize("dim", [None, 32, 5])
+def test_label_means_that_were_given_are_kept(dim, bert, few, tmp_path):
+    trainer = make_trainer(bert, tmp_path, few, changes={**STILL, "neighbor_labels": 0.5})
+    given = None if dim is None else torch.randn(4, dim).numpy()
+    if dim is not None:
+        trainer.set_label_means(given)
+    trainer.train()
+    head = trainer.head_choice.head
+    embeddings = SentenceTransformer(bert, device="cpu").encode(few["sentence"][:], convert_to_tensor=True)
+    after_head = head(embeddings).reshape(4, 10, -1).mean(dim=1)[[2, 0, 3, 1]] if dim is None else None
+    found = torch.from_numpy(trainer._label_means.current)
+    torch.testing.assert_close(found, after_head if dim is None else torch.from_numpy(given))
+
+
 def test_a_frozen_encoder_trains_the_head_alone(bert, labelled, tmp_path):
     trainer = make_trainer(bert, tmp_path, labelled, changes={"train_head": True})
     trainer.model.requires_grad_(False)

@@ -95,7 +95,7 @@ def add_head(
 ) -> HeadChoice:
     """Choose and train a head, append it to the model of a trainer, and prepare the trainer for the new embeddings.
 
-    If no head is chosen, append a `Normalize` module only.
+    Label means that the trainer was given are kept. If no head is chosen, append a `Normalize` module only.
 
     Args:
         trainer: the trainer, before its training.
@@ -115,7 +115,7 @@ def add_head(
         model.append(Normalize())
     logger.info(choice.reason)
     trainer.reset_memories()
-    if trainer.args.neighbor_labels:
+    if trainer._label_means is not None and trainer._label_means.first is None:
         trainer.set_label_means(_label_means(embeddings, label_ids))
     return choice
 

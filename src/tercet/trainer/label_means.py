@@ -38,12 +38,13 @@ class LabelMeans:
     Attributes:
         current: the means of the current epoch, `(num_labels, dim)` in the sorted order of the labels; None if there
             are none.
+        first: those of the first epoch of a run that is not resumed, see `set_first`.
     """
 
     def __init__(self, labels: Any, dim: int, device: torch.device) -> None:
         self._labels = torch.from_numpy(np.unique(np.asarray(labels))).to(device)
         self._sums = torch.zeros(len(self._labels), dim, dtype=torch.int64, device=device)
-        self._first: np.ndarray | None = None
+        self.first: np.ndarray | None = None
         self.current: np.ndarray | None = None
         self._epoch_of_sums = _NO_EPOCH
 
@@ -57,11 +58,11 @@ class LabelMeans:
         Raises:
             DataError: the means have another number of rows than there are labels, or are not finite.
         """
-        self._first = None if means is None else check_label_means(means, len(self._labels), of_sets=of_sets)
+        self.first = None if means is None else check_label_means(means, len(self._labels), of_sets=of_sets)
 
     def reset(self) -> None:
         """Start a new run: no sums, and the means of the first epoch."""
-        self.current, self._epoch_of_sums = self._first, _NO_EPOCH
+        self.current, self._epoch_of_sums = self.first, _NO_EPOCH
         self._sums.zero_()
 
     def start_epoch(self, epoch: int) -> None:

@@ -15,9 +15,10 @@ class MemoryTrainer(PushingTrainer):
     """The part of `SentenceTransformerTrainer` that remembers past batches."""
 
     loss: Any
+    _label_means: LabelMeans | None = None
 
     def reset_memories(self) -> None:
-        """Empty the cross-batch memory and the label means.
+        """Empty the cross-batch memory and the label means, but keep those of `set_label_means`.
 
         Call this if a module was appended to the model, because the dimension of the embeddings may have changed.
         """
@@ -26,15 +27,18 @@ class MemoryTrainer(PushingTrainer):
         if self.args.cross_batch_memory:
             check_cross_batch_memory(self.loss)
             self.cross_batch_memory = CrossBatchMemory(self.args.cross_batch_memory, dimension).to(device)
-        self._label_means: LabelMeans | None = None
+        given = None if self._label_means is None else self._label_means.first
+        self._label_means = None
         if self.args.neighbor_labels and self.train_dataset is not None:
             self._label_means = LabelMeans(label_ids_of(self.train_dataset), dimension, device)
+            self._label_means.first = given  # Their dimension may be another one.
 
     def set_label_means(self, means: Any) -> None:
         """Set the mean embedding of each label, for the batches of the first epoch with `neighbor_labels`.
 
         Without them, the labels of the batches are random in the first epoch. Later epochs use the embeddings that the
-        training computes. A resumed run uses the means in its checkpoint.
+        training computes. A resumed run uses the means in its checkpoint. With `train_head`, the default is the means
+        of the embeddings after the head.
 
         Args:
             means: `(num_labels, dim)`, in the sorted order of the labels of the training data; any dimension. If rows
