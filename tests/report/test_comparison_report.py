@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tercet.comparison.recommendation import recommend, summarize
 from tercet.report.comparison_plots import Point, metric_by_seconds, metric_by_step
 from tercet.report.comparison_report import write_comparison_report
 from tests.report.helpers import NASTY, Tags, comparison, titles
@@ -62,11 +63,25 @@ def test_the_accuracy_of_classifiers_is_shown_for_each_variant_and_each_untouche
     assert caption not in text
 
 
+def test_a_variant_whose_runs_all_failed_stays_in_the_accuracy_table(tmp_path):
+    record = comparison()
+    for run in record.runs:
+        if run.variant == "a, epochs 2":
+            run.failed, run.gain = "out of memory", None
+    record.summary = summarize(record.runs, [line.variant for line in record.summary])
+    words = [word for word in Tags(_written(tmp_path, record)).words if word.strip()]
+    for caption in (
+        "Accuracy of classifiers: evaluation sentences, classified by the training sentences",
+        "Macro-F1 of the same classifiers",
+    ):
+        table = words[words.index(caption) :]
+        at = table.index("a, epochs 2")
+        assert table[at : at + 5] == ["a, epochs 2", "–", "–", "–", "b, epochs 2"]
+
+
 def test_a_difference_has_its_interval(tmp_path):
     record = comparison()
     record.runs.pop()  # the failed run
-    from tercet.comparison.recommendation import recommend, summarize
-
     names = [line.variant for line in record.summary]
     record = replace(record, summary=summarize(record.runs, names), recommendation=recommend(record.runs, names, ""))
     words = Tags(_written(tmp_path, record)).words

@@ -142,7 +142,7 @@ def classifier_rows(
 ) -> list[list[str]]:
     """Return the name and a score of classifiers, for each encoder without training and each variant, as text.
 
-    Without a variant that has the score, there are no rows.
+    A variant whose runs all failed has dashes. Without a variant that has the score, there are no rows.
 
     Args:
         record: the comparison.
@@ -154,7 +154,7 @@ def classifier_rows(
         found = baseline.scores.classifiers if baseline.scores else {}
         values = {key: MeanAndStd(mean=getattr(scores, score)) for key, scores in found.items()}
         rows.append((baseline_title(record, baseline), values))
-    rows += [(line.variant, getattr(line, score)) for line in record.summary if line.seeds]
+    rows += [(line.variant, getattr(line, score)) for line in record.summary]
     if not any(getattr(line, score) for line in record.summary):
         return []
     return [[name, *(values.get(key, MeanAndStd()).format(4) for key in classifiers)] for name, values in rows]
