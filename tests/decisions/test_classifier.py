@@ -16,6 +16,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tercet import LabelClassifier
 from tercet.decisions import answering, rejection
+from tercet.decisions.answering import decide_without_warnings
+from tercet.decisions.inputs import embed
+from tercet.decisions.training_rows import labels_beside
 from tercet.errors import DataError
 from tests.conftest import EVALUATION_TOPICS
 from tests.decisions.data import blobs, names_of
@@ -116,15 +119,22 @@ def test_an_impossible_precision_answers_nothing():
     assert not classifier.decision(x, min_precision=0.99).accepted.any()
 
 
-def test_a_precision_that_no_threshold_reaches_is_a_warning(fitted, caplog):
+def test_a_precision_that_no_threshold_reaches_is_a_warning(caplog):
+    fitted = LabelClassifier(unseen_rows=True).fit(*blobs(150))
     x, _ = blobs(40, seed=9)
     with caplog.at_level(logging.WARNING, "tercet"):
+        decide_without_warnings(fitted, x, min_precision=0.9999)
+        assert not caplog.messages
         assert fitted.predict(x, min_precision=0.9999).tolist() == [None] * 40
+        for row in x[:5]:  # A service that classifies one sentence at a time warns once.
+            assert fitted.predict(row[None], min_precision=0.9999).tolist() == [None]
         assert not fitted.decision(x, min_precision=0.9999).accepted.any()
-    assert len(caplog.messages) == 2
-    for message in caplog.messages:
-        assert message.startswith(fitted.promise(min_precision=0.9999).describe())
-        assert "no sentence gets an answer: pass a lower min_precision, or fit with more calibration rows" in message
+    [message] = caplog.messages
+    assert message.startswith(fitted.promise(min_precision=0.9999).describe())
+    assert "no sentence gets an answer: pass a lower min_precision, or fit with more calibration rows" in message
+    caplog.clear()
+    assert not fitted.decision(x, min_precision=0.9998).accepted.any()
+    assert ["no threshold gives 99.98 % precision" in message for message in caplog.messages] == [True]
     caplog.clear()
     fitted.predict(x, min_precision=0.9)
     fitted.promise(min_precision=0.9999)  # describes itself
@@ -157,6 +167,58 @@ def test_limits_are_computed_once(monkeypatch):
     for number in range(200):
         classifier.predict(x[:1], threshold=number / 200)
     assert len(classifier._remembered) <= 64
+
+
+def test_limits_are_kept_when_another_thread_clears_the_remembered_ones():
+    class ClearedByAnotherThread(dict):
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            self.clear()
+
+    x, ids = blobs(60)
+    classifier = LabelClassifier(unseen_rows=True).fit(x, ids)
+    expected = classifier.promise(coverage=0.5).to_dict()
+    classifier._remembered = ClearedByAnotherThread()
+    assert classifier.promise(coverage=0.5).to_dict() == expected
+
+
+def test_limits_of_an_old_state_are_not_remembered_for_a_new_one(monkeypatch):
+    x, ids = blobs(60)
+    classifier = LabelClassifier(unseen_rows=True).fit(x, ids)
+
+    def meanwhile(*arguments, **asked):
+        found = rejection.limits_for(*arguments, **asked)
+        monkeypatch.undo()
+        classifier.fit(*blobs(90))  # as another thread does
+        return found
+
+    monkeypatch.setattr(answering, "limits_for", meanwhile)
+    assert classifier.promise(coverage=0.5).rows == 60
+    assert classifier.promise(coverage=0.5).rows == 90
+
+
+def test_a_decision_without_warnings_checks_top(fitted):
+    with pytest.raises(DataError, match="top must be an integer of at least 1, got 0"):
+        decide_without_warnings(fitted, blobs(5)[0], top=0)
+    assert not hasattr(fitted, "decide_without_warnings")  # which is for commands and reports only
+
+
+def test_new_labels_are_not_compared_with_all_known_ones():
+    compared = []
+
+    class Label(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            compared.append(other)
+            return str.__eq__(self, other)
+
+    x, _ = blobs(60)
+    embedded = embed(x, "X", None)
+    known = [Label(f"label {number}") for number in range(1_000)]
+    labels = [Label("label 999"), Label("new")] * 30
+    assert labels_beside(known, labels, embedded) == ["new"]
+    assert len(compared) < 1_000
 
 
 @pytest.mark.slow

@@ -42,14 +42,16 @@ class AnswerWriter:
 
     def write(self, rows: StandardInput | TableInput, file: BinaryOutput, *, quiet: bool) -> None:
         """Write all rows of an input, or those until the reader of standard output ends."""
+        from tercet.decisions.answering import decide_without_warnings
+
         top, explain = self.top, self.explain
         label_name = check_names(rows.names, rows.label_column, rows.source, top, explain=explain)
         writer = open_writer(self.suffix, file)
         num_rows = 0
         integers = integers_of(self.classifier.classes_.tolist())
         for part in _with_progress(rows, self.classifier.label_levels, quiet=quiet):
-            decisions = self.classifier.decide_without_warnings(
-                part.texts, **self.limits, top=max(top, 1), explain=explain
+            decisions = decide_without_warnings(
+                self.classifier, part.texts, **self.limits, top=max(top, 1), explain=explain
             )
             written = integers if part.has_integer_labels else None
             added = added_columns(decisions, label_name, top=top, explain=explain, written=written)

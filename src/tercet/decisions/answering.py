@@ -37,8 +37,8 @@ class AnsweringClassifier(FittedClassifier):
     ) -> np.ndarray:
         """Return the label of each sentence `(n,)`. With one of the limits, None stands for "none of these".
 
-        With a limit, a warning is logged if no threshold reaches `min_precision`, so that nothing is answered, and if
-        far more sentences than expected are unlike the training sentences, so that the promise does not hold.
+        With a limit, a warning is logged if far more sentences than expected are unlike the training sentences, so that
+        the promise does not hold, and, once, if no threshold reaches `min_precision`, so that nothing is answered.
 
         Args:
             X: n sentences, or their embeddings `(n, dim)`.
@@ -92,15 +92,9 @@ class AnsweringClassifier(FittedClassifier):
             explain: whether to find the three nearest training sentences.
         """
         limits = self._limits(min_precision, coverage, threshold, max_novelty, per_label)
-        if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
-            raise DataError(f"top must be an integer of at least 1, got {top!r}")
-        found = self._decide(X, limits, top=int(top), explain=explain)
+        found = self._decide(X, limits, top=top, explain=explain)
         self._warn(limits, found)
         return found
-
-    def decide_without_warnings(self, X: Any, *, top: int = 2, explain: bool = False, **limits: Any) -> Decisions:
-        """Return what `decision` returns, for callers that warn themselves. The limits are those of `decision`."""
-        return self._decide(X, self._limits(**limits), top=top, explain=explain)
 
     def promise(
         self,
@@ -136,29 +130,45 @@ class AnsweringClassifier(FittedClassifier):
         }  # fmt: skip
         check_limits(**asked)  # before the search among the remembered ones, for which True is 1.0
         key = tuple(asked.values())
-        if key not in self._remembered:
+        # Another thread may clear the dictionary, or `partial_fit` replace it, while the limits are computed.
+        remembered = self._remembered
+        limits = remembered.get(key)
+        if limits is None:
             limits = limits_for(self._fitted, **asked)
             if limits.promise is not None:
                 limits = replace(limits, promise=replace(limits.promise, added_labels=len(self.added_labels_)))
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = limits
-        return self._remembered[key]
+            if len(remembered) >= _MAX_REMEMBERED:
+                remembered.clear()
+                self._warned.clear()
+            remembered[key] = limits
+        return limits
 
     def _warn(self, limits: Limits, found: Decisions) -> None:
         promise = limits.promise
         if promise is not None and promise.is_empty:
-            logger.warning(
+            message = (
                 f"{promise.describe()}; no sentence gets an answer: pass a lower min_precision, or fit with more "
                 "calibration rows"
             )
+            if message not in self._warned:  # A call may have one sentence only.
+                self._warned.add(message)
+                logger.warning(message)
         if found.unfamiliar:
             logger.warning(unfamiliar_message(found.novelty, is_limited=limits.max_novelty is not None))
 
     def _decide(self, X: Any, limits: Limits, *, top: int, explain: bool) -> Decisions:
+        if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
+            raise DataError(f"top must be an integer of at least 1, got {top!r}")
         embedded, log_p = self._scores(X)
-        found = decide(self._fitted, self._names, embedded.spaces, log_p, limits, top=top)
+        found = decide(self._fitted, self._names, embedded.spaces, log_p, limits, top=int(top))
         if not explain:
             return found
         embeddings = embedded.spaces.embeddings
         return with_evidence(found, self._fitted, self._names, embeddings, numbers=self._numbers, texts=self._texts)
+
+
+def decide_without_warnings(
+    classifier: AnsweringClassifier, X: Any, *, top: int = 2, explain: bool = False, **limits: Any
+) -> Decisions:
+    """Return what `classifier.decision` returns, for callers that warn themselves. The limits are those of it."""
+    return classifier._decide(X, classifier._limits(**limits), top=top, explain=explain)

@@ -33,6 +33,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _next_number: int
     _texts: list[str | None] | None
     _remembered: dict[tuple[Any, ...], Limits]
+    _warned: set[str]
 
     @property
     def members_(self) -> list[str]:
@@ -69,6 +70,7 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._fitted, self._names, self._numbers, self._texts = fitted, names, numbers, texts
         self._next_number = next_number
         self._remembered = {}  # the limits for what was asked for
+        self._warned = set()  # the warnings about these limits
         self._sorted = sorted(range(len(names)), key=lambda label_id: names[label_id])
         self.classes_ = np.array([names[label_id] for label_id in self._sorted])
         self.n_features_in_ = fitted.rows.spaces.embeddings.shape[1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tercet._nested_labels import is_below, normalize_label
+from tercet.decisions.answering import decide_without_warnings
 from tercet.decisions.back_off import right_at_level, steps_up
 from tercet.decisions.judged_decisions import ChosenLimits, JudgedDecisions
 from tercet.decisions.rejection import limits_for, reasons_against
@@ -102,7 +103,7 @@ def judge(
         limit = {"min_precision": promise.min_precision} if by_precision else {"threshold": promise.threshold}
         asked = {**limit, "max_novelty": promise.max_novelty}
     given = sentences if embedded is None else embedded
-    found = classifier.decide_without_warnings(given, **asked, explain=True)
+    found = decide_without_warnings(classifier, given, **asked, explain=True)
     assert found.neighbour_similarities is not None
     kept = np.arange(len(sentences))
     if leave_out_copies:

@@ -33,7 +33,8 @@ def number_labels(labels: Sequence[Any], embedded: Embedded) -> tuple[list[Any],
 
 def labels_beside(known: Sequence[Any], labels: Sequence[Any], embedded: Embedded) -> list[Any]:
     """Return the labels that are not among `known`, in the order of `number_labels`."""
-    rows = [row for row, label in enumerate(labels) if label not in known]
+    old = set(known)
+    rows = [row for row, label in enumerate(labels) if label not in old]
     return number_labels([labels[row] for row in rows], embedded.select(rows))[0] if rows else []
 
 
