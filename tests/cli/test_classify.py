@@ -131,8 +131,11 @@ def test_a_usual_name_without_a_known_label_is_no_label_column(model, new, tmp_p
     texts, labels = new
     data = _write(tmp_path / "new.csv", {"text": texts, "category": ["web", "app"] * (len(texts) // 2)})
     done = run("classify", model, data, "--output", tmp_path / "out.csv")
-    assert list(_rows((tmp_path / "out.csv").read_text())[0]) == ["text", "category", "label", "confidence", "novelty"]
+    # The names of the columns do not depend on the values, so they are the same for the next file.
+    names = ["text", "category", "predicted_label", "confidence", "novelty"]
+    assert list(_rows((tmp_path / "out.csv").read_text())[0]) == names
     assert "precision" not in done.stdout
+    assert "does not know" not in done.stdout
     assert "the column 'category' is not compared, because the classifier knows none of its values" in done.stderr
     assert "pass --label-column category if they are labels" in done.stderr
     given = run("classify", model, data, "--label-column", "category")
@@ -141,8 +144,29 @@ def test_a_usual_name_without_a_known_label_is_no_label_column(model, new, tmp_p
     _write(data, {"text": texts, "category": [labels[0].upper(), *["web"] * (len(texts) - 1)]})
     done = run("classify", model, data)
     assert "the answers are compared with the labels in the column 'category'" in done.stderr
+    assert list(_rows(done.stdout)[0]) == names
     _write(data, {"text": texts, "label": ["web"] * len(texts)})
     assert "predicted_label" in run("classify", model, data).stdout
+
+
+def test_a_usual_name_is_compared_if_any_file_of_a_folder_has_a_known_label(model, new, tmp_path):
+    texts, labels = new
+    data = tmp_path / "in"
+    data.mkdir()
+    unknown = ["web"] * len(texts)
+    for name in ("a", "b"):
+        parquet.write_table(pa.table({"text": texts, "category": unknown}), data / f"{name}.parquet")
+    done = run("classify", model, data, "--output", tmp_path / "none", "--json")
+    assert done.stderr.count("the column 'category' is not compared") == 1
+    found = json.loads(done.stdout)
+    assert (found["precision"], found["rows_with_unknown_label"], found["unknown_rejected"]) == (None, 0, None)
+    again = run("classify", model, data, "--output", tmp_path / "none")  # All files are written already.
+    assert "the column 'category'" not in again.stderr
+    parquet.write_table(pa.table({"text": texts, "category": labels}), data / "b.parquet")
+    done = run("classify", model, data, "--output", tmp_path / "some", "--json")
+    assert "the answers are compared with the labels in the column 'category'" in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["labelled_rows"], found["rows_with_unknown_label"]) == (len(texts), len(texts))
 
 
 def test_answers_beside_integers_are_integers(bert, new, tmp_path):

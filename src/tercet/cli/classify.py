@@ -21,9 +21,8 @@ from tercet.cli.classify_checks import (
     check_names_of_files,
     check_top,
     suffix_of,
-    with_known_labels,
 )
-from tercet.cli.classify_output import AnswerWriter, destination
+from tercet.cli.classify_output import AnswerWriter, destination, print_compared_column
 from tercet.cli.classify_summary import Summary
 from tercet.cli.console import finish, load_model, print_note, print_result, report_errors
 from tercet.cli.input_files import check_options, choose_columns, find_files
@@ -181,8 +180,6 @@ def classify(
         is_limited=promise is not None and promise["max_novelty"] is not None,
         separator=classifier.label_levels,
     )
-    if files is None:
-        rows = with_known_labels(rows, summary, options.label_name)
     writer = AnswerWriter(classifier, summary, limits, suffix=suffix, top=top, explain=explain)
 
     def read_file(file: Path) -> TableInput:
@@ -207,6 +204,7 @@ def classify(
                 return
     summary.warn_of_unfamiliar()
     summary.warn_of_other_forms()
+    print_compared_column(rows.label_column if files is None else options.label_name, label_column, summary)
     if as_json:
         print_result(json.dumps({**summary.to_dict(), "promise": promise}, indent=2))
     else:

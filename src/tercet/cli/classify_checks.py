@@ -1,24 +1,16 @@
 """Check the arguments of `tercet classify` before anything is loaded."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tercet._files import expand_path
 from tercet._files.model_files import CLASSIFIER_FILE, classifier_labels, has_classifier, is_model_folder
-from tercet._nested_labels import normalize_label
 from tercet.cli.classify_columns import added_names
-from tercet.cli.console import print_note
 from tercet.cli.input_files import Files
-from tercet.cli.table_input import StandardInput, TableInput, check_new_names
+from tercet.cli.table_input import check_new_names
 from tercet.data.columns.labelled import find_given_labels
-from tercet.data.columns.names import usual_columns
 from tercet.data.reading.options import ReadOptions
 from tercet.data.writing import find_suffix, writable_suffixes
-from tercet.errors import DataError, listed, short_repr
-
-if TYPE_CHECKING:
-    from tercet.cli.classify_summary import Summary
+from tercet.errors import DataError, listed
 
 DEFAULT_FORMAT = "csv"
 
@@ -53,34 +45,6 @@ def check_names_of_files(files: Files, options: ReadOptions, top: int, *, explai
             f"{found['predicted_label']} has a column of labels, but {found['label']} has none; make the columns of "
             "the files equal"
         )
-
-
-def with_known_labels(
-    rows: StandardInput | TableInput, summary: "Summary", label_column: str | None
-) -> StandardInput | TableInput:
-    """Return the input; without labels if only a usual name such as `category` hints at them, and none is known.
-
-    Print with which column the answers are compared, or why not.
-
-    Args:
-        rows: the input.
-        summary: knows the labels of the classifier.
-        label_column: the label column that the user gave; None for none.
-    """
-    column = rows.label_column
-    if column is None or not isinstance(rows, TableInput):
-        return rows
-    if label_column is None and not usual_columns([column], "label", 0):
-        labels = {str(label) for label in rows.labels(summary.separator) or () if label is not None}
-        known = (summary.known_form(normalize_label(label, summary.separator)) for label in labels)
-        if labels and not any(form is not None for form in known):
-            print_note(
-                f"the column {short_repr(column)} is not compared, because the classifier knows none of its values, "
-                f"such as {listed(sorted(labels), 1)}; pass --label-column {column} if they are labels"
-            )
-            return replace(rows, label_column=None, label_cells=None)
-    print_note(f"the answers are compared with the labels in the column {short_repr(column)}")
-    return rows
 
 
 def check_folder(model: str) -> None:

@@ -10,10 +10,12 @@ from tercet._files import atomic_file
 from tercet.cli.classify_checks import check_names
 from tercet.cli.classify_columns import added_columns, added_names, integers_of
 from tercet.cli.classify_summary import Summary
-from tercet.cli.console import shows_progress
+from tercet.cli.console import print_note, shows_progress
 from tercet.cli.streams import DataOutput
 from tercet.cli.table_input import Rows, StandardInput, TableInput
+from tercet.data.columns.names import usual_columns
 from tercet.data.writing import BinaryOutput, open_writer
+from tercet.errors import short_repr
 
 if TYPE_CHECKING:
     from tercet.decisions import LabelClassifier
@@ -64,6 +66,29 @@ class AnswerWriter:
             names = [*rows.names, *added_names(label_name, top=top, explain=explain, texts=False)]
             writer.write({name: [] for name in names})
         writer.close()
+
+
+def print_compared_column(column: str | None, label_column: str | None, summary: Summary) -> None:
+    """Print with which column the answers were compared.
+
+    A usual name such as `category` only hints at labels. If none of them is known, the summary forgets them, and it is
+    printed why.
+
+    Args:
+        column: the column of given labels; None for none.
+        label_column: the label column that the user gave; None for none.
+        summary: the counts of all rows.
+    """
+    if column is None or not summary.rows:
+        return
+    is_certain = label_column is not None or usual_columns([column], "label", 0)
+    if is_certain or (unknown := summary.forget_unknown_labels()) is None:
+        print_note(f"the answers are compared with the labels in the column {short_repr(column)}")
+        return
+    print_note(
+        f"the column {short_repr(column)} is not compared, because the classifier knows none of its values, such as "
+        f"{short_repr(unknown)}; pass --label-column {column} if they are labels"
+    )
 
 
 @contextmanager

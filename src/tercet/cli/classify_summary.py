@@ -97,7 +97,7 @@ class Summary:
                 continue
             given = normalize_label(str(label), self.separator)
             right = given == str(predicted)
-            form = self.known_form(given)
+            form = self._known_form(given)
             if form is not None and form != given:
                 self.other_form += 1
                 if len(self._other_forms) < _MAX_NAMES:
@@ -125,6 +125,14 @@ class Summary:
                 if len(self._unknown_names) < _MAX_NAMES:
                     self._unknown_names.setdefault(given)
 
+    def forget_unknown_labels(self) -> str | None:
+        """Forget the given labels if the classifier knows none, and return one of them; else return None."""
+        if self.labelled or self.coarser or self.other_form or not self.unknown:
+            return None
+        self.unknown = self.unknown_answered = self.unknown_with_parent = 0
+        self.answered_labelled = self.right_answers = 0
+        return next(iter(self._unknown_names))
+
     @cached_property
     def _parents(self) -> frozenset[str]:
         """The parents of the labels of the classifier; none for labels without levels."""
@@ -134,7 +142,7 @@ class Summary:
         above = {self.separator.join(path[:depth]) for path in paths for depth in range(1, len(path))}
         return frozenset(above - self.known)
 
-    def known_form(self, label: str) -> str | None:
+    def _known_form(self, label: str) -> str | None:
         """Return the known label or parent that is equal to a given one or differs only in form; None without one."""
         return label if label in self.known or label in self._parents else self._forms.get(self._key(label))
 
@@ -156,8 +164,9 @@ class Summary:
         if self.other_form:
             have = "has" if self.other_form == 1 else "have"
             logger.warning(
-                f"{_rows(self.other_form)} {have} a label that is written in another way than in the classifier, such "
-                f"as {', '.join(self._other_forms)}; precision and accuracy leave them out: correct the labels"
+                f"{counted(self.other_form, 'row')} {have} a label that is written in another way than in the "
+                f"classifier, such as {', '.join(self._other_forms)}; precision and accuracy leave them out: correct "
+                "the labels"
             )
 
     def warn_of_unfamiliar(self) -> None:
@@ -173,18 +182,15 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and fractions as JSON values; a fraction is None where there are no rows."""
+        by_parent: dict[str, Any] = {}
+        if self.separator is not None:
+            by_levels = {str(up): rows for up, rows in sorted(self.parents.items())}
+            by_parent = {"answered_with_parent": self.parents.total(), "answered_by_levels_left_out": by_levels}
         return {
             "rows": self.rows,
             "answered": self.answered,
             "coverage": _fraction(self.answered, self.rows),
-            **(
-                {}
-                if self.separator is None
-                else {
-                    "answered_with_parent": self.parents.total(),
-                    "answered_by_levels_left_out": {str(up): rows for up, rows in sorted(self.parents.items())},
-                }
-            ),
+            **by_parent,
             "reasons": dict(self.reasons),
             "labelled_rows": self.labelled,
             "accuracy": _fraction(self.right, self.labelled),
@@ -203,7 +209,8 @@ class Summary:
         rejected = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
         others = f"; 'none of these': {self.rows - self.answered:,} ({rejected})" if rejected else ""
         lines = [
-            f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {_rows(self.rows)} answered{others}"
+            f"coverage {_percent(self.answered, self.rows)}: {self.answered:,} of {counted(self.rows, 'row')} answered"
+            + others
         ]
         if self.parents:
             lines.append(
@@ -219,16 +226,16 @@ class Summary:
         if self.labelled:
             lines.append(
                 f"accuracy {_percent(self.right, self.labelled)}: the likeliest label is the given one in "
-                f"{self.right:,} of {_rows(self.labelled)}, answered or not"
+                f"{self.right:,} of {counted(self.labelled, 'row')}, answered or not"
             )
         if self.coarser:
             lines.append(
-                f"{_rows(self.coarser)} with a label that is a parent of labels of the classifier: the likeliest label "
-                f"is below it in {self.coarser_right:,}; precision and accuracy leave them out"
+                f"{counted(self.coarser, 'row')} with a label that is a parent of labels of the classifier: the "
+                f"likeliest label is below it in {self.coarser_right:,}; precision and accuracy leave them out"
             )
         if self.unknown:
             lines.append(
-                f"{_rows(self.unknown)} with a label that the classifier does not know, such as "
+                f"{counted(self.unknown, 'row')} with a label that the classifier does not know, such as "
                 f"{listed(self._unknown_names)}: {self.unknown - self.unknown_answered:,} answered 'none of these'"
                 + (f", {self.unknown_with_parent:,} with a parent of it" if self.unknown_with_parent else "")
             )
@@ -241,7 +248,3 @@ def _fraction(part: int, whole: int) -> float | None:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
-
-
-def _rows(count: int) -> str:
-    return counted(count, "row")

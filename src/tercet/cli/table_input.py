@@ -109,7 +109,7 @@ class TableInput:
 
     def parts(self, label_levels: str | None = None) -> Iterator[Rows]:
         """Yield all rows in order. With `label_levels`, each list of levels is one label, such as "billing/refund"."""
-        labels = self.labels(label_levels)
+        labels = self._labels(label_levels)
         has_integers = {type(label) for label in labels or () if label is not None} == {int}
         for start in range(0, len(self.texts), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
@@ -120,7 +120,7 @@ class TableInput:
                 has_integer_labels=has_integers,
             )
 
-    def labels(self, label_levels: str | None) -> list[Any] | None:
+    def _labels(self, label_levels: str | None) -> list[Any] | None:
         """Return the given label of each row, None for a missing one; None without a label column.
 
         With `label_levels`, a cell that is not a path is its text, a label that the classifier does not know.
