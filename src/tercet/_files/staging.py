@@ -55,9 +55,8 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             raise DataError(f"cannot write {path}: it is not a regular file; choose another path")
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target, seconds=_SECONDS_TO_WAIT) as may_have_leftovers:
-            if (
-                may_have_leftovers
-            ):  # To look for leftovers each time would read a folder of many files for each of them.
+            # To look for leftovers each time would read a folder of many files for each of them.
+            if may_have_leftovers:
                 remove_leftovers(target)
             with staging(target) as stage:
                 partial = stage / f"new{target.suffix}"
