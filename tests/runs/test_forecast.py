@@ -95,17 +95,21 @@ def test_no_time_of_a_part_includes_the_estimate_for_the_classifier(eval_fractio
 
 
 @pytest.mark.parametrize(
-    ("seconds", "limit", "printed"),
+    ("part", "seconds", "limit", "printed"),
     [
-        (10.0, None, None),
-        (600.0, None, "the whole run takes about 10 min"),
-        (600.0, 300.0, "the whole run takes about 5 min"),
+        ("encoder", 10.0, None, None),
+        ("encoder", 600.0, None, "the whole run takes about 10 min"),
+        ("encoder", 600.0, 300.0, "the whole run takes about 5 min"),
+        ("both", 600.0, None, "the whole run takes about 10 min and the choice of the head"),
+        ("both", 600.0, 300.0, "the whole run takes about 5 min"),
     ],
 )
-def test_the_forecast_is_logged_before_the_training(seconds, limit, printed, bert, many, tmp_path, monkeypatch, caplog):
+def test_the_forecast_is_logged_before_the_training(
+    part, seconds, limit, printed, bert, many, tmp_path, monkeypatch, caplog
+):
     monkeypatch.setattr(forecast, "remaining_seconds", lambda run, seconds_per_text: seconds)
     caplog.set_level(logging.INFO, logger="tercet")
-    settings = RunSettings(train="encoder", epochs=1, batch_size=8, samples_per_label=2, time_limit=limit)
+    settings = RunSettings(train=part, epochs=1, batch_size=8, samples_per_label=2, time_limit=limit)
     train(many, tmp_path / "m", model=bert, device="cpu", settings=settings)
     lines = re.findall("the whole run takes about .*", caplog.text)
     assert lines == ([] if printed is None else [printed])

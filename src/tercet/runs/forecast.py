@@ -49,16 +49,18 @@ class ForecastingEncoder:
             rest = remaining_seconds(self._run, (time.monotonic() - start) / len(sentences)) + self._seconds_to_fit
             seconds = min(start - self._run.clock + rest, self._limit)
             if seconds >= _SHORTEST_RUN:
+                # The limit holds for the whole run, with this choice.
+                more = " and the choice of the head" if self._run.stages.head and seconds < self._limit else ""
                 less = "" if self._run.best is None else ", or less if the encoder stops improving"
-                logger.info(f"the whole run takes about {in_words(seconds)}{less}")
+                logger.info(f"the whole run takes about {in_words(seconds)}{more}{less}")
         return embeddings
 
 
 def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
     """Return the expected seconds of a run that is not resumed, from its first sentence.
 
-    The time to fit the classifier is not included. The choice of the head and the computation of the metrics take
-    seconds, which are left out.
+    The time to fit the classifier is not included. Neither are the choice of the head, which takes from ten seconds
+    to minutes by the sizes of the labels, and the computation of the metrics, which takes seconds.
 
     Args:
         run: the run, before its first stage.
