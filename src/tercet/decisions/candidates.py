@@ -16,6 +16,7 @@ from torch import Tensor
 from tercet.decisions.models import LinearScores, Model, NeighbourVote
 from tercet.decisions.spaces import Spaces
 from tercet.distances.points import unit_rows
+from tercet.evaluation.classifiers import mean_rows
 from tercet.evaluation.logistic import SCALE, LogisticModel, centre_and_factor, fit_logistic
 
 # Scale of the cosine similarity to a class mean. The temperature is fitted afterwards.
@@ -101,7 +102,7 @@ def _neighbours(x: Tensor, label_ids: Tensor, num_labels: int) -> NeighbourVote:
 
 
 def _class_means(x: Tensor, label_ids: Tensor, num_labels: int) -> LinearScores:
-    means, absent = _means(x, label_ids, num_labels)
+    means, absent = mean_rows(x, label_ids, num_labels)
     bias = torch.zeros(num_labels).masked_fill(absent, -torch.inf)
     return LinearScores(weights=_MEANS_SCALE * unit_rows(means), bias=bias)
 
@@ -111,7 +112,7 @@ def _shared_covariance(x: Tensor, label_ids: Tensor, num_labels: int) -> LinearS
 
     Source: Friedman 1989, Regularized Discriminant Analysis, with a common covariance.
     """
-    means, absent = _means(x, label_ids, num_labels)
+    means, absent = mean_rows(x, label_ids, num_labels)
     deviations = x - means[label_ids]
     covariance = deviations.T @ deviations / max(1, len(x) - int((~absent).sum()))
     dim = x.shape[1]
@@ -120,13 +121,6 @@ def _shared_covariance(x: Tensor, label_ids: Tensor, num_labels: int) -> LinearS
     weights = torch.linalg.solve(shrunk, means.T).T
     bias = (-0.5 * (means * weights).sum(dim=1)).masked_fill(absent, -torch.inf)
     return LinearScores(weights=weights, bias=bias)
-
-
-def _means(x: Tensor, label_ids: Tensor, num_labels: int) -> tuple[Tensor, Tensor]:
-    """Return the mean row of each label `(num_labels, dim)`, and whether the label has no row `(num_labels,)`."""
-    counts = torch.bincount(label_ids, minlength=num_labels)
-    sums = x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x)
-    return sums / counts.clamp(min=1).unsqueeze(1), counts == 0
 
 
 _FITS: dict[str, Callable[[Tensor, Tensor, int], Model]] = {

@@ -19,7 +19,7 @@ from tercet.evaluation.logistic import BLOCK_VALUES, SCALE, centre_and_factor, f
 from tercet.evaluation.retrieval import majority
 from tercet.evaluation.retrieval.ranking import NUM_NEIGHBOURS
 
-__all__ = ["class_means", "logistic_regression", "nearest_neighbours", "rows_to_fit"]
+__all__ = ["class_means", "logistic_regression", "mean_rows", "nearest_neighbours", "rows_to_fit"]
 
 # λ of the logistic regression, for embeddings with a mean squared norm of 1. Of 0.02 to 1, it has the highest mean
 # accuracy on BANKING77, HWU64 and CLINC150 with all-MiniLM-L6-v2, with all rows and with 5 and 10 rows per label.
@@ -83,6 +83,24 @@ def class_means(reference: Tensor, label_ids: Tensor, queries: Tensor) -> Tensor
     # The length of a query does not change which similarity is the highest.
     blocks = at_least_float32(queries).split(max(1, BLOCK_VALUES // num_labels))
     return torch.cat([(block @ means.T).masked_fill_(absent, -torch.inf).argmax(dim=1) for block in blocks])
+
+
+def mean_rows(x: Tensor, label_ids: Tensor, num_labels: int) -> tuple[Tensor, Tensor]:
+    """Return the mean row of each label `(num_labels, dim)`, and whether the label has no row `(num_labels,)`.
+
+    Args:
+        x: the rows `(n, dim)`.
+        label_ids: the label id of each row `(n,)`, from 0.
+        num_labels: the number of labels. The mean of a label without a row is 0.
+
+    Example:
+        >>> means, absent = mean_rows(torch.tensor([[1.0], [3.0]]), torch.tensor([1, 1]), 2)
+        >>> means.tolist(), absent.tolist()
+        ([[0.0], [2.0]], [True, False])
+    """
+    counts = torch.bincount(label_ids, minlength=num_labels)
+    sums = x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x)
+    return sums / counts.clamp(min=1).unsqueeze(1), counts == 0
 
 
 def logistic_regression(reference: Tensor, label_ids: Tensor, queries: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from tercet._texts import text_key
 from tercet.data.tables.dataset_columns import label_ids_of
 from tercet.encoder.modules import Normalize
 from tercet.errors import DataError
+from tercet.evaluation.classifiers import mean_rows
 from tercet.heads import HeadChoice, LinearHead, append_head, choose_head
 from tercet.heads.labels import NestedLabels
 from tercet.losses import NestedTripletLoss
@@ -123,5 +124,4 @@ def add_head(
 def _label_means(rows: Tensor, label_ids: np.ndarray) -> Tensor:
     """Return the mean row of each label `(num_labels, dim)`, in the sorted order of the labels."""
     numbers = torch.from_numpy(np.unique(label_ids, return_inverse=True)[1])
-    sums = torch.zeros(int(numbers.max()) + 1, rows.shape[1]).index_add_(0, numbers, rows)
-    return sums / torch.bincount(numbers).unsqueeze(1)
+    return mean_rows(rows, numbers, int(numbers.max()) + 1)[0]
