@@ -177,7 +177,7 @@ def encode(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
 
 
 def ahead(plan: Plan, folders: dict[str, str]) -> dict[str, Any]:
-    """What is prepared and copied while the GPU computes, with and without it, for the first case and `encode`."""
+    """Measure the first case and `encode`, each with and without work that runs while the GPU computes."""
     import tercet
 
     texts, _ = texts_of("banking77", plan.sentences, SHAPES[plan.encoder][4])

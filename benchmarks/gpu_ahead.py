@@ -1,4 +1,4 @@
-"""What is prepared and copied while a GPU computes, with and without it, for `gpu.py`."""
+"""Measure training and `encode` with and without work that runs while a GPU computes, for `gpu.py`."""
 
 import statistics
 import time

@@ -39,7 +39,7 @@ class ParentErrors:
 
 @dataclass
 class _Counts:
-    """What is counted for a parent; `others` are the parents of its errors across."""
+    """The counts of a parent; `others` are the parents of its errors across."""
 
     labels: set[str] = field(default_factory=set)
     sentences: int = 0

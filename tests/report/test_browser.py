@@ -315,7 +315,7 @@ def test_a_tree_of_parents_is_folded_by_its_buttons(chrome, tmp_path, width):
     press(0)
     assert set(shown()) == {1}
     press(0)
-    assert shown() == [1, 2, 2, 3, 3, 1]  # What was folded below stays folded.
+    assert shown() == [1, 2, 2, 3, 3, 1]  # Rows that were folded below stay folded.
     press(1)
     assert shown() == everything
 

@@ -32,7 +32,7 @@ NAME_LENGTH = len(PREFIX) + _DIGITS
 
 @dataclass(frozen=True)
 class _Holder:
-    """Who holds a lock: the thread, whether the lock file existed before, and whether it stays afterwards."""
+    """The holder of a lock: its thread, whether the lock file existed before, and whether it stays afterwards."""
 
     thread: int
     existed: bool

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 # The lowest and the highest temperature. A discriminant analysis of a few rows needs one of several thousand.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1 / 20, 1e6
 NUM_BINS = 15
-# How often answers are drawn for `error_by_chance`.
+# The number of times that answers are drawn for `error_by_chance`.
 _NUM_DRAWS = 100
 # Decimals in which confidences are compared. More are noise of float32, which would rank sentences that are equally
 # sure, such as those whose neighbours all have one label.

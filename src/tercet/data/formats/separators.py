@@ -121,7 +121,7 @@ def may_be_unquoted(dialect: Dialect) -> bool:
 
 @dataclass(frozen=True)
 class QuoteUse:
-    """How double quotes are used in the lines of a file.
+    """The use of double quotes in the lines of a file.
 
     Attributes:
         enclosing: the number of valid lines in which they enclose a field.
