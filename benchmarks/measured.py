@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import few_rows, train_and_test
+from common import few_rows, read_rows, train_and_test
 from torch import Tensor
 
 from tercet.data.splits.folds import deal_folds
@@ -76,17 +76,23 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     ids = np.asarray(labels)[rows]
     found = scores(reference, ids, queries, test[1], logistic=options["logistic"])
     if options.get("label_classifier"):
-        found["accuracies"]["LabelClassifier"] = _label_classifier(model, [texts[row] for row in rows], ids, test)
+        found["accuracies"]["LabelClassifier"] = _label_classifier(model, rows, options)
     return (
         found if not options.get("head") else {"before": found, **_with_head(reference, ids, queries, test[1], options)}
     )
 
 
-def _label_classifier(model: Any, texts: list[str], ids: np.ndarray, test: Any) -> float:
-    """Return the accuracy of the classifier that `tercet train` saves if no rows are held out."""
+def _label_classifier(model: Any, rows: np.ndarray, options: dict[str, Any]) -> float:
+    """Return the accuracy of the classifier that `tercet train` saved; of one that is fitted to the rows if none is."""
     from tercet import LabelClassifier
 
-    return float(LabelClassifier(model).fit(texts, ids).score(*test))
+    train, test = (read_rows(Path(options["data"]), options["set"], part) for part in ("train", "test"))
+    if Path(options["model"], "label_classifier.json").exists():
+        classifier = LabelClassifier.load(options["model"], model)
+    else:
+        kept = [train[row] for row in rows]
+        classifier = LabelClassifier(model).fit([row["text"] for row in kept], [row["label"] for row in kept])
+    return float(classifier.score([row["text"] for row in test], [row["label"] for row in test]))
 
 
 def _with_head(

@@ -1,7 +1,7 @@
 """Every row of the quality tables: untouched, head alone, default run, ten epochs; few sentences; foreign vectors.
 
     python benchmarks/quality.py --data DIR [--mpnet FOLDER] [--sets banking77 clinc150 hwu64] [--seeds 0 1 2]
-        [--tables full few vectors] [--few 5 10 all] [--models DIR] [--output FILE.json]
+        [--tables full few vectors] [--few 5 10 all] [--modes …] [--bf16] [--models DIR] [--output FILE.json]
 
 DIR has a folder for each data set with train.csv and test.csv (columns text, label). The encoder is the bundled
 all-MiniLM-L6-v2, and with --mpnet the all-mpnet-base-v2 in that folder. The test sentences are ranked and classified
@@ -31,11 +31,12 @@ MODES: dict[str, list[str] | None] = {
     "encoder": ["--train", "encoder"],
     "both": ["--train", "both"],
     "auto": [],
+    "1 epoch": ["--train", "both", "--epochs", "1"],
     "10 epochs": ["--epochs", "10"],
 }
 # The classifiers of the block "was it worth it?".
 CLASSIFIERS = ("nearest_neighbours", "class_means", "logistic_regression")
-FULL = ("untouched", "head", "auto", "10 epochs")
+FULL = ("untouched", "head", "1 epoch", "auto", "10 epochs")
 FEW = ("untouched", "head", "encoder", "both", "auto")
 # `auto` may be this far below the best, in accuracy and in MAP@R, beyond the interval.
 ALLOWED = {"accuracy": 0.005, "map@r": 0.01}
@@ -61,9 +62,10 @@ class Bench:
     """Runs cases, or takes them from the file of results."""
 
     def __init__(
-        self, data: Path, encoders: dict[str, str], threads: int, output: Path, models: Path | None = None
-    ) -> None:
-        self.data, self.encoders, self.threads, self.models = data, encoders, threads, models
+        self, data: Path, encoders: dict[str, str], threads: int, output: Path, models: Path | None = None,
+        *, bf16: bool = False,
+    ) -> None:  # fmt: skip
+        self.data, self.encoders, self.threads, self.models, self.bf16 = data, encoders, threads, models, bf16
         self.results = Results(output)
 
     def run(self, case: Case) -> dict[str, Any]:
@@ -71,7 +73,8 @@ class Bench:
         # Nothing that is drawn by a seed is in the untouched encoder on all rows.
         if case.mode == "untouched" and case.per_label is None:
             case = replace(case, seed=0)
-        return self.results.get(case.key, lambda: self._run(case))
+        in_bf16 = " bf16" if self.bf16 and case.mode != "untouched" else ""
+        return self.results.get(case.key + in_bf16, lambda: self._run(case))
 
     def peer(self, encoder: str, name: str, seed: int) -> float:
         """Return the seconds of one epoch of sentence-transformers, from the start of its process."""
@@ -91,6 +94,7 @@ class Bench:
         return {
             "data": str(self.data), "set": case.set, "seed": case.seed, "per_label": case.per_label,
             "model": self.encoders[case.encoder], "threads": self.threads, "logistic": case.mode == "untouched",
+            "label_classifier": True,
         }  # fmt: skip
 
     def _run(self, case: Case) -> dict[str, Any]:
@@ -98,7 +102,7 @@ class Bench:
         if training is None:
             return alone(HERE / "measured.py", options)
         keep = self.models / case.key.replace(" ", "-") if self.models and case.per_label is None else None
-        return train_and_measure(options, training, keep)
+        return train_and_measure(options, [*training, *(["--bf16"] if self.bf16 else [])], keep)
 
 
 def main() -> None:
@@ -108,7 +112,11 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tables", nargs="+", choices=["full", "few", "vectors"], default=["full", "few", "vectors"])
-    parser.add_argument("--modes", nargs="+", choices=FULL, default=list(FULL), help="rows of the table full")
+    parser.add_argument(
+        "--modes", nargs="+", choices=list(MODES), help="rows of the tables full and few; default: those of each table"
+    )
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
+    parser.add_argument("--skip-peer", action="store_true", help="do not time sentence-transformers")
     parser.add_argument(
         "--few", nargs="+", default=["5", "10", "all"], help="numbers of rows per label in the table few"
     )
@@ -123,35 +131,45 @@ def main() -> None:
     else:
         print("all-mpnet-base-v2 is left out, because --mpnet is not set", file=sys.stderr)
     encoders = {name: folder for name, folder in encoders.items() if name in arguments.encoders}
-    bench = Bench(arguments.data, encoders, arguments.threads, arguments.output, arguments.models)
+    bench = Bench(arguments.data, encoders, arguments.threads, arguments.output, arguments.models,
+                  bf16=arguments.bf16)  # fmt: skip
     chosen = [(encoder, name) for encoder in encoders for name in arguments.sets]
     if "full" in arguments.tables:
-        if "auto" in arguments.modes:
+        modes = arguments.modes or FULL
+        if "auto" in modes:
             print_before_and_after(bench, chosen, arguments.seeds)
-        print_full(bench, chosen, arguments.modes, arguments.seeds)
+        print_full(bench, chosen, modes, arguments.seeds, peer=not arguments.skip_peer)
     if "few" in arguments.tables:
-        print_few(bench, chosen, [None if n == "all" else int(n) for n in arguments.few], arguments.seeds)
+        numbers = [None if number == "all" else int(number) for number in arguments.few]
+        print_few(bench, chosen, numbers, arguments.modes or FEW, arguments.seeds)
     if "vectors" in arguments.tables:
         print_vectors(bench, chosen, arguments.seeds)
 
 
-def print_full(bench: Bench, chosen: Iterable[tuple[str, str]], modes: Sequence[str], seeds: Sequence[int]) -> None:
-    """Print the table of runs on all training rows."""
+def print_full(
+    bench: Bench, chosen: Iterable[tuple[str, str]], modes: Sequence[str], seeds: Sequence[int], *, peer: bool
+) -> None:
+    """Print the table of runs on all training rows; with `peer`, in epochs of sentence-transformers too."""
     rows = []
     for encoder, name in chosen:
         for mode in modes:
             epochs, runs = [], []
             for seed in seeds:  # alternately, so that a busy minute slows both down
-                epochs.append(bench.peer(encoder, name, seed))
+                if peer:
+                    epochs.append(bench.peer(encoder, name, seed))
                 runs.append(bench.run(Case(encoder, name, mode, seed)))
             runs = runs[:1] if mode == "untouched" else runs
             trained = "seconds" in runs[0]
             rows.append([
                 name, encoder, mode, *quality(runs), _most_frequent(run["classifier"] for run in runs),
-                mean_and_std((run["seconds"] for run in runs), 0) if trained else "–",
-                mean_and_std((r["seconds"] / e for r, e in zip(runs, epochs, strict=True)), 2) if trained else "–",
+                own_accuracy(runs), mean_and_std((run["seconds"] for run in runs), 0) if trained else "–",
+                mean_and_std((r["seconds"] / e for r, e in zip(runs, epochs, strict=True)), 2)
+                if trained and peer else "–",
             ])  # fmt: skip
-    header = ["data", "encoder", "trained", "MAP@R", "accuracy, %", "classifier", "seconds", "epochs of ST"]
+    header = [
+        "data", "encoder", "trained", "MAP@R", "accuracy, %", "classifier", "LabelClassifier, %", "seconds",
+        "epochs of ST",
+    ]  # fmt: skip
     print_table(header, rows, "All training sentences; the last column is in epochs of sentence-transformers")
 
 
@@ -185,19 +203,26 @@ def _before_and_after(records: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 
 def print_few(
-    bench: Bench, chosen: Iterable[tuple[str, str]], per_label: Sequence[int | None], seeds: Sequence[int]
+    bench: Bench,
+    chosen: Iterable[tuple[str, str]],
+    per_label: Sequence[int | None],
+    modes: Sequence[str],
+    seeds: Sequence[int],
 ) -> None:
     """Print the table of runs on few rows of each label, and how far `auto` is from the best."""
     quality_rows, gaps = [], []
     for encoder, name in chosen:
         for number in per_label:
-            runs = {mode: [bench.run(Case(encoder, name, mode, seed, number)) for seed in seeds] for mode in FEW}
+            runs = {mode: [bench.run(Case(encoder, name, mode, seed, number)) for seed in seeds] for mode in modes}
             label = [name, encoder, number or "all"]
-            quality_rows += [[*label, mode, *quality(group)] for mode, group in runs.items()]
-            logistic = mean_and_std((run["accuracies"]["logistic regression"] for run in runs["untouched"]), 1, 100)
-            quality_rows.append([*label, "untouched, logistic regression", "–", logistic])
-            gaps += [[*label, *gap] for gap in _gaps(runs)]
-    print_table(["data", "encoder", "a label", "trained", "MAP@R", "accuracy, %"], quality_rows, "Few sentences")
+            quality_rows += [[*label, mode, *quality(group), own_accuracy(group)] for mode, group in runs.items()]
+            if "untouched" in runs:
+                logistic = mean_and_std((run["accuracies"]["logistic regression"] for run in runs["untouched"]), 1, 100)
+                quality_rows.append([*label, "untouched, logistic regression", "–", logistic, "–"])
+            if {"auto", "untouched"} <= runs.keys():
+                gaps += [[*label, *gap] for gap in _gaps(runs)]
+    header = ["data", "encoder", "a label", "trained", "MAP@R", "accuracy, %", "LabelClassifier, %"]
+    print_table(header, quality_rows, "Few sentences")
     header = ["data", "encoder", "a label", "metric", "auto against", "difference", "95 % interval", "within the limit"]
     print_table(header, gaps, "`auto` against the best, and against logistic regression on the untouched encoder")
 
@@ -240,6 +265,12 @@ def quality(runs: Iterable[dict[str, Any]]) -> list[str]:
     """Return the cells of MAP@R and of the accuracy in percent."""
     runs = list(runs)
     return [mean_and_std(run["map@r"] for run in runs), mean_and_std((run["accuracy"] for run in runs), 1, 100)]
+
+
+def own_accuracy(runs: Iterable[dict[str, Any]]) -> str:
+    """Return the cell of the accuracy, in percent, of the classifiers that the runs saved; "–" if not measured."""
+    found = [run["accuracies"].get("LabelClassifier") for run in runs]
+    return "–" if None in found else mean_and_std(found, 1, 100)
 
 
 def _most_frequent(names: Iterable[str]) -> str:
