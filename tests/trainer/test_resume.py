@@ -10,6 +10,8 @@ import torch
 
 from tercet import SentenceTransformer, losses
 from tercet.errors import DataError
+from tercet.trainer.loss_kinds import LossBySet, loss_settings
+from tercet.trainer.run_identity import RunIdentity, argument_defaults, check_same_run
 from tercet.trainer.whole_checkpoints import latest_checkpoint
 from tests.trainer.helpers import OwnLayout, flat_weights, make_trainer
 
@@ -73,6 +75,49 @@ def test_an_argument_that_a_checkpoint_lacks_had_its_default(name, now, bert, la
     assert make_trainer(bert, folder, labelled, changes=CHANGES).find_checkpoint(True) == folder / "checkpoint-4"
     with pytest.raises(DataError, match=f"{name} was {default}, now it is {now}"):
         make_trainer(bert, folder, labelled, changes={**CHANGES, name: now}).find_checkpoint(True)
+
+
+def test_a_setting_of_the_loss_that_a_checkpoint_lacks_had_its_default(bert, labelled, folder):
+    """A checkpoint of an earlier version lacks the settings of the loss that were added later."""
+    path = folder / "checkpoint-4/run.json"
+    content = json.loads(path.read_text())
+    assert content["identity"]["arguments"].pop("margin") == 0.3
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="margin was 5.0, now it is 0.3"):
+        make_trainer(bert, folder, labelled, changes=CHANGES).find_checkpoint(True)
+    trainer = make_trainer(bert, folder, labelled, changes=CHANGES)
+    trainer.loss.margin = 5.0
+    assert trainer.find_checkpoint(True) == folder / "checkpoint-4"
+
+
+@pytest.mark.parametrize(
+    ("make_loss", "path", "name", "default"),
+    [
+        (lambda value: losses.MatryoshkaLoss(None, losses.BatchHardTripletLoss(margin=value), [2]), [], "margin", 5.0),
+        (
+            lambda value: losses.MatryoshkaLoss(None, losses.BatchHardTripletLoss(), [4, 2], n_dims_per_step=value),
+            [],
+            "n_dims_per_step",
+            -1,
+        ),
+        (lambda value: LossBySet({"first": losses.BatchHardTripletLoss(margin=value)}), ["first"], "margin", 5.0),
+    ],
+)
+def test_a_setting_within_a_loss_that_a_checkpoint_lacks_had_its_default(make_loss, path, name, default, tmp_path):
+    """The settings of an inner loss, and of the losses of several data sets, have their defaults too."""
+
+    def identity(value):
+        loss = make_loss(value)
+        return RunIdentity(arguments=loss_settings(loss), argument_defaults=argument_defaults(loss))
+
+    written = identity(default).to_dict()
+    settings = written["arguments"]
+    for part in path:
+        settings = settings[part]
+    assert settings.pop(name) == default
+    check_same_run(tmp_path / "checkpoint-1", written, identity(default))
+    with pytest.raises(DataError, match=f"{'.'.join([*path, name])} was {default}, now it is 1"):
+        check_same_run(tmp_path / "checkpoint-1", written, identity(1))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from tercet.trainer.evaluating import EvaluatingTrainer
 from tercet.trainer.loss_state import load_loss, save_loss
 from tercet.trainer.preparing import first_rows
 from tercet.trainer.record import training_record
-from tercet.trainer.run_identity import RunIdentity, arguments_of, check_same_run, data_identity
+from tercet.trainer.run_identity import RunIdentity, argument_defaults, arguments_of, check_same_run, data_identity
 from tercet.trainer.sharding import gathered_model
 from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import load_weights
@@ -97,6 +97,7 @@ class CheckpointingTrainer(EvaluatingTrainer):
             data={**self._data_identity, **self.run_data},
             model=self.start_model,
             processes=self.args.world_size,
+            argument_defaults=argument_defaults(self.loss),
             setting_defaults=self.run_setting_defaults,
         )
 

@@ -1,5 +1,6 @@
 """Losses of other shapes than those of Tercet: around another loss, with `forward` alone, or one for each data set."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -65,6 +66,16 @@ def loss_settings(loss: nn.Module) -> dict[str, Any]:
     settings: Any = getattr(loss, "get_config_dict", dict)
     described: dict[str, Any] = settings()
     return described
+
+
+def loss_setting_defaults(loss: nn.Module) -> dict[str, Any]:
+    """Return the defaults of the arguments of a loss and of the losses within it, as nested as `loss_settings`."""
+    if isinstance(loss, LossBySet):
+        return {name: loss_setting_defaults(loss[name]) for name in loss}
+    inner = getattr(loss, "loss", None)
+    found = loss_setting_defaults(inner) if isinstance(inner, nn.Module) else {}
+    arguments = inspect.signature(type(loss)).parameters.values()
+    return found | {one.name: one.default for one in arguments if one.default is not one.empty}
 
 
 def loss_of_set(loss: nn.Module, name: str | None) -> nn.Module:

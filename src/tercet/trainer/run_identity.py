@@ -17,7 +17,7 @@ from tercet.data.tables.dataset_columns import texts_of
 from tercet.errors import DataError, shortened
 from tercet.trainer.argument_rules import RESULT
 from tercet.trainer.arguments import SentenceTransformerTrainingArguments, default_values
-from tercet.trainer.loss_kinds import loss_settings
+from tercet.trainer.loss_kinds import loss_setting_defaults, loss_settings
 
 _NUMBERS_OF_STEPS = {"epochs", "max_steps", "num_train_epochs"}
 
@@ -32,7 +32,8 @@ class RunIdentity:
         data: for the training and the evaluation data, the number of rows and a digest of the rows in their order.
         model: a digest of the start weights; empty if it is not compared.
         processes: the number of processes, which is not compared.
-        setting_defaults: the default value of each of `settings`. Checkpoints do not store them.
+        argument_defaults: the defaults of `arguments`. Checkpoints do not store them.
+        setting_defaults: the defaults of `settings`. Checkpoints do not store them.
     """
 
     arguments: dict[str, Any]
@@ -40,11 +41,12 @@ class RunIdentity:
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     processes: int = 1
+    argument_defaults: dict[str, Any] = field(default_factory=dict)
     setting_defaults: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the identity as JSON values."""
-        content = {name: value for name, value in asdict(self).items() if name != "setting_defaults"}
+        content = {name: value for name, value in asdict(self).items() if not name.endswith("_defaults")}
         return _as_json(content)
 
 
@@ -59,7 +61,7 @@ def check_same_run(checkpoint: Path, written: Mapping[str, Any], now: RunIdentit
     Raises:
         DataError: settings, data or the start model differ; the message lists them.
     """
-    defaults = {"settings": now.setting_defaults, "arguments": default_values(SentenceTransformerTrainingArguments)}
+    defaults = {"settings": now.setting_defaults, "arguments": now.argument_defaults}
     found = list(_differences(written, now.to_dict(), _as_json(defaults)))
     if not found:
         return
@@ -82,9 +84,10 @@ def _differences(
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and a description of each difference."""
     part = "settings" if written.get("settings") and now["settings"] else "arguments"
+    new = dict(_flat(now[part]))
     # An earlier version did not have the names that its checkpoint lacks. Its runs were those with the defaults.
-    missing = {name: value for name, value in defaults[part].items() if name in now[part]}
-    old, new = {**missing, **(written.get(part) or {})}, now[part]
+    missing = {name: value for name, value in _flat(defaults[part]) if name in new}
+    old = {**missing, **dict(_flat(written.get(part) or {}))}
     for name in {**old, **new}:
         if old.get(name) != new.get(name):
             was, is_now = (shortened(str(found.get(name)), 60) for found in (old, new))
@@ -105,6 +108,15 @@ def _differences(
         yield "model", "the start model differs"
 
 
+def _flat(settings: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield names and values, those in a dictionary as `first.margin`, so that a message names what differs."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield within + name, value
+
+
 def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
     """Return the training arguments that decide the result, and the loss with its settings."""
     arguments = {name: getattr(value := getattr(args, name), "value", value) for name in sorted(RESULT)}
@@ -112,6 +124,11 @@ def arguments_of(args: Any, loss: nn.Module) -> dict[str, Any]:
     # The number of processes may change if the batch of all of them together does not.
     arguments["per_device_train_batch_size"] *= args.world_size
     return {**arguments, "loss": type(loss).__name__, **loss_settings(loss)}
+
+
+def argument_defaults(loss: nn.Module) -> dict[str, Any]:
+    """Return the defaults of the training arguments and of the arguments of the loss."""
+    return {**default_values(SentenceTransformerTrainingArguments), **loss_setting_defaults(loss)}
 
 
 def data_identity(dataset: Any, label_names: list[str] | None = None) -> dict[str, Any]:
