@@ -18,13 +18,13 @@ from datasets.utils import are_progress_bars_disabled, disable_progress_bars, en
 
 from tercet._texts import validate_texts
 from tercet.data.cleaning.resolving import match_labels
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.columns.guessing import find_columns
 from tercet.data.columns.labelled import UnclearColumnError, find_labelled_columns
 from tercet.data.columns.names import TRIPLET_COLUMNS, Kind, log_unused
 from tercet.data.columns.triplets import find_triplet_columns
 from tercet.data.labels.numbering import labels_of, map_onto_names
 from tercet.data.reading.in_memory import table_of
-from tercet.data.reading.options import DEFAULT_OPTIONS
 from tercet.data.tables.dataset_columns import add_labels, renamed, texts_of
 from tercet.encoder.packing.packing import pack
 from tercet.errors import DataError, listed
@@ -67,7 +67,7 @@ def prepare_labelled(
     if known_names is not None and names is not None:
         if not isinstance(dataset.features[label], ClassLabel):
             of_rows = [names[label_id] for label_id in label_ids.tolist()]
-            match_labels(of_rows, known_names, source, DEFAULT_OPTIONS, "the training data", fixed=True)
+            match_labels(of_rows, known_names, "the training data", CleaningRules(source, fixed=True))
         label_ids, names = map_onto_names(label_ids, names, known_names)
     return add_labels(texts, label_ids), names
 

@@ -19,10 +19,10 @@ from tercet._labels import check_present
 from tercet._multi_labels import number_label_sets, set_names, split_set
 from tercet.data.cleaning.incomplete_rows import values_without_gaps
 from tercet.data.cleaning.resolving import match_labels
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.labels.numbering import map_onto_names, number_labels
 from tercet.data.labels.trainable import check_shared_triplets_exist, check_triplets_exist
 from tercet.data.reading.in_memory import table_of
-from tercet.data.reading.options import DEFAULT_OPTIONS
 from tercet.errors import DataError
 from tercet.losses.modules import BatchLoss, NestedTripletLoss
 from tercet.losses.relations import SAME_LABEL, SharedLabel
@@ -65,9 +65,8 @@ def number_sets(
     label_ids, found = number_labels(names, source)
     if known_names is not None:
         of_rows = [found[label_id] for label_id in label_ids.tolist()]
-        match_labels(
-            of_rows, known_names, source, DEFAULT_OPTIONS, "the training data", multi_label=SEPARATOR, fixed=True
-        )
+        rules = CleaningRules(source, fixed=True)
+        match_labels(of_rows, known_names, "the training data", rules, multi_label=SEPARATOR)
         return map_onto_names(label_ids, found, known_names)
     return label_ids, found
 

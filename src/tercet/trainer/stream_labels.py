@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset
 from tercet._labels import plain_labels
 from tercet.data.cleaning.label_forms import trim_labels
 from tercet.data.cleaning.resolving import match_labels
-from tercet.data.reading.options import DEFAULT_OPTIONS
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.tables.cells import plain_values
 from tercet.errors import DataError, short_repr
 
@@ -47,7 +47,7 @@ class StreamLabels:
             raise DataError(f"{source}: a label is {short_repr(wrong)}, but earlier ones are strings")
         found = list(map(str, plain))
         if new := [name for name in found if name not in self._ids]:
-            match_labels(new, self.names, source, DEFAULT_OPTIONS, "earlier rows", fixed=True)
+            match_labels(new, self.names, "earlier rows", CleaningRules(source, fixed=True))
             for name in dict.fromkeys(new):
                 self._ids[name] = len(self.names)
                 self.names.append(name)

@@ -1,5 +1,6 @@
 """Clean texts and labels: leave out incomplete rows, and give odd labels one form.
 
+rules.py             what to do with incomplete rows and odd labels
 cleaning.py          the steps: incomplete rows, white space, combined and similar labels
 incomplete_rows.py   finds rows without a text or a label
 resolving.py         applies `combined_labels` and `similar_labels`

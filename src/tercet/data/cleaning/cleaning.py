@@ -19,8 +19,8 @@ from tercet.data.cleaning.incomplete_rows import incomplete_message, values_with
 from tercet.data.cleaning.label_forms import find_placeholders, find_similar, trim_labels
 from tercet.data.cleaning.messages import REMEDY, shown_labels, warn_of_change
 from tercet.data.cleaning.resolving import resolve_combined, resolve_similar
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.columns.level_columns import join_label_lists
-from tercet.data.reading.options import ReadOptions
 from tercet.data.tables.cells import parse_label_list
 from tercet.data.tables.column_values import take_rows
 from tercet.errors import DataError, rows_have, short_repr
@@ -41,38 +41,24 @@ class CleanRows:
     labels: list[Any]
 
 
-def clean_rows(
-    texts: Sequence[Any],
-    labels: Iterable[Any],
-    source: str,
-    lines: Sequence[int] | None,
-    options: ReadOptions,
-    *,
-    incomplete: bool = False,
-    several_labels: bool = False,
-) -> CleanRows:
+def clean_rows(texts: Sequence[Any], labels: Iterable[Any], rules: CleaningRules) -> CleanRows:
     """Leave out or report incomplete rows, and clean the labels.
 
     Args:
         texts: the text of each row.
         labels: the label of each row.
-        source: the file or data set, for messages.
-        lines: the line number of each row in its file, for messages; None names the rows instead.
-        options: what to do with incomplete rows, and with combined and similar labels.
-        incomplete: whether to keep incomplete rows, with the empty string as text or label, and to keep combined and
-            similar labels apart if `options` does not say what to do with them. For an inspection, which counts them.
-        several_labels: whether the caller takes rows with several labels, so that a message may advise `multi_label`.
+        rules: the table, and what to do with its incomplete rows and odd labels.
 
     Raises:
         DataError: a text or a label is missing and `drop_missing` is False, there are combined or similar labels and
-            `options` does not say what to do with them, or no row remains.
+            `rules.options` do not say what to do with them, or no row remains.
     """
-    labels = paths_of_lists(labels, source, options, lines)
-    values = cell_labels(values_without_gaps(labels, source, lines), source, options, lines)
+    source, lines, drop_missing = rules.source, rules.lines, rules.options.drop_missing
+    values = cell_labels(values_without_gaps(paths_of_lists(labels, rules), source, lines), rules)
     no_text = without_text(texts)
     no_label = [row for row, label in enumerate(values) if label is None]
     kept = np.arange(len(values))
-    if incomplete and options.drop_missing is None:
+    if rules.incomplete and drop_missing is None:
         texts = list(texts)
         for row in no_text:
             texts[row] = ""
@@ -80,74 +66,55 @@ def clean_rows(
             values = ["" if v is None else str(v) if isinstance(v, int) else v for v in values]
     elif no_text or no_label:
         message = incomplete_message(no_text, no_label, len(values), lines)
-        if options.drop_missing is False:
+        if drop_missing is False:
             raise DataError(f"{source}: {message}; {REMEDY}")
         kept = np.setdiff1d(kept, [*no_text, *no_label])
         warn_of_change(f"{source}: {message}; rows left out: {len(values) - len(kept):,}")
-    values, remain = clean_labels(
-        values if len(kept) == len(values) else [values[row] for row in kept],
-        source,
-        options,
-        incomplete=incomplete,
-        several_labels=several_labels,
-    )
+    values, remain = clean_labels(values if len(kept) == len(values) else [values[row] for row in kept], rules)
     kept = kept[remain]
     if len(kept) == 0:
         raise DataError(f"{source}: no row remains after rows are left out; check the columns of texts and labels")
     return CleanRows(rows=kept, texts=take_rows(texts, kept), labels=values)
 
 
-def paths_of_lists(
-    labels: Iterable[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None
-) -> Iterable[Any]:
+def paths_of_lists(labels: Iterable[Any], rules: CleaningRules) -> Iterable[Any]:
     """Return the cells of a label column; with `label_levels`, each list as the nested label of its levels.
 
     This comes before `plain_values`, which leaves out the repeated and missing items of a list.
     """
-    return labels if options.label_levels is None else join_label_lists(labels, options.label_levels, source, lines)
+    separator = rules.options.label_levels
+    return labels if separator is None else join_label_lists(labels, separator, rules.source, rules.lines)
 
 
-def cell_labels(values: list[Any], source: str, options: ReadOptions, lines: Sequence[int] | None = None) -> list[Any]:
+def cell_labels(values: list[Any], rules: CleaningRules) -> list[Any]:
     """Return values of `plain_values` as they are; with `multi_label`, as names of sets of labels or None.
 
     Raises:
         DataError: with `multi_label` or `label_levels`, a label is a list or a dictionary; or a label in a list
             contains the separator.
     """
-    if options.multi_label is None and options.label_levels is None:
+    separator = rules.options.multi_label
+    if separator is None and rules.options.label_levels is None:
         return values
     if (row := next((row for row, value in enumerate(values) if isinstance(value, (list, dict))), None)) is not None:
         raise DataError(
-            f"{row_place(source, row, lines)}: the labels are {short_repr(values[row])}; each label must be a string "
-            "or an integer"
+            f"{row_place(rules.source, row, rules.lines)}: the labels are {short_repr(values[row])}; "
+            "each label must be a string or an integer"
         )
-    if options.multi_label is None:
-        return values
-    return set_names(map(parse_label_list, values), options.multi_label, source)
+    return values if separator is None else set_names(map(parse_label_list, values), separator, rules.source)
 
 
-def clean_labels(
-    values: Sequence[Any],
-    source: str,
-    options: ReadOptions,
-    *,
-    incomplete: bool = False,
-    fixed: bool = False,
-    several_labels: bool = False,
-) -> tuple[list[Any], np.ndarray]:
+def clean_labels(values: Sequence[Any], rules: CleaningRules) -> tuple[list[Any], np.ndarray]:
     """Trim the labels, and apply the options for combined and similar labels.
 
     Args:
         values: the labels as `plain_values` returns them, none of them missing.
-        source: the file or data set, for messages.
-        options: what to do with combined and similar labels.
-        incomplete: as for `clean_rows`.
-        fixed: whether the caller has no such options, so that a message advises to change the data.
-        several_labels: as for `clean_rows`.
+        rules: the table, and what to do with its odd labels.
 
     Returns:
         The labels, and the numbers of the rows that remain.
     """
+    source, options = rules.source, rules.options
     values, changed = trim_labels(values)
     if changed:
         warn_of_change(
@@ -158,9 +125,7 @@ def clean_labels(
     if options.label_levels is not None:
         values = _nested(values, options.label_levels, source)
     elif options.multi_label is None:
-        values, remain = resolve_combined(
-            values, source, options, incomplete=incomplete, fixed=fixed, several_labels=several_labels
-        )
+        values, remain = resolve_combined(values, rules)
     counts = Counter(
         label for value in values if isinstance(value, str) for label in split_set(value, options.multi_label)
     )
@@ -172,7 +137,7 @@ def clean_labels(
             "stands for a missing label; if it does, remove these rows, because together they count as one label",
         )
     if similar := find_similar(counts):
-        merged = resolve_similar(similar, counts, source, options, incomplete=incomplete, fixed=fixed)
+        merged = resolve_similar(similar, counts, rules)
         values = renamed_sets(values, merged, options.multi_label)
     return values, remain
 

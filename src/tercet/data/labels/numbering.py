@@ -15,7 +15,7 @@ from tercet._labels import check_present, plain_labels
 from tercet._texts import has_lone_surrogate, row_place
 from tercet.data.cleaning.cleaning import clean_labels
 from tercet.data.cleaning.incomplete_rows import values_without_gaps
-from tercet.data.reading.options import DEFAULT_OPTIONS
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.tables.dataset_columns import integers_of, texts_of
 from tercet.errors import DataError
 
@@ -87,7 +87,7 @@ def labels_of(dataset: "Dataset", column: str, source: str) -> tuple[np.ndarray,
     if labels and type(labels[0]) is int:
         label_ids = np.array(plain_labels(labels, source, error=DataError), dtype=np.int64)
         return label_ids, list(feature.names) if isinstance(feature, ClassLabel) else None
-    return number_labels(clean_labels(labels, source, DEFAULT_OPTIONS, fixed=True)[0], source)
+    return number_labels(clean_labels(labels, CleaningRules(source, fixed=True))[0], source)
 
 
 def label_values(dataset: "Dataset") -> list[Any]:

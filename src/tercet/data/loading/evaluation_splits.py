@@ -17,6 +17,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet.data.cleaning.cleaning import cell_labels, paths_of_lists
 from tercet.data.cleaning.incomplete_rows import without_text
 from tercet.data.cleaning.label_forms import find_placeholders
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.columns.labelled import find_given_labels
 from tercet.data.columns.names import TRIPLET_COLUMNS
 from tercet.data.formats.split_names import EVALUATION_SPLITS
@@ -153,8 +154,8 @@ def missing_labels(split: EvaluationSplit, train: LabelledSentences) -> str | No
     column = options.label_name or train.columns[1]
     if column not in table.columns and options.label_column is None:  # Another usual name of labels.
         column = find_given_labels(table.columns, table.source) or column
-    cells = paths_of_lists(table.columns.get(column, []), table.source, options)
-    values = cell_labels(plain_values(cells), table.source, options)
+    rules = CleaningRules(table.source, options)
+    values = cell_labels(plain_values(paths_of_lists(table.columns.get(column, []), rules)), rules)
     names = {str(value) for value in values if value is not None}
     if not names:
         return f"has no values in the column {short_repr(column)}"

@@ -16,6 +16,7 @@ from tercet._multi_labels import separator_for
 from tercet._texts import validate_texts
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.columns.guessing import find_columns
 from tercet.data.labels.doubts import warn_of_doubtful_labels
 from tercet.data.labels.labelled_sentences import LabelledSentences
@@ -76,20 +77,13 @@ def load_labelled(
     _warn_if_swapped(table.columns[text], labels_of_rows, text, label, table.source)
     if several_labels:
         options = with_lists(labels_of_rows, label, table.source, options)
-    clean = clean_rows(
-        table.columns[text],
-        labels_of_rows,
-        table.source,
-        table.places,
-        options,
-        incomplete=incomplete,
-        several_labels=several_labels,
-    )
+    rules = CleaningRules(table.source, options, table.places, incomplete=incomplete, several_labels=several_labels)
+    clean = clean_rows(table.columns[text], labels_of_rows, rules)
     lines = table.places_of(clean.rows)
     label_ids, label_names = number_labels(clean.labels, table.source, lines, allow_empty=incomplete)
     if known_labels is not None:
         labels = [label_names[label_id] for label_id in label_ids]
-        matched = match_labels(labels, known_labels, table.source, options, known_from, multi_label=options.multi_label)
+        matched = match_labels(labels, known_labels, known_from, rules, multi_label=options.multi_label)
         if matched is not labels:
             label_ids, label_names = number_labels(matched, table.source, lines)
     elif options.multi_label is not None:

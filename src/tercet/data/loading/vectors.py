@@ -15,6 +15,7 @@ from tercet._events import WarningKind, emit_warning
 from tercet._texts import row_places
 from tercet.data.cleaning.cleaning import clean_rows
 from tercet.data.cleaning.resolving import match_labels
+from tercet.data.cleaning.rules import CleaningRules
 from tercet.data.columns.labelled import find_label_column
 from tercet.data.formats.vector_files import check_finite, is_vector_file, read_vectors
 from tercet.data.labels.labelled_sentences import LabelledSentences
@@ -96,15 +97,14 @@ def load_vectors(
     lines = table.places_of(kept)
     labels = [table.columns[column][row] for row in kept]
     options = with_lists(labels, column, table.source, options)
-    clean = clean_rows(["vector"] * len(kept), labels, table.source, lines, options, several_labels=True)
+    rules = CleaningRules(table.source, options, lines, several_labels=True)
+    clean = clean_rows(["vector"] * len(kept), labels, rules)
     kept = kept[clean.rows]
     lines = table.places_of(kept)
     values = clean.labels
     if known_labels is not None:
-        values = match_labels(
-            [str(value) for value in values], known_labels, table.source, options, known_from,
-            multi_label=options.multi_label,
-        )  # fmt: skip
+        names = [str(value) for value in values]
+        values = match_labels(names, known_labels, known_from, rules, multi_label=options.multi_label)
     label_ids, label_names = number_labels(values, table.source, lines)
     if known_labels is None and options.multi_label is not None:
         check_several(label_names, options.multi_label, table.source)
