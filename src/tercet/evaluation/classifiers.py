@@ -78,8 +78,8 @@ def class_means(reference: Tensor, label_ids: Tensor, queries: Tensor) -> Tensor
     """
     x = unit_rows(at_least_float32(reference))
     num_labels = int(label_ids.max()) + 1
-    means = unit_rows(x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x))
-    absent = torch.bincount(label_ids, minlength=num_labels) == 0
+    sums, counts = _sums_of_labels(x, label_ids, num_labels)
+    means, absent = unit_rows(sums), counts == 0
     # The length of a query does not change which similarity is the highest.
     blocks = at_least_float32(queries).split(max(1, BLOCK_VALUES // num_labels))
     return torch.cat([(block @ means.T).masked_fill_(absent, -torch.inf).argmax(dim=1) for block in blocks])
@@ -98,9 +98,14 @@ def mean_rows(x: Tensor, label_ids: Tensor, num_labels: int) -> tuple[Tensor, Te
         >>> means.tolist(), absent.tolist()
         ([[0.0], [2.0]], [True, False])
     """
-    counts = torch.bincount(label_ids, minlength=num_labels)
-    sums = x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x)
+    sums, counts = _sums_of_labels(x, label_ids, num_labels)
     return sums / counts.clamp(min=1).unsqueeze(1), counts == 0
+
+
+def _sums_of_labels(x: Tensor, label_ids: Tensor, num_labels: int) -> tuple[Tensor, Tensor]:
+    """Return the sum of the rows of each label `(num_labels, dim)`, and their number `(num_labels,)`."""
+    sums = x.new_zeros(num_labels, x.shape[1]).index_add_(0, label_ids, x)
+    return sums, torch.bincount(label_ids, minlength=num_labels)
 
 
 def logistic_regression(reference: Tensor, label_ids: Tensor, queries: Tensor) -> Tensor:
