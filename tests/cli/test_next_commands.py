@@ -49,20 +49,26 @@ def _next(done):
 
 def test_after_data_without_a_header(folder, bert):
     form = ("--no-header", "--csv-separator", ";", "--text-column", "1", "--label-column", "0")
-    done = run("train", "train.csv", "--model", bert, "--output", "m", *form, *_SHORT, cwd=folder)
-    classify, evaluate = _next(done)
+    done = done_training = run("train", "train.csv", "--model", bert, "--output", "m", *form, *_SHORT, cwd=folder)
+    classify, evaluate, fit = _next(done)
     assert len((folder / "TEST.csv").read_text().splitlines()) == 12
     assert "12 rows written" in run(*classify, cwd=folder).stderr  # The first line is data here, too.
     done = run(*evaluate, cwd=folder)
     assert "12" in done.stdout
     (encode,) = _next(done)
     assert "12 embeddings" in run(*encode, cwd=folder).stderr
+    # One step makes no difference, and the sentence says to take the untouched encoder.
+    assert "on the untouched encoder." in done_training.stdout
+    assert fit[:2] == ["fit-classifier", str(bert)]
+    assert "Classifier of 4 labels from 16 sentences" in run(*fit, cwd=folder).stdout
+    assert (folder / "m-untouched" / "label_classifier.json").exists()
 
 
 def test_after_labels_in_another_file(folder, bert):
     labels = ("--label-file", "train-LABELS.txt")
     done = run("train", "train-texts.txt", "--model", bert, "--output", "m2", *labels, *_SHORT, cwd=folder)
-    _, evaluate = _next(done)
+    _, evaluate, fit = _next(done)
+    assert fit[2:] == ["train-texts.txt", *labels, "--output", "m2-untouched"]
     assert evaluate[2:] == ["TEST.csv", "--label-file", "TEST-LABELS.txt"]
     shutil.copy(folder / "TEST-texts.txt", folder / "TEST.txt")
     run(evaluate[0], evaluate[1], "TEST.txt", *evaluate[3:], cwd=folder)

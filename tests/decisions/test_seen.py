@@ -13,6 +13,7 @@ from tercet.data.splits.trained_texts import decode_hashes
 from tercet.data.tables.text_hashes import hashes_of
 from tercet.decisions.calibration_data import why_uncalibrated
 from tercet.decisions.seen import seen_fraction
+from tercet.decisions.summary import record_of
 from tercet.errors import DataError
 from tercet.heads import LinearHead, append_head
 from tercet.runs import RunSettings, train
@@ -185,6 +186,17 @@ def test_the_bundled_encoder_was_trained_on_other_texts(sentences, labels):
     assert classifier.calibrated_
     assert classifier.promise(min_precision=0.5).describe()
     assert classifier.predict(["the goalkeeper saved the match"]).tolist() == ["sport"]
+
+
+@pytest.mark.parametrize(("trained_on", "remark"), [(True, ", so it is too high"), (False, " (too high if")])
+def test_an_accuracy_on_training_rows_of_the_encoder_is_said_to_be_too_high(model, trained_on, remark, caplog):
+    texts = [text for group in TOPICS.values() for text in group]
+    if not trained_on:
+        model.training_record = replace(model.training_record, text_hashes=None)  # Now nothing is known.
+    classifier = LabelClassifier(model).fit(texts, [label for label, group in TOPICS.items() for _ in group])
+    line = record_of(classifier).describe()[1]
+    where = "rows that the encoder was trained on" if trained_on else "the training rows"
+    assert f" on 16 out-of-fold predictions for {where}{remark}" in line
 
 
 @pytest.mark.slow

@@ -205,3 +205,16 @@ def test_rows_of_zeros_have_the_cosine_distance_1():
     metrics = label_metrics(np.array([[0.0, 0], [0, 0], [1, 0], [1, 0]], np.float32), [0, 0, 1, 1])
     assert metrics["mean_positive_distance"] == pytest.approx(0.5, abs=1e-6)
     assert metrics["mean_negative_distance"] == pytest.approx(1, abs=1e-6)
+
+
+def test_map_at_r_rises_when_labels_that_cannot_be_learned_are_memorised():
+    """As the page on metrics says, with two labels that are assigned at random."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 64)), rng.integers(0, 2, 400)
+    queries, labels = rng.normal(size=(200, 64)), np.repeat([0, 1], 100)
+    untouched = label_metrics(queries, labels, reference_embeddings=x, reference_labels=y)
+    places = np.eye(64)[:2]  # Training rows move to the place of their label, new sentences to either.
+    found = rng.integers(0, 2, 200)
+    memorised = label_metrics(places[found], labels, reference_embeddings=places[y] + x / 1000, reference_labels=y)
+    assert (untouched["map@r"], untouched["recall@10"]) == pytest.approx((0.26, 1), abs=0.01)
+    assert (memorised["map@r"], memorised["recall@10"]) == pytest.approx((0.5, 0.5), abs=0.05)

@@ -95,6 +95,22 @@ def classify_command(model: object, options: ReadOptions, *, trust_remote_code: 
     return ["tercet", "classify", model, "NEW.csv", *words, *trust, "--output", "routed.csv"]
 
 
+def fit_classifier_command(
+    model: object, data: str, options: ReadOptions, output: object, *, trust_remote_code: bool = False
+) -> list[object]:
+    """Return the command that fits a classifier on the untouched encoder, to print if training made none better.
+
+    Args:
+        model: the untouched encoder.
+        data: the training data.
+        options: how they were read.
+        output: the folder of the trained model; that of the classifier has a name beside it.
+        trust_remote_code: the value of `--trust-remote-code`.
+    """
+    words = [*option_words(options), *trust_words(trust_remote_code)]
+    return ["tercet", "fit-classifier", model, data, *words, "--output", f"{output}-untouched"]
+
+
 def trust_words(trust_remote_code: bool) -> list[str]:
     """Return `--trust-remote-code` if it was given."""
     return ["--trust-remote-code"] if trust_remote_code else []

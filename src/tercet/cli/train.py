@@ -22,12 +22,13 @@ from tercet.cli.console import (
     shows_progress,
 )
 from tercet.cli.evaluations import print_choices, print_classifier, print_evaluation
-from tercet.cli.next_commands import classify_command, evaluate_command, trust_words
+from tercet.cli.next_commands import classify_command, evaluate_command, fit_classifier_command, trust_words
 from tercet.cli.outputs import check_outputs
 from tercet.cli.reports import check_report, write_report
 from tercet.cli.train_vectors import is_for_vectors, train_vectors
 from tercet.data.reading.options import DEFAULT_EVAL_FRACTION, ReadOptions
 from tercet.errors import DataError
+from tercet.records import TrainingGain
 from tercet.runs import RunSettings, TrainingInterrupted, publishing
 from tercet.runs import train as run_train
 from tercet.runs.repeat import read_record
@@ -193,7 +194,15 @@ def train(
         eval_split = run.record.settings.get("eval_split")
         evaluate = evaluate_command(output, eval_data, data, options, eval_split, trust_remote_code=trust_remote_code)
         classify = classify_command(output, options, trust_remote_code=trust_remote_code)
-        finish(*([evaluate] if run.classifier is None else [classify, evaluate]))
+        commands = [evaluate] if run.classifier is None else [classify, evaluate]
+        if (
+            run.classifier is not None
+            and isinstance(run.record.gain, TrainingGain)
+            and run.record.gain.prefers_untouched
+        ):
+            untouched, trust = run.record.settings["model"], trust_remote_code
+            commands.append(fit_classifier_command(untouched, data, options, output, trust_remote_code=trust))
+        finish(*commands)
 
 
 def _print_how_to_resume(checkpoint: Path | None) -> None:

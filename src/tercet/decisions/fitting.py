@@ -22,6 +22,7 @@ from tercet.decisions.predictions import CandidatePredictions, fit_models, predi
 from tercet.decisions.spaces import Spaces
 from tercet.decisions.unknown import tuned_to
 from tercet.decisions.updates import refit_labels
+from tercet.records.classifier import TRAINED_ON_BASIS
 
 # If more labels than this have new rows, fitting them one by one takes longer than fitting all of them together.
 _MAX_LABELS_ONE_BY_ONE = 20
@@ -121,7 +122,7 @@ def fit_rows(
     if calibration is None:
         penalties = usual_penalties(rows.spaces) if trained_on else penalties_out_of_fold(rows, keys, seed=seed)
         predictions = predict_out_of_fold(rows, keys, penalties, seed=seed)
-        basis, first = "out-of-fold predictions for the training rows", 0
+        basis, first = TRAINED_ON_BASIS if trained_on else "out-of-fold predictions for the training rows", 0
         models = fit_models(rows, penalties, seed=seed)
     else:
         penalties = choose_penalties(rows, calibration.spaces, calibration.label_ids, seed=seed)

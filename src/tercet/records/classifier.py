@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+# The `basis` of accuracies that are known to be too high.
+TRAINED_ON_BASIS = "out-of-fold predictions for rows that the encoder was trained on"
+
 
 @dataclass(kw_only=True)
 class ClassifierRecord:
@@ -42,10 +45,17 @@ class ClassifierRecord:
         if "chosen" in self.accuracy:
             lines.append(
                 f"Accuracy {100 * self.accuracy['chosen']:.1f} % on {self.calibration_rows:,} {self.basis}"
-                + ("" if self.calibrated else " (too high if the encoder was trained on them)")
+                + self._doubt()
                 + (f"; {others}" if others else "")
             )
         return lines + [promise["sentence"] for promise in self.promises]
+
+    def _doubt(self) -> str:
+        """Return a remark on the accuracy if it is too high, or may be."""
+        if self.calibrated:
+            return ""
+        known = self.basis == TRAINED_ON_BASIS
+        return ", so it is too high" if known else " (too high if the encoder was trained on them)"
 
 
 def _in_words(name: str) -> str:

@@ -209,6 +209,11 @@ class TrainingGain:
     saved: SavedClassifierScores | None = None
 
     @property
+    def prefers_untouched(self) -> bool:
+        """Whether a classifier on the untouched encoder is at least as good, so that the sentence says to take it."""
+        return self.outcome in ("no difference", "worse", "already separated")
+
+    @property
     def title(self) -> str:
         """The title of the table of scores."""
         return f"Was it worth it? {self.rows:,} evaluation sentences, classified by the training sentences"
