@@ -149,6 +149,7 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     from datasets import Dataset
 
     from tercet import SentenceTransformer
+    from tercet.data.loading.training_data import TrainingData
     from tercet.runs import RunSettings
     from tercet.runs.build import build_trainer
     from tercet.runs.run_training import run_training
@@ -158,7 +159,8 @@ def test_a_resumed_run_is_evaluated_at_its_own_interval(csv_file, bert, tmp_path
     build_trainer(SentenceTransformer(bert), data, settings, tmp_path / "m.checkpoints", []).train()
     shutil.rmtree(tmp_path / "m.checkpoints/checkpoint-6")
     again = replace(settings, eval_steps=2)
-    run = run_training(SentenceTransformer(bert), data, evaluation_data(), tmp_path / "m", again, resume=True)
+    both = TrainingData(train=data, evaluation=evaluation_data(), train_rows=range(len(data)))
+    run = run_training(SentenceTransformer(bert), both, tmp_path / "m", again, resume=True)
     assert list(run.record.by_step) == ["4", "6"]
 
 

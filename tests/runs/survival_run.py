@@ -6,6 +6,7 @@ import torch
 from datasets import Dataset
 
 from tercet import SentenceTransformer
+from tercet.data.loading.training_data import TrainingData
 from tercet.runs import RunSettings, checkpoint_dir
 from tercet.runs.run_training import run_training
 from tercet.trainer.whole_checkpoints import latest_checkpoint
@@ -22,5 +23,6 @@ def main(model_folder: Path, output: Path, cross_batch_memory: int, epochs: int)
         mini_batch_tokens=30, cross_batch_memory=cross_batch_memory,
     )  # fmt: skip
     resume = latest_checkpoint(checkpoint_dir(output)) is not None
-    data = Dataset.from_dict({"sentence": texts, "label": label_ids})
-    run_training(SentenceTransformer(model_folder, device="cpu"), data, None, output, settings, resume=resume)
+    train = Dataset.from_dict({"sentence": texts, "label": label_ids})
+    data = TrainingData(train=train, evaluation=None, train_rows=range(len(texts)))
+    run_training(SentenceTransformer(model_folder, device="cpu"), data, output, settings, resume=resume)

@@ -65,7 +65,7 @@ def test_all_texts_that_a_run_embeds_and_trains_on_are_counted(
     steps = run.trainer.state.global_step if settings.train != "head" else 0
     rows = settings.epochs * len(run.trainer.train_dataset) if settings.epochs else steps * settings.batch_size
     texts = sum(embedded) + (rows * 3 * (3 if settings.uses_triplets else 1) if steps else 0)
-    measured = min(NUM_MEASURED, len(run.train_data))  # To choose the distance, before the forecast.
+    measured = min(NUM_MEASURED, len(run.data.train))  # To choose the distance, before the forecast.
     # A saved classifier has the embedding of one sentence more, to detect another encoder.
     assert found == [pytest.approx(texts - measured, abs=len(run.stages.validation) + 1)]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from tercet._events import WarningKind, emit_warning
 from tercet._texts import text_keys
 from tercet.data.labels.numbering import label_values, labels_of
+from tercet.data.loading.training_data import TrainingData
 from tercet.decisions import LabelClassifier
 from tercet.decisions.fit_time import seconds_to_fit
 from tercet.decisions.inputs import Embedded
@@ -74,12 +75,9 @@ class RunClassifier:
     """The classifier of a run, which is fitted at its end.
 
     Args:
-        train_data: all training rows, with the columns `sentence` and `label`.
+        data: all training rows, with the columns `sentence` and `label`, and the numbers of the rows in their file.
         stages: what the run trains; it has the rows that chose the best state.
         evaluation: how the model is evaluated; None if it is not.
-        train_rows: the number of each training row in its file; None numbers the rows from 0.
-        held_out_rows: the number of each evaluation row in the same file; None if the rows have another source.
-        num_source_rows: the number of all rows of the file; None for that of the last training row + 1.
         keep_texts: whether the classifier keeps the sentences.
         seed: the seed of folds and samples.
         label_levels: the separator of the levels of nested labels; None for labels without levels.
@@ -87,40 +85,34 @@ class RunClassifier:
 
     def __init__(
         self,
-        train_data: Dataset,
+        data: TrainingData,
         stages: Stages,
         evaluation: Evaluation | None,
         *,
-        train_rows: Sequence[int] | None,
-        held_out_rows: Sequence[int] | None,
-        num_source_rows: int | None,
         keep_texts: bool,
         seed: int,
         label_levels: str | None = None,
     ) -> None:
-        self._train_data, self._stages, self._evaluation = train_data, stages, evaluation
-        self._train_rows = np.arange(len(train_data)) if train_rows is None else np.asarray(train_rows)
-        self._held_out_rows, self._num_source_rows = held_out_rows, num_source_rows
+        self._data, self._stages, self._evaluation = data, stages, evaluation
         self._keep_texts, self._seed, self._label_levels = keep_texts, seed, label_levels
 
     @property
     def num_rows_to_embed(self) -> int:
         """The number of training rows that `embed` embeds: all, unless the evaluation has done that."""
         evaluated = self._evaluation is not None and self._evaluation.reference is not None
-        return 0 if evaluated else len(self._train_data)
+        return 0 if evaluated else len(self._data.train)
 
     def seconds_to_fit(self, dims: Sequence[int]) -> float:
         """Estimate the seconds of `fit`. `dims` are those of the embeddings after the head and, with one, before it."""
-        num_labels = len(np.unique(labels_of(self._train_data, "label", "the training data")[0]))
-        held_out = (self._evaluation is not None and self._held_out_rows is not None) or len(
-            self._stages.validation
-        ) > 0
-        return seconds_to_fit(len(self._train_data), num_labels, dims, held_out=held_out)
+        num_labels = len(np.unique(labels_of(self._data.train, "label", "the training data")[0]))
+        evaluated = self._evaluation is not None and self._data.held_out_rows is not None
+        held_out = evaluated or len(self._stages.validation) > 0
+        return seconds_to_fit(len(self._data.train), num_labels, dims, held_out=held_out)
 
     def embed(self, encoder: RememberingEncoder, *, show_progress_bar: bool) -> None:
         """Embed the training rows, unless the evaluation has done that. All processes must call it."""
         if self.num_rows_to_embed:
-            encoder.encode(self._train_data["sentence"][:], show_progress_bar=show_progress_bar)
+            encoder.encode(self._data.train["sentence"][:], show_progress_bar=show_progress_bar)
 
     def fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier | None:
         """Return the fitted classifier; None, with a warning, if it cannot be fitted. The model is saved anyway.
@@ -141,9 +133,11 @@ class RunClassifier:
             return None
 
     def _fit(self, encoder: RememberingEncoder, model: SentenceTransformer) -> LabelClassifier:
-        labels = label_values(self._train_data)
+        data = self._data
+        labels = label_values(data.train)
         everything = replace(
-            embedded_rows(self._train_data, encoder.calls[-1], self._train_rows), num_source_rows=self._num_source_rows
+            embedded_rows(data.train, encoder.calls[-1], np.asarray(data.train_rows)),
+            num_source_rows=data.num_source_rows,
         )
         rows = np.arange(len(labels))
         calibration, calibration_labels = _unseen(model, *self._held_out(encoder, set(labels)))
@@ -169,10 +163,10 @@ class RunClassifier:
 
     def _held_out(self, encoder: RememberingEncoder, known: set[Any]) -> tuple[Embedded | None, list[Any]]:
         """Return the evaluation rows with a label of the training rows, if they were held out from the same data."""
-        evaluation = self._evaluation
-        if evaluation is None or self._held_out_rows is None:
+        evaluation, held_out_rows = self._evaluation, self._data.held_out_rows
+        if evaluation is None or held_out_rows is None:
             return None, []
-        numbers = np.asarray(self._held_out_rows)[evaluation.query_rows]
+        numbers = np.asarray(held_out_rows)[evaluation.query_rows]
         labels = label_values(evaluation.queries)
         rows = [row for row, label in enumerate(labels) if label in known]
         if not rows:

@@ -1,11 +1,9 @@
 """Finish a run: build its record, save the model, return the result."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from datasets import Dataset
 
 from tercet._files.model_files import METRICS_FILE
 from tercet.decisions import LabelClassifier
@@ -24,16 +22,9 @@ from tercet.trainer.whole_checkpoints import latest_checkpoint
 logger = logging.getLogger(__name__)
 
 
-def record_of_run(
-    run: PlannedRun,
-    result: StageResults,
-    eval_data: Dataset | None,
-    extra_settings: Mapping[str, Any],
-    train_rows: Sequence[int] | None,
-    held_out_rows: Sequence[int] | None,
-) -> RunRecord:
-    """Return the record of a run that has ended. The last two arguments are those of `run_training`."""
-    evaluation, before, after = run.evaluation, result.before, result.after
+def record_of_run(run: PlannedRun, result: StageResults, extra_settings: Mapping[str, Any]) -> RunRecord:
+    """Return the record of a run that has ended."""
+    data, evaluation, before, after = run.data, run.evaluation, result.before, result.after
     record = build_record(
         run.trainer,
         run.settings,
@@ -48,35 +39,25 @@ def record_of_run(
         record.gain = evaluation.gain(before, after)
         if isinstance(record.gain, TrainingGain) and result.classifier is not None and result.queries is not None:
             record.gain.saved = saved_scores(
-                result.classifier, evaluation, result.queries, held_out_rows, num_rows=record.gain.rows
+                result.classifier, evaluation, result.queries, data.held_out_rows, num_rows=record.gain.rows
             )
         record.parents = evaluation.parents(after)
-    validation = run.stages.validation.tolist()
     record.choices = describe_choices(
         result.choice,
         trained_encoder=result.trained_encoder,
         scores=run.best.scores if run.best and result.trained_encoder else {},
         best_step=result.best_step,
-        validation_rows=validation if train_rows is None else [train_rows[row] for row in validation],
+        validation_rows=[data.train_rows[row] for row in run.stages.validation],
         time_limit=run.time_limit,
     )
-    record.data = {"train": data_facts(run.train_data, result.train_stats, run.settings.multi_label)}
-    if eval_data is not None and before is not None:
-        held_out = None if held_out_rows is None else list(held_out_rows)
-        record.data["eval"] = {
-            **data_facts(eval_data, before.token_stats, run.settings.multi_label), "held_out_rows": held_out,
-        }  # fmt: skip
+    record.data = {"train": data_facts(data.train, result.train_stats, run.settings.multi_label)}
+    if data.evaluation is not None and before is not None:
+        facts = data_facts(data.evaluation, before.token_stats, run.settings.multi_label)
+        record.data["eval"] = {**facts, "held_out_rows": data.held_out_rows}
     return record
 
 
-def training_run(
-    run: PlannedRun,
-    result: StageResults,
-    record: RunRecord,
-    held_out_rows: Sequence[int] | None,
-    *,
-    keep_embeddings: bool,
-) -> TrainingRun:
+def training_run(run: PlannedRun, result: StageResults, record: RunRecord, *, keep_embeddings: bool) -> TrainingRun:
     """Return what `train` returns, with the embeddings of the measured rows if `keep_embeddings`."""
     before, after, evaluation = result.before, result.after, run.evaluation
     embeddings = head_inputs = None
@@ -86,8 +67,8 @@ def training_run(
         head_inputs = None if inputs is None or evaluation is None else inputs[evaluation.ranked.tolist()].cpu()
     eval_rows = None
     if evaluation:
-        positions = evaluation.positions.tolist()
-        eval_rows = positions if held_out_rows is None else [held_out_rows[position] for position in positions]
+        positions, held_out = evaluation.positions.tolist(), run.data.held_out_rows
+        eval_rows = positions if held_out is None else [held_out[position] for position in positions]
     return TrainingRun(
         model=run.trainer.model,
         record=record,

@@ -70,10 +70,10 @@ def remaining_seconds(run: "PlannedRun", seconds_per_text: float) -> float:
     evaluated = 0 if evaluation is None else evaluation.num_texts
     texts: float = evaluated
     if run.stages.head and (evaluation is None or evaluation.reference is None):
-        texts += len(run.train_data)
+        texts += len(run.data.train)
     if run.stages.encoder and not run.skip_encoder:
         assert settings.epochs is not None
-        rows = len(run.stages.kept(len(run.train_data)))
+        rows = len(run.stages.kept(len(run.data.train)))
         trained = settings.max_steps * settings.batch_size if settings.max_steps > 0 else settings.epochs * rows
         texts += trained * (3 if settings.uses_triplets else 1) / EMBEDDING_PER_STEP
         texts += (trained / rows + 1) * len(run.stages.validation)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from tercet._events import TrainingWarning, collect_warnings
+from tercet.data.loading.training_data import TrainingData
 from tercet.decisions import LabelClassifier
 from tercet.decisions.spaces import dimensions
 from tercet.encoder.token_stats import TokenStats
@@ -39,7 +40,7 @@ class PlannedRun:
         settings: the settings, all chosen.
         time_limit: the time limit in seconds. `settings` has the number of steps instead, once it is known and not 0.
         stages: what the run trains.
-        train_data: all training rows, also those that choose the best state.
+        data: all training rows, also those that choose the best state, and the rows to evaluate on.
         evaluation: how the model is evaluated; None if it is not.
         trainer: the trainer of the encoder.
         checkpoint: the checkpoint to resume from.
@@ -58,7 +59,7 @@ class PlannedRun:
     settings: RunSettings
     time_limit: float | None
     stages: Stages
-    train_data: Dataset
+    data: TrainingData
     evaluation: Evaluation | None
     trainer: SentenceTransformerTrainer
     checkpoint: Path | None
@@ -120,12 +121,12 @@ def run_stages(run: PlannedRun) -> StageResults:
             reference = embedded.reference if embedded else None
             if reference is None:
                 start = time.monotonic()
-                reference = _embed(encoder, run.train_data, show_progress_bar=run.show_progress_bar)
-                seconds_per_row = (time.monotonic() - start) / len(run.train_data)
-            result.choice = add_head(trainer, reference, run.train_data, run.settings, run.stages)
+                reference = _embed(encoder, run.data.train, show_progress_bar=run.show_progress_bar)
+                seconds_per_row = (time.monotonic() - start) / len(run.data.train)
+            result.choice = add_head(trainer, reference, run.data.train, run.settings, run.stages)
             if result.choice.head is None:
                 run.settings = use_loss_without_head(
-                    trainer, run.train_data, run.settings, margins_chosen=run.margins_chosen
+                    trainer, run.data.train, run.settings, margins_chosen=run.margins_chosen
                 )
     if run.stages.encoder and not run.skip_encoder:
         reserve = run.seconds["evaluation"] if run.evaluation else 0.0

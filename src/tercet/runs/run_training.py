@@ -16,6 +16,7 @@ from tercet._files import find_checkpoints
 from tercet._files.model_files import METRICS_FILE
 from tercet._multi_labels import split_set
 from tercet.data.labels.numbering import label_values
+from tercet.data.loading.training_data import TrainingData
 from tercet.encoder.sentence_transformer import SentenceTransformer
 from tercet.encoder.weight_sample import model_identity
 from tercet.errors import DataError
@@ -49,15 +50,11 @@ logger = logging.getLogger(__name__)
 
 def run_training(
     model: SentenceTransformer,
-    train_data: Dataset,
-    eval_data: Dataset | None,
+    data: TrainingData,
     output: Path,
     settings: RunSettings,
     *,
     names: Names = DEFAULT_NAMES,
-    train_rows: Sequence[int] | None = None,
-    held_out_rows: Sequence[int] | None = None,
-    num_source_rows: int | None = None,
     warnings: Sequence[TrainingWarning] = (),
     resume: bool = False,
     overwrite: bool = True,
@@ -79,16 +76,11 @@ def run_training(
 
     Args:
         model: the model, which is trained in place.
-        train_data: data with the columns `sentence` and `label`, or `anchor`, `positive` and `negative` for the triplet
-            loss.
-        eval_data: data with the same columns, to evaluate on before and after training; None skips these evaluations.
-            `settings.eval_steps` needs it.
+        data: the rows to train on; and those to evaluate on before and after training, which `settings.eval_steps`
+            needs. Without them, nothing is evaluated.
         output: the folder for the model.
         settings: the settings of the run.
         names: the names of the data in messages.
-        train_rows: for the record, the numbers of the rows of `train_data` in the file that they come from.
-        held_out_rows: for the record, the numbers of the rows of `eval_data` in the file that both data come from.
-        num_source_rows: for the classifier, the number of all rows of that file; None if it is not known.
         warnings: for the record, the warnings of the reading of the data.
         resume: continue from the newest whole checkpoint, if there is one.
         overwrite: whether `output` may have files when the model is saved.
@@ -123,36 +115,34 @@ def run_training(
     trackers = Trackers(settings.report_to, output)
     try:
         with collect_warnings() as early_warnings:
-            stages = plan_stages(settings, train_data)
-            settings = _choose_settings(settings, model, train_data, stages)
+            stages = plan_stages(settings, data.train)
+            settings = _choose_settings(settings, model, data.train, stages)
             evaluation = None
-            if eval_data is not None:
+            if data.evaluation is not None:
                 evaluation = plan_evaluation(
-                    eval_data,
-                    train_data,
+                    data.evaluation,
+                    data.train,
                     names=names,
                     label_levels=settings.label_levels,
                     multi_label=settings.multi_label,
                     show_progress_bar=show_progress_bar,
                 )
-            stop, best = StopOnInterrupt(), _keep_best(model, train_data, stages, checkpoints, settings.multi_label)
+            stop, best = StopOnInterrupt(), _keep_best(model, data.train, stages, checkpoints, settings.multi_label)
             first = LogFirstStep(clock if start is None else start)
             callbacks: list[TrainerCallback] = [progress, first, stop, trackers, *([best] if best else [])]
             during = evaluation.evaluator() if evaluation and settings.eval_steps is not None else None
-            trainer = build_trainer(
-                model, stages.rows_to_train_on(train_data), settings, checkpoints, callbacks, during
-            )
-        _set_identity(trainer, settings, eval_data, extra_settings)
+            rows = stages.rows_to_train_on(data.train)
+            trainer = build_trainer(model, rows, settings, checkpoints, callbacks, during)
+        _set_identity(trainer, settings, data.evaluation, extra_settings)
         run = PlannedRun(
-            settings=settings, time_limit=settings.time_limit, stages=stages, train_data=train_data,
+            settings=settings, time_limit=settings.time_limit, stages=stages, data=data,
             evaluation=evaluation, trainer=trainer,
             checkpoint=trainer.find_checkpoint(has_checkpoint), best=best, stop=stop, trackers=trackers, clock=clock,
             show_progress_bar=show_progress_bar, margins_chosen=margins_chosen, skip_encoder=skip_encoder,
             warnings=[*warnings, *early_warnings],
             classifier=RunClassifier(
-                train_data, stages, evaluation, train_rows=train_rows, held_out_rows=held_out_rows,
-                num_source_rows=num_source_rows,
-                keep_texts=keep_texts, seed=settings.seed, label_levels=settings.label_levels,
+                data, stages, evaluation, keep_texts=keep_texts, seed=settings.seed,
+                label_levels=settings.label_levels,
             ) if classifier and not settings.uses_triplets and settings.multi_label is None else None,
         )  # fmt: skip
         trackers.start(trainer, public_settings({**extra_settings, **asdict(settings)}))
@@ -164,13 +154,13 @@ def run_training(
         remove_without_checkpoint(checkpoints)
         if isinstance(progress, ProgressBar):
             progress.close()
-    record = record_of_run(run, result, eval_data, extra_settings, train_rows, held_out_rows)
+    record = record_of_run(run, result, extra_settings)
     parts = {part: round(seconds, 1) for part, seconds in run.seconds.items()}
     record.run = {"started": started, "seconds": round(time.monotonic() - clock, 1), "parts": parts}
     extend_training_record(model, record)
     if trainer.is_world_process_zero():
         save_run(model, record, result.classifier, output, checkpoints, overwrite=overwrite)
-    return training_run(run, result, record, held_out_rows, keep_embeddings=keep_embeddings)
+    return training_run(run, result, record, keep_embeddings=keep_embeddings)
 
 
 def _choose_settings(

@@ -222,14 +222,10 @@ def train(
         note_other_environment(repeats, environment(model.device))
     run = run_training(
         model,
-        train_data,
-        evaluation,
+        loaded,
         output,
         settings,
         names=Names.of(data, eval_data, loaded.held_out_rows),
-        train_rows=loaded.train_rows,
-        held_out_rows=loaded.held_out_rows,
-        num_source_rows=loaded.num_source_rows,
         warnings=warnings,
         resume=resume,
         overwrite=overwrite,
