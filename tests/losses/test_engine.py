@@ -269,7 +269,8 @@ def test_all_algorithms_give_the_same(name, monkeypatch):
     wanted = run()
     monkeypatch.setattr(kernels, "CACHED_DISTANCES", 50)  # two rows at a time
     assert_same(run(), wanted, 1e-12)
-    monkeypatch.setattr(kernels, "MAX_PASSES", 0)  # search and sort
+    monkeypatch.setattr(kernels, "MAX_PASSES_TO_COUNT", 0)  # search and sort
+    monkeypatch.setattr(kernels, "MAX_PASSES_TO_SEARCH", 0)
     assert_same(run(), wanted, 1e-12)
     monkeypatch.setattr(matrix_product_source, "SMALL_BATCH", 0)  # lists of pairs instead of products
     monkeypatch.setattr(matrix_product_source, "SPARSE_FRACTION", 1.0)
@@ -279,6 +280,22 @@ def test_all_algorithms_give_the_same(name, monkeypatch):
     assert_same(run(), wanted, 1e-12)
     monkeypatch.setattr(matrix_product_source, "PAIRS_PER_CHUNK", 16)  # … and as a block
     assert_same(run(), wanted, 1e-12)
+
+
+def test_all_searches_find_the_same_negatives(monkeypatch):
+    """Distances are multiples of a quarter, so many are equal. Some negatives are masked."""
+    generator = torch.Generator().manual_seed(0)
+    distances_of_rows = torch.randint(0, 40, (50, 150), generator=generator) / 4
+    negatives, positives = distances_of_rows[:, :100].contiguous(), distances_of_rows[:, 100:]
+    negatives[torch.rand(50, 100, generator=generator) < 0.3] = torch.finfo(torch.float32).max
+    wanted = torch.where(negatives.unsqueeze(1) > positives.unsqueeze(2), negatives.unsqueeze(1), torch.inf).amin(2)
+    monkeypatch.setattr(kernels, "CACHED_DISTANCES", 700)  # seven rows at a time
+    for max_passes in (100, 0):
+        monkeypatch.setattr(kernels, "MAX_PASSES_TO_SEARCH", max_passes)
+        for non_negative in (True, False):
+            columns, found = kernels.next_farther(negatives, positives, non_negative=non_negative)
+            assert torch.equal(found, wanted)
+            assert torch.equal(negatives.gather(1, columns), wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)
