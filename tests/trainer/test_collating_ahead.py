@@ -12,7 +12,7 @@ from tercet import SentenceTransformer, SentenceTransformerTrainer, SentenceTran
 from tercet._distributed import leave_group
 from tercet.data.batch_samplers import DefaultBatchSampler
 from tercet.errors import DataError
-from tercet.trainer import dataloading
+from tercet.trainer import tokenizing
 from tercet.trainer.collating_ahead import CollatingAheadTrainer
 from tercet.trainer.rows import Rows, TextRows
 from tests.conftest import TOPICS
@@ -65,7 +65,7 @@ def test_a_run_is_bit_identical_with_and_without_a_thread(
     if kind == "several sets":
         data = {"one": labelled, "two": labelled.select(range(0, len(labelled), 2))}
     if kind == "large":
-        monkeypatch.setattr(dataloading, "ROWS_TOKENIZED_ONCE", 1)
+        monkeypatch.setattr(tokenizing, "ROWS_TOKENIZED_ONCE", 1)
     changes |= {
         "per_device_train_batch_size": 4, "max_steps": -1, "num_train_epochs": 3, "gradient_accumulation_steps": 2,
         "mini_batch_tokens": 30 if kind == "labels" else None,

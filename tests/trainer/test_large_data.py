@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 import tercet.runs
 from tercet.data import as_dataset, load_labelled
 from tercet.data.tables import text_column
-from tercet.trainer import dataloading
+from tercet.trainer import tokenizing
 from tests.trainer.helpers import flat_weights, logged_losses, make_trainer
 
 
@@ -23,8 +23,8 @@ def is_large(monkeypatch):
     def make_large():
         monkeypatch.setattr(text_column, "_MAX_BYTES", 0)
         monkeypatch.setattr(text_column, "PART", 7)
-        monkeypatch.setattr(dataloading, "ROWS_TOKENIZED_ONCE", 0)
-        monkeypatch.setattr(dataloading, "_SAMPLED_TEXTS", 6)
+        monkeypatch.setattr(tokenizing, "ROWS_TOKENIZED_ONCE", 0)
+        monkeypatch.setattr(tokenizing, "_SAMPLED_TEXTS", 6)
 
     return make_large
 

@@ -7,7 +7,8 @@
 `metrics.json` and `compare.json` have a format version; a file without one has version 1. `from_dict` converts files of
 older versions. JSON has no NaN and no infinity, so `to_dict` of these two records writes None instead.
 
-evaluation.py   what was measured, and whether training was worth it
+evaluation.py   what was measured, and on which rows
+gain.py         whether training was worth it
 several_labels.py  the same for rows with several labels
 classifier.py   the classifier that is saved with a model
 runs.py         RunRecord and TrainingRecord
@@ -24,16 +25,8 @@ from tercet.records.comparison import (
     classifier_rows,
     short_model_names,
 )
-from tercet.records.evaluation import (
-    ClassifierScores,
-    EncoderScores,
-    EvaluationRecord,
-    Metrics,
-    PairedDifference,
-    RowCounts,
-    SavedClassifierScores,
-    TrainingGain,
-)
+from tercet.records.evaluation import EvaluationRecord, Metrics, RowCounts
+from tercet.records.gain import ClassifierScores, EncoderScores, PairedDifference, SavedClassifierScores, TrainingGain
 from tercet.records.reading import public_settings
 from tercet.records.runs import RUN_FORMAT_VERSION, RunRecord, TrainingRecord
 from tercet.records.several_labels import SeveralLabelsGain, SeveralLabelsScores

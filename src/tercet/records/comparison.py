@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
 
-from tercet.records.evaluation import EncoderScores, RowCounts, TrainingGain, gain_of
+from tercet.records.evaluation import RowCounts
+from tercet.records.gain import EncoderScores, TrainingGain, gain_of
 from tercet.records.reading import RENAMED_SETTINGS, finite, known_fields, renamed, typed_warnings
 from tercet.records.trials import BaselineRecord, Difference, MeanAndStd, Recommendation, TrialRecord, VariantSummary
 

@@ -7,7 +7,8 @@ from typing import Any
 from tercet._tree_errors import ParentErrors
 from tercet._version import __version__
 from tercet.records.classifier import ClassifierRecord
-from tercet.records.evaluation import EvaluationRecord, Metrics, TrainingGain, evaluation_of
+from tercet.records.evaluation import EvaluationRecord, Metrics, evaluation_of
+from tercet.records.gain import TrainingGain
 from tercet.records.reading import RENAMED_SETTINGS, finite, known_fields, renamed, typed_warnings
 from tercet.records.several_labels import SeveralLabelsGain, any_gain_of
 

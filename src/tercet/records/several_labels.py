@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tercet.records.evaluation import PairedDifference, TrainingGain, gain_of
+from tercet.records.gain import PairedDifference, TrainingGain, gain_of
 from tercet.records.reading import known_fields
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tercet.records.evaluation import EncoderScores, Metrics, TrainingGain
+from tercet.records.evaluation import Metrics
+from tercet.records.gain import EncoderScores, TrainingGain
 
 
 @dataclass(kw_only=True)

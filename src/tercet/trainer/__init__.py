@@ -1,10 +1,11 @@
 """Training on `transformers.Trainer`.
 
 arguments.py        SentenceTransformerTrainingArguments: the arguments of a run
-trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next eleven files
+trainer.py          SentenceTransformerTrainer; its parts are the base classes in the next twelve files
 preparing.py        the data sets: find and check their columns, prepare their rows
 sampling.py         the samplers: which rows are a batch
-dataloading.py      data loaders: tokenize once, pack batches, split them over the processes
+tokenizing.py       token ids of the rows, once or batch by batch
+dataloading.py      data loaders, whose batches are split over the processes
 collating_ahead.py  collate the next batches in a thread while a GPU computes
 pushing.py          upload models to the hub
 memories.py         what a run remembers of past batches: cross-batch memory, label means
@@ -27,7 +28,8 @@ sharding.py         shard a model over the processes (FSDP)
 fsdp_argument.py    the argument that asks for it
 checkpoints.py      write checkpoints atomically, and remove old ones
 callbacks.py        progress bar, stop at Ctrl-C, evaluation intervals, step timer
-monitor.py          statistics of the batches, and warnings if training fails
+monitor.py          warnings if training fails
+log_stats.py        statistics of the batches for the log
 argument_rules.py   which arguments decide the result, and which are supported
 argument_types.py   whether an argument has a value of the right type
 json_arguments.py   arguments that are dictionaries or JSON

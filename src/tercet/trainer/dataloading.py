@@ -1,42 +1,25 @@
-"""Create the data loaders of the trainer: tokenize once, pack batches, split them over the processes."""
+"""Create the data loaders of the trainer, and split their batches over the processes."""
 
-import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import seed_worker
 
-from tercet.encoder.modules import Router
-from tercet.encoder.token_stats import TokenStats
 from tercet.trainer.arguments import BatchSamplers
 from tercet.trainer.checks import check_set_name
-from tercet.trainer.collate import add_prompts, collate, collate_columns, has_transform, tokenize
 from tercet.trainer.distributed import EvenBatchSamplerShard, SplitBatches
-from tercet.trainer.loss_kinds import set_losses, takes_embeddings, takes_triplets
-from tercet.trainer.preparing import first_rows
-from tercet.trainer.rows import ColumnConverter, ConcatenatedRows, Rows, TextRows, TransformedRows
-from tercet.trainer.sampling import SamplingTrainer
+from tercet.trainer.rows import ConcatenatedRows
 from tercet.trainer.stream_batches import StreamBatches
 from tercet.trainer.streaming import Stream
+from tercet.trainer.tokenizing import TokenizingTrainer
 
-logger = logging.getLogger(__name__)
-
-# The token ids of larger data sets are not kept: they would take more memory than the texts, and minutes before the
-# first step. Tokenization takes less than a tenth of a step of the smallest usual encoder.
-ROWS_TOKENIZED_ONCE = 200_000
-# The number of texts of such a data set in which truncated texts and unknown tokens are counted.
-_SAMPLED_TEXTS = 10_000
 _SAMPLED_BY_ROW = (BatchSamplers.BATCH_SAMPLER, BatchSamplers.GROUP_BY_LABEL)
 
 
-class DataLoadingTrainer(SamplingTrainer):
-    """The part of `SentenceTransformerTrainer` that turns prepared data sets into batches of token ids."""
-
-    train_token_stats: TokenStats | None = None
+class DataLoadingTrainer(TokenizingTrainer):
+    """The part of `SentenceTransformerTrainer` that makes data loaders."""
 
     def get_train_dataloader(self) -> Any:
         """Return the data loader of the training data."""
@@ -161,99 +144,6 @@ class DataLoadingTrainer(SamplingTrainer):
             generator=generator,
             seed=self._data_seed,
         )
-
-    @property
-    def _packs(self) -> bool:
-        """True if the trainer packs the batches itself, without a custom `data_collator`."""
-        return self.data_collator in (collate, collate_columns)
-
-    def _collator(self, model: Any) -> Callable[..., Any]:
-        """Return the default collator.
-
-        A loss with `forward` alone takes the features of each column, and a Router has a route for each.
-        """
-        has_routes = isinstance(next(iter(model)), Router)
-        by_column = any(
-            (has_routes or not takes_embeddings(loss)) and takes_triplets(loss, default=self._train_columns("anchor"))
-            for loss in set_losses(self.loss)
-        )
-        return collate_columns if by_column else collate
-
-    def _rows(self, dataset: Any) -> Rows:
-        """Return the rows of a prepared data set, with token ids, or with texts for a custom collator."""
-        facts = self._prepared_sets[dataset]
-        if facts.labels is not None or has_transform(facts.source):
-            return TransformedRows(
-                dataset, facts.source, facts.columns, facts.labels, self._converter(dataset), facts.name
-            )
-        if self._packs and len(dataset) > ROWS_TOKENIZED_ONCE:
-            self._count_tokens_of_sample(dataset)
-            return TextRows(dataset, self._converter(dataset), facts.name)
-        rows = self._with_token_ids(dataset) if self._packs else add_prompts(dataset, self._prompts_of(facts.name))
-        return Rows(dataset, rows, facts.name)
-
-    def _converter(self, dataset: Any) -> ColumnConverter:
-        """Return the function that converts drawn texts of a prepared data set, for its data loader."""
-        facts, encoder = self._prepared_sets[dataset], self.model.input_module
-        prompts, tasks = self._prompts_of(facts.name), self._tasks_of(facts.name)
-        roles = facts.columns.values()
-        return ColumnConverter(
-            prompts, {role: encoder.for_task(tasks.get(role)) for role in roles} if self._packs else None
-        )
-
-    def _token_ids(
-        self, name: str | None, role: str, texts: list[str], stats: TokenStats | None = None
-    ) -> list[list[int]]:
-        """Return the token ids of texts of a prepared column, after its prompt, by the tokenizer of its task."""
-        prompt, tokens = self._prompts_of(name).get(role, ""), self.model.input_module
-        return tokens.for_task(self._tasks_of(name).get(role)).token_ids([prompt + text for text in texts], stats)
-
-    def _with_token_ids(self, dataset: Any) -> Any:
-        encoder, facts = self.model.input_module, self._prepared_sets[dataset]
-        settings = (*encoder.token_settings(), self._prompts_of(facts.name), self._tasks_of(facts.name))
-        if facts.tokens is None or facts.tokens_for != settings:
-            stats = TokenStats()
-            facts.tokens = tokenize(dataset, lambda role, texts: self._token_ids(facts.name, role, texts, stats))
-            facts.tokens_for = settings
-            if dataset is self.train_dataset:
-                self.train_token_stats = stats
-                encoder.warned.clear()
-            stats.warn(encoder.warned)
-        return facts.tokens
-
-    def _count_tokens_of_sample(self, dataset: Any) -> None:
-        """Count truncated texts and unknown tokens in a random part of a large data set, and warn of them once."""
-        facts, encoder, stats = self._prepared_sets[dataset], self.model.input_module, TokenStats()
-        settings = (*encoder.token_settings(), self._prompts_of(facts.name), self._tasks_of(facts.name))
-        if facts.tokens_for == settings:
-            return
-        facts.tokens_for = settings
-        size = min(_SAMPLED_TEXTS, len(dataset))
-        sample = np.random.default_rng(self._data_seed).choice(len(dataset), size, replace=False)
-        for role, texts in dataset.with_format(None)[np.sort(sample).tolist()].items():
-            if role != "label":
-                self._token_ids(facts.name, role, texts, stats)
-        is_stream = isinstance(self.train_dataset, Stream) and dataset is self.train_dataset.prepared
-        rows = "the rows of the stream" if is_stream else f"{len(dataset):,} rows"
-        logger.info(
-            f"{rows} are tokenized batch by batch; truncated texts and unknown tokens are counted in {size:,} of them"
-        )
-        stats.sampled_of = len(dataset)
-        if dataset is first_rows(self.train_dataset):
-            self.train_token_stats = stats
-            encoder.warned.clear()
-        stats.warn(encoder.warned)
-
-    def tokenize_train_dataset(self) -> TokenStats | None:
-        """Tokenize the training data now instead of at the first step, and warn of texts that the model cannot read.
-
-        Return the counts of truncated texts and unknown tokens; None with a custom `data_collator`.
-        """
-        if not self._packs:
-            return None
-        if not isinstance(self.train_dataset, Stream):
-            self._rows(self.train_dataset)
-        return self.train_token_stats
 
 
 def _loader_options(args: Any, *names: str) -> dict[str, Any]:

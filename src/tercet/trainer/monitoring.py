@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tercet.trainer.checks import check_finite
+from tercet.trainer.log_stats import LogStats
 from tercet.trainer.loss_kinds import innermost, loss_of_set, reset_warnings
 from tercet.trainer.memories import MemoryTrainer
-from tercet.trainer.monitor import LogStats, TrainingMonitor
+from tercet.trainer.monitor import TrainingMonitor
 from tercet.trainer.sharding import gathered_model
 from tercet.trainer.unread_stats import UnreadStats
 from tercet.trainer.whole_checkpoints import latest_checkpoint

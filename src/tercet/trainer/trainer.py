@@ -2,8 +2,8 @@
 
 `transformers` provides callbacks, checkpoints, resuming, logging, mixed precision, gradient accumulation, early
 stopping and distributed training. The base classes define what differs, one part of the trainer each: `preparing.py`,
-`sampling.py`, `dataloading.py`, `collating_ahead.py`, `pushing.py`, `memories.py`, `monitoring.py`, `steps.py`,
-`sharded_training.py`, `evaluating.py` and `checkpointing.py`.
+`sampling.py`, `tokenizing.py`, `dataloading.py`, `collating_ahead.py`, `pushing.py`, `memories.py`, `monitoring.py`,
+`steps.py`, `sharded_training.py`, `evaluating.py` and `checkpointing.py`.
 """
 
 import math

@@ -1,30 +1,27 @@
 """Read tables from files, folders, standard input or data sets on the hub.
 
-The file extension determines the format. The formats are registered in `tercet.catalogue.FILE_FORMATS`; its method
-`register` adds a format. Error messages name the file or data set and, if the error is in a row, its place: in a text
-file the line, counted from 1 including the header (the last line of a row with line breaks), else the row, from 0.
+`files.py` reads one file. The formats are registered in `tercet.catalogue.FILE_FORMATS`; its method `register` adds a
+format. Error messages name the file or data set and, if the error is in a row, its place: in a text file the line,
+counted from 1 including the header (the last line of a row with line breaks), else the row, from 0.
 """
 
 import glob
 import inspect
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tercet.catalogue import FILE_FORMATS, resolve
 from tercet.data.formats.arrow_files import read_saved_dataset
-from tercet.data.formats.compressed import inner_name, is_compressed
-from tercet.data.formats.encodings import guess_encoding
-from tercet.data.formats.header import has_no_header
+from tercet.data.reading.files import read_file, reader_of
 from tercet.data.reading.folders import is_saved_dataset, read_files, read_folder
 from tercet.data.reading.in_memory import check_no_transform, choose_split, is_table_dict, table_of
 from tercet.data.reading.standard_input import STANDARD_INPUT, standard_input_file
-from tercet.data.tables.table import Columns, Content, Table
-from tercet.errors import DataError, listed, short_repr
+from tercet.data.tables.table import Columns, Table
+from tercet.errors import DataError, short_repr
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -109,14 +106,14 @@ def read_table(
     options: dict[str, Any] = {"header": header, "csv_separator": csv_separator, "encoding": encoding}
     if str(name) == STANDARD_INPUT:
         with standard_input_file() as file:
-            return _read_file(file, split, options)
+            return read_file(file, split, options)
     path = _expanded(name)
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if files := sorted(map(Path, glob.glob(str(path)))) if glob.has_magic(str(path)) else []:
             return read_files(files, str(name), split, lambda file: read_table(file, split, **options))
-        if _reader(path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
+        if reader_of(path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
             raise DataError(f"no file {short_repr(str(name))}; check the path") from None
         return _read_hub(str(name), split)
     except (OSError, ValueError) as error:
@@ -134,7 +131,7 @@ def read_table(
     if not stat.S_ISREG(mode):
         kind = next((kind for test, kind in _SPECIAL_FILES.items() if test(mode)), "no regular file")
         raise DataError(f"{path} is {kind}; write the data into a file and pass the file, or pass - for standard input")
-    return _read_file(path, split, options)
+    return read_file(path, split, options)
 
 
 def takes_split(name: str | Path) -> bool:
@@ -145,23 +142,8 @@ def takes_split(name: str | Path) -> bool:
 def takes_option(source: Any, option: str) -> bool:
     """Return whether `read_table` accepts an option for a source. If this is not a single file, it does."""
     path = _expanded(source) if isinstance(source, (str, Path)) else None
-    reader = _reader(path) if path is not None and path.is_file() else None
+    reader = reader_of(path) if path is not None and path.is_file() else None
     return reader is None or option in inspect.signature(reader).parameters
-
-
-def _conversion(path: Path) -> str:
-    """Return how to convert a text file; nothing for other files."""
-    try:
-        encoding, _ = guess_encoding(path)
-    except DataError:
-        return ""
-    lines = f"Path({str(path)!r}).read_text({encoding!r}).splitlines()"
-    pair = "dict(zip(('label', 'text'), line.split(maxsplit=1)))"
-    return (
-        "; if each line has a label and a text, convert it, for example with: import json; from pathlib import Path; "
-        f"Path({str(path.with_suffix('.jsonl'))!r}).write_text("
-        f"''.join(json.dumps({pair}) + chr(10) for line in {lines}))"
-    )
 
 
 def _expanded(name: str | Path) -> Path:
@@ -169,86 +151,6 @@ def _expanded(name: str | Path) -> Path:
         return Path(name).expanduser()
     except RuntimeError:  # There is no such user.
         raise DataError(f"no file {short_repr(str(name))}: there is no such home folder; check the path") from None
-
-
-def _read_file(path: Path, split: str, options: dict[str, Any]) -> Table:
-    reader = _reader(path)
-    if reader is None:
-        raise DataError(
-            f"{path} has an unsupported file type; the file extension must be one of {listed(FILE_FORMATS, limit=20)}"
-            f"{_conversion(path)}"
-        )
-    accepted = inspect.signature(reader).parameters
-    for name, value in options.items():
-        if name not in accepted and value is not None and not (name == "header" and value):
-            raise DataError(_not_for(path, name))
-    given = {"split": split} if "split" in accepted else {}
-    given |= {name: options[name] for name in ("csv_separator", "encoding") if name in accepted}
-    header = options["header"]
-    if "header" not in accepted:
-        return _checked(path, *_run(reader, path, given), given.get("split"))
-    if header is None and accepted["header"].default is False:
-        header = False
-    content = _run(reader, path, {**given, "header": header is not False})
-    table = _checked(path, *content, given.get("split"), guessed=header is None)
-    if header is None and has_no_header(table):
-        table = _checked(path, *_run(reader, path, {**given, "header": False}), given.get("split"))
-    return table
-
-
-def _not_for(path: Path, name: str) -> str:
-    if name == "header":
-        return f"header=False is for .csv, .tsv and .xlsx files; {path} has the names of its columns in the data"
-    kinds = {"csv_separator": ".csv, .tsv and .txt files", "encoding": "text files"}
-    return f"{name} is for {kinds[name]}; leave it out for {path}"
-
-
-def _run(reader: Callable[..., Content], path: Path, arguments: dict[str, Any]) -> Content:
-    try:
-        return reader(path, **arguments)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:  # from the reader of a plugin
-        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from None
-
-
-def _checked(
-    path: Path, columns: Any, lines: Sequence[int] | None, split: str | None, *, guessed: bool = False
-) -> Table:
-    """Return the table of a file that has rows.
-
-    `split` is the split that its reader got, if it takes one; `guessed` is whether its first line may be data.
-    """
-    if not isinstance(columns, Columns):
-        if len({len(values) for values in columns.values()}) > 1:
-            raise DataError(f"{path}: the reader of this format returned columns of different lengths")
-        if split is not None:  # Our own readers with this argument return `Columns`, with the splits of the file.
-            columns = Columns.of_split(columns, [split], [])
-    table = Table(str(path), columns, lines)
-    if len(table) == 0:
-        # A file of one line may be data without a header.
-        hint = f"; its only line is read as the column names ({listed(columns, 4)})" if guessed else ""
-        raise DataError(f"{path} has no rows of data{hint}")
-    return table
-
-
-def _reader(path: Path) -> Callable[..., Content] | None:
-    """Return the reader for the file extension; None if it is not supported.
-
-    If several registered extensions match, such as `.txt` and `.part.txt`, the longest determines the reader. Of a
-    compressed file, the name of the file inside does.
-
-    Raises:
-        DataError: the file is compressed, and its format must not be.
-    """
-    name = inner_name(path).lower()
-    suffixes = [suffix for suffix in FILE_FORMATS if name.endswith(suffix.lower())]
-    if not suffixes:
-        return None
-    reader: Callable[..., Content] = resolve(FILE_FORMATS[max(suffixes, key=len)].reader)
-    if is_compressed(path) and "encoding" not in inspect.signature(reader).parameters:
-        raise DataError(f"{path} is compressed, which is supported for text files only; unpack it")
-    return reader
 
 
 def _read_hub(name: str, split: str) -> Table:
