@@ -137,18 +137,9 @@ def compare(
         settings = replace(settings, label_levels=label_levels)
     variants = parse_grid(grid, settings=settings)
     check_eval_fraction(eval_fraction)
-    check_value("seeds", seeds, seeds > 0, "at least 1")
-    check_value(
-        "seeds", seeds, seeds <= 2**32 - settings.seed, f"at most {2**32 - settings.seed} with seed={settings.seed}"
-    )
-    check_value("minutes", minutes, minutes is None or 0 < minutes < math.inf, "above 0")
+    _check_budget(grid, settings, seeds, minutes)
     if resume and overwrite:
         raise DataError("resume and overwrite exclude each other; pass one of them")
-    if minutes is not None and settings.max_steps > 0:
-        raise DataError("minutes and max_steps exclude each other; pass one of them")
-    if "epochs" in read_grid(grid) and (minutes is not None or settings.max_steps > 0):
-        given = "minutes" if minutes is not None else "max_steps"
-        raise DataError(f"grid: epochs are in the grid, but `{given}` is the budget of a run; leave one out")
     if settings.multi_label is not None:
         raise DataError(
             "a comparison takes one label per sentence; train each variant with multi_label and compare their metrics"
@@ -218,3 +209,16 @@ def compare(
         overwrite=overwrite,
         report_progress=report_progress or logger.info,
     )
+
+
+def _check_budget(grid: list[str], settings: RunSettings, seeds: int, minutes: float | None) -> None:
+    """Raise `DataError` if `seeds` or `minutes` are invalid, or there are two budgets of a run."""
+    check_value("seeds", seeds, seeds > 0, "at least 1")
+    highest = 2**32 - settings.seed
+    check_value("seeds", seeds, seeds <= highest, f"at most {highest} with seed={settings.seed}")
+    check_value("minutes", minutes, minutes is None or 0 < minutes < math.inf, "above 0")
+    if minutes is not None and settings.max_steps > 0:
+        raise DataError("minutes and max_steps exclude each other; pass one of them")
+    if "epochs" in read_grid(grid) and (minutes is not None or settings.max_steps > 0):
+        given = "minutes" if minutes is not None else "max_steps"
+        raise DataError(f"grid: epochs are in the grid, but `{given}` is the budget of a run; leave one out")

@@ -42,7 +42,9 @@ def steps_in_minutes(minutes: float, variant: Variant, record: ComparisonRecord,
     known = record.steps_in_budget
     if variant.name not in known:
         settings = replace(variant.apply_to(base.settings), max_steps=_TIMED_STEPS)
-        timed = run_in_subprocess(run_trial, replace(base, settings=settings, evaluation=None))
+        output = base.output.with_name("timing")
+        timing = replace(base, settings=settings, evaluation=None, output=output, title="timing steps")
+        timed = run_in_subprocess(run_trial, timing)
         if "seconds_per_step" not in timed:
             return timed
         left = 60 * minutes - (timed.get("head_seconds") or 0.0)

@@ -36,6 +36,7 @@ from tercet.records import ComparisonRecord, TrialRecord
 from tercet.runs.build import training_arguments
 from tercet.runs.environment import environment
 from tercet.runs.evaluation_plan import plan_evaluation
+from tercet.runs.measurement import Measurement
 from tercet.runs.source_names import DEFAULT_NAMES, Names
 
 logger = logging.getLogger(__name__)
@@ -108,18 +109,13 @@ def run_comparison(
     record.runs = [run for run in record.runs if run.failed is None]
     if record.runs or not (output / FILE).exists():
         write_record(output, record)  # Raise write errors before the first run, which may take an hour.
-    base = Trial(
-        load=next(iter(load.values())), settings=plan.settings, train_data=train_data, evaluation=evaluation,
-        output=work / "timing",
-        start_seed=plan.seeds[0], threads=torch.get_num_threads(), extra_settings=extra_settings, title="timing steps",
-    )  # fmt: skip
     bases = {}
     for model in plan.models:
-        bases[model] = replace(
-            base,
-            load=load[model],
-            extra_settings=extra_settings if model is None else {**extra_settings, "model": model},
-        )
+        of_model = extra_settings if model is None else {**extra_settings, "model": model}
+        bases[model] = Trial(
+            load=load[model], settings=plan.settings, train_data=train_data, evaluation=evaluation, output=work,
+            start_seed=plan.seeds[0], threads=torch.get_num_threads(), extra_settings=of_model,
+        )  # fmt: skip
     done = {(run.seed, run.variant) for run in record.runs}
     missing = [(seed, variant) for seed, variant in plan.runs() if (seed, variant.name) not in done]
     needed = {variant.model for _, variant in missing}
@@ -127,24 +123,8 @@ def run_comparison(
     for seed, variant in missing:
         number = plan.runs().index((seed, variant)) + 1
         title = f"run {number} of {len(plan.runs())} ({variant.name}, seed {seed})"
-        base, measured = bases[variant.model], untouched[variant.model]
-        result: dict[str, Any] = {}
-        if isinstance(measured, str):
-            result = {"failed": measured}
-        elif plan.minutes is not None and steps[variant.name]:
-            result = steps_in_minutes(plan.minutes, variant, record, base)
-        else:
-            result = {"budget_steps": steps[variant.name]}
-        if "budget_steps" in result:
-            assert not isinstance(measured, str)
-            trial = replace(
-                base,
-                settings=replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"] or -1),
-                output=work / plan.run_folder(variant.name, seed),
-                untouched=measured,
-                title=title,
-            )
-            result |= run_in_subprocess(run_trial, trial)
+        base = replace(bases[variant.model], output=work / plan.run_folder(variant.name, seed), title=title)
+        result = _run(plan, variant, seed, steps[variant.name], record, base, untouched[variant.model])
         run = _record_of_run(variant, base.extra_settings.get("model"), seed, result)
         check_same_start(run, record, output)
         if not record.runs:  # The first run could load its model, so the old model can be removed now.
@@ -154,6 +134,37 @@ def run_comparison(
         _remove_all_but_best(work, plan, record.runs)
         report_progress(f"{title}: {_describe_outcome(run)}")
     return _finish(output, plan, record)
+
+
+def _run(
+    plan: Plan,
+    variant: Variant,
+    seed: int,
+    steps: int,
+    record: ComparisonRecord,
+    base: Trial,
+    untouched: Measurement | str,
+) -> dict[str, Any]:
+    """Run a variant with a seed in a subprocess, and return the fields of its `TrialRecord` that are known then.
+
+    Args:
+        plan: the plan of the comparison.
+        variant: the variant.
+        seed: the seed.
+        steps: the number of steps by the budget in steps or epochs; 0 if only a head is trained.
+        record: the record, which keeps the number of steps of a budget in minutes.
+        base: the input of the run, except for its settings.
+        untouched: the measurement of the model before training, or why it failed.
+    """
+    if isinstance(untouched, str):
+        return {"failed": untouched}
+    result: dict[str, Any] = {"budget_steps": steps}
+    if plan.minutes is not None and steps:
+        result = steps_in_minutes(plan.minutes, variant, record, base)
+        if "budget_steps" not in result:
+            return result
+    settings = replace(variant.apply_to(plan.settings), seed=seed, max_steps=result["budget_steps"] or -1)
+    return result | run_in_subprocess(run_trial, replace(base, settings=settings, untouched=untouched))
 
 
 def _finish(output: Path, plan: Plan, record: ComparisonRecord) -> ComparisonRecord:

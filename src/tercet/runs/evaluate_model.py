@@ -13,7 +13,7 @@ from tercet._events import collect_warnings
 from tercet._files import expand_path
 from tercet._files.model_files import classifier_labels
 from tercet._logging import import_transformers
-from tercet.data.reading.options import FileArguments
+from tercet.data.reading.options import FileArguments, ReadOptions
 from tercet.decisions.limit_values import check_limits
 from tercet.encoder.names import resolve_model
 from tercet.errors import DataError
@@ -24,6 +24,7 @@ from tercet.runs.settings import DEFAULT_MODEL
 if TYPE_CHECKING:
     import torch
 
+    from tercet.data.labels.labelled_sentences import LabelledSentences
     from tercet.data.reading.sources import Source
     from tercet.encoder.sentence_transformer import SentenceTransformer
 
@@ -134,22 +135,17 @@ def evaluate(
     """
     model = resolve_model(model, DEFAULT_MODEL)
 
-    from tercet.data.columns.names import ColumnError
     from tercet.data.loading.labelled import as_dataset, load_labelled
-    from tercet.data.reading.options import ReadOptions
     from tercet.data.reading.other_files import options_of_file
-    from tercet.data.reading.selection import NoSplitsError
 
     options = ReadOptions.of(locals(), optional_split="test")
-    of_reference = {
-        "reference_text_column": reference_text_column,
-        "reference_label_column": reference_label_column,
-        "reference_split": None if reference_split == "train" else reference_split,
-        "reference_split_column": reference_split_column,
-    }
-    given = [name for name, value in of_reference.items() if value is not None]
-    if reference is None and given:
-        raise DataError(f"{' and '.join(given)} {'needs' if len(given) == 1 else 'need'} reference")
+    if reference is None:
+        _check_unused(
+            reference_text_column=reference_text_column,
+            reference_label_column=reference_label_column,
+            reference_split=None if reference_split == "train" else reference_split,
+            reference_split_column=reference_split_column,
+        )
     if baseline is not None:
         if reference is None:
             raise DataError("`baseline` needs `reference`, whose sentences classify those of the data")
@@ -171,11 +167,8 @@ def evaluate(
                 text_column=reference_text_column or text_column,
                 label_column=reference_label_column or label_column,
             )
-            try:
-                gallery = load_labelled(reference, reference_options, several_labels=True)
-                options = replace(options, multi_label=gallery.multi_label)
-            except (ColumnError, NoSplitsError) as error:
-                raise DataError(_of_reference(str(error))) from None
+            gallery = _load_reference(reference, reference_options)
+            options = replace(options, multi_label=gallery.multi_label)
         known_labels = None if gallery is None else gallery.label_names
         if gallery is None and decisions:
             known_labels = classifier_labels(expand_path(str(model))) or None
@@ -187,14 +180,9 @@ def evaluate(
             several_labels=gallery is None,
         )
         multi_label = queries.multi_label
-        if multi_label is not None and decisions == "if possible":
-            warn_not_judged("it gives each sentence one label, and the rows have several")
+        if multi_label is not None and decisions:
+            _leave_out_decisions(decisions)
             decisions = False
-        elif multi_label is not None and decisions:
-            raise DataError(
-                "a classifier gives each sentence one label, but the rows have several; leave out decisions, "
-                "min_precision and max_novelty"
-            )
 
         import_transformers()
         from tercet.encoder.loading import load_model  # imports torch, which takes seconds
@@ -244,6 +232,38 @@ def evaluate(
         decisions=judged,
         warnings=[warning.to_dict() for warning in warnings],
     )
+
+
+def _check_unused(**of_reference: object) -> None:
+    """Raise `DataError` if an argument about the reference data is given, which `evaluate` got without them."""
+    given = [name for name, value in of_reference.items() if value is not None]
+    if given:
+        raise DataError(f"{' and '.join(given)} {'needs' if len(given) == 1 else 'need'} reference")
+
+
+def _leave_out_decisions(decisions: bool | str) -> None:
+    """Emit a warning that the decisions about rows with several labels are not judged.
+
+    Raises:
+        DataError: `decisions` is not "if possible".
+    """
+    if decisions != "if possible":
+        raise DataError(
+            "a classifier gives each sentence one label, but the rows have several; leave out decisions, "
+            "min_precision and max_novelty"
+        )
+    warn_not_judged("it gives each sentence one label, and the rows have several")
+
+
+def _load_reference(reference: "Source", options: ReadOptions) -> "LabelledSentences":
+    from tercet.data.columns.names import ColumnError
+    from tercet.data.loading.labelled import load_labelled
+    from tercet.data.reading.selection import NoSplitsError
+
+    try:
+        return load_labelled(reference, options, several_labels=True)
+    except (ColumnError, NoSplitsError) as error:
+        raise DataError(_of_reference(str(error))) from None
 
 
 def _of_reference(message: str) -> str:

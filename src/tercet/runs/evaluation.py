@@ -60,7 +60,7 @@ class Evaluation:
 
     @property
     def positions(self) -> np.ndarray:
-        """Return the number of each row of `data` in the evaluation data that were given, from 0."""
+        """The number of each row of `data` in the evaluation data that were given, from 0."""
         result: np.ndarray = self.query_rows[self.ranked]
         return result
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from torch import Tensor
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -21,7 +20,7 @@ from tercet.heads import HeadChoice
 from tercet.runs.classifier import RememberingEncoder, RunClassifier
 from tercet.runs.evaluation import Evaluation
 from tercet.runs.forecast import ForecastingEncoder
-from tercet.runs.measurement import Measurement
+from tercet.runs.measurement import EvaluationEmbeddings, Measurement
 from tercet.runs.settings import RunSettings
 from tercet.runs.stages import Stages, add_head, store_record_of_head, use_loss_without_head
 from tercet.runs.time_limit import plan_steps
@@ -118,33 +117,9 @@ def run_stages(run: PlannedRun) -> StageResults:
         run.trackers.log_evaluation(result.before)
     if run.stages.head:
         with run.timing("head"):
-            reference = embedded.reference if embedded else None
-            if reference is None:
-                start = time.monotonic()
-                reference = _embed(encoder, run.data.train, show_progress_bar=run.show_progress_bar)
-                seconds_per_row = (time.monotonic() - start) / len(run.data.train)
-            result.choice = add_head(trainer, reference, run.data.train, run.settings, run.stages)
-            if result.choice.head is None:
-                run.settings = use_loss_without_head(
-                    trainer, run.data.train, run.settings, margins_chosen=run.margins_chosen
-                )
+            reference, seconds_per_row = _train_head(run, result, encoder, embedded)
     if run.stages.encoder and not run.skip_encoder:
-        reserve = run.seconds["evaluation"] if run.evaluation else 0.0
-        elapsed = time.monotonic() - run.clock
-        steps = plan_steps(
-            trainer,
-            run.settings,
-            run.checkpoint,
-            elapsed=elapsed,
-            reserve=reserve,
-            can_skip=run.stages.chooses,
-            rows_after=run.classifier.num_rows_to_embed if run.classifier else 0,
-            rows_per_epoch=len(run.stages.validation) if run.best else 0,
-            seconds_per_row=seconds_per_row,
-            seconds_to_fit=partial(run.classifier.seconds_to_fit, dimensions(trainer.model))
-            if run.classifier
-            else None,
-        )
+        steps = _plan_steps(run, seconds_per_row)
         if run.settings.time_limit is not None and steps:  # So that a run with the settings of the record repeats this.
             run.settings = replace(run.settings, time_limit=None, max_steps=steps)
         result.trained_encoder = steps > 0
@@ -172,15 +147,48 @@ def run_stages(run: PlannedRun) -> StageResults:
     return result
 
 
+def _train_head(
+    run: PlannedRun, result: StageResults, encoder: Any, embedded: EvaluationEmbeddings | None
+) -> tuple[Tensor, float | None]:
+    """Choose, train and append a head, and store the choice in `result`.
+
+    Returns:
+        The embeddings of the training rows before the head `(n, dim)`, and the seconds that a row took to embed; None
+        if the evaluation has embedded them.
+    """
+    rows, seconds_per_row = run.data.train, None
+    reference = None if embedded is None else embedded.reference
+    if reference is None:
+        start = time.monotonic()
+        texts = rows["sentence"][:]
+        reference = encoder.encode(texts, convert_to_tensor=True, show_progress_bar=run.show_progress_bar)
+        seconds_per_row = (time.monotonic() - start) / len(rows)
+    result.choice = add_head(run.trainer, reference, rows, run.settings, run.stages)
+    if result.choice.head is None:
+        run.settings = use_loss_without_head(run.trainer, rows, run.settings, margins_chosen=run.margins_chosen)
+    return reference, seconds_per_row
+
+
+def _plan_steps(run: PlannedRun, seconds_per_row: float | None) -> int:
+    """Return the number of steps of the encoder, see `plan_steps`."""
+    classifier, trainer = run.classifier, run.trainer
+    return plan_steps(
+        trainer,
+        run.settings,
+        run.checkpoint,
+        elapsed=time.monotonic() - run.clock,
+        reserve=run.seconds["evaluation"] if run.evaluation else 0.0,
+        can_skip=run.stages.chooses,
+        rows_after=classifier.num_rows_to_embed if classifier else 0,
+        rows_per_epoch=len(run.stages.validation) if run.best else 0,
+        seconds_per_row=seconds_per_row,
+        seconds_to_fit=partial(classifier.seconds_to_fit, dimensions(trainer.model)) if classifier else None,
+    )
+
+
 def _train_encoder(run: PlannedRun) -> None:
     """Train the encoder, with the head if there is one. Raise `KeyboardInterrupt` if Ctrl-C stopped the training."""
     with run.stop.handling_interrupts(), logging_redirect_tqdm(), run.timing("encoder"):
         run.trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
     if run.stop.interrupted:
         raise KeyboardInterrupt
-
-
-def _embed(encoder: Any, data: Dataset, *, show_progress_bar: bool) -> Tensor:
-    texts = data["sentence"][:]
-    embeddings: Tensor = encoder.encode(texts, convert_to_tensor=True, show_progress_bar=show_progress_bar)
-    return embeddings
