@@ -110,3 +110,19 @@ def test_a_quote_between_commas_is_an_error(tmp_path):
     path.write_text('label,text\nham,"Hi" he said\n')
     with pytest.raises(DataError, match="line 2: ',' expected after '\"'"):
         read_table(path, csv_separator=",")
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "first"),
+    [
+        ('fine,x\n"a quote,x\nb,y\n"c, d",x\n', 5, 3),
+        ('fine,x\n\n"a quote,x\nb,y\nc,"d"\n"e",f\n', 6, 4),
+        ('"a quote,x\n"\nb,y\n', 3, 2),
+        ('fine,x\n"open,x\nb,y\n', 4, 3),
+    ],
+)
+def test_an_invalid_row_of_several_lines_is_named_by_its_first_line_too(content, line, first, tmp_path):
+    (tmp_path / "d.csv").write_text(f"text,label\n{content}")
+    place = f"d.csv, line {line}: .*; the row begins in line {first}: look there for a double quote that is not closed$"
+    with pytest.raises(DataError, match=place):
+        read_table(tmp_path / "d.csv")

@@ -88,8 +88,10 @@ def _read_rows(file: TextIO, path: Path, dialect: Dialect, *, header: bool) -> C
     for _ in range(dialect.skipped):
         next(file)
     rows = dialect.rows(file)
+    end = 0  # the last line of the row
     try:
         for row in rows:
+            before, end = end, rows.line_num
             if not names:
                 names = [str(index) for index in range(len(row))] if not header else row
                 columns, builders = [[] for _ in row], [ColumnBuilder() for _ in row]
@@ -101,7 +103,8 @@ def _read_rows(file: TextIO, path: Path, dialect: Dialect, *, header: bool) -> C
                 continue
             if len(row) != len(columns):
                 line = rows.line_num + dialect.skipped
-                raise _RowError(_wrong_number(path, line, row, names, dialect, header=header))
+                message = _wrong_number(path, line, row, names, dialect, header=header)
+                raise _RowError(message + _first_line(before + 1 + dialect.skipped, line))
             lines.append(rows.line_num + dialect.skipped)
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
@@ -113,8 +116,9 @@ def _read_rows(file: TextIO, path: Path, dialect: Dialect, *, header: bool) -> C
             "expected after": '; within a field in double quotes, write "" for a double quote',
         }
         hint = next((hint for part, hint in hints.items() if part in str(error)), "")
-        reason = str(error).replace("\t", "\\t")
-        raise _RowError(f"{path}, line {rows.line_num + dialect.skipped}: {reason}{hint}") from None
+        reason, line = str(error).replace("\t", "\\t"), rows.line_num + dialect.skipped
+        first = _first_line(end + 1 + dialect.skipped, line)
+        raise _RowError(f"{path}, line {line}: {reason}{hint}{first}") from None
     if not any(name.strip() for name in names):
         wanted = "it must contain the names of the columns" if header else "it must contain data"
         raise DataError(f"{path}: the first line is empty or missing; {wanted}")
@@ -154,6 +158,13 @@ def named_columns(path: Path, names: Sequence[str], columns: Sequence[Sequence[A
 
     named = [name for name in position if name.strip()]
     return Columns(named, read, len(columns[0]), read_all)
+
+
+def _first_line(first: int, line: int) -> str:
+    """Return where an invalid row of several lines begins: its first double quote was probably meant as a character."""
+    return (
+        "" if first == line else f"; the row begins in line {first}: look there for a double quote that is not closed"
+    )
 
 
 def _wrong_number(
