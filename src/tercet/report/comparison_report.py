@@ -39,6 +39,21 @@ def write_comparison_report(path: Path, record: ComparisonRecord, *, command: st
         path: the file to write.
         record: the content of its `compare.json`.
         command: the command that repeats the comparison, for the reader to copy; "" shows no command.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        from tercet.comparison import compare
+        from tercet.report import write_comparison_report
+
+        if __name__ == "__main__":
+            record = compare("train.csv", "compared", grid=["margin=0.1,0.3"])
+            write_comparison_report(Path("comparison.html"), record)
+        ```
     """
     sections = [
         Section("Recommendation", _recommendation(record)),

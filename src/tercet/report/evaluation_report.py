@@ -35,9 +35,9 @@ def write_evaluation_report(
 
     Args:
         path: the file to write.
-        model: the name of the model, and `data` and `reference` those of the data; None without a reference.
-        data: see `model`.
-        reference: see `model`.
+        model: the name of the model.
+        data: the name of the evaluation data.
+        reference: the name of the reference data; None without them.
         metrics: the metrics by their keys in `tercet.catalogue.METRICS`.
         protocol: what was ranked: `against_reference` or `among_themselves`.
         rows: the number of rows that were measured, and of those that were left out.
@@ -48,6 +48,23 @@ def write_evaluation_report(
         warnings: the warnings of the evaluation. Those of `decisions` are shown too.
         command: the command that repeats the evaluation; "" shows no command.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        import tercet.runs
+        from tercet.report import write_evaluation_report
+
+        result = tercet.runs.evaluate("my-model", "test.csv", reference="train.csv")
+        write_evaluation_report(
+            Path("evaluation.html"), model="my-model", data="test.csv", reference="train.csv", metrics=result.metrics,
+            protocol=result.protocol, rows=result.rows, classifiers=result.classifiers,
+        )
+        ```
     """
     sections = decision_sections(decisions, texts=texts) if decisions is not None else []
     if gain is not None:

@@ -1,5 +1,6 @@
-"""Write the HTML report of `tercet inspect`: the tables that it prints, with more rows, and plots. (A plot
-replaces the table of active triplets.)
+"""Write the HTML report of `tercet inspect`: the tables that it prints, with more rows, and plots.
+
+A plot replaces the table of active triplets.
 """
 
 from dataclasses import replace
@@ -31,6 +32,19 @@ def write_inspection_report(path: Path, inspection: Inspection, *, texts: bool =
         path: the file to write.
         inspection: the inspection.
         texts: whether the page may contain sentences from the data. If False, it shows row numbers and labels only.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        from tercet.inspection import inspect
+        from tercet.report import write_inspection_report
+
+        write_inspection_report(Path("inspection.html"), inspect("train.csv"))
+        ```
     """
     inspection = inspection if texts else _without_texts(inspection)
     tables = inspection_tables(inspection, _MAX_ROWS)

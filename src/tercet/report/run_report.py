@@ -51,6 +51,20 @@ def write_run_report(
         command: the command that repeats the run, for the reader to copy; "" shows no command.
         missing: the reason why `evaluated` is None. The report shows it instead of these sections.
         texts: whether the page may contain sentences from the data. If False, it shows their numbers instead.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        import tercet.runs
+        from tercet.report import write_run_report
+
+        run = tercet.runs.train("train.csv", "my-model")
+        write_run_report(Path("report.html"), run.record, run.log, None, missing="The sentences are left out.")
+        ```
     """
     if evaluated is not None and not texts:
         rows = range(len(evaluated.sentences)) if evaluated.rows is None else evaluated.rows

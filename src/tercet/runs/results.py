@@ -94,8 +94,7 @@ class EvaluationResult(Mapping[str, float]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all attributes as JSON values. `classifiers`, `gain`, `parents` and `decisions` are left
-        out if they are None."""
+        """Return all attributes as JSON values, without those that are None."""
         decisions = None if self.decisions is None else self.decisions.to_dict()
         found = asdict(replace(self, decisions=None)) | {"decisions": decisions}
         return {key: found[key] for key in ("protocol", *found) if found[key] is not None}

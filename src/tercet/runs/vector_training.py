@@ -47,15 +47,11 @@ class VectorData:
 
     def facts(self) -> dict[str, dict[str, object]]:
         """Return the facts about both for a record. The digests are over keys of the vectors and labels."""
-        facts: dict[str, dict[str, object]] = {
-            "train": fingerprint(as_dataset(self.train.rows), self.train.rows.multi_label)
-        }
-        if self.evaluation is not None:
-            held_out = {"held_out_rows": self.held_out_rows}
-            facts["eval"] = {
-                **fingerprint(as_dataset(self.evaluation.rows), self.evaluation.rows.multi_label),
-                **held_out,
-            }
+        train, evaluation = self.train.rows, None if self.evaluation is None else self.evaluation.rows
+        facts: dict[str, dict[str, object]] = {"train": fingerprint(as_dataset(train), train.multi_label)}
+        if evaluation is not None:
+            digest = fingerprint(as_dataset(evaluation), evaluation.multi_label)
+            facts["eval"] = {**digest, "held_out_rows": self.held_out_rows}
         return facts
 
 

@@ -65,11 +65,9 @@ def check_set_name(name: str, eval_dataset: Any) -> None:
     """Raise `DataError` if a trainer has no evaluation set with this name."""
     if isinstance(eval_dataset, dict) and name in eval_dataset:
         return
-    what = (
-        f"its evaluation sets are {listed(eval_dataset)}"
-        if isinstance(eval_dataset, dict)
-        else ("its evaluation data have no names")
-    )
+    what = "its evaluation data have no names"
+    if isinstance(eval_dataset, dict):
+        what = f"its evaluation sets are {listed(eval_dataset)}"
     raise DataError(f"the trainer has no evaluation set {name!r}: {what}; pass a data set, or a name of a dictionary")
 
 

@@ -48,7 +48,7 @@ def training_record(
     Args:
         args: the training arguments.
         loss: the loss. If it has no method `get_config_dict`, the record has no settings of the loss.
-        data: the result of `data_facts`.
+        data: the result of `counts_by_title`.
         log_history: `trainer.state.log_history`.
         saved_step: the step of the saved model; None uses the last evaluated step.
         protocol: how the metrics were measured, a key of `tercet.catalogue.PROTOCOLS`.
@@ -58,14 +58,14 @@ def training_record(
     before, after = metrics.get(0), metrics.get(last) if last else None
     return TrainingRecord(
         loss=type(loss).__name__,
-        loss_settings=_loss_settings(loss),
+        loss_settings=_titled_settings(loss),
         data=data,
         settings=_settings(args),
         evaluation={protocol: EvaluationRecord(before=before, after=after)} if before or after else {},
     )
 
 
-def data_facts(dataset: Any, relation: SharedLabel | None = None) -> dict[str, Any]:
+def counts_by_title(dataset: Any, relation: SharedLabel | None = None) -> dict[str, Any]:
     """Return the number of training sentences and labels, or of triplets, by title; `{}` without a data set.
 
     `relation` is that of the loss, if rows have several labels. This reads all labels, so call it once per run and not
@@ -74,7 +74,7 @@ def data_facts(dataset: Any, relation: SharedLabel | None = None) -> dict[str, A
     if dataset is None:
         return {}
     if isinstance(dataset, dict):
-        parts = [data_facts(part) for part in dataset.values()]
+        parts = [counts_by_title(part) for part in dataset.values()]
         titles = dict.fromkeys(title for part in parts for title in part)
         return {"Data sets": len(parts), **{title: sum(part.get(title, 0) for part in parts) for title in titles}}
     if "label" not in dataset.column_names:
@@ -114,7 +114,7 @@ def _settings(args: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value not in (None, False)}
 
 
-def _loss_settings(loss: nn.Module) -> dict[str, Any]:
+def _titled_settings(loss: nn.Module) -> dict[str, Any]:
     settings = loss_settings(loss)
     return {_LOSS_SETTINGS.get(name, name): value for name, value in settings.items()}
 

@@ -43,7 +43,7 @@ from tercet.trainer.loss_kinds import check_losses, innermost, loss_function, lo
 from tercet.trainer.loss_state import ClearLossGradients
 from tercet.trainer.multi_labels import set_relation, shared_relation
 from tercet.trainer.prompts import check_one_prompt_length, prompt_lengths_to_exclude
-from tercet.trainer.record import data_facts
+from tercet.trainer.record import counts_by_title
 from tercet.trainer.sharding import check_not_sharded
 from tercet.trainer.streaming import Stream
 from tercet.trainer.weights import relative_change, sample_weights, weight_sums
@@ -165,17 +165,7 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self.add_callback(SetEpoch())
         if getattr(self.args, "logs_by_length", False):
             self.add_callback(LogByLength())
-        check_loss_parameters(self.loss, optimizers[0])
-        check_losses(
-            self.loss,
-            mini_batch_tokens=self.args.mini_batch_tokens,
-            cross_batch_memory=self.args.cross_batch_memory,
-            neighbor_labels=self.args.neighbor_labels,
-        )
-        if isinstance(train_dataset, dict):
-            check_several_sets(self.args)
-        if self.args.train_head:
-            check_first_head(self)
+        self._check_arguments(optimizers[0])
         self.head_choice: HeadChoice | None = None
         self._has_head = False
         self._start_monitoring(resumed=False)
@@ -189,6 +179,38 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._chunks = self._chunks_with_gradient = 0
         self._unfinished_checkpoint: str | None = None
         self.reset_memories()
+        self._check_batches()
+        is_stream = isinstance(train_dataset, Stream)
+        self._data_facts: dict[str, Any] = (
+            {"Training data": "a stream"} if is_stream else counts_by_title(train_dataset, shared_relation(self.loss))
+        )
+        self._text_hashes = None if is_stream else training_text_hashes(train_dataset, self.model.training_record)
+
+    def _check_arguments(self, optimizer: torch.optim.Optimizer | None) -> None:
+        """Check that the loss, the data and the training arguments fit together.
+
+        Raises:
+            DataError: they do not, or the optimizer of the user does not have the parameters of the loss.
+        """
+        check_loss_parameters(self.loss, optimizer)
+        check_losses(
+            self.loss,
+            mini_batch_tokens=self.args.mini_batch_tokens,
+            cross_batch_memory=self.args.cross_batch_memory,
+            neighbor_labels=self.args.neighbor_labels,
+        )
+        if isinstance(self.train_dataset, dict):
+            check_several_sets(self.args)
+        if self.args.train_head:
+            check_first_head(self)
+
+    def _check_batches(self) -> None:
+        """Check that there are batches, and that they can be one row of tokens if they must be.
+
+        Raises:
+            DataError: `mini_batch_tokens` needs one row of tokens, an epoch has no batch, the labels form no triplet,
+                or a prompt, a task or a column is missing.
+        """
         if self.args.mini_batch_tokens is not None and self.data_collator is not collate:
             raise DataError(
                 "mini_batch_tokens needs one row of tokens for a batch, but "
@@ -199,11 +221,6 @@ class SentenceTransformerTrainer(CheckpointingTrainer):
         self._check_samplers(default_evaluators=not self.evaluators)
         for name in self._training_sets if self.data_collator is not collate_columns else ():
             check_one_prompt_length(prompt_lengths_to_exclude(self._prompts_of(name), self._tasks_of(name), self.model))
-        is_stream = isinstance(train_dataset, Stream)
-        self._data_facts: dict[str, Any] = (
-            {"Training data": "a stream"} if is_stream else data_facts(train_dataset, shared_relation(self.loss))
-        )
-        self._text_hashes = None if is_stream else training_text_hashes(train_dataset, self.model.training_record)
 
     def call_model_init(self, trial: Any = None) -> Any:
         """Return a new model, and make the loss for it if `loss` is a function."""
