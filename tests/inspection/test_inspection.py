@@ -11,6 +11,7 @@ from tercet.data.loading.labelled import load_labelled
 from tercet.errors import DataError, ModelError
 from tercet.inspection import model_findings
 from tercet.inspection.inspection import inspect
+from tercet.inspection.label_issues.chance import is_at_chance
 from tercet.inspection.label_issues.neighbours import Neighbours
 from tercet.inspection.label_issues.score import LabelLogOdds
 from tests.inspection.helpers import Blobs, ConstantModel, labelled, shuffled
@@ -181,6 +182,34 @@ def test_a_warning_says_that_most_labels_look_wrong():
         "another model."
     )
     assert findings.batches is not None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_warning_says_that_two_labels_at_random_do_not_follow_from_the_sentences(seed):
+    """Of two labels at random, about half look wrong, so that often not most do."""
+    texts = [f"{place} {letter}{number}" for place in ("one", "two") for letter in "abcdefghij" for number in range(10)]
+    given = [text.split()[0] for text in texts]
+    found = inspect(labelled(texts, np.random.default_rng(seed).permutation(given).tolist()), Blobs(), model_name="m")
+    issues = len(found.with_model.label_issues)
+    assert 70 < issues < 130
+    assert found.with_model.warning.startswith(
+        f"Most labels look wrong ({issues} of 200), so the lists"
+        if issues > 100
+        else f"The labels do not follow from the sentences, as far as m shows: {issues} of 200 labels look wrong, and "
+        "always answering the most frequent label would be wrong for 100, so the lists of label issues and confused "
+        "labels are unreliable. Check that each row has its own label"
+    )
+    some = ["two" if row < 20 else label for row, label in enumerate(given)]  # 20 wrong labels are no reason.
+    assert inspect(labelled(texts, some), Blobs()).with_model.warning is None
+
+
+@pytest.mark.parametrize(
+    ("issues", "scored", "errors", "expected"),
+    [(240, 500, 250, True), (210, 500, 250, False), (50, 500, 50, True), (20, 500, 50, False), (2, 4, 2, False)],
+)
+def test_labels_are_at_chance_if_it_can_be_shown(issues, scored, errors, expected):
+    assert is_at_chance(issues, scored, errors) == expected
+    assert not is_at_chance(issues, scored, 0)
 
 
 @pytest.mark.parametrize(("wrong", "warned"), [(2, False), (3, True)])

@@ -16,9 +16,10 @@ from tercet.encoder.token_stats import collect_token_stats, warned_kinds
 from tercet.errors import ModelError
 from tercet.inspection.batches import suggest_settings, summarize_batches
 from tercet.inspection.confusion import confused_labels, near_duplicates
+from tercet.inspection.label_issues.chance import is_at_chance
 from tercet.inspection.label_issues.issues import list_label_issues
 from tercet.inspection.label_issues.neighbours import centred
-from tercet.inspection.label_issues.score import score_texts
+from tercet.inspection.label_issues.score import LabelLogOdds, score_texts
 from tercet.inspection.labels_to_add import LabelToAdd, find_labels_to_add
 from tercet.inspection.lengths import count_tokens, summarize_lengths
 from tercet.inspection.results import ModelFindings
@@ -32,6 +33,10 @@ logger = logging.getLogger(__name__)
 # Longer texts and more pairs of sentences are announced, because they take minutes or much memory.
 _LONG_TEXT = 1_000_000
 _MANY_PAIRS = 4_000_000_000
+_CHECK_ROWS = (
+    "so the lists of label issues and confused labels are unreliable. Check that each row has its own label (the rows "
+    "may be shuffled, or the label column may be wrong), or try another model."
+)
 _PAIRS_PER_MINUTE = 2_000_000_000  # on two cores, with 384 dimensions
 
 
@@ -68,11 +73,16 @@ def find_with_model(
     lengths = summarize_lengths(count_tokens(model, sentences.sentences), model.max_seq_length, tokens.unknown_fraction)
     findings = ModelFindings(model=model_name, lengths=lengths)
     # If all embeddings are equal although the texts differ, labels and batches cannot be checked.
+    chance_errors = 0
     can_check = len(set(text_keys(sentences.sentences))) == 1 or bool(centred(embeddings).any())
     if can_check and sentences.multi_label is not None:
         findings = replace(findings, labels_to_add=_labels_to_add(sentences, embeddings, sentences.multi_label))
     elif can_check:
-        findings = _check_labels(findings, sentences, embeddings, seed, show_progress_bar=show_progress_bar)
+        scores = score_texts(
+            sentences.sentences, sentences.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar
+        )
+        findings = _check_labels(findings, sentences, scores)
+        chance_errors = _chance_errors(sentences.label_ids[~scores.log_odds.isnan().numpy()])
         if label_levels is not None:
             findings = replace(findings, parents=_parents(findings, sentences, label_levels))
         if trainable:
@@ -80,7 +90,7 @@ def find_with_model(
             levels = _num_levels(sentences, label_levels)
             suggestions = suggest_settings(batches, embeddings, sentences.label_ids, num_levels=levels)
             findings = replace(findings, batches=batches, suggestions=suggestions)
-    return replace(findings, warning=_warning(findings))
+    return replace(findings, warning=_warning(findings, chance_errors))
 
 
 def _log_cost(data: LabelledSentences) -> None:
@@ -121,16 +131,8 @@ def _embed(
     return embeddings
 
 
-def _check_labels(
-    findings: ModelFindings,
-    data: LabelledSentences,
-    embeddings: torch.Tensor,
-    seed: int,
-    *,
-    show_progress_bar: bool,
-) -> ModelFindings:
+def _check_labels(findings: ModelFindings, data: LabelledSentences, scores: LabelLogOdds) -> ModelFindings:
     """Return the findings with the label issues, the confused labels and the near-duplicates added."""
-    scores = score_texts(data.sentences, data.label_ids, embeddings, seed=seed, show_progress_bar=show_progress_bar)
     examples = _examples(data)
     return replace(
         findings,
@@ -140,6 +142,11 @@ def _check_labels(
         confusions=confused_labels(scores, examples, data.label_ids, data.label_names),
         near_duplicates=near_duplicates(scores, examples),
     )
+
+
+def _chance_errors(label_ids: np.ndarray) -> int:
+    """Return how many labels differ from the most frequent one."""
+    return len(label_ids) - int(np.bincount(label_ids).max()) if len(label_ids) else 0
 
 
 def _num_levels(data: LabelledSentences, label_levels: str | None) -> int:
@@ -171,8 +178,11 @@ def _examples(data: LabelledSentences) -> list[Example]:
     ]
 
 
-def _warning(findings: ModelFindings) -> str | None:
-    """Return a warning if the labels could not be checked or most of them look wrong, else None."""
+def _warning(findings: ModelFindings, chance_errors: int) -> str | None:
+    """Return a warning if the labels could not be checked, or most of them or as many as at random look wrong.
+
+    `chance_errors` is the number of scored sentences that do not have the most frequent label.
+    """
     if findings.labels_to_add is not None:
         return None
     if findings.num_scored is None:
@@ -185,10 +195,12 @@ def _warning(findings: ModelFindings) -> str | None:
             "There are too many rows and labels for the logistic regression. The label issues come from the nearest "
             "neighbours alone, so they are less reliable; inspect a part of the labels for the complete check."
         )
+    issues = f"{len(findings.label_issues):,} of {findings.num_scored:,}"
     if 2 * len(findings.label_issues) > findings.num_scored:
+        return f"Most labels look wrong ({issues}), {_CHECK_ROWS}"
+    if is_at_chance(len(findings.label_issues), findings.num_scored, chance_errors):
         return (
-            f"Most labels look wrong ({len(findings.label_issues):,} of {findings.num_scored:,}), so the lists of "
-            "label issues and confused labels are unreliable. Check that each row has its own label (the rows may be "
-            "shuffled, or the label column may be wrong), or try another model."
+            f"The labels do not follow from the sentences, as far as {findings.model} shows: {issues} labels look "
+            f"wrong, and always answering the most frequent label would be wrong for {chance_errors:,}, {_CHECK_ROWS}"
         )
     return None

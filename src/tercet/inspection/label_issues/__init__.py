@@ -2,6 +2,7 @@
 
 issues.py       `find_label_issues`, which returns the list of label issues
 score.py        the log-odds of each label
+chance.py       whether the labels are no better than at random
 neighbours.py   nearest neighbours and the vote of their labels
 """
 
